@@ -1,0 +1,102 @@
+//! What makes two probes the same: the same question to the same address.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Endpoint, Probe, ProbeId, ProbeKind, Service, Target};
+
+/// Where a probe goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Whereto {
+    /// An endpoint's address.
+    Addr(IpAddr),
+    /// An endpoint's CNAME target, resolved at each run.
+    Name(Arc<str>),
+}
+
+/// One check: a probe's question put to one place. Services that ask the same share it, and so do
+/// the names of one service; health, history and status are kept by it, across reloads and restarts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CheckKey {
+    /// The probe asked.
+    pub probe: ProbeId,
+    /// The place it is asked of.
+    pub whereto: Whereto,
+    /// Host header and SNI, for protocols that carry one.
+    pub host: Option<Arc<str>>,
+}
+
+/// A check as it is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its identity.
+    pub key: CheckKey,
+    /// How it is run and judged.
+    pub probe: Arc<Probe>,
+}
+
+impl CheckKey {
+    /// The check `service` needs for one place under one of its probes.
+    pub fn of(service: &Service, probe: &Probe, whereto: Whereto) -> CheckKey {
+        let host = match &probe.kind {
+            ProbeKind::Http(http) => Some(match &http.host {
+                Some(host) => Arc::from(host.as_str()),
+                None => Arc::from(service.name.to_string().trim_end_matches('.')),
+            }),
+            ProbeKind::Tcp => None,
+        };
+        CheckKey { probe: probe.id.clone(), whereto, host }
+    }
+}
+
+impl Endpoint {
+    /// Every place of this endpoint that probes go to, in the order its records are answered.
+    pub fn places(&self) -> Vec<Whereto> {
+        match &self.target {
+            Target::Addresses { v4, v6 } => {
+                let v4 = v4.iter().map(|&a| IpAddr::V4(a));
+                v4.chain(v6.iter().map(|&a| IpAddr::V6(a))).map(Whereto::Addr).collect()
+            }
+            Target::Cname(name) => vec![Whereto::Name(name.to_string().trim_end_matches('.').into())],
+        }
+    }
+}
+
+impl Config {
+    /// Every check this configuration asks for, each once, in a stable order.
+    pub fn checks(&self) -> Vec<Check> {
+        let mut checks = std::collections::BTreeMap::new();
+        for service in &self.services {
+            for probe in &service.probes {
+                for whereto in service.endpoints.iter().flat_map(Endpoint::places) {
+                    let key = CheckKey::of(service, probe, whereto);
+                    checks.entry(key).or_insert_with(|| probe.clone());
+                }
+            }
+        }
+        checks.into_iter().map(|(key, probe)| Check { key, probe }).collect()
+    }
+}
+
+impl fmt::Display for Whereto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Whereto::Addr(addr) => addr.fmt(f),
+            Whereto::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// `web@192.0.2.10 (app.example.com)`
+impl fmt::Display for CheckKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.probe, self.whereto)?;
+        match &self.host {
+            Some(host) => write!(f, " ({host})"),
+            None => Ok(()),
+        }
+    }
+}

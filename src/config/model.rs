@@ -1,0 +1,215 @@
+//! The checked configuration: what every other room reads.
+//!
+//! Built by this room alone, so whoever holds a [`Config`] may rely on it: every site and probe a service
+//! names exists, every service lies in a configured zone, every bound holds.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::zone::Name;
+
+/// A site's key in the configuration: `fra`.
+pub type SiteId = Arc<str>;
+/// A probe's key in the configuration: `web`.
+pub type ProbeId = Arc<str>;
+
+/// One checked configuration file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The file it was read from, absolute.
+    pub path: PathBuf,
+    /// `[server]`
+    pub server: Server,
+    /// `[control]`
+    pub control: Control,
+    /// `[sites.*]`, in the file's order.
+    pub sites: Vec<Site>,
+    /// `[probes.*]`, in the file's order.
+    pub probes: Vec<Arc<Probe>>,
+    /// `[[zone]]`
+    pub zones: Vec<ZoneSource>,
+    /// `[[service]]`, one for each name: a service with several `names` is several here.
+    pub services: Vec<Arc<Service>>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// UDP and TCP addresses; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Where the state file lives, absolute.
+    pub state_dir: PathBuf,
+    /// UDP workers, at least 1.
+    pub threads: usize,
+    /// The name server's identifier (RFC 5001).
+    pub nsid: Option<String>,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where the HTTP API, the health of the daemon and the metrics are served.
+    pub listen: SocketAddr,
+}
+
+/// `[sites.KEY]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The key.
+    pub id: SiteId,
+    /// What people call it; the key when left out.
+    pub name: String,
+    /// Latitude and longitude in degrees.
+    pub location: Option<[f64; 2]>,
+}
+
+/// `[probes.KEY]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The key.
+    pub id: ProbeId,
+    /// The protocol and what it asks and expects.
+    pub kind: ProbeKind,
+    /// The port at every endpoint.
+    pub port: u16,
+    /// Start to start, while all is well or down.
+    pub interval: Duration,
+    /// Start to start, once a probe has failed or begun to recover; at most `interval`.
+    pub confirm: Duration,
+    /// One run's bound, below `interval`.
+    pub timeout: Duration,
+    /// When samples make an endpoint change.
+    pub thresholds: Thresholds,
+}
+
+/// When samples move a health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Failures that make Down: among the last `window` samples, or in a row when there is no window.
+    pub fall: u32,
+    /// Successes in a row that make Up again.
+    pub rise: u32,
+    /// How many samples `fall` looks back over; `None` means failures in a row.
+    pub window: Option<u32>,
+}
+
+/// What a probe speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// One request, one answer, over plain TCP or TLS.
+    Http(HttpProbe),
+    /// A connect is enough.
+    Tcp,
+}
+
+/// `type = "http"` and `type = "https"`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// Host header and SNI; the service's name when left out.
+    pub host: Option<String>,
+    /// Accepted status codes, never empty.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// Text the first [`MAX_BODY_READ`] bytes of the body must hold.
+    pub body: Option<String>,
+}
+
+/// How much of a body a probe reads, in bytes.
+pub const MAX_BODY_READ: usize = 64 * 1024;
+
+/// `[[zone]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSource {
+    /// The apex.
+    pub name: Name,
+    /// The master file, absolute.
+    pub file: PathBuf,
+}
+
+/// One steered owner name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The owner name.
+    pub name: Name,
+    /// The apex of the zone it lies in.
+    pub zone: Name,
+    /// How endpoints are picked.
+    pub policy: PolicyKind,
+    /// Seconds on answers while the endpoint in use is well.
+    pub ttl: u32,
+    /// Seconds on answers while the endpoint in use is Suspect.
+    pub ttl_suspect: u32,
+    /// All must pass; never empty.
+    pub probes: Vec<Arc<Probe>>,
+    /// When a preferred endpoint that recovered is used again.
+    pub failback: Failback,
+    /// What is answered when no endpoint works.
+    pub all_down: AllDown,
+    /// The promise `detour check` holds the sum against.
+    pub rto: Option<Duration>,
+    /// In order of preference; never empty, each site once.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `policy`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// The first endpoint that works.
+    Failover,
+}
+
+/// `failback`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// Once the preferred endpoint has been Up for this long.
+    Auto {
+        /// Counted from the sample that made it Up.
+        hold: Duration,
+    },
+    /// When an operator says so.
+    Manual,
+}
+
+/// `all_down`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllDown {
+    /// The last answer stays.
+    Keep,
+    /// Every endpoint's addresses.
+    All,
+    /// The first endpoint.
+    Primary,
+    /// No record at all.
+    Empty,
+    /// These addresses.
+    Fallback(Vec<IpAddr>),
+}
+
+/// A service at one site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where.
+    pub site: SiteId,
+    /// What is answered and probed.
+    pub target: Target,
+}
+
+/// What an endpoint answers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A and AAAA records; never both empty, no address twice.
+    Addresses {
+        /// In the file's order.
+        v4: Vec<Ipv4Addr>,
+        /// In the file's order.
+        v6: Vec<Ipv6Addr>,
+    },
+    /// A CNAME record. Probes resolve it by the host's resolver.
+    Cname(Name),
+}

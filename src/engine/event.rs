@@ -1,0 +1,199 @@
+//! The engine's one door in, and what comes out of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::saved::Saved;
+use crate::config::{CheckKey, Config, SiteId};
+use crate::health::{Health, Sample};
+use crate::policy::{Decision, Override, Scope};
+use crate::time::Time;
+use crate::zone::{Changeset, Name, RrSet, Serial};
+
+/// Everything that can happen to the engine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A configuration and its zone files were loaded, at start or by a reload; they are checked.
+    Load(Load),
+    /// A probe ran.
+    Sample(Sample),
+    /// An operator spoke.
+    Command(Command),
+    /// Time passed: an [`Effect::Wake`] is due.
+    Tick,
+}
+
+/// What a load brings.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// One for each zone in `config.zones`, in that order.
+    pub zones: Vec<ZoneBase>,
+}
+
+/// What the engine needs to know of a zone file.
+#[derive(Clone, Debug)]
+pub struct ZoneBase {
+    /// The apex.
+    pub apex: Name,
+    /// The file's SOA; its serial is the file's.
+    pub soa: RrSet,
+    /// Differs whenever the file's content does.
+    pub fingerprint: u64,
+    /// The A, AAAA and CNAME RRsets the file holds at the names of services.
+    pub steered: Vec<RrSet>,
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Who asks.
+    pub who: String,
+    /// Why; never empty.
+    pub reason: String,
+    /// What.
+    pub action: Action,
+}
+
+/// The things an operator can ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Sets an override; it takes the place of one on the same scope.
+    Override {
+        /// On what.
+        scope: Scope,
+        /// What.
+        kind: crate::policy::OverrideKind,
+        /// Until when.
+        until: Option<Time>,
+    },
+    /// Clears the override on a scope.
+    Clear {
+        /// Of what.
+        scope: Scope,
+    },
+    /// Moves a service to a site and latches it there until `Failback`; the site's failing later moves
+    /// it on all the same.
+    Failover {
+        /// The service.
+        service: Name,
+        /// The site.
+        to: SiteId,
+    },
+    /// Lets a service go back to the endpoint it prefers, without waiting for a hold or a latch.
+    Failback {
+        /// The service.
+        service: Name,
+    },
+}
+
+/// What the daemon does for the engine, in this order: the `Save`s and `Record`s of a step are
+/// committed as one transaction, then `Rebase` or `Publish` goes to the answer table, then the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// State that outlives the process.
+    Save(Saved),
+    /// An entry of the history.
+    Record(Happened),
+    /// Lay these over the tables just compiled from the loaded files: one for each zone.
+    Rebase(Vec<Changeset>),
+    /// Change a published zone.
+    Publish(Changeset),
+    /// How fast a check is to be run from now on.
+    Pace(CheckKey, Pace),
+    /// Step again with [`Event::Tick`] at this time, unless a later `Wake` names another: the last one
+    /// returned by a step is the only one that counts, and a step without one leaves it as it was.
+    Wake(Time),
+    /// The command was refused, and nothing changed.
+    Refused(CommandError),
+}
+
+/// Which of its two intervals a check is run at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pace {
+    /// `interval`
+    #[default]
+    Normal,
+    /// `confirm`
+    Confirm,
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such site.
+    #[error("there is no site \"{0}\"; the configuration has {1}")]
+    NoSite(SiteId, String),
+    /// No such service.
+    #[error("there is no service \"{0}\"; `detour status` lists them")]
+    NoService(Name),
+    /// The service has no endpoint there.
+    #[error("service \"{0}\" has no endpoint at \"{1}\"; it has {2}")]
+    NoEndpoint(Name, SiteId, String),
+    /// Nothing to clear.
+    #[error("there is no override on \"{0}\"")]
+    NoOverride(Scope),
+    /// A move to something that does not work.
+    #[error("{0}")]
+    NotUsable(String),
+    /// An override must say why.
+    #[error("an override needs a reason")]
+    NoReason,
+}
+
+/// What history keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Happened {
+    /// The daemon started; `fresh` without an earlier state.
+    Started {
+        /// Whether there was no earlier state.
+        fresh: bool,
+    },
+    /// A configuration was taken up.
+    Loaded {
+        /// How many services.
+        services: usize,
+        /// How many zones.
+        zones: usize,
+    },
+    /// A configuration was refused; the last good one goes on.
+    LoadRefused {
+        /// Every problem, as `detour check` prints them.
+        problems: String,
+    },
+    /// A probe ran.
+    Sample(Sample),
+    /// A check's health changed.
+    Health {
+        /// The check.
+        check: CheckKey,
+        /// Its health until now.
+        from: Health,
+        /// Its health from now on.
+        to: Health,
+        /// What made it so: `3 of 3 failed, connection refused`.
+        because: String,
+    },
+    /// A service's answer changed, or the reason for it.
+    Decision(Decision),
+    /// A zone was published.
+    Published {
+        /// The zone.
+        zone: Name,
+        /// The serial before.
+        from: Serial,
+        /// The serial now.
+        to: Serial,
+        /// The decisions in it, by id.
+        decisions: Vec<u64>,
+    },
+    /// An operator's command was carried out.
+    Command(Command),
+    /// An override ran out.
+    Expired(Override),
+}

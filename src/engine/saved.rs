@@ -1,0 +1,54 @@
+//! What the engine must not forget: keyed values, each replacing the one before it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::CheckKey;
+use crate::health::Health;
+use crate::policy::{Decision, Override, Scope};
+use crate::time::Time;
+use crate::zone::{Name, Serial};
+
+/// One value to keep, under its key. `None` forgets the key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Saved {
+    /// A zone's serial.
+    Zone(Name, Option<SavedZone>),
+    /// A service's last decision and latch.
+    Service(Name, Option<SavedService>),
+    /// A check's health.
+    Check(CheckKey, Option<SavedCheck>),
+    /// An override.
+    Override(Scope, Option<Override>),
+}
+
+/// A zone's part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedZone {
+    /// The last serial published.
+    pub published: Serial,
+    /// The file's serial at that time.
+    pub file: Serial,
+    /// The file's fingerprint at that time.
+    pub fingerprint: u64,
+}
+
+/// A service's part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedService {
+    /// What was last decided.
+    pub decision: Decision,
+    /// Whether it stays where it is until a failback is asked for.
+    pub latched: bool,
+}
+
+/// A check's part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedCheck {
+    /// Its health.
+    pub health: Health,
+    /// Since when.
+    pub since: Time,
+    /// What made it so.
+    pub because: String,
+}

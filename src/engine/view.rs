@@ -1,0 +1,143 @@
+//! What the engine shows of itself: the shapes behind `status` and `explain`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{CheckKey, SiteId, Whereto};
+use crate::health::{Health, Sample};
+use crate::policy::{Decision, Override};
+use crate::time::Time;
+use crate::zone::{Name, Serial};
+
+/// The whole picture at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The moment.
+    pub now: Time,
+    /// Every site.
+    pub sites: Vec<SiteView>,
+    /// Every service.
+    pub services: Vec<ServiceView>,
+    /// Every check.
+    pub checks: Vec<CheckView>,
+    /// Every zone.
+    pub zones: Vec<ZoneView>,
+    /// Every override in force.
+    pub overrides: Vec<Override>,
+}
+
+/// A site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteView {
+    /// Its key.
+    pub id: SiteId,
+    /// What people call it.
+    pub name: String,
+    /// The best health of its endpoints is not the site's; these are counts of endpoints by health.
+    pub up: usize,
+    /// Endpoints that are Suspect.
+    pub suspect: usize,
+    /// Endpoints that are Down.
+    pub down: usize,
+    /// Endpoints that are Unknown.
+    pub unknown: usize,
+    /// Services answered from here now.
+    pub serving: usize,
+    /// An override on the whole site.
+    pub overridden: Option<Override>,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// The steered name.
+    pub name: Name,
+    /// Its zone's apex.
+    pub zone: Name,
+    /// The zone's published serial.
+    pub serial: Option<Serial>,
+    /// What is answered and why; `None` while the zone file's records are served.
+    pub decision: Option<Decision>,
+    /// Since when the sites answered with are these.
+    pub since: Option<Time>,
+    /// Whether it waits for `detour failback`.
+    pub latched: bool,
+    /// When the running hold ends.
+    pub hold_until: Option<Time>,
+    /// In order of preference.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointView {
+    /// Where.
+    pub site: SiteId,
+    /// What samples say of it.
+    pub health: Health,
+    /// Whether the service is answered from here now.
+    pub serving: bool,
+    /// The override that rules it.
+    pub overridden: Option<Override>,
+    /// Its addresses, or its one CNAME target.
+    pub places: Vec<PlaceView>,
+}
+
+/// One address, or one CNAME target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaceView {
+    /// Which.
+    pub place: Whereto,
+    /// The worst health of its checks.
+    pub health: Health,
+    /// Whether its record is answered now.
+    pub serving: bool,
+    /// What is checked there.
+    pub checks: Vec<CheckKey>,
+}
+
+/// A check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// Which.
+    pub key: CheckKey,
+    /// What its samples say.
+    pub health: Health,
+    /// Since when.
+    pub since: Time,
+    /// Why: `3 of 3 failed, connection refused`; `1 of 2 ok`.
+    pub because: String,
+    /// Milliseconds between runs now.
+    pub every_ms: u64,
+    /// Age in milliseconds of the last sample of any outcome; `None` before the first.
+    pub last_sample_age_ms: Option<u64>,
+    /// Whether no sample has come for three intervals.
+    pub stale: bool,
+    /// The last samples, newest first, at most 16.
+    pub recent: Vec<Sample>,
+}
+
+/// A zone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ZoneView {
+    /// The apex.
+    pub apex: Name,
+    /// The serial served.
+    pub serial: Serial,
+    /// The file's serial.
+    pub file_serial: Serial,
+    /// How many services lie in it.
+    pub services: usize,
+}
+
+/// The chain behind one service's answer, from samples to the decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The moment.
+    pub now: Time,
+    /// The service as `status` shows it.
+    pub service: ServiceView,
+    /// The checks of its endpoints.
+    pub checks: Vec<CheckView>,
+    /// What can happen next, and when, in words.
+    pub next: Vec<String>,
+}

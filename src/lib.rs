@@ -1,0 +1,19 @@
+//! Detour: an authoritative DNS server that routes around a dead site.
+//!
+//! The rooms, in the order data flows through them:
+//!
+//! ```text
+//! config ─► probe ─► health ─► policy ─► engine ─► zone ─► answer ─► serve
+//!           Sample   Health    Decision  Changeset  published table   bytes
+//! ```
+//!
+//! `history` keeps what happened, `control` shows and steers it, `daemon` starts and joins them all,
+//! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
+
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod health;
+pub mod policy;
+pub mod time;
+pub mod zone;

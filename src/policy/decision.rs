@@ -1,0 +1,27 @@
+//! A decision: which endpoints a service answers with, and the typed reason.
+
+use serde::{Deserialize, Serialize};
+
+use super::Reason;
+use crate::config::SiteId;
+use crate::time::Time;
+use crate::zone::{Name, RrSet};
+
+/// What a service answers with from `at` on, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Counts up over the daemon's whole life, restarts included.
+    pub id: u64,
+    /// When it was made.
+    pub at: Time,
+    /// The steered name.
+    pub service: Name,
+    /// The sites answered with; empty under `all_down = "empty"` or a fallback.
+    pub sites: Vec<SiteId>,
+    /// What the name answers; empty only where the configuration says so.
+    pub records: Vec<RrSet>,
+    /// Seconds.
+    pub ttl: u32,
+    /// Why.
+    pub reason: Reason,
+}

@@ -1,0 +1,72 @@
+//! What an operator forces, on what, why, and until when.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::SiteId;
+use crate::time::Time;
+use crate::zone::Name;
+
+/// What is forced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverrideKind {
+    /// Healthy or not, it is not used.
+    Drain,
+    /// It counts as Up, whatever samples say.
+    ForceUp,
+    /// It counts as Down, whatever samples say.
+    ForceDown,
+}
+
+/// What it is forced on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every endpoint at a site.
+    Site(SiteId),
+    /// Every endpoint of a service.
+    Service(Name),
+    /// One endpoint.
+    Endpoint(Name, SiteId),
+}
+
+/// One override. A scope has at most one; the narrowest scope that has one rules an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// On what.
+    pub scope: Scope,
+    /// What.
+    pub kind: OverrideKind,
+    /// Why, in the operator's words; never empty.
+    pub reason: String,
+    /// Who.
+    pub who: String,
+    /// Since when.
+    pub at: Time,
+    /// Until when; `None` is until cleared.
+    pub until: Option<Time>,
+}
+
+impl fmt::Display for OverrideKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            OverrideKind::Drain => "drain",
+            OverrideKind::ForceUp => "force-up",
+            OverrideKind::ForceDown => "force-down",
+        })
+    }
+}
+
+/// As the command line takes it: `fra`, `app.example.com`, `app.example.com@fra`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bare = |name: &Name| name.to_string().trim_end_matches('.').to_owned();
+        match self {
+            Scope::Site(site) => f.write_str(site),
+            Scope::Service(name) => f.write_str(&bare(name)),
+            Scope::Endpoint(name, site) => write!(f, "{}@{site}", bare(name)),
+        }
+    }
+}

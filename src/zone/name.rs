@@ -1,0 +1,282 @@
+//! Domain names, in wire form.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest name on the wire, the root's zero byte included (RFC 1035 section 2.3.4).
+pub const MAX_NAME_LEN: usize = 255;
+/// The longest label (RFC 1035 section 2.3.4).
+pub const MAX_LABEL_LEN: usize = 63;
+
+/// An absolute domain name, uncompressed and in lower case (owner names compare without case,
+/// RFC 4343; an answer echoes the case of its question anyway).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<[u8]>);
+
+/// Why text or bytes are not a domain name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Two dots in a row, a leading dot, or nothing at all.
+    #[error("has an empty label")]
+    EmptyLabel,
+    /// A label over [`MAX_LABEL_LEN`].
+    #[error("has a label of more than 63 bytes")]
+    LabelTooLong,
+    /// A name over [`MAX_NAME_LEN`].
+    #[error("is longer than 255 bytes")]
+    NameTooLong,
+    /// A backslash followed by neither three digits up to 255 nor another character.
+    #[error("has a bad escape: write \\DDD with a number up to 255, or \\ before one character")]
+    BadEscape,
+    /// Bytes that stop in mid-name or hold a compression pointer.
+    #[error("is not an uncompressed wire-form name")]
+    BadWire,
+}
+
+impl Name {
+    /// The root.
+    pub fn root() -> Name {
+        Name(Arc::from(&[0u8][..]))
+    }
+
+    /// Parses text (`www.example.com`, `\.` and `\046` escapes allowed). Without a trailing dot it is
+    /// taken relative to `origin`.
+    pub fn parse(text: &[u8], origin: &Name) -> Result<Name, NameError> {
+        if text == b"@" {
+            return Ok(origin.clone());
+        }
+        if text == b"." {
+            return Ok(Name::root());
+        }
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        let mut label = Vec::with_capacity(MAX_LABEL_LEN);
+        let mut absolute = false;
+        let mut at = 0;
+        while at < text.len() {
+            absolute = false;
+            match text[at] {
+                b'.' => {
+                    push_label(&mut wire, &mut label)?;
+                    absolute = true;
+                    at += 1;
+                }
+                b'\\' => {
+                    let (byte, len) = unescape(&text[at..])?;
+                    label.push(byte);
+                    at += len;
+                }
+                byte => {
+                    label.push(byte);
+                    at += 1;
+                }
+            }
+        }
+        if absolute {
+            wire.push(0);
+        } else {
+            push_label(&mut wire, &mut label)?;
+            wire.extend_from_slice(origin.as_wire());
+        }
+        if wire.len() > MAX_NAME_LEN {
+            return Err(NameError::NameTooLong);
+        }
+        wire.make_ascii_lowercase();
+        Ok(Name(wire.into()))
+    }
+
+    /// Takes an uncompressed wire-form name, folding its case.
+    pub fn from_wire(wire: &[u8]) -> Result<Name, NameError> {
+        let mut at = 0;
+        loop {
+            let len = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
+            at += 1 + len;
+            if len > MAX_LABEL_LEN || at > wire.len() {
+                return Err(NameError::BadWire);
+            }
+            if len == 0 {
+                break;
+            }
+        }
+        if at != wire.len() {
+            return Err(NameError::BadWire);
+        }
+        if at > MAX_NAME_LEN {
+            return Err(NameError::NameTooLong);
+        }
+        Ok(Name(wire.to_ascii_lowercase().into()))
+    }
+
+    /// The name's bytes: length-prefixed labels, then a zero.
+    pub fn as_wire(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// Whether the first label is `*` (RFC 4592 section 2.1.1).
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with(b"\x01*")
+    }
+
+    /// The labels, leftmost first, the root's empty one left out.
+    pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let len = usize::from(rest[0]);
+            if len == 0 {
+                return None;
+            }
+            let label = &rest[1..=len];
+            rest = &rest[1 + len..];
+            Some(label)
+        })
+    }
+
+    /// The name without its leftmost label; `None` for the root.
+    pub fn parent(&self) -> Option<Name> {
+        let len = usize::from(self.0[0]);
+        (len != 0).then(|| Name(self.0[1 + len..].into()))
+    }
+
+    /// Whether `self` is `other` or lies below it.
+    pub fn is_at_or_below(&self, other: &Name) -> bool {
+        let (mine, theirs) = (self.as_wire(), other.as_wire());
+        let mut at = 0;
+        loop {
+            let rest = &mine[at..];
+            if rest.len() <= theirs.len() {
+                return rest == theirs;
+            }
+            at += 1 + usize::from(rest[0]);
+        }
+    }
+}
+
+fn push_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), NameError> {
+    match label.len() {
+        0 => return Err(NameError::EmptyLabel),
+        1..=MAX_LABEL_LEN => {}
+        _ => return Err(NameError::LabelTooLong),
+    }
+    wire.push(label.len() as u8);
+    wire.append(label);
+    Ok(())
+}
+
+/// The byte an escape stands for and the length of its text (RFC 1035 section 5.1).
+fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
+    match text {
+        [_, a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
+            let value = [a, b, c].iter().fold(0u16, |sum, &&digit| sum * 10 + u16::from(digit - b'0'));
+            u8::try_from(value).map(|byte| (byte, 4)).map_err(|_| NameError::BadEscape)
+        }
+        [_, b'0'..=b'9', ..] | [_] | [] => Err(NameError::BadEscape),
+        [_, byte, ..] => Ok((*byte, 2)),
+    }
+}
+
+/// With the trailing dot and RFC 1035 escapes: `www.example.com.`.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str(".");
+        }
+        for label in self.labels() {
+            for &byte in label {
+                match byte {
+                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
+                        write!(f, "\\{}", char::from(byte))?;
+                    }
+                    0x21..=0x7e => write!(f, "{}", char::from(byte))?,
+                    _ => write!(f, "\\{byte:03}")?,
+                }
+            }
+            f.write_str(".")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Relative to the root, so `example.com` and `example.com.` are the same.
+impl FromStr for Name {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Name, NameError> {
+        Name::parse(text.as_bytes(), &Name::root())
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|e| serde::de::Error::custom(format!("name \"{text}\" {e}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn text_round_trips() {
+        for text in
+            [".", "com.", "www.example.com.", "*.example.com.", r"a\.b.example.", r"\000\255\032.example."]
+        {
+            assert_eq!(name(text).to_string(), text);
+            assert_eq!(Name::from_wire(name(text).as_wire()), Ok(name(text)));
+        }
+        assert_eq!(name("WWW.Example.COM"), name("www.example.com."));
+    }
+
+    #[test]
+    fn relative_names_take_the_origin() {
+        let origin = name("example.com");
+        assert_eq!(Name::parse(b"www", &origin).unwrap(), name("www.example.com"));
+        assert_eq!(Name::parse(b"@", &origin).unwrap(), origin);
+    }
+
+    #[test]
+    fn refuses_what_is_no_name() {
+        let check = |text: &str, want| assert_eq!(text.parse::<Name>(), Err(want), "{text}");
+        check("", NameError::EmptyLabel);
+        check("a..b", NameError::EmptyLabel);
+        check(".a", NameError::EmptyLabel);
+        check(&"a".repeat(64), NameError::LabelTooLong);
+        check(&"abcdefg.".repeat(32), NameError::NameTooLong);
+        check(r"a\256", NameError::BadEscape);
+        check(r"a\", NameError::BadEscape);
+        check(r"a\1", NameError::BadEscape);
+    }
+
+    #[test]
+    fn knows_what_lies_below() {
+        assert!(name("a.example.com").is_at_or_below(&name("example.com")));
+        assert!(name("example.com").is_at_or_below(&name("example.com")));
+        assert!(name("example.com").is_at_or_below(&Name::root()));
+        assert!(!name("notexample.com").is_at_or_below(&name("example.com")));
+        assert!(!name("com").is_at_or_below(&name("example.com")));
+        assert_eq!(name("a.b").parent(), Some(name("b")));
+        assert_eq!(Name::root().parent(), None);
+    }
+}
