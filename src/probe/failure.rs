@@ -16,6 +16,8 @@ use crate::time::Time;
 pub(super) const MAX_TEXT: usize = 200;
 /// Links of an error's chain that are looked at.
 const MAX_CHAIN: usize = 16;
+/// A port that is well known for nothing (RFC 863).
+const DISCARD_PORT: u16 = 9;
 /// Names of a certificate that are listed.
 const MAX_NAMES: usize = 3;
 
@@ -87,7 +89,6 @@ fn of_io(error: &io::Error, phase: Phase, routed: &impl Fn() -> bool) -> Option<
 pub(super) fn routed(addr: IpAddr) -> bool {
     let any: IpAddr =
         if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    const DISCARD_PORT: u16 = 9;
     UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((addr, DISCARD_PORT))).is_ok()
 }
 

@@ -196,7 +196,7 @@ mod tests {
     fn phases_spread_over_the_interval() {
         let probe = super::super::tests::tcp_probe("web", 443);
         let mut buckets = [0; 10];
-        for n in 0..1000 {
+        for n in 0..1000u16 {
             let check = super::super::tests::check(&probe, [127, 0, (n / 250) as u8, (n % 250) as u8]);
             let s = Schedule::new(&check, Time(START));
             assert_eq!(s.phase_ms, Schedule::new(&check, Time(0)).phase_ms, "the same at every start");

@@ -25,7 +25,7 @@ pub struct Trust {
 
 impl Trust {
     /// Those this host trusts: its certificate store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-    /// Read once, when the first https probe asks.
+    /// Read once, when the first https probe is taken up.
     pub fn of_host() -> Trust {
         Trust { provider: Arc::new(rustls::crypto::ring::default_provider()), roots: Arc::default() }
     }
@@ -36,6 +36,11 @@ impl Trust {
         Trust { roots: Arc::new(OnceLock::from(Ok(Arc::new(roots)))), ..trust }
     }
 
+    /// Reads them, if that is still to be done. It reads files: better here than in a run.
+    pub(super) fn load(&self) -> &Result<Arc<RootCertStore>, String> {
+        self.roots.get_or_init(roots_of_host)
+    }
+
     /// The TLS side of a client that trusts these and reports to `course`. `literal` is the address a
     /// certificate must be good for where the host is one. An error is a text for people.
     pub(super) fn config(
@@ -43,7 +48,7 @@ impl Trust {
         course: &Arc<Course>,
         literal: Option<ServerName<'static>>,
     ) -> Result<ClientConfig, String> {
-        let roots = self.roots.get_or_init(roots_of_host).clone()?;
+        let roots = self.load().clone()?;
         self.with_roots(roots, course, literal)
     }
 
