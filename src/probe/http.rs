@@ -82,7 +82,10 @@ impl HttpCheck {
             }
         }
         let text = String::from_utf8_lossy(text);
-        let place = if body.len() == MAX_BODY_READ { "its first 64 KiB" } else { "it" };
+        let place = match body.len() {
+            MAX_BODY_READ => format!("its first {MAX_BODY_READ} bytes"),
+            _ => "it".into(),
+        };
         Outcome::Failed(Failure::Body(bounded(&format!("\"{text}\" is not in {place}"))))
     }
 

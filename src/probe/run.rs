@@ -92,3 +92,21 @@ async fn resolve(name: &Arc<str>) -> io::Result<Option<IpAddr>> {
     });
     lookup.await.map_err(io::Error::other)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::http_check;
+    use super::*;
+    use crate::time::Time;
+
+    #[tokio::test]
+    async fn a_host_that_trusts_nobody_says_so() {
+        let (mut check, http) = http_check("127.0.0.1", "app.example.com", 443);
+        Arc::make_mut(&mut check.probe).kind =
+            ProbeKind::Http(crate::config::HttpProbe { tls: true, ..http });
+        let clock = Clock::start(Time::default());
+        let runner = Runner::new(check, Trust::none("no CA certificates"), Vantage::local());
+        let sample = runner.run(clock, &Stalls::new(clock)).await;
+        assert_eq!(sample.outcome, Outcome::Failed(Failure::Certificate("no CA certificates".into())));
+    }
+}

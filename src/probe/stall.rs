@@ -34,10 +34,13 @@ impl Stalls {
 
     /// Looks at the clocks for ever.
     pub(super) async fn watch(&self) {
+        // What passed before the runtime came to this task is nobody's stall.
+        *self.log() = StallLog::new(self.clock.now(), wall());
         loop {
             tokio::time::sleep(TICK).await;
             let now = self.clock.now();
-            if let Some(stalled) = self.log().tick(now, wall()) {
+            let stalled = self.log().tick(now, wall()).filter(|stalled| *stalled >= MAX_STALL);
+            if let Some(stalled) = stalled {
                 tracing::warn!(
                     ?stalled,
                     "this process was stalled: probe failures of that time are discarded"

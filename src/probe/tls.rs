@@ -36,6 +36,12 @@ impl Trust {
         Trust { roots: Arc::new(OnceLock::from(Ok(Arc::new(roots)))), ..trust }
     }
 
+    /// None, as on a host without a certificate store.
+    #[cfg(test)]
+    pub(super) fn none(why: &str) -> Trust {
+        Trust { roots: Arc::new(OnceLock::from(Err(why.to_owned()))), ..Trust::of_host() }
+    }
+
     /// Reads them, if that is still to be done. It reads files: better here than in a run.
     pub(super) fn load(&self) -> &Result<Arc<RootCertStore>, String> {
         self.roots.get_or_init(roots_of_host)

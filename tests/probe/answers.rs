@@ -87,8 +87,8 @@ async fn text_is_sought_within_the_bound_and_not_beyond() {
         assert_eq!(ask_http(expecting("READY"), addr, LONG).await, want, "after {before} bytes");
     };
     check(MAX_BODY_READ - 5, "ok").await;
-    check(MAX_BODY_READ - 4, "body mismatch: \"READY\" is not in its first 64 KiB").await;
-    check(MAX_BODY_READ, "body mismatch: \"READY\" is not in its first 64 KiB").await;
+    check(MAX_BODY_READ - 4, "body mismatch: \"READY\" is not in its first 65536 bytes").await;
+    check(MAX_BODY_READ, "body mismatch: \"READY\" is not in its first 65536 bytes").await;
 }
 
 /// Writes `piece` after `start` until the other side hangs up; counts the pieces.
