@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{Finding, Health, Outcome, Sample, Tracker, Vantage};
-use crate::config::Thresholds;
+use crate::config::{CheckKey, Thresholds};
 use crate::time::Time;
 
 /// How many vantages one check listens to; samples of further ones are shown and not counted.
@@ -23,6 +23,19 @@ pub struct Recent {
     pub latency: Duration,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+impl Recent {
+    /// The whole sample again, given the check it is of.
+    pub fn of(&self, check: &CheckKey) -> Sample {
+        Sample {
+            check: check.clone(),
+            vantage: self.vantage.clone(),
+            at: self.at,
+            latency: self.latency,
+            outcome: self.outcome.clone(),
+        }
+    }
 }
 
 /// What the samples of every vantage say of one check.
@@ -80,10 +93,8 @@ impl CheckHealth {
             return false;
         }
         let seed = &self.seed;
-        let tracker = self
-            .vantages
-            .entry(sample.vantage.clone())
-            .or_insert_with(|| Tracker::restored(seed.clone()));
+        let tracker =
+            self.vantages.entry(sample.vantage.clone()).or_insert_with(|| Tracker::restored(seed.clone()));
         if !tracker.count(sample.at, outcome, limits) {
             return false;
         }
@@ -110,7 +121,8 @@ impl CheckHealth {
     /// Down once a quorum of vantages says Down; short of that, one vantage that fails makes Suspect.
     fn verdict(&self, at: Time, quorum: usize) -> Finding {
         let silent = quorum.saturating_sub(self.vantages.len());
-        let all = || self.vantages.values().map(Tracker::found).chain(std::iter::repeat_n(&self.seed, silent));
+        let all =
+            || self.vantages.values().map(Tracker::found).chain(std::iter::repeat_n(&self.seed, silent));
         let first = |health| all().find(|found| found.health == health);
         let down = all().filter(|found| found.health == Health::Down).count();
         let (health, of) = if down >= quorum.max(1) {
@@ -151,7 +163,7 @@ impl CheckHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CheckKey, Whereto};
+    use crate::config::Whereto;
     use crate::health::{Discard, Failure};
 
     const LIMITS: Thresholds = Thresholds { fall: 2, rise: 1, window: None };

@@ -21,9 +21,8 @@ pub fn place(checks: &[(&str, &Finding)]) -> Finding {
         _ => of().map(|(_, found)| found.since).min(),
     };
     let because = match (of().next(), checks.len()) {
-        (None, _) => String::new(),
-        (Some((_, found)), 1) => found.because.clone(),
-        (Some((probe, found)), _) => format!("{probe}: {}", found.because),
+        (Some((probe, found)), 2..) if !found.because.is_empty() => format!("{probe}: {}", found.because),
+        (found, _) => found.map_or_else(String::new, |(_, found)| found.because.clone()),
     };
     Finding { health: worst, since: since.unwrap_or_default(), because }
 }

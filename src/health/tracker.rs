@@ -195,8 +195,20 @@ mod tests {
             assert_eq!(tracker.wants_confirming(), confirm);
         };
         check('.', ROW, "ok", None, false);
-        check('x', ROW, "1 of 3 failed, connection refused", Some("2 more failed samples make it Down"), true);
-        check('x', ROW, "2 of 3 failed, connection refused", Some("the next failed sample makes it Down"), true);
+        check(
+            'x',
+            ROW,
+            "1 of 3 failed, connection refused",
+            Some("2 more failed samples make it Down"),
+            true,
+        );
+        check(
+            'x',
+            ROW,
+            "2 of 3 failed, connection refused",
+            Some("the next failed sample makes it Down"),
+            true,
+        );
         check('x', ROW, "3 of 3 failed, connection refused", Some("2 more good samples make it Up"), false);
         check('x', ROW, "3 of 3 failed, connection refused", Some("2 more good samples make it Up"), false);
         check('.', ROW, "1 of 2 ok", Some("the next good sample makes it Up"), true);
