@@ -36,5 +36,34 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    all_down_all
+    all_down_empty
+    all_down_fallback
+    all_down_keep
+    all_down_primary
+    cname_targets
+    cold_start_primary_dead
+    cold_start_primary_slow
+    discarded
+    drain
+    failback_hold_resets
+    failback_manual
     failover
+    file_records
+    flapping
+    force
+    no_ipv6_here
+    nothing_verified
+    one_family_dead
+    one_site_many_services
+    operator_failover
+    override_in_first_round
+    reload_in_an_outage
+    restart_in_an_outage
+    serial_without_services
+    serials
+    several_probes
+    suspect_ttl
+    three_sites
+    window
 }
