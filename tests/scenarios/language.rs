@@ -11,7 +11,7 @@
 //!         probes web api; cname fra=lb.fra.example.net iad=...
 //!
 //! at 10s    fra ok, iad fails twice "status 503"      `iad.v6` is one family, `iad.api` one probe,
-//!           `3 times`; `iad discarded`; actions go on over lines that end with a comma
+//!                                                     `3 times`; `iad discarded`
 //! at 20s    drain fra "new switch" for 1h             also force-up, force-down; `app.example.com@fra`
 //! at 30s    undrain fra
 //! at 40s    failover app.example.com to iad, failback app.example.com
@@ -108,9 +108,15 @@ pub struct Expect {
     pub serial: Option<Count>,
     pub changesets: Option<usize>,
     pub latched: Option<bool>,
-    pub hold: Option<Option<Duration>>,
+    pub hold: Option<Hold>,
     pub refused: Option<String>,
     pub because: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum Hold {
+    Until(Duration),
+    None,
 }
 
 #[derive(Debug)]
@@ -125,11 +131,10 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     let mut first = None;
     let mut steps: Vec<Step> = Vec::new();
     let mut at = Duration::ZERO;
-    let mut continued = false;
     for (line, text) in (1..).zip(text.lines()) {
         let fail = |why: String| format!("line {line}: {why}");
         let words = words(text).map_err(fail)?;
-        let Some((head, mut rest)) = words.split_first() else { continue };
+        let Some((head, rest)) = words.split_first() else { continue };
         if ["site", "zone", "file", "service", "remove"].contains(&head.as_str()) {
             setup.change(head, rest).map_err(fail)?;
             if let Some(Step { what: What::Reload(reloaded), .. }) = steps.last_mut() {
@@ -145,23 +150,18 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
             steps.push(Step { line, at, what: What::Expect(Box::new(expect)) });
             continue;
         }
-        if continued {
-            rest = &words;
-        } else if head == "at" {
-            let (time, actions) = rest.split_first().ok_or_else(|| fail("at when?".to_owned()))?;
-            at = duration(time).map_err(fail)?;
-            rest = actions;
-        } else {
+        if head != "at" {
             return Err(fail(format!("\"{head}\" is no line of a scenario")));
         }
-        if rest.is_empty() {
+        let (time, actions) = rest.split_first().ok_or_else(|| fail("at when?".to_owned()))?;
+        at = duration(time).map_err(fail)?;
+        if actions.is_empty() {
             steps.push(Step { line, at, what: What::Nothing });
         }
-        for words in rest.split(|word| word == ",").filter(|words| !words.is_empty()) {
+        for words in actions.split(|word| word == ",").filter(|words| !words.is_empty()) {
             let what = action(words, &setup).map_err(fail)?;
             steps.push(Step { line, at, what });
         }
-        continued = rest.last().is_some_and(|word| word == ",");
     }
     Ok(Scenario { setup: first.unwrap_or(setup), steps })
 }
@@ -318,8 +318,8 @@ fn expect(words: &[String], text: &str) -> Result<Expect, String> {
             "changesets" => expect.changesets = Some(number(value()?)? as usize),
             "latched" => expect.latched = Some(true),
             "free" => expect.latched = Some(false),
-            "hold" => expect.hold = Some(Some(duration(value()?)?)),
-            "no-hold" => expect.hold = Some(None),
+            "hold" => expect.hold = Some(Hold::Until(duration(value()?)?)),
+            "no-hold" => expect.hold = Some(Hold::None),
             "refused" => expect.refused = Some(unquoted(value()?)),
             "because" => {
                 let (_, because) = text.split_once("because").ok_or("because what?")?;
@@ -380,5 +380,6 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => value * 3600.0,
         _ => return Err(format!("{text} has an unknown unit")),
     };
-    Ok(Duration::from_millis((secs * 1000.0).round() as u64))
+    let exact = Duration::try_from_secs_f64(secs + 0.0005).map_err(|e| format!("{text}: {e}"))?;
+    Ok(Duration::from_millis(exact.as_millis() as u64))
 }

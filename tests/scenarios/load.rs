@@ -122,14 +122,13 @@ fn service(
 ) -> Service {
     let endpoints = spec.sites.iter().map(|site| Endpoint {
         site: site.as_str().into(),
-        target: match spec.cname.get(site) {
-            Some(target) => Target::Cname(self::name(target)),
-            None => {
-                let addrs = &setup.sites[site];
-                Target::Addresses {
-                    v4: addrs.iter().copied().filter_map(v4).collect(),
-                    v6: addrs.iter().copied().filter_map(v6).collect(),
-                }
+        target: if let Some(target) = spec.cname.get(site) {
+            Target::Cname(self::name(target))
+        } else {
+            let addrs = &setup.sites[site];
+            Target::Addresses {
+                v4: addrs.iter().copied().filter_map(v4).collect(),
+                v6: addrs.iter().copied().filter_map(v6).collect(),
             }
         },
     });

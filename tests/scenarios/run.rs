@@ -8,7 +8,7 @@ use detour::health::{Discard, Failure, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::{RrSet, Serial};
 
-use super::language::{Count, Expect, Outcome, Setup, Step, What, parse};
+use super::language::{Count, Expect, Hold, Outcome, Setup, Step, What, parse};
 use super::load::{load, name, rrset};
 use super::world::{World, zero};
 
@@ -66,9 +66,9 @@ impl Run {
                     _ => OverrideKind::ForceDown,
                 };
                 let until = lasts.map(|lasts| self.world.now + lasts);
-                self.command(&reason, Action::Override { scope: self.scope(&scope), kind, until });
+                self.command(&reason, Action::Override { scope: Run::scope(&scope), kind, until });
             }
-            What::Clear { scope } => self.command("done", Action::Clear { scope: self.scope(&scope) }),
+            What::Clear { scope } => self.command("done", Action::Clear { scope: Run::scope(&scope) }),
             What::Failover { service, to } => {
                 let action = Action::Failover { service: name(&service), to: to.as_str().into() };
                 self.command("a drill", action);
@@ -136,7 +136,7 @@ impl Run {
         });
     }
 
-    fn scope(&self, text: &str) -> Scope {
+    fn scope(text: &str) -> Scope {
         match text.split_once('@') {
             Some((service, site)) => Scope::Endpoint(name(service), site.into()),
             None if text.contains('.') => Scope::Service(name(text)),
@@ -170,8 +170,11 @@ impl Run {
         if let Some(latched) = expect.latched {
             same("latched", &view.latched, &latched)?;
         }
-        if let Some(hold) = expect.hold {
-            same("hold", &view.hold_until.map(|until| until.since(zero())), &hold)?;
+        let until = view.hold_until.map(|until| until.since(zero()));
+        match expect.hold {
+            Some(Hold::Until(time)) => same("hold", &until, &Some(time))?,
+            Some(Hold::None) => same("hold", &until, &None)?,
+            None => {}
         }
         match (&expect.refused, self.refused.take()) {
             (Some(text), Some(refused)) => contains("refusal", &refused, text)?,

@@ -154,14 +154,12 @@ impl World {
     /// What is answered is what was last decided, or what the file holds.
     fn check_answers(&self) {
         for service in self.engine.status(self.now).services {
-            let expect = match &service.decision {
+            let file = self.load.zones.iter().flat_map(|base| &base.steered);
+            let file = file.filter(|set| set.owner == service.name);
+            let mut expect: Vec<RrSet> = match &service.decision {
                 Some(decision) => decision.records.clone(),
-                None => {
-                    let sets = self.load.zones.iter().flat_map(|base| &base.steered);
-                    sets.filter(|set| set.owner == service.name).cloned().collect()
-                }
+                None => file.cloned().collect(),
             };
-            let mut expect = expect;
             expect.sort_by_key(|set| set.rtype);
             assert_eq!(self.answer(&service.name), expect, "the answer is what was decided");
             let serial = self.zones[&service.zone].serial;
