@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod health;
+pub mod history;
 pub mod policy;
 pub mod time;
 pub mod zone;
