@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod health;
 pub mod history;
