@@ -20,5 +20,6 @@ pub mod health;
 pub mod history;
 pub mod policy;
 pub mod probe;
+pub mod serve;
 pub mod time;
 pub mod zone;
