@@ -16,5 +16,6 @@ pub mod config;
 pub mod engine;
 pub mod health;
 pub mod policy;
+pub mod serve;
 pub mod time;
 pub mod zone;
