@@ -123,12 +123,11 @@ impl Batch {
                 leave_by_any_interface(&mut slot.control, control_len);
             }
             let outgoing = &mut self.sending[self.queued].msg_hdr;
-            outgoing.msg_name = (&raw mut slot.peer).cast();
+            outgoing.msg_name = header.msg_hdr.msg_name;
             outgoing.msg_namelen = header.msg_hdr.msg_namelen;
             outgoing.msg_iov = &raw mut slot.answer_at;
             outgoing.msg_iovlen = 1;
-            outgoing.msg_control =
-                if control_len > 0 { slot.control.as_mut_ptr().cast() } else { ptr::null_mut() };
+            outgoing.msg_control = header.msg_hdr.msg_control;
             outgoing.msg_controllen = control_len;
             self.queued += 1;
         }
@@ -187,17 +186,19 @@ impl Slot {
 /// Points a slot's vectors at its buffers, and a header for recvmmsg at all of it.
 fn receiving_header(cell: &UnsafeCell<Slot>, control_len: usize) -> mmsghdr {
     let place = cell.get();
-    // SAFETY: the cell was just made and nothing else refers to it.
-    let slot = unsafe { &mut *place };
-    slot.query_at = iovec { iov_base: slot.query.as_mut_ptr().cast(), iov_len: QUERY_SIZE };
-    slot.answer_at = iovec { iov_base: slot.answer.as_mut_ptr().cast(), iov_len: 0 };
     // SAFETY: an mmsghdr is integers and pointers; zeroes and nulls are an empty header.
     let mut header: mmsghdr = unsafe { zeroed() };
-    header.msg_hdr.msg_name = (&raw mut slot.peer).cast();
+    // SAFETY: the cell was just made and nothing refers to it. The pointers come from the cell, not
+    // from a reference, and so outlive every reference `answer` will make.
+    unsafe {
+        (*place).query_at = iovec { iov_base: (&raw mut (*place).query).cast(), iov_len: QUERY_SIZE };
+        (*place).answer_at = iovec { iov_base: (&raw mut (*place).answer).cast(), iov_len: 0 };
+        header.msg_hdr.msg_name = (&raw mut (*place).peer).cast();
+        header.msg_hdr.msg_iov = &raw mut (*place).query_at;
+        header.msg_hdr.msg_control = (&raw mut (*place).control).cast();
+    }
     header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
-    header.msg_hdr.msg_iov = &raw mut slot.query_at;
     header.msg_hdr.msg_iovlen = 1;
-    header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
     header.msg_hdr.msg_controllen = control_len;
     header
 }
@@ -205,6 +206,7 @@ fn receiving_header(cell: &UnsafeCell<Slot>, control_len: usize) -> mmsghdr {
 /// What the kernel told of the datagram's way in is sent back as the answer's way out. The address
 /// it came to must be kept, the interface must not: the way back to the peer may be another. Only a
 /// link-local address means nothing without its interface.
+#[expect(clippy::cast_ptr_alignment, reason = "CMSG_DATA is aligned as the message's type needs")]
 fn leave_by_any_interface(control: &mut [u64; CONTROL_WORDS], len: usize) {
     // SAFETY: a msghdr is integers and pointers; zeroes and nulls are an empty header.
     let mut holder: libc::msghdr = unsafe { zeroed() };
@@ -218,8 +220,8 @@ fn leave_by_any_interface(control: &mut [u64; CONTROL_WORDS], len: usize) {
     // SAFETY: not null, so a whole cmsghdr is there.
     let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
     if level == libc::IPPROTO_IP && kind == libc::IP_PKTINFO {
-        // SAFETY: the kernel wrote a message of this kind, so an in_pktinfo follows; the buffer has
-        // room for it and CMSG_DATA is aligned for it.
+        // SAFETY: the kernel wrote a message of this kind, so an in_pktinfo follows, in a buffer that
+        // has room for it.
         let info = unsafe { &mut *libc::CMSG_DATA(message).cast::<libc::in_pktinfo>() };
         info.ipi_ifindex = 0;
     } else if level == libc::IPPROTO_IPV6 && kind == libc::IPV6_PKTINFO {
