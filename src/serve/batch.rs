@@ -123,12 +123,11 @@ impl Batch {
                 leave_by_any_interface(&mut slot.control, control_len);
             }
             let outgoing = &mut self.sending[self.queued].msg_hdr;
-            outgoing.msg_name = (&raw mut slot.peer).cast();
+            outgoing.msg_name = header.msg_hdr.msg_name;
             outgoing.msg_namelen = header.msg_hdr.msg_namelen;
             outgoing.msg_iov = &raw mut slot.answer_at;
             outgoing.msg_iovlen = 1;
-            outgoing.msg_control =
-                if control_len > 0 { slot.control.as_mut_ptr().cast() } else { ptr::null_mut() };
+            outgoing.msg_control = header.msg_hdr.msg_control;
             outgoing.msg_controllen = control_len;
             self.queued += 1;
         }
@@ -187,17 +186,19 @@ impl Slot {
 /// Points a slot's vectors at its buffers, and a header for recvmmsg at all of it.
 fn receiving_header(cell: &UnsafeCell<Slot>, control_len: usize) -> mmsghdr {
     let place = cell.get();
-    // SAFETY: the cell was just made and nothing else refers to it.
-    let slot = unsafe { &mut *place };
-    slot.query_at = iovec { iov_base: slot.query.as_mut_ptr().cast(), iov_len: QUERY_SIZE };
-    slot.answer_at = iovec { iov_base: slot.answer.as_mut_ptr().cast(), iov_len: 0 };
     // SAFETY: an mmsghdr is integers and pointers; zeroes and nulls are an empty header.
     let mut header: mmsghdr = unsafe { zeroed() };
-    header.msg_hdr.msg_name = (&raw mut slot.peer).cast();
+    // SAFETY: the cell was just made and nothing refers to it. The pointers come from the cell, not
+    // from a reference, and so outlive every reference `answer` will make.
+    unsafe {
+        (*place).query_at = iovec { iov_base: (&raw mut (*place).query).cast(), iov_len: QUERY_SIZE };
+        (*place).answer_at = iovec { iov_base: (&raw mut (*place).answer).cast(), iov_len: 0 };
+        header.msg_hdr.msg_name = (&raw mut (*place).peer).cast();
+        header.msg_hdr.msg_iov = &raw mut (*place).query_at;
+        header.msg_hdr.msg_control = (&raw mut (*place).control).cast();
+    }
     header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
-    header.msg_hdr.msg_iov = &raw mut slot.query_at;
     header.msg_hdr.msg_iovlen = 1;
-    header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
     header.msg_hdr.msg_controllen = control_len;
     header
 }
