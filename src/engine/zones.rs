@@ -123,3 +123,53 @@ fn serial_at_load(last: Option<&SavedZone>, zone: &ZoneState, same: bool, overla
         Some(last) => last.published.next(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::RrType;
+
+    const FINGERPRINT: u64 = 7;
+
+    fn zone(file: u32) -> ZoneState {
+        let mut soa = vec![0, 0];
+        soa.extend([file, 0, 0, 0, 0].iter().flat_map(|number| number.to_be_bytes()));
+        let soa = RrSet::new(Name::root(), RrType::SOA, 60, [soa]);
+        ZoneState { soa, file: BTreeMap::new(), fingerprint: FINGERPRINT, services: 0 }
+    }
+
+    #[test]
+    fn a_serial_stands_for_one_content_and_never_goes_back() {
+        // The last one published, of which file; the file's now; same decisions; any decisions.
+        let check = |last: Option<(u32, u64)>, file, same, overlaid, expect| {
+            let last = last.map(|(published, fingerprint)| SavedZone {
+                published: Serial(published),
+                file: Serial(0),
+                fingerprint,
+                last_decision: 0,
+            });
+            let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid);
+            assert_eq!(got, Serial(expect), "{last:?} {file} {same} {overlaid}");
+        };
+        // First seen.
+        check(None, 10, true, false, 10);
+        check(None, 10, false, true, 11);
+        // Nothing changed.
+        check(Some((15, FINGERPRINT)), 10, true, true, 15);
+        check(Some((10, FINGERPRINT)), 10, true, false, 10);
+        // The decisions did.
+        check(Some((15, FINGERPRINT)), 10, false, true, 16);
+        check(Some((15, FINGERPRINT)), 10, false, false, 16);
+        // The file did: its serial is ahead, behind, the same, or without order.
+        check(Some((15, 1)), 20, true, true, 21);
+        check(Some((15, 1)), 20, true, false, 20);
+        check(Some((15, 1)), 10, true, true, 16);
+        check(Some((15, 1)), 10, true, false, 16);
+        check(Some((15, 1)), 15, true, true, 16);
+        check(Some((15, 1)), 15, true, false, 16);
+        check(Some((0, 1)), 1 << 31, true, true, 1);
+        // Around the circle.
+        check(Some((u32::MAX, 1)), 3, true, true, 4);
+        check(Some((u32::MAX, 1)), u32::MAX - 1, true, true, 0);
+    }
+}
