@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
 use crate::zone::{Changeset, Name, RrSet, Serial, soa_serial};
 
+/// How many zones that left the configuration are remembered, so that their serials never go back.
+const MAX_GONE_ZONES: usize = 10_000;
+
 /// One zone of the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct ZoneState {
@@ -52,12 +55,21 @@ impl Engine {
         overlays
     }
 
-    /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published.
+    /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published, as
+    /// long as there are not too many of them.
     pub(super) fn take_zones(&mut self, bases: Vec<ZoneBase>, out: &mut Vec<Effect>) {
         let apexes: BTreeSet<Name> = bases.iter().map(|base| base.apex.clone()).collect();
-        let was_here = |apex: &Name| self.config.is_none() || self.zones.contains_key(apex);
-        let gone = self.published.keys().filter(|apex| !apexes.contains(*apex) && was_here(apex));
-        for apex in gone.cloned().collect::<Vec<_>>() {
+        let gone = self.published.keys().filter(|apex| !apexes.contains(*apex));
+        for (at, apex) in gone.cloned().collect::<Vec<_>>().into_iter().enumerate() {
+            if at >= MAX_GONE_ZONES {
+                self.published.remove(&apex);
+                out.push(Effect::Save(Saved::Zone(apex, None)));
+                continue;
+            }
+            // Gone before this load already; after a start there is no telling.
+            if self.config.is_some() && !self.zones.contains_key(&apex) {
+                continue;
+            }
             let Some(saved) = self.published.get_mut(&apex) else { continue };
             saved.published = saved.published.next();
             out.push(Effect::Save(Saved::Zone(apex, Some(saved.clone()))));

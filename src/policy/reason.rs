@@ -23,7 +23,7 @@ pub struct Reason {
 
 /// What chose an endpoint, or the records that stand in for one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "rule", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Rule {
     /// It is the first in order that works, or it is in use and not yet Down.
     InOrder,
@@ -192,7 +192,7 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             write!(f, "{site} stays until {until}, when {back} has been Up for its hold")?;
         }
         Rule::Latched { by: Latch::Operator } => {
-            write!(f, "an operator moved it to {site}, where it stays until `detour failback`")?;
+            write!(f, "latched by an operator: {site} stays until `detour failback`")?;
         }
         Rule::Latched { by: Latch::Manual } => {
             write!(f, "failback is manual: {site} stays until `detour failback`")?;
