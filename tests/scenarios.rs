@@ -1,11 +1,15 @@
 //! Timelines: each file in `tests/scenarios/` is a story that the engine has to tell the same way.
 
+#[path = "scenarios/effects.rs"]
+mod effects;
 #[path = "scenarios/language.rs"]
 mod language;
 #[path = "scenarios/load.rs"]
 mod load;
 #[path = "scenarios/run.rs"]
 mod run;
+#[path = "scenarios/setup.rs"]
+mod setup;
 #[path = "scenarios/world.rs"]
 mod world;
 

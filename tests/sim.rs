@@ -5,14 +5,14 @@
 
 #[path = "sim/judge.rs"]
 mod judge;
-#[path = "scenarios/language.rs"]
-mod language;
 #[path = "scenarios/load.rs"]
 mod load;
 #[path = "sim/play.rs"]
 mod play;
 #[path = "sim/random.rs"]
 mod random;
+#[path = "scenarios/setup.rs"]
+mod setup;
 #[path = "scenarios/world.rs"]
 mod world;
 

@@ -151,6 +151,12 @@ impl Engine {
             self.flush(now, ordered.as_ref(), &mut out);
         }
         out.extend(self.agenda.wake(now));
+        // What is kept comes before what is published; otherwise the order is that of happening.
+        out.sort_by_key(|effect| match effect {
+            Effect::Save(_) | Effect::Record(_) => 0,
+            Effect::Rebase(_) | Effect::Publish(_) => 1,
+            Effect::Pace(..) | Effect::Wake(_) | Effect::Refused(_) => 2,
+        });
         out
     }
 

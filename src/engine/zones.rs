@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
 use crate::zone::{Changeset, Name, RrSet, Serial, soa_serial};
 
+/// How many zones that left the configuration are remembered, so that their serials never go back.
+const MAX_GONE_ZONES: usize = 10_000;
+
 /// One zone of the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct ZoneState {
@@ -52,12 +55,21 @@ impl Engine {
         overlays
     }
 
-    /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published.
+    /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published, as
+    /// long as there are not too many of them.
     pub(super) fn take_zones(&mut self, bases: Vec<ZoneBase>, out: &mut Vec<Effect>) {
         let apexes: BTreeSet<Name> = bases.iter().map(|base| base.apex.clone()).collect();
-        let was_here = |apex: &Name| self.config.is_none() || self.zones.contains_key(apex);
-        let gone = self.published.keys().filter(|apex| !apexes.contains(*apex) && was_here(apex));
-        for apex in gone.cloned().collect::<Vec<_>>() {
+        let gone = self.published.keys().filter(|apex| !apexes.contains(*apex));
+        for (at, apex) in gone.cloned().collect::<Vec<_>>().into_iter().enumerate() {
+            if at >= MAX_GONE_ZONES {
+                self.published.remove(&apex);
+                out.push(Effect::Save(Saved::Zone(apex, None)));
+                continue;
+            }
+            // Gone before this load already; after a start there is no telling.
+            if self.config.is_some() && !self.zones.contains_key(&apex) {
+                continue;
+            }
             let Some(saved) = self.published.get_mut(&apex) else { continue };
             saved.published = saved.published.next();
             out.push(Effect::Save(Saved::Zone(apex, Some(saved.clone()))));
@@ -121,5 +133,55 @@ fn serial_at_load(last: Option<&SavedZone>, zone: &ZoneState, same: bool, overla
         Some(last) if overlaid => Serial::successor(last.published, file),
         Some(last) if file.is_after(last.published) => file,
         Some(last) => last.published.next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::RrType;
+
+    const FINGERPRINT: u64 = 7;
+
+    fn zone(file: u32) -> ZoneState {
+        let mut soa = vec![0, 0];
+        soa.extend([file, 0, 0, 0, 0].iter().flat_map(|number| number.to_be_bytes()));
+        let soa = RrSet::new(Name::root(), RrType::SOA, 60, [soa]);
+        ZoneState { soa, file: BTreeMap::new(), fingerprint: FINGERPRINT, services: 0 }
+    }
+
+    #[test]
+    fn a_serial_stands_for_one_content_and_never_goes_back() {
+        // The last one published, of which file; the file's now; same decisions; any decisions.
+        let check = |last: Option<(u32, u64)>, file, same, overlaid, expect| {
+            let last = last.map(|(published, fingerprint)| SavedZone {
+                published: Serial(published),
+                file: Serial(0),
+                fingerprint,
+                last_decision: 0,
+            });
+            let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid);
+            assert_eq!(got, Serial(expect), "{last:?} {file} {same} {overlaid}");
+        };
+        // First seen.
+        check(None, 10, true, false, 10);
+        check(None, 10, false, true, 11);
+        // Nothing changed.
+        check(Some((15, FINGERPRINT)), 10, true, true, 15);
+        check(Some((10, FINGERPRINT)), 10, true, false, 10);
+        // The decisions did.
+        check(Some((15, FINGERPRINT)), 10, false, true, 16);
+        check(Some((15, FINGERPRINT)), 10, false, false, 16);
+        // The file did: its serial is ahead, behind, the same, or without order.
+        check(Some((15, 1)), 20, true, true, 21);
+        check(Some((15, 1)), 20, true, false, 20);
+        check(Some((15, 1)), 10, true, true, 16);
+        check(Some((15, 1)), 10, true, false, 16);
+        check(Some((15, 1)), 15, true, true, 16);
+        check(Some((15, 1)), 15, true, false, 16);
+        check(Some((0, 1)), 1 << 31, true, true, 1);
+        // Around the circle.
+        check(Some((u32::MAX, 1)), 3, true, true, 4);
+        check(Some((u32::MAX, 1)), u32::MAX - 1, true, true, 0);
     }
 }

@@ -6,15 +6,12 @@
 //! which serial a zone has, or how an answer reaches a client.
 //!
 //! ```text
-//!                first in order works
-//!        ┌──────────────────────────────────────────────┐
-//!        ▼            it is Down, drained, forced Down    │
-//!     InOrder ──────────────► InOrder ───────────► Holding or Latched
-//!     (first) ◄──┐           (next)    first is Up   │ (next)
-//!                │              │      again          │
-//!                │ one works    ▼ none works          │ hold ends; `failback`
-//!                └────────── AllDown ◄────────────────┤
-//!                                                      └──► InOrder (first)
+//!            the endpoint in use fails                 a preferred one is Up again
+//!  InOrder ─────────────────────────────► InOrder ─────────────────────────────► Holding, Latched
+//!  (first)                                (next)  ◄── it fails within the hold ──   │      │
+//!     ▲ ▲                                   │                                      │      │
+//!     │ └─── one works ─── AllDown ◄────────┘ none works               hold ended  │      │ `failback`
+//!     └────────────────────────────────────────────────────────────────────────────┴──────┘
 //! ```
 
 mod choice;

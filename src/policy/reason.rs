@@ -23,7 +23,7 @@ pub struct Reason {
 
 /// What chose an endpoint, or the records that stand in for one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "rule", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Rule {
     /// It is the first in order that works, or it is in use and not yet Down.
     InOrder,
@@ -192,7 +192,7 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             write!(f, "{site} stays until {until}, when {back} has been Up for its hold")?;
         }
         Rule::Latched { by: Latch::Operator } => {
-            write!(f, "an operator moved it to {site}, where it stays until `detour failback`")?;
+            write!(f, "latched by an operator: {site} stays until `detour failback`")?;
         }
         Rule::Latched { by: Latch::Manual } => {
             write!(f, "failback is manual: {site} stays until `detour failback`")?;
@@ -264,5 +264,85 @@ impl fmt::Display for LastResort {
             LastResort::Empty => "nothing is answered, as configured",
             LastResort::Fallback => "the fallback is answered",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(site: &str, health: Health, because: &str) -> Noted {
+        let because = because.to_owned();
+        Noted { site: site.into(), health, because, forced: None, withheld: Vec::new() }
+    }
+
+    fn drained(noted: Noted, until: Option<Time>) -> Noted {
+        let (who, reason) = ("ann".to_owned(), "new switch".to_owned());
+        Noted { forced: Some(Forced { kind: OverrideKind::Drain, who, reason, until }), ..noted }
+    }
+
+    #[test]
+    fn a_reason_is_one_sentence() {
+        use Health::{Down, Suspect, Unknown, Up};
+        let check = |rule: Rule, endpoints: &[Noted], expect: &str| {
+            let serving = endpoints.last().map(|noted| noted.site.clone());
+            let reason = Reason { serving, rule, endpoints: endpoints.to_vec() };
+            assert_eq!(reason.to_string(), expect);
+            let json = serde_json::to_string(&reason).expect("it is written");
+            assert_eq!(serde_json::from_str::<Reason>(&json).expect("it is read"), reason);
+        };
+        let (fra, iad) = (noted("fra", Up, "ok"), noted("iad", Up, "ok"));
+        let dead = noted("fra", Down, "3 of 3 failed, connection refused");
+        let shaky = noted("iad", Suspect, "1 of 3 failed, status 503");
+        let place = "2001:db8::1".to_owned();
+        let withheld = Withheld { place, health: Unknown, because: String::new() };
+        let half = Noted { withheld: vec![withheld], ..fra.clone() };
+        let until = Time(1_767_225_660_000);
+
+        check(Rule::InOrder, std::slice::from_ref(&fra), "fra is first in order and Up");
+        check(
+            Rule::InOrder,
+            &[half],
+            "fra is first in order and Up, 2001:db8::1 withheld (Unknown: no sample has counted)",
+        );
+        check(
+            Rule::InOrder,
+            &[dead.clone(), iad.clone()],
+            "fra Down: 3 of 3 failed, connection refused; iad is next in order and Up",
+        );
+        check(
+            Rule::InOrder,
+            &[dead.clone(), shaky.clone()],
+            "fra Down: 3 of 3 failed, connection refused; iad Suspect: 1 of 3 failed, status 503; \
+             it is next in order and stays until Down",
+        );
+        check(
+            Rule::InOrder,
+            &[drained(fra.clone(), Some(until)), iad.clone()],
+            "fra drained by ann until 2026-01-01T00:01:00.000Z: new switch (samples say Up); \
+             iad is next in order and Up",
+        );
+        check(
+            Rule::Holding { back: "fra".into(), until },
+            &[fra.clone(), iad.clone()],
+            "fra Up; iad stays until 2026-01-01T00:01:00.000Z, when fra has been Up for its hold",
+        );
+        check(
+            Rule::Latched { by: Latch::Manual },
+            &[fra.clone(), shaky.clone()],
+            "fra Up; failback is manual: iad stays until `detour failback`; \
+             iad Suspect: 1 of 3 failed, status 503",
+        );
+        check(
+            Rule::AllDown { answer: LastResort::Keep },
+            &[dead.clone(), drained(iad.clone(), None)],
+            "no endpoint works: fra Down: 3 of 3 failed, connection refused; \
+             iad drained by ann: new switch (samples say Up); the last answer is kept",
+        );
+        check(
+            Rule::Unverified { answer: LastResort::Primary },
+            &[noted("fra", Unknown, "")],
+            "no sample has counted yet: fra Unknown; the first endpoint is answered",
+        );
     }
 }

@@ -29,44 +29,15 @@
 //! last command was told; `because TEXT`, up to the end of the line, stands in the decision's reason,
 //! where `fra Suspect 1/3` is short for `fra Suspect: 1 of 3 failed`.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
+
+use super::setup::{ServiceSpec, Setup};
 
 /// A parsed file.
 #[derive(Debug)]
 pub struct Scenario {
     pub setup: Setup,
     pub steps: Vec<Step>,
-}
-
-/// What is configured.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Setup {
-    pub sites: BTreeMap<String, Vec<IpAddr>>,
-    /// Apex and the file's serial.
-    pub zones: BTreeMap<String, u32>,
-    /// Owner, type, value and TTL of records of zone files at steered names.
-    pub file: Vec<(String, String, String, u32)>,
-    pub services: BTreeMap<String, ServiceSpec>,
-}
-
-/// One `service` line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServiceSpec {
-    pub sites: Vec<String>,
-    pub ttl: Duration,
-    pub suspect: Duration,
-    pub fall: u32,
-    pub rise: u32,
-    pub window: Option<u32>,
-    pub interval: Duration,
-    pub confirm: Duration,
-    /// The hold; `None` is manual.
-    pub failback: Option<Duration>,
-    pub all_down: String,
-    pub probes: Vec<String>,
-    pub cname: BTreeMap<String, String>,
 }
 
 /// One action or expectation, with its line in the file.
@@ -136,7 +107,7 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
         let words = words(text).map_err(fail)?;
         let Some((head, rest)) = words.split_first() else { continue };
         if ["site", "zone", "file", "service", "remove"].contains(&head.as_str()) {
-            setup.change(head, rest).map_err(fail)?;
+            change(&mut setup, head, rest).map_err(fail)?;
             if let Some(Step { what: What::Reload(reloaded), .. }) = steps.last_mut() {
                 *reloaded = setup.clone();
             } else if !steps.is_empty() {
@@ -166,62 +137,34 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
     Ok(Scenario { setup: first.unwrap_or(setup), steps })
 }
 
-impl Default for Setup {
-    fn default() -> Setup {
-        let site = |id: &str, addr: &str| (id.to_owned(), vec![addr.parse().expect("an address")]);
-        Setup {
-            sites: [site("fra", "192.0.2.10"), site("iad", "198.51.100.10"), site("sin", "203.0.113.10")]
-                .into(),
-            zones: [("example.com".to_owned(), 1)].into(),
-            file: Vec::new(),
-            services: BTreeMap::new(),
+fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> {
+    let name = rest.first().ok_or_else(|| format!("{head} what?"))?.clone();
+    match (head, &rest[1..]) {
+        ("site", addrs) => {
+            let addrs: Result<_, _> =
+                addrs.iter().map(|a| a.parse().map_err(|e| format!("{a}: {e}"))).collect();
+            setup.sites.insert(name, addrs?);
         }
-    }
-}
-
-impl Setup {
-    fn change(&mut self, head: &str, rest: &[String]) -> Result<(), String> {
-        let name = rest.first().ok_or_else(|| format!("{head} what?"))?.clone();
-        match (head, &rest[1..]) {
-            ("site", addrs) => {
-                let addrs: Result<_, _> =
-                    addrs.iter().map(|a| a.parse().map_err(|e| format!("{a}: {e}"))).collect();
-                self.sites.insert(name, addrs?);
-            }
-            ("zone", [word, serial]) if word == "serial" => {
-                self.zones.insert(name, number(serial)?);
-            }
-            ("file", [rtype, value, word, ttl]) if word == "ttl" => {
-                self.file.push((name, rtype.clone(), value.clone(), number(ttl)?));
-            }
-            ("service", words) => {
-                self.services.insert(name, service(words)?);
-            }
-            ("remove", []) => {
-                let known = self.services.remove(&name).is_some() || self.zones.remove(&name).is_some();
-                known.then_some(()).ok_or_else(|| format!("there is no {name} to remove"))?;
-            }
-            _ => return Err(format!("a {head} line is not written like this")),
+        ("zone", [word, serial]) if word == "serial" => {
+            setup.zones.insert(name, number(serial)?);
         }
-        Ok(())
+        ("file", [rtype, value, word, ttl]) if word == "ttl" => {
+            setup.file.push((name, rtype.clone(), value.clone(), number(ttl)?));
+        }
+        ("service", words) => {
+            setup.services.insert(name, service(words)?);
+        }
+        ("remove", []) => {
+            let known = setup.services.remove(&name).is_some() || setup.zones.remove(&name).is_some();
+            known.then_some(()).ok_or_else(|| format!("there is no {name} to remove"))?;
+        }
+        _ => return Err(format!("a {head} line is not written like this")),
     }
+    Ok(())
 }
 
 fn service(words: &[String]) -> Result<ServiceSpec, String> {
-    let mut spec = ServiceSpec {
-        sites: Vec::new(),
-        ttl: Duration::from_secs(30),
-        suspect: Duration::from_secs(5),
-        fall: 3,
-        rise: 2,
-        window: None,
-        interval: Duration::from_secs(5),
-        confirm: Duration::from_millis(250),
-        failback: Some(Duration::from_secs(60)),
-        all_down: "keep".to_owned(),
-        probes: vec!["web".to_owned()],
-        cname: BTreeMap::new(),
-    };
+    let mut spec = ServiceSpec::default();
     let keys = ["ttl", "suspect", "fall", "rise", "window", "interval", "confirm", "failback", "all_down"];
     let is_key = |word: &String| keys.contains(&word.as_str()) || word == "probes" || word == "cname";
     let [policy, rest @ ..] = words else { return Err("a service has a policy".to_owned()) };

@@ -12,7 +12,7 @@ use detour::config::{
 use detour::engine::{Load, ZoneBase};
 use detour::zone::{Name, RrSet, RrType};
 
-use super::language::{ServiceSpec, Setup};
+use super::setup::{ServiceSpec, Setup};
 
 /// What the checked files of this setup would come to.
 pub fn load(setup: &Setup) -> Load {

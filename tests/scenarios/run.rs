@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use detour::config::{CheckKey, Whereto};
-use detour::engine::{Action, Command, Effect, Event, ServiceView};
+use detour::engine::{Action, COALESCE, Command, Effect, Event, ServiceView};
 use detour::health::{Discard, Failure, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::{RrSet, Serial};
 
-use super::language::{Count, Expect, Hold, Outcome, Setup, Step, What, parse};
+use super::language::{Count, Expect, Hold, Outcome, Step, What, parse};
 use super::load::{load, name, rrset};
+use super::setup::Setup;
 use super::world::{World, zero};
 
 /// Runs a scenario file; panics with the file and line of what is not as expected.
@@ -20,7 +21,7 @@ pub fn run(file: &str, text: &str) {
     for Step { line, at, what } in scenario.steps {
         if let What::Expect(expect) = what {
             expectations += 1;
-            run.world.settle();
+            settle(&mut run.world);
             run.check(&expect).unwrap_or_else(|why| panic!("tests/scenarios/{file}:{line}: {why}"));
         } else {
             run.world.advance(zero() + at);
@@ -28,6 +29,11 @@ pub fn run(file: &str, text: &str) {
         }
     }
     assert!(expectations > 0, "{file} expects nothing");
+}
+
+/// Lets pending decisions be made.
+pub fn settle(world: &mut World) -> Vec<Effect> {
+    world.advance(world.now + COALESCE)
 }
 
 struct Run {
@@ -78,7 +84,7 @@ impl Run {
             }
             What::Restart => {
                 // A health saved just before the end is decided upon just after the start.
-                self.world.settle();
+                settle(&mut self.world);
                 let before = self.world.zones.clone();
                 self.world.restart();
                 if self.world.zones != before {

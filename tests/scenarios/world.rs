@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use detour::config::SiteId;
-use detour::engine::{COALESCE, Effect, Engine, Event, Happened, Load, Saved, Status};
+use detour::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
 use detour::time::Time;
 use detour::zone::{Changeset, Name, RrSet, RrType, Serial, soa_serial};
 
@@ -23,8 +22,10 @@ pub struct World {
     /// How often anything was published, reloads aside.
     pub changesets: usize,
     pub load: Load,
-    saved: BTreeMap<String, Saved>,
-    wake: Option<Time>,
+    /// What was saved, by kind and key.
+    pub saved: BTreeMap<String, Saved>,
+    /// When the engine wants to be woken.
+    pub wake: Option<Time>,
 }
 
 impl World {
@@ -80,27 +81,6 @@ impl World {
         effects
     }
 
-    /// When the engine wants to be woken.
-    pub fn next_wake(&self) -> Option<Time> {
-        self.wake
-    }
-
-    /// The site each service was last decided for, as the state saved has it.
-    pub fn serving(&self) -> BTreeMap<Name, Option<SiteId>> {
-        let serving = |saved: &Saved| match saved {
-            Saved::Service(name, Some(service)) => {
-                Some((name.clone(), service.decision.reason.serving.clone()))
-            }
-            _ => None,
-        };
-        self.saved.values().filter_map(serving).collect()
-    }
-
-    /// Lets pending decisions be made.
-    pub fn settle(&mut self) -> Vec<Effect> {
-        self.advance(self.now + COALESCE)
-    }
-
     /// Ends the engine as `kill -9` would and starts one from what was saved.
     pub fn restart(&mut self) -> Vec<Effect> {
         let saved = self.saved.values().map(|saved| {
@@ -118,13 +98,13 @@ impl World {
 
     /// What is answered at a name.
     pub fn answer(&self, name: &Name) -> Vec<RrSet> {
-        let zone = self
-            .zones
-            .iter()
-            .filter(|(apex, _)| name.is_at_or_below(apex))
-            .max_by_key(|(apex, _)| apex.labels().count());
-        let sets = zone.into_iter().flat_map(|(_, zone)| &zone.sets);
-        sets.filter(|((owner, _), _)| owner == name).map(|(_, set)| set.clone()).collect()
+        let above = self.zones.iter().filter(|(apex, _)| name.is_at_or_below(apex));
+        let zone = above.max_by_key(|(apex, _)| apex.labels().count());
+        let all = (name.clone(), RrType(0))..=(name.clone(), RrType(u16::MAX));
+        zone.into_iter()
+            .flat_map(|(_, zone)| zone.sets.range(all.clone()))
+            .map(|(_, set)| set.clone())
+            .collect()
     }
 
     fn save(&mut self, saved: &Saved) {

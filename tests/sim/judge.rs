@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use detour::config::{AllDown, CheckKey, Failback, Service, SiteId, Target};
 use detour::engine::{
-    Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, ServiceView, Status,
+    Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, Saved, ServiceView, Status,
 };
 use detour::health::Health;
 use detour::policy::{Decision, OverrideKind, Rule};
@@ -67,8 +67,17 @@ fn serving(decision: &Decision) -> Option<SiteId> {
     decision.reason.serving.clone()
 }
 
-impl Judge {
-    pub fn before(&self, world: &World, event: &Event) -> Before {
+/// The site each service was last decided for, as the state saved has it.
+fn all_serving(world: &World) -> BTreeMap<Name, Option<SiteId>> {
+    let serving = |saved: &Saved| match saved {
+        Saved::Service(name, Some(service)) => Some((name.clone(), serving(&service.decision))),
+        _ => None,
+    };
+    world.saved.values().filter_map(serving).collect()
+}
+
+impl Before {
+    pub fn of(world: &World, event: &Event) -> Before {
         let (mut moved, mut is_command) = (None, false);
         if let Event::Command(command) = event {
             is_command = true;
@@ -76,10 +85,12 @@ impl Judge {
                 moved = Some(service.clone());
             }
         }
-        Before { serving: world.serving(), is_load: matches!(event, Event::Load(_)), moved, is_command }
+        Before { serving: all_serving(world), is_load: matches!(event, Event::Load(_)), moved, is_command }
     }
+}
 
-    pub fn after(&mut self, world: &World, before: Before, effects: &[Effect]) {
+impl Judge {
+    pub fn after(&mut self, world: &World, before: &Before, effects: &[Effect]) {
         if effects.iter().any(|effect| matches!(effect, Effect::Refused(_))) {
             self.refused += 1;
             let quiet = |effect: &Effect| matches!(effect, Effect::Refused(_) | Effect::Wake(_));
@@ -103,7 +114,7 @@ impl Judge {
         let Status { services, checks, .. } = world.status();
         for decision in decisions(effects) {
             let service = services.iter().find(|service| service.name == decision.service);
-            self.judge_decision(world, &before, service.expect("a service"), decision);
+            self.judge_decision(world, before, service.expect("a service"), decision);
         }
         self.keep_books(world.now, &services, &checks);
     }
@@ -135,6 +146,8 @@ impl Judge {
         }
         // A reload may have taken it from the service, which then waited for its first round.
         let Some(left) = rank(&from) else { return };
+        let best = is_up(&view.endpoints[at]) || !view.endpoints.iter().any(is_up);
+        assert!(best, "a Suspect is moved to only where none is Up: {}", decision.reason);
         if !works(&view.endpoints[left]) {
             return;
         }
@@ -175,49 +188,46 @@ impl Judge {
         }
     }
 
-    /// After the quiet, with these checks failing and no other.
-    pub fn check_settled(&self, world: &World, dead: &BTreeSet<CheckKey>) {
-        let status = world.status();
-        for check in &status.checks {
-            let health = if dead.contains(&check.key) { Health::Down } else { Health::Up };
-            assert_eq!(check.health, health, "health settles");
-            assert!(!check.stale);
-        }
-        for service in &status.services {
-            let decision = service.decision.as_ref().expect("a decision");
-            let configured = configured(world, &service.name);
-            let usable = |endpoint: &&EndpointView| match forced(endpoint) {
-                Some(kind) => kind == OverrideKind::ForceUp,
-                None => {
-                    endpoint.places.iter().any(|place| !place.checks.iter().any(|key| dead.contains(key)))
-                }
-            };
-            let first = service.endpoints.iter().find(usable);
-            let Some(first) = first else {
-                check_all_down(&configured, service, decision);
-                continue;
-            };
-            let to = serving(decision).expect("one works and serves");
-            let endpoint =
-                service.endpoints.iter().find(|endpoint| endpoint.site == to).expect("an endpoint");
-            assert!(usable(&endpoint), "what serves works: {}", decision.reason);
-            if !service.latched {
-                assert_eq!(endpoint.site, first.site, "answers settle on the first that works");
-            }
-            assert_eq!(decision.ttl, configured.ttl, "the TTL settles");
-            for place in &endpoint.places {
-                let fails = place.checks.iter().any(|key| dead.contains(key));
-                let expect = forced(endpoint).is_some() || !fails;
-                assert_eq!(place.serving, expect, "a place is answered if it works: {}", decision.reason);
-            }
-        }
-    }
-
     pub fn tell(&self, played: &mut Played) {
         played.moves = self.moves;
         played.failbacks = self.failbacks;
         played.all_down = self.all_down;
         played.refused = self.refused;
+    }
+}
+
+/// After the quiet, with these checks failing and no other.
+pub fn check_settled(world: &World, dead: &BTreeSet<CheckKey>) {
+    let status = world.status();
+    for check in &status.checks {
+        let health = if dead.contains(&check.key) { Health::Down } else { Health::Up };
+        assert_eq!(check.health, health, "health settles");
+        assert!(!check.stale);
+    }
+    for service in &status.services {
+        let decision = service.decision.as_ref().expect("a decision");
+        let configured = configured(world, &service.name);
+        let usable = |endpoint: &&EndpointView| match forced(endpoint) {
+            Some(kind) => kind == OverrideKind::ForceUp,
+            None => endpoint.places.iter().any(|place| !place.checks.iter().any(|key| dead.contains(key))),
+        };
+        let first = service.endpoints.iter().find(usable);
+        let Some(first) = first else {
+            check_all_down(&configured, service, decision);
+            continue;
+        };
+        let to = serving(decision).expect("one works and serves");
+        let endpoint = service.endpoints.iter().find(|endpoint| endpoint.site == to).expect("an endpoint");
+        assert!(usable(&endpoint), "what serves works: {}", decision.reason);
+        if !service.latched {
+            assert_eq!(endpoint.site, first.site, "answers settle on the first that works");
+        }
+        assert_eq!(decision.ttl, configured.ttl, "the TTL settles");
+        for place in &endpoint.places {
+            let fails = place.checks.iter().any(|key| dead.contains(key));
+            let expect = forced(endpoint).is_some() || !fails;
+            assert_eq!(place.serving, expect, "a place is answered if it works: {}", decision.reason);
+        }
     }
 }
 

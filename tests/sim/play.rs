@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use detour::config::CheckKey;
-use detour::engine::{Action, Command, Effect, Event};
+use detour::engine::{Action, COALESCE, Command, Effect, Event};
 use detour::health::{Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
-use detour::time::Time;
 use detour::zone::Name;
 
-use super::judge::Judge;
-use super::language::{ServiceSpec, Setup};
+use super::judge::{Before, Judge, check_settled};
 use super::load::load;
 use super::random::Random;
+use super::setup::{ServiceSpec, Setup};
 use super::world::{World, decisions, zero};
 
 /// Steps of the eventful part.
@@ -115,7 +114,8 @@ fn change_service(random: &mut Random, template: &ServiceSpec) -> ServiceSpec {
     spec.sites = random.some(&SITES).into_iter().map(str::to_owned).collect();
     spec.ttl = Duration::from_secs(10 + 10 * random.below(3) as u64);
     spec.failback = random.chance(75).then(|| Duration::from_secs(random.below(MAX_HOLD_SECS + 1) as u64));
-    spec.all_down = (*random.pick(&["keep", "all", "primary", "empty", "203.0.113.99"])).to_owned();
+    let all_down = random.pick(&["keep", "all", "primary", "empty", "203.0.113.99"]);
+    spec.all_down = (*all_down).to_string();
     if random.chance(10) {
         let site = spec.sites[0].clone();
         spec.cname.insert(site, "lb.example.net".to_owned());
@@ -150,23 +150,23 @@ impl Run {
     }
 
     fn step(&mut self, event: Event) {
-        let before = self.judge.before(&self.world, &event);
+        let before = Before::of(&self.world, &event);
         let effects = self.world.step(event);
-        self.after(before, effects);
+        self.after(&before, effects);
     }
 
     fn wait(&mut self, wait: Duration) {
         let to = self.world.now + wait;
         // One wake at a time: the judge looks at each moment at which something can change.
         while self.world.now < to {
-            let until = self.world.next_wake().map_or(to, |at| at.clamp(self.world.now, to));
-            let before = self.judge.before(&self.world, &Event::Tick);
+            let until = self.world.wake.map_or(to, |at| at.clamp(self.world.now, to));
+            let before = Before::of(&self.world, &Event::Tick);
             let effects = self.world.advance(until);
-            self.after(before, effects);
+            self.after(&before, effects);
         }
     }
 
-    fn after(&mut self, before: super::judge::Before, effects: Vec<Effect>) {
+    fn after(&mut self, before: &Before, effects: Vec<Effect>) {
         self.judge.after(&self.world, before, &effects);
         self.played.effects.extend(effects);
     }
@@ -272,15 +272,15 @@ impl Run {
         self.played.restarts += 1;
         let settled = self.random.chance(70);
         if settled {
-            self.wait(Duration::from_millis(20));
+            self.wait(COALESCE);
         }
         let zones = self.world.zones.clone();
-        let before = self.judge.before(&self.world, &Event::Load(self.world.load.clone()));
+        let before = Before::of(&self.world, &Event::Load(self.world.load.clone()));
         let effects = self.world.restart();
         if settled {
             assert_eq!(self.world.zones, zones, "a restart changes no answer");
         }
-        self.after(before, effects);
+        self.after(&before, effects);
     }
 
     /// Everything stays as it is and every probe tells the truth: answers settle, and on the right sites.
@@ -289,7 +289,7 @@ impl Run {
             self.truth();
         }
         assert!(self.world.engine.first_round_done(), "every service is decided");
-        self.judge.check_settled(&self.world, &self.dead);
+        check_settled(&self.world, &self.dead);
         let zones = self.world.zones.clone();
         for _ in 0..3 {
             let before = self.played.effects.len();

@@ -1,0 +1,194 @@
+//! What the engine asks of the daemon around a decision: paces, wakes, what is kept, what is shown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use detour::config::CheckKey;
+use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Pace, Saved};
+use detour::health::{Failure, Health, Outcome, Sample, Vantage};
+use detour::policy::{OverrideKind, Scope};
+use detour::time::Time;
+
+use super::language::parse;
+use super::load::{load, name};
+use super::run::settle;
+use super::setup::Setup;
+use super::world::{World, decisions, zero};
+
+fn setup(text: &str) -> Setup {
+    parse(text).expect("a setup").setup
+}
+
+fn one() -> World {
+    World::start(zero(), load(&setup("service app.example.com failover fra iad fall 3 rise 2")))
+}
+
+fn check_at(world: &World, place: &str) -> CheckKey {
+    let checks = world.load.config.checks();
+    let check = checks.into_iter().find(|check| check.key.whereto.to_string() == place);
+    check.expect("a check of this place").key
+}
+
+fn sample(world: &mut World, place: &str, ok: bool) -> Vec<Effect> {
+    let outcome = if ok { Outcome::Ok } else { Outcome::Failed(Failure::Refused) };
+    let (check, vantage, at) = (check_at(world, place), Vantage::local(), world.now);
+    world.step(Event::Sample(Sample { check, vantage, at, latency: Duration::ZERO, outcome }))
+}
+
+const FRA: &str = "192.0.2.10";
+const IAD: &str = "198.51.100.10";
+
+#[test]
+fn a_failing_check_is_run_faster_until_it_is_certain() {
+    let mut world = one();
+    let mut check = |ok: bool, expect: Option<Pace>| {
+        let effects = sample(&mut world, FRA, ok);
+        let pace = effects.iter().find_map(|effect| match effect {
+            Effect::Pace(_, pace) => Some(*pace),
+            _ => None,
+        });
+        assert_eq!(pace, expect);
+    };
+    check(true, None);
+    check(false, Some(Pace::Confirm));
+    check(true, Some(Pace::Normal));
+    check(false, Some(Pace::Confirm));
+    check(false, None);
+    check(false, Some(Pace::Normal)); // Down
+    check(false, None);
+    check(true, Some(Pace::Confirm)); // recovering
+    check(true, Some(Pace::Normal)); // Up
+}
+
+#[test]
+fn a_restored_suspect_is_run_faster_from_the_start() {
+    let mut world = one();
+    sample(&mut world, FRA, false);
+    let effects = world.restart();
+    let key = check_at(&world, FRA);
+    assert!(effects.contains(&Effect::Pace(key, Pace::Confirm)));
+}
+
+#[test]
+fn steady_samples_are_recorded_and_nothing_else() {
+    let mut world = one();
+    for place in [FRA, IAD] {
+        sample(&mut world, place, true);
+    }
+    settle(&mut world);
+    for ok in [true, true] {
+        let effects = sample(&mut world, FRA, ok);
+        assert!(matches!(effects[..], [Effect::Record(Happened::Sample(_))]), "{effects:?}");
+    }
+}
+
+#[test]
+fn samples_of_unknown_checks_and_commands_before_a_load_do_nothing() {
+    let mut world = one();
+    let mut key = check_at(&world, FRA);
+    key.probe = "other".into();
+    let (vantage, at, outcome) = (Vantage::local(), world.now, Outcome::Ok);
+    let stray = Sample { check: key, vantage, at, latency: Duration::ZERO, outcome };
+    assert_eq!(world.step(Event::Sample(stray.clone())), []);
+
+    let mut engine = Engine::new(1, Vec::new());
+    assert_eq!(engine.step(zero(), Event::Sample(stray)), []);
+    let action = Action::Failback { service: name("app.example.com") };
+    let command = Command { who: "ann".to_owned(), reason: "why".to_owned(), action };
+    assert!(matches!(engine.step(zero(), Event::Command(command))[..], [Effect::Refused(_)]));
+    assert!(!engine.first_round_done());
+}
+
+#[test]
+fn the_first_round_is_done_when_every_service_is_decided() {
+    let mut world = one();
+    assert_eq!(world.engine.pending_first_round(), 1);
+    sample(&mut world, FRA, true);
+    sample(&mut world, IAD, true);
+    assert_eq!(world.engine.pending_first_round(), 1);
+    settle(&mut world);
+    assert!(world.engine.first_round_done());
+    // With what was saved there is nothing to wait for.
+    world.restart();
+    assert!(world.engine.first_round_done());
+}
+
+#[test]
+fn an_override_that_runs_out_is_recorded() {
+    let mut world = one();
+    sample(&mut world, FRA, true);
+    sample(&mut world, IAD, true);
+    settle(&mut world);
+    let until = Some(world.now + Duration::from_secs(60));
+    let action = Action::Override { scope: Scope::Site("fra".into()), kind: OverrideKind::Drain, until };
+    let command = Command { who: "ann".to_owned(), reason: "new switch".to_owned(), action };
+    let effects = world.step(Event::Command(command.clone()));
+    assert!(effects.contains(&Effect::Record(Happened::Command(command))));
+    assert_eq!(decisions(&effects).count(), 1);
+    let effects = world.advance(world.now + Duration::from_secs(60));
+    let expired = effects.iter().any(|effect| matches!(effect, Effect::Record(Happened::Expired(_))));
+    assert!(expired, "{effects:?}");
+    assert!(effects.contains(&Effect::Save(Saved::Override(Scope::Site("fra".into()), None))));
+    assert_eq!(world.status().overrides, []);
+}
+
+#[test]
+fn a_dead_site_of_thousands_of_names_is_one_changeset() {
+    const SERVICES: usize = 10_000;
+    let mut setup = setup("service app.example.com failover fra iad");
+    let spec = setup.services.remove("app.example.com").expect("the service");
+    setup.services = (0..SERVICES).map(|at| (format!("app{at}.example.com"), spec.clone())).collect();
+    let mut world = World::start(zero(), load(&setup));
+    sample(&mut world, FRA, true);
+    sample(&mut world, IAD, true);
+    settle(&mut world);
+    let serial = world.zones[&name("example.com")].serial;
+    for _ in 0..3 {
+        sample(&mut world, FRA, false);
+    }
+    let effects = settle(&mut world);
+    let published: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| if let Effect::Publish(changeset) = effect { Some(changeset) } else { None })
+        .collect();
+    assert_eq!(published.len(), 1);
+    assert_eq!((published[0].remove.len(), published[0].add.len()), (SERVICES, SERVICES));
+    assert_eq!(world.zones[&name("example.com")].serial, serial.next());
+    assert_eq!(decisions(&effects).count(), SERVICES);
+}
+
+#[test]
+fn status_and_explain_tell_the_whole_story() {
+    let mut world = one();
+    sample(&mut world, FRA, true);
+    sample(&mut world, IAD, true);
+    settle(&mut world);
+    sample(&mut world, FRA, false);
+    sample(&mut world, FRA, false);
+    settle(&mut world);
+    let app = name("app.example.com");
+    let explanation = world.engine.explain(world.now, &app).expect("a service");
+    let fra = &explanation.service.endpoints[0];
+    assert_eq!((fra.health, fra.serving, fra.places[0].serving), (Health::Suspect, true, true));
+    let check = explanation.checks.iter().find(|check| check.key.whereto.to_string() == FRA);
+    let check = check.expect("the check");
+    assert_eq!(check.because, "2 of 3 failed, connection refused");
+    assert_eq!((check.every_ms, check.recent.len()), (250, 3));
+    assert_eq!(check.recent[0].outcome, Outcome::Failed(Failure::Refused));
+    assert_eq!(
+        explanation.next,
+        [
+            "should fra be Down, iad takes over",
+            "web@192.0.2.10 runs every 250ms: the next failed sample makes it Down",
+        ]
+    );
+    assert_eq!(world.engine.explain(world.now, &name("www.example.com")), None);
+
+    let status = world.status();
+    let counts: BTreeMap<_, _> =
+        status.sites.iter().map(|site| (&*site.id, (site.up, site.suspect, site.serving))).collect();
+    assert_eq!(counts, BTreeMap::from([("fra", (0, 1, 1)), ("iad", (1, 0, 0)), ("sin", (0, 0, 0))]));
+    assert!(status.checks.iter().all(|check| !check.stale));
+    let later: Time = world.now + Duration::from_secs(16);
+    assert!(world.engine.status(later).checks.iter().all(|check| check.stale));
+}
