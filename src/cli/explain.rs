@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
 use super::show::{bare, forced, list, span};
-use crate::control::api::{ExplainBody, record_lines};
+use crate::control::api::ExplainBody;
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
 use crate::policy::Decision;
 use crate::time::Time;
@@ -107,7 +107,7 @@ fn decision(out: &mut String, now: Time, service: &ServiceView) {
     if let Some(until) = service.hold_until {
         let _ = writeln!(out, "  hold: {} left, until {until}", span(until.since(now)));
     }
-    for line in d.records.iter().flat_map(record_lines) {
+    for line in d.records.iter().flat_map(RrSet::to_lines) {
         let _ = writeln!(out, "  {line}");
     }
 }

@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use super::client::{Client, ClientError, DONE, NO, UNREACHABLE, finish, who};
 use super::find::Found;
 use super::{explain, failback, failover, history, override_cmds, reload, status};
-use crate::control::api::{CommandBody, ExplainBody, HistoryBody, record_lines};
+use crate::control::api::{CommandBody, ExplainBody, HistoryBody};
 use crate::control::fixed::served;
 use crate::control::{Problem, fixture};
 use crate::engine::{Action, Happened};
 use crate::history::Entry;
 use crate::policy::{OverrideKind, Scope};
-use crate::zone::{RrSet, RrType};
+use crate::zone::RrSet;
 
 fn because() -> String {
     fixture::reason().to_string()
@@ -76,7 +76,7 @@ fn explained(addr: [u8; 4]) -> ExplainBody {
     ExplainBody {
         explanation: Some(fixture::explanation()),
         because: Some(because()),
-        answered_text: answered.iter().flat_map(record_lines).collect(),
+        answered_text: answered.iter().flat_map(RrSet::to_lines).collect(),
         answered,
     }
 }
@@ -151,18 +151,6 @@ fn a_command_says_what_it_led_to() {
     assert_eq!(failover::render("drain fra", &body), want);
     let nothing = failover::render("drain fra", &CommandBody { decisions: vec![] });
     assert_eq!(nothing, "drain fra: done\nno answer changes\n");
-}
-
-#[test]
-fn records_read_as_in_a_zone_file() {
-    let check = |rtype, rdata: &[u8], want: &str| {
-        let set = RrSet { owner: fixture::name("a.example"), rtype, ttl: 5, rdata: vec![rdata.into()] };
-        assert_eq!(record_lines(&set), [want]);
-    };
-    check(RrType::A, &[192, 0, 2, 1], "a.example. 5 IN A 192.0.2.1");
-    check(RrType::AAAA, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "a.example. 5 IN AAAA ::1");
-    check(RrType::CNAME, b"\x02lb\x07example\x00", "a.example. 5 IN CNAME lb.example.");
-    check(RrType::MX, &[0, 10, 0], "a.example. 5 IN TYPE15 \\# 3 000a00");
 }
 
 fn client_of(addr: std::net::SocketAddr) -> Client {

@@ -1,14 +1,12 @@
 //! The API's bodies: what control writes and a client reads. Reasons come typed and in words, records in
 //! wire form and as text.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Explanation, ServiceView};
 use crate::history::Entry;
 use crate::policy::{Decision, OverrideKind, Scope};
-use crate::zone::{Name, RrSet, RrType};
+use crate::zone::RrSet;
 
 /// `GET /v1/services/{name}`, and each of `GET /v1/services`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,28 +134,4 @@ impl From<Decision> for DecisionBody {
     fn from(decision: Decision) -> DecisionBody {
         DecisionBody { because: decision.reason.to_string(), decision }
     }
-}
-
-/// An RRset as a zone file has it, a line for each record: `app.example.com. 30 IN A 192.0.2.10`. Types that
-/// are never steered come in the form of RFC 3597 section 5.
-pub fn record_lines(set: &RrSet) -> Vec<String> {
-    let line = |rdata: &[u8]| {
-        let (rtype, data) = record_text(set.rtype, rdata);
-        format!("{} {} IN {rtype} {data}", set.owner, set.ttl)
-    };
-    set.rdata.iter().map(|rdata| line(rdata)).collect()
-}
-
-fn record_text(rtype: RrType, rdata: &[u8]) -> (String, String) {
-    let known = match rtype {
-        RrType::A => <[u8; 4]>::try_from(rdata).ok().map(|a| ("A", Ipv4Addr::from(a).to_string())),
-        RrType::AAAA => <[u8; 16]>::try_from(rdata).ok().map(|a| ("AAAA", Ipv6Addr::from(a).to_string())),
-        RrType::CNAME => Name::from_wire(rdata).ok().map(|name| ("CNAME", name.to_string())),
-        _ => None,
-    };
-    if let Some((rtype, data)) = known {
-        return (rtype.to_owned(), data);
-    }
-    let hex: Vec<String> = rdata.iter().map(|byte| format!("{byte:02x}")).collect();
-    (format!("TYPE{}", rtype.0), format!("\\# {} {}", rdata.len(), hex.concat()).trim_end().to_owned())
 }

@@ -9,9 +9,9 @@ use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
 };
 use crate::health::{Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{Decision, Override, OverrideKind, Reason, Scope};
+use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
-use crate::zone::{Name, RrSet, RrType, Serial};
+use crate::zone::{Name, RrSet, Serial};
 
 /// 2026-11-21T03:00:00.000Z
 pub(crate) const NOW: Time = Time(1_795_230_000_000);
@@ -24,9 +24,22 @@ fn before(secs: u64) -> Time {
     NOW - Duration::from_secs(secs)
 }
 
-/// A reason is opaque to these rooms: whichever decodes is as good as another.
 pub(crate) fn reason() -> Reason {
-    Reason
+    let noted = |site: &str, health, because: &str| Noted {
+        site: site.into(),
+        health,
+        because: because.to_owned(),
+        forced: None,
+        withheld: vec![],
+    };
+    Reason {
+        serving: Some("iad".into()),
+        rule: Rule::InOrder,
+        endpoints: vec![
+            noted("fra", Health::Down, "3 of 3 failed, connection refused"),
+            noted("iad", Health::Up, "1 of 1 ok"),
+        ],
+    }
 }
 
 fn key(addr: &str, host: &str) -> CheckKey {
@@ -35,7 +48,7 @@ fn key(addr: &str, host: &str) -> CheckKey {
 }
 
 pub(crate) fn a_records(owner: &str, addr: [u8; 4], ttl: u32) -> RrSet {
-    RrSet { owner: name(owner), rtype: RrType::A, ttl, rdata: vec![Box::from(addr)] }
+    RrSet::a(name(owner), ttl, [addr.into()])
 }
 
 pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Decision {

@@ -9,11 +9,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::api::{EntryBody, ExplainBody, HistoryBody, ServiceBody, record_lines};
+use super::api::{EntryBody, ExplainBody, HistoryBody, ServiceBody};
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem};
 use crate::engine::SiteView;
 use crate::history::{self, MAX_QUERY};
-use crate::zone::Name;
+use crate::zone::{Name, RrSet};
 
 /// How many entries are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -98,7 +98,7 @@ pub(super) async fn explain<D: Daemon>(
     }
     let because =
         explanation.as_ref().and_then(|e| e.service.decision.as_ref()).map(|d| d.reason.to_string());
-    let answered_text = answered.iter().flat_map(record_lines).collect();
+    let answered_text = answered.iter().flat_map(RrSet::to_lines).collect();
     Ok(Json(ExplainBody { explanation, because, answered, answered_text }))
 }
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::tests::{decision, name, sample};
+use super::tests::{decision, name, sample, saved_service, saved_zone};
 use super::{Durable, Opened, Query, Store};
-use crate::engine::{Happened, Saved, SavedService, SavedZone};
+use crate::engine::{Happened, Saved};
 use crate::time::Time;
 use crate::zone::Serial;
 
@@ -50,8 +50,7 @@ fn commit_until_killed(dir: &Path) -> ! {
     loop {
         n += 1;
         let serial = Serial(u32::try_from(n).unwrap());
-        let zone = SavedZone { published: serial, file: Serial(1), fingerprint: n };
-        let service = SavedService { decision: decision(n), latched: false };
+        let (zone, service) = (saved_zone(serial, n), saved_service(decision(n)));
         let saves = [
             Saved::Zone(name("example.com"), Some(zone)),
             Saved::Service(name("app.example.com"), Some(service)),

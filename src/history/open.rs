@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadTransaction};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, Store};
 use super::{CACHE_BYTES, FILE, MAX_SET_ASIDE, StoreError};

@@ -15,9 +15,9 @@ use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Qu
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{Decision, Override, OverrideKind, Reason, Scope};
+use crate::policy::{Decision, Marks, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
-use crate::zone::{Name, RrSet, RrType, Serial};
+use crate::zone::{Name, RrSet, Serial};
 
 pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -28,21 +28,15 @@ fn check_key() -> CheckKey {
     CheckKey { probe: "web".into(), whereto: Whereto::Addr(addr), host: Some("app.example.com".into()) }
 }
 
-/// A reason is opaque to this room: whichever decodes is as good as another.
-fn any_reason() -> Reason {
-    Reason
-}
-
 pub(super) fn decision(id: u64) -> Decision {
-    let rdata = vec![Box::from([192, 0, 2, 10])];
     Decision {
         id,
         at: Time(id),
         service: name("app.example.com"),
         sites: vec!["fra".into()],
-        records: vec![RrSet { owner: name("app.example.com"), rtype: RrType::A, ttl: 30, rdata }],
+        records: vec![RrSet::a(name("app.example.com"), 30, [Ipv4Addr::new(192, 0, 2, 10)])],
         ttl: 30,
-        reason: any_reason(),
+        reason: reason(),
     }
 }
 
@@ -67,11 +61,24 @@ fn drain() -> Override {
     }
 }
 
+fn reason() -> Reason {
+    Reason { serving: Some("fra".into()), rule: Rule::InOrder, endpoints: vec![] }
+}
+
+pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
+    SavedZone { published, file: Serial(6), fingerprint, last_decision: 12 }
+}
+
+pub(super) fn saved_service(decision: Decision) -> SavedService {
+    let (zone, since) = (name("example.com"), Time(2));
+    SavedService { decision, latched: true, zone, since, marks: Marks::default() }
+}
+
 /// One of each kind of value, in the order a store gives them back.
 fn one_of_each() -> Vec<Saved> {
     let check = SavedCheck { health: Health::Down, since: Time(3), because: "3 of 3 failed".into() };
-    let service = SavedService { decision: decision(1), latched: true };
-    let zone = SavedZone { published: Serial(7), file: Serial(6), fingerprint: u64::MAX };
+    let service = saved_service(decision(1));
+    let zone = saved_zone(Serial(7), u64::MAX);
     vec![
         Saved::Check(check_key(), Some(check)),
         Saved::Override(drain().scope, Some(drain())),
@@ -130,8 +137,7 @@ fn what_was_committed_is_there_at_the_next_open() {
     let state = dir.path().join("a/state");
     let first = open(&state);
     assert!(first.saved.is_empty() && first.last.is_none() && first.set_aside.is_none());
-    let zone =
-        |n| Saved::Zone(name("example.com"), Some(SavedZone { published: n, file: n, fingerprint: 0 }));
+    let zone = |n| Saved::Zone(name("example.com"), Some(saved_zone(n, 0)));
     first.store.commit(Time(1), &[zone(Serial(1))], &[], Durable::Now).unwrap();
     first.store.commit(Time(9), &one_of_each(), &every_happening(), Durable::Now).unwrap();
     drop(first);
@@ -367,7 +373,7 @@ fn entries_print_on_one_line() {
         .map(|what| Entry { seq: 1, at: Time(0), what }.to_string())
         .map(|line| line.strip_prefix("1970-01-01T00:00:00.000Z  ").unwrap().to_owned())
         .collect();
-    let reason = any_reason();
+    let reason = reason();
     let check = "web@192.0.2.10 (app.example.com)";
     let want = [
         "started without an earlier state".to_owned(),

@@ -1,0 +1,142 @@
+//! The command line: one file for each command. In: arguments. Out: text for people or `--json` for
+//! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
+//! daemon can't be reached.
+//!
+//! `serve`, `demo` and `check` work here; every other command is a client of a running daemon's API and
+//! knows no more of it than any other client.
+
+mod check;
+mod client;
+mod demo;
+mod dns_client;
+mod explain;
+mod failback;
+mod failover;
+mod find;
+mod healthz;
+mod history;
+mod override_cmds;
+mod reload;
+mod serve;
+mod show;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::client::Client;
+use crate::policy::OverrideKind;
+
+/// Where the configuration is looked for when nobody says.
+const DEFAULT_CONFIG: &str = "detour.toml";
+
+/// An authoritative DNS server that routes around a dead site.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// The configuration file [default: detour.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The daemon's control address; the configuration file's when left out
+    #[arg(long, global = true, value_name = "ADDR")]
+    control: Option<String>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Here(Here),
+    #[command(flatten)]
+    There(There),
+}
+
+/// Commands that work in this process.
+#[derive(Debug, Subcommand)]
+enum Here {
+    /// Serve DNS in the foreground; SIGHUP reloads, SIGTERM ends in order
+    Serve,
+    /// Two real sites on loopback, one fails and recovers: watch the answers move
+    Demo(demo::Args),
+    /// Every problem of a configuration and its zone files, and each service's worst-case failover time
+    Check,
+}
+
+/// Commands that a running daemon carries out.
+#[derive(Debug, Subcommand)]
+enum There {
+    /// What is served now, and why
+    Status(status::Args),
+    /// What happened
+    History(history::Args),
+    /// The whole chain behind a service's answer, from samples to records
+    Explain(explain::Args),
+    /// Take a site, a service or an endpoint out of use
+    Drain(override_cmds::Args),
+    /// Clear what drain, force-up or force-down set
+    Undrain(override_cmds::ClearArgs),
+    /// Count a site, a service or an endpoint as Up, whatever samples say
+    ForceUp(override_cmds::Args),
+    /// Count a site, a service or an endpoint as Down, whatever samples say
+    ForceDown(override_cmds::Args),
+    /// Move a service to a site, and hold it there until failback
+    Failover(failover::Args),
+    /// Let a service return to the endpoint it prefers, at once
+    Failback(failback::Args),
+    /// Load configuration and zone files anew, all or nothing
+    Reload(reload::Args),
+    /// Whether the daemon itself is well: exit 0 when it is
+    Healthz,
+}
+
+/// Runs one command.
+pub fn main(cli: &Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("detour: the runtime could not be started: {e}");
+            return ExitCode::from(client::NO);
+        }
+    };
+    runtime.block_on(run(cli)).unwrap_or_else(|e| {
+        eprintln!("detour: {e:#}");
+        ExitCode::from(client::NO)
+    })
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let config = cli.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+    match &cli.command {
+        Command::Here(Here::Serve) => serve::run(&config).await,
+        Command::Here(Here::Demo(args)) => demo::run(args).await,
+        Command::Here(Here::Check) => check::run(&config),
+        Command::There(command) => {
+            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
+            ask(&Client::new(found)?, command, cli.json).await
+        }
+    }
+}
+
+async fn ask(client: &Client, command: &There, json: bool) -> anyhow::Result<ExitCode> {
+    match command {
+        There::Status(args) => status::run(client, args, json).await,
+        There::History(args) => history::run(client, args, json).await,
+        There::Explain(args) => explain::run(client, args, json).await,
+        There::Drain(args) => override_cmds::set(client, OverrideKind::Drain, args, json).await,
+        There::Undrain(args) => override_cmds::clear(client, args, json).await,
+        There::ForceUp(args) => override_cmds::set(client, OverrideKind::ForceUp, args, json).await,
+        There::ForceDown(args) => override_cmds::set(client, OverrideKind::ForceDown, args, json).await,
+        There::Failover(args) => failover::run(client, args, json).await,
+        There::Failback(args) => failback::run(client, args, json).await,
+        There::Reload(args) => reload::run(client, args, json).await,
+        There::Healthz => healthz::run(client, json).await,
+    }
+}

@@ -1,0 +1,328 @@
+//! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
+//! published answer survive `kill -9`: commit, then publish.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::{error, info, warn};
+
+use super::loader::{self, Fresh};
+use super::start::QUORUM;
+use crate::answer::Table;
+use crate::clock::Clock;
+use crate::config::CheckKey;
+use crate::control::{LoadOutcome, Reloaded};
+use crate::engine::{Command, CommandError, Effect, Engine, Event, Explanation, Happened, Pace, Status};
+use crate::health::Sample;
+use crate::history::{Durable, Store};
+use crate::policy::Decision;
+use crate::probe::Prober;
+use crate::zone::{Changeset, Name};
+
+/// Inputs that may wait for the core; control and the loader wait for room.
+pub const INPUT_QUEUE: usize = 64;
+/// Samples that may wait for the core; probes wait for room.
+pub const SAMPLE_QUEUE: usize = 4096;
+/// Samples taken up in one turn.
+const SAMPLE_BATCH: usize = 1024;
+/// How often the core shows that it lives, and writes the samples it holds, when nothing else happens.
+const BEAT: Duration = Duration::from_millis(500);
+/// Between two tries to begin again after a panic.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Sample records that may wait for the next write.
+const MAX_HELD_RECORDS: usize = 8192;
+
+/// What reaches the core besides samples.
+pub enum Input {
+    /// Read the engine's picture.
+    Status(oneshot::Sender<View>),
+    /// Read the chain behind one name.
+    Explain(Name, oneshot::Sender<Option<Explanation>>),
+    /// An operator's command, answered with the decisions it led to.
+    Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
+    /// A checked configuration with the table compiled from its files.
+    Loaded(Box<Fresh>, Option<oneshot::Sender<Result<Reloaded, String>>>),
+    /// A configuration that was refused, with every problem.
+    Refused(String, Option<oneshot::Sender<Result<Reloaded, String>>>),
+    /// Write what is held, and end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// The answer to [`Input::Status`].
+pub struct View {
+    /// The engine's picture.
+    pub status: Status,
+    /// How the last load ended.
+    pub last_load: LoadOutcome,
+    /// What people should know.
+    pub warnings: Vec<String>,
+}
+
+/// What others may read of the core without asking it.
+pub struct Pulse {
+    /// When its loop last turned, on the daemon's clock, in milliseconds.
+    pub turned: AtomicU64,
+    /// Whether the last load was taken up.
+    pub load_ok: AtomicBool,
+    /// Writes to the state file that failed.
+    pub write_errors: AtomicU64,
+}
+
+/// What a step came to.
+struct Done {
+    decisions: Vec<Decision>,
+    refused: Option<CommandError>,
+}
+
+/// The core's parts.
+pub struct Core {
+    pub clock: Clock,
+    pub engine: Engine,
+    pub store: Arc<Store>,
+    pub table: Arc<ArcSwap<Table>>,
+    pub prober: Arc<Prober>,
+    pub pulse: Arc<Pulse>,
+    /// The files the watcher polls.
+    pub files: watch::Sender<Vec<PathBuf>>,
+    /// Services that wait for their first round of samples.
+    pub pending: watch::Sender<usize>,
+    pub last_load: LoadOutcome,
+    /// Warnings of the start, which stay; and of the last load.
+    pub start_warnings: Vec<String>,
+    pub load_warnings: Vec<String>,
+    pub held: Vec<Happened>,
+    pub wake: Option<crate::time::Time>,
+}
+
+impl Core {
+    /// Gives the core its thread. Should it panic, it says so and begins again from the state file, as a
+    /// new process would; the answers published last stand meanwhile, and `/healthz` shows the gap.
+    pub fn spawn(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut samples: mpsc::Receiver<Sample>,
+        seed: u64,
+        config: PathBuf,
+    ) -> io::Result<()> {
+        let runtime = runtime::Handle::current();
+        let body = move || {
+            loop {
+                let turn = AssertUnwindSafe(|| runtime.block_on(self.run(&mut inputs, &mut samples)));
+                if catch_unwind(turn).is_ok() {
+                    return;
+                }
+                error!("the core panicked: beginning again from the state file");
+                while let Err(e) = catch_unwind(AssertUnwindSafe(|| self.begin_again(&config, seed)))
+                    .unwrap_or_else(|_| Err("it panicked again".to_owned()))
+                {
+                    error!("the core could not begin again, next try in {AGAIN:?}: {e}");
+                    thread::sleep(AGAIN);
+                }
+            }
+        };
+        thread::Builder::new().name("core".to_owned()).spawn(body).map(drop)
+    }
+
+    fn begin_again(&mut self, config: &Path, seed: u64) -> Result<(), String> {
+        let fresh = loader::load(config, seed)?;
+        self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
+        self.wake = None;
+        self.start_warnings.push("the core panicked and began again from the state file".to_owned());
+        self.load(fresh);
+        Ok(())
+    }
+
+    /// Runs until told to stop or until every sender is gone.
+    async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>, samples: &mut mpsc::Receiver<Sample>) {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(SAMPLE_BATCH);
+        loop {
+            self.pulse.turned.store(self.clock.now().0, Ordering::Relaxed);
+            let wake = self.wake.map(|at| Instant::from_std(self.clock.instant(at)));
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    Some(Input::Stop(done)) => {
+                        self.flush(Durable::Now);
+                        // The one who asked may be gone; there is nobody else to tell.
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(input) => self.take(input),
+                    None => return,
+                },
+                _ = samples.recv_many(&mut batch, SAMPLE_BATCH), if !samples.is_closed() => {
+                    let mut effects = Vec::new();
+                    for sample in batch.drain(..) {
+                        effects.extend(self.engine.step(self.clock.now(), Event::Sample(sample)));
+                    }
+                    self.perform(effects, None);
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    self.wake = None;
+                    let effects = self.engine.step(self.clock.now(), Event::Tick);
+                    self.perform(effects, None);
+                }
+                _ = beat.tick() => self.flush(Durable::Later),
+            }
+            let pending = self.engine.pending_first_round();
+            self.pending.send_if_modified(|held| std::mem::replace(held, pending) != pending);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Status(reply) => {
+                let warnings = self.start_warnings.iter().chain(&self.load_warnings).cloned().collect();
+                let view =
+                    View { status: self.engine.status(now), last_load: self.last_load.clone(), warnings };
+                // Whoever asked may have given up waiting; so in each reply below.
+                let _ = reply.send(view);
+            }
+            Input::Explain(name, reply) => {
+                let _ = reply.send(self.engine.explain(now, &name));
+            }
+            Input::Command(command, reply) => {
+                let effects = self.engine.step(now, Event::Command(command));
+                let done = self.perform(effects, None);
+                let _ = reply.send(done.refused.map_or(Ok(done.decisions), Err));
+            }
+            Input::Loaded(fresh, reply) => {
+                let reloaded = self.load(*fresh);
+                if let Some(reply) = reply {
+                    let _ = reply.send(Ok(reloaded));
+                }
+            }
+            Input::Refused(problems, reply) => {
+                error!("the configuration was refused; the last good one goes on\n{problems}");
+                self.pulse.load_ok.store(false, Ordering::Relaxed);
+                self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
+                self.commit(&[], vec![Happened::LoadRefused { problems: problems.clone() }], Durable::Now);
+                if let Some(reply) = reply {
+                    let _ = reply.send(Err(problems));
+                }
+            }
+            Input::Stop(_) => {}
+        }
+    }
+
+    /// Takes up a checked configuration.
+    pub fn load(&mut self, fresh: Fresh) -> Reloaded {
+        let now = self.clock.now();
+        let Fresh { load, table, files, warnings } = fresh;
+        let config = load.config.clone();
+        let (services, zones) = (config.services.len(), config.zones.len());
+        let effects = self.engine.step(now, Event::Load(load));
+        // Before the effects, which pace checks that are to run.
+        self.prober.set(config.checks());
+        self.perform(effects, Some(table));
+        self.pulse.load_ok.store(true, Ordering::Relaxed);
+        self.last_load = LoadOutcome { at: now, ok: true, problems: None };
+        self.load_warnings.clone_from(&warnings);
+        self.files.send_replace(files);
+        info!(services, zones, "configuration loaded from {}", config.path.display());
+        Reloaded { services, zones, warnings }
+    }
+
+    /// Carries out what a step asks for.
+    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<Table>) -> Done {
+        let (mut saves, mut records, mut changesets, mut paces) = (vec![], vec![], vec![], vec![]);
+        let (mut decisions, mut refused) = (vec![], None);
+        for effect in effects {
+            match effect {
+                Effect::Save(saved) => saves.push(saved),
+                // Samples wait for the next commit: losing the last few in a crash loses no decision.
+                Effect::Record(what @ Happened::Sample(_)) => self.held.push(what),
+                Effect::Record(what) => {
+                    log(&what);
+                    if let Happened::Decision(decision) = &what {
+                        decisions.push(decision.clone());
+                    }
+                    records.push(what);
+                }
+                Effect::Rebase(all) => changesets.extend(all),
+                Effect::Publish(changeset) => changesets.push(changeset),
+                Effect::Pace(check, pace) => paces.push((check, pace)),
+                Effect::Wake(at) => self.wake = Some(at),
+                Effect::Refused(why) => refused = Some(why),
+            }
+        }
+        if !saves.is_empty() || !records.is_empty() {
+            self.commit(&saves, records, Durable::Now);
+        } else if self.held.len() >= MAX_HELD_RECORDS {
+            self.flush(Durable::Later);
+        }
+        self.publish(fresh, &changesets);
+        self.pace(&paces);
+        Done { decisions, refused }
+    }
+
+    /// Swaps the table once, whatever the number of zones and names that change.
+    fn publish(&self, fresh: Option<Table>, changesets: &[Changeset]) {
+        if fresh.is_none() && changesets.is_empty() {
+            return;
+        }
+        let mut next = fresh.unwrap_or_else(|| Table::clone(&self.table.load()));
+        for changeset in changesets {
+            if let Err(e) = next.apply(changeset) {
+                error!(zone = %changeset.zone, serial = %changeset.to, "a changeset could not be published: {e}");
+            }
+        }
+        self.table.store(Arc::new(next));
+    }
+
+    fn pace(&self, paces: &[(CheckKey, Pace)]) {
+        for (check, pace) in paces {
+            self.prober.pace(check, *pace);
+        }
+    }
+
+    fn flush(&mut self, when: Durable) {
+        if !self.held.is_empty() {
+            self.commit(&[], Vec::new(), when);
+        }
+    }
+
+    /// Writes saves, records and the samples held so far as one transaction. When the state file cannot
+    /// be written, answers still move: a domain that goes dark is worse than a restart that forgets.
+    fn commit(&mut self, saves: &[crate::engine::Saved], records: Vec<Happened>, when: Durable) {
+        self.held.extend(records);
+        if let Err(e) = self.store.commit(self.clock.now(), saves, &self.held, when) {
+            if self.pulse.write_errors.fetch_add(1, Ordering::Relaxed) == 0 {
+                self.start_warnings.push(format!(
+                    "the state file could not be written: {e}; a restart now would forget what happened since"
+                ));
+            }
+            error!("the state file could not be written, answers move all the same: {e}");
+        }
+        self.held.clear();
+    }
+}
+
+/// One line for each thing an operator should find in the log.
+fn log(what: &Happened) {
+    match what {
+        Happened::Decision(d) => {
+            let sites = d.sites.join(",");
+            info!(id = d.id, service = %d.service, sites, ttl = d.ttl, "decision: {}", d.reason);
+        }
+        Happened::Published { zone, from, to, .. } => info!(%zone, %from, %to, "published"),
+        Happened::Health { check, from, to, because } => info!(%check, "health {from} -> {to}: {because}"),
+        Happened::Command(c) => warn!(who = c.who, reason = c.reason, "command: {:?}", c.action),
+        Happened::Expired(o) => warn!(scope = %o.scope, kind = %o.kind, "override expired"),
+        Happened::Started { .. }
+        | Happened::Loaded { .. }
+        | Happened::LoadRefused { .. }
+        | Happened::Sample(_) => {}
+    }
+}

@@ -1,0 +1,129 @@
+//! The handle: what control may ask of a running daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::core::{Input, Pulse};
+use super::loader::Asker;
+use crate::answer::Table;
+use crate::clock::Clock;
+use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
+use crate::engine::{Command, CommandError, Explanation};
+use crate::history::{Entry, Query, Store, StoreError};
+use crate::policy::Decision;
+use crate::probe::Prober;
+use crate::serve;
+use crate::time::Time;
+use crate::zone::{Name, RrSet};
+
+/// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
+const CORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an asker waits for a reload.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A running daemon, as others see it.
+pub struct Handle {
+    pub(super) clock: Clock,
+    pub(super) started: Time,
+    pub(super) config: PathBuf,
+    pub(super) core: mpsc::Sender<Input>,
+    pub(super) reloads: mpsc::Sender<Asker>,
+    pub(super) store: Arc<Store>,
+    pub(super) table: Arc<ArcSwap<Table>>,
+    pub(super) prober: Arc<Prober>,
+    pub(super) pulse: Arc<Pulse>,
+    /// What the sockets count, once they are open.
+    pub(super) sockets: Mutex<Option<Open>>,
+}
+
+/// The open sockets.
+pub(super) struct Open {
+    pub addresses: Vec<SocketAddr>,
+    pub running: Arc<serve::Running>,
+}
+
+impl Handle {
+    async fn ask<T>(&self, input: Input, reply: oneshot::Receiver<T>) -> Result<T, Gone> {
+        let asked = async {
+            self.core.send(input).await.map_err(|_| Gone)?;
+            reply.await.map_err(|_| Gone)
+        };
+        timeout(CORE_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
+    fn with_open<T>(&self, read: impl FnOnce(Option<&Open>) -> T) -> T {
+        // A panic while holding it cannot leave the pair half changed: it is set once, whole.
+        read(self.sockets.lock().unwrap_or_else(PoisonError::into_inner).as_ref())
+    }
+}
+
+impl Daemon for Handle {
+    async fn status(&self) -> Result<DaemonStatus, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let view = self.ask(Input::Status(reply), answer).await?;
+        Ok(DaemonStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            config: self.config.clone(),
+            listen: self.with_open(|open| open.map(|o| o.addresses.clone()).unwrap_or_default()),
+            engine: view.status,
+            last_load: view.last_load,
+            warnings: view.warnings,
+        })
+    }
+
+    async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Explain(name, reply), answer).await
+    }
+
+    async fn command(&self, command: Command) -> Result<Result<Vec<Decision>, CommandError>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Command(command, reply), answer).await
+    }
+
+    async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.reloads.send(Some(reply)).await.map_err(|_| Gone)?;
+            answer.await.map_err(|_| Gone)
+        };
+        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
+    fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
+        self.store.history(query)
+    }
+
+    fn answered(&self, name: &Name) -> Vec<RrSet> {
+        self.table.load().rrsets_at(name)
+    }
+
+    fn vitals(&self) -> Vitals {
+        let now = self.clock.now();
+        let turned = Time(self.pulse.turned.load(Ordering::Relaxed));
+        let mut counters = Vec::new();
+        let failed = self.with_open(|open| {
+            let Some(open) = open else { return 0 };
+            counters = open.running.counters().metrics();
+            open.running.failed()
+        });
+        let write_errors = self.pulse.write_errors.load(Ordering::Relaxed);
+        counters.push(("detour_state_write_errors_total", vec![], write_errors));
+        Vitals {
+            now,
+            engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
+            stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
+            udp_workers_failed: failed,
+            last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
+            counters,
+        }
+    }
+}

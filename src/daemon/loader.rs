@@ -1,0 +1,106 @@
+//! The loader: configuration and zone files in, a checked load with its compiled table out, off the
+//! core's thread, one at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::core::Input;
+use crate::answer::Table;
+use crate::config::{self, Config};
+use crate::control::Reloaded;
+use crate::engine::{Load, ZoneBase};
+use crate::zone::{Name, RrType, Zone};
+
+/// Reloads that may wait; further askers wait for room.
+pub const RELOAD_QUEUE: usize = 16;
+
+/// Somebody who asked for a reload and waits for its outcome.
+pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
+
+/// A load that is checked and compiled.
+pub struct Fresh {
+    /// What the engine gets.
+    pub load: Load,
+    /// The files' content, compiled; decisions are laid over it by the core.
+    pub table: Table,
+    /// Every file that was read.
+    pub files: Vec<PathBuf>,
+    /// What people should know.
+    pub warnings: Vec<String>,
+}
+
+/// Reads, checks and compiles, blocking. The error holds every problem.
+pub fn load(path: &Path, seed: u64) -> Result<Fresh, String> {
+    let config::Loaded { config, zones, warnings, files } =
+        config::load(path).map_err(|report| report.to_string())?;
+    let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
+    let table = Table::compile(&zones, &steered, seed);
+    let bases = zones.iter().map(|zone| base(zone, &config)).collect();
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
+}
+
+/// What the engine needs to know of a zone file.
+fn base(zone: &Zone, config: &Config) -> ZoneBase {
+    let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
+    let types = [RrType::A, RrType::AAAA, RrType::CNAME];
+    let steered =
+        steered.flat_map(|service| types.iter().filter_map(|&t| zone.rrset(&service.name, t))).collect();
+    ZoneBase { apex: zone.apex().clone(), soa: zone.soa(), fingerprint: zone.fingerprint(), steered }
+}
+
+/// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are
+/// answered by one more load.
+pub async fn run(
+    path: PathBuf,
+    seed: u64,
+    running: Config,
+    mut asks: mpsc::Receiver<Asker>,
+    core: mpsc::Sender<Input>,
+) {
+    while let Some(asker) = asks.recv().await {
+        let mut askers = vec![asker];
+        while let Ok(more) = asks.try_recv() {
+            askers.push(more);
+        }
+        let path = path.clone();
+        let loaded = tokio::task::spawn_blocking(move || load(&path, seed)).await;
+        let loaded = loaded.unwrap_or_else(|e| Err(format!("loading the configuration failed: {e}")));
+        let (reply, outcome) = oneshot::channel();
+        let input = match loaded {
+            Ok(mut fresh) => {
+                fresh.warnings.extend(needs_restart(&running, &fresh.load.config));
+                Input::Loaded(Box::new(fresh), Some(reply))
+            }
+            Err(problems) => Input::Refused(problems, Some(reply)),
+        };
+        if core.send(input).await.is_err() {
+            return;
+        }
+        let Ok(outcome) = outcome.await else { return };
+        for asker in askers.into_iter().flatten() {
+            // An asker that gave up waiting misses nothing that status does not show.
+            let _ = asker.send(outcome.clone());
+        }
+    }
+}
+
+/// The keys a reload cannot change in a running process, each named.
+fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
+    let changed = [
+        ("server.listen", running.server.listen != new.server.listen),
+        ("server.state_dir", running.server.state_dir != new.server.state_dir),
+        ("server.threads", running.server.threads != new.server.threads),
+        ("server.nsid", running.server.nsid != new.server.nsid),
+        ("control.listen", running.control.listen != new.control.listen),
+    ];
+    changed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| {
+            format!("{key} changed in the file; the running daemon keeps its own until it is restarted")
+        })
+        .collect()
+}

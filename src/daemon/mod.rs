@@ -1,0 +1,22 @@
+//! The daemon: starts the rooms, carries events in and effects out, stops them.
+//!
+//! ```text
+//!  probe ──Sample──►┐                         ┌──► history (commit first)
+//!  control ─Command─► core: Engine::step ─────┼──► answer table (then publish)
+//!  loader ───Load──►┘        one thread       └──► probe (pace), log
+//! ```
+//!
+//! In: the path of a configuration file, signals. Out: a running server. Nothing here decides anything.
+//! The core thread alone owns the engine; everybody else sends it an [`core::Input`] or reads the
+//! published table. The answer path shares nothing with it but that table.
+
+mod core;
+mod handle;
+mod loader;
+mod signals;
+mod start;
+mod watch;
+
+pub use handle::Handle;
+pub use signals::serve;
+pub use start::{Addresses, Running, StartError, start};

@@ -1,0 +1,247 @@
+//! Starting and stopping: what opens when, and in which order it closes.
+//!
+//! A start with state serves what was last decided, at once. A start without it opens the DNS sockets
+//! only when every check has been run once, so that no answer is unverified; each run is bounded by its
+//! timeout, and so is the wait.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use super::core::{Core, INPUT_QUEUE, Input, Pulse, SAMPLE_QUEUE};
+use super::handle::{Handle, Open};
+use super::loader::{self, Fresh, RELOAD_QUEUE};
+use super::watch as watcher;
+use crate::answer::{Settings, Table};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{self, LoadOutcome};
+use crate::engine::{Engine, Happened};
+use crate::history::{Durable, Opened, Store, StoreError};
+use crate::probe::Prober;
+use crate::serve::{BindError, Sockets};
+use crate::time::Time;
+
+/// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
+const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
+/// How many vantages must agree that a check is Down: a single node is one of one.
+pub(super) const QUORUM: usize = 1;
+/// The bound on each part of an orderly stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Every problem, as `detour check` prints them.
+    #[error("{0}")]
+    Config(String),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StoreError),
+    /// A DNS address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The control address.
+    #[error("control.listen {0}: {1}; choose another address, or end what holds it")]
+    Control(SocketAddr, io::Error),
+    /// The file that tells tools where the daemon listens.
+    #[error("{}: {error}; the daemon must be able to write its state_dir", path.display())]
+    Addresses {
+        /// Which file.
+        path: PathBuf,
+        /// What the host says.
+        error: io::Error,
+    },
+    /// A thread.
+    #[error("the core's thread could not be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Where a daemon listens; written to `addresses.json` in the state directory.
+#[derive(Clone, Debug, Serialize)]
+pub struct Addresses {
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// The API.
+    pub control: SocketAddr,
+}
+
+/// A daemon that serves.
+pub struct Running {
+    /// What may be asked of it.
+    pub handle: Arc<Handle>,
+    /// Where it listens.
+    pub addresses: Addresses,
+    close_control: oneshot::Sender<()>,
+    control: tokio::task::JoinHandle<()>,
+}
+
+/// Starts a daemon from a configuration file and returns once it serves.
+pub async fn start(path: &Path) -> Result<Running, StartError> {
+    let seed = seed();
+    let owned = path.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || loader::load(&owned, seed)).await;
+    let fresh = loaded.unwrap_or_else(|e| Err(format!("loading the configuration failed: {e}")));
+    let fresh = fresh.map_err(StartError::Config)?;
+    let config = fresh.load.config.clone();
+
+    let Opened { store, saved, last, set_aside } = Store::open(&config.server.state_dir)?;
+    let store = Arc::new(store);
+    let restored = !saved.is_empty();
+    let clock = Clock::start(last.unwrap_or_default());
+    let mut warnings = Vec::new();
+    if let Some(aside) = set_aside {
+        let text = format!(
+            "the state file was unreadable ({}) and is kept as {}; this start knows nothing of what came before it",
+            aside.why,
+            aside.path.display()
+        );
+        error!("{text}");
+        warnings.push(text);
+    }
+    let control_listener = TcpListener::bind(config.control.listen)
+        .await
+        .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)));
+    let (control_listener, control_bound) =
+        control_listener.map_err(|e| StartError::Control(config.control.listen, e))?;
+
+    let (sample_tx, sample_rx) = mpsc::channel(SAMPLE_QUEUE);
+    let (core_tx, core_rx) = mpsc::channel(INPUT_QUEUE);
+    let (reload_tx, reload_rx) = mpsc::channel(RELOAD_QUEUE);
+    let (files_tx, files_rx) = watch::channel(Vec::new());
+    let (pending_tx, pending_rx) = watch::channel(0);
+    let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
+    let prober = Arc::new(Prober::start(clock, sample_tx, &runtime::Handle::current()));
+    let pulse = Arc::new(Pulse {
+        turned: AtomicU64::new(clock.now().0),
+        load_ok: AtomicBool::new(true),
+        write_errors: AtomicU64::new(0),
+    });
+    let mut core = Core {
+        clock,
+        engine: Engine::new(QUORUM, saved),
+        store: store.clone(),
+        table: table.clone(),
+        prober: prober.clone(),
+        pulse: pulse.clone(),
+        files: files_tx,
+        pending: pending_tx,
+        last_load: LoadOutcome { at: clock.now(), ok: true, problems: None },
+        start_warnings: warnings,
+        load_warnings: Vec::new(),
+        held: Vec::new(),
+        wake: None,
+    };
+    store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;
+    begin(&mut core, fresh);
+
+    let handle = Arc::new(Handle {
+        clock,
+        started: clock.now(),
+        config: config.path.clone(),
+        core: core_tx.clone(),
+        reloads: reload_tx.clone(),
+        store,
+        table: table.clone(),
+        prober,
+        pulse,
+        sockets: Mutex::new(None),
+    });
+    core.spawn(core_rx, sample_rx, seed, config.path.clone()).map_err(StartError::Thread)?;
+    tokio::spawn(loader::run(config.path.clone(), seed, Config::clone(&config), reload_rx, core_tx));
+    tokio::spawn(watcher::run(files_rx, reload_tx));
+    let (close_control, closed) = oneshot::channel::<()>();
+    // A dropped sender closes control as a sent word does.
+    let shutdown = async move { drop(closed.await) };
+    let control = tokio::spawn(control::serve(control_listener, handle.clone(), shutdown));
+    info!("control on {control_bound}");
+
+    first_round(&config, pending_rx).await;
+    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
+    let dns = sockets.addresses();
+    let nsid = config.server.nsid.as_ref().map(|id| id.as_bytes().into());
+    let settings = Arc::new(Settings { nsid, ..Settings::default() });
+    let running = Arc::new(sockets.serve(table, settings, &runtime::Handle::current()));
+    for address in &dns {
+        info!("listening on {address}");
+    }
+    *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some(Open { addresses: dns.clone(), running });
+    let addresses = Addresses { dns, control: control_bound };
+    write_addresses(&config.server.state_dir, &addresses)?;
+    Ok(Running { handle, addresses, close_control, control })
+}
+
+/// The first load, before the core has its thread: what was decided before is published when this returns.
+fn begin(core: &mut Core, fresh: Fresh) {
+    core.load(fresh);
+    core.pending.send_replace(core.engine.pending_first_round());
+}
+
+/// Waits until every check of every undecided service has been run once.
+async fn first_round(config: &Config, mut pending: watch::Receiver<usize>) {
+    let longest = config.probes.iter().map(|probe| probe.timeout).max().unwrap_or_default();
+    let waiting = *pending.borrow();
+    if waiting > 0 {
+        info!(services = waiting, "first round of probes before the first answer, at most {longest:?}");
+    }
+    match timeout(longest + FIRST_ROUND_SLACK, pending.wait_for(|left| *left == 0)).await {
+        Ok(_) => {}
+        Err(_) => {
+            warn!("the first round did not end in time: undecided services answer as their zone files say")
+        }
+    }
+}
+
+/// Keys the table's hash, so that nobody outside can choose names that collide.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+fn write_addresses(dir: &Path, addresses: &Addresses) -> Result<(), StartError> {
+    let path = dir.join("addresses.json");
+    let text = serde_json::to_string(addresses).map_err(io::Error::other);
+    // Renamed into place, so that a reader never sees half of it.
+    let half = dir.join("addresses.json.new");
+    let written = text.and_then(|text| fs::write(&half, text)).and_then(|()| fs::rename(&half, &path));
+    written.map_err(|error| StartError::Addresses { path, error })
+}
+
+impl Running {
+    /// Ends in order: no new commands, the last word written, then the sockets.
+    pub async fn stop(self) {
+        drop(self.close_control);
+        if timeout(STOP_TIMEOUT, self.control).await.is_err() {
+            warn!("control did not close in time");
+        }
+        self.handle.prober.stop().await;
+        let (done, ended) = oneshot::channel();
+        let stopped = async { self.handle.core.send(Input::Stop(done)).await.is_ok() && ended.await.is_ok() };
+        if !timeout(STOP_TIMEOUT, stopped).await.unwrap_or(false) {
+            error!("the core did not end in order; the state file holds its last commit");
+        }
+        let open = self.handle.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(open) = open {
+            open.running.stop().await;
+        }
+        info!("ended in order");
+    }
+
+    /// The time now, as the daemon counts it.
+    pub fn now(&self) -> Time {
+        self.handle.clock.now()
+    }
+}

@@ -1,0 +1,56 @@
+//! The watcher: asks for a reload when a configuration or zone file changed.
+//!
+//! It polls, because that also sees files replaced by rename, symlinks that are switched, and network
+//! file systems, where change notices are lost. A change counts once it has stood still for one poll, so
+//! that a file is not read while it is being written.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use tracing::info;
+
+use super::loader::Asker;
+
+/// Between two looks at the files.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What tells one state of a file from another; `None` when it cannot be read.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+/// Polls the current list of files until nobody takes reloads any more.
+pub async fn run(files: watch::Receiver<Vec<PathBuf>>, reload: mpsc::Sender<Asker>) {
+    let mut listed = files.borrow().clone();
+    let mut loaded = stamps(&listed);
+    let mut last = loaded.clone();
+    loop {
+        sleep(POLL).await;
+        let now_listed = files.borrow().clone();
+        if now_listed != listed {
+            // A load brought another list: what stands there now is what was loaded, give or take one poll.
+            (loaded, listed) = (stamps(&now_listed), now_listed);
+            last.clone_from(&loaded);
+            continue;
+        }
+        let now = stamps(&listed);
+        if now != loaded && now == last {
+            info!("a configuration or zone file changed: reloading");
+            loaded.clone_from(&now);
+            if reload.send(None).await.is_err() {
+                return;
+            }
+        }
+        last = now;
+    }
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |path: &PathBuf| {
+        let meta = fs::metadata(path).ok()?;
+        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+    };
+    files.iter().map(stamp).collect()
+}
