@@ -1,0 +1,11 @@
+//! The real daemon with real sites, seen from outside: by `dig`, by UDP sockets, by its own commands.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod dig;
+mod failures;
+mod flood;
+mod harness;
+mod operators;
+mod reloads;
+mod restarts;
+mod site;
