@@ -32,7 +32,8 @@ fn no_query_is_lost_and_no_answer_is_half_of_one() {
     // Two addresses at each site: a mixture of two states would be seen.
     let pair = || vec![own_address(), own_address()];
     let [fra, iad] = sites(&[pair(), pair()]);
-    let detour = Detour::start(&config(&Setup::default(), &fra, &iad), &zone(1, ""));
+    let detour =
+        Detour::start(&config(&Setup::default(), fra.port, &fra.addresses, &iad.addresses), &zone(1, ""));
     let texts = |site: &crate::site::Site| site.addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
     let (at_fra, at_iad) = (texts(&fra), texts(&iad));
     until("fra is decided on", || (detour.ask(APP, "A").data() == at_fra).then_some(()));

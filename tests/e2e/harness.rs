@@ -56,7 +56,7 @@ impl World {
     pub fn start(setup: &Setup) -> World {
         let machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
         let [fra, iad] = sites(&[vec![own_address()], vec![own_address()]]);
-        let detour = Detour::start(&config(setup, &fra, &iad), &zone(1, ""));
+        let detour = Detour::start(&config(setup, fra.port, &fra.addresses, &iad.addresses), &zone(1, ""));
         World { fra, iad, detour, _machine: machine }
     }
 
@@ -86,10 +86,9 @@ pub fn own_address() -> IpAddr {
 }
 
 /// The configuration of one service at two sites.
-pub fn config(setup: &Setup, fra: &Site, iad: &Site) -> String {
-    assert_eq!(fra.port, iad.port);
-    let addresses =
-        |site: &Site| site.addresses.iter().map(|a| format!("\"{a}\"")).collect::<Vec<_>>().join(", ");
+pub fn config(setup: &Setup, port: u16, fra: &[IpAddr], iad: &[IpAddr]) -> String {
+    let list =
+        |addresses: &[IpAddr]| addresses.iter().map(|a| format!("\"{a}\"")).collect::<Vec<_>>().join(", ");
     format!(
         r#"
 [server]
@@ -131,15 +130,14 @@ endpoints = [
   {{ site = "iad", addresses = [{iad}] }},
 ]
 "#,
-        port = fra.port,
         interval = setup.interval,
         timeout = setup.timeout,
         ttl = setup.ttl,
         failback = setup.failback,
         all_down = setup.all_down,
         service = setup.service,
-        fra = addresses(fra),
-        iad = addresses(iad),
+        fra = list(fra),
+        iad = list(iad),
     )
 }
 
@@ -291,6 +289,12 @@ impl Detour {
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// Whether every check says Down.
+    pub fn all_down(&self) -> bool {
+        let checks = &self.json("/v1/status")["engine"]["checks"];
+        checks.as_array().unwrap().iter().all(|check| check["health"] == "down")
     }
 
     pub fn json(&self, path: &str) -> serde_json::Value {

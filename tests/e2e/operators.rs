@@ -158,7 +158,7 @@ fn check_tells_every_problem_where_it_is() {
     assert!(good.stdout.contains(APP) && good.stdout.contains("TTL 30s"), "{good:?}");
 
     let setup = Setup { service: "rto = \"10s\"", ..Setup::default() };
-    fs::write(&path, config(&setup, &world.fra, &world.iad)).unwrap();
+    fs::write(&path, config(&setup, world.fra.port, &world.fra.addresses, &world.iad.addresses)).unwrap();
     let slow = check();
     assert_eq!(slow.code, 1, "{slow:?}");
     assert!(slow.stderr.contains("rto"), "{slow:?}");
