@@ -12,11 +12,11 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 RUN cargo build --release --locked --bin detour \
-    && install -d -m 0700 /out/var/lib/detour
+    && install -d /out
 
 # libc, libgcc and the CA certificates https probes trust; no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build --chown=65532:65532 /out/ /
+COPY --from=build --chown=65532:65532 /out/ /var/lib/detour/
 COPY --from=build /src/target/release/detour /usr/local/bin/detour
 VOLUME /var/lib/detour
 EXPOSE 53/udp 53/tcp
