@@ -23,6 +23,8 @@ fn rust_files() -> Vec<Source> {
     for folder in ["src", "tests", "benches", "fuzz/fuzz_targets"] {
         walk(&Path::new(ROOT).join(folder), &mut files);
     }
+    let tests: Vec<String> = files.iter().flat_map(Source::test_modules).collect();
+    files.iter_mut().for_each(|file| file.mark_tests(&tests));
     files
 }
 
@@ -146,10 +148,10 @@ mod checker {
     #[test]
     fn clocks() {
         let check = |path, text, lines| check(rules::clocks, path, text, lines);
-        check("src/control/x.rs", "fn f() {\n    Instant::now()\n}\n", &[2]);
+        check("src/history/x.rs", "fn f() {\n    Instant::now()\n}\n", &[2]);
         check("src/history/x.rs", "let t = std::time::SystemTime::now();\n", &[1]);
         check("src/probe/x.rs", "let t = Instant::now();\n", &[]);
-        check("src/control/x.rs", "let t = clock.now();\n", &[]);
+        check("src/history/x.rs", "let t = clock.now();\n", &[]);
     }
 
     #[test]
@@ -196,13 +198,30 @@ mod checker {
 
     #[test]
     fn literals_do_not_hide_code() {
-        let check = |text, lines| check(rules::clocks, "src/control/x.rs", text, lines);
+        let check = |text, lines| check(rules::clocks, "src/history/x.rs", text, lines);
         check("let q = '\"';\nInstant::now();\nlet r = '\"';\n", &[2]);
         check("let q = b'\\'';\nInstant::now();\n", &[2]);
         check("let q = r#\"\" Instant::now() \"#;\nInstant::now();\n", &[2]);
         check("fn f<'a>(x: &'a str) { Instant::now(); }\n", &[1]);
         check("/* /* */ Instant::now() */ Instant::now();\n", &[1]);
         check("let s = \"\\\\\"; Instant::now();\n", &[1]);
+    }
+
+    #[test]
+    fn test_modules_in_files_of_their_own() {
+        let parent = Source::new("src/history/mod.rs", "mod store;\n#[cfg(test)]\nmod kill;\n");
+        assert_eq!(parent.test_modules(), ["src/history/kill"]);
+        let leaf = Source::new("src/history/store.rs", "#[cfg(test)] mod tests;\n");
+        assert_eq!(leaf.test_modules(), ["src/history/store/tests"]);
+        let check = |path, findings| {
+            let mut source = Source::new(path, "x.unwrap();\n");
+            source.mark_tests(&parent.test_modules());
+            assert_eq!(rules::proofs(&source).len(), findings, "{path}");
+        };
+        check("src/history/kill.rs", 0);
+        check("src/history/kill/child.rs", 0);
+        check("src/history/killer.rs", 1);
+        check("src/history/store.rs", 1);
     }
 
     #[test]

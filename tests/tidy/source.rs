@@ -23,8 +23,7 @@ pub struct PathUse {
 impl Source {
     pub fn new(path: &str, text: &str) -> Source {
         let (code, comments) = split(text);
-        let in_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
-        let test = if in_tests { vec![true; code.len()] } else { test_lines(&code) };
+        let test = test_lines(&code);
         Source { path: path.to_owned(), code, comments, test }
     }
 
@@ -32,6 +31,27 @@ impl Source {
     pub fn room(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         Some(inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs"))
+    }
+
+    /// The modules this file declares under `#[cfg(test)]`: the paths of their files, without `.rs`.
+    pub fn test_modules(&self) -> Vec<String> {
+        let folder = match self.path.rsplit_once('/') {
+            Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder,
+            _ => self.path.trim_end_matches(".rs"),
+        };
+        let tests = self.code.iter().zip(&self.test).filter(|(_, test)| **test);
+        let names = tests.filter_map(|(code, _)| code.trim().rsplit_once("mod ")?.1.strip_suffix(';'));
+        names.map(|name| format!("{folder}/{name}")).collect()
+    }
+
+    /// Marks a file as tests from its first line to its last, if it is one of these modules or within.
+    pub fn mark_tests(&mut self, modules: &[String]) {
+        let is_one = |module: &String| {
+            self.path.strip_prefix(module.as_str()).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        if modules.iter().any(is_one) {
+            self.test.fill(true);
+        }
     }
 
     /// How many modules deep a file under `src/` is; the crate's root is 0.
