@@ -15,5 +15,6 @@ pub mod config;
 pub mod engine;
 pub mod health;
 pub mod policy;
+pub mod probe;
 pub mod time;
 pub mod zone;

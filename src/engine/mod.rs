@@ -1,10 +1,168 @@
 //! The engine: `step(now, Event) -> Vec<Effect>`. Composes health, policy and zone. Pure and
 //! deterministic: the same events give the same effects.
+//!
+//! In: an [`Event`] (a load, a sample, a command, a tick) and the time. Out: [`Effect`]s, in the order
+//! they are to be carried out. This room must never know how samples are made, where state is kept, how
+//! a table is published, or what time it is but by `now`.
+//!
+//! ```text
+//! Sample ──► Watched ── health changed ──► dirty ──┐ at most COALESCE later
+//! Command ─► overrides, orders ────────────────────┤ at once
+//! Tick ────► holds and overrides that ran out ─────┤ at once
+//!                                                   ▼
+//!                                                 flush: decide each dirty service, then one
+//!                                                 Changeset and one serial for each zone
+//! Load ────► everything matched by key, all services decided, one Rebase of all zones
+//! ```
+//!
+//! # The first round
+//!
+//! A service is decided only when each of its checks has reported: one sample, counted or discarded, or
+//! a health kept from an earlier run. Until then a new service answers with what its zone file holds, and
+//! one that has a decision keeps it. Nothing forces a decision early; a probe run is bounded by its
+//! timeout, so a round is too. [`Engine::pending_first_round`] says how many services have no decision yet.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{CheckKey, Config};
+use crate::policy::{Override, Scope};
+use crate::time::Time;
+use crate::zone::Name;
+
+mod agenda;
+mod commands;
 mod event;
+mod flush;
+mod load;
 mod saved;
+mod show;
+mod steered;
 mod view;
+mod watched;
+mod zones;
+
+use agenda::Agenda;
+use steered::Steered;
+use watched::Watched;
+use zones::ZoneState;
 
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedService, SavedZone};
 pub use view::{CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView};
+
+/// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
+pub const COALESCE: Duration = Duration::from_millis(20);
+/// How many overrides may be in force.
+pub const MAX_OVERRIDES: usize = 10_000;
+
+/// Everything the engine knows. What must outlive the process leaves it as [`Effect::Save`].
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// How many vantages must agree that a check is Down.
+    quorum: usize,
+    config: Option<Arc<Config>>,
+
+    // Made from the configuration at each load.
+    checks: BTreeMap<CheckKey, Watched>,
+    services: BTreeMap<Name, Steered>,
+    zones: BTreeMap<Name, ZoneState>,
+
+    // What outlives the process.
+    decided: BTreeMap<Name, SavedService>,
+    published: BTreeMap<Name, SavedZone>,
+    overrides: BTreeMap<Scope, Override>,
+    /// What an earlier run found of checks, until the first load takes it up.
+    restored: BTreeMap<CheckKey, SavedCheck>,
+    last_decision: u64,
+
+    agenda: Agenda,
+}
+
+impl Engine {
+    /// An engine that goes on from `saved`: everything ever saved, the last value of each key. A check
+    /// is Down when `quorum` vantages say so; a single node is a quorum of one. The first event is a
+    /// [`Event::Load`]; before it, samples are ignored and commands refused.
+    pub fn new(quorum: usize, saved: Vec<Saved>) -> Engine {
+        let mut engine = Engine {
+            quorum,
+            config: None,
+            checks: BTreeMap::new(),
+            services: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            published: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+            restored: BTreeMap::new(),
+            last_decision: 0,
+            agenda: Agenda::default(),
+        };
+        for saved in saved {
+            engine.restore(saved);
+        }
+        engine
+    }
+
+    fn restore(&mut self, saved: Saved) {
+        match saved {
+            Saved::Zone(apex, Some(zone)) => {
+                self.last_decision = self.last_decision.max(zone.last_decision);
+                self.published.insert(apex, zone);
+            }
+            Saved::Service(name, Some(service)) => {
+                self.last_decision = self.last_decision.max(service.decision.id);
+                self.decided.insert(name, service);
+            }
+            Saved::Check(key, Some(check)) => {
+                self.restored.insert(key, check);
+            }
+            Saved::Override(scope, Some(forced)) => {
+                if let Some(until) = forced.until {
+                    self.agenda.expires(until, scope.clone());
+                }
+                self.overrides.insert(scope, forced);
+            }
+            Saved::Zone(_, None)
+            | Saved::Service(_, None)
+            | Saved::Check(_, None)
+            | Saved::Override(_, None) => {}
+        }
+    }
+
+    /// Takes one event in. `now` never goes back from one step to the next.
+    pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let mut ordered = None;
+        let mut at_once = self.expire(now, &mut out);
+        match event {
+            Event::Load(load) => self.load(now, load, &mut out),
+            Event::Sample(sample) => self.sample(now, sample, &mut out),
+            Event::Command(command) => match self.command(now, command, &mut out) {
+                Ok(order) => {
+                    ordered = order;
+                    at_once = true;
+                }
+                Err(refused) => out.push(Effect::Refused(refused)),
+            },
+            Event::Tick => {}
+        }
+        if self.agenda.is_flush_due(now) || at_once {
+            self.flush(now, ordered, &mut out);
+        }
+        out.extend(self.agenda.wake(now));
+        out
+    }
+
+    /// How many services have no decision yet, because their first round of probes is not finished. The
+    /// daemon listens when there are none, or when the round's bound has passed.
+    pub fn pending_first_round(&self) -> usize {
+        // After a load every decision kept is one of a service of the configuration.
+        self.services.len().saturating_sub(self.decided.len())
+    }
+
+    /// Whether a configuration is loaded and every service of it has a decision.
+    pub fn first_round_done(&self) -> bool {
+        self.config.is_some() && self.pending_first_round() == 0
+    }
+}

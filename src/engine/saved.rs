@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::CheckKey;
 use crate::health::Health;
-use crate::policy::{Decision, Override, Scope};
+use crate::policy::{Decision, Marks, Override, Scope};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
 
@@ -31,6 +31,8 @@ pub struct SavedZone {
     pub file: Serial,
     /// The file's fingerprint at that time.
     pub fingerprint: u64,
+    /// The highest id of a decision in this zone, so that ids are not used again when its service goes.
+    pub last_decision: u64,
 }
 
 /// A service's part.
@@ -38,8 +40,14 @@ pub struct SavedZone {
 pub struct SavedService {
     /// What was last decided.
     pub decision: Decision,
-    /// Whether it stays where it is until a failback is asked for.
+    /// Whether an operator's failover holds it where it is until a failback is asked for.
     pub latched: bool,
+    /// The zone it was decided in.
+    pub zone: Name,
+    /// Since when the sites answered with are these.
+    pub since: Time,
+    /// What is remembered of endpoints that were of no use.
+    pub marks: Marks,
 }
 
 /// A check's part.

@@ -1,7 +1,26 @@
-//! Health: samples in, what they say of a check out. Pure.
+//! Health: samples in, what they say of a check, a place and an endpoint out. Pure.
+//!
+//! In: [`Sample`]s, each with its vantage, and the [`Thresholds`](crate::config::Thresholds) of their
+//! probe. Out: a [`Finding`] (health, since when, because of what). This room must never know what a
+//! service answers, what an operator forces, or how a probe is run.
+//!
+//! ```text
+//! Sample ─► Tracker (one vantage) ─► CheckHealth (quorum) ─► place ─► endpoint
+//!           thresholds, window       of vantages             all      any place
+//!                                                            probes   that works
+//! ```
+//!
+//! The state diagram of one check stands above [`Health`]. With `fall = 1` a failure leads to Down
+//! directly. A discarded sample is shown and never counted.
 
+mod check;
+mod combine;
 mod sample;
 mod state;
+mod tracker;
 
+pub use check::{CheckHealth, MAX_RECENT, MAX_VANTAGES, Recent};
+pub use combine::{endpoint, place, works};
 pub use sample::{Discard, Failure, Outcome, Phase, Sample, Vantage};
 pub use state::Health;
+pub use tracker::{Finding, Tracker};

@@ -1,5 +1,6 @@
 //! What an operator forces, on what, why, and until when.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,17 @@ pub struct Override {
     pub at: Time,
     /// Until when; `None` is until cleared.
     pub until: Option<Time>,
+}
+
+/// The override that rules an endpoint: of those on its scopes, the narrowest.
+pub fn ruling<'a>(
+    overrides: &'a BTreeMap<Scope, Override>,
+    service: &Name,
+    site: &SiteId,
+) -> Option<&'a Override> {
+    let endpoint = Scope::Endpoint(service.clone(), site.clone());
+    let scopes = [endpoint, Scope::Service(service.clone()), Scope::Site(site.clone())];
+    scopes.iter().find_map(|scope| overrides.get(scope))
 }
 
 impl fmt::Display for OverrideKind {

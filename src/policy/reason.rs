@@ -4,12 +4,268 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a service answers with what it answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason;
+use super::{OverrideKind, Standing};
+use crate::config::{AllDown, SiteId};
+use crate::health::Health;
+use crate::time::Time;
 
+/// Why a service answers with what it answers: the rule that chose, and how the endpoints that bear on
+/// it stood. It says how things stand, not what happened: the same state has the same reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The endpoint in use; `None` where none works.
+    pub serving: Option<SiteId>,
+    /// What chose it.
+    pub rule: Rule,
+    /// In order of preference: those before the one in use, and it; all of them where none works.
+    pub endpoints: Vec<Noted>,
+}
+
+/// What chose an endpoint, or the records that stand in for one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case")]
+pub enum Rule {
+    /// It is the first in order that works, or it is in use and not yet Down.
+    InOrder,
+    /// One before it is Up again and has to stay so for a while.
+    Holding {
+        /// The one that is Up again.
+        back: SiteId,
+        /// When it is used again.
+        until: Time,
+    },
+    /// It stays until `detour failback`.
+    Latched {
+        /// Who wants it so.
+        by: Latch,
+    },
+    /// No endpoint works.
+    AllDown {
+        /// What is answered.
+        answer: LastResort,
+    },
+    /// No endpoint is known to work, nor to be Down: no sample of any has counted yet.
+    Unverified {
+        /// What is answered.
+        answer: LastResort,
+    },
+}
+
+/// What keeps a service from failing back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Latch {
+    /// An operator's failover.
+    Operator,
+    /// `failback = "manual"`
+    Manual,
+}
+
+/// What is answered while no endpoint works; the words of `all_down`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastResort {
+    /// The last answer.
+    Keep,
+    /// Every endpoint.
+    All,
+    /// The first endpoint.
+    Primary,
+    /// No record.
+    Empty,
+    /// The configured addresses.
+    Fallback,
+}
+
+/// How one endpoint stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Where.
+    pub site: SiteId,
+    /// What samples said of it.
+    pub health: Health,
+    /// What made it so; empty while Unknown.
+    pub because: String,
+    /// What an operator forced on it.
+    pub forced: Option<Forced>,
+    /// Places whose records are left out of the answer while another place works.
+    pub withheld: Vec<Withheld>,
+}
+
+/// An override as a reason tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forced {
+    /// What.
+    pub kind: OverrideKind,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub reason: String,
+    /// Until when.
+    pub until: Option<Time>,
+}
+
+/// A place that is left out of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// The address.
+    pub place: String,
+    /// Its health.
+    pub health: Health,
+    /// What made it so.
+    pub because: String,
+}
+
+impl Noted {
+    /// How this endpoint stands.
+    pub fn of(standing: &Standing) -> Noted {
+        let answered: Vec<_> = standing.answered().map(|(place, _)| place).collect();
+        let withheld = standing.places.iter().filter(|(place, _)| !answered.contains(&place));
+        Noted {
+            site: standing.site.clone(),
+            health: standing.found.health,
+            because: standing.found.because.clone(),
+            forced: standing.overridden.as_ref().map(|forced| Forced {
+                kind: forced.kind,
+                who: forced.who.clone(),
+                reason: forced.reason.clone(),
+                until: forced.until,
+            }),
+            withheld: withheld
+                .map(|(place, found)| Withheld {
+                    place: place.to_string(),
+                    health: found.health,
+                    because: found.because.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    fn is_plainly_up(&self) -> bool {
+        self.health == Health::Up && self.forced.is_none()
+    }
+}
+
+impl LastResort {
+    /// The configuration's choice.
+    pub fn of(all_down: &AllDown) -> LastResort {
+        match all_down {
+            AllDown::Keep => LastResort::Keep,
+            AllDown::All => LastResort::All,
+            AllDown::Primary => LastResort::Primary,
+            AllDown::Empty => LastResort::Empty,
+            AllDown::Fallback(_) => LastResort::Fallback,
+        }
+    }
+}
+
+/// `fra Down: 3 of 3 failed, connection refused; iad is next in order and Up`
 impl fmt::Display for Reason {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.rule, self.endpoints.split_last()) {
+            (Rule::AllDown { answer }, _) => {
+                f.write_str("no endpoint works: ")?;
+                list(f, &self.endpoints)?;
+                write!(f, "; {answer}")
+            }
+            (Rule::Unverified { answer }, _) => {
+                f.write_str("no sample has counted yet: ")?;
+                list(f, &self.endpoints)?;
+                write!(f, "; {answer}")
+            }
+            (_, None) => write!(f, "{} is in use", self.serving.as_deref().unwrap_or("nothing")),
+            (rule, Some((serving, before))) => {
+                list(f, before)?;
+                if !before.is_empty() {
+                    f.write_str("; ")?;
+                }
+                self.write_serving(f, rule, serving, before.is_empty())
+            }
+        }
+    }
+}
+
+impl Reason {
+    fn write_serving(&self, f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: bool) -> fmt::Result {
+        let site = &it.site;
+        match rule {
+            Rule::Holding { back, until } => {
+                write!(f, "{site} stays until {until}, when {back} has been Up for its hold")?;
+            }
+            Rule::Latched { by: Latch::Operator } => {
+                write!(f, "an operator moved it to {site}, where it stays until `detour failback`")?;
+            }
+            Rule::Latched { by: Latch::Manual } => {
+                write!(f, "failback is manual: {site} stays until `detour failback`")?;
+            }
+            Rule::InOrder | Rule::AllDown { .. } | Rule::Unverified { .. } => {
+                let rank = if first { "first" } else { "next" };
+                if it.is_plainly_up() {
+                    write!(f, "{site} is {rank} in order and Up")?;
+                    return write_withheld(f, it);
+                }
+                write!(f, "{it}; it is {rank} in order")?;
+                if it.health == Health::Suspect && it.forced.is_none() {
+                    f.write_str(" and stays until Down")?;
+                }
+                return Ok(());
+            }
+        }
+        if it.is_plainly_up() { write_withheld(f, it) } else { write!(f, "; {it}") }
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, endpoints: &[Noted]) -> fmt::Result {
+    for (at, noted) in endpoints.iter().enumerate() {
+        write!(f, "{}{noted}", if at == 0 { "" } else { "; " })?;
+    }
+    Ok(())
+}
+
+fn write_withheld(f: &mut fmt::Formatter<'_>, noted: &Noted) -> fmt::Result {
+    for Withheld { place, health, because } in &noted.withheld {
+        let because = if because.is_empty() { "no sample has counted" } else { because };
+        write!(f, ", {place} withheld ({health}: {because})")?;
+    }
+    Ok(())
+}
+
+/// `fra Down: 3 of 3 failed, connection refused`; `fra drained by ann: new switch (samples say Up)`
+impl fmt::Display for Noted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Noted { site, health, because, forced, .. } = self;
+        let found = match health {
+            Health::Up | Health::Unknown => health.to_string(),
+            Health::Suspect | Health::Down => format!("{health}: {because}"),
+        };
+        match forced {
+            None => write!(f, "{site} {found}")?,
+            Some(Forced { kind, who, reason, until }) => {
+                let what = match kind {
+                    OverrideKind::Drain => "drained",
+                    OverrideKind::ForceUp => "forced Up",
+                    OverrideKind::ForceDown => "forced Down",
+                };
+                write!(f, "{site} {what} by {who}")?;
+                if let Some(until) = until {
+                    write!(f, " until {until}")?;
+                }
+                write!(f, ": {reason} (samples say {found})")?;
+            }
+        }
+        write_withheld(f, self)
+    }
+}
+
+/// `the last answer is kept`
+impl fmt::Display for LastResort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LastResort::Keep => "the last answer is kept",
+            LastResort::All => "every endpoint is answered",
+            LastResort::Primary => "the first endpoint is answered",
+            LastResort::Empty => "nothing is answered, as configured",
+            LastResort::Fallback => "the fallback is answered",
+        })
     }
 }

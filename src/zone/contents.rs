@@ -1,13 +1,30 @@
 //! A zone's records as loaded: the file's content, before decisions are laid over it.
 
+use super::owners::{Owners, hash};
 use super::{Name, RrSet, RrType, Serial};
 
-/// A checked zone: one SOA, NS at the apex, every owner at or below the apex.
+/// A checked zone: one SOA, NS at the apex, every owner at or below the apex. Packed: a million small
+/// records take less than 100 MB.
 #[derive(Clone, Debug)]
 pub struct Zone {
     apex: Name,
     serial: Serial,
-    sets: Vec<RrSet>,
+    owners: Owners,
+    /// For each owner, where its sets begin; the next one's beginning is their end.
+    starts: Vec<u32>,
+    sets: Vec<PackedSet>,
+    /// Every record's RDATA after its length in two bytes, in the order of `sets`.
+    rdata: Vec<u8>,
+    records: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PackedSet {
+    rtype: RrType,
+    ttl: u32,
+    /// Where its first record begins in `rdata`.
+    start: u32,
+    records: u32,
 }
 
 /// One RRset of a [`Zone`], borrowed.
@@ -19,13 +36,28 @@ pub struct RrSetRef<'a> {
     pub rtype: RrType,
     /// Seconds.
     pub ttl: u32,
-    set: &'a RrSet,
+    records: u32,
+    /// From the set's first record to the zone's last.
+    rdata: &'a [u8],
 }
 
 impl<'a> RrSetRef<'a> {
-    /// Each record's RDATA in wire form, names uncompressed.
+    /// Each record's RDATA in wire form, names uncompressed; sorted, no duplicate.
     pub fn rdata(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        self.set.rdata.iter().map(|rdata| &**rdata)
+        let mut rest = self.rdata;
+        (0..self.records).map(move |_| {
+            let (len, tail) = rest.split_at(2);
+            let (rdata, tail) = tail.split_at(usize::from(u16::from_be_bytes([len[0], len[1]])));
+            rest = tail;
+            rdata
+        })
+    }
+
+    /// An owned copy.
+    pub fn to_rrset(&self) -> RrSet {
+        // Owners are valid names: the packer took them from one.
+        let owner = Name::from_wire(self.owner).unwrap_or_else(|_| Name::root());
+        RrSet { owner, rtype: self.rtype, ttl: self.ttl, rdata: self.rdata().map(Box::from).collect() }
     }
 }
 
@@ -33,7 +65,16 @@ impl Zone {
     /// A zone of the given RRsets; the caller has checked them.
     pub(crate) fn from_rrsets(apex: Name, serial: Serial, mut sets: Vec<RrSet>) -> Zone {
         sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
-        Zone { apex, serial, sets }
+        let mut packer = Packer::new(Owners::default(), 0);
+        for owned in sets.chunk_by(|a, b| a.owner == b.owner) {
+            packer.owners.insert(owned[0].owner.as_wire());
+            packer.begin_owner();
+            for set in owned {
+                packer.begin_set(set.rtype, set.ttl);
+                set.rdata.iter().for_each(|rdata| packer.record(rdata));
+            }
+        }
+        packer.finish(apex, serial)
     }
 
     /// The name all others lie at or below.
@@ -46,19 +87,163 @@ impl Zone {
         self.serial
     }
 
+    /// The apex's SOA.
+    pub fn soa(&self) -> RrSet {
+        let none = || RrSet { owner: self.apex.clone(), rtype: RrType::SOA, ttl: 0, rdata: vec![] };
+        self.rrset(&self.apex, RrType::SOA).unwrap_or_else(none)
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records
+    }
+
+    /// Never true of a zone that [`super::parse`] made.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
     /// One RRset, if the zone has it.
     pub fn rrset(&self, owner: &Name, rtype: RrType) -> Option<RrSet> {
-        let at = self.sets.binary_search_by(|set| (&set.owner, set.rtype).cmp(&(owner, rtype))).ok()?;
-        Some(self.sets[at].clone())
+        let id = self.owners.find(owner.as_wire())?;
+        self.owned(id).find(|set| set.rtype == rtype).map(|set| set.to_rrset())
     }
 
     /// Every RRset once, those of one owner next to each other.
     pub fn rrsets(&self) -> impl Iterator<Item = RrSetRef<'_>> {
-        self.sets.iter().map(|set| RrSetRef {
-            owner: set.owner.as_wire(),
+        (0..self.owners.len() as u32).flat_map(|id| self.owned(id))
+    }
+
+    /// A number that differs, but for a chance of 1 in 2^64, whenever the content does, and is the same
+    /// in every process. The order of owners in the file is no part of the content.
+    pub fn fingerprint(&self) -> u64 {
+        let of_set = |set: RrSetRef<'_>| {
+            let seed = u64::from(set.rtype.0) << 32 | u64::from(set.ttl);
+            let seed = hash(&(seed ^ hash(set.owner).rotate_left(7)).to_be_bytes());
+            set.rdata().fold(seed, |sum, rdata| hash(&(sum ^ hash(rdata)).to_be_bytes()))
+        };
+        self.rrsets().fold(hash(self.apex.as_wire()), |sum, set| sum.wrapping_add(of_set(set)))
+    }
+
+    /// The RRsets of one owner, ordered by type.
+    fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
+        let id = id as usize;
+        let end = self.starts.get(id + 1).map_or(self.sets.len(), |&end| end as usize);
+        let owner = self.owners.name(id as u32);
+        self.sets[self.starts[id] as usize..end].iter().map(move |set| RrSetRef {
+            owner,
             rtype: set.rtype,
             ttl: set.ttl,
-            set,
+            records: set.records,
+            rdata: &self.rdata[set.start as usize..],
         })
+    }
+}
+
+/// Makes a [`Zone`]: owners in the order of their numbers, each one's sets by type, each set's records
+/// sorted. The caller keeps RDATA below 2^32 bytes together, and each record's below 2^16.
+pub(super) struct Packer {
+    pub(super) owners: Owners,
+    starts: Vec<u32>,
+    sets: Vec<PackedSet>,
+    rdata: Vec<u8>,
+    records: usize,
+}
+
+impl Packer {
+    /// Nothing packed yet; `rdata_len` is what all records' RDATA and their lengths will take.
+    pub(super) fn new(owners: Owners, rdata_len: usize) -> Packer {
+        let count = owners.len();
+        Packer {
+            owners,
+            starts: Vec::with_capacity(count),
+            sets: Vec::with_capacity(count),
+            rdata: Vec::with_capacity(rdata_len),
+            records: 0,
+        }
+    }
+
+    /// What follows is the next owner's.
+    pub(super) fn begin_owner(&mut self) {
+        self.starts.push(self.sets.len() as u32);
+    }
+
+    /// What follows is of this set.
+    pub(super) fn begin_set(&mut self, rtype: RrType, ttl: u32) {
+        self.sets.push(PackedSet { rtype, ttl, start: self.rdata.len() as u32, records: 0 });
+    }
+
+    /// One record of the set.
+    pub(super) fn record(&mut self, rdata: &[u8]) {
+        self.rdata.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+        self.rdata.extend_from_slice(rdata);
+        self.records += 1;
+        if let Some(set) = self.sets.last_mut() {
+            set.records += 1;
+        }
+    }
+
+    /// The zone.
+    pub(super) fn finish(self, apex: Name, serial: Serial) -> Zone {
+        let Packer { owners, starts, sets, rdata, records } = self;
+        Zone { apex, serial, owners, starts, sets, rdata, records }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn sets() -> Vec<RrSet> {
+        vec![
+            RrSet::a(name("www.example"), 60, [[192, 0, 2, 2].into(), [192, 0, 2, 1].into()]),
+            RrSet::new(name("example"), RrType::NS, 60, [name("ns.example").as_wire()]),
+            RrSet::aaaa(name("www.example"), 60, ["2001:db8::1".parse().unwrap()]),
+        ]
+    }
+
+    fn zone(sets: Vec<RrSet>) -> Zone {
+        Zone::from_rrsets(name("example"), Serial(1), sets)
+    }
+
+    #[test]
+    fn sets_come_back_as_they_went_in() {
+        let zone = zone(sets());
+        assert_eq!(zone.len(), 4);
+        for set in sets() {
+            assert_eq!(zone.rrset(&set.owner, set.rtype), Some(set));
+        }
+        assert_eq!(zone.rrset(&name("www.example"), RrType::MX), None);
+        assert_eq!(zone.rrset(&name("nowhere.example"), RrType::A), None);
+        let mut seen: Vec<RrSet> = zone.rrsets().map(|set| set.to_rrset()).collect();
+        assert_eq!(seen[0].owner, seen[1].owner, "grouped by owner");
+        seen.retain(|set| !sets().contains(set));
+        assert_eq!(seen, []);
+    }
+
+    #[test]
+    fn the_fingerprint_follows_the_content() {
+        let base = zone(sets()).fingerprint();
+        assert_eq!(zone(sets().into_iter().rev().collect()).fingerprint(), base);
+        let check = |change: fn(&mut Vec<RrSet>)| {
+            let mut sets = sets();
+            change(&mut sets);
+            assert_ne!(zone(sets).fingerprint(), base);
+        };
+        check(|sets| sets[0].ttl = 61);
+        check(|sets| sets[0].rtype = RrType::TXT);
+        check(|sets| sets[0].owner = name("w.example"));
+        check(|sets| sets[0].rdata[1][3] = 9);
+        check(|sets| {
+            sets[0].rdata.pop();
+        });
+        check(|sets| {
+            sets.pop();
+        });
+        check(|sets| sets[2].rdata[0] = Box::from(&[0; 16][..]));
     }
 }

@@ -7,11 +7,16 @@
 mod changeset;
 mod contents;
 mod name;
+mod owners;
+mod rdata;
 mod rrset;
 mod serial;
+mod soa;
 
-pub use changeset::Changeset;
+pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
+pub use rdata::{UnknownType, rdata_text};
 pub use rrset::{RrSet, RrType};
 pub use serial::Serial;
+pub use soa::{soa_minimum, soa_serial, soa_with_serial};

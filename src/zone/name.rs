@@ -45,68 +45,18 @@ impl Name {
     /// Parses text (`www.example.com`, `\.` and `\046` escapes allowed). Without a trailing dot it is
     /// taken relative to `origin`.
     pub fn parse(text: &[u8], origin: &Name) -> Result<Name, NameError> {
-        if text == b"@" {
-            return Ok(origin.clone());
-        }
-        if text == b"." {
-            return Ok(Name::root());
-        }
-        let mut wire = Vec::with_capacity(text.len() + 2);
-        let mut label = Vec::with_capacity(MAX_LABEL_LEN);
-        let mut absolute = false;
-        let mut at = 0;
-        while at < text.len() {
-            absolute = false;
-            match text[at] {
-                b'.' => {
-                    push_label(&mut wire, &mut label)?;
-                    absolute = true;
-                    at += 1;
-                }
-                b'\\' => {
-                    let (byte, len) = unescape(&text[at..])?;
-                    label.push(byte);
-                    at += len;
-                }
-                byte => {
-                    label.push(byte);
-                    at += 1;
-                }
-            }
-        }
-        if absolute {
-            wire.push(0);
-        } else {
-            push_label(&mut wire, &mut label)?;
-            wire.extend_from_slice(origin.as_wire());
-        }
-        if wire.len() > MAX_NAME_LEN {
-            return Err(NameError::NameTooLong);
-        }
+        let mut wire = Vec::with_capacity(text.len() + 1 + origin.0.len());
+        push_wire(text, &origin.0, &mut wire)?;
         wire.make_ascii_lowercase();
         Ok(Name(wire.into()))
     }
 
     /// Takes an uncompressed wire-form name, folding its case.
     pub fn from_wire(wire: &[u8]) -> Result<Name, NameError> {
-        let mut at = 0;
-        loop {
-            let len = usize::from(*wire.get(at).ok_or(NameError::BadWire)?);
-            at += 1 + len;
-            if len > MAX_LABEL_LEN || at > wire.len() {
-                return Err(NameError::BadWire);
-            }
-            if len == 0 {
-                break;
-            }
+        match split_wire(wire) {
+            Some((_, [])) => Ok(Name(wire.to_ascii_lowercase().into())),
+            _ => Err(NameError::BadWire),
         }
-        if at != wire.len() {
-            return Err(NameError::BadWire);
-        }
-        if at > MAX_NAME_LEN {
-            return Err(NameError::NameTooLong);
-        }
-        Ok(Name(wire.to_ascii_lowercase().into()))
     }
 
     /// The name's bytes: length-prefixed labels, then a zero.
@@ -158,48 +108,108 @@ impl Name {
     }
 }
 
-fn push_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), NameError> {
-    match label.len() {
-        0 => return Err(NameError::EmptyLabel),
-        1..=MAX_LABEL_LEN => {}
-        _ => return Err(NameError::LabelTooLong),
+/// Appends the wire form of a name in text, its case kept; what it leaves in `wire` after an error is
+/// for the caller to cut off. `@` is `origin`, and a name without a trailing dot is relative to it.
+pub(super) fn push_wire(text: &[u8], origin: &[u8], wire: &mut Vec<u8>) -> Result<(), NameError> {
+    let start = wire.len();
+    match text {
+        b"@" => wire.extend_from_slice(origin),
+        b"." => wire.push(0),
+        _ => {
+            let mut label = push_label(text, wire)?;
+            while let Some(rest) = label.filter(|rest| !rest.is_empty()) {
+                label = push_label(rest, wire)?;
+            }
+            match label {
+                Some(_) => wire.push(0),
+                None => wire.extend_from_slice(origin),
+            }
+        }
     }
-    wire.push(label.len() as u8);
-    wire.append(label);
-    Ok(())
+    if wire.len() - start > MAX_NAME_LEN { Err(NameError::NameTooLong) } else { Ok(()) }
+}
+/// Appends the first label of `text`; what follows its dot, or `None` where no dot ends it.
+fn push_label<'a>(text: &'a [u8], wire: &mut Vec<u8>) -> Result<Option<&'a [u8]>, NameError> {
+    let len_at = wire.len();
+    wire.push(0);
+    let mut at = 0;
+    let rest = loop {
+        match text.get(at) {
+            None => break None,
+            Some(b'.') => break Some(&text[at + 1..]),
+            Some(b'\\') => {
+                let (byte, len) = unescape(&text[at..]).ok_or(NameError::BadEscape)?;
+                wire.push(byte);
+                at += len;
+            }
+            Some(&byte) => {
+                wire.push(byte);
+                at += 1;
+            }
+        }
+    };
+    match wire.len() - len_at - 1 {
+        0 => Err(NameError::EmptyLabel),
+        len @ 1..=MAX_LABEL_LEN => {
+            wire[len_at] = len as u8;
+            Ok(rest)
+        }
+        _ => Err(NameError::LabelTooLong),
+    }
 }
 
-/// The byte an escape stands for and the length of its text (RFC 1035 section 5.1).
-fn unescape(text: &[u8]) -> Result<(u8, usize), NameError> {
+/// The byte that the escape at the start of `text` stands for and the length of its text (RFC 1035
+/// section 5.1): `\DDD` with a number up to 255, or `\` before anything but a digit.
+pub(super) fn unescape(text: &[u8]) -> Option<(u8, usize)> {
     match text {
         [_, a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
             let value = [a, b, c].iter().fold(0u16, |sum, &&digit| sum * 10 + u16::from(digit - b'0'));
-            u8::try_from(value).map(|byte| (byte, 4)).map_err(|_| NameError::BadEscape)
+            u8::try_from(value).ok().map(|byte| (byte, 4))
         }
-        [_, b'0'..=b'9', ..] | [_] | [] => Err(NameError::BadEscape),
-        [_, byte, ..] => Ok((*byte, 2)),
+        [_, b'0'..=b'9', ..] | [_] | [] => None,
+        [_, byte, ..] => Some((*byte, 2)),
     }
+}
+
+/// The uncompressed name that `bytes` begins with, and what follows it.
+pub(super) fn split_wire(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    loop {
+        let len = usize::from(*bytes.get(at)?);
+        at += 1 + len;
+        if len > MAX_LABEL_LEN || at > MAX_NAME_LEN {
+            return None;
+        }
+        if len == 0 {
+            return bytes.split_at_checked(at);
+        }
+    }
+}
+
+/// Writes the text of a valid uncompressed name.
+pub(super) fn print_wire(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+    let mut rest = wire;
+    while let [len @ 1..=u8::MAX, tail @ ..] = rest {
+        let (label, tail) = tail.split_at(usize::from(*len));
+        for &byte in label {
+            match byte {
+                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
+                    write!(out, "\\{}", char::from(byte))?;
+                }
+                0x21..=0x7e => out.write_char(char::from(byte))?,
+                _ => write!(out, "\\{byte:03}")?,
+            }
+        }
+        out.write_char('.')?;
+        rest = tail;
+    }
+    if wire.len() == 1 { out.write_char('.') } else { Ok(()) }
 }
 
 /// With the trailing dot and RFC 1035 escapes: `www.example.com.`.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() {
-            return f.write_str(".");
-        }
-        for label in self.labels() {
-            for &byte in label {
-                match byte {
-                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
-                        write!(f, "\\{}", char::from(byte))?;
-                    }
-                    0x21..=0x7e => write!(f, "{}", char::from(byte))?,
-                    _ => write!(f, "\\{byte:03}")?,
-                }
-            }
-            f.write_str(".")?;
-        }
-        Ok(())
+        print_wire(&self.0, f)
     }
 }
 

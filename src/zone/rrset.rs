@@ -1,10 +1,13 @@
 //! Record types and RRsets.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use super::name::Name;
+use super::rdata::rdata_text;
 
-/// A record type by number; its mnemonic is in `text`.
+/// A record type by number; its mnemonic is in the table of `rdata/types.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RrType(pub u16);
@@ -43,4 +46,68 @@ pub struct RrSet {
     pub ttl: u32,
     /// Each record's RDATA in wire form, names in it uncompressed; never empty, sorted, no duplicate.
     pub rdata: Vec<Box<[u8]>>,
+}
+
+impl RrSet {
+    /// An RRset of the given RDATA, which it sorts and rids of duplicates; the caller gives at least one
+    /// and at most 2^31 - 1 seconds.
+    pub fn new<R>(owner: Name, rtype: RrType, ttl: u32, rdata: impl IntoIterator<Item = R>) -> RrSet
+    where
+        R: Into<Box<[u8]>>,
+    {
+        let mut rdata: Vec<Box<[u8]>> = rdata.into_iter().map(Into::into).collect();
+        rdata.sort_unstable();
+        rdata.dedup();
+        RrSet { owner, rtype, ttl, rdata }
+    }
+
+    /// An A RRset.
+    pub fn a(owner: Name, ttl: u32, addresses: impl IntoIterator<Item = Ipv4Addr>) -> RrSet {
+        RrSet::new(owner, RrType::A, ttl, addresses.into_iter().map(|address| address.octets()))
+    }
+
+    /// An AAAA RRset.
+    pub fn aaaa(owner: Name, ttl: u32, addresses: impl IntoIterator<Item = Ipv6Addr>) -> RrSet {
+        RrSet::new(owner, RrType::AAAA, ttl, addresses.into_iter().map(|address| address.octets()))
+    }
+
+    /// A CNAME RRset: always one record (RFC 2181 section 10.1).
+    pub fn cname(owner: Name, ttl: u32, target: &Name) -> RrSet {
+        RrSet::new(owner, RrType::CNAME, ttl, [target.as_wire()])
+    }
+
+    /// A master file's line for each record, all names absolute: `app.example.com. 30 IN A 192.0.2.10`.
+    pub fn to_lines(&self) -> impl Iterator<Item = String> {
+        self.rdata.iter().map(|rdata| {
+            format!("{} {} IN {} {}", self.owner, self.ttl, self.rtype, rdata_text(self.rtype, rdata))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_sorted_and_holds_no_record_twice() {
+        let owner: Name = "app.example.com".parse().unwrap();
+        let addresses = [[192, 0, 2, 20], [192, 0, 2, 10], [192, 0, 2, 20]].map(Ipv4Addr::from);
+        let lines: Vec<String> = RrSet::a(owner, 30, addresses).to_lines().collect();
+        assert_eq!(lines, ["app.example.com. 30 IN A 192.0.2.10", "app.example.com. 30 IN A 192.0.2.20"]);
+    }
+
+    #[test]
+    fn sets_print_as_a_master_file_has_them() {
+        let owner: Name = "app.example.com".parse().unwrap();
+        let check = |set: RrSet, want: &str| assert_eq!(set.to_lines().collect::<Vec<_>>(), [want]);
+        check(
+            RrSet::aaaa(owner.clone(), 5, ["2001:db8::1".parse().unwrap()]),
+            "app.example.com. 5 IN AAAA 2001:db8::1",
+        );
+        check(
+            RrSet::cname(owner.clone(), 5, &"www.example.net".parse().unwrap()),
+            "app.example.com. 5 IN CNAME www.example.net.",
+        );
+        check(RrSet::new(owner, RrType(65280), 5, [[1, 2]]), "app.example.com. 5 IN TYPE65280 \\# 2 0102");
+    }
 }

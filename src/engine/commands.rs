@@ -1,0 +1,191 @@
+//! What operators ask for, and overrides that run out.
+
+use super::flush::Ordered;
+use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved};
+use crate::config::SiteId;
+use crate::policy::{Override, OverrideKind, Scope, refuse_failover};
+use crate::time::Time;
+use crate::zone::Name;
+
+impl Engine {
+    /// Carries a command out, but for the deciding; `Ok` may bring an order that the next decision of a
+    /// service has to carry out. On `Err` nothing changed.
+    pub(super) fn command(
+        &mut self,
+        now: Time,
+        command: Command,
+        out: &mut Vec<Effect>,
+    ) -> Result<Option<Ordered>, CommandError> {
+        let ordered = match &command.action {
+            Action::Override { scope, kind, until } => {
+                self.set_override(now, &command, scope, *kind, *until, out)?;
+                None
+            }
+            Action::Clear { scope } => {
+                self.remove_override(scope, out).ok_or_else(|| CommandError::NoOverride(scope.clone()))?;
+                self.touch_scope(now, scope);
+                None
+            }
+            Action::Failover { service, to } => {
+                self.check_failover(service, to)?;
+                Some(Ordered { service: service.clone(), to: Some(to.clone()) })
+            }
+            Action::Failback { service } => {
+                let ordered = Ordered { service: service.clone(), to: None };
+                self.check_failback(now, &ordered)?;
+                Some(ordered)
+            }
+        };
+        out.push(Effect::Record(Happened::Command(command)));
+        Ok(ordered)
+    }
+
+    /// Ends the overrides that have run out by now. Says whether there were any.
+    pub(super) fn expire(&mut self, now: Time, out: &mut Vec<Effect>) -> bool {
+        let mut any = false;
+        while let Some(scope) = self.agenda.take_expired(now) {
+            let Some(expired) = self.remove_override(&scope, out) else { continue };
+            out.push(Effect::Record(Happened::Expired(expired)));
+            self.touch_scope(now, &scope);
+            any = true;
+        }
+        any
+    }
+
+    fn set_override(
+        &mut self,
+        now: Time,
+        command: &Command,
+        scope: &Scope,
+        kind: OverrideKind,
+        until: Option<Time>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), CommandError> {
+        if command.reason.trim().is_empty() {
+            return Err(CommandError::NoReason);
+        }
+        self.check_scope(scope)?;
+        if let Some(until) = until.filter(|&until| until <= now) {
+            let text = format!("the override would have run out at {until}; name a later time");
+            return Err(CommandError::NotUsable(text));
+        }
+        if self.overrides.len() >= MAX_OVERRIDES && !self.overrides.contains_key(scope) {
+            let text = format!("there are {MAX_OVERRIDES} overrides already; clear one first");
+            return Err(CommandError::NotUsable(text));
+        }
+        let forced = Override {
+            scope: scope.clone(),
+            kind,
+            reason: command.reason.clone(),
+            who: command.who.clone(),
+            at: now,
+            until,
+        };
+        if let Some(until) = self.overrides.get(scope).and_then(|old| old.until) {
+            self.agenda.cleared(until, scope);
+        }
+        if let Some(until) = until {
+            self.agenda.expires(until, scope.clone());
+        }
+        out.push(Effect::Save(Saved::Override(scope.clone(), Some(forced.clone()))));
+        self.overrides.insert(scope.clone(), forced);
+        self.touch_scope(now, scope);
+        Ok(())
+    }
+
+    fn remove_override(&mut self, scope: &Scope, out: &mut Vec<Effect>) -> Option<Override> {
+        let removed = self.overrides.remove(scope)?;
+        if let Some(until) = removed.until {
+            self.agenda.cleared(until, scope);
+        }
+        out.push(Effect::Save(Saved::Override(scope.clone(), None)));
+        Some(removed)
+    }
+
+    fn touch_scope(&mut self, now: Time, scope: &Scope) {
+        match scope {
+            Scope::Service(name) | Scope::Endpoint(name, _) => self.agenda.touch(now, name.clone()),
+            Scope::Site(site) => {
+                for (name, steered) in &self.services {
+                    if steered.service.endpoints.iter().any(|endpoint| endpoint.site == *site) {
+                        self.agenda.touch(now, name.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_scope(&self, scope: &Scope) -> Result<(), CommandError> {
+        match scope {
+            Scope::Site(site) => self.check_site(site),
+            Scope::Service(name) => self.check_service(name),
+            Scope::Endpoint(name, site) => self.check_endpoint(name, site),
+        }
+    }
+
+    fn check_site(&self, site: &SiteId) -> Result<(), CommandError> {
+        let sites = self.config.iter().flat_map(|config| &config.sites);
+        if sites.clone().any(|known| known.id == *site) {
+            return Ok(());
+        }
+        let known = listed(sites.map(|site| &*site.id));
+        Err(CommandError::NoSite(site.clone(), known))
+    }
+
+    fn check_service(&self, name: &Name) -> Result<(), CommandError> {
+        let known = self.services.contains_key(name);
+        known.then_some(()).ok_or_else(|| CommandError::NoService(name.clone()))
+    }
+
+    fn check_endpoint(&self, name: &Name, site: &SiteId) -> Result<(), CommandError> {
+        let steered = self.services.get(name).ok_or_else(|| CommandError::NoService(name.clone()))?;
+        self.check_site(site)?;
+        let endpoints = &steered.service.endpoints;
+        if endpoints.iter().any(|endpoint| endpoint.site == *site) {
+            return Ok(());
+        }
+        let known = listed(endpoints.iter().map(|endpoint| &*endpoint.site));
+        Err(CommandError::NoEndpoint(name.clone(), site.clone(), known))
+    }
+
+    /// A service must have finished its first round before an operator can move it.
+    fn check_round(&self, name: &Name) -> Result<(), CommandError> {
+        let waits = self.services.get(name).is_some_and(|steered| steered.unreported > 0);
+        let text = || format!("the first round of probes of {name} is not finished; ask again in a moment");
+        if waits { Err(CommandError::NotUsable(text())) } else { Ok(()) }
+    }
+
+    fn check_failover(&self, name: &Name, to: &SiteId) -> Result<(), CommandError> {
+        self.check_endpoint(name, to)?;
+        self.check_round(name)?;
+        let standings =
+            self.services.get(name).map(|steered| steered.standings(&self.checks, &self.overrides));
+        let target = standings.iter().flatten().find(|standing| standing.site == *to);
+        match target.and_then(refuse_failover) {
+            Some(why) => Err(CommandError::NotUsable(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// A failback must end a latch or move the service; asking for one that can do neither is answered
+    /// with how things stand.
+    fn check_failback(&self, now: Time, ordered: &Ordered) -> Result<(), CommandError> {
+        let name = &ordered.service;
+        self.check_service(name)?;
+        self.check_round(name)?;
+        let latched = self.decided.get(name).is_some_and(|last| last.latched);
+        let sites = self.decided.get(name).map(|last| &last.decision.sites);
+        match self.choose(now, name, Some(ordered)) {
+            Some(choice) if !latched && Some(&choice.sites) == sites => {
+                let text = format!("there is nothing better to fail back to: {}", choice.reason);
+                Err(CommandError::NotUsable(text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,69 @@
+//! A load: at start, or a reload. Everything is matched by key, so that what is known of checks,
+//! services, zones and overrides goes on; what the configuration no longer has is forgotten.
+
+use std::collections::BTreeMap;
+
+use super::{Effect, Engine, Happened, Load, Saved, Steered};
+use crate::time::Time;
+use crate::zone::Name;
+
+impl Engine {
+    /// Takes up a configuration and its zones, decides every service whose checks have all reported, and
+    /// lays all decisions over the files.
+    pub(super) fn load(&mut self, now: Time, load: Load, out: &mut Vec<Effect>) {
+        let Load { config, zones } = load;
+        let before = self.overlays();
+        let mut records =
+            vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
+        self.take_zones(zones, out);
+        self.watch(now, config.checks(), out);
+        self.steer(&config.services, out);
+        self.config = Some(config);
+
+        self.agenda.clear_services();
+        let mut decisions: BTreeMap<Name, Vec<u64>> = BTreeMap::new();
+        for name in self.services.keys().cloned().collect::<Vec<_>>() {
+            if let Some(decided) = self.decide(now, &name, None, out, &mut records) {
+                decisions.entry(decided.zone).or_default().push(decided.id);
+            }
+        }
+        let rebase = self.rebase(&before, &decisions, out, &mut records);
+        out.extend(records);
+        out.push(rebase);
+        for (key, watched) in &mut self.checks {
+            out.extend(watched.pace_after_load().map(|pace| Effect::Pace(key.clone(), pace)));
+        }
+    }
+
+    /// Takes up the services, ties each to its checks, and forgets what was decided for others.
+    fn steer(&mut self, services: &[std::sync::Arc<crate::config::Service>], out: &mut Vec<Effect>) {
+        self.services.clear();
+        for service in services {
+            let mut steered = Steered::new(service.clone());
+            let mut unreported = 0;
+            for key in steered.checks() {
+                let Some(watched) = self.checks.get_mut(key) else { continue };
+                watched.services.push(service.name.clone());
+                unreported += usize::from(!watched.health.has_reported());
+            }
+            steered.unreported = unreported;
+            if let Some(zone) = self.zones.get_mut(&service.zone) {
+                zone.services += 1;
+            }
+            self.services.insert(service.name.clone(), steered);
+        }
+        let gone = self.decided.keys().filter(|name| !self.services.contains_key(*name));
+        for name in gone.cloned().collect::<Vec<_>>() {
+            self.decided.remove(&name);
+            out.push(Effect::Save(Saved::Service(name, None)));
+        }
+        // A service that moved to another zone is laid over that one from now on.
+        for (name, decided) in &mut self.decided {
+            let Some(steered) = self.services.get(name) else { continue };
+            if decided.zone != steered.service.zone {
+                decided.zone = steered.service.zone.clone();
+                out.push(Effect::Save(Saved::Service(name.clone(), Some(decided.clone()))));
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What the engine shows of itself: `status` and `explain`.
+
+use std::net::IpAddr;
+
+use super::steered::Place;
+use super::{
+    CheckView, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, Status, Steered,
+    ZoneView,
+};
+use crate::config::{Site, Whereto};
+use crate::health::Health;
+use crate::policy::{Decision, Latch, Rule, Scope, Standing};
+use crate::time::Time;
+use crate::zone::{Name, RrType, soa_serial};
+
+impl Engine {
+    /// The whole picture.
+    pub fn status(&self, now: Time) -> Status {
+        let services: Vec<ServiceView> =
+            self.services.values().map(|steered| self.service(steered)).collect();
+        let sites = self.config.iter().flat_map(|config| &config.sites);
+        Status {
+            now,
+            sites: sites.map(|site| self.site(site, &services)).collect(),
+            services,
+            checks: self.checks.iter().map(|(key, watched)| watched.view(now, key)).collect(),
+            zones: self.zones().collect(),
+            overrides: self.overrides.values().cloned().collect(),
+        }
+    }
+
+    /// The chain behind one service's answer; `None` for a name that is no service.
+    pub fn explain(&self, now: Time, name: &Name) -> Option<Explanation> {
+        let steered = self.services.get(name)?;
+        let keys = steered.checks().into_iter();
+        let checks: Vec<CheckView> =
+            keys.filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key))).collect();
+        Some(Explanation { now, service: self.service(steered), checks, next: self.next(steered) })
+    }
+
+    fn site(&self, site: &Site, services: &[ServiceView]) -> SiteView {
+        let here = || services.iter().flat_map(|service| &service.endpoints).filter(|at| at.site == site.id);
+        let count = |health| here().filter(|endpoint| endpoint.health == health).count();
+        SiteView {
+            id: site.id.clone(),
+            name: site.name.clone(),
+            up: count(Health::Up),
+            suspect: count(Health::Suspect),
+            down: count(Health::Down),
+            unknown: count(Health::Unknown),
+            serving: here().filter(|endpoint| endpoint.serving).count(),
+            overridden: self.overrides.get(&Scope::Site(site.id.clone())).cloned(),
+        }
+    }
+
+    fn zones(&self) -> impl Iterator<Item = ZoneView> {
+        self.zones.iter().map(|(apex, zone)| {
+            let file_serial = soa_serial(&zone.soa);
+            let serial = self.published.get(apex).map_or(file_serial, |saved| saved.published);
+            ZoneView { apex: apex.clone(), serial, file_serial, services: zone.services }
+        })
+    }
+
+    fn service(&self, steered: &Steered) -> ServiceView {
+        let service = &steered.service;
+        let saved = self.decided.get(&service.name);
+        let decision = saved.map(|saved| &saved.decision);
+        let standings = steered.standings(&self.checks, &self.overrides);
+        let endpoints = standings.into_iter().zip(&steered.places);
+        let endpoints = endpoints.map(|(standing, places)| endpoint(standing, places, decision));
+        let manual = matches!(decision.map(|d| &d.reason.rule), Some(Rule::Latched { by: Latch::Manual }));
+        ServiceView {
+            name: service.name.clone(),
+            zone: service.zone.clone(),
+            serial: self.published.get(&service.zone).map(|zone| zone.published),
+            decision: decision.cloned(),
+            since: saved.map(|saved| saved.since),
+            latched: manual || saved.is_some_and(|saved| saved.latched),
+            hold_until: steered.hold_until,
+            endpoints: endpoints.collect(),
+        }
+    }
+
+    /// What can happen next to a service, and when, in words.
+    fn next(&self, steered: &Steered) -> Vec<String> {
+        let name = &steered.service.name;
+        let mut next = Vec::new();
+        if steered.unreported > 0 {
+            next.push(format!(
+                "{} of its checks have not reported yet; then it is decided",
+                steered.unreported
+            ));
+        }
+        let standings = steered.standings(&self.checks, &self.overrides);
+        match self.decided.get(name).map(|saved| &saved.decision.reason) {
+            Some(reason) => match (&reason.rule, &reason.serving) {
+                (Rule::Holding { back, until }, _) => {
+                    next.push(format!("{back} is used again at {until}, if it stays Up until then"));
+                }
+                (Rule::Latched { .. }, _) => {
+                    next.push("`detour failback` returns it to the first in order that is Up".to_owned());
+                }
+                (Rule::AllDown { .. } | Rule::Unverified { .. }, _) | (_, None) => {
+                    next.push("the first endpoint to be Up is used at once".to_owned());
+                }
+                (Rule::InOrder, Some(_)) => {}
+            },
+            None => next.push("until it is decided, the zone file's records are answered".to_owned()),
+        }
+        let serving = self.decided.get(name).map(|saved| &saved.decision.sites[..]);
+        if let Some([serving]) = serving {
+            next.push(match after(&standings, serving) {
+                Some(standing) => format!("should {serving} be Down, {} takes over", standing.site),
+                None => format!("should {serving} be Down, no endpoint is left"),
+            });
+        }
+        next.extend(self.next_of_checks(steered));
+        let expiries = standings.iter().filter_map(|standing| standing.overridden.as_ref());
+        for forced in expiries {
+            if let Some(until) = forced.until {
+                let line = format!("the {} on {} runs out at {until}", forced.kind, forced.scope);
+                if !next.contains(&line) {
+                    next.push(line);
+                }
+            }
+        }
+        next
+    }
+
+    fn next_of_checks<'a>(&'a self, steered: &'a Steered) -> impl Iterator<Item = String> + 'a {
+        steered.checks().into_iter().filter_map(|key| {
+            let watched = self.checks.get(key)?;
+            let ahead = watched.health.ahead(watched.probe.thresholds)?;
+            let every = match watched.pace() {
+                Pace::Normal => watched.probe.interval,
+                Pace::Confirm => watched.probe.confirm,
+            };
+            Some(format!("{key} runs every {every:?}: {ahead}"))
+        })
+    }
+}
+
+/// The endpoint that takes over from the one in use.
+fn after<'a>(standings: &'a [Standing], serving: &str) -> Option<&'a Standing> {
+    let others = || standings.iter().filter(|standing| &*standing.site != serving);
+    others().find(|standing| standing.is_up()).or_else(|| others().find(|standing| standing.is_eligible()))
+}
+
+fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -> EndpointView {
+    let serving = decision.is_some_and(|decision| decision.sites.contains(&standing.site));
+    let views = standing.places.into_iter().zip(places).map(|((whereto, found), place)| PlaceView {
+        serving: serving && decision.is_some_and(|decision| answers(decision, &whereto)),
+        place: whereto,
+        health: found.health,
+        checks: place.checks.clone(),
+    });
+    let places = views.collect();
+    EndpointView {
+        site: standing.site,
+        health: standing.found.health,
+        serving,
+        overridden: standing.overridden,
+        places,
+    }
+}
+
+/// Whether a place's record is among those decided.
+fn answers(decision: &Decision, whereto: &Whereto) -> bool {
+    let has = |rtype: RrType, rdata: &[u8]| {
+        let mut sets = decision.records.iter().filter(|set| set.rtype == rtype);
+        sets.any(|set| set.rdata.iter().any(|have| **have == *rdata))
+    };
+    match whereto {
+        Whereto::Addr(IpAddr::V4(v4)) => has(RrType::A, &v4.octets()),
+        Whereto::Addr(IpAddr::V6(v6)) => has(RrType::AAAA, &v6.octets()),
+        // An endpoint with a CNAME has no other place.
+        Whereto::Name(_) => true,
+    }
+}

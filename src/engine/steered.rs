@@ -1,0 +1,77 @@
+//! A service under the current configuration: which checks bear on it, and how its endpoints stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Watched;
+use crate::config::{CheckKey, Service, Whereto};
+use crate::health::{self, Finding};
+use crate::policy::{Override, Scope, Standing, ruling};
+use crate::time::Time;
+
+/// One service of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Steered {
+    pub service: Arc<Service>,
+    /// For each endpoint, its places.
+    pub places: Vec<Vec<Place>>,
+    /// How many of its checks have not reported yet.
+    pub unreported: usize,
+    /// When the hold that runs ends.
+    pub hold_until: Option<Time>,
+}
+
+/// One place of an endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub whereto: Whereto,
+    /// In the order of the service's probes.
+    pub checks: Vec<CheckKey>,
+}
+
+impl Steered {
+    pub fn new(service: Arc<Service>) -> Steered {
+        let place = |whereto: Whereto| {
+            let of = |probe: &Arc<_>| CheckKey::of(&service, probe, whereto.clone());
+            Place { checks: service.probes.iter().map(of).collect(), whereto }
+        };
+        let endpoint =
+            |endpoint: &crate::config::Endpoint| endpoint.places().into_iter().map(place).collect();
+        let places = service.endpoints.iter().map(endpoint).collect();
+        Steered { service, places, unreported: 0, hold_until: None }
+    }
+
+    /// Every check that bears on it, each once.
+    pub fn checks(&self) -> BTreeSet<&CheckKey> {
+        self.places.iter().flatten().flat_map(|place| &place.checks).collect()
+    }
+
+    /// How each endpoint stands.
+    pub fn standings(
+        &self,
+        checks: &BTreeMap<CheckKey, Watched>,
+        overrides: &BTreeMap<Scope, Override>,
+    ) -> Vec<Standing> {
+        let endpoints = self.service.endpoints.iter().zip(&self.places);
+        let standing = |(endpoint, places): (&crate::config::Endpoint, &Vec<Place>)| {
+            let places: Vec<(Whereto, Finding)> =
+                places.iter().map(|place| (place.whereto.clone(), place.found(checks))).collect();
+            let findings: Vec<Finding> = places.iter().map(|(_, found)| found.clone()).collect();
+            Standing {
+                site: endpoint.site.clone(),
+                found: health::endpoint(&findings),
+                places,
+                overridden: ruling(overrides, &self.service.name, &endpoint.site).cloned(),
+            }
+        };
+        endpoints.map(standing).collect()
+    }
+}
+
+impl Place {
+    /// What its checks say of it.
+    pub fn found(&self, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
+        let found = |key| checks.get(key).map(|watched| (&*watched.probe.id, watched.health.found()));
+        health::place(&self.checks.iter().filter_map(found).collect::<Vec<_>>())
+    }
+}

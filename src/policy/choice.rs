@@ -1,0 +1,106 @@
+//! The one way into this room: a situation in, a choice out.
+
+use super::failover::{self, Marks};
+use super::reason::{LastResort, Noted, Reason, Rule};
+use super::records;
+use super::standing::Standing;
+use super::{Decision, OverrideKind};
+use crate::config::{PolicyKind, Service, SiteId};
+use crate::health::Health;
+use crate::time::Time;
+use crate::zone::RrSet;
+
+/// Everything a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The moment.
+    pub now: Time,
+    /// The service as configured.
+    pub service: &'a Service,
+    /// How its endpoints stand, one for each of `service.endpoints` and in their order.
+    pub standings: &'a [Standing],
+    /// What was last decided.
+    pub last: Option<&'a Decision>,
+    /// Whether an operator's failover holds it where it is.
+    pub latched: bool,
+    /// What is remembered of endpoints that were of no use.
+    pub marks: &'a Marks,
+    /// What an operator asks for at this moment.
+    pub order: Option<Order<'a>>,
+}
+
+/// What an operator may ask of the choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order<'a> {
+    /// Move to this site, which is eligible, and stay there.
+    Failover(&'a SiteId),
+    /// Return to the best that is Up, without waiting.
+    Failback,
+}
+
+/// What to answer from now on, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The sites answered with.
+    pub sites: Vec<SiteId>,
+    /// What is answered.
+    pub records: Vec<RrSet>,
+    /// Seconds.
+    pub ttl: u32,
+    /// Why.
+    pub reason: Reason,
+    /// Whether an operator's failover still holds it.
+    pub latched: bool,
+    /// What to remember of endpoints that are or were of no use.
+    pub marks: Marks,
+    /// When to choose again because a hold ends.
+    pub hold_until: Option<Time>,
+}
+
+/// Chooses what a service answers with.
+pub fn choose(situation: &Situation) -> Choice {
+    let pick = match situation.service.policy {
+        PolicyKind::Failover => failover::pick(situation),
+    };
+    let (service, standings) = (situation.service, situation.standings);
+    let (sites, records, ttl, reason) = match pick.index {
+        Some(at) => {
+            let standing = &standings[at];
+            let ttl = if standing.is_shaky() { service.ttl_suspect } else { service.ttl };
+            let records = records::of(service, ttl, &[(at, standing)]);
+            let noted = standings[..=at].iter().map(Noted::of).collect();
+            let reason = Reason { serving: Some(standing.site.clone()), rule: pick.rule, endpoints: noted };
+            (vec![standing.site.clone()], records, ttl, reason)
+        }
+        None => last_resort(situation),
+    };
+    let (latched, marks, hold_until) = (pick.latched, pick.marks, pick.hold_until);
+    Choice { sites, records, ttl, reason, latched, marks, hold_until }
+}
+
+/// No endpoint is eligible: the configuration's `all_down` says what is answered, with the short TTL,
+/// so that clients come back soon. Where nothing at all is known of any endpoint, none is known to be
+/// down either, and the last answer, or else the first endpoint, stays.
+fn last_resort(situation: &Situation) -> (Vec<SiteId>, Vec<RrSet>, u32, Reason) {
+    let standings = situation.standings;
+    let ttl = situation.service.ttl_suspect;
+    let verified = standings.iter().any(Standing::is_out);
+    let asked = if verified { LastResort::of(&situation.service.all_down) } else { LastResort::Keep };
+    let (sites, records, answer) = records::last_resort(situation, asked, ttl);
+    let rule = if verified { Rule::AllDown { answer } } else { Rule::Unverified { answer } };
+    let reason = Reason { serving: None, rule, endpoints: standings.iter().map(Noted::of).collect() };
+    (sites, records, ttl, reason)
+}
+
+/// Why a failover to this endpoint is refused; `None` where it is not.
+pub fn refuse_failover(standing: &Standing) -> Option<String> {
+    if standing.is_eligible() {
+        return None;
+    }
+    let way_out = match standing.overridden.as_ref().map(|forced| forced.kind) {
+        Some(OverrideKind::Drain | OverrideKind::ForceDown) => "undrain it first",
+        _ if standing.found.health == Health::Unknown => "wait for a sample, or force it up first",
+        _ => "wait until it works, or force it up first",
+    };
+    Some(format!("{}; {way_out}", Noted::of(standing)))
+}

@@ -1,0 +1,115 @@
+//! The record sets a choice answers with.
+
+use std::net::IpAddr;
+
+use super::choice::Situation;
+use super::reason::LastResort;
+use super::standing::Standing;
+use crate::config::{AllDown, Endpoint, Service, SiteId, Target, Whereto};
+use crate::zone::{Name, RrSet};
+
+/// The records of these endpoints, each given with its place in order, of the places that are answered.
+pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) -> Vec<RrSet> {
+    let mut addresses = Vec::new();
+    for &(at, standing) in endpoints {
+        match &service.endpoints[at].target {
+            Target::Cname(target) => return vec![RrSet::cname(service.name.clone(), ttl, target)],
+            Target::Addresses { .. } => {
+                addresses.extend(standing.answered().filter_map(|(to, _)| match to {
+                    Whereto::Addr(addr) => Some(*addr),
+                    Whereto::Name(_) => None,
+                }))
+            }
+        }
+    }
+    of_addresses(&service.name, ttl, &addresses)
+}
+
+fn of_addresses(owner: &Name, ttl: u32, addresses: &[IpAddr]) -> Vec<RrSet> {
+    let v4 = addresses.iter().filter_map(|addr| if let IpAddr::V4(v4) = addr { Some(*v4) } else { None });
+    let v6 = addresses.iter().filter_map(|addr| if let IpAddr::V6(v6) = addr { Some(*v6) } else { None });
+    let sets = [RrSet::a(owner.clone(), ttl, v4), RrSet::aaaa(owner.clone(), ttl, v6)];
+    sets.into_iter().filter(|set| !set.rdata.is_empty()).collect()
+}
+
+/// What is answered when no endpoint is eligible, and what it was in the end: `keep` becomes `primary`
+/// where there is nothing to keep. Never empty but for [`AllDown::Empty`].
+pub(super) fn last_resort(
+    situation: &Situation,
+    asked: LastResort,
+    ttl: u32,
+) -> (Vec<SiteId>, Vec<RrSet>, LastResort) {
+    let (service, standings) = (situation.service, situation.standings);
+    match (asked, &service.all_down) {
+        (LastResort::Empty, _) => (Vec::new(), Vec::new(), asked),
+        (LastResort::Fallback, AllDown::Fallback(addresses)) => {
+            (Vec::new(), of_addresses(&service.name, ttl, addresses), asked)
+        }
+        (LastResort::All, _) => {
+            let endpoints = all(service, standings);
+            let sites = endpoints.iter().map(|(_, standing)| standing.site.clone()).collect();
+            (sites, of(service, ttl, &endpoints), asked)
+        }
+        (LastResort::Keep, _) => match kept(situation, ttl) {
+            Some((sites, records)) => (sites, records, asked),
+            None => primary(service, standings, ttl),
+        },
+        (LastResort::Primary | LastResort::Fallback, _) => primary(service, standings, ttl),
+    }
+}
+
+/// The first endpoint that is not drained, or the first where all are.
+fn primary(service: &Service, standings: &[Standing], ttl: u32) -> (Vec<SiteId>, Vec<RrSet>, LastResort) {
+    let at = standings.iter().position(|standing| !standing.is_drained()).unwrap_or(0);
+    let standing = &standings[at];
+    (vec![standing.site.clone()], of(service, ttl, &[(at, standing)]), LastResort::Primary)
+}
+
+/// Every endpoint that is not drained, or every one where all are. A CNAME stands alone at its owner
+/// (RFC 1034 section 3.6.2), so as soon as one endpoint has a CNAME, the first alone is answered.
+fn all<'a>(service: &Service, standings: &'a [Standing]) -> Vec<(usize, &'a Standing)> {
+    let undrained = standings.iter().any(|standing| !standing.is_drained());
+    let mut all: Vec<_> =
+        standings.iter().enumerate().filter(|(_, standing)| !undrained || !standing.is_drained()).collect();
+    if all.iter().any(|&(at, _)| matches!(service.endpoints[at].target, Target::Cname(_))) {
+        all.truncate(1);
+    }
+    all
+}
+
+/// The last answer with nothing changed but its TTL, if the configuration still has all of it.
+fn kept(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<RrSet>)> {
+    let last = situation.last?;
+    let named = |endpoint: &&Endpoint| last.sites.contains(&endpoint.site);
+    let endpoints: Vec<&Endpoint> = situation.service.endpoints.iter().filter(named).collect();
+    if last.sites.is_empty() || endpoints.len() != last.sites.len() || last.records.is_empty() {
+        return None;
+    }
+    let configured: Vec<RrSet> = whole(situation.service, &endpoints);
+    let still = |set: &RrSet| {
+        let same = configured.iter().find(|have| have.rtype == set.rtype);
+        same.is_some_and(|have| set.rdata.iter().all(|rdata| have.rdata.contains(rdata)))
+    };
+    if !last.records.iter().all(still) {
+        return None;
+    }
+    let records = last.records.iter().map(|set| RrSet { ttl, ..set.clone() }).collect();
+    Some((last.sites.clone(), records))
+}
+
+/// Every record these endpoints could be answered with, whatever their health.
+fn whole(service: &Service, endpoints: &[&Endpoint]) -> Vec<RrSet> {
+    let mut sets = Vec::new();
+    let mut addresses = Vec::new();
+    for endpoint in endpoints {
+        match &endpoint.target {
+            Target::Cname(target) => sets.push(RrSet::cname(service.name.clone(), 0, target)),
+            Target::Addresses { v4, v6 } => {
+                addresses.extend(v4.iter().copied().map(IpAddr::V4));
+                addresses.extend(v6.iter().copied().map(IpAddr::V6));
+            }
+        }
+    }
+    sets.extend(of_addresses(&service.name, 0, &addresses));
+    sets
+}

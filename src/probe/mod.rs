@@ -1,0 +1,84 @@
+//! Probe: checks in, samples out.
+//!
+//! **In:** the checks of the loaded configuration, whole, at start and at each reload; the pace the
+//! engine wants each run at. **Out:** one [`Sample`](crate::health::Sample) for each run, on a bounded
+//! channel. **Must never know:** what a sample is worth. Thresholds, services, sites and decisions are
+//! other rooms' business; a run tells what happened, and whether it was the endpoint's doing at all.
+//!
+//! ```text
+//!            set                      due, room                  ended, sample taken
+//!   (none) ───────► waiting ────────────────────────► running ─────────────────────┐
+//!                   ▲    ▲  pace: the next run moves     │                         │
+//!                   │    └───┘                           │ set without it: aborted │
+//!                   └────────────────────────────────────┼─────────────────────────┘
+//!                                                        ▼
+//!                                                      (none)
+//! ```
+//!
+//! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
+//! - `table` and `schedule` say what is due, without a clock.
+//! - `run` makes a sample of a run; `tcp` and `http` ask the question, one file for each protocol;
+//!   `course` follows them, so that a timeout can say where.
+//! - `failure` turns errors into typed failures, or into faults of this host.
+//! - `stall` notices when this process stood still, and then failures are discarded.
+//! - `tls` holds what is trusted.
+
+mod course;
+mod failure;
+mod http;
+mod prober;
+mod run;
+mod schedule;
+mod stall;
+mod table;
+mod tcp;
+mod tls;
+
+pub use prober::Prober;
+pub use tls::Trust;
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use crate::config::{Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
+
+    fn probe(id: &str, kind: ProbeKind, port: u16) -> Arc<Probe> {
+        Arc::new(Probe {
+            id: id.into(),
+            kind,
+            port,
+            interval: Duration::from_secs(5),
+            confirm: Duration::from_millis(250),
+            timeout: Duration::from_secs(2),
+            thresholds: Thresholds { fall: 3, rise: 2, window: None },
+        })
+    }
+
+    pub(super) fn tcp_probe(id: &str, port: u16) -> Arc<Probe> {
+        probe(id, ProbeKind::Tcp, port)
+    }
+
+    pub(super) fn check(probe: &Arc<Probe>, addr: [u8; 4]) -> Check {
+        let key = CheckKey { probe: probe.id.clone(), whereto: Whereto::Addr(addr.into()), host: None };
+        Check { key, probe: probe.clone() }
+    }
+
+    pub(super) fn http_check(place: &str, host: &str, port: u16) -> (Check, HttpProbe) {
+        let http = HttpProbe {
+            tls: false,
+            path: "/health?full=1".into(),
+            host: None,
+            status: vec![200..=299],
+            body: None,
+        };
+        let whereto = match place.parse::<IpAddr>() {
+            Ok(addr) => Whereto::Addr(addr),
+            Err(_) => Whereto::Name(place.into()),
+        };
+        let probe = probe("web", ProbeKind::Http(http.clone()), port);
+        (Check { key: CheckKey { probe: probe.id.clone(), whereto, host: Some(host.into()) }, probe }, http)
+    }
+}

@@ -1,0 +1,235 @@
+//! The prober: one task that starts what is due, one task for each run.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::run::Runner;
+use super::stall::Stalls;
+use super::table::{Id, Table};
+use super::tls::Trust;
+use crate::clock::Clock;
+use crate::config::{Check, CheckKey, ProbeKind};
+use crate::engine::Pace;
+use crate::health::{Sample, Vantage};
+use crate::time::Time;
+
+/// Runs under way at once, at most.
+const MAX_RUNS: usize = 16_384;
+/// Runs started in one go. At start-up everything is due at once, and a herd of its own making would
+/// have the process measure its own overload: bursts, this far apart, start 16,000 runs a second.
+const BURST: usize = 64;
+/// From one full burst to the next.
+const BURST_GAP: Duration = Duration::from_millis(4);
+/// How long the task sleeps with nothing to wait for; whatever changes wakes it.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Runs checks and hands out their samples.
+#[derive(Debug)]
+pub struct Prober {
+    shared: Arc<Shared>,
+    trust: Trust,
+    ticker: AbortHandle,
+    starter: AbortHandle,
+    starter_end: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    stalls: Stalls,
+    table: Mutex<Table>,
+    changed: Notify,
+    stopped: AtomicBool,
+    running: AtomicUsize,
+    max_runs: usize,
+}
+
+impl Prober {
+    /// A prober without checks on `runtime`, trusting the authorities this host trusts. Samples go to
+    /// `out`; where that is full the runs wait, and no check is run again before its sample is taken.
+    pub fn start(clock: Clock, out: mpsc::Sender<Sample>, runtime: &Handle) -> Prober {
+        Prober::start_trusting(Trust::of_host(), clock, out, runtime)
+    }
+
+    /// [`Prober::start`], trusting other authorities.
+    pub fn start_trusting(trust: Trust, clock: Clock, out: mpsc::Sender<Sample>, runtime: &Handle) -> Prober {
+        let shared = Arc::new(Shared {
+            clock,
+            stalls: Stalls::new(clock),
+            table: Mutex::default(),
+            changed: Notify::new(),
+            stopped: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            max_runs: max_runs(),
+        });
+        let watching = shared.clone();
+        let ticker = runtime.spawn(async move { watching.stalls.watch().await }).abort_handle();
+        let starter_end = runtime.spawn(shared.clone().start_runs(out));
+        let starter = starter_end.abort_handle();
+        Prober { shared, trust, ticker, starter, starter_end: Mutex::new(Some(starter_end)) }
+    }
+
+    /// Makes `checks` the ones that are run: at start, and again on each reload. Those that stay as they
+    /// are go on undisturbed; new and changed ones are run at once; no sample comes of a run that this
+    /// breaks off, though samples of removed checks may still be in the channel.
+    pub fn set(&self, checks: Vec<Check>) {
+        let speaks_tls = |check: &Check| matches!(&check.probe.kind, ProbeKind::Http(http) if http.tls);
+        if checks.iter().any(speaks_tls)
+            && let Err(why) = self.trust.load()
+        {
+            tracing::error!(%why, "https probes cannot succeed");
+        }
+        let now = self.shared.clock.now();
+        let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
+        self.shared.table().set(checks, now, runner);
+        self.shared.changed.notify_one();
+    }
+
+    /// Changes which of its two intervals a check is run at. Nothing happens for a check it does not run.
+    pub fn pace(&self, check: &CheckKey, pace: Pace) {
+        let now = self.shared.clock.now();
+        self.shared.table().pace(check, pace, now);
+        self.shared.changed.notify_one();
+    }
+
+    /// The checks that have given no sample for three of their intervals.
+    pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
+        self.shared.table().stalled(now)
+    }
+
+    /// Breaks off every run; once it returns no sample comes any more.
+    pub async fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.changed.notify_one();
+        self.ticker.abort();
+        let starter = self.starter_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(starter) = starter
+            && let Err(error) = starter.await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "the prober's task had ended in a panic");
+        }
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.ticker.abort();
+        self.starter.abort();
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // The table's methods leave it whole, or panic before they change it.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts what is due until told to stop.
+    async fn start_runs(self: Arc<Self>, out: mpsc::Sender<Sample>) {
+        let mut runs = JoinSet::new();
+        let mut gate = self.clock.now();
+        let mut full = false;
+        while !self.stopped.load(Ordering::Acquire) {
+            while runs.try_join_next().is_some() {}
+            let now = self.clock.now();
+            let room = self.max_runs.saturating_sub(self.running.load(Ordering::Acquire));
+            if room == 0 && !full {
+                tracing::warn!(
+                    runs = self.max_runs,
+                    "as many probe runs as allowed are under way; others wait"
+                );
+            }
+            full = room == 0;
+            if now >= gate && self.start_due(now, room.min(BURST), &mut runs, &out) == BURST {
+                gate = now + BURST_GAP;
+            }
+            let due = self.table().next_due().filter(|_| !full);
+            let wake = due.map_or(now + IDLE, |due| due.max(gate));
+            tokio::select! {
+                () = sleep_until(Instant::from_std(self.clock.instant(wake))) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+        runs.shutdown().await;
+    }
+
+    /// Starts at most `max` runs; how many it started.
+    fn start_due(
+        self: &Arc<Self>,
+        now: Time,
+        max: usize,
+        runs: &mut JoinSet<()>,
+        out: &mpsc::Sender<Sample>,
+    ) -> usize {
+        let started = self.table().start(now, max);
+        let count = started.len();
+        for (id, runner) in started {
+            self.running.fetch_add(1, Ordering::AcqRel);
+            let run = Run { id, shared: self.clone(), sampled: false };
+            let abort = runs.spawn(run.go(runner, out.clone()));
+            self.table().attach(id, abort);
+        }
+        count
+    }
+}
+
+/// A run under way. However it ends, broken off or in a panic, its check is run again.
+struct Run {
+    id: Id,
+    shared: Arc<Shared>,
+    sampled: bool,
+}
+
+impl Run {
+    async fn go(mut self, runner: Arc<Runner>, out: mpsc::Sender<Sample>) {
+        let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
+        self.sampled = out.send(sample).await.is_ok();
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let now = self.shared.clock.now();
+        self.shared.table().end(self.id, now, self.sampled);
+        self.shared.running.fetch_sub(1, Ordering::AcqRel);
+        self.shared.changed.notify_one();
+    }
+}
+
+/// Half of the file descriptors this process may open, so that a herd of slow targets leaves enough for
+/// the clients of DNS over TCP.
+fn max_runs() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    open_files(&limits).map_or(MAX_RUNS, |files| (files / 2).clamp(1, MAX_RUNS))
+}
+
+/// The soft limit on open files; none for `unlimited`.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_limit_on_open_files() {
+        let check = |limits: &str, want: Option<usize>| assert_eq!(open_files(limits), want, "{limits:?}");
+        let line = |soft: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\nMax processes             7                    8                    processes\nMax open files            {soft}                 524288               files\n"
+            )
+        };
+        check(&line("1024"), Some(1024));
+        check(&line("unlimited"), None);
+        check("", None);
+    }
+}
