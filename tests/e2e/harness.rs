@@ -183,19 +183,26 @@ pub struct Detour {
 impl Detour {
     /// Starts it and waits until it listens.
     pub fn start(config: &str, zone: &str) -> Detour {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("detour.toml"), config).unwrap();
-        fs::write(folder.path().join("example.com.zone"), zone).unwrap();
-        let log = Arc::default();
-        let process = spawn(folder.path(), &log);
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut detour = Detour { folder, process, log, dns: nowhere, control: nowhere };
-        detour.find_addresses();
+        let mut detour = Detour::spawn(config, &[("example.com.zone", zone)]);
+        detour.await_listening();
         detour
     }
 
+    /// Starts it with these zone files, and does not wait.
+    pub fn spawn<S: AsRef<str>>(config: &str, zones: &[(S, S)]) -> Detour {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("detour.toml"), config).unwrap();
+        for (name, text) in zones {
+            fs::write(folder.path().join(name.as_ref()), text.as_ref()).unwrap();
+        }
+        let log = Arc::default();
+        let process = spawn(folder.path(), &log);
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Detour { folder, process, log, dns: nowhere, control: nowhere }
+    }
+
     /// Waits until the daemon has written where it listens.
-    fn find_addresses(&mut self) {
+    pub fn await_listening(&mut self) {
         let file = self.state_dir().join("addresses.json");
         let found: serde_json::Value = until("the daemon listens", || {
             let ended = self.process.try_wait().unwrap();
@@ -225,7 +232,11 @@ impl Detour {
     }
 
     pub fn write_zone(&self, zone: &str) {
-        fs::write(self.folder.path().join("example.com.zone"), zone).unwrap();
+        self.write_file("example.com.zone", zone);
+    }
+
+    pub fn write_file(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
     }
 
     /// SIGKILL, from one instant to the next.
@@ -254,7 +265,7 @@ impl Detour {
     /// The same, and waits until it listens.
     pub fn start_again(&mut self) {
         self.spawn_again();
-        self.find_addresses();
+        self.await_listening();
     }
 
     /// Asks over UDP. That no answer comes is a failure: the daemon is up.

@@ -5,7 +5,11 @@ mod dig;
 mod failures;
 mod flood;
 mod harness;
+#[path = "../scenarios/language.rs"]
+#[allow(dead_code, reason = "the pure engine is held to more of it")]
+mod language;
 mod operators;
 mod reloads;
 mod restarts;
+mod scenarios;
 mod site;

@@ -14,9 +14,18 @@ Then it obeys lines on stdin and says `done` once each is in force:
     open          listens again
     count         says `count N`, the requests that came so far
 
+To be led sample by sample instead, by the path that is asked for:
+
+    gate SECONDS  from now on a request waits for what is pushed for its path, at most that long; then it
+                  is answered as the last one was, or with status 200
+    push PATH N   status N to one request
+    drain PATH    says `done` once everything pushed for PATH has been answered
+
 It ends with its stdin, so that no site outlives its test.
 """
 
+import collections
+import select
 import socket
 import sys
 import threading
@@ -24,6 +33,8 @@ import time
 
 BACKLOG = 128
 MAX_HEAD = 16 * 1024
+PATIENCE = 30.0
+LOOK_EVERY = 0.02
 
 
 class Site:
@@ -34,7 +45,10 @@ class Site:
         self.answer = (200, "OK", 0.0)
         self.count = 0
         self.failures_due = 0
-        self.lock = threading.Lock()
+        self.gate = None
+        self.pushed = collections.defaultdict(collections.deque)
+        self.last = {}
+        self.changed = threading.Condition()
 
     def open(self):
         for address in self.addresses:
@@ -70,7 +84,7 @@ class Site:
                     if not more:
                         return
                     head += more
-                status, body, delay = self.next_answer()
+                status, body, delay = self.next_answer(head, connection)
                 time.sleep(delay)
                 connection.sendall(
                     f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
@@ -78,13 +92,28 @@ class Site:
             except OSError:
                 pass  # the prober hung up first
 
-    def next_answer(self):
-        with self.lock:
+    def next_answer(self, head, connection):
+        with self.changed:
             self.count += 1
+            if self.gate is not None:
+                return self.gated(head.split(b" ")[1].decode(), connection)
             if self.failures_due == 0:
                 return self.answer
             self.failures_due -= 1
             return (503, "", 0.0)
+
+    def gated(self, path, connection):
+        queue = self.pushed[path]
+        deadline = time.monotonic() + self.gate
+        while not queue and time.monotonic() < deadline:
+            self.changed.wait(LOOK_EVERY)
+            if hung_up(connection):
+                raise OSError("what is pushed is for the next one")
+        if queue:
+            self.last[path] = queue.popleft()
+            self.changed.notify_all()
+        status = self.last.get(path, 200)
+        return (status, "OK" if status == 200 else "", 0.0)
 
     def obey(self, line):
         word, _, rest = line.partition(" ")
@@ -93,7 +122,7 @@ class Site:
         elif word == "status":
             self.answer = (int(rest), "", 0.0)
         elif word == "fail":
-            with self.lock:
+            with self.changed:
                 self.failures_due = int(rest)
         elif word == "body":
             self.answer = (200, rest, 0.0)
@@ -103,11 +132,26 @@ class Site:
             self.close()
         elif word == "open":
             self.open()
+        elif word == "gate":
+            self.gate = float(rest)
+        elif word == "push":
+            path, _, status = rest.partition(" ")
+            with self.changed:
+                self.pushed[path].append(int(status))
+                self.changed.notify_all()
+        elif word == "drain":
+            with self.changed:
+                self.changed.wait_for(lambda: not self.pushed[rest], PATIENCE)
         elif word == "count":
             return f"count {self.count}"
         else:
             return f"unknown: {line}"
         return "done"
+
+
+def hung_up(connection):
+    readable, _, _ = select.select([connection], [], [], 0)
+    return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
 
 
 def main():

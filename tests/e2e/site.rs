@@ -18,6 +18,12 @@ pub struct Site {
 
 /// Starts a site for each list of addresses, all on one port, as a probe has one port for all.
 pub fn sites<const N: usize>(addresses: &[Vec<IpAddr>; N]) -> [Site; N] {
+    let started: Result<[Site; N], _> = start_all(addresses).try_into();
+    started.unwrap_or_else(|_| unreachable!("one for each list"))
+}
+
+/// The same for any number.
+pub fn start_all(addresses: &[Vec<IpAddr>]) -> Vec<Site> {
     for _ in 0..PORT_TRIES {
         let mut port = 0;
         let mut started = Vec::new();
@@ -26,8 +32,8 @@ pub fn sites<const N: usize>(addresses: &[Vec<IpAddr>; N]) -> [Site; N] {
             port = site.port;
             started.push(site);
         }
-        if let Ok(all) = started.try_into() {
-            return all;
+        if started.len() == addresses.len() {
+            return started;
         }
     }
     panic!("no port is free on all of {addresses:?}");
