@@ -10,6 +10,7 @@
 //! `history` keeps what happened, `control` shows and steers it, `daemon` starts and joins them all,
 //! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
 
+pub mod answer;
 pub mod clock;
 pub mod config;
 pub mod engine;

@@ -36,15 +36,15 @@ struct Rewrite {
 
 impl Engine {
     /// Decides every service that waits for it and publishes what that changes.
-    pub(super) fn flush(&mut self, now: Time, ordered: Option<Ordered>, out: &mut Vec<Effect>) {
+    pub(super) fn flush(&mut self, now: Time, ordered: Option<&Ordered>, out: &mut Vec<Effect>) {
         let mut dirty = self.agenda.take_dirty(now);
-        if let Some(ordered) = &ordered {
+        if let Some(ordered) = ordered {
             dirty.insert(ordered.service.clone());
         }
         let mut rewrites: BTreeMap<Name, Rewrite> = BTreeMap::new();
         let mut records = Vec::new();
         for name in dirty {
-            let order = ordered.as_ref().filter(|ordered| ordered.service == name);
+            let order = ordered.filter(|ordered| ordered.service == name);
             let Some(decided) = self.decide(now, &name, order, out, &mut records) else { continue };
             let rewrite = rewrites.entry(decided.zone).or_default();
             rewrite.decisions.push(decided.id);

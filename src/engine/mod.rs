@@ -148,7 +148,7 @@ impl Engine {
             Event::Tick => {}
         }
         if self.agenda.is_flush_due(now) || at_once {
-            self.flush(now, ordered, &mut out);
+            self.flush(now, ordered.as_ref(), &mut out);
         }
         out.extend(self.agenda.wake(now));
         out

@@ -92,28 +92,33 @@ fn best(standings: &[Standing]) -> Option<usize> {
     up.or_else(|| standings.iter().position(Standing::is_eligible))
 }
 
-/// The endpoint in use works: stay, unless one before it is Up and free to be returned to.
+/// The endpoint in use works: stay, unless one before it is Up and free to be returned to. Either way,
+/// those before the one chosen may be Up and have to wait.
 fn stay_or_return(situation: &Situation, marks: &Marks, at: usize) -> (Option<usize>, Rule, Option<Time>) {
+    let mut chosen = at;
     let mut waits: Option<(Time, &SiteId)> = None;
     let mut manual = false;
-    let before = situation.standings[..at].iter().enumerate().filter(|(_, standing)| standing.is_up());
-    for (index, standing) in before {
-        let free = match (marks.get(&standing.site), situation.service.failback) {
-            (None, _) => true,
+    for (index, standing) in situation.standings[..at].iter().enumerate() {
+        if !standing.is_up() {
+            continue;
+        }
+        let until = match (marks.get(&standing.site), situation.service.failback) {
+            (None, _) => None,
             (Some(_), Failback::Manual) => {
                 manual = true;
-                false
+                continue;
             }
-            (Some(mark), Failback::Auto { hold }) => {
-                let until = hold_end(*mark, standing, hold);
-                if waits.is_none_or(|(earliest, _)| until < earliest) {
-                    waits = Some((until, &standing.site));
-                }
-                until <= situation.now
-            }
+            (Some(mark), Failback::Auto { hold }) => Some(hold_end(*mark, standing, hold)),
         };
-        if free {
-            return (Some(index), Rule::InOrder, None);
+        match until.filter(|&until| until > situation.now) {
+            None => {
+                chosen = index;
+                break;
+            }
+            Some(until) if waits.is_none_or(|(earliest, _)| until < earliest) => {
+                waits = Some((until, &standing.site));
+            }
+            Some(_) => {}
         }
     }
     let rule = match waits {
@@ -121,7 +126,7 @@ fn stay_or_return(situation: &Situation, marks: &Marks, at: usize) -> (Option<us
         Some((until, back)) => Rule::Holding { back: back.clone(), until },
         None => Rule::InOrder,
     };
-    (Some(at), rule, waits.map(|(until, _)| until))
+    (Some(chosen), rule, waits.map(|(until, _)| until))
 }
 
 fn hold_end(mark: Mark, standing: &Standing, hold: Duration) -> Time {

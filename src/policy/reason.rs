@@ -179,42 +179,39 @@ impl fmt::Display for Reason {
                 if !before.is_empty() {
                     f.write_str("; ")?;
                 }
-                self.write_serving(f, rule, serving, before.is_empty())
+                write_serving(f, rule, serving, before.is_empty())
             }
         }
     }
 }
 
-impl Reason {
-    fn write_serving(&self, f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: bool) -> fmt::Result {
-        let site = &it.site;
-        match rule {
-            Rule::Holding { back, until } => {
-                write!(f, "{site} stays until {until}, when {back} has been Up for its hold")?;
-            }
-            Rule::Latched { by: Latch::Operator } => {
-                write!(f, "an operator moved it to {site}, where it stays until `detour failback`")?;
-            }
-            Rule::Latched { by: Latch::Manual } => {
-                write!(f, "failback is manual: {site} stays until `detour failback`")?;
-            }
-            Rule::InOrder | Rule::AllDown { .. } | Rule::Unverified { .. } => {
-                let rank = if first { "first" } else { "next" };
-                if it.is_plainly_up() {
-                    write!(f, "{site} is {rank} in order and Up")?;
-                    return write_withheld(f, it);
-                }
-                write!(f, "{it}; it is {rank} in order")?;
-                if it.health == Health::Suspect && it.forced.is_none() {
-                    f.write_str(" and stays until Down")?;
-                }
-                return Ok(());
-            }
+fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: bool) -> fmt::Result {
+    let site = &it.site;
+    match rule {
+        Rule::Holding { back, until } => {
+            write!(f, "{site} stays until {until}, when {back} has been Up for its hold")?;
         }
-        if it.is_plainly_up() { write_withheld(f, it) } else { write!(f, "; {it}") }
+        Rule::Latched { by: Latch::Operator } => {
+            write!(f, "an operator moved it to {site}, where it stays until `detour failback`")?;
+        }
+        Rule::Latched { by: Latch::Manual } => {
+            write!(f, "failback is manual: {site} stays until `detour failback`")?;
+        }
+        Rule::InOrder | Rule::AllDown { .. } | Rule::Unverified { .. } => {
+            let rank = if first { "first" } else { "next" };
+            if it.is_plainly_up() {
+                write!(f, "{site} is {rank} in order and Up")?;
+                return write_withheld(f, it);
+            }
+            write!(f, "{it}; it is {rank} in order")?;
+            if it.health == Health::Suspect && it.forced.is_none() {
+                f.write_str(" and stays until Down")?;
+            }
+            return Ok(());
+        }
     }
+    if it.is_plainly_up() { write_withheld(f, it) } else { write!(f, "; {it}") }
 }
-
 fn list(f: &mut fmt::Formatter<'_>, endpoints: &[Noted]) -> fmt::Result {
     for (at, noted) in endpoints.iter().enumerate() {
         write!(f, "{}{noted}", if at == 0 { "" } else { "; " })?;

@@ -15,10 +15,8 @@ pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) 
         match &service.endpoints[at].target {
             Target::Cname(target) => return vec![RrSet::cname(service.name.clone(), ttl, target)],
             Target::Addresses { .. } => {
-                addresses.extend(standing.answered().filter_map(|(to, _)| match to {
-                    Whereto::Addr(addr) => Some(*addr),
-                    Whereto::Name(_) => None,
-                }))
+                let address = |to: &Whereto| if let Whereto::Addr(addr) = to { Some(*addr) } else { None };
+                addresses.extend(standing.answered().filter_map(|(to, _)| address(to)));
             }
         }
     }

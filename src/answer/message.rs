@@ -1,0 +1,194 @@
+//! The answer as it is written: header, question, sections, OPT.
+
+use super::names::{label_at, suffix_at};
+use super::query::{Edns, NSID};
+use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
+use crate::zone::RrType;
+
+/// An OPT record without options (RFC 6891 section 6.1.2).
+const OPT_LEN: usize = 11;
+/// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
+const LAST_POINTED: usize = 0x3fff;
+
+/// The sections records go to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Section {
+    Answer,
+    Authority,
+    Additional,
+}
+
+/// A name in the message that owns records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    /// Where it stands.
+    pub(super) at: usize,
+    /// Its length as if uncompressed.
+    pub(super) len: usize,
+}
+
+/// Something did not fit; nothing of it was written.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// An answer under way. It grows by whole RRsets (RFC 2181 section 9) and never past its bounds.
+pub(super) struct Message<'o> {
+    out: &'o mut [u8],
+    at: usize,
+    /// What the sections may fill; the rest is kept for OPT.
+    limit: usize,
+    counts: [u16; 3],
+    pub(super) authoritative: bool,
+    pub(super) truncated: bool,
+}
+
+/// What the OPT record of an answer says.
+pub(super) struct Opt<'s> {
+    pub(super) edns: Edns,
+    /// The largest UDP message this server takes.
+    pub(super) payload: u16,
+    pub(super) nsid: Option<&'s [u8]>,
+}
+
+impl Opt<'_> {
+    fn len(&self) -> usize {
+        OPT_LEN + self.nsid.map_or(0, |nsid| 4 + nsid.len())
+    }
+}
+
+impl<'o> Message<'o> {
+    /// Begins an answer with the query's header and question. `None` where `out` does not hold even that.
+    #[inline]
+    pub(super) fn begin(out: &'o mut [u8], query: &[u8], opt: Option<&Opt<'_>>) -> Option<Message<'o>> {
+        let limit = out.len().checked_sub(opt.map_or(0, Opt::len))?;
+        if query.len() > limit {
+            return None;
+        }
+        out[..query.len()].copy_from_slice(query);
+        let at = query.len();
+        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false })
+    }
+
+    /// What has been written.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.out[..self.at]
+    }
+
+    /// Adds an RRset stored for an owner of `stored` bytes, owned here by `owner`, and says where it
+    /// begins. The two differ in length where a wildcard stands for a name.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        section: Section,
+        set: &Set<'_>,
+        owner: Owner,
+        stored: usize,
+    ) -> Result<usize, Full> {
+        let start = self.at;
+        let end = start + set.wire.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.out[start..end].copy_from_slice(set.wire);
+        if owner.at != QUESTION || owner.len != stored {
+            self.aim(start, set, owner, stored).ok_or(Full)?;
+        }
+        self.at = end;
+        self.counts[section as usize] += set.count;
+        Ok(start)
+    }
+
+    /// Leads the pointers of a set, which was stored for an answer to its own name, to where the names are
+    /// in this message.
+    fn aim(&mut self, start: usize, set: &Set<'_>, owner: Owner, stored: usize) -> Option<()> {
+        let to = label_at(self.bytes(), owner.at)?;
+        let mut record = start;
+        while record < start + set.wire.len() {
+            self.point(record, to)?;
+            let len = u16::from_be_bytes([self.out[record + 10], self.out[record + 11]]);
+            record += RECORD_HEAD + usize::from(len);
+        }
+        for place in set.pointers() {
+            let skip = (pointed_at(set.wire, place) + owner.len).checked_sub(stored)?;
+            let to = suffix_at(self.bytes(), owner.at, skip)?;
+            self.point(start + place, to)?;
+        }
+        Some(())
+    }
+
+    fn point(&mut self, place: usize, to: usize) -> Option<()> {
+        let to = u16::try_from(to).ok().filter(|&to| usize::from(to) <= LAST_POINTED)?;
+        self.out[place..place + 2].copy_from_slice(&(POINTER | to).to_be_bytes());
+        Some(())
+    }
+
+    /// Adds one record to the answer section whose RDATA is one name in two parts, both already in wire
+    /// form, and says where its RDATA begins.
+    pub(super) fn push_cname(&mut self, at: usize, ttl: [u8; 4], parts: [&[u8]; 2]) -> Result<usize, Full> {
+        let len = parts[0].len() + parts[1].len();
+        let (start, target) = (self.at, self.at + RECORD_HEAD);
+        if target + len > self.limit {
+            return Err(Full);
+        }
+        self.point(start, at).ok_or(Full)?;
+        let head = &mut self.out[start + 2..target];
+        head[..2].copy_from_slice(&RrType::CNAME.0.to_be_bytes());
+        head[2..4].copy_from_slice(&1u16.to_be_bytes());
+        head[4..8].copy_from_slice(&ttl);
+        head[8..].copy_from_slice(&(len as u16).to_be_bytes());
+        self.out[target..target + parts[0].len()].copy_from_slice(parts[0]);
+        self.out[target + parts[0].len()..target + len].copy_from_slice(parts[1]);
+        self.at = target + len;
+        self.counts[Section::Answer as usize] += 1;
+        Ok(target)
+    }
+
+    /// Completes header and OPT and gives the answer's length.
+    #[inline]
+    pub(super) fn finish(mut self, has_question: bool, rcode: u16, opt: Option<&Opt<'_>>) -> usize {
+        // QR, the opcode and RD as asked; RA, AD and CD clear: this server neither resolves nor validates
+        // (RFC 4035 section 3.1.6).
+        let asked = self.out[2] & 0x79;
+        let flags = u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
+        self.out[2] = 0x80 | asked | flags;
+        self.out[3] = (rcode & 0xf) as u8;
+        self.out[4..6].copy_from_slice(&u16::from(has_question).to_be_bytes());
+        self.out[6..8].copy_from_slice(&self.counts[0].to_be_bytes());
+        self.out[8..10].copy_from_slice(&self.counts[1].to_be_bytes());
+        if let Some(opt) = opt {
+            self.push_opt(rcode, opt);
+        }
+        self.out[10..12].copy_from_slice(&self.counts[2].to_be_bytes());
+        self.at
+    }
+
+    fn push_opt(&mut self, rcode: u16, opt: &Opt<'_>) {
+        let len = opt.len();
+        // In bounds: `begin` kept this much back.
+        let out = &mut self.out[self.at..self.at + len];
+        let [payload_high, payload_low] = opt.payload.to_be_bytes();
+        let dnssec_ok = u8::from(opt.edns.dnssec_ok) << 7;
+        let [options_high, options_low] = ((len - OPT_LEN) as u16).to_be_bytes();
+        let extended = (rcode >> 4) as u8;
+        out[..OPT_LEN].copy_from_slice(&[
+            0,
+            0,
+            RrType::OPT.0 as u8,
+            payload_high,
+            payload_low,
+            extended,
+            0,
+            dnssec_ok,
+            0,
+            options_high,
+            options_low,
+        ]);
+        if let Some(nsid) = opt.nsid {
+            out[OPT_LEN..OPT_LEN + 2].copy_from_slice(&NSID.to_be_bytes());
+            out[OPT_LEN + 2..OPT_LEN + 4].copy_from_slice(&(nsid.len() as u16).to_be_bytes());
+            out[OPT_LEN + 4..].copy_from_slice(nsid);
+        }
+        self.at += len;
+        self.counts[Section::Additional as usize] += 1;
+    }
+}

@@ -1,0 +1,126 @@
+//! The answer table: query bytes in, answer bytes out. Pure, and on the way of every query.
+//!
+//! In: zones, once, when they are loaded ([`Table::compile`]), and changesets from then on
+//! ([`Table::apply`]). Out: answers ([`answer`]), without allocating, waiting or panicking, whatever the
+//! query holds. This room must never know what health is, who asks, how bytes come and go, or the time.
+//!
+//! ```text
+//!  zones ──compile──► Table ──clone, apply(changeset)──► Table'     published by one pointer swap
+//!                       │
+//!  query ──► read ──► resolve ──► message ──► answer
+//!              │         ├ a node: its RRset, copied │ a CNAME: on to its target │ none of the type: SOA
+//!              │         ├ at or below a cut: the referral │ below a DNAME: on to what it makes
+//!              │         └ nothing: up to the closest encloser, its wildcard, or NXDOMAIN
+//!              └ no query: silence │ broken, foreign, unsupported: header, RCODE
+//! ```
+//!
+//! `node` and `set` say how the table is laid out, `index` and `hash` how a name is found in it, `slots`
+//! how parts of it change.
+
+mod apply;
+mod compile;
+mod hash;
+mod index;
+mod message;
+mod names;
+mod node;
+mod query;
+mod resolve;
+mod set;
+mod slots;
+mod table;
+
+pub use apply::ApplyError;
+pub use table::Table;
+
+use message::{Message, Opt};
+use query::{Edns, rcode};
+use set::QUESTION;
+
+/// A UDP answer's size where the query has no EDNS (RFC 1035 section 4.2.1), and the least that EDNS can
+/// ask for (RFC 6891 section 6.2.3).
+pub const MIN_UDP_PAYLOAD: u16 = 512;
+/// The largest message there is.
+pub const MAX_MESSAGE_LEN: usize = 65_535;
+/// The longest NSID that is sent: with the longest question it still fits into the smallest answer.
+pub const MAX_NSID_LEN: usize = 128;
+
+/// What an operator chooses about answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The name this server gives itself when asked (RFC 5001); at most [`MAX_NSID_LEN`] bytes of it.
+    pub nsid: Option<Box<[u8]>>,
+    /// The largest UDP message sent and announced, in bytes. 1232 passes everywhere without fragments.
+    pub udp_payload: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { nsid: None, udp_payload: 1232 }
+    }
+}
+
+/// How a query came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In a datagram: the answer's size is bounded by what the query offers.
+    Udp,
+    /// On a stream.
+    Tcp,
+}
+
+/// What became of a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer's length in `out`; zero: say nothing.
+    pub len: usize,
+    /// The answer's RCODE, its extended bits included.
+    pub rcode: u8,
+    /// TC is set: the client is to ask again over TCP.
+    pub truncated: bool,
+}
+
+/// Answers a query from a table. `out` needs 512 bytes at least; the answer is never longer than `out`,
+/// than the transport allows or than the client takes.
+#[inline]
+pub fn answer(
+    table: &Table,
+    settings: &Settings,
+    transport: Transport,
+    query: &[u8],
+    out: &mut [u8],
+) -> Answered {
+    let Some(query) = query::read(query) else { return Answered::default() };
+    let limit = limit(settings, transport, query.edns).min(out.len());
+    let opt = query.edns.map(|edns| Opt {
+        edns,
+        payload: settings.udp_payload.max(MIN_UDP_PAYLOAD),
+        nsid: settings
+            .nsid
+            .as_deref()
+            .filter(|_| edns.wants_nsid)
+            .map(|nsid| &nsid[..nsid.len().min(MAX_NSID_LEN)]),
+    });
+    let head = query.question.as_ref().map_or(QUESTION, |question| question.end);
+    let Some(mut message) = Message::begin(&mut out[..limit], &query.bytes[..head], opt.as_ref()) else {
+        return Answered::default();
+    };
+    let rcode = match (query.verdict, &query.question) {
+        (Some(verdict), _) => verdict,
+        (None, Some(question)) => resolve::resolve(table, question, &mut message),
+        (None, None) => rcode::FORM_ERR,
+    };
+    let truncated = message.truncated;
+    let len = message.finish(query.question.is_some(), rcode, opt.as_ref());
+    Answered { len, rcode: rcode as u8, truncated }
+}
+
+fn limit(settings: &Settings, transport: Transport, edns: Option<Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => MAX_MESSAGE_LEN,
+        (Transport::Udp, None) => usize::from(MIN_UDP_PAYLOAD),
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.payload.min(settings.udp_payload).max(MIN_UDP_PAYLOAD))
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Query bytes in, what they ask for out.
+
+use super::names::Sought;
+use super::set::QUESTION;
+use crate::zone::{MAX_NAME_LEN, RrType};
+
+/// RCODEs (RFC 1035 section 4.1.1; 16 and up need EDNS, RFC 6891 section 6.1.3).
+pub(super) mod rcode {
+    pub(crate) const NO_ERROR: u16 = 0;
+    pub(crate) const FORM_ERR: u16 = 1;
+    pub(crate) const SERV_FAIL: u16 = 2;
+    pub(crate) const NX_DOMAIN: u16 = 3;
+    pub(crate) const NOT_IMP: u16 = 4;
+    pub(crate) const REFUSED: u16 = 5;
+    pub(crate) const YX_DOMAIN: u16 = 6;
+    pub(crate) const BAD_VERS: u16 = 16;
+}
+
+/// The only EDNS version there is (RFC 6891 section 6.1.3).
+const EDNS_VERSION: u8 = 0;
+/// The NSID option (RFC 5001 section 2.3).
+pub(super) const NSID: u16 = 3;
+
+/// A well-formed header and what follows it.
+pub(super) struct Query<'q> {
+    pub(super) bytes: &'q [u8],
+    /// What to answer at once with, without looking anything up.
+    pub(super) verdict: Option<u16>,
+    /// The question, if it could be read.
+    pub(super) question: Option<Question>,
+    /// The OPT record, if there is a sound one.
+    pub(super) edns: Option<Edns>,
+}
+
+/// The one question.
+pub(super) struct Question {
+    pub(super) name: Sought,
+    pub(super) rtype: RrType,
+    /// Where it ends in the query.
+    pub(super) end: usize,
+}
+
+/// What an OPT record says (RFC 6891 section 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edns {
+    /// The largest UDP message the sender takes.
+    pub(super) payload: u16,
+    /// DNSSEC records wanted (RFC 3225); an answer repeats it.
+    pub(super) dnssec_ok: bool,
+    /// The sender asks who answers.
+    pub(super) wants_nsid: bool,
+}
+
+/// Reads a query. `None` is silence: too short for a header, or itself a response, to which an answer
+/// could go round for ever.
+pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
+    let header = bytes.first_chunk::<QUESTION>()?;
+    if header[2] & 0x80 != 0 {
+        return None;
+    }
+    let mut query = Query { bytes, verdict: None, question: None, edns: None };
+    if header[2] & 0x78 != 0 {
+        query.verdict = Some(rcode::NOT_IMP);
+        return Some(query);
+    }
+    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    // RFC 9619 section 4: more than one question is a format error. None at all asks nothing.
+    let question = if count(4) == 1 { read_question(bytes) } else { None };
+    let Some((question, class)) = question else {
+        query.verdict = Some(rcode::FORM_ERR);
+        return Some(query);
+    };
+    let before_additional = u32::from(count(6)) + u32::from(count(8));
+    match read_records(&bytes[question.end..], before_additional, count(10)) {
+        Err(Malformed) => query.verdict = Some(rcode::FORM_ERR),
+        Ok(Some((edns, version))) => {
+            query.edns = Some(edns);
+            if version > EDNS_VERSION {
+                query.verdict = Some(rcode::BAD_VERS);
+            }
+        }
+        Ok(None) => {}
+    }
+    if query.verdict.is_none() && (class != 1 || matches!(question.rtype, RrType::AXFR | RrType::IXFR)) {
+        query.verdict = Some(rcode::REFUSED);
+    }
+    query.question = Some(question);
+    Some(query)
+}
+
+#[inline]
+fn read_question(bytes: &[u8]) -> Option<(Question, u16)> {
+    let name = Sought::read(&bytes[QUESTION..])?;
+    let at = QUESTION + name.name().len();
+    let rest = bytes.get(at..at + 4)?;
+    let question = Question { name, rtype: RrType(u16::from_be_bytes([rest[0], rest[1]])), end: at + 4 };
+    Some((question, u16::from_be_bytes([rest[2], rest[3]])))
+}
+
+struct Malformed;
+
+/// Walks the records after the question, of which only one OPT in the additional section counts.
+fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Edns, u8)>, Malformed> {
+    let mut rest = bytes;
+    let mut edns = None;
+    // Every record takes bytes, so the message's length bounds this whatever the counts claim.
+    for i in 0..before + u32::from(additional) {
+        let owner = owner_len(rest).ok_or(Malformed)?;
+        let head = rest.get(owner..owner + 10).ok_or(Malformed)?;
+        let end = owner + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
+        let rdata = rest.get(owner + 10..end).ok_or(Malformed)?;
+        if u16::from_be_bytes([head[0], head[1]]) == RrType::OPT.0 {
+            // One at most, in the additional section, owned by the root (RFC 6891 section 6.1.1).
+            if edns.is_some() || i < before || owner != 1 {
+                return Err(Malformed);
+            }
+            edns = Some((
+                Edns {
+                    payload: u16::from_be_bytes([head[2], head[3]]),
+                    dnssec_ok: head[6] & 0x80 != 0,
+                    wants_nsid: wants_nsid(rdata)?,
+                },
+                head[5],
+            ));
+        }
+        rest = &rest[end..];
+    }
+    // What lies past the last record belongs to no message.
+    if rest.is_empty() { Ok(edns) } else { Err(Malformed) }
+}
+
+/// The bytes a record's owner takes, a pointer at its end included.
+fn owner_len(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let label @ 1.. = *bytes.get(at)? {
+        if label >= 0xc0 {
+            return Some(at + 2);
+        }
+        at += 1 + usize::from(label);
+        if label > 63 || at > MAX_NAME_LEN {
+            return None;
+        }
+    }
+    Some(at + 1)
+}
+
+fn wants_nsid(mut options: &[u8]) -> Result<bool, Malformed> {
+    let mut wanted = false;
+    while !options.is_empty() {
+        let head = options.first_chunk::<4>().ok_or(Malformed)?;
+        let end = 4 + usize::from(u16::from_be_bytes([head[2], head[3]]));
+        wanted |= u16::from_be_bytes([head[0], head[1]]) == NSID;
+        options = options.get(end..).ok_or(Malformed)?;
+    }
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUESTION_A: &[u8] = b"\x03www\0\x00\x01\x00\x01";
+
+    fn header(flags: u8, counts: [u8; 4]) -> Vec<u8> {
+        let mut bytes = vec![0xab, 0xcd, flags, 0];
+        bytes.extend(counts.iter().flat_map(|&count| [0, count]));
+        bytes
+    }
+
+    /// The verdict, whether the question was read, whether EDNS was.
+    fn check(parts: &[&[u8]], want: Option<(Option<u16>, bool, bool)>) {
+        let bytes = parts.concat();
+        let got = read(&bytes).map(|q| (q.verdict, q.question.is_some(), q.edns.is_some()));
+        assert_eq!(got, want, "{bytes:02x?}");
+    }
+
+    #[test]
+    fn silence_for_what_is_no_query() {
+        check(&[], None);
+        check(&[&header(0, [1, 0, 0, 0])[..11]], None);
+        check(&[&header(0x80, [1, 0, 0, 0]), QUESTION_A], None);
+    }
+
+    #[test]
+    fn the_question_is_one_and_whole() {
+        let plain = header(0, [1, 0, 0, 0]);
+        check(&[&plain, QUESTION_A], Some((None, true, false)));
+        check(&[&header(0x20, [1, 0, 0, 0]), QUESTION_A], Some((Some(rcode::NOT_IMP), false, false)));
+        let broken = Some((Some(rcode::FORM_ERR), false, false));
+        check(&[&plain], broken);
+        check(&[&plain, &QUESTION_A[..8]], broken);
+        check(&[&plain, b"\xc0\x0c\x00\x01\x00\x01"], broken);
+        check(&[&header(0, [0, 0, 0, 0])], broken);
+        check(&[&header(0, [2, 0, 0, 0]), QUESTION_A, QUESTION_A], broken);
+        check(&[&plain, QUESTION_A, b"\0"], Some((Some(rcode::FORM_ERR), true, false)));
+    }
+
+    #[test]
+    fn other_classes_and_transfers_are_refused() {
+        let plain = header(0, [1, 0, 0, 0]);
+        let refused = Some((Some(rcode::REFUSED), true, false));
+        check(&[&plain, b"\0\x00\x01\x00\x03"], refused);
+        check(&[&plain, b"\0\x00\x01\x00\xff"], refused);
+        check(&[&plain, b"\0\x00\xfc\x00\x01"], refused);
+        check(&[&plain, b"\0\x00\xfb\x00\x01"], refused);
+        let soa = b"\xc0\x0c\x00\x06\x00\x01\0\0\0\0\x00\x01\0";
+        check(&[&header(0, [1, 0, 1, 0]), b"\0\x00\xfb\x00\x01", soa], refused);
+    }
+
+    #[test]
+    fn edns_is_one_sound_opt() {
+        let one = header(0, [1, 0, 0, 1]);
+        let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+        check(&[&one, QUESTION_A, opt], Some((None, true, true)));
+        let broken = Some((Some(rcode::FORM_ERR), true, false));
+        check(&[&header(0, [1, 0, 0, 2]), QUESTION_A, opt, opt], broken);
+        check(&[&header(0, [1, 1, 0, 0]), QUESTION_A, opt], broken);
+        check(&[&one, QUESTION_A], broken);
+        check(&[&one, QUESTION_A, b"\x01a\0\x00\x29\x04\xd0\0\0\0\0\0\0"], broken);
+        check(&[&one, QUESTION_A, b"\0\x00\x29\x04\xd0\0\0\0\0\x00\x03\x00\x03\x00"], broken);
+        check(&[&one, QUESTION_A, b"\0\x00\x29\x04\xd0\0\0\0\0\x00\x04\x00\x03\x00\x01"], broken);
+        let newer = b"\0\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00";
+        check(&[&one, QUESTION_A, newer], Some((Some(rcode::BAD_VERS), true, true)));
+        // A counted record that is something else, with a compressed owner, is stepped over.
+        let a = b"\xc0\x0c\x00\x01\x00\x01\0\0\0\0\x00\x04\x01\x02\x03\x04";
+        check(&[&header(0, [1, 0, 0, 2]), QUESTION_A, a, opt], Some((None, true, true)));
+    }
+
+    #[test]
+    fn edns_says_what_it_says() {
+        let edns = |tail: &[u8]| {
+            let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, tail].concat();
+            read(&bytes).and_then(|query| query.edns)
+        };
+        let want = Edns { payload: 1232, dnssec_ok: true, wants_nsid: false };
+        assert_eq!(edns(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00"), Some(want));
+        let want = Edns { payload: 0, dnssec_ok: false, wants_nsid: true };
+        assert_eq!(edns(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x09\xff\xf0\x00\x01z\x00\x03\x00\x00"), Some(want));
+    }
+}

@@ -1,0 +1,276 @@
+//! From a question to the records of its answer: RFC 1034 section 4.3.2, as RFC 2308 (negative answers),
+//! RFC 4592 (wildcards) and RFC 6672 (DNAME) have it.
+
+use super::message::{Full, Message, Owner, Section};
+use super::names::{Sought, label_at, suffix_at};
+use super::node::{HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, Node, NodeId};
+use super::query::{Question, rcode};
+use super::set::{QUESTION, RECORD_HEAD, Set, Sets};
+use super::table::Table;
+use crate::zone::{MAX_NAME_LEN, RrType};
+
+/// The names one answer visits, the question's included; a longer chain of CNAMEs is left to the resolver.
+const MAX_CHAIN: usize = 16;
+
+/// What a visit to a name comes to.
+enum Step {
+    /// The answer is complete.
+    Done(u16),
+    /// Another name, at this place in the message, goes on.
+    Follow(usize),
+}
+
+struct Run<'r, 'o> {
+    table: &'r Table,
+    rtype: RrType,
+    message: &'r mut Message<'o>,
+    visited: [NodeId; MAX_CHAIN],
+    hops: usize,
+}
+
+/// A name and where it stands in the message.
+#[derive(Clone, Copy)]
+struct Place<'n> {
+    name: &'n Sought,
+    at: usize,
+}
+
+impl Place<'_> {
+    fn owner(&self) -> Owner {
+        Owner { at: self.at, len: self.name.name().len() }
+    }
+
+    /// The last `len` bytes of the name.
+    fn suffix(&self, message: &Message<'_>, len: usize) -> Option<Owner> {
+        let skip = self.name.name().len().checked_sub(len)?;
+        Some(Owner { at: suffix_at(message.bytes(), self.at, skip)?, len })
+    }
+}
+
+/// Writes the sections of the answer and gives its RCODE.
+pub(super) fn resolve(table: &Table, question: &Question, message: &mut Message<'_>) -> u16 {
+    let visited = [NodeId::NONE; MAX_CHAIN];
+    let mut run = Run { table, rtype: question.rtype, message, visited, hops: 0 };
+    let mut step = run.visit(Place { name: &question.name, at: QUESTION });
+    loop {
+        match step {
+            Step::Done(rcode) => return rcode,
+            Step::Follow(at) => {
+                run.hops += 1;
+                let Some(name) = Sought::follow(run.message.bytes(), at) else { return rcode::SERV_FAIL };
+                step = run.visit(Place { name: &name, at });
+            }
+        }
+    }
+}
+
+impl<'r> Run<'r, '_> {
+    fn visit(&mut self, place: Place<'_>) -> Step {
+        let Some(node) = self.table.find(place.name) else {
+            return match self.table.closest_encloser(place.name) {
+                Some(encloser) => self.missing(place, encloser),
+                None => self.outside(),
+            };
+        };
+        match node.kind() {
+            Kind::Authoritative(zone) => self.exact(place, node, zone),
+            // The parent's side of a cut is where DS lives (RFC 4035 section 3.1.4.1).
+            Kind::Cut(zone) if self.rtype == RrType::DS => self.at_node(place, &node, zone),
+            Kind::Cut(_) => self.refer(place, &node),
+            Kind::Hidden(by) => self.hidden(place, by),
+            Kind::Absent(Some(encloser)) => self.missing(place, self.table.node(encloser)),
+            Kind::Absent(None) => self.outside(),
+        }
+    }
+
+    fn exact(&mut self, place: Place<'_>, node: Node<'r>, zone: u32) -> Step {
+        if self.rtype == RrType::DS
+            && node.has(IS_APEX)
+            && let Some(side) = self.table.base.zones[zone as usize].parent_side
+        {
+            let side = self.table.node(side);
+            if let Kind::Cut(parent) = side.kind() {
+                return self.at_node(place, &side, parent);
+            }
+        }
+        self.at_node(place, &node, zone)
+    }
+
+    /// No such name: `encloser` is the longest name above that exists.
+    fn missing(&mut self, place: Place<'_>, encloser: Node<'r>) -> Step {
+        match encloser.kind() {
+            Kind::Authoritative(_) if encloser.has(HAS_DNAME) => self.redirect(place, &encloser),
+            Kind::Authoritative(zone) => {
+                if encloser.has(HAS_WILDCARD)
+                    && let Some(wildcard) = self.table.wildcard(&encloser)
+                {
+                    return self.at_node(place, &wildcard, zone);
+                }
+                self.negative(place, zone, rcode::NX_DOMAIN)
+            }
+            Kind::Cut(_) => self.refer(place, &encloser),
+            Kind::Hidden(by) => self.hidden(place, by),
+            Kind::Absent(Some(real)) => self.missing(place, self.table.node(real)),
+            Kind::Absent(None) => self.outside(),
+        }
+    }
+
+    fn hidden(&mut self, place: Place<'_>, by: NodeId) -> Step {
+        let by = self.table.node(by);
+        if by.has(HAS_DNAME) { self.redirect(place, &by) } else { self.refer(place, &by) }
+    }
+
+    /// In none of the zones. A chain that leads out of them is the resolver's to go on with.
+    fn outside(&self) -> Step {
+        Step::Done(if self.hops == 0 { rcode::REFUSED } else { rcode::NO_ERROR })
+    }
+
+    /// AA speaks of the first name of the answer (RFC 1035 section 4.1.1).
+    fn speak_with_authority(&mut self) {
+        self.message.authoritative |= self.hops == 0;
+    }
+
+    fn truncate(&mut self) -> Step {
+        self.message.truncated = true;
+        Step::Done(rcode::NO_ERROR)
+    }
+
+    #[inline]
+    fn at_node(&mut self, place: Place<'_>, node: &Node<'r>, zone: u32) -> Step {
+        self.speak_with_authority();
+        let mut cname = None;
+        for set in Sets::of(self.table.body(node)) {
+            // One RRset is answer enough to ANY (RFC 8482 section 4.1).
+            if set.rtype == self.rtype || self.rtype == RrType::ANY {
+                return self.found(place, node, &set);
+            }
+            if set.rtype == RrType::CNAME {
+                cname = Some(set);
+            }
+        }
+        match cname {
+            Some(set) => self.alias(place, node, &set),
+            None => self.negative(place, zone, rcode::NO_ERROR),
+        }
+    }
+
+    #[inline]
+    fn found(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>) -> Step {
+        let Ok(start) = self.message.push(Section::Answer, set, place.owner(), node.name.len()) else {
+            return self.truncate();
+        };
+        if set.has_links() {
+            self.add_addresses(set, start, false);
+        }
+        Step::Done(rcode::NO_ERROR)
+    }
+
+    /// A CNAME: the answer goes on at its target, unless it has been there before.
+    fn alias(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>) -> Step {
+        if self.visited[..self.hops].contains(&node.id) {
+            return Step::Done(rcode::NO_ERROR);
+        }
+        match self.message.push(Section::Answer, set, place.owner(), node.name.len()) {
+            Ok(start) => self.follow(node.id, start + RECORD_HEAD),
+            Err(Full) => self.truncate(),
+        }
+    }
+
+    fn follow(&mut self, from: NodeId, target: usize) -> Step {
+        self.visited[self.hops] = from;
+        if self.hops + 1 == MAX_CHAIN { Step::Done(rcode::NO_ERROR) } else { Step::Follow(target) }
+    }
+
+    /// A DNAME above the name: the DNAME itself and a CNAME made from it (RFC 6672 section 3.1).
+    fn redirect(&mut self, place: Place<'_>, node: &Node<'r>) -> Step {
+        self.speak_with_authority();
+        if self.visited[..self.hops].contains(&node.id) {
+            return Step::Done(rcode::NO_ERROR);
+        }
+        let mut sets = Sets::of(self.table.body(node));
+        let Some(dname) = sets.find(|set| set.rtype == RrType::DNAME) else {
+            return Step::Done(rcode::SERV_FAIL);
+        };
+        let stored = node.name.len();
+        let Some(owner) = place.suffix(self.message, stored) else {
+            return Step::Done(rcode::SERV_FAIL);
+        };
+        if self.message.push(Section::Answer, &dname, owner, stored).is_err() {
+            return self.truncate();
+        }
+        let ttl = [dname.wire[6], dname.wire[7], dname.wire[8], dname.wire[9]];
+        let len = RECORD_HEAD + usize::from(u16::from_be_bytes([dname.wire[10], dname.wire[11]]));
+        let target = &dname.wire[RECORD_HEAD..len];
+        let prefix = &place.name.name()[..place.name.name().len() - stored];
+        if prefix.len() + target.len() > MAX_NAME_LEN {
+            return Step::Done(rcode::YX_DOMAIN);
+        }
+        let Some(at) = label_at(self.message.bytes(), place.at) else {
+            return Step::Done(rcode::SERV_FAIL);
+        };
+        match self.message.push_cname(at, ttl, [prefix, target]) {
+            Ok(_) if self.rtype == RrType::CNAME || self.rtype == RrType::ANY => Step::Done(rcode::NO_ERROR),
+            Ok(target) => self.follow(node.id, target),
+            Err(Full) => self.truncate(),
+        }
+    }
+
+    /// NODATA or NXDOMAIN: the zone's SOA says how long to believe it (RFC 2308 section 3).
+    fn negative(&mut self, place: Place<'_>, zone: u32, rcode: u16) -> Step {
+        self.speak_with_authority();
+        let apex = self.table.base.zones[zone as usize].apex.as_wire().len();
+        if let Some(soa) = self.table.negative(zone)
+            && let Some(owner) = place.suffix(self.message, apex)
+            && self.message.push(Section::Authority, &soa, owner, apex).is_err()
+        {
+            self.message.truncated = true;
+        }
+        Step::Done(rcode)
+    }
+
+    /// The delegation at or above the name, with the addresses of its name servers and without AA.
+    fn refer(&mut self, place: Place<'_>, cut: &Node<'r>) -> Step {
+        let stored = cut.name.len();
+        let mut sets = Sets::of(self.table.body(cut));
+        if let Some(ns) = sets.find(|set| set.rtype == RrType::NS)
+            && let Some(owner) = place.suffix(self.message, stored)
+        {
+            match self.message.push(Section::Authority, &ns, owner, stored) {
+                Ok(start) if ns.has_links() => self.add_addresses(&ns, start, true),
+                Ok(_) => {}
+                Err(Full) => return self.truncate(),
+            }
+        }
+        Step::Done(rcode::NO_ERROR)
+    }
+
+    /// Adds the addresses of the names in a set's RDATA. In a referral those at or below the cut come first
+    /// and must be whole, or TC is set (RFC 9471 section 3.1); all others are a courtesy.
+    fn add_addresses(&mut self, set: &Set<'r>, start: usize, referral: bool) {
+        if referral {
+            for link in set.links().filter(|link| link.required) {
+                if self.add_address(start + link.at, link.node).is_err() {
+                    self.message.truncated = true;
+                }
+            }
+        }
+        for link in set.links().filter(|link| !(referral && link.required)) {
+            let node = self.table.node(link.node);
+            if referral || matches!(node.kind(), Kind::Authoritative(_)) {
+                // Left out where they do not fit: they can be asked for.
+                let _ = self.add_address(start + link.at, link.node);
+            }
+        }
+    }
+
+    fn add_address(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
+        let node = self.table.node(node);
+        let owner = Owner { at, len: node.name.len() };
+        for set in Sets::of(self.table.body(&node)) {
+            if matches!(set.rtype, RrType::A | RrType::AAAA) {
+                self.message.push(Section::Additional, &set, owner, owner.len)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! The published table: what answers are made from.
+
+use std::sync::Arc;
+
+use super::compile;
+use super::hash::Keys;
+use super::index::Index;
+use super::names::{Sought, parent};
+use super::node::{Arena, Body, IS_APEX, Kind, Node, NodeId};
+use super::set::{Set, Sets};
+use super::slots::Slots;
+use crate::zone::{Name, RrSet, RrType, Zone};
+
+/// Every name of every zone, compiled. A clone is cheap and shares all but what is then changed in it:
+/// to publish is to clone, [`Table::apply`] and swap one pointer.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(super) base: Arc<Base>,
+    pub(super) slots: Slots,
+}
+
+/// What stays as compiled from the zone files.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) keys: Keys,
+    pub(super) index: Index,
+    pub(super) arena: Arena,
+    pub(super) zones: Vec<ZoneEntry>,
+    /// The labels of the longest name: nothing deeper needs to be looked for.
+    pub(super) deepest: usize,
+}
+
+/// One zone. Zone `z` has its apex in slot `2z` and the SOA for its negative answers in slot `2z + 1`.
+#[derive(Debug)]
+pub(super) struct ZoneEntry {
+    pub(super) apex: Name,
+    /// Where the zone above this one is served too: its delegation of this one. DS records are answered
+    /// from there (RFC 4035 section 3.1.4.1), all else from this zone.
+    pub(super) parent_side: Option<NodeId>,
+}
+
+/// The slot of a zone's apex.
+pub(super) fn apex_slot(zone: u32) -> u32 {
+    zone * 2
+}
+
+/// The slot of the SOA with the TTL of negative answers.
+pub(super) fn negative_slot(zone: u32) -> u32 {
+    zone * 2 + 1
+}
+
+impl Base {
+    #[inline]
+    pub(super) fn find(&self, name: &[u8]) -> Option<NodeId> {
+        self.index.find(self.keys.hash(name), |node| self.arena.name(node) == name)
+    }
+}
+
+impl Table {
+    /// Compiles zones, which are checked and no apex twice. `steered` names get slots, and exist even
+    /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
+    /// number nobody outside can know.
+    pub fn compile(zones: &[Zone], steered: &[Name], seed: u64) -> Table {
+        let (base, bodies) = compile::compile(zones, steered, seed);
+        Table { base: Arc::new(base), slots: Slots::new(bodies) }
+    }
+
+    /// The apexes of all zones.
+    pub fn zones(&self) -> impl Iterator<Item = &Name> {
+        self.base.zones.iter().map(|zone| &zone.apex)
+    }
+
+    /// The SOA a zone answers with, if the table has the zone.
+    pub fn soa(&self, apex: &Name) -> Option<RrSet> {
+        let (zone, _) = self.zone(apex)?;
+        let mut sets = Sets::of(self.slots.get(apex_slot(zone)));
+        sets.find(|set| set.rtype == RrType::SOA).map(|set| set.decode(apex))
+    }
+
+    /// A zone's number and the node of its apex.
+    pub(super) fn zone(&self, apex: &Name) -> Option<(u32, NodeId)> {
+        let node = self.node(self.base.find(apex.as_wire())?);
+        match node.kind() {
+            Kind::Authoritative(zone) if node.has(IS_APEX) => Some((zone, node.id)),
+            _ => None,
+        }
+    }
+
+    /// What the table holds at a name, by type; glue and other data that no answer comes from included.
+    pub fn rrsets_at(&self, name: &Name) -> Vec<RrSet> {
+        let Some(node) = self.base.find(name.as_wire()) else { return Vec::new() };
+        Sets::of(self.body(&self.node(node))).map(|set| set.decode(name)).collect()
+    }
+
+    /// The bytes of memory held, of which successors share all but what they change.
+    pub fn size(&self) -> usize {
+        self.base.index.size() + self.base.arena.size() + self.slots.size()
+    }
+
+    #[inline]
+    pub(super) fn node(&self, id: NodeId) -> Node<'_> {
+        self.base.arena.get(id)
+    }
+
+    #[inline]
+    pub(super) fn body<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
+        match node.body {
+            Body::Fixed(body) => body,
+            Body::Slot(slot) => self.slots.get(slot),
+        }
+    }
+
+    /// The SOA for a zone's negative answers.
+    pub(super) fn negative(&self, zone: u32) -> Option<Set<'_>> {
+        Sets::of(self.slots.get(negative_slot(zone))).next()
+    }
+
+    #[inline]
+    pub(super) fn find(&self, sought: &Sought) -> Option<Node<'_>> {
+        if sought.labels() > self.base.deepest {
+            return None;
+        }
+        self.base.find(sought.name()).map(|id| self.node(id))
+    }
+
+    /// The longest name above one that is not there (RFC 4592 section 3.3.1). Names at most as deep as the
+    /// deepest are looked up, so an endless question costs no more than the zones are deep.
+    pub(super) fn closest_encloser(&self, sought: &Sought) -> Option<Node<'_>> {
+        let mut name = sought.name();
+        for labels in (0..sought.labels()).rev() {
+            name = parent(name)?;
+            if labels <= self.base.deepest
+                && let Some(id) = self.base.find(name)
+            {
+                return Some(self.node(id));
+            }
+        }
+        None
+    }
+
+    /// The wildcard below a closest encloser that is known to have one.
+    pub(super) fn wildcard(&self, encloser: &Node<'_>) -> Option<Node<'_>> {
+        let mut name = [0; 257];
+        let len = 2 + encloser.name.len();
+        name[..2].copy_from_slice(b"\x01*");
+        name[2..len].copy_from_slice(encloser.name);
+        self.base.find(&name[..len]).map(|id| self.node(id))
+    }
+}

@@ -1,0 +1,154 @@
+//! From a scenario's setup to what a load brings.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use detour::config::{
+    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, Server, Service, Site,
+    Target, Thresholds, ZoneSource,
+};
+use detour::engine::{Load, ZoneBase};
+use detour::zone::{Name, RrSet, RrType};
+
+use super::language::{ServiceSpec, Setup};
+
+/// What the checked files of this setup would come to.
+pub fn load(setup: &Setup) -> Load {
+    let zones: Vec<ZoneBase> = setup.zones.iter().map(|(apex, serial)| zone(setup, apex, *serial)).collect();
+    let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
+    let mut services = Vec::new();
+    let mut probes: Vec<Arc<Probe>> = Vec::new();
+    for (name, spec) in &setup.services {
+        let of: Vec<Arc<Probe>> = spec.probes.iter().map(|id| probe(id, spec)).collect();
+        probes.extend(of.iter().cloned());
+        services.push(Arc::new(service(setup, &self::name(name), spec, of, &apexes)));
+    }
+    let sites = setup.sites.keys();
+    let config = Config {
+        path: PathBuf::from("detour.toml"),
+        server: Server { listen: Vec::new(), state_dir: PathBuf::from("state"), threads: 1, nsid: None },
+        control: Control { listen: ([127, 0, 0, 1], 0).into() },
+        sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
+        probes,
+        zones: apexes
+            .iter()
+            .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone") })
+            .collect(),
+        services,
+    };
+    Load { config: Arc::new(config), zones }
+}
+
+pub fn name(text: &str) -> Name {
+    text.parse().unwrap_or_else(|e| panic!("{text} {e}"))
+}
+
+/// An RRset of values as text, with this TTL.
+pub fn rrset(owner: &Name, rtype: &str, ttl: u32, values: &[&str]) -> RrSet {
+    let addrs = || values.iter().map(|value| value.parse::<IpAddr>().expect("an address"));
+    match rtype {
+        "CNAME" => RrSet::cname(owner.clone(), ttl, &name(values[0])),
+        "A" => RrSet::a(owner.clone(), ttl, addrs().filter_map(v4)),
+        "AAAA" => RrSet::aaaa(owner.clone(), ttl, addrs().filter_map(v6)),
+        other => panic!("no {other} records here"),
+    }
+}
+
+fn v4(addr: IpAddr) -> Option<std::net::Ipv4Addr> {
+    if let IpAddr::V4(v4) = addr { Some(v4) } else { None }
+}
+
+fn v6(addr: IpAddr) -> Option<std::net::Ipv6Addr> {
+    if let IpAddr::V6(v6) = addr { Some(v6) } else { None }
+}
+
+fn zone(setup: &Setup, apex: &str, serial: u32) -> ZoneBase {
+    let owner = name(apex);
+    let mut soa = b"\x02ns\0\x05admin\0".to_vec();
+    for number in [serial, 3600, 900, 604_800, 300] {
+        soa.extend_from_slice(&number.to_be_bytes());
+    }
+    let mut steered: Vec<RrSet> = Vec::new();
+    let apexes: Vec<Name> = setup.zones.keys().map(|apex| name(apex)).collect();
+    for (at, rtype, value, ttl) in &setup.file {
+        let at = name(at);
+        let is_steered = setup.services.keys().any(|service| name(service) == at);
+        if !is_steered || zone_of(&at, &apexes) != owner {
+            continue;
+        }
+        let mut set = rrset(&at, rtype, *ttl, &[value]);
+        match steered.iter_mut().find(|have| have.owner == set.owner && have.rtype == set.rtype) {
+            Some(have) => {
+                set.rdata.append(&mut have.rdata);
+                *have = RrSet::new(set.owner, set.rtype, set.ttl, set.rdata);
+            }
+            None => steered.push(set),
+        }
+    }
+    let content = format!("{apex} {serial} {:?}", setup.file);
+    // FNV-1a: any hash will do that is the same in every run.
+    let fingerprint = content
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    ZoneBase { apex: owner.clone(), soa: RrSet::new(owner, RrType::SOA, 3600, [soa]), fingerprint, steered }
+}
+
+/// The longest apex a name lies below.
+fn zone_of(name: &Name, apexes: &[Name]) -> Name {
+    let above = apexes.iter().filter(|apex| name.is_at_or_below(apex));
+    above.max_by_key(|apex| apex.labels().count()).expect("a zone for each service").clone()
+}
+
+fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
+    Arc::new(Probe {
+        id: id.into(),
+        kind: ProbeKind::Tcp,
+        port: 443,
+        interval: spec.interval,
+        confirm: spec.confirm,
+        timeout: spec.interval / 2,
+        thresholds: Thresholds { fall: spec.fall, rise: spec.rise, window: spec.window },
+    })
+}
+
+fn service(
+    setup: &Setup,
+    name: &Name,
+    spec: &ServiceSpec,
+    probes: Vec<Arc<Probe>>,
+    apexes: &[Name],
+) -> Service {
+    let endpoints = spec.sites.iter().map(|site| Endpoint {
+        site: site.as_str().into(),
+        target: if let Some(target) = spec.cname.get(site) {
+            Target::Cname(self::name(target))
+        } else {
+            let addrs = &setup.sites[site];
+            Target::Addresses {
+                v4: addrs.iter().copied().filter_map(v4).collect(),
+                v6: addrs.iter().copied().filter_map(v6).collect(),
+            }
+        },
+    });
+    let secs = |d: Duration| d.as_secs() as u32;
+    Service {
+        name: name.clone(),
+        zone: zone_of(name, apexes),
+        policy: PolicyKind::Failover,
+        ttl: secs(spec.ttl),
+        ttl_suspect: secs(spec.suspect),
+        probes,
+        failback: spec.failback.map_or(Failback::Manual, |hold| Failback::Auto { hold }),
+        all_down: match spec.all_down.as_str() {
+            "keep" => AllDown::Keep,
+            "all" => AllDown::All,
+            "primary" => AllDown::Primary,
+            "empty" => AllDown::Empty,
+            fallback => AllDown::Fallback(vec![fallback.parse().expect("an all_down")]),
+        },
+        rto: None,
+        endpoints: endpoints.collect(),
+    }
+}

@@ -1,0 +1,243 @@
+//! Drives the pure engine with a scenario.
+
+use std::time::Duration;
+
+use detour::config::{CheckKey, Whereto};
+use detour::engine::{Action, Command, Effect, Event, ServiceView};
+use detour::health::{Discard, Failure, Sample, Vantage};
+use detour::policy::{OverrideKind, Scope};
+use detour::zone::{RrSet, Serial};
+
+use super::language::{Count, Expect, Hold, Outcome, Setup, Step, What, parse};
+use super::load::{load, name, rrset};
+use super::world::{World, zero};
+
+/// Runs a scenario file; panics with the file and line of what is not as expected.
+pub fn run(file: &str, text: &str) {
+    let scenario = parse(text).unwrap_or_else(|why| panic!("{file}: {why}"));
+    let mut run = Run::new(&scenario.setup);
+    let mut expectations = 0;
+    for Step { line, at, what } in scenario.steps {
+        if let What::Expect(expect) = what {
+            expectations += 1;
+            run.world.settle();
+            run.check(&expect).unwrap_or_else(|why| panic!("tests/scenarios/{file}:{line}: {why}"));
+        } else {
+            run.world.advance(zero() + at);
+            run.act(what).unwrap_or_else(|why| panic!("tests/scenarios/{file}:{line}: {why}"));
+        }
+    }
+    assert!(expectations > 0, "{file} expects nothing");
+}
+
+struct Run {
+    world: World,
+    /// What the last command was told.
+    refused: Option<String>,
+    /// As of the last `expect` line.
+    serials: std::collections::BTreeMap<detour::zone::Name, Serial>,
+    changesets: usize,
+}
+
+impl Run {
+    fn new(setup: &Setup) -> Run {
+        let world = World::start(zero(), load(setup));
+        let serials = world.zones.iter().map(|(apex, zone)| (apex.clone(), zone.serial)).collect();
+        Run { world, refused: None, serials, changesets: 0 }
+    }
+
+    fn act(&mut self, what: What) -> Result<(), String> {
+        match what {
+            What::Samples { site, of, outcome, times } => {
+                let keys = self.checks(&site, of.as_deref());
+                if keys.is_empty() {
+                    return Err(format!("nothing is checked at {site} {of:?}"));
+                }
+                for _ in 0..times {
+                    for key in &keys {
+                        self.sample(key, &outcome);
+                    }
+                }
+            }
+            What::Override { kind, scope, reason, lasts } => {
+                let kind = match kind.as_str() {
+                    "drain" => OverrideKind::Drain,
+                    "force-up" => OverrideKind::ForceUp,
+                    _ => OverrideKind::ForceDown,
+                };
+                let until = lasts.map(|lasts| self.world.now + lasts);
+                self.command(&reason, Action::Override { scope: Run::scope(&scope), kind, until });
+            }
+            What::Clear { scope } => self.command("done", Action::Clear { scope: Run::scope(&scope) }),
+            What::Failover { service, to } => {
+                let action = Action::Failover { service: name(&service), to: to.as_str().into() };
+                self.command("a drill", action);
+            }
+            What::Failback { service } => {
+                self.command("the drill is over", Action::Failback { service: name(&service) });
+            }
+            What::Restart => {
+                // A health saved just before the end is decided upon just after the start.
+                self.world.settle();
+                let before = self.world.zones.clone();
+                self.world.restart();
+                if self.world.zones != before {
+                    return Err(format!("the restart changed {before:?} to {:?}", self.world.zones));
+                }
+            }
+            What::Reload(setup) => {
+                self.world.step(Event::Load(load(&setup)));
+            }
+            What::Nothing => {}
+            What::Expect(_) => unreachable!("checked by the caller"),
+        }
+        Ok(())
+    }
+
+    /// The checks at a site; of one address family, or of one probe.
+    fn checks(&self, site: &str, of: Option<&str>) -> Vec<CheckKey> {
+        let mut keys = Vec::new();
+        for endpoint in self.world.status().services.into_iter().flat_map(|service| service.endpoints) {
+            if &*endpoint.site == site {
+                keys.extend(endpoint.places.into_iter().flat_map(|place| place.checks));
+            }
+        }
+        let family = |key: &CheckKey| match &key.whereto {
+            Whereto::Addr(addr) if addr.is_ipv6() => "v6",
+            Whereto::Addr(_) => "v4",
+            Whereto::Name(_) => "name",
+        };
+        keys.retain(|key| of.is_none_or(|of| family(key) == of || &*key.probe == of));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    fn sample(&mut self, key: &CheckKey, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::Ok => detour::health::Outcome::Ok,
+            Outcome::Fails(text) if text == "connection refused" => {
+                detour::health::Outcome::Failed(Failure::Refused)
+            }
+            Outcome::Fails(text) => detour::health::Outcome::Failed(Failure::Other(text.clone())),
+            Outcome::Discarded => detour::health::Outcome::Discarded(Discard::Local("no route".to_owned())),
+        };
+        let latency = Duration::from_millis(12);
+        let (check, vantage, at) = (key.clone(), Vantage::local(), self.world.now);
+        self.world.step(Event::Sample(Sample { check, vantage, at, latency, outcome }));
+    }
+
+    fn command(&mut self, reason: &str, action: Action) {
+        let (who, reason) = ("ann".to_owned(), reason.to_owned());
+        let effects = self.world.step(Event::Command(Command { who, reason, action }));
+        self.refused = effects.iter().find_map(|effect| match effect {
+            Effect::Refused(why) => Some(why.to_string()),
+            _ => None,
+        });
+    }
+
+    fn scope(text: &str) -> Scope {
+        match text.split_once('@') {
+            Some((service, site)) => Scope::Endpoint(name(service), site.into()),
+            None if text.contains('.') => Scope::Service(name(text)),
+            None => Scope::Site(text.into()),
+        }
+    }
+
+    fn check(&mut self, expect: &Expect) -> Result<(), String> {
+        let view = self.service(expect.service.as_deref())?;
+        let answer = self.world.answer(&view.name);
+        if let Some(records) = &expect.records {
+            same("records", &lines(&answer), &expected(records))?;
+        }
+        same("undecided", &view.decision.is_none(), &expect.undecided)?;
+        if let Some(ttl) = expect.ttl {
+            let ttls: Vec<u32> = answer.iter().map(|set| set.ttl).collect();
+            same("ttls", &ttls, &vec![ttl; answer.len()])?;
+        }
+        let serial = self.world.zones[&view.zone].serial;
+        let before = self.serials.insert(view.zone.clone(), serial).unwrap_or(serial);
+        match expect.serial {
+            Some(Count::Is(number)) => same("serial", &serial.0, &number)?,
+            Some(Count::Plus(more)) => same("serial", &serial.0, &before.0.wrapping_add(more))?,
+            None => {}
+        }
+        let published =
+            self.world.changesets - std::mem::replace(&mut self.changesets, self.world.changesets);
+        if let Some(changesets) = expect.changesets {
+            same("changesets", &published, &changesets)?;
+        }
+        if let Some(latched) = expect.latched {
+            same("latched", &view.latched, &latched)?;
+        }
+        let until = view.hold_until.map(|until| until.since(zero()));
+        match expect.hold {
+            Some(Hold::Until(time)) => same("hold", &until, &Some(time))?,
+            Some(Hold::None) => same("hold", &until, &None)?,
+            None => {}
+        }
+        match (&expect.refused, self.refused.take()) {
+            (Some(text), Some(refused)) => contains("refusal", &refused, text)?,
+            (Some(_), None) => return Err("nothing was refused".to_owned()),
+            (None, Some(refused)) => return Err(format!("refused: {refused}")),
+            (None, None) => {}
+        }
+        if let Some(because) = &expect.because {
+            let decision = view.decision.as_ref().ok_or("there is no decision")?;
+            contains("reason", &decision.reason.to_string(), &spelled_out(because))?;
+        }
+        Ok(())
+    }
+
+    fn service(&self, asked: Option<&str>) -> Result<ServiceView, String> {
+        let mut services = self.world.status().services.into_iter();
+        let found = match asked {
+            Some(text) => services.find(|service| service.name == name(text)),
+            None => services.next(),
+        };
+        found.ok_or_else(|| format!("there is no service {asked:?}"))
+    }
+}
+
+fn lines(sets: &[RrSet]) -> Vec<String> {
+    let mut lines: Vec<String> = sets
+        .iter()
+        .flat_map(|set| {
+            let zero = RrSet { ttl: 0, ..set.clone() };
+            zero.to_lines().collect::<Vec<_>>()
+        })
+        .map(|line| line.split_whitespace().skip(3).collect::<Vec<_>>().join(" "))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn expected(records: &[(String, String)]) -> Vec<String> {
+    let owner = detour::zone::Name::root();
+    let sets: Vec<RrSet> =
+        records.iter().map(|(rtype, value)| rrset(&owner, rtype, 0, &[value.as_str()])).collect();
+    lines(&sets)
+}
+
+/// `fra Suspect 1/3` as reasons write it: `fra Suspect: 1 of 3 failed`.
+fn spelled_out(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split(' ') {
+        let (count, comma) = word.strip_suffix(',').map_or((word, ""), |count| (count, ","));
+        match count.split_once('/') {
+            Some((n, m)) if n.parse::<u32>().is_ok() && m.parse::<u32>().is_ok() => {
+                out = format!("{}: {n} of {m} failed{comma} ", out.trim_end());
+            }
+            _ => out = format!("{out}{word} "),
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, got: &T, want: &T) -> Result<(), String> {
+    if got == want { Ok(()) } else { Err(format!("{what}: got {got:?}, expected {want:?}")) }
+}
+
+fn contains(what: &str, got: &str, want: &str) -> Result<(), String> {
+    if got.contains(want) { Ok(()) } else { Err(format!("{what}: got \"{got}\", expected \"{want}\" in it")) }
+}

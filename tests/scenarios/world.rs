@@ -1,0 +1,199 @@
+//! Everything around the engine that its effects reach: a published zone, a saved state, a clock that is
+//! set. It holds every effect against what it promises.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use detour::engine::{COALESCE, Effect, Engine, Event, Happened, Load, Saved, Status};
+use detour::time::Time;
+use detour::zone::{Changeset, Name, RrSet, RrType, Serial, soa_serial};
+
+/// A published zone as a client could see it: steered names alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    pub serial: Serial,
+    pub sets: BTreeMap<(Name, RrType), RrSet>,
+}
+
+pub struct World {
+    pub engine: Engine,
+    pub now: Time,
+    pub zones: BTreeMap<Name, Published>,
+    /// How often anything was published, reloads aside.
+    pub changesets: usize,
+    pub load: Load,
+    saved: BTreeMap<String, Saved>,
+    wake: Option<Time>,
+}
+
+impl World {
+    /// Starts an engine without any state.
+    pub fn start(now: Time, load: Load) -> World {
+        let mut world = World {
+            engine: Engine::new(1, Vec::new()),
+            now,
+            zones: BTreeMap::new(),
+            changesets: 0,
+            load: load.clone(),
+            saved: BTreeMap::new(),
+            wake: None,
+        };
+        world.step(Event::Load(load));
+        world
+    }
+
+    /// One event at the present moment, its effects carried out.
+    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+        if let Event::Load(load) = &event {
+            self.load = load.clone();
+        }
+        let effects = self.engine.step(self.now, event);
+        let mut publishing = false;
+        for effect in &effects {
+            match effect {
+                Effect::Save(saved) => self.save(saved),
+                Effect::Publish(changeset) => self.publish(changeset),
+                Effect::Rebase(changesets) => self.rebase(changesets),
+                Effect::Wake(at) => self.wake = Some(*at),
+                Effect::Record(_) | Effect::Pace(..) | Effect::Refused(_) => {}
+            }
+            let is_kept = matches!(effect, Effect::Save(_) | Effect::Record(_));
+            assert!(!(publishing && is_kept), "state is saved before it is published");
+            publishing |= matches!(effect, Effect::Publish(_) | Effect::Rebase(_));
+        }
+        if publishing || decisions(&effects).next().is_some() {
+            self.check_answers();
+        }
+        effects
+    }
+
+    /// Lets time pass, with a tick at each wake.
+    pub fn advance(&mut self, to: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some(at) = self.wake.filter(|&at| at <= to) {
+            self.wake = None;
+            self.now = self.now.max(at);
+            effects.extend(self.step(Event::Tick));
+        }
+        self.now = self.now.max(to);
+        effects
+    }
+
+    /// Lets pending decisions be made.
+    pub fn settle(&mut self) -> Vec<Effect> {
+        self.advance(self.now + COALESCE)
+    }
+
+    /// Ends the engine as `kill -9` would and starts one from what was saved.
+    pub fn restart(&mut self) -> Vec<Effect> {
+        let saved = self.saved.values().map(|saved| {
+            let text = serde_json::to_string(saved).expect("state is written");
+            serde_json::from_str(&text).expect("state is read again")
+        });
+        self.engine = Engine::new(1, saved.collect());
+        self.wake = None;
+        self.step(Event::Load(self.load.clone()))
+    }
+
+    pub fn status(&self) -> Status {
+        self.engine.status(self.now)
+    }
+
+    /// What is answered at a name.
+    pub fn answer(&self, name: &Name) -> Vec<RrSet> {
+        let zone = self
+            .zones
+            .iter()
+            .filter(|(apex, _)| name.is_at_or_below(apex))
+            .max_by_key(|(apex, _)| apex.labels().count());
+        let sets = zone.into_iter().flat_map(|(_, zone)| &zone.sets);
+        sets.filter(|((owner, _), _)| owner == name).map(|(_, set)| set.clone()).collect()
+    }
+
+    fn save(&mut self, saved: &Saved) {
+        let (key, gone) = match saved {
+            Saved::Zone(key, value) => (format!("zone {key}"), value.is_none()),
+            Saved::Service(key, value) => (format!("service {key}"), value.is_none()),
+            Saved::Check(key, value) => (format!("check {key}"), value.is_none()),
+            Saved::Override(key, value) => (format!("override {key:?}"), value.is_none()),
+        };
+        if gone {
+            self.saved.remove(&key)
+        } else {
+            self.saved.insert(key, saved.clone())
+        };
+    }
+
+    fn publish(&mut self, changeset: &Changeset) {
+        let zone = self.zones.get_mut(&changeset.zone).expect("a zone that was loaded");
+        assert_eq!(changeset.from, zone.serial, "a changeset builds on what is published");
+        assert!(changeset.to.is_after(changeset.from), "the serial advances");
+        assert!(!changeset.is_empty(), "a changeset changes something");
+        zone.apply(changeset);
+        self.changesets += 1;
+    }
+
+    fn rebase(&mut self, changesets: &[Changeset]) {
+        let before = std::mem::take(&mut self.zones);
+        assert_eq!(changesets.len(), self.load.zones.len(), "each zone is laid over");
+        for changeset in changesets {
+            let base =
+                self.load.zones.iter().find(|base| base.apex == changeset.zone).expect("a zone loaded");
+            assert_eq!(changeset.from, soa_serial(&base.soa), "a rebase builds on the file");
+            let key = |set: &RrSet| ((set.owner.clone(), set.rtype), set.clone());
+            let mut zone = Published { serial: changeset.from, sets: base.steered.iter().map(key).collect() };
+            zone.apply(changeset);
+            if let Some(before) = before.get(&changeset.zone) {
+                let after = zone.serial.is_after(before.serial);
+                assert!(after || *before == zone, "a serial stays with its content: {before:?} {zone:?}");
+            }
+            self.zones.insert(changeset.zone.clone(), zone);
+        }
+    }
+
+    /// What is answered is what was last decided, or what the file holds.
+    fn check_answers(&self) {
+        for service in self.engine.status(self.now).services {
+            let file = self.load.zones.iter().flat_map(|base| &base.steered);
+            let file = file.filter(|set| set.owner == service.name);
+            let mut expect: Vec<RrSet> = match &service.decision {
+                Some(decision) => decision.records.clone(),
+                None => file.cloned().collect(),
+            };
+            expect.sort_by_key(|set| set.rtype);
+            assert_eq!(self.answer(&service.name), expect, "the answer is what was decided");
+            let serial = self.zones[&service.zone].serial;
+            assert_eq!(service.serial, Some(serial), "the serial shown is the one published");
+        }
+    }
+}
+
+impl Published {
+    /// As `Changeset`'s documentation says, and strictly.
+    fn apply(&mut self, changeset: &Changeset) {
+        for set in &changeset.remove {
+            let gone = self.sets.remove(&(set.owner.clone(), set.rtype));
+            assert_eq!(gone.as_ref(), Some(set), "what is removed was there");
+        }
+        for set in &changeset.add {
+            assert!(!set.rdata.is_empty());
+            let old = self.sets.insert((set.owner.clone(), set.rtype), set.clone());
+            assert_eq!(old, None, "what is added was not there");
+        }
+        assert_eq!(soa_serial(&changeset.soa), changeset.to, "the SOA has the new serial");
+        self.serial = changeset.to;
+    }
+}
+
+/// The decisions among effects.
+pub fn decisions(effects: &[Effect]) -> impl Iterator<Item = &detour::policy::Decision> {
+    effects.iter().filter_map(|effect| match effect {
+        Effect::Record(Happened::Decision(decision)) => Some(decision),
+        _ => None,
+    })
+}
+
+/// The moment a timeline begins: 2026-01-01T00:00:00Z.
+pub fn zero() -> Time {
+    Time(0) + Duration::from_secs(1_767_225_600)
+}
