@@ -252,7 +252,9 @@ impl Stage {
     fn newest(&self) -> BTreeMap<String, u64> {
         let status = self.detour.json("/v1/status");
         let checks = status["engine"]["checks"].as_array().unwrap().iter();
-        checks.map(|check| (check["key"].to_string(), check["recent"][0]["at"].as_u64().unwrap_or(0))).collect()
+        checks
+            .map(|check| (check["key"].to_string(), check["recent"][0]["at"].as_u64().unwrap_or(0)))
+            .collect()
     }
 
     /// Whether a sample could change a health: one more success of what is Up, or one more failure of what
@@ -274,7 +276,10 @@ impl Stage {
             let soa = self.detour.ask(zone, "SOA");
             let serial = Serial(soa.data()[0].split(' ').nth(2).unwrap().parse().unwrap());
             let before = self.serial.insert(zone.clone(), serial).unwrap_or(serial);
-            assert!(!before.is_after(serial), "{at}: the serial of {zone} goes back from {before} to {serial}");
+            assert!(
+                !before.is_after(serial),
+                "{at}: the serial of {zone} goes back from {before} to {serial}"
+            );
         }
         if let Some(refused) = &expect.refused {
             let told = self.told.as_ref().unwrap_or_else(|| panic!("{at}: no command before"));
@@ -326,7 +331,8 @@ impl Stage {
 
     /// The scenario's records, with the addresses that play them, sorted.
     fn real(&self, records: &[(String, String)]) -> Vec<(String, String)> {
-        let real = |value: &String| match value.parse().ok().and_then(|address| self.played_by.get(&address)) {
+        let real = |value: &String| match value.parse().ok().and_then(|address| self.played_by.get(&address))
+        {
             Some(address) => address.to_string(),
             None => value.clone(),
         };
@@ -406,8 +412,9 @@ fn files(setup: &Setup, played_by: &BTreeMap<IpAddr, IpAddr>, port: u16) -> (Str
         config.push_str("]\n");
     }
     let zone = |(apex, serial): (&String, &u32)| {
-        let mut text =
-            format!("$TTL 300\n@ SOA ns1 hostmaster {serial} 3600 600 604800 60\n@ NS ns1\nns1 A 127.0.0.1\n");
+        let mut text = format!(
+            "$TTL 300\n@ SOA ns1 hostmaster {serial} 3600 600 604800 60\n@ NS ns1\nns1 A 127.0.0.1\n"
+        );
         for (owner, rtype, value, ttl) in setup.file.iter().filter(|record| record.0.ends_with(apex)) {
             let _ = writeln!(text, "{owner}. {ttl} {rtype} {value}");
         }
