@@ -11,11 +11,15 @@
 //! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
 
 pub mod answer;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod health;
+pub mod history;
 pub mod policy;
 pub mod probe;
+pub mod serve;
 pub mod time;
 pub mod zone;

@@ -147,7 +147,7 @@ pub enum CommandError {
 
 /// What history keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case")] // an override has a field `kind` of its own
 pub enum Happened {
     /// The daemon started; `fresh` without an earlier state.
     Started {

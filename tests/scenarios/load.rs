@@ -74,8 +74,8 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> ZoneBase {
     let apexes: Vec<Name> = setup.zones.keys().map(|apex| name(apex)).collect();
     for (at, rtype, value, ttl) in &setup.file {
         let at = name(at);
-        let is_steered = setup.services.keys().any(|service| name(service) == at);
-        if !is_steered || zone_of(&at, &apexes) != owner {
+        // Whether a service steers it or not: the published zone holds it all the same.
+        if zone_of(&at, &apexes) != owner {
             continue;
         }
         let mut set = rrset(&at, rtype, *ttl, &[value]);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use detour::config::SiteId;
 use detour::engine::{COALESCE, Effect, Engine, Event, Happened, Load, Saved, Status};
 use detour::time::Time;
 use detour::zone::{Changeset, Name, RrSet, RrType, Serial, soa_serial};
@@ -77,6 +78,22 @@ impl World {
         }
         self.now = self.now.max(to);
         effects
+    }
+
+    /// When the engine wants to be woken.
+    pub fn next_wake(&self) -> Option<Time> {
+        self.wake
+    }
+
+    /// The site each service was last decided for, as the state saved has it.
+    pub fn serving(&self) -> BTreeMap<Name, Option<SiteId>> {
+        let serving = |saved: &Saved| match saved {
+            Saved::Service(name, Some(service)) => {
+                Some((name.clone(), service.decision.reason.serving.clone()))
+            }
+            _ => None,
+        };
+        self.saved.values().filter_map(serving).collect()
     }
 
     /// Lets pending decisions be made.

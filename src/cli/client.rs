@@ -1,0 +1,195 @@
+//! The way to a running daemon: one request, one answer, and what an answer means for the exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::find::Found;
+use crate::control::{MAX_WHO, Problem, REQUEST_TIMEOUT};
+
+/// Done.
+pub const DONE: u8 = 0;
+/// The answer is no.
+pub const NO: u8 = 1;
+/// The daemon can't be reached.
+pub const UNREACHABLE: u8 = 3;
+/// How long a connect to the daemon may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// A client of one daemon.
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    found: Found,
+}
+
+/// Why there is no answer, or what it is when it is no.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody there.
+    #[error("cannot reach the daemon at {addr} ({by}): {why}; is `detour serve` running?")]
+    Unreachable {
+        /// Where.
+        addr: std::net::SocketAddr,
+        /// Who says it is there.
+        by: String,
+        /// What the host says.
+        why: String,
+    },
+    /// The daemon says no.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// The operator asked for something that is not there.
+    #[error("{0}")]
+    Usage(String),
+    /// Something else than a daemon of this version.
+    #[error("the answer from {addr} is not one of detour's: {why}; is another program or version there?")]
+    Foreign {
+        /// Where.
+        addr: std::net::SocketAddr,
+        /// What is odd.
+        why: String,
+    },
+}
+
+impl ClientError {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ClientError::Unreachable { .. } => UNREACHABLE,
+            ClientError::Refused(_) | ClientError::Usage(_) | ClientError::Foreign { .. } => NO,
+        }
+    }
+}
+
+impl Client {
+    /// A client of the daemon that was found.
+    pub fn new(found: Found) -> anyhow::Result<Client> {
+        // reqwest wants TLS configured even where none is spoken; no root is loaded for it.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
+            .build()?;
+        let base = Url::parse(&format!("http://{}/", found.addr))?;
+        Ok(Client { http, base, found })
+    }
+
+    /// Asks: `path` is unescaped segments, `query` unescaped pairs.
+    pub async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, ClientError> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send(self.http.get(url)).await
+    }
+
+    /// Asks for a change.
+    pub async fn write(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Value, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|e| self.foreign(e.to_string()))?;
+        let request = self.http.request(method, self.url(path));
+        self.send(request.header("content-type", "application/json").body(body)).await
+    }
+
+    /// The shape behind an answer.
+    pub fn decode<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, ClientError> {
+        T::deserialize(answer).map_err(|e| self.foreign(e.to_string()))
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(path);
+        }
+        url
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, ClientError> {
+        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(self.foreign(format!("it is longer than {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body).map_err(|e| self.foreign(e.to_string()));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(problem) => Err(ClientError::Refused(problem)),
+            Err(_) => Err(self.foreign(format!("status {status}"))),
+        }
+    }
+
+    /// The innermost cause: "connection refused" says more than "error sending request".
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        let why = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+        ClientError::Unreachable { addr: self.found.addr, by: self.found.by.clone(), why }
+    }
+
+    fn foreign(&self, why: String) -> ClientError {
+        ClientError::Foreign { addr: self.found.addr, why }
+    }
+}
+
+/// Prints what a command has to say, and ends with what it means.
+pub fn finish(said: Result<String, ClientError>) -> anyhow::Result<ExitCode> {
+    match said {
+        Ok(text) => {
+            let mut out = std::io::stdout().lock();
+            let text = super::show::printable(text.trim_end());
+            match writeln!(out, "{text}").and_then(|()| out.flush()) {
+                // `detour history | head` has read enough.
+                Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+                _ => Ok(ExitCode::from(DONE)),
+            }
+        }
+        Err(error) => {
+            eprintln!("error: {}", super::show::printable(&error.to_string()));
+            Ok(ExitCode::from(error.exit_code()))
+        }
+    }
+}
+
+/// An answer as it came, for programs.
+pub fn pretty(answer: &Value) -> String {
+    format!("{answer:#}")
+}
+
+/// Who asks, for the history: `ana@ops1`. Behind sudo, the person and not `root`.
+pub fn who() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok());
+    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let who = match host.trim() {
+        "" => user,
+        host => format!("{user}@{host}"),
+    };
+    who.chars().filter(char::is_ascii_graphic).take(MAX_WHO).collect()
+}

@@ -1,0 +1,130 @@
+//! `detour explain NAME`: the chain from samples to answer, in the order data flows.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::client::{Client, ClientError, finish, pretty};
+use super::show::{bare, forced, list, span};
+use crate::control::api::{ExplainBody, record_lines};
+use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
+use crate::policy::Decision;
+use crate::time::Time;
+use crate::zone::{RrSet, RrType};
+
+/// The whole chain from samples to the answer
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A service's name
+    pub name: String,
+}
+
+/// Prints the whole chain.
+pub async fn run(client: &Client, args: &Args, json: bool) -> anyhow::Result<ExitCode> {
+    finish(said(client, args, json).await)
+}
+
+pub(super) async fn said(client: &Client, args: &Args, json: bool) -> Result<String, ClientError> {
+    let answer = client.get(&["v1", "explain"], &[("name", &args.name)]).await?;
+    if json { Ok(pretty(&answer)) } else { Ok(render(&args.name, &client.decode(&answer)?)) }
+}
+
+/// The story for people.
+pub(super) fn render(name: &str, body: &ExplainBody) -> String {
+    let mut out = String::new();
+    let Some(explanation) = &body.explanation else {
+        let _ = writeln!(out, "{name} is not steered: the zone file's records are answered");
+        answered(&mut out, body);
+        return out;
+    };
+    let Explanation { now, service, checks, next } = explanation;
+    let serial = service.serial.map_or_else(|| "not published yet".to_owned(), |s| format!("serial {s}"));
+    let _ = writeln!(out, "{} in zone {}, {serial}, at {now}", bare(&service.name), bare(&service.zone));
+    for endpoint in &service.endpoints {
+        out.push('\n');
+        one_endpoint(&mut out, *now, endpoint, checks);
+    }
+    out.push('\n');
+    decision(&mut out, *now, service);
+    answered(&mut out, body);
+    if let Some(d) = &service.decision
+        && !same(d, &body.answered)
+    {
+        out.push_str("  this is NOT what was decided; a rewrite may be under way, else see the log\n");
+    }
+    out.push_str("\nnext:\n");
+    for line in next {
+        let _ = writeln!(out, "  {line}");
+    }
+    if next.is_empty() {
+        out.push_str("  nothing is pending\n");
+    }
+    out
+}
+
+fn one_endpoint(out: &mut String, now: Time, endpoint: &EndpointView, checks: &[CheckView]) {
+    let serving = if endpoint.serving { ", answered" } else { "" };
+    let _ = writeln!(out, "endpoint {}: {}{serving}", endpoint.site, endpoint.health);
+    if endpoint.overridden.is_some() {
+        let _ = writeln!(out, "  override: {}", forced(now, endpoint.overridden.as_ref()));
+    }
+    for place in &endpoint.places {
+        let serving = if place.serving { ", answered" } else { "" };
+        let _ = writeln!(out, "  {}: {}{serving}", place.place, place.health);
+        for check in checks.iter().filter(|check| place.checks.contains(&check.key)) {
+            one_check(out, now, check);
+        }
+    }
+}
+
+fn one_check(out: &mut String, now: Time, check: &CheckView) {
+    let (since, every) = (span(now.since(check.since)), span(Duration::from_millis(check.every_ms)));
+    let because = if check.because.is_empty() { String::new() } else { format!(": {}", check.because) };
+    let _ = writeln!(out, "    check {}, every {every}: {} for {since}{because}", check.key, check.health);
+    if check.stale {
+        out.push_str("      no sample for three intervals: this health is old\n");
+    }
+    // As the history prints them: the newest last.
+    for s in check.recent.iter().rev() {
+        let _ = writeln!(out, "      {}  {} in {:.1?} from {}", s.at, s.outcome, s.latency, s.vantage.0);
+    }
+}
+
+fn decision(out: &mut String, now: Time, service: &ServiceView) {
+    let Some(d) = &service.decision else {
+        out.push_str("no decision yet: the zone file's records are answered\n");
+        return;
+    };
+    let made = span(now.since(d.at));
+    let _ = writeln!(out, "decision {}, {made} ago: {}, TTL {}s", d.id, list(&d.sites), d.ttl);
+    let _ = writeln!(out, "  because {}", d.reason);
+    if let Some(since) = service.since {
+        let _ = writeln!(out, "  answered from there for {}", span(now.since(since)));
+    }
+    if service.latched {
+        out.push_str("  latched: stays there until `detour failback`\n");
+    }
+    if let Some(until) = service.hold_until {
+        let _ = writeln!(out, "  hold: {} left, until {until}", span(until.since(now)));
+    }
+    for line in d.records.iter().flat_map(record_lines) {
+        let _ = writeln!(out, "  {line}");
+    }
+}
+
+fn answered(out: &mut String, body: &ExplainBody) {
+    out.push_str("\nthe table answers:\n");
+    for line in &body.answered_text {
+        let _ = writeln!(out, "  {line}");
+    }
+    if body.answered_text.is_empty() {
+        out.push_str("  no record\n");
+    }
+}
+
+/// Whether the steered types at the name are what was decided, in any order.
+fn same(decision: &Decision, answered: &[RrSet]) -> bool {
+    let steered = |set: &&RrSet| [RrType::A, RrType::AAAA, RrType::CNAME].contains(&set.rtype);
+    let answered: Vec<&RrSet> = answered.iter().filter(steered).collect();
+    answered.len() == decision.records.len() && decision.records.iter().all(|set| answered.contains(&set))
+}

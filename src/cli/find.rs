@@ -1,0 +1,155 @@
+//! Where the daemon's control side listens: `--control`, or what the configuration says, even a broken one.
+//! A daemon goes on with its last good configuration while the file is being mended, and an operator in
+//! that very moment needs `detour drain` to work.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// What `control.listen` is when left out.
+pub const DEFAULT_CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
+/// How much of a file is read.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// Where to ask, and how that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The address.
+    pub addr: SocketAddr,
+    /// `--control`, `/etc/detour/detour.toml`, `the default`.
+    pub by: String,
+}
+
+/// The control address: `control` when given, else from `config`'s `[control] listen`. A configuration
+/// that is not there means the default, unless it was `asked_for` by name.
+pub fn control_address(control: Option<&str>, config: &Path, asked_for: bool) -> anyhow::Result<Found> {
+    if let Some(control) = control {
+        let addr = parse(control).with_context(|| {
+            format!("--control {control}: write an address and a port, such as {DEFAULT_CONTROL}")
+        })?;
+        return Ok(Found { addr, by: "--control".to_owned() });
+    }
+    let text = match read(config) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {
+            return Ok(Found {
+                addr: DEFAULT_CONTROL,
+                by: format!("the default; there is no {}", config.display()),
+            });
+        }
+        Err(e) => bail!("cannot read {}: {e}; name the daemon's address with --control", config.display()),
+    };
+    let by = config.display().to_string();
+    let Some(listen) = lenient(&text, "control", "listen") else {
+        return Ok(Found { addr: DEFAULT_CONTROL, by: format!("the default; {by} does not say") });
+    };
+    let addr = parse(&listen).with_context(|| format!("{by}: [control] listen = \"{listen}\""))?;
+    if addr.port() != 0 {
+        return Ok(Found { addr, by });
+    }
+    // Port 0 took a free one, which the running daemon wrote down.
+    let state_dir = lenient(&text, "server", "state_dir").unwrap_or_else(|| "state".to_owned());
+    let file: PathBuf = config.parent().unwrap_or(Path::new("")).join(state_dir).join("addresses.json");
+    let bound = read(&file).with_context(|| {
+        format!("{by} lets the daemon pick its control port; cannot read {}", file.display())
+    })?;
+    let bound: serde_json::Value =
+        serde_json::from_str(&bound).with_context(|| format!("{} does not decode", file.display()))?;
+    let addr = bound["control"].as_str().and_then(|addr| parse(addr).ok());
+    let addr = addr.with_context(|| format!("{} names no control address", file.display()))?;
+    Ok(Found { addr, by: file.display().to_string() })
+}
+
+/// An address to connect to: a wildcard address is reached by loopback.
+fn parse(text: &str) -> anyhow::Result<SocketAddr> {
+    let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let text = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    let mut addr: SocketAddr = text.parse()?;
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(addr)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One string of one section. Where the file is not TOML as a whole, the line that looks like it.
+fn lenient(text: &str, section: &str, key: &str) -> Option<String> {
+    if let Ok(table) = text.parse::<toml::Table>() {
+        return Some(table.get(section)?.get(key)?.as_str()?.to_owned());
+    }
+    let header = format!("[{section}]");
+    let mut inside = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            inside = line.split('#').next().unwrap_or_default().trim() == header;
+        } else if inside {
+            let Ok(table) = line.parse::<toml::Table>() else { continue };
+            if let Some(value) = table.get(key).and_then(toml::Value::as_str) {
+                return Some(value.to_owned());
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_one_key_of_a_broken_file() {
+        let check = |text: &str, want: Option<&str>| {
+            assert_eq!(lenient(text, "control", "listen").as_deref(), want, "{text}");
+        };
+        check("[control]\nlisten = \"127.0.0.1:1\"", Some("127.0.0.1:1"));
+        check("control = { listen = \"127.0.0.1:1\" }", Some("127.0.0.1:1"));
+        check("[server]\nlisten = [\"127.0.0.1:2\"]\n", None);
+        check("[server\n[control] # here\n listen = \"127.0.0.1:1\" # yes\nx =", Some("127.0.0.1:1"));
+        check("[server]\nlisten = \"127.0.0.1:2\"\n[control\nlisten = \"127.0.0.1:1\"", None);
+        check("[control]\n# listen = \"127.0.0.1:1\"\n[server]\nlisten = \"127.0.0.1:2\"\nx =", None);
+        check("\u{0} nonsense", None);
+    }
+
+    #[test]
+    fn takes_the_first_thing_that_says_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("detour.toml");
+        let find = |control, asked_for| {
+            control_address(control, &config, asked_for)
+                .map(|f| f.addr.to_string())
+                .map_err(|e| format!("{e:#}"))
+        };
+        let check = |text: &str, want: &str| {
+            std::fs::write(&config, text).unwrap();
+            assert_eq!(find(None, true).as_deref(), Ok(want), "{text}");
+        };
+        assert_eq!(find(None, false).as_deref(), Ok("127.0.0.1:8053"));
+        assert!(find(None, true).unwrap_err().contains("cannot read"));
+        assert_eq!(find(Some("[::1]:7"), true).as_deref(), Ok("[::1]:7"));
+        assert_eq!(find(Some("http://localhost:7/"), true).as_deref(), Ok("127.0.0.1:7"));
+        assert!(find(Some("here"), true).unwrap_err().contains("--control here: write an address"));
+        check("[server]\n", "127.0.0.1:8053");
+        check("[control]\nlisten = \"0.0.0.0:9\"\n", "127.0.0.1:9");
+        check("[control]\nlisten = \"[::]:9\"\nlisten 7", "[::1]:9");
+        std::fs::write(&config, "[server]\nstate_dir = \"s\"\n[control]\nlisten = \"127.0.0.1:0\"\n")
+            .unwrap();
+        assert!(find(None, true).unwrap_err().contains("addresses.json"));
+        std::fs::create_dir(dir.path().join("s")).unwrap();
+        let bound = r#"{"dns":["127.0.0.1:5353"],"control":"127.0.0.1:4711"}"#;
+        std::fs::write(dir.path().join("s/addresses.json"), bound).unwrap();
+        assert_eq!(find(None, true).as_deref(), Ok("127.0.0.1:4711"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Text for people: tables, times, names.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::policy::Override;
+use crate::time::Time;
+use crate::zone::Name;
+
+/// Columns under a heading, each as wide as its widest cell.
+pub(super) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new<const N: usize>(heading: [&str; N]) -> Table {
+        Table { rows: vec![heading.map(str::to_owned).to_vec()] }
+    }
+
+    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.len() == 1
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: Vec<usize> = (0..self.rows[0].len()).filter_map(width).collect();
+        for row in &self.rows {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A length of time in its two largest units: `450ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`.
+pub(super) fn span(d: Duration) -> String {
+    let secs = d.as_secs();
+    match secs {
+        0 => format!("{}ms", d.as_millis()),
+        1..60 => format!("{secs}s"),
+        60..3_600 => format!("{}m {}s", secs / 60, secs % 60),
+        3_600..172_800 => format!("{}h {}m", secs / 3_600, secs / 60 % 60),
+        _ => format!("{}d {}h", secs / 86_400, secs / 3_600 % 24),
+    }
+}
+
+/// How long ago something was, or a dash.
+pub(super) fn ago(now: Time, then: Option<Time>) -> String {
+    then.map_or_else(|| "-".to_owned(), |then| span(now.since(then)))
+}
+
+/// A name as the command line takes it.
+pub(super) fn bare(name: &Name) -> String {
+    if name.is_root() { ".".to_owned() } else { name.to_string().trim_end_matches('.').to_owned() }
+}
+
+/// Names in a row, or a dash.
+pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    if names.is_empty() {
+        return "-".to_owned();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+/// What is forced, by whom and for how much longer; a dash without an override.
+pub(super) fn forced(now: Time, over: Option<&Override>) -> String {
+    let Some(o) = over else { return "-".to_owned() };
+    let left = o.until.map(|until| format!(", {} left", span(until.since(now)))).unwrap_or_default();
+    format!("{} by {}: {}{left}", o.kind, o.who, o.reason)
+}
+
+/// Without the control characters that text from a probed server or an operator could hold, which a
+/// terminal would obey.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units() {
+        let check = |ms, want: &str| assert_eq!(span(Duration::from_millis(ms)), want);
+        check(0, "0ms");
+        check(999, "999ms");
+        check(59_999, "59s");
+        check(192_000, "3m 12s");
+        check(7_500_000, "2h 5m");
+        check(47 * 3_600_000, "47h 0m");
+        check(76 * 3_600_000, "3d 4h");
+    }
+
+    #[test]
+    fn tables_line_up() {
+        let mut table = Table::new(["A", "LONGER", "C"]);
+        table.row(["über".into(), "x".into(), String::new()]);
+        assert_eq!(table.to_string(), "A     LONGER  C\nüber  x\n");
+    }
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\nc");
+    }
+}

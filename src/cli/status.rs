@@ -1,0 +1,138 @@
+//! `detour status`: what is served, and why.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use super::client::{Client, ClientError, finish, pretty};
+use super::show::{Table, ago, bare, forced, list, span};
+use crate::control::DaemonStatus;
+use crate::engine::{ServiceView, Status};
+use crate::health::Health;
+use crate::time::Time;
+
+/// What is served and why
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Prints the whole picture.
+pub async fn run(client: &Client, _args: &Args, json: bool) -> anyhow::Result<ExitCode> {
+    finish(said(client, json).await)
+}
+
+pub(super) async fn said(client: &Client, json: bool) -> Result<String, ClientError> {
+    let answer = client.get(&["v1", "status"], &[]).await?;
+    if json { Ok(pretty(&answer)) } else { Ok(render(&client.decode(&answer)?)) }
+}
+
+/// The picture for people.
+pub(super) fn render(status: &DaemonStatus) -> String {
+    let now = status.engine.now;
+    let mut out = String::new();
+    let listen: Vec<String> = status.listen.iter().map(ToString::to_string).collect();
+    let (version, up) = (&status.version, span(now.since(status.started)));
+    let _ = writeln!(out, "detour {version}, up {up}, {}", status.config.display());
+    let _ = writeln!(out, "DNS on {}", list(&listen));
+    let load = &status.last_load;
+    let when = span(now.since(load.at));
+    let outcome = if load.ok { "taken up" } else { "REFUSED, the last good one serves" };
+    let _ = writeln!(out, "last load {when} ago: {outcome}");
+    indented(&mut out, load.problems.as_deref().unwrap_or_default());
+    for warning in &status.warnings {
+        let _ = writeln!(out, "warning:");
+        indented(&mut out, warning);
+    }
+    let engine = &status.engine;
+    section(&mut out, &sites(engine), "no site");
+    section(&mut out, &services(engine), "no service");
+    section(&mut out, &checks(engine), "every check is Up");
+    section(&mut out, &zones(engine), "no zone");
+    section(&mut out, &overrides(engine), "no override");
+    out
+}
+
+fn indented(out: &mut String, text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(out, "    {line}");
+    }
+}
+
+fn section(out: &mut String, table: &Table, none: &str) {
+    out.push('\n');
+    let _ = if table.is_empty() { writeln!(out, "{none}") } else { write!(out, "{table}") };
+}
+
+fn sites(engine: &Status) -> Table {
+    let mut table = Table::new(["SITE", "NAME", "UP", "SUSPECT", "DOWN", "UNKNOWN", "SERVES", "OVERRIDE"]);
+    for s in &engine.sites {
+        let [up, suspect, down, unknown, serving] =
+            [s.up, s.suspect, s.down, s.unknown, s.serving].map(|count| count.to_string());
+        let forced = forced(engine.now, s.overridden.as_ref());
+        table.row([s.id.to_string(), s.name.clone(), up, suspect, down, unknown, serving, forced]);
+    }
+    table
+}
+
+fn services(engine: &Status) -> Table {
+    let mut table = Table::new(["SERVICE", "FROM", "HEALTH", "TTL", "SINCE", "REASON"]);
+    for s in &engine.services {
+        let (from, ttl, reason) = match &s.decision {
+            Some(d) => (list(&d.sites), format!("{}s", d.ttl), d.reason.to_string()),
+            None => ("zone file".to_owned(), "-".to_owned(), "no decision yet".to_owned()),
+        };
+        let reason = format!("{reason}{}", waiting(engine.now, s));
+        table.row([bare(&s.name), from, health(s), ttl, ago(engine.now, s.since), reason]);
+    }
+    table
+}
+
+/// The health of what is answered with.
+fn health(service: &ServiceView) -> String {
+    let serving: Vec<String> =
+        service.endpoints.iter().filter(|e| e.serving).map(|e| e.health.to_string()).collect();
+    list(&serving)
+}
+
+/// What keeps a service from going back.
+fn waiting(now: Time, service: &ServiceView) -> String {
+    let hold = service.hold_until.map(|until| format!(" [hold: {} left]", span(until.since(now))));
+    let latch = if service.latched { " [latched: waits for `detour failback`]" } else { "" };
+    format!("{}{latch}", hold.unwrap_or_default())
+}
+
+fn checks(engine: &Status) -> Table {
+    let mut table = Table::new(["CHECK", "HEALTH", "SINCE", "LAST SAMPLE", "BECAUSE"]);
+    for c in engine.checks.iter().filter(|c| c.health != Health::Up || c.stale) {
+        let last = c.last_sample_age_ms.map(std::time::Duration::from_millis);
+        let last = last.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
+        let stale = if c.stale { " (late)" } else { "" };
+        let since = ago(engine.now, Some(c.since));
+        table.row([
+            c.key.to_string(),
+            c.health.to_string(),
+            since,
+            format!("{last}{stale}"),
+            c.because.clone(),
+        ]);
+    }
+    table
+}
+
+fn zones(engine: &Status) -> Table {
+    let mut table = Table::new(["ZONE", "SERIAL", "FILE", "SERVICES"]);
+    for z in &engine.zones {
+        let counts = [z.serial.to_string(), z.file_serial.to_string(), z.services.to_string()];
+        let [serial, file, services] = counts;
+        table.row([bare(&z.apex), serial, file, services]);
+    }
+    table
+}
+
+fn overrides(engine: &Status) -> Table {
+    let mut table = Table::new(["OVERRIDE ON", "KIND", "SINCE", "LEFT", "WHO", "REASON"]);
+    for o in &engine.overrides {
+        let left = o.until.map_or_else(|| "-".to_owned(), |until| span(until.since(engine.now)));
+        let since = ago(engine.now, Some(o.at));
+        table.row([o.scope.to_string(), o.kind.to_string(), since, left, o.who.clone(), o.reason.clone()]);
+    }
+    table
+}

@@ -1,0 +1,163 @@
+//! The API's bodies: what control writes and a client reads. Reasons come typed and in words, records in
+//! wire form and as text.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Explanation, ServiceView};
+use crate::history::Entry;
+use crate::policy::{Decision, OverrideKind, Scope};
+use crate::zone::{Name, RrSet, RrType};
+
+/// `GET /v1/services/{name}`, and each of `GET /v1/services`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceBody {
+    /// The service.
+    #[serde(flatten)]
+    pub service: ServiceView,
+    /// The decision's reason in words.
+    pub because: Option<String>,
+}
+
+/// `GET /v1/explain?name=`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExplainBody {
+    /// The chain from samples to the decision; `None` for a name that is not steered.
+    pub explanation: Option<Explanation>,
+    /// The decision's reason in words.
+    pub because: Option<String>,
+    /// What the published table answers at the name.
+    pub answered: Vec<RrSet>,
+    /// The same, a line for each record.
+    pub answered_text: Vec<String>,
+}
+
+/// `GET /v1/history`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryBody {
+    /// The newest first.
+    pub entries: Vec<EntryBody>,
+    /// `before` for the next page; `None` on the last one.
+    pub next: Option<u64>,
+}
+
+/// One entry of the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntryBody {
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The same in one line.
+    pub text: String,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandBody {
+    /// What it led to.
+    pub decisions: Vec<DecisionBody>,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecisionBody {
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// Its reason in words.
+    pub because: String,
+}
+
+/// `POST /v1/overrides`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverrideRequest {
+    /// On what.
+    pub scope: Scope,
+    /// What.
+    pub kind: OverrideKind,
+    /// Why.
+    pub reason: String,
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+    /// For how many seconds; until cleared when left out.
+    pub for_secs: Option<u64>,
+}
+
+/// `DELETE /v1/overrides`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearRequest {
+    /// Of what.
+    pub scope: Scope,
+    /// Why; `cleared` when left out.
+    pub reason: Option<String>,
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
+/// `POST /v1/services/{name}/failover`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailoverRequest {
+    /// The site to move to.
+    pub to: String,
+    /// Why; `failover asked for` when left out.
+    pub reason: Option<String>,
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
+/// `POST /v1/services/{name}/failback`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailbackRequest {
+    /// Why; `failback asked for` when left out.
+    pub reason: Option<String>,
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
+impl From<ServiceView> for ServiceBody {
+    fn from(service: ServiceView) -> ServiceBody {
+        let because = service.decision.as_ref().map(|d| d.reason.to_string());
+        ServiceBody { service, because }
+    }
+}
+
+impl From<Entry> for EntryBody {
+    fn from(entry: Entry) -> EntryBody {
+        EntryBody { text: entry.to_string(), entry }
+    }
+}
+
+impl From<Decision> for DecisionBody {
+    fn from(decision: Decision) -> DecisionBody {
+        DecisionBody { because: decision.reason.to_string(), decision }
+    }
+}
+
+/// An RRset as a zone file has it, a line for each record: `app.example.com. 30 IN A 192.0.2.10`. Types that
+/// are never steered come in the form of RFC 3597 section 5.
+pub fn record_lines(set: &RrSet) -> Vec<String> {
+    let line = |rdata: &[u8]| {
+        let (rtype, data) = record_text(set.rtype, rdata);
+        format!("{} {} IN {rtype} {data}", set.owner, set.ttl)
+    };
+    set.rdata.iter().map(|rdata| line(rdata)).collect()
+}
+
+fn record_text(rtype: RrType, rdata: &[u8]) -> (String, String) {
+    let known = match rtype {
+        RrType::A => <[u8; 4]>::try_from(rdata).ok().map(|a| ("A", Ipv4Addr::from(a).to_string())),
+        RrType::AAAA => <[u8; 16]>::try_from(rdata).ok().map(|a| ("AAAA", Ipv6Addr::from(a).to_string())),
+        RrType::CNAME => Name::from_wire(rdata).ok().map(|name| ("CNAME", name.to_string())),
+        _ => None,
+    };
+    if let Some((rtype, data)) = known {
+        return (rtype.to_owned(), data);
+    }
+    let hex: Vec<String> = rdata.iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("TYPE{}", rtype.0), format!("\\# {} {}", rdata.len(), hex.concat()).trim_end().to_owned())
+}

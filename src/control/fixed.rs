@@ -1,0 +1,122 @@
+//! A daemon for tests: it holds a fixed picture, notes what it is told, and keeps a real history.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::engine::{Action, Happened};
+use crate::history::{Durable, Store};
+use crate::policy::Scope;
+
+/// A daemon whose engine is a fixed picture.
+pub(crate) struct Fixed {
+    store: Store,
+    _dir: tempfile::TempDir,
+    pub(crate) told: Mutex<Vec<Command>>,
+    /// The engine answers nothing any more.
+    pub(crate) gone: AtomicBool,
+    /// Loads are refused, and the daemon is not well.
+    pub(crate) failing: AtomicBool,
+}
+
+impl Fixed {
+    fn answer<T>(&self, value: T) -> Result<T, Gone> {
+        if self.gone.load(Ordering::Relaxed) { Err(Gone) } else { Ok(value) }
+    }
+}
+
+impl Daemon for Fixed {
+    async fn status(&self) -> Result<DaemonStatus, Gone> {
+        self.answer(fixture::status())
+    }
+    async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
+        let explanation = fixture::explanation();
+        self.answer((explanation.service.name == name).then_some(explanation))
+    }
+    async fn command(&self, command: Command) -> Result<Result<Vec<Decision>, CommandError>, Gone> {
+        let refused = match &command.action {
+            Action::Failover { to, .. } if &**to == "fra" => {
+                Some(CommandError::NotUsable("fra is Down: 3 of 3 failed".to_owned()))
+            }
+            Action::Clear { scope: scope @ Scope::Site(site) } if &**site == "iad" => {
+                Some(CommandError::NoOverride(scope.clone()))
+            }
+            _ => None,
+        };
+        self.told.lock().unwrap().push(command);
+        let decision = fixture::decision(13, "app.example.com", "iad", [198, 51, 100, 10]);
+        self.answer(refused.map_or(Ok(vec![decision]), Err))
+    }
+    async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
+        if self.failing.load(Ordering::Relaxed) {
+            return self.answer(Err("detour.toml:3:1: error: unknown key".to_owned()));
+        }
+        self.answer(Ok(Reloaded { services: 3, zones: 1, warnings: vec![] }))
+    }
+    fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
+        self.store.history(query)
+    }
+    fn answered(&self, name: &Name) -> Vec<RrSet> {
+        match name.to_string().as_str() {
+            "app.example.com." => vec![fixture::a_records("app.example.com", [198, 51, 100, 10], 30)],
+            "plain.example.com." => vec![fixture::a_records("plain.example.com", [192, 0, 2, 1], 300)],
+            _ => vec![],
+        }
+    }
+    fn vitals(&self) -> Vitals {
+        let failing = self.failing.load(Ordering::Relaxed);
+        let labels = |transport: &str| vec![("transport", transport.to_owned())];
+        Vitals {
+            now: fixture::NOW,
+            engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },
+            stalled_checks: if failing { (0..12).map(|n| format!("web@{n}")).collect() } else { vec![] },
+            udp_workers_failed: u64::from(failing),
+            last_load_ok: !failing,
+            counters: vec![
+                ("detour_queries_total", labels("udp"), 7),
+                ("detour_tcp_connections", vec![], 2),
+                ("detour_queries_total", labels("t\"c\\p\n"), 1),
+            ],
+        }
+    }
+}
+
+pub(crate) struct Served {
+    pub(crate) daemon: Arc<Fixed>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) stop: Option<tokio::sync::oneshot::Sender<()>>,
+    pub(crate) ended: tokio::task::JoinHandle<()>,
+}
+
+/// Control on a free port over such a daemon.
+pub(crate) async fn served() -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap().store;
+    let decided = |n| Happened::Decision(fixture::decision(n, "app.example.com", "iad", [198, 51, 100, 10]));
+    let sample = |n: usize| Happened::Sample(fixture::status().engine.checks[0].recent[n].clone());
+    let records = [Happened::Started { fresh: true }, sample(0), decided(11), sample(1), decided(12)];
+    store.commit(fixture::NOW, &[], &records, Durable::Now).unwrap();
+    let daemon = Arc::new(Fixed {
+        store,
+        _dir: dir,
+        told: Mutex::default(),
+        gone: AtomicBool::new(false),
+        failing: AtomicBool::new(false),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async move { drop(stopped.await) };
+    let ended = tokio::spawn(serve(listener, daemon.clone(), shutdown));
+    Served { daemon, addr, stop: Some(stop), ended }
+}
+
+impl Served {
+    /// The last command the engine was told.
+    pub(crate) fn told(&self) -> Command {
+        self.daemon.told.lock().unwrap().pop().expect("a command")
+    }
+}

@@ -1,0 +1,165 @@
+//! A daemon's picture for tests: fra is Down, app has moved to iad, www waits for a failback.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{DaemonStatus, LoadOutcome};
+use crate::config::{CheckKey, Whereto};
+use crate::engine::{
+    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
+};
+use crate::health::{Failure, Health, Outcome, Sample, Vantage};
+use crate::policy::{Decision, Override, OverrideKind, Reason, Scope};
+use crate::time::Time;
+use crate::zone::{Name, RrSet, RrType, Serial};
+
+/// 2026-11-21T03:00:00.000Z
+pub(crate) const NOW: Time = Time(1_795_230_000_000);
+
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn before(secs: u64) -> Time {
+    NOW - Duration::from_secs(secs)
+}
+
+/// A reason is opaque to these rooms: whichever decodes is as good as another.
+pub(crate) fn reason() -> Reason {
+    Reason
+}
+
+fn key(addr: &str, host: &str) -> CheckKey {
+    let whereto = Whereto::Addr(addr.parse().unwrap());
+    CheckKey { probe: "web".into(), whereto, host: Some(host.into()) }
+}
+
+pub(crate) fn a_records(owner: &str, addr: [u8; 4], ttl: u32) -> RrSet {
+    RrSet { owner: name(owner), rtype: RrType::A, ttl, rdata: vec![Box::from(addr)] }
+}
+
+pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Decision {
+    Decision {
+        id,
+        at: before(192),
+        service: name(service),
+        sites: vec![site.into()],
+        records: vec![a_records(service, addr, 30)],
+        ttl: 30,
+        reason: reason(),
+    }
+}
+
+fn endpoint(site: &str, addr: &str, host: &str, health: Health, serving: bool) -> EndpointView {
+    let place = Whereto::Addr(addr.parse::<IpAddr>().unwrap());
+    let places = vec![PlaceView { place, health, serving, checks: vec![key(addr, host)] }];
+    EndpointView { site: site.into(), health, serving, overridden: None, places }
+}
+
+fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcome) -> CheckView {
+    let key = key(addr, host);
+    let sample = |secs| Sample {
+        check: key.clone(),
+        vantage: Vantage::local(),
+        at: before(secs),
+        latency: Duration::from_micros(1_250),
+        outcome: outcome.clone(),
+    };
+    CheckView {
+        health,
+        since: before(192),
+        because: because.to_owned(),
+        every_ms: 5_000,
+        last_sample_age_ms: Some(2_000),
+        stale: false,
+        recent: vec![sample(2), sample(7)],
+        key,
+    }
+}
+
+/// What every checks' places say.
+fn checks() -> Vec<CheckView> {
+    let refused = Outcome::Failed(Failure::Refused);
+    let because = "3 of 3 failed, connection refused";
+    vec![
+        check("192.0.2.10", "app.example.com", Health::Down, because, &refused),
+        check("198.51.100.10", "app.example.com", Health::Up, "1 of 1 ok", &Outcome::Ok),
+    ]
+}
+
+pub(crate) fn drain() -> Override {
+    Override {
+        scope: Scope::Site("fra".into()),
+        kind: OverrideKind::Drain,
+        reason: "disk swap".to_owned(),
+        who: "ana@ops1".to_owned(),
+        at: before(600),
+        until: Some(NOW + Duration::from_secs(3_000)),
+    }
+}
+
+fn app() -> ServiceView {
+    ServiceView {
+        name: name("app.example.com"),
+        zone: name("example.com"),
+        serial: Some(Serial(2_026_112_102)),
+        decision: Some(decision(12, "app.example.com", "iad", [198, 51, 100, 10])),
+        since: Some(before(192)),
+        latched: false,
+        hold_until: Some(NOW + Duration::from_secs(40)),
+        endpoints: vec![
+            endpoint("fra", "192.0.2.10", "app.example.com", Health::Down, false),
+            endpoint("iad", "198.51.100.10", "app.example.com", Health::Up, true),
+        ],
+    }
+}
+
+fn www() -> ServiceView {
+    ServiceView { name: name("www.example.com"), latched: true, hold_until: None, ..app() }
+}
+
+fn undecided() -> ServiceView {
+    ServiceView {
+        name: name("new.example.com"),
+        decision: None,
+        since: None,
+        hold_until: None,
+        endpoints: vec![endpoint("fra", "192.0.2.99", "new.example.com", Health::Unknown, false)],
+        ..app()
+    }
+}
+
+fn site(id: &str, name: &str, [up, down, serving]: [usize; 3], overridden: Option<Override>) -> SiteView {
+    let (id, name) = (id.into(), name.to_owned());
+    SiteView { id, name, up, suspect: 0, down, unknown: 0, serving, overridden }
+}
+
+pub(crate) fn status() -> DaemonStatus {
+    let engine = Status {
+        now: NOW,
+        sites: vec![site("fra", "Frankfurt", [0, 2, 0], Some(drain())), site("iad", "iad", [2, 0, 2], None)],
+        services: vec![app(), www(), undecided()],
+        checks: checks(),
+        zones: vec![ZoneView {
+            apex: name("example.com"),
+            serial: Serial(2_026_112_102),
+            file_serial: Serial(2_026_112_100),
+            services: 3,
+        }],
+        overrides: vec![drain()],
+    };
+    DaemonStatus {
+        version: "0.1.0".to_owned(),
+        started: before(7_500),
+        config: "/etc/detour/detour.toml".into(),
+        listen: vec!["127.0.0.1:5353".parse().unwrap(), "[::1]:5353".parse().unwrap()],
+        engine,
+        last_load: LoadOutcome { at: before(300), ok: true, problems: None },
+        warnings: vec![],
+    }
+}
+
+pub(crate) fn explanation() -> Explanation {
+    let next = vec!["fra is used again 60s after it is Up".to_owned()];
+    Explanation { now: NOW, service: app(), checks: checks(), next }
+}

@@ -1,0 +1,52 @@
+//! `GET /healthz`: whether the daemon itself does its work. Asks nothing that could wait for the engine.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::{Daemon, Vitals};
+
+/// How long the engine's loop may stand still; it turns at least once a second.
+pub const ENGINE_STALLED_MS: u64 = 10_000;
+/// How many stalled checks are named.
+const MAX_NAMED: usize = 10;
+
+/// The body of `/healthz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthzBody {
+    /// `ok` (200) or `failing` (503).
+    pub status: String,
+    /// Why it is failing.
+    pub reasons: Vec<String>,
+}
+
+pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusCode, Json<HealthzBody>) {
+    let reasons = reasons(&daemon.vitals());
+    let (status, word) = if reasons.is_empty() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing")
+    };
+    (status, Json(HealthzBody { status: word.to_owned(), reasons }))
+}
+
+/// A refused load is no reason: the last good one serves.
+fn reasons(vitals: &Vitals) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if vitals.engine_idle_ms > ENGINE_STALLED_MS {
+        reasons.push(format!("the engine's loop has stood still for {} ms", vitals.engine_idle_ms));
+    }
+    let stalled = &vitals.stalled_checks;
+    reasons
+        .extend(stalled.iter().take(MAX_NAMED).map(|c| format!("check {c}: no sample for three intervals")));
+    if stalled.len() > MAX_NAMED {
+        reasons.push(format!("{} checks more without a sample", stalled.len() - MAX_NAMED));
+    }
+    if vitals.udp_workers_failed > 0 {
+        reasons.push(format!("UDP workers that failed: {}", vitals.udp_workers_failed));
+    }
+    reasons
+}

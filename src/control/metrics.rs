@@ -1,0 +1,181 @@
+//! `GET /metrics`: Prometheus' text format 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::read::patiently;
+use super::{Daemon, DaemonStatus, Vitals};
+use crate::config::CheckKey;
+use crate::engine::{CheckView, ServiceView, Status};
+use crate::health::Health;
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Every health, for metrics that have one series for each.
+const HEALTHS: [(&str, Health); 4] =
+    [("unknown", Health::Unknown), ("up", Health::Up), ("suspect", Health::Suspect), ("down", Health::Down)];
+
+pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
+    // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
+    let status = patiently(daemon.status()).await.ok();
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(status.as_ref(), &daemon.vitals()))
+}
+
+fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
+    let mut out = Text::default();
+    out.gauge("detour_up", "Whether the engine answers.", [(vec![], u8::from(status.is_some()))]);
+    let idle = seconds(vitals.engine_idle_ms);
+    out.gauge("detour_engine_idle_seconds", "Time since the engine's loop last turned.", [(vec![], idle)]);
+    let stalled = vitals.stalled_checks.len();
+    out.gauge("detour_checks_stalled", "Checks without a sample for three intervals.", [(vec![], stalled)]);
+    let failed = vitals.udp_workers_failed;
+    out.gauge("detour_udp_workers_failed", "UDP workers that ended before their time.", [(vec![], failed)]);
+    let ok = u8::from(vitals.last_load_ok);
+    out.gauge("detour_last_load_ok", "Whether the last load was taken up.", [(vec![], ok)]);
+    if let Some(status) = status {
+        daemon(&mut out, status);
+        checks(&mut out, &status.engine.checks);
+        services(&mut out, &status.engine.services);
+        zones(&mut out, &status.engine);
+    }
+    counters(&mut out, vitals);
+    out.0
+}
+
+fn daemon(out: &mut Text, status: &DaemonStatus) {
+    let version = vec![("version", status.version.clone())];
+    out.gauge("detour_build_info", "The version that runs.", [(version, 1)]);
+    let started = seconds(status.started.0);
+    out.gauge("detour_start_time_seconds", "When the daemon started, since 1970.", [(vec![], started)]);
+    let at = seconds(status.last_load.at.0);
+    out.gauge("detour_last_load_time_seconds", "When the last load was tried, since 1970.", [(vec![], at)]);
+}
+
+fn checks(out: &mut Text, checks: &[CheckView]) {
+    let up = |c: &CheckView| u8::from(matches!(c.health, Health::Up | Health::Suspect));
+    let each = checks.iter().map(|c| (check_labels(&c.key), up(c)));
+    out.gauge("detour_check_up", "Whether a check is Up or Suspect.", each);
+    let each = checks.iter().filter_map(|c| Some((check_labels(&c.key), seconds(c.last_sample_age_ms?))));
+    out.gauge("detour_check_last_sample_age_seconds", "Age of a check's last sample.", each);
+    let latency = |c: &CheckView| c.recent.first().map(|sample| sample.latency.as_secs_f64());
+    let each = checks.iter().filter_map(|c| Some((check_labels(&c.key), latency(c)?)));
+    out.gauge("detour_check_latency_seconds", "Latency of a check's last sample.", each);
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
+    out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
+}
+
+fn services(out: &mut Text, services: &[ServiceView]) {
+    let endpoints = || services.iter().flat_map(|s| s.endpoints.iter().map(move |e| (s, e)));
+    let at = |s: &ServiceView, site: &str| vec![("service", bare(&s.name)), ("site", site.to_owned())];
+    let each = endpoints().map(|(s, e)| (at(s, &e.site), u8::from(e.serving)));
+    out.gauge("detour_service_site", "Whether a service is answered from a site.", each);
+    let each = endpoints().flat_map(|(s, e)| {
+        HEALTHS.map(|(word, health)| {
+            let mut labels = at(s, &e.site);
+            labels.push(("health", word.to_owned()));
+            (labels, u8::from(e.health == health))
+        })
+    });
+    out.gauge("detour_endpoint_health", "An endpoint's health: 1 on the one it has.", each);
+    let name = |s: &ServiceView| vec![("service", bare(&s.name))];
+    let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.ttl)));
+    out.gauge("detour_service_ttl_seconds", "The TTL a service is answered with.", each);
+    let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.id)));
+    out.gauge("detour_service_decision_id", "The id of a service's last decision.", each);
+    let each = services.iter().map(|s| (name(s), u8::from(s.latched)));
+    out.gauge("detour_service_latched", "Whether a service waits for `detour failback`.", each);
+}
+
+fn zones(out: &mut Text, engine: &Status) {
+    let zone = |apex| vec![("zone", bare(apex))];
+    let each = engine.zones.iter().map(|z| (zone(&z.apex), z.serial));
+    out.gauge("detour_zone_serial", "The serial served.", each);
+    let each = engine.zones.iter().map(|z| (zone(&z.apex), z.file_serial));
+    out.gauge("detour_zone_file_serial", "The zone file's serial.", each);
+    let each = engine
+        .overrides
+        .iter()
+        .map(|o| (vec![("scope", o.scope.to_string()), ("kind", o.kind.to_string())], 1));
+    out.gauge("detour_override", "An override in force.", each);
+}
+
+/// The answer side's counts. All series of one name must stand together, in whatever order they came.
+fn counters(out: &mut Text, vitals: &Vitals) {
+    let mut names: Vec<&'static str> = Vec::new();
+    for (name, ..) in &vitals.counters {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        let help = name.strip_prefix("detour_").unwrap_or(name).replace('_', " ");
+        let each = vitals.counters.iter().filter(|(n, ..)| *n == name);
+        out.family(name, kind, &help, each.map(|(_, labels, value)| (labels.clone(), value)));
+    }
+}
+
+fn check_labels(key: &CheckKey) -> Vec<(&'static str, String)> {
+    vec![
+        ("probe", key.probe.to_string()),
+        ("place", key.whereto.to_string()),
+        ("host", key.host.as_deref().unwrap_or_default().to_owned()),
+    ]
+}
+
+/// A name as people write it in queries: without the last dot.
+fn bare(name: &crate::zone::Name) -> String {
+    name.to_string().trim_end_matches('.').to_owned()
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn gauge<V: Display>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, V)>,
+    ) {
+        self.family(name, "gauge", help, series);
+    }
+
+    fn family<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, V)>,
+    ) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+        for (labels, value) in series {
+            let labels: Vec<String> =
+                labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escape(value))).collect();
+            match &labels[..] {
+                [] => self.line(format_args!("{name} {value}")),
+                labels => self.line(format_args!("{name}{{{}}} {value}", labels.join(","))),
+            }
+        }
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String has no error.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+/// A label's value: backslash, quote and line feed are escaped.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

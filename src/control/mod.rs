@@ -1,0 +1,194 @@
+//! Control: the HTTP API, the health of the daemon itself, and the metrics.
+//!
+//! In: HTTP/1.1 requests on `control.listen`. Out: what the [`Daemon`] says of itself, as JSON or as
+//! Prometheus text, and operators' commands, which enter the engine by the same door as a sample. This
+//! room must never know how the daemon keeps what it shows, nor decide anything: it asks, and words the
+//! answer.
+//!
+//! Whoever reaches the port may steer the service, so it is for loopback. A browser reaches loopback on
+//! behalf of any page it shows, so `guard` refuses what only a browser sends: a foreign `Host` (DNS
+//! rebinding), a foreign `Origin`, and a write that is not declared as JSON.
+
+pub mod api;
+#[cfg(test)]
+pub(crate) mod fixed;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod guard;
+mod healthz;
+mod listener;
+mod metrics;
+mod problem;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Command, CommandError, Explanation, Status};
+use crate::history::{Entry, Query, StoreError};
+use crate::policy::Decision;
+use crate::time::Time;
+use crate::zone::{Name, RrSet};
+
+pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
+pub use problem::Problem;
+pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
+
+/// How many connections are open at a time; the next one waits to be accepted.
+pub const MAX_CONNECTIONS: usize = 128;
+/// How long a connection may be silent in both directions; longer than any request may take.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one request may take: a reload parses every zone file.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a question to the engine may take before it counts as gone.
+pub const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest request body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+/// How long open requests have to end once the daemon stops.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// What control asks of the daemon.
+pub trait Daemon: Send + Sync + 'static {
+    /// The whole picture.
+    fn status(&self) -> impl Future<Output = Result<DaemonStatus, Gone>> + Send;
+    /// The chain behind one service's answer; `None` when there is no such service.
+    fn explain(&self, name: Name) -> impl Future<Output = Result<Option<Explanation>, Gone>> + Send;
+    /// Carries out a command; the decisions it led to.
+    fn command(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Result<Vec<Decision>, CommandError>, Gone>> + Send;
+    /// Loads configuration and zones anew; or every problem, as `detour check` prints them.
+    fn reload(&self) -> impl Future<Output = Result<Result<Reloaded, String>, Gone>> + Send;
+    /// What happened. May block on the disk.
+    fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
+    /// What the published table answers at a name: the answer side's own view, to set beside the decision.
+    fn answered(&self, name: &Name) -> Vec<RrSet>;
+    /// How the daemon itself is; never waits for the engine.
+    fn vitals(&self) -> Vitals;
+}
+
+/// The engine does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine does not answer; see /healthz and the log")]
+pub struct Gone;
+
+/// The daemon at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DaemonStatus {
+    /// Of the program.
+    pub version: String,
+    /// When it started.
+    pub started: Time,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The addresses DNS is served on, as bound.
+    pub listen: Vec<SocketAddr>,
+    /// What the engine shows of itself.
+    pub engine: Status,
+    /// How the last load went.
+    pub last_load: LoadOutcome,
+    /// Of the last good load.
+    pub warnings: Vec<String>,
+}
+
+/// How a load went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadOutcome {
+    /// When.
+    pub at: Time,
+    /// Whether it was taken up.
+    pub ok: bool,
+    /// Every problem, when it was not.
+    pub problems: Option<String>,
+}
+
+/// What a reload brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// How many services.
+    pub services: usize,
+    /// How many zones.
+    pub zones: usize,
+    /// What is odd, though not wrong.
+    pub warnings: Vec<String>,
+}
+
+/// How the daemon itself is.
+#[derive(Clone, Debug, Default)]
+pub struct Vitals {
+    /// The moment.
+    pub now: Time,
+    /// Milliseconds since the engine's loop last turned; it turns at least once a second.
+    pub engine_idle_ms: u64,
+    /// Checks without a sample for three intervals.
+    pub stalled_checks: Vec<String>,
+    /// UDP workers that ended before their time.
+    pub udp_workers_failed: u64,
+    /// Whether the last load was taken up.
+    pub last_load_ok: bool,
+    /// Metric name, labels, value: the answer side's counts.
+    pub counters: Vec<Counter>,
+}
+
+/// A metric's name, its labels and its value. A name that ends in `_total` is a counter, any other a gauge.
+pub type Counter = (&'static str, Vec<(&'static str, String)>, u64);
+
+/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
+pub async fn serve<D: Daemon>(
+    listener: tokio::net::TcpListener,
+    daemon: Arc<D>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
+    let local = listener.local_addr().ok();
+    let shutdown = async move {
+        shutdown.await;
+        drop(ending);
+    };
+    let bounded = listener::Bounded::new(listener, MAX_CONNECTIONS, IDLE_TIMEOUT);
+    let serving = axum::serve(bounded, routes(daemon, local)).with_graceful_shutdown(shutdown);
+    let grace = async {
+        // Either way the sender is gone: the shutdown has begun.
+        let _ = ended.await;
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
+    };
+    tokio::select! {
+        // Serving has no error of its own: a failed accept is tried again.
+        _ = serving => {}
+        () = grace => {}
+    }
+}
+
+fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
+    Router::new()
+        .route("/v1/status", get(read::status::<D>))
+        .route("/v1/services", get(read::services::<D>))
+        .route("/v1/services/{name}", get(read::service::<D>))
+        .route("/v1/sites", get(read::sites::<D>))
+        .route("/v1/history", get(read::history::<D>))
+        .route("/v1/explain", get(read::explain::<D>))
+        .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
+        .route("/v1/services/{name}/failover", post(write::failover::<D>))
+        .route("/v1/services/{name}/failback", post(write::failback::<D>))
+        .route("/v1/reload", post(write::reload::<D>))
+        .route("/healthz", get(healthz::healthz::<D>))
+        .route("/metrics", get(metrics::metrics::<D>))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(local, guard::guard))
+        .with_state(daemon)
+}

@@ -1,0 +1,312 @@
+//! Control over real sockets.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::fixed::{Served, served};
+use super::*;
+use crate::engine::Action;
+use crate::policy::{OverrideKind, Scope};
+
+/// What came back: status, headers in lower case, body.
+struct Answer(u16, BTreeMap<String, String>, String);
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.2).unwrap_or_else(|e| panic!("{e}: {}", self.2))
+    }
+    /// The detail of an answer that is a problem.
+    fn detail(&self) -> String {
+        assert_eq!(self.1["content-type"], "application/problem+json", "{}", self.2);
+        let problem: Problem = serde_json::from_str(&self.2).unwrap();
+        assert_eq!(problem.status, self.0);
+        problem.detail
+    }
+}
+
+impl Served {
+    /// One request, byte for byte: the tests of the guard send what no client library would.
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut lines = vec![format!("{method} {path} HTTP/1.1"), "connection: close".to_owned()];
+        if !headers.iter().any(|(key, _)| key.eq_ignore_ascii_case("host")) {
+            lines.push(format!("host: {}", self.addr));
+        }
+        lines.extend(headers.iter().map(|(key, value)| format!("{key}: {value}")));
+        lines.push(format!("content-length: {}", body.len()));
+        let request = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| line.split_once(": ").unwrap());
+        let headers = headers.map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned())).collect();
+        Answer(status, headers, body.to_owned())
+    }
+    async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+    async fn write(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send(method, path, &[("content-type", "application/json")], &body.to_string()).await
+    }
+}
+
+#[tokio::test]
+async fn shows_the_whole_picture() {
+    let served = served().await;
+    let status: DaemonStatus = serde_json::from_value(served.get("/v1/status").await.json()).unwrap();
+    assert_eq!(status, fixture::status());
+    let services = served.get("/v1/services").await.json();
+    assert_eq!(services.as_array().unwrap().len(), 3);
+    let app = served.get("/v1/services/APP.example.com").await.json();
+    assert_eq!(app, services[0]);
+    assert_eq!(app["because"], fixture::reason().to_string());
+    let body: api::ServiceBody = serde_json::from_value(app).unwrap();
+    assert_eq!(body.service, fixture::status().engine.services[0]);
+    assert_eq!(served.get("/v1/sites").await.json()[0]["name"], "Frankfurt");
+    let none = served.get("/v1/services/none.example.com").await;
+    assert_eq!((none.0, none.detail().as_str()), (404, "there is no service \"none.example.com.\""));
+    assert_eq!(served.get("/v1/services/a..b").await.0, 400);
+}
+
+#[tokio::test]
+async fn explains_steered_and_plain_names() {
+    let served = served().await;
+    let app = served.get("/v1/explain?name=app.example.com").await.json();
+    assert_eq!(app["answered_text"], json!(["app.example.com. 30 IN A 198.51.100.10"]));
+    let body: api::ExplainBody = serde_json::from_value(app).unwrap();
+    assert_eq!(body.explanation, Some(fixture::explanation()));
+    let plain = served.get("/v1/explain?name=plain.example.com").await.json();
+    assert_eq!(plain["explanation"], Value::Null);
+    assert_eq!(plain["answered_text"], json!(["plain.example.com. 300 IN A 192.0.2.1"]));
+    assert_eq!(served.get("/v1/explain?name=none.example.com").await.0, 404);
+    assert_eq!(served.get("/v1/explain").await.0, 400);
+}
+
+#[tokio::test]
+async fn pages_through_the_history() {
+    let served = served().await;
+    let check = async |query: &str, want: &[u64], next: Option<u64>| {
+        let answer = served.get(&format!("/v1/history{query}")).await.json();
+        let page: api::HistoryBody = serde_json::from_value(answer).unwrap();
+        assert_eq!(page.entries.iter().map(|e| e.entry.seq).collect::<Vec<_>>(), want, "{query}");
+        assert_eq!(page.next, next, "{query}");
+        assert!(page.entries.iter().all(|e| e.text == e.entry.to_string()));
+    };
+    check("", &[4, 2, 0], None).await;
+    check("?samples=true", &[4, 3, 2, 1, 0], None).await;
+    check("?limit=2", &[4, 2], Some(2)).await;
+    check("?limit=2&before=2", &[0], None).await;
+    check("?service=app.example.com", &[4, 2], None).await;
+    check("?service=app.example.com&samples=true&limit=3", &[4, 3, 2], Some(2)).await;
+    check("?service=gone.example.com", &[], None).await;
+    assert_eq!(served.get("/v1/history?limit=many").await.0, 400);
+    assert_eq!(served.get("/v1/history?colour=red").await.0, 400);
+}
+
+#[tokio::test]
+async fn carries_commands_to_the_engine() {
+    let served = served().await;
+    let ask = json!({
+        "scope": { "endpoint": ["app.example.com", "fra"] },
+        "kind": "force-down", "reason": " disk swap ", "who": "ana@ops1", "for_secs": 60,
+    });
+    let answer = served.write("POST", "/v1/overrides", &ask).await;
+    assert_eq!(answer.0, 200, "{}", answer.2);
+    let body: api::CommandBody = serde_json::from_value(answer.json()).unwrap();
+    assert_eq!(body.decisions[0].decision.id, 13);
+    let scope = Scope::Endpoint(fixture::name("app.example.com"), "fra".into());
+    let until = Some(fixture::NOW + Duration::from_secs(60));
+    let action = Action::Override { scope, kind: OverrideKind::ForceDown, until };
+    assert_eq!(served.told(), Command { who: "ana@ops1".into(), reason: "disk swap".into(), action });
+
+    served.write("DELETE", "/v1/overrides", &json!({ "scope": { "site": "fra" } })).await.json();
+    let action = Action::Clear { scope: Scope::Site("fra".into()) };
+    assert_eq!(served.told(), Command { who: "api".into(), reason: "cleared".into(), action });
+
+    let service = fixture::name("app.example.com");
+    served.write("POST", "/v1/services/app.example.com/failover", &json!({ "to": "iad" })).await.json();
+    assert_eq!(served.told().action, Action::Failover { service: service.clone(), to: "iad".into() });
+    let headers = [("content-type", "application/json; charset=utf-8")];
+    assert_eq!(served.send("POST", "/v1/services/app.example.com/failback", &headers, "").await.0, 200);
+    assert_eq!(served.told().action, Action::Failback { service });
+    let reloaded = served.write("POST", "/v1/reload", &json!({})).await.json();
+    assert_eq!(reloaded, json!({ "services": 3, "zones": 1, "warnings": [] }));
+}
+
+#[tokio::test]
+async fn says_no_in_words() {
+    let served = served().await;
+    let check = async |method: &str, path: &str, body: Value, status: u16, part: &str| {
+        let answer = served.write(method, path, &body).await;
+        assert_eq!(answer.0, status, "{method} {path} {body}: {}", answer.2);
+        assert!(answer.detail().contains(part), "{}", answer.2);
+    };
+    let set = |change: Value| {
+        let mut ask = json!({ "scope": { "site": "fra" }, "kind": "drain", "reason": "x" });
+        ask.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        ask
+    };
+    check("POST", "/v1/overrides", json!({}), 400, "missing field `scope`").await;
+    check("POST", "/v1/overrides", set(json!({ "kind": "stop" })), 400, "unknown variant `stop`").await;
+    check("POST", "/v1/overrides", set(json!({ "colour": 1 })), 400, "unknown field `colour`").await;
+    check("POST", "/v1/overrides", set(json!({ "for_secs": 0 })), 400, "for_secs is from 1 to").await;
+    check("POST", "/v1/overrides", set(json!({ "for_secs": u64::MAX })), 400, "for_secs is from 1 to").await;
+    check("POST", "/v1/overrides", set(json!({ "reason": "  " })), 422, "reason is 1 to 500 bytes").await;
+    check("POST", "/v1/overrides", set(json!({ "reason": "a\u{1b}[2J" })), 422, "without control").await;
+    check("POST", "/v1/overrides", set(json!({ "who": "a".repeat(201) })), 422, "who is 1 to 200").await;
+    check("DELETE", "/v1/overrides", json!({ "scope": { "site": "iad" } }), 404, "no override on \"iad\"")
+        .await;
+    let failover = "/v1/services/app.example.com/failover";
+    check("POST", failover, json!({ "to": "fra" }), 409, "fra is Down: 3 of 3 failed").await;
+    check("POST", "/v1/nothing", json!({}), 404, "there is nothing at /v1/nothing").await;
+    check("POST", "/v1/status", json!({}), 405, "/v1/status does not take POST").await;
+    let long = json!({ "reason": "a".repeat(MAX_BODY) });
+    check("POST", "/v1/overrides", long, 413, "length limit").await;
+    served.daemon.failing.store(true, Ordering::Relaxed);
+    check("POST", "/v1/reload", json!({}), 422, "detour.toml:3:1: error: unknown key").await;
+    served.daemon.gone.store(true, Ordering::Relaxed);
+    check("POST", failover, json!({ "to": "iad" }), 503, "the engine does not answer").await;
+    assert_eq!(served.get("/v1/status").await.0, 503);
+}
+
+#[tokio::test]
+async fn refuses_what_only_a_browser_sends() {
+    let served = served().await;
+    let own = format!("http://{}", served.addr);
+    let check = async |method: &str, headers: &[(&str, &str)], want: u16| {
+        let path = if method == "GET" { "/v1/status" } else { "/v1/reload" };
+        let answer = served.send(method, path, headers, "").await;
+        assert_eq!(answer.0, want, "{method} {headers:?}: {}", answer.2);
+    };
+    let json = ("content-type", "application/json");
+    check("GET", &[("host", "evil.example:8053")], 403).await;
+    check("GET", &[("host", "localhost:8053")], 200).await;
+    check("GET", &[("origin", "http://evil.example")], 403).await;
+    check("GET", &[("origin", "null")], 403).await;
+    check("GET", &[("origin", &own)], 200).await;
+    check("POST", &[json, ("origin", "https://evil.example")], 403).await;
+    check("POST", &[json, ("origin", &own)], 200).await;
+    check("POST", &[], 415).await;
+    check("POST", &[("content-type", "text/plain")], 415).await;
+    check("POST", &[("content-type", "application/x-www-form-urlencoded")], 415).await;
+    check("OPTIONS", &[("origin", &own), ("access-control-request-method", "POST")], 405).await;
+    let answer = served.send("GET", "http://evil.example/v1/status", &[], "").await;
+    assert_eq!(answer.0, 403, "the whole address in the request line");
+    assert_eq!(served.get("/v1/status").await.1["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn healthz_names_every_reason() {
+    let served = served().await;
+    let answer = served.get("/healthz").await;
+    assert_eq!((answer.0, answer.json()), (200, json!({ "status": "ok", "reasons": [] })));
+    served.daemon.failing.store(true, Ordering::Relaxed);
+    // Not even an engine that answers nothing keeps it from answering.
+    served.daemon.gone.store(true, Ordering::Relaxed);
+    let answer = served.get("/healthz").await;
+    let body: HealthzBody = serde_json::from_value(answer.json()).unwrap();
+    assert_eq!((answer.0, body.status.as_str()), (503, "failing"));
+    assert_eq!(body.reasons[0], "the engine's loop has stood still for 10001 ms");
+    assert_eq!(body.reasons[1], "check web@0: no sample for three intervals");
+    assert_eq!(body.reasons[11..], ["2 checks more without a sample", "UDP workers that failed: 1"]);
+}
+
+/// One sample of the metrics: name with labels as written, and its value.
+type Series = BTreeMap<String, f64>;
+
+/// Reads Prometheus' text format, and is stricter than Prometheus: help and type before the series, each
+/// family once and in one piece, no series twice.
+fn parse_metrics(text: &str) -> Series {
+    assert!(text.ends_with('\n'));
+    let is_name = |s: &str| {
+        !s.is_empty()
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !s.as_bytes()[0].is_ascii_digit()
+    };
+    let (mut series, mut families) = (Series::new(), Vec::<&str>::new());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let (family, help) = line.strip_prefix("# HELP ").expect(line).split_once(' ').expect(line);
+        assert!(is_name(family) && !help.is_empty() && !families.contains(&family), "{line}");
+        families.push(family);
+        let line = lines.next().unwrap();
+        let kind = line.strip_prefix(&format!("# TYPE {family} ")).expect(line);
+        assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
+        assert!(["counter", "gauge"].contains(&kind), "{line}");
+        while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
+            let (id, value) = line.rsplit_once(' ').expect(line);
+            let (name, labels) = id.split_once('{').map_or((id, None), |(name, labels)| (name, Some(labels)));
+            assert_eq!(name, family, "{line}");
+            let mut rest = labels.map(|labels| labels.strip_suffix('}').expect(line)).unwrap_or_default();
+            while !rest.is_empty() {
+                let (key, value) = rest.split_once("=\"").expect(line);
+                assert!(is_name(key), "{line}");
+                let bytes = value.as_bytes();
+                let mut at = 0;
+                while bytes[at] != b'"' {
+                    assert!(bytes[at] != b'\\' || b"\\\"n".contains(&bytes[at + 1]), "{line}");
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                rest = &value[at + 1..];
+                assert!(rest.is_empty() || rest.starts_with(','), "{line}");
+                rest = rest.strip_prefix(',').unwrap_or(rest);
+            }
+            assert!(series.insert(id.to_owned(), value.parse().expect(line)).is_none(), "{line}");
+        }
+    }
+    series
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text() {
+    let served = served().await;
+    let answer = served.get("/metrics").await;
+    assert_eq!(answer.1["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let series = parse_metrics(&answer.2);
+    let check = |id: &str, want: f64| assert_eq!(series.get(id), Some(&want), "{id} in\n{}", answer.2);
+    check("detour_up", 1.0);
+    check("detour_engine_idle_seconds", 0.04);
+    check("detour_last_load_ok", 1.0);
+    check("detour_build_info{version=\"0.1.0\"}", 1.0);
+    let fra = "{probe=\"web\",place=\"192.0.2.10\",host=\"app.example.com\"}";
+    check(&format!("detour_check_up{fra}"), 0.0);
+    check("detour_check_up{probe=\"web\",place=\"198.51.100.10\",host=\"app.example.com\"}", 1.0);
+    check(&format!("detour_check_last_sample_age_seconds{fra}"), 2.0);
+    check(&format!("detour_check_latency_seconds{fra}"), 0.001_25);
+    check("detour_service_site{service=\"app.example.com\",site=\"fra\"}", 0.0);
+    check("detour_service_site{service=\"app.example.com\",site=\"iad\"}", 1.0);
+    check("detour_service_ttl_seconds{service=\"app.example.com\"}", 30.0);
+    check("detour_service_latched{service=\"www.example.com\"}", 1.0);
+    check("detour_endpoint_health{service=\"app.example.com\",site=\"fra\",health=\"down\"}", 1.0);
+    check("detour_endpoint_health{service=\"app.example.com\",site=\"fra\",health=\"up\"}", 0.0);
+    check("detour_zone_serial{zone=\"example.com\"}", 2_026_112_102.0);
+    check("detour_override{scope=\"fra\",kind=\"drain\"}", 1.0);
+    check("detour_queries_total{transport=\"udp\"}", 7.0);
+    check("detour_queries_total{transport=\"t\\\"c\\\\p\\n\"}", 1.0);
+    check("detour_tcp_connections", 2.0);
+    assert!(!series.contains_key("detour_service_ttl_seconds{service=\"new.example.com\"}"));
+
+    served.daemon.gone.store(true, Ordering::Relaxed);
+    let without = parse_metrics(&served.get("/metrics").await.2);
+    assert_eq!(without.get("detour_up"), Some(&0.0));
+    assert_eq!(without.get("detour_tcp_connections"), Some(&2.0));
+}
+
+#[tokio::test]
+async fn stops_though_a_connection_stays_open() {
+    let mut served = served().await;
+    // A head without an end: no request that could be waited for.
+    let mut open = TcpStream::connect(served.addr).await.unwrap();
+    open.write_all(b"GET /v1/status HTTP/1.1\r\n").await.unwrap();
+    assert_eq!(served.get("/healthz").await.0, 200);
+    drop(served.stop.take());
+    served.ended.await.unwrap();
+    assert!(TcpStream::connect(served.addr).await.is_err());
+}

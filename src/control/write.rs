@@ -1,0 +1,108 @@
+//! What operators ask for. Each becomes one `Command`; the engine decides whether it is carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::api::{
+    ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, OverrideRequest,
+};
+use super::read::parse_name;
+use super::{Daemon, Problem, Reloaded};
+use crate::engine::{Action, Command};
+
+/// The longest `reason`, in bytes.
+pub const MAX_REASON: usize = 500;
+/// The longest `who`, in bytes.
+pub const MAX_WHO: usize = 200;
+/// The longest time an override may be set for; for longer, it is set until cleared.
+pub const MAX_FOR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+type Body = Result<Bytes, BytesRejection>;
+
+pub(super) async fn set_override<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    body: Body,
+) -> Result<Json<CommandBody>, Problem> {
+    let asked: OverrideRequest = parse(body)?;
+    let until = match asked.for_secs.map(Duration::from_secs) {
+        None => None,
+        Some(time) if time.is_zero() || time > MAX_FOR => {
+            return Err(Problem::bad_request(format!("for_secs is from 1 to {}", MAX_FOR.as_secs())));
+        }
+        Some(time) => Some(daemon.vitals().now + time),
+    };
+    let action = Action::Override { scope: asked.scope, kind: asked.kind, until };
+    command(&*daemon, action, asked.who, asked.reason).await
+}
+
+pub(super) async fn clear_override<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    body: Body,
+) -> Result<Json<CommandBody>, Problem> {
+    let asked: ClearRequest = parse(body)?;
+    let reason = asked.reason.unwrap_or_else(|| "cleared".to_owned());
+    command(&*daemon, Action::Clear { scope: asked.scope }, asked.who, reason).await
+}
+
+pub(super) async fn failover<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<CommandBody>, Problem> {
+    let asked: FailoverRequest = parse(body)?;
+    let action = Action::Failover { service: parse_name(&name)?, to: asked.to.into() };
+    command(&*daemon, action, asked.who, asked.reason.unwrap_or_else(|| "failover asked for".to_owned()))
+        .await
+}
+
+pub(super) async fn failback<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<CommandBody>, Problem> {
+    let asked: FailbackRequest = parse(body)?;
+    let action = Action::Failback { service: parse_name(&name)? };
+    command(&*daemon, action, asked.who, asked.reason.unwrap_or_else(|| "failback asked for".to_owned()))
+        .await
+}
+
+pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {
+    let done = daemon.reload().await?;
+    done.map(Json).map_err(|problems| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problems))
+}
+
+async fn command<D: Daemon>(
+    daemon: &D,
+    action: Action,
+    who: Option<String>,
+    reason: String,
+) -> Result<Json<CommandBody>, Problem> {
+    let who = plain("who", who.as_deref().unwrap_or("api"), MAX_WHO)?;
+    let reason = plain("reason", &reason, MAX_REASON)?;
+    let decisions = daemon.command(Command { who, reason, action }).await??;
+    Ok(Json(CommandBody { decisions: decisions.into_iter().map(DecisionBody::from).collect() }))
+}
+
+/// Text that is printed in logs and terminals for as long as the history lasts.
+fn plain(key: &str, text: &str, max: usize) -> Result<String, Problem> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.len() > max || trimmed.chars().any(char::is_control) {
+        let detail = format!("{key} is 1 to {max} bytes of text without control characters");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(trimmed.to_owned())
+}
+
+/// The body's JSON; no body is as good as `{}`.
+fn parse<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let bytes = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
+    let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
+    serde_json::from_slice(bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))
+}

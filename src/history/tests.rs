@@ -1,0 +1,444 @@
+//! The state file under use, damage and failure.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redb::{Database, StorageBackend, TableDefinition};
+
+use super::store::{META, SAVED};
+use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
+use crate::config::{CheckKey, Whereto};
+use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
+use crate::health::{Failure, Health, Outcome, Sample, Vantage};
+use crate::policy::{Decision, Override, OverrideKind, Reason, Scope};
+use crate::time::Time;
+use crate::zone::{Name, RrSet, RrType, Serial};
+
+pub(super) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn check_key() -> CheckKey {
+    let addr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+    CheckKey { probe: "web".into(), whereto: Whereto::Addr(addr), host: Some("app.example.com".into()) }
+}
+
+/// A reason is opaque to this room: whichever decodes is as good as another.
+fn any_reason() -> Reason {
+    Reason
+}
+
+pub(super) fn decision(id: u64) -> Decision {
+    let rdata = vec![Box::from([192, 0, 2, 10])];
+    Decision {
+        id,
+        at: Time(id),
+        service: name("app.example.com"),
+        sites: vec!["fra".into()],
+        records: vec![RrSet { owner: name("app.example.com"), rtype: RrType::A, ttl: 30, rdata }],
+        ttl: 30,
+        reason: any_reason(),
+    }
+}
+
+pub(super) fn sample(at: u64) -> Sample {
+    Sample {
+        check: check_key(),
+        vantage: Vantage::local(),
+        at: Time(at),
+        latency: Duration::from_millis(12),
+        outcome: Outcome::Failed(Failure::Refused),
+    }
+}
+
+fn drain() -> Override {
+    Override {
+        scope: Scope::Endpoint(name("app.example.com"), "fra".into()),
+        kind: OverrideKind::Drain,
+        reason: "disk swap".into(),
+        who: "ana".into(),
+        at: Time(5),
+        until: Some(Time(9)),
+    }
+}
+
+/// One of each kind of value, in the order a store gives them back.
+fn one_of_each() -> Vec<Saved> {
+    let check = SavedCheck { health: Health::Down, since: Time(3), because: "3 of 3 failed".into() };
+    let service = SavedService { decision: decision(1), latched: true };
+    let zone = SavedZone { published: Serial(7), file: Serial(6), fingerprint: u64::MAX };
+    vec![
+        Saved::Check(check_key(), Some(check)),
+        Saved::Override(drain().scope, Some(drain())),
+        Saved::Service(name("app.example.com"), Some(service)),
+        Saved::Zone(name("example.com"), Some(zone)),
+    ]
+}
+
+fn drain_command() -> Command {
+    let action = Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None };
+    Command { who: "ana".into(), reason: "disk swap".into(), action }
+}
+
+fn every_happening() -> Vec<Happened> {
+    let published = |decisions| Happened::Published {
+        zone: name("example.com"),
+        from: Serial(6),
+        to: Serial(7),
+        decisions,
+    };
+    let command = |action| Happened::Command(Command { action, ..drain_command() });
+    vec![
+        Happened::Started { fresh: true },
+        Happened::Loaded { services: 2, zones: 1 },
+        Happened::LoadRefused { problems: "a.toml:1:1: error: no\n  help: yes\n".into() },
+        Happened::Sample(sample(4)),
+        Happened::Health {
+            check: check_key(),
+            from: Health::Suspect,
+            to: Health::Down,
+            because: "3 of 3 failed, connection refused".into(),
+        },
+        Happened::Decision(decision(1)),
+        published(vec![]),
+        published(vec![1]),
+        published(vec![1, 2, 5]),
+        Happened::Command(drain_command()),
+        command(Action::Clear { scope: Scope::Site("fra".into()) }),
+        command(Action::Failover { service: name("app.example.com"), to: "iad".into() }),
+        command(Action::Failback { service: name("app.example.com") }),
+        Happened::Expired(drain()),
+    ]
+}
+
+fn open(dir: &Path) -> Opened {
+    Store::open(dir).unwrap()
+}
+
+fn newest(store: &Store, limit: usize) -> Vec<Entry> {
+    store.history(&Query { limit, samples: true, ..Query::default() }).unwrap()
+}
+
+#[test]
+fn what_was_committed_is_there_at_the_next_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("a/state");
+    let first = open(&state);
+    assert!(first.saved.is_empty() && first.last.is_none() && first.set_aside.is_none());
+    let zone =
+        |n| Saved::Zone(name("example.com"), Some(SavedZone { published: n, file: n, fingerprint: 0 }));
+    first.store.commit(Time(1), &[zone(Serial(1))], &[], Durable::Now).unwrap();
+    first.store.commit(Time(9), &one_of_each(), &every_happening(), Durable::Now).unwrap();
+    drop(first);
+
+    let second = open(&state);
+    assert_eq!(second.saved, one_of_each());
+    assert_eq!(second.last, Some(Time(9)));
+    let found: Vec<Happened> = newest(&second.store, 100).into_iter().rev().map(|e| e.what).collect();
+    assert_eq!(found, every_happening());
+
+    let forget = [Saved::Override(drain().scope, None), Saved::Check(check_key(), None)];
+    second.store.commit(Time(10), &forget, &[Happened::Started { fresh: false }], Durable::Now).unwrap();
+    drop(second);
+    let third = open(&state);
+    assert_eq!(third.saved, one_of_each()[2..]);
+    assert_eq!(newest(&third.store, 1)[0].seq, every_happening().len() as u64);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_state_is_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    open(&dir.path().join("state"));
+    let mode = fs::metadata(dir.path().join("state")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_file_in_use_is_refused_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path());
+    first.store.commit(Time(1), &one_of_each(), &[], Durable::Now).unwrap();
+    let Err(error @ StoreError::Locked(_)) = Store::open(dir.path()) else { panic!("opened twice") };
+    assert!(error.to_string().starts_with("another detour is running on state_dir "));
+    drop(first);
+    assert_eq!(open(dir.path()).saved, one_of_each());
+}
+
+#[test]
+fn what_is_not_the_files_fault_sets_nothing_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join(FILE)).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Io { what: "open", .. })));
+    assert!(dir.path().join(FILE).is_dir());
+    fs::write(dir.path().join("file"), "x").unwrap();
+    assert!(matches!(Store::open(&dir.path().join("file")), Err(StoreError::Io { what: "create", .. })));
+}
+
+/// Writes `content` as the state file: it must be kept as it is under the next free name, and a fresh
+/// state started.
+fn check_set_aside(content: &[u8], why: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(format!("{FILE}.unreadable-1")), "an earlier one").unwrap();
+    fs::write(dir.path().join(FILE), content).unwrap();
+    let opened = open(dir.path());
+    let aside = opened.set_aside.expect(why);
+    assert!(aside.why.contains(why), "{} does not say {why}", aside.why);
+    assert_eq!(aside.path, dir.path().join(format!("{FILE}.unreadable-2")));
+    assert_eq!(fs::read(&aside.path).unwrap(), content, "{why}");
+    assert_eq!(fs::read(dir.path().join(format!("{FILE}.unreadable-1"))).unwrap(), b"an earlier one");
+    assert!(opened.saved.is_empty());
+    opened.store.commit(Time(1), &one_of_each(), &[], Durable::Now).unwrap();
+    drop(opened.store);
+    let again = open(dir.path());
+    assert_eq!((again.saved, again.set_aside), (one_of_each(), None));
+}
+
+/// A whole state file's bytes, after `change` to the database.
+fn file(change: impl FnOnce(&Database)) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    opened.store.commit(Time(9), &one_of_each(), &every_happening(), Durable::Now).unwrap();
+    drop(opened);
+    change(&Database::open(dir.path().join(FILE)).unwrap());
+    fs::read(dir.path().join(FILE)).unwrap()
+}
+
+fn set(db: &Database, table: TableDefinition<&str, &str>, key: &str, value: &str) {
+    let txn = db.begin_write().unwrap();
+    txn.open_table(table).unwrap().insert(key, value).unwrap();
+    txn.commit().unwrap();
+}
+
+/// Bytes that look like nothing, the same every time.
+fn noise(len: usize) -> Vec<u8> {
+    let mut x = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = |_| {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        x as u8
+    };
+    (0..len).map(next).collect()
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_kept_aside() {
+    check_set_aside(b"", "empty");
+    check_set_aside(b"[server]\nlisten = []\n", "Not a redb database");
+    check_set_aside(&noise(1 << 20), "Not a redb database");
+    check_set_aside(&file(|_| {})[..100], "");
+}
+
+/// redb takes up a database it can open, so these files are kept, but not byte for byte.
+#[test]
+fn a_database_that_is_not_ours_is_kept_aside() {
+    let check = |content: Vec<u8>, why: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), content).unwrap();
+        let opened = open(dir.path());
+        let aside = opened.set_aside.expect(why);
+        assert!(aside.why.contains(why), "{} does not say {why}", aside.why);
+        assert!(opened.saved.is_empty());
+        Database::open(aside.path).expect("still the database it was");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let other: TableDefinition<&str, &str> = TableDefinition::new("recipes");
+    set(&Database::create(dir.path().join("x")).unwrap(), other, "soup", "water");
+    check(fs::read(dir.path().join("x")).unwrap(), "another program");
+    check(file(|db| set(db, META, "format", "recipes")), "not a state file of detour");
+    check(file(|db| set(db, META, "version", "2")), "its format is 2, and this detour reads format 1");
+    check(file(|db| set(db, META, "last", "noon")), "latest time");
+    let undecodable = |db: &Database| {
+        let txn = db.begin_write().unwrap();
+        txn.open_table(SAVED).unwrap().insert("zone example.com.", &b"{\"zone\""[..]).unwrap();
+        txn.commit().unwrap();
+    };
+    check(file(undecodable), "under \"zone example.com.\" does not decode");
+}
+
+/// A damaged file is either read whole, where the damage hit nothing in use, or set aside. It never
+/// stops the start, and never gives back something else than what was saved.
+#[test]
+fn a_damaged_file_is_whole_or_set_aside() {
+    let whole = file(|_| {});
+    let (mut kept, mut aside) = (0, 0);
+    let mut check = |content: &[u8], what: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), content).unwrap();
+        let opened = Store::open(dir.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        match opened.set_aside {
+            None => {
+                kept += 1;
+                assert_eq!(opened.saved, one_of_each(), "{what}");
+                assert_eq!(newest(&opened.store, 100).len(), every_happening().len(), "{what}");
+            }
+            Some(set_aside) => {
+                aside += 1;
+                assert!(set_aside.path.exists() && opened.saved.is_empty(), "{what}");
+            }
+        }
+    };
+    for len in [1, 9, 64, 320, 4_095, 4_096, 8_192, whole.len() / 2, whole.len() - 1] {
+        check(&whole[..len], &format!("cut to {len} bytes"));
+    }
+    let in_use: Vec<usize> = (0..whole.len()).filter(|&at| whole[at] != 0).collect();
+    let spots = in_use.iter().step_by(in_use.len() / 150).chain(&in_use[..60]);
+    for &at in spots {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        check(&damaged, &format!("a bit of byte {at}"));
+    }
+    let mut zeroed = whole.clone();
+    zeroed[4_096..8_192].fill(0);
+    check(&zeroed, "a page of zeroes");
+    assert!(aside > 20 && kept > 0, "damage was noticed: {aside} set aside, {kept} kept");
+}
+
+#[test]
+fn samples_never_push_a_decision_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    store.commit(Time(1), &[], &[Happened::Decision(decision(1))], Durable::Later).unwrap();
+    let flood = vec![Happened::Sample(sample(2)); MAX_SAMPLES as usize + 10];
+    store.commit(Time(2), &[], &flood, Durable::Later).unwrap();
+    let without = store.history(&Query { limit: 10, ..Query::default() }).unwrap();
+    assert_eq!(without.len(), 1);
+    assert_eq!(without[0].what, Happened::Decision(decision(1)));
+    // Seq 0 is the decision, so the flood began at 1, and its first ten are gone.
+    let oldest = store.history(&Query { limit: 10, before: Some(12), samples: true, ..Query::default() });
+    let seqs: Vec<u64> = oldest.unwrap().iter().map(|e| e.seq).collect();
+    assert_eq!(seqs, [11, 0]);
+}
+
+#[test]
+fn the_oldest_entries_go_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    let started = vec![Happened::Started { fresh: false }; MAX_ENTRIES as usize];
+    store.commit(Time(1), &[], &started, Durable::Later).unwrap();
+    store.commit(Time(2), &[], &[Happened::Started { fresh: true }], Durable::Later).unwrap();
+    let oldest = store.history(&Query { limit: 10, before: Some(2), ..Query::default() }).unwrap();
+    assert_eq!(oldest.iter().map(|e| e.seq).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_refused_configuration_is_kept_shortened() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    let refused = [Happened::LoadRefused { problems: "é".repeat(MAX_TEXT) }];
+    store.commit(Time(1), &[], &refused, Durable::Now).unwrap();
+    let Happened::LoadRefused { problems } = &newest(&store, 1)[0].what else { panic!("another entry") };
+    assert!(problems.ends_with("é…") && problems.len() <= MAX_TEXT + "…".len());
+}
+
+#[test]
+fn queries_page_and_filter() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    store.commit(Time(1), &[], &every_happening(), Durable::Now).unwrap();
+    let other = Happened::Decision(Decision { service: name("www.example.com"), ..decision(2) });
+    store.commit(Time(2), &[], &[other], Durable::Now).unwrap();
+    let check = |query: &Query, want: &[u64]| {
+        let found: Vec<u64> = store.history(query).unwrap().iter().map(|e| e.seq).collect();
+        assert_eq!(found, want, "{query:?}");
+    };
+    let all = Query { limit: 100, samples: true, ..Query::default() };
+    check(&all, &[14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    check(&Query { samples: false, ..all.clone() }, &[14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 2, 1, 0]);
+    check(&Query { before: Some(5), limit: 3, ..all.clone() }, &[4, 3, 2]);
+    check(&Query { limit: 0, ..all.clone() }, &[]);
+    let app = Query { service: Some(name("app.example.com")), ..all.clone() };
+    check(&app, &[13, 12, 11, 9, 5]);
+    check(&Query { checks: vec![check_key()], ..app.clone() }, &[13, 12, 11, 9, 5, 4, 3]);
+    check(&Query { service: Some(name("www.example.com")), ..app }, &[14]);
+}
+
+#[test]
+fn entries_print_on_one_line() {
+    let lines: Vec<String> = every_happening()
+        .into_iter()
+        .map(|what| Entry { seq: 1, at: Time(0), what }.to_string())
+        .map(|line| line.strip_prefix("1970-01-01T00:00:00.000Z  ").unwrap().to_owned())
+        .collect();
+    let reason = any_reason();
+    let check = "web@192.0.2.10 (app.example.com)";
+    let want = [
+        "started without an earlier state".to_owned(),
+        "loaded: services 2, zones 1".to_owned(),
+        "load refused: a.toml:1:1: error: no | help: yes".to_owned(),
+        format!("sample {check} from local: connection refused in 12.0ms"),
+        format!("health {check}: Suspect -> Down: 3 of 3 failed, connection refused"),
+        format!("decision 1: app.example.com. from fra, TTL 30: {reason}"),
+        "published example.com. serial 6 -> 7".to_owned(),
+        "published example.com. serial 6 -> 7 for decision 1".to_owned(),
+        "published example.com. serial 6 -> 7 for 3 decisions, 1 to 5".to_owned(),
+        "command: drain app.example.com@fra, by ana: disk swap".to_owned(),
+        "command: undrain fra, by ana: disk swap".to_owned(),
+        "command: failover app.example.com. to iad, by ana: disk swap".to_owned(),
+        "command: failback app.example.com., by ana: disk swap".to_owned(),
+        "expired: drain app.example.com@fra, by ana: disk swap".to_owned(),
+    ];
+    assert_eq!(lines, want);
+}
+
+/// A disk that can be told to fail.
+#[derive(Debug)]
+struct Disk {
+    memory: Arc<redb::backends::InMemoryBackend>,
+    full: Arc<AtomicBool>,
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.memory.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.memory.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.memory.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.memory.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(io::Error::other("no space left on device"));
+        }
+        self.memory.write(offset, data)
+    }
+}
+
+#[test]
+fn what_a_full_disk_refused_is_saved_once_there_is_room() {
+    let (memory, full) = (Arc::new(redb::backends::InMemoryBackend::new()), Arc::new(AtomicBool::new(false)));
+    let opener = {
+        let (memory, full) = (memory.clone(), full.clone());
+        move || {
+            let disk = Disk { memory: memory.clone(), full: full.clone() };
+            Database::builder().create_with_backend(disk)
+        }
+    };
+    let database = opener().unwrap();
+    super::open::initialise(&database).unwrap();
+    let store = Store::new("disk".into(), Box::new(opener), database).unwrap();
+    full.store(true, Ordering::Relaxed);
+    let started = [Happened::Started { fresh: true }];
+    let error = store.commit(Time(1), &one_of_each()[..1], &started, Durable::Now).unwrap_err();
+    assert!(error.to_string().contains("no space left on device"), "{error}");
+    store.commit(Time(2), &one_of_each()[1..], &[], Durable::Now).unwrap_err();
+    full.store(false, Ordering::Relaxed);
+    store.commit(Time(3), &[], &started, Durable::Now).unwrap();
+    assert_eq!(newest(&store, 10).len(), 1);
+    let contents =
+        super::open::contents(Database::builder().create_with_backend(Disk { memory, full }).unwrap());
+    let contents = contents.unwrap().unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(contents.saved, one_of_each());
+}

@@ -1,0 +1,36 @@
+//! Sockets: query bytes in from the network, answer bytes out to it. The only room with `unsafe`,
+//! for system calls.
+//!
+//! In: the addresses to listen on and the published [`Table`](crate::answer::Table), watched through
+//! one atomic pointer. Out: answers, [`Counters`], and how many parts have [failed](Running::failed).
+//! This room must never know what a query means, where the table comes from, or what health is:
+//! `answer` turns bytes into bytes, and only the length, the rcode and the truncation are looked at.
+//!
+//! ```text
+//! bind ─► Sockets ─► serve ─► Running ─► stop
+//!                      │
+//!                      ├─ a thread per (worker × address): recvmmsg ─► answer ─► sendmmsg
+//!                      └─ a task per address: accept ─► admission ─► a task per connection
+//!
+//! a TCP connection:  Reading ──whole queries──► Answering ──► Writing ──► Reading
+//!                       │ idle, stop, end of stream,            │ the reader is too slow
+//!                       ▼ or not DNS                            ▼
+//!                     Closed ◄──────────────────────────────────┘
+//! ```
+
+mod admission;
+mod batch;
+mod counters;
+mod options;
+mod pin;
+mod responder;
+mod running;
+mod sockets;
+mod tcp;
+#[cfg(test)]
+mod testing;
+mod udp;
+
+pub use counters::Counters;
+pub use running::Running;
+pub use sockets::{BindError, Sockets};

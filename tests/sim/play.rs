@@ -1,0 +1,312 @@
+//! One run: a random configuration, a random course of events, then quiet, in which all must settle.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use detour::config::CheckKey;
+use detour::engine::{Action, Command, Effect, Event};
+use detour::health::{Discard, Failure, Outcome, Sample, Vantage};
+use detour::policy::{OverrideKind, Scope};
+use detour::time::Time;
+use detour::zone::Name;
+
+use super::judge::Judge;
+use super::language::{ServiceSpec, Setup};
+use super::load::load;
+use super::random::Random;
+use super::world::{World, decisions, zero};
+
+/// Steps of the eventful part.
+const STEPS: usize = 50;
+/// Longest hold of a configuration; the quiet part lasts longer.
+const MAX_HOLD_SECS: usize = 40;
+/// Time between the quiet part's rounds.
+const QUIET_ROUND: Duration = Duration::from_secs(10);
+/// Rounds in which everything settles: the longest window and the longest hold have passed.
+const QUIET_ROUNDS: usize = 12;
+
+/// What came of a run.
+#[derive(Default)]
+pub struct Played {
+    pub effects: Vec<Effect>,
+    pub moves: usize,
+    pub failbacks: usize,
+    pub all_down: usize,
+    pub restarts: usize,
+    pub refused: usize,
+}
+
+struct Run {
+    random: Random,
+    world: World,
+    judge: Judge,
+    setup: Setup,
+    /// Checks that fail, as things really are.
+    dead: BTreeSet<CheckKey>,
+    played: Played,
+}
+
+/// Plays one seed to its end.
+pub fn play(seed: u64) -> Played {
+    let mut random = Random::new(seed);
+    let setup = setup(&mut random);
+    let world = World::start(zero(), load(&setup));
+    let judge = Judge::default();
+    let mut run = Run { random, world, judge, setup, dead: BTreeSet::new(), played: Played::default() };
+    if run.random.chance(80) {
+        run.round();
+    }
+    for _ in 0..STEPS {
+        run.act();
+    }
+    run.quiet();
+    run.judge.tell(&mut run.played);
+    run.played
+}
+
+const SITES: [&str; 4] = ["fra", "iad", "sin", "gru"];
+const SERVICES: [&str; 4] = ["a.example.com", "b.example.com", "a.sub.example.com", "b.example.org"];
+const ZONES: [&str; 3] = ["example.com", "sub.example.com", "example.org"];
+
+fn setup(random: &mut Random) -> Setup {
+    let mut setup = Setup::default();
+    for (at, site) in SITES.into_iter().enumerate() {
+        let mut addrs = vec![format!("192.0.2.{at}").parse().expect("an address")];
+        if random.chance(50) {
+            addrs.push(format!("2001:db8::{at}").parse().expect("an address"));
+        }
+        setup.sites.insert(site.to_owned(), addrs);
+    }
+    setup.zones = ZONES.iter().map(|zone| ((*zone).to_owned(), random.below(5) as u32)).collect();
+    let template = service(random);
+    for name in random.some(&SERVICES) {
+        let spec = change_service(random, &template);
+        setup.services.insert(name.to_owned(), spec);
+    }
+    if random.chance(50) {
+        let value = "192.0.2.200".to_owned();
+        setup.file.push((SERVICES[0].to_owned(), "A".to_owned(), value, 300));
+    }
+    setup
+}
+
+/// What all services of a run share, as they share their probes.
+fn service(random: &mut Random) -> ServiceSpec {
+    let fall = 1 + random.below(3) as u32;
+    ServiceSpec {
+        sites: Vec::new(),
+        ttl: Duration::from_secs(30),
+        suspect: Duration::from_secs(5),
+        fall,
+        rise: 1 + random.below(3) as u32,
+        window: random.chance(30).then(|| fall + random.below(3) as u32),
+        interval: Duration::from_secs(5),
+        confirm: Duration::from_millis(250),
+        failback: None,
+        all_down: "keep".to_owned(),
+        probes: random.some(&["web".to_owned(), "api".to_owned()]),
+        cname: [].into(),
+    }
+}
+
+/// The same with a policy of its own.
+fn change_service(random: &mut Random, template: &ServiceSpec) -> ServiceSpec {
+    let mut spec = template.clone();
+    spec.sites = random.some(&SITES).into_iter().map(str::to_owned).collect();
+    spec.ttl = Duration::from_secs(10 + 10 * random.below(3) as u64);
+    spec.failback = random.chance(75).then(|| Duration::from_secs(random.below(MAX_HOLD_SECS + 1) as u64));
+    spec.all_down = (*random.pick(&["keep", "all", "primary", "empty", "203.0.113.99"])).to_owned();
+    if random.chance(10) {
+        let site = spec.sites[0].clone();
+        spec.cname.insert(site, "lb.example.net".to_owned());
+    }
+    spec
+}
+
+impl Run {
+    fn act(&mut self) {
+        match self.random.below(100) {
+            0..35 => self.round(),
+            35..60 => {
+                let keys = self.checks();
+                let key = self.random.pick(&keys).clone();
+                for _ in 0..=self.random.below(4) {
+                    self.sample(key.clone());
+                }
+            }
+            60..75 => self.break_or_mend(),
+            75..88 => self.command(),
+            88..93 => self.reload(),
+            93..96 => self.restart(),
+            _ => {}
+        }
+        // Often so short that several events fall into one flush.
+        let wait = *self.random.pick(&[0, 1, 5, 19, 20, 25, 250, 5_000, 20_000]);
+        self.wait(Duration::from_millis(wait));
+    }
+
+    fn checks(&self) -> Vec<CheckKey> {
+        self.world.load.config.checks().into_iter().map(|check| check.key).collect()
+    }
+
+    fn step(&mut self, event: Event) {
+        let before = self.judge.before(&self.world, &event);
+        let effects = self.world.step(event);
+        self.after(before, effects);
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        let to = self.world.now + wait;
+        // One wake at a time: the judge looks at each moment at which something can change.
+        while self.world.now < to {
+            let until = self.world.next_wake().map_or(to, |at| at.clamp(self.world.now, to));
+            let before = self.judge.before(&self.world, &Event::Tick);
+            let effects = self.world.advance(until);
+            self.after(before, effects);
+        }
+    }
+
+    fn after(&mut self, before: super::judge::Before, effects: Vec<Effect>) {
+        self.judge.after(&self.world, before, &effects);
+        self.played.effects.extend(effects);
+    }
+
+    /// One sample of each check.
+    fn round(&mut self) {
+        for key in self.checks() {
+            self.sample(key);
+        }
+    }
+
+    fn sample(&mut self, check: CheckKey) {
+        let outcome = match self.dead.contains(&check) {
+            _ if self.random.chance(5) => Outcome::Discarded(Discard::Stalled(Duration::from_secs(1))),
+            dead if dead != self.random.chance(5) => Outcome::Failed(Failure::Refused),
+            _ => Outcome::Ok,
+        };
+        self.sample_as(check, outcome);
+    }
+
+    fn sample_as(&mut self, check: CheckKey, outcome: Outcome) {
+        let (vantage, at, latency) = (Vantage::local(), self.world.now, Duration::ZERO);
+        self.step(Event::Sample(Sample { check, vantage, at, latency, outcome }));
+    }
+
+    /// A whole site or one check of it dies or comes back.
+    fn break_or_mend(&mut self) {
+        let keys = self.checks();
+        let whereto = self.random.pick(&keys).clone();
+        let whole = self.random.chance(60);
+        let dies = self.random.chance(55);
+        for key in keys
+            .into_iter()
+            .filter(|key| if whole { key.whereto == whereto.whereto } else { *key == whereto })
+        {
+            if dies {
+                self.dead.insert(key)
+            } else {
+                self.dead.remove(&key)
+            };
+        }
+    }
+
+    fn command(&mut self) {
+        let site = (*self.random.pick(&SITES)).into();
+        let service: Name = self.random.pick(&SERVICES).parse().expect("a name");
+        let scope = match self.random.below(3) {
+            0 => Scope::Site(site),
+            1 => Scope::Service(service.clone()),
+            _ => Scope::Endpoint(service.clone(), site),
+        };
+        let action = match self.random.below(10) {
+            0..4 => {
+                let kinds = [OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown];
+                let until = self.world.now + Duration::from_secs(1 + self.random.below(30) as u64);
+                let until = self.random.chance(60).then_some(until);
+                Action::Override { scope, kind: *self.random.pick(&kinds), until }
+            }
+            4..6 => match self.world.status().overrides.first() {
+                Some(forced) => Action::Clear { scope: forced.scope.clone() },
+                None => Action::Clear { scope },
+            },
+            6..8 => Action::Failover { service, to: (*self.random.pick(&SITES)).into() },
+            _ => Action::Failback { service },
+        };
+        let reason = if self.random.chance(97) { "a drill" } else { "" };
+        self.step(Event::Command(Command { who: "ann".to_owned(), reason: reason.to_owned(), action }));
+    }
+
+    fn reload(&mut self) {
+        match self.random.below(5) {
+            0 => {}
+            1 => {
+                let zone = (*self.random.pick(&ZONES)).to_owned();
+                let serial = *self.random.pick(&[0, 7, 2_000_000_000, 4_000_000_000, u32::MAX]);
+                self.setup.zones.insert(zone, serial);
+            }
+            2 => {
+                let ttl = self.random.below(100) as u32;
+                let value = "192.0.2.201".to_owned();
+                self.setup.file = vec![(SERVICES[0].to_owned(), "A".to_owned(), value, ttl)];
+            }
+            3 if self.setup.services.len() > 1 => {
+                let names: Vec<String> = self.setup.services.keys().cloned().collect();
+                let name = self.random.pick(&names).clone();
+                self.setup.services.remove(&name);
+                // Its zone may go with it.
+                if self.random.chance(50) && self.setup.services.keys().all(|name| !name.contains(".sub.")) {
+                    self.setup.zones.remove("sub.example.com");
+                }
+            }
+            _ => {
+                let template = self.setup.services.values().next().expect("a service").clone();
+                let spec = change_service(&mut self.random, &template);
+                let name = (*self.random.pick(&SERVICES)).to_owned();
+                self.setup.services.insert(name, spec);
+            }
+        }
+        self.step(Event::Load(load(&self.setup)));
+    }
+
+    fn restart(&mut self) {
+        self.played.restarts += 1;
+        let settled = self.random.chance(70);
+        if settled {
+            self.wait(Duration::from_millis(20));
+        }
+        let zones = self.world.zones.clone();
+        let before = self.judge.before(&self.world, &Event::Load(self.world.load.clone()));
+        let effects = self.world.restart();
+        if settled {
+            assert_eq!(self.world.zones, zones, "a restart changes no answer");
+        }
+        self.after(before, effects);
+    }
+
+    /// Everything stays as it is and every probe tells the truth: answers settle, and on the right sites.
+    fn quiet(&mut self) {
+        for _ in 0..QUIET_ROUNDS {
+            self.truth();
+        }
+        assert!(self.world.engine.first_round_done(), "every service is decided");
+        self.judge.check_settled(&self.world, &self.dead);
+        let zones = self.world.zones.clone();
+        for _ in 0..3 {
+            let before = self.played.effects.len();
+            self.truth();
+            let effects = &self.played.effects[before..];
+            assert_eq!(decisions(effects).next(), None, "decisions settle");
+            let saves = effects.iter().filter(|effect| matches!(effect, Effect::Save(_)));
+            assert_eq!(saves.count(), 0, "steady samples save nothing");
+        }
+        assert_eq!(self.world.zones, zones, "answers settle");
+    }
+
+    fn truth(&mut self) {
+        for key in self.checks() {
+            let dead = self.dead.contains(&key);
+            self.sample_as(key, if dead { Outcome::Failed(Failure::Refused) } else { Outcome::Ok });
+        }
+        self.wait(QUIET_ROUND);
+    }
+}
