@@ -24,7 +24,9 @@ fn rust_files() -> Vec<Source> {
         walk(&Path::new(ROOT).join(folder), &mut files);
     }
     let tests: Vec<String> = files.iter().flat_map(Source::test_modules).collect();
-    files.iter_mut().for_each(|file| file.mark_tests(&tests));
+    for file in &mut files {
+        file.mark_tests(&tests);
+    }
     files
 }
 

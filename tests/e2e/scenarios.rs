@@ -98,7 +98,7 @@ fn play(file: &str, text: &str) {
                     last.insert(service, records);
                 }
             }
-            what => stage.act(&at, what),
+            what => stage.act(&at, &what),
         }
     }
     for (service, records) in last {
@@ -159,13 +159,13 @@ impl Stage {
         }
     }
 
-    fn act(&mut self, at: &str, what: What) {
-        let told = match &what {
+    fn act(&mut self, at: &str, what: &What) {
+        let told = match what {
             What::Samples { .. } => {
-                if self.changes_something(&what) {
+                if self.changes_something(what) {
                     let before = self.newest();
-                    self.push(&what);
-                    self.drain(&before, &self.asked(&what));
+                    self.push(what);
+                    self.drain(&before, &self.asked(what));
                 }
                 None
             }
@@ -188,7 +188,9 @@ impl Stage {
             What::Reload(setup) => {
                 self.setup = setup.clone();
                 let (config, zones) = files(setup, &self.played_by, self.sites[0].port);
-                zones.iter().for_each(|(name, text)| self.detour.write_file(name, text));
+                for (name, text) in &zones {
+                    self.detour.write_file(name, text);
+                }
                 self.detour.write_config(&config);
                 self.detour.told(&["reload"]);
                 None
