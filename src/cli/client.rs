@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::find::Found;
-use crate::control::{MAX_WHO, Problem, REQUEST_TIMEOUT};
+use crate::control::{HealthzBody, MAX_WHO, Problem, REQUEST_TIMEOUT};
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -124,16 +124,14 @@ impl Client {
         url
     }
 
+    /// Whether the daemon itself is well: a "no" here is an answer, not an error.
+    pub async fn healthz(&self) -> Result<HealthzBody, ClientError> {
+        let (_, body) = self.fetch(self.http.get(self.url(&["healthz"]))).await?;
+        serde_json::from_slice(&body).map_err(|e| self.foreign(e.to_string()))
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, ClientError> {
-        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(self.foreign(format!("it is longer than {MAX_ANSWER} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let (status, body) = self.fetch(request).await?;
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|e| self.foreign(e.to_string()));
         }
@@ -141,6 +139,18 @@ impl Client {
             Ok(problem) => Err(ClientError::Refused(problem)),
             Err(_) => Err(self.foreign(format!("status {status}"))),
         }
+    }
+
+    async fn fetch(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(self.foreign(format!("it is longer than {MAX_ANSWER} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((response.status(), body))
     }
 
     /// The innermost cause: "connection refused" says more than "error sending request".

@@ -55,7 +55,8 @@ pub(super) async fn said_set(
     args: &Args,
     json: bool,
 ) -> Result<String, ClientError> {
-    let scope = find_scope(client, &args.target).await?;
+    let status = status(client).await?;
+    let scope = scope(&args.target, &status.engine).map_err(ClientError::Usage)?;
     let done = format!("{kind} {scope}");
     let request = OverrideRequest {
         scope,
@@ -69,7 +70,8 @@ pub(super) async fn said_set(
 }
 
 pub(super) async fn said_clear(client: &Client, args: &ClearArgs, json: bool) -> Result<String, ClientError> {
-    let scope = find_scope(client, &args.target).await?;
+    let status = status(client).await?;
+    let scope = scope_to_clear(&args.target, &status.engine).map_err(ClientError::Usage)?;
     let done = format!("undrain {scope}");
     let request = ClearRequest { scope, reason: args.reason.clone(), who: Some(who()) };
     let answer = client.write(Method::DELETE, &["v1", "overrides"], &request).await?;
@@ -80,10 +82,16 @@ fn say(client: &Client, done: &str, answer: &Value, json: bool) -> Result<String
     if json { Ok(pretty(answer)) } else { Ok(render(done, &client.decode(answer)?)) }
 }
 
-async fn find_scope(client: &Client, target: &str) -> Result<Scope, ClientError> {
+async fn status(client: &Client) -> Result<DaemonStatus, ClientError> {
     let answer = client.get(&["v1", "status"], &[]).await?;
-    let status: DaemonStatus = client.decode(&answer)?;
-    scope(target, &status.engine).map_err(ClientError::Usage)
+    client.decode(&answer)
+}
+
+/// An override can outlive the site or service it is on; it can be cleared all the same.
+fn scope_to_clear(target: &str, status: &Status) -> Result<Scope, String> {
+    let in_force: Vec<&Scope> =
+        status.overrides.iter().map(|o| &o.scope).filter(|scope| scope.to_string() == target).collect();
+    if let [scope] = in_force[..] { Ok(scope.clone()) } else { scope(target, status) }
 }
 
 /// What a target means: only the daemon knows which names are sites and which are services. A name with
@@ -170,6 +178,9 @@ mod tests {
         check("app.example.com@muc", "there is no site \"muc\"; the configuration has fra, iad");
         check("x@fra", "there is no service \"x\"");
         check("a..b", "neither");
+        assert_eq!(scope_to_clear("app.example.com@iad", &status), scope("app.example.com@iad", &status));
+        status.overrides[0].scope = Scope::Site("muc".into());
+        assert_eq!(scope_to_clear("muc", &status), Ok(Scope::Site("muc".into())));
         status.sites[0].id = "app.example.com".into();
         assert!(scope("app.example.com", &status).unwrap_err().contains("is a site and a service"));
         assert_eq!(scope("app.example.com.", &status), Ok(Scope::Service(app)));

@@ -273,7 +273,9 @@ async fn a_no_ends_with_1() {
     let clear = |target: &str| override_cmds::ClearArgs { target: target.into(), reason: None };
     no(override_cmds::said_clear(&client, &clear("iad"), false).await, "there is no override on \"iad\"");
     no(override_cmds::said_clear(&client, &clear("muc"), true).await, "\"muc\" is neither a service");
+    assert_eq!(client.healthz().await.unwrap().status, "ok");
     served.daemon.failing.store(true, Ordering::Relaxed);
+    assert_eq!(client.healthz().await.unwrap().status, "failing");
     no(reload::said(&client, true).await, "the last good configuration serves:\ndetour.toml:3:1: error");
     assert_eq!(finish(Ok(String::new())).unwrap(), ExitCode::from(DONE));
 }

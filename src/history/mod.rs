@@ -91,6 +91,9 @@ pub enum StoreError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A saved value that is there does not decode.
+    #[error("{0}")]
+    Saved(String),
     /// A value that cannot be written as JSON.
     #[error("a value cannot be encoded: {0}")]
     Encode(serde_json::Error),

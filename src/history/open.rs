@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadTransaction};
 
 use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, Store};
 use super::{CACHE_BYTES, FILE, MAX_SET_ASIDE, StoreError};
@@ -172,6 +172,16 @@ pub(super) fn contents(database: Database) -> Result<Result<Contents, String>, r
     };
     txn.open_table(ENTRIES)?;
     txn.open_table(SAMPLES)?;
+    let saved = match saved(&txn)? {
+        Ok(saved) => saved,
+        Err(why) => return Ok(Err(why)),
+    };
+    drop((meta, txn));
+    Ok(Ok(Contents { database, saved, last }))
+}
+
+/// Everything saved, or which value does not decode.
+pub(super) fn saved(txn: &ReadTransaction) -> Result<Result<Vec<Saved>, String>, redb::Error> {
     let mut saved = Vec::new();
     for row in txn.open_table(SAVED)?.iter()? {
         let (key, value) = row?;
@@ -182,8 +192,7 @@ pub(super) fn contents(database: Database) -> Result<Result<Contents, String>, r
             }
         }
     }
-    drop((meta, txn));
-    Ok(Ok(Contents { database, saved, last }))
+    Ok(Ok(saved))
 }
 
 /// Whether an error is the file's content or the host's doing.

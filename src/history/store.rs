@@ -111,6 +111,13 @@ impl Store {
         done
     }
 
+    /// Everything saved, as a new start would find it.
+    pub fn saved(&self) -> Result<Vec<Saved>, StoreError> {
+        let database = self.database()?;
+        let read = || super::open::saved(&database.begin_read()?);
+        read().map_err(|e| failed(&self.path, e))?.map_err(StoreError::Saved)
+    }
+
     /// The entries `query` asks for, newest first.
     pub fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         let database = self.database()?;

@@ -205,6 +205,7 @@ fn receiving_header(cell: &UnsafeCell<Slot>, control_len: usize) -> mmsghdr {
 /// What the kernel told of the datagram's way in is sent back as the answer's way out. The address
 /// it came to must be kept, the interface must not: the way back to the peer may be another. Only a
 /// link-local address means nothing without its interface.
+#[expect(clippy::cast_ptr_alignment, reason = "CMSG_DATA is aligned as the message's type needs")]
 fn leave_by_any_interface(control: &mut [u64; CONTROL_WORDS], len: usize) {
     // SAFETY: a msghdr is integers and pointers; zeroes and nulls are an empty header.
     let mut holder: libc::msghdr = unsafe { zeroed() };
@@ -218,8 +219,8 @@ fn leave_by_any_interface(control: &mut [u64; CONTROL_WORDS], len: usize) {
     // SAFETY: not null, so a whole cmsghdr is there.
     let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
     if level == libc::IPPROTO_IP && kind == libc::IP_PKTINFO {
-        // SAFETY: the kernel wrote a message of this kind, so an in_pktinfo follows; the buffer has
-        // room for it and CMSG_DATA is aligned for it.
+        // SAFETY: the kernel wrote a message of this kind, so an in_pktinfo follows, in a buffer that
+        // has room for it.
         let info = unsafe { &mut *libc::CMSG_DATA(message).cast::<libc::in_pktinfo>() };
         info.ipi_ifindex = 0;
     } else if level == libc::IPPROTO_IPV6 && kind == libc::IPV6_PKTINFO {

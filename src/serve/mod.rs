@@ -31,6 +31,6 @@ mod tcp;
 mod testing;
 mod udp;
 
-pub use counters::Counters;
+pub use counters::{Counters, Metric};
 pub use running::Running;
 pub use sockets::{BindError, Sockets};

@@ -86,7 +86,7 @@ impl Running {
                 running.tallies.udp.push(Arc::clone(&worker.tally));
                 let responder = responder.clone();
                 let thread = thread::Builder::new().name(format!("udp-{core}"));
-                match thread.spawn(move || worker.work(responder)) {
+                match thread.spawn(move || worker.work(&responder)) {
                     Ok(thread) => parts.workers.push(thread),
                     Err(error) => {
                         tracing::error!(%error, address = %bound.address, "cannot start a UDP worker");

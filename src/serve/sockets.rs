@@ -22,8 +22,8 @@ const MAX_WORKERS: usize = 256;
 /// Ports tried where any port will do, until one is free for UDP and TCP both.
 const PORT_ATTEMPTS: usize = 16;
 
-/// Asked of the kernel for each UDP socket; it gives what its own bound allows. Some 50 ms of
-/// 500,000 small queries a second, for while a worker is off its core.
+/// Asked of the kernel for each UDP socket, which gives what its own bound allows. Room for some
+/// 10,000 small queries: those of 20 ms, at 500,000 a second, that a worker is off its core.
 const UDP_BUFFER: usize = 4 << 20;
 
 /// Connections the kernel holds until they are accepted.
@@ -94,7 +94,7 @@ pub(super) struct Bound {
 
 impl Sockets {
     /// Binds every address of `listen` for UDP and TCP, for `threads` UDP workers each (0: one per
-    /// core). Port 0 becomes one free port, the same for both.
+    /// core; at most 256). Port 0 becomes one free port, the same for both.
     pub fn bind(listen: &[SocketAddr], threads: usize) -> Result<Sockets, BindError> {
         if listen.is_empty() {
             return Err(BindError::NoAddress);
@@ -251,9 +251,12 @@ mod tests {
 
     #[test]
     fn both_wildcards_share_a_port() {
-        let v4 = Sockets::bind(&["0.0.0.0:0".parse().unwrap()], 2).unwrap();
-        let port = v4.addresses()[0].port();
-        let v6 = Sockets::bind(&[SocketAddr::new("::".parse().unwrap(), port)], 2).unwrap();
-        assert_eq!(v6.addresses()[0].port(), port);
+        let shared = (0..PORT_ATTEMPTS).any(|_| {
+            let v4 = Sockets::bind(&["0.0.0.0:0".parse().unwrap()], 2).unwrap();
+            let v6 = SocketAddr::new("::".parse().unwrap(), v4.addresses()[0].port());
+            // Another test may hold that port for v6; not every time.
+            Sockets::bind(&[v6], 2).is_ok()
+        });
+        assert!(shared);
     }
 }

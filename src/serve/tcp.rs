@@ -24,6 +24,9 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long a client may take to read what it was answered.
 const WRITE: Duration = Duration::from_secs(5);
 
+/// How long a connection is read from after the stop: what was sent before it is answered.
+const LAST_CALL: Duration = Duration::from_millis(50);
+
 /// How long connections may take to end once told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -129,19 +132,21 @@ impl<R: Responder> Tcp<R> {
         // Zeroed by the kernel: pages no answer reaches are never there.
         let mut outbox = vec![0; OUTBOX];
         loop {
-            let deadline = Instant::now() + self.patience.idle;
+            let mut deadline = Instant::now() + self.patience.idle;
+            let mut last = false;
             while !inbox.has_query() {
                 tokio::select! {
-                    // What came before the stop is answered.
                     biased;
                     read = timeout_at(deadline, inbox.read(&mut stream)) => match read {
                         Ok(Ok(count)) if count > 0 => {}
                         _ => return,
                     },
-                    () = stopped(&mut self.stop) => return,
+                    () = stopped(&mut self.stop), if !last => {
+                        last = true;
+                        deadline = deadline.min(Instant::now() + LAST_CALL);
+                    }
                 }
             }
-            let last = *self.stop.borrow();
             while inbox.has_query() {
                 let (len, sound) = self.answer(&mut inbox, &mut outbox);
                 let written = timeout(self.patience.write, stream.write_all(&outbox[..len])).await;
@@ -431,7 +436,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_ends_idle_connections_and_frees_the_port() {
-        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let (running, address) = serve("127.0.0.22:0", 1, Limits::default());
         let mut stream = TcpStream::connect(address).await.unwrap();
         assert_eq!(ask(&mut stream, b"x").await.unwrap(), b"x");
         timeout(TOO_LONG, running.stop()).await.unwrap();

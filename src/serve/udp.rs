@@ -43,8 +43,8 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Answers queries until told to stop; the thread's whole life.
-    pub(super) fn work(self, responder: impl Responder) {
-        match catch_unwind(AssertUnwindSafe(|| self.run(&responder))) {
+    pub(super) fn work(self, responder: &impl Responder) {
+        match catch_unwind(AssertUnwindSafe(|| self.run(responder))) {
             Ok(Ok(())) => return,
             Ok(Err(error)) => tracing::error!(%error, "a UDP worker cannot receive any more and ended"),
             Err(_) => tracing::error!("a UDP worker panicked and ended, please report it"),
@@ -249,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_answers_what_was_received_and_closes_the_port() {
-        let (running, address) = serve("127.0.0.1:0", 2, Limits::default());
+        let (running, address) = serve("127.0.0.21:0", 2, Limits::default());
         let client = client(address);
         for n in 0..100 {
             client.send(format!("{n}").as_bytes()).unwrap();
