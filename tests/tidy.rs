@@ -1,0 +1,252 @@
+//! The invariants a machine can check, held against every file of this repository; and the checker held
+//! against snippets that break each of them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod tidy {
+    pub mod rules;
+    pub mod source;
+}
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tidy::rules::{self, Finding};
+use tidy::source::Source;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Every file below the given folders that ends in `.rs`, with its path from the root.
+fn rust_files() -> Vec<Source> {
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "benches", "fuzz/fuzz_targets"] {
+        walk(&Path::new(ROOT).join(folder), &mut files);
+    }
+    let tests: Vec<String> = files.iter().flat_map(Source::test_modules).collect();
+    for file in &mut files {
+        file.mark_tests(&tests);
+    }
+    files
+}
+
+fn walk(folder: &Path, files: &mut Vec<Source>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            let name = path.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned();
+            files.push(Source::new(&name, &fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn every_file_keeps_the_rules() {
+    let files = rust_files();
+    assert!(files.iter().any(|file| file.path == "src/lib.rs"), "the walk found no source");
+    let findings: Vec<String> = files
+        .iter()
+        .flat_map(|file| rules::RULES.iter().flat_map(|rule| rule(file)).map(move |f| (file, f)))
+        .map(|(file, (line, what))| format!("{}:{line}: {what}", file.path))
+        .collect();
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+#[test]
+fn every_dependency_says_why() {
+    assert_eq!(rules::dependencies(&read("Cargo.toml")), []);
+}
+
+/// What the pages tell people to type is there.
+#[test]
+fn the_pages_show_commands_that_exist() {
+    for page in ["README.md", "ARCHITECTURE.md", "docs/configuration.md"] {
+        for command in rules::commands_shown(&read(page)) {
+            let status =
+                Command::new(env!("CARGO_BIN_EXE_detour")).args([&command, "--help"]).output().unwrap();
+            assert!(status.status.success(), "{page} shows `detour {command}`, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn the_pages_link_to_files_that_exist() {
+    for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/configuration.md"] {
+        let folder = Path::new(ROOT).join(page).parent().unwrap().to_owned();
+        for target in rules::links(&read(page)) {
+            assert!(folder.join(&target).exists(), "{page} links to {target}, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn the_readme_opens_with_the_two_commands() {
+    let readme = read("README.md");
+    for command in ["cargo run --release -- demo", "./test"] {
+        assert!(readme.lines().any(|line| line == command), "README.md does not show `{command}`");
+    }
+    assert!(Path::new(ROOT).join("test").exists());
+}
+
+/// The checker itself: each rule breaks on what it forbids and is silent on what it allows.
+mod checker {
+    use super::*;
+
+    fn check(rule: fn(&Source) -> Vec<Finding>, path: &str, text: &str, lines: &[usize]) {
+        let found = rule(&Source::new(path, text));
+        assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), lines, "{path}:\n{text}\n{found:?}");
+    }
+
+    #[test]
+    fn edges() {
+        let check = |path, text, lines| check(rules::edges, path, text, lines);
+        check("src/health/tracker.rs", "use crate::config::CheckKey;\nuse crate::engine::Event;\n", &[2]);
+        check("src/zone/x.rs", "fn f() {\n    crate::health::g();\n}\n", &[2]);
+        check("src/answer/x.rs", "use crate::{\n    zone::Name,\n    health::{self, Health},\n};\n", &[3, 3]);
+        check("src/probe/x.rs", "use crate::engine::Pace;\nuse crate::engine::{Event, Pace};\n", &[2]);
+        check("src/zone/x.rs", "// crate::health\nconst S: &str = \"crate::health\";\n", &[]);
+        check("src/zone/x.rs", "pub(crate) fn f() {}\nuse crate::zone::Name;\n", &[]);
+        check("src/daemon/mod.rs", "use crate::engine::Event;\n", &[]);
+        check("src/newroom/mod.rs", "", &[1]);
+        check("tests/sim.rs", "use crate::anything::at_all;\n", &[]);
+    }
+
+    #[test]
+    fn supers() {
+        let check = |path, text, lines| check(rules::supers, path, text, lines);
+        check("src/zone/mod.rs", "use super::health::Health;\n", &[1]);
+        check("src/zone/name.rs", "use super::Name;\nuse super::super::health::Health;\n", &[2]);
+        check(
+            "src/zone/name.rs",
+            "#[cfg(test)]\nmod tests {\n    use super::*;\n    use super::super::Zone;\n}\n",
+            &[],
+        );
+    }
+
+    #[test]
+    fn purity() {
+        let check = |path, text, lines| check(rules::purity, path, text, lines);
+        check("src/zone/x.rs", "use std::fs;\n", &[1]);
+        check("src/engine/x.rs", "use std::{collections::BTreeMap, time::{Duration, Instant}};\n", &[1]);
+        check("src/policy/x.rs", "fn f() { tokio::spawn(g()); }\n", &[1]);
+        check("src/health/x.rs", "use std::net::{IpAddr, UdpSocket};\n", &[1]);
+        check(
+            "src/answer/x.rs",
+            "fn f() { std::thread::sleep(d); }\nfn g() { std::env::var(\"X\"); }\n",
+            &[1, 2],
+        );
+        check("src/zone/x.rs", "use std::net::IpAddr; // never a UdpSocket\n", &[]);
+        check("src/zone/x.rs", "#[cfg(test)]\nmod tests {\n    use std::fs;\n}\nuse std::fs;\n", &[5]);
+        check("src/serve/x.rs", "use std::net::UdpSocket;\n", &[]);
+    }
+
+    #[test]
+    fn clocks() {
+        let check = |path, text, lines| check(rules::clocks, path, text, lines);
+        check("src/history/x.rs", "fn f() {\n    Instant::now()\n}\n", &[2]);
+        check("src/history/x.rs", "let t = std::time::SystemTime::now();\n", &[1]);
+        check("src/probe/x.rs", "let t = Instant::now();\n", &[]);
+        check("src/history/x.rs", "let t = clock.now();\n", &[]);
+    }
+
+    #[test]
+    fn unsafety() {
+        let check = |path, text, lines| check(rules::unsafety, path, text, lines);
+        check("src/zone/x.rs", "// SAFETY: no.\nunsafe { f() }\n", &[2]);
+        check("src/serve/x.rs", "let x = 1;\nunsafe { f() }\n", &[2]);
+        check("src/serve/x.rs", "// SAFETY: it was checked\n// above.\nunsafe { f() }\n", &[]);
+        check("src/serve/x.rs", "// SAFETY: stale.\n\nunsafe { f() }\n", &[3]);
+        check("src/zone/x.rs", "#![allow(unsafe_code)]\n// unsafe\nlet s = \"unsafe\";\n", &[]);
+    }
+
+    #[test]
+    fn unfinished() {
+        let check = |text: &str, lines| check(rules::unfinished, "tests/x.rs", text, lines);
+        check(concat!("// TO", "DO: later\n"), &[1]);
+        check(concat!("/* FIX", "ME */\n"), &[1]);
+        check("fn f() {\n    todo!()\n}\n", &[2]);
+        check("fn f() { unimplemented!(\"x\") }\n", &[1]);
+        check("#[ignore = \"slow\"]\n#[test]\nfn f() {}\n", &[1]);
+        check("const S: &str = \"todo!\"; // a to-do list\n", &[]);
+    }
+
+    #[test]
+    fn length_and_header() {
+        check(rules::length, "src/zone/x.rs", &"\n".repeat(599), &[]);
+        check(rules::length, "src/zone/x.rs", &"\n".repeat(600), &[601]);
+        check(rules::header, "src/zone/mod.rs", "mod x;\n", &[1]);
+        check(rules::header, "src/zone/mod.rs", "//! Zones.\nmod x;\n", &[]);
+    }
+
+    #[test]
+    fn proofs() {
+        let check = |text, lines| check(rules::proofs, "src/zone/x.rs", text, lines);
+        check("fn f() {\n    x.unwrap();\n}\n", &[2]);
+        check("fn f() {\n    x.expect(\"it is there\");\n}\n", &[2]);
+        check("let y = x\n    .first()\n    .unwrap();\n", &[3]);
+        check("let y = x.unwrap(); // x was filled above\n", &[]);
+        check("// x was filled above\nlet y = x\n    .first()\n    .unwrap();\n", &[]);
+        check("// about z\nlet z = 1;\nlet y = x.unwrap();\n", &[3]);
+        check("#[cfg(test)]\nmod tests {\n    fn f() { x.unwrap() }\n}\n", &[]);
+        check("let y = x.unwrap_or(1);\nself.expect(Token::Comma);\n", &[]);
+    }
+
+    #[test]
+    fn literals_do_not_hide_code() {
+        let check = |text, lines| check(rules::clocks, "src/history/x.rs", text, lines);
+        check("let q = '\"';\nInstant::now();\nlet r = '\"';\n", &[2]);
+        check("let q = b'\\'';\nInstant::now();\n", &[2]);
+        check("let q = r#\"\" Instant::now() \"#;\nInstant::now();\n", &[2]);
+        check("fn f<'a>(x: &'a str) { Instant::now(); }\n", &[1]);
+        check("/* /* */ Instant::now() */ Instant::now();\n", &[1]);
+        check("let s = \"\\\\\"; Instant::now();\n", &[1]);
+    }
+
+    #[test]
+    fn test_modules_in_files_of_their_own() {
+        let parent = Source::new("src/history/mod.rs", "mod store;\n#[cfg(test)]\nmod kill;\n");
+        assert_eq!(parent.test_modules(), ["src/history/kill"]);
+        let leaf = Source::new("src/history/store.rs", "#[cfg(test)] mod tests;\n");
+        assert_eq!(leaf.test_modules(), ["src/history/store/tests"]);
+        let check = |path, findings| {
+            let mut source = Source::new(path, "x.unwrap();\n");
+            source.mark_tests(&parent.test_modules());
+            assert_eq!(rules::proofs(&source).len(), findings, "{path}");
+        };
+        check("src/history/kill.rs", 0);
+        check("src/history/kill/child.rs", 0);
+        check("src/history/killer.rs", 1);
+        check("src/history/store.rs", 1);
+    }
+
+    #[test]
+    fn dependencies() {
+        let check = |text, lines: &[usize]| {
+            assert_eq!(rules::dependencies(text).iter().map(|f| f.0).collect::<Vec<_>>(), lines, "{text}");
+        };
+        check("[dependencies]\nserde = \"1\"\n", &[2]);
+        check("[dev-dependencies]\nserde = \"1\" # why\n", &[]);
+        check("[profile.dev]\ndebug = 1\n", &[]);
+    }
+
+    #[test]
+    fn pages() {
+        let commands = |page| rules::commands_shown(page);
+        assert_eq!(
+            commands("Run `detour status`:\n```\n$ sudo detour serve -c x.toml\n```\n"),
+            ["serve", "status"]
+        );
+        assert_eq!(
+            commands("ExecStart=/usr/bin/detour serve\n`detour`, the binary; `dig detour x`\n"),
+            [""; 0]
+        );
+        assert_eq!(rules::links("[a](docs/x.md#part) [b](https://x.org/) [c](#here)"), ["docs/x.md"]);
+    }
+}
