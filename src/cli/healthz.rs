@@ -12,9 +12,11 @@ pub async fn run(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
     let health = client.healthz().await;
     let well = health.as_ref().is_ok_and(|body| body.reasons.is_empty());
     let unwell = health.is_ok() && !well;
-    let said = health.map(|body| match json {
-        true => pretty(&json!(body)),
-        false => std::iter::once(body.status).chain(body.reasons).collect::<Vec<_>>().join("\n"),
+    let said = health.map(|body| {
+        if json {
+            return pretty(&json!(body));
+        }
+        std::iter::once(body.status).chain(body.reasons).collect::<Vec<_>>().join("\n")
     });
     let exit = finish(said)?;
     Ok(if unwell { ExitCode::from(NO) } else { exit })

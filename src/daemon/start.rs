@@ -200,7 +200,7 @@ async fn first_round(config: &Config, mut pending: watch::Receiver<usize>) {
     match timeout(longest + FIRST_ROUND_SLACK, pending.wait_for(|left| *left == 0)).await {
         Ok(_) => {}
         Err(_) => {
-            warn!("the first round did not end in time: undecided services answer as their zone files say")
+            warn!("the first round did not end in time: undecided services answer as their zone files say");
         }
     }
 }
