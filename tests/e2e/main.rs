@@ -12,4 +12,7 @@ mod operators;
 mod reloads;
 mod restarts;
 mod scenarios;
+#[path = "../scenarios/setup.rs"]
+#[allow(dead_code, reason = "the pure engine is held to more of it")]
+mod setup;
 mod site;

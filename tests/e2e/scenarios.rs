@@ -19,7 +19,8 @@ use detour::policy::Decision;
 use detour::zone::{RrSet, RrType, Serial};
 
 use crate::harness::{Detour, MACHINE, Ran, own_address, until};
-use crate::language::{Expect, Outcome, Scenario, Setup, Step, What, parse};
+use crate::language::{Expect, Outcome, Scenario, Step, What, parse};
+use crate::setup::Setup;
 use crate::site::{Site, start_all};
 
 /// Scenarios that cannot be played with sites on loopback, and why.
