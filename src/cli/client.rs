@@ -21,6 +21,8 @@ pub const NO: u8 = 1;
 pub const UNREACHABLE: u8 = 3;
 /// How long a connect to the daemon may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the daemon's own health may take: it waits for nothing, and whoever asks has a bound of its own.
+const HEALTHZ_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
 
@@ -126,7 +128,7 @@ impl Client {
 
     /// Whether the daemon itself is well: a "no" here is an answer, not an error.
     pub async fn healthz(&self) -> Result<HealthzBody, ClientError> {
-        let (_, body) = self.fetch(self.http.get(self.url(&["healthz"]))).await?;
+        let (_, body) = self.fetch(self.http.get(self.url(&["healthz"])).timeout(HEALTHZ_TIMEOUT)).await?;
         serde_json::from_slice(&body).map_err(|e| self.foreign(e.to_string()))
     }
 
