@@ -130,6 +130,6 @@ fn flapping_below_fall_moves_nothing() {
         until("fra is Up again", || (world.settles_on_fra().ttl() == Some(30)).then_some(()));
     }
     let history = world.detour.told(&["history", "--limit", "1000"]);
-    assert!(history.contains("Suspect"), "the failures were seen:\n{history}");
-    assert!(!history.contains("Down"), "two of three make nothing Down:\n{history}");
+    assert!(history.contains("-> Suspect"), "the failures were seen:\n{history}");
+    assert!(!history.contains("-> Down"), "two of three make nothing Down:\n{history}");
 }

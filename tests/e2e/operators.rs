@@ -123,7 +123,7 @@ fn health_of_the_daemon() {
     let ran = world.detour.cli(&["healthz"]);
     world.detour.signal("CONT");
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     until("it is well again", || (world.detour.cli(&["healthz"]).code == 0).then_some(()));
 }
 
@@ -181,7 +181,15 @@ fn the_demo_shows_a_failover_and_a_failback() {
     let shown = String::from_utf8(demo.stdout).unwrap();
     assert!(demo.status.success(), "{shown}\n{}", String::from_utf8_lossy(&demo.stderr));
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
-    for part in ["dig ", "failover", "failback", "detection", "serial", "TTL"] {
+    for part in [
+        "dig ",
+        "the primary fails",
+        "the primary recovers",
+        "detection",
+        "publish",
+        "failback",
+        "worst case",
+    ] {
         assert!(shown.contains(part), "no \"{part}\" in:\n{shown}");
     }
     assert!(!shown.contains('\u{1b}'), "not a terminal: plain lines");

@@ -147,5 +147,5 @@ fn a_stopped_daemon_blames_no_site() {
         }
     }
     let history = world.detour.told(&["history", "--limit", "1000"]);
-    assert!(!history.contains("Down"), "{history}");
+    assert!(!history.contains("-> Down"), "{history}");
 }
