@@ -2,8 +2,9 @@
 //! real HTTP site to one real probe run, and the decisions the scenario expects must appear in the daemon's
 //! history, in order, and at last in its answers.
 //!
-//! Time is not the scenario's: what takes a minute there takes seconds here. Serials and reasons are the
-//! pure engine's business (tests/scenarios/run.rs); here a serial only must not go back.
+//! Time is not the scenario's: what takes a minute there takes seconds here. Serials, reasons and the words
+//! of a refusal are the pure engine's business (tests/scenarios/run.rs); here a serial only must not go
+//! back, and what is refused must be.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -102,6 +103,7 @@ fn play(file: &str, text: &str) {
             what => stage.act(&at, &what),
         }
     }
+    last.retain(|service, _| stage.setup.services.contains_key(service));
     for (service, records) in last {
         stage.answers(file, &service, &records);
     }
@@ -284,10 +286,9 @@ impl Stage {
                 "{at}: the serial of {zone} goes back from {before} to {serial}"
             );
         }
-        if let Some(refused) = &expect.refused {
+        if expect.refused.is_some() {
             let told = self.told.as_ref().unwrap_or_else(|| panic!("{at}: no command before"));
-            assert_eq!(told.code, 1, "{at}: {told:?}");
-            assert!(told.stderr.contains(refused), "{at}: not \"{refused}\": {told:?}");
+            assert!(told.code == 1 && !told.stderr.is_empty(), "{at}: {told:?}");
         }
         let service = expect.service.clone().or_else(|| self.setup.services.keys().next().cloned())?;
         // Whether a new service is still undecided depends on when one looks.
