@@ -1,7 +1,7 @@
 //! A zone's records as loaded: the file's content, before decisions are laid over it.
 
 use super::owners::{Owners, hash};
-use super::{Name, RrSet, RrType, Serial};
+use super::{Name, RrSet, RrType, Serial, soa_serial};
 
 /// A checked zone: one SOA, NS at the apex, every owner at or below the apex. Packed: a million small
 /// records take less than 100 MB.
@@ -62,7 +62,8 @@ impl<'a> RrSetRef<'a> {
 }
 
 impl Zone {
-    /// A zone of the given RRsets; the caller has checked them.
+    /// A zone of the given RRsets, which are not checked: for tests.
+    #[cfg(test)]
     pub(crate) fn from_rrsets(apex: Name, serial: Serial, mut sets: Vec<RrSet>) -> Zone {
         sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
         let mut packer = Packer::new(Owners::default(), 0);
@@ -74,7 +75,7 @@ impl Zone {
                 set.rdata.iter().for_each(|rdata| packer.record(rdata));
             }
         }
-        packer.finish(apex, serial)
+        Zone { serial, ..packer.finish(apex) }
     }
 
     /// The name all others lie at or below.
@@ -125,8 +126,18 @@ impl Zone {
         self.rrsets().fold(hash(self.apex.as_wire()), |sum, set| sum.wrapping_add(of_set(set)))
     }
 
+    /// Its owners; those that have no RRset are none of the zone's.
+    pub(super) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// The number of an owner's first RRset in the order of [`Zone::rrsets`].
+    pub(super) fn first_set(&self, owner: u32) -> usize {
+        self.starts[owner as usize] as usize
+    }
+
     /// The RRsets of one owner, ordered by type.
-    fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
+    pub(super) fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
         let id = id as usize;
         let end = self.starts.get(id + 1).map_or(self.sets.len(), |&end| end as usize);
         let owner = self.owners.name(id as u32);
@@ -183,10 +194,11 @@ impl Packer {
         }
     }
 
-    /// The zone.
-    pub(super) fn finish(self, apex: Name, serial: Serial) -> Zone {
+    /// The zone; its serial is that of the SOA, if there is one.
+    pub(super) fn finish(self, apex: Name) -> Zone {
         let Packer { owners, starts, sets, rdata, records } = self;
-        Zone { apex, serial, owners, starts, sets, rdata, records }
+        let zone = Zone { apex, serial: Serial(0), owners, starts, sets, rdata, records };
+        Zone { serial: soa_serial(&zone.soa()), ..zone }
     }
 }
 

@@ -6,15 +6,22 @@
 
 mod changeset;
 mod contents;
+mod lex;
+mod master;
 mod name;
 mod owners;
 mod rdata;
 mod rrset;
 mod serial;
 mod soa;
+mod ttl;
 
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
+pub use master::{
+    Include, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
+    MAX_TEXT_LEN, Problem, Severity, parse,
+};
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use rdata::{UnknownType, rdata_text};
 pub use rrset::{RrSet, RrType};

@@ -96,16 +96,27 @@ impl Name {
 
     /// Whether `self` is `other` or lies below it.
     pub fn is_at_or_below(&self, other: &Name) -> bool {
-        let (mine, theirs) = (self.as_wire(), other.as_wire());
-        let mut at = 0;
-        loop {
-            let rest = &mine[at..];
-            if rest.len() <= theirs.len() {
-                return rest == theirs;
-            }
-            at += 1 + usize::from(rest[0]);
-        }
+        wire_is_at_or_below(&self.0, &other.0)
     }
+}
+
+/// Whether a name is another or lies below it, both in wire form and lower case.
+pub(super) fn wire_is_at_or_below(mine: &[u8], theirs: &[u8]) -> bool {
+    let mut at = 0;
+    loop {
+        let rest = &mine[at..];
+        if rest.len() <= theirs.len() {
+            return rest == theirs;
+        }
+        at += 1 + usize::from(rest[0]);
+    }
+}
+
+/// The text of a valid name in wire form.
+pub(super) fn text_of(wire: &[u8]) -> String {
+    let mut text = String::new();
+    let _ = print_wire(wire, &mut text); // writing to a String cannot fail
+    text
 }
 
 /// Appends the wire form of a name in text, its case kept; what it leaves in `wire` after an error is

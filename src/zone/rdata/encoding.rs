@@ -24,7 +24,7 @@ pub(super) fn print_quoted(bytes: &[u8], out: &mut String) {
 }
 
 /// Appends the bytes that escaped text stands for, its quotes already taken off.
-pub(super) fn parse_escaped(mut text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub(in crate::zone) fn parse_escaped(mut text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     while let Some(at) = text.iter().position(|&byte| byte == b'\\') {
         out.extend_from_slice(&text[..at]);
         let (byte, len) = unescape(&text[at..])?;

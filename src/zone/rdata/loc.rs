@@ -54,7 +54,7 @@ fn print_angle(
 }
 
 /// Appends the RDATA for the tokens of a LOC record; `None` where they are none.
-pub(super) fn parse<'a>(tokens: &[&'a [u8]], out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn parse(tokens: &[&[u8]], out: &mut Vec<u8>) -> Option<()> {
     let (latitude, tokens) = parse_angle(tokens, 90, [b'N', b'S'])?;
     let (longitude, tokens) = parse_angle(tokens, 180, [b'E', b'W'])?;
     let (altitude, sizes) = tokens.split_first()?;
@@ -101,7 +101,7 @@ fn parse_angle<'t, 'a>(
     };
     let seconds = match tokens[..end].get(2) {
         None => 0,
-        Some(digits) => parse_decimal::<3>(digits, 2).filter(|&value| value < 60_000)? as u32,
+        Some(digits) => u32::try_from(parse_decimal::<3>(digits, 2)?).ok().filter(|&value| value < 60_000)?,
     };
     let angle = whole(0, max_degrees).filter(|_| end > 0)? * DEGREE + whole(1, 59)? * 60_000 + seconds;
     let value = match side {

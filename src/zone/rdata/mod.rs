@@ -1,14 +1,17 @@
 //! RDATA: what each type's holds, from text to wire and back.
 //!
 //! In: a type, and one record's RDATA as tokens or as wire bytes. Out: the other of the two. `types` says
-//! once, as data, which fields a type has; `parse` (text to wire), `print` (wire to text) and `wire`
-//! (is it well formed?) all follow it, so a type that one of them knows, all know.
+//! once, as data, which fields a type has; `parse` (text to wire) and `print` (wire to text) both follow it,
+//! so a type that one of them knows, both know.
 
 mod encoding;
 mod loc;
+mod parse;
 mod print;
 mod svcb;
 mod types;
 
+pub(super) use encoding::parse_escaped;
+pub(super) use parse::parse_rdata;
 pub use print::rdata_text;
 pub use types::UnknownType;

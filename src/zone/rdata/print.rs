@@ -10,7 +10,8 @@ use crate::zone::RrType;
 use crate::zone::name::{print_wire, split_wire};
 
 /// One record's RDATA as a master file has it, names absolute. Bytes of a type without a known shape, or
-/// not of that shape, are printed in RFC 3597's form: `\# 2 0102`. Parsing the text gives the same bytes.
+/// not of that shape, are printed in RFC 3597's form: `\# 2 0102`. Parsing the text gives the same bytes,
+/// if names in them are in lower case as parsing leaves them.
 pub fn rdata_text(rtype: RrType, rdata: &[u8]) -> String {
     known_text(rtype, rdata).unwrap_or_else(|| {
         let mut out = format!("\\# {}", rdata.len());
@@ -84,12 +85,7 @@ fn print_field(field: Field, wire: &mut Wire<'_>, out: &mut String) -> Option<()
         Field::Type => write!(out, "{}", RrType(wire.u16()?)).ok()?,
         Field::V4 => write!(out, "{}", Ipv4Addr::from(wire.take::<4>()?)).ok()?,
         Field::V6 => write!(out, "{}", Ipv6Addr::from(wire.take::<16>()?)).ok()?,
-        Field::Name => {
-            // Parsing folds these, so a name that is not folded would not come back the same.
-            let name = wire.name().filter(|name| !name.iter().any(u8::is_ascii_uppercase))?;
-            print_wire(name, out).ok()?;
-        }
-        Field::CasedName => print_wire(wire.name()?, out).ok()?,
+        Field::Name | Field::CasedName => print_wire(wire.name()?, out).ok()?,
         Field::Text => print_quoted(wire.string()?, out),
         Field::Texts => {
             print_quoted(wire.string()?, out);
@@ -147,10 +143,9 @@ fn print_ipseckey(wire: &mut Wire<'_>, out: &mut String) -> Option<()> {
         3 => print_field(Field::CasedName, wire, out)?,
         _ => return None,
     }
-    let key = wire.rest();
-    if !key.is_empty() {
-        out.push(' ');
-        print_base64(key, out);
+    if algorithm == 0 {
+        return Some(());
     }
-    Some(())
+    out.push(' ');
+    print_field(Field::Base64, wire, out)
 }

@@ -111,7 +111,7 @@ fn split_list(text: &[u8]) -> Vec<Vec<u8>> {
 /// Whether parameters in wire form, ordered by key, make sense together and each for itself.
 pub(super) fn check(params: &[(u16, &[u8])]) -> Result<(), Wrong> {
     if params.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
-        return Err("stands twice; each key may stand once");
+        return Err("has a key twice; each may stand once");
     }
     let has = |key| params.iter().any(|&(other, _)| other == key);
     if has(NO_DEFAULT_ALPN) && !has(ALPN) {

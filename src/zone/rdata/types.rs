@@ -168,6 +168,50 @@ static TABLE: &[Entry] = &[
     known(32769, "DLV", &[U16, Algorithm, U8, Hex]),
 ];
 
+/// IANA, "DNS Security Algorithm Numbers".
+const ALGORITHMS: [(u16, &str); 16] = [
+    (1, "RSAMD5"),
+    (2, "DH"),
+    (3, "DSA"),
+    (5, "RSASHA1"),
+    (6, "DSA-NSEC3-SHA1"),
+    (7, "RSASHA1-NSEC3-SHA1"),
+    (8, "RSASHA256"),
+    (10, "RSASHA512"),
+    (12, "ECC-GOST"),
+    (13, "ECDSAP256SHA256"),
+    (14, "ECDSAP384SHA384"),
+    (15, "ED25519"),
+    (16, "ED448"),
+    (252, "INDIRECT"),
+    (253, "PRIVATEDNS"),
+    (254, "PRIVATEOID"),
+];
+
+/// IANA, "CERT RR Certificate Types".
+const CERT_TYPES: [(u16, &str); 10] = [
+    (1, "PKIX"),
+    (2, "SPKI"),
+    (3, "PGP"),
+    (4, "IPKIX"),
+    (5, "ISPKI"),
+    (6, "IPGP"),
+    (7, "ACPKIX"),
+    (8, "IACPKIX"),
+    (253, "URI"),
+    (254, "OID"),
+];
+
+/// The number that a mnemonic stands for in a field that takes them.
+pub(super) fn mnemonic(field: Field, text: &[u8]) -> Option<u16> {
+    let table: &[(u16, &str)] = match field {
+        Algorithm => &ALGORITHMS,
+        CertType => &CERT_TYPES,
+        _ => &[],
+    };
+    table.iter().find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(text)).map(|&(number, _)| number)
+}
+
 fn entry(rtype: RrType) -> Option<&'static Entry> {
     TABLE.binary_search_by_key(&rtype.0, |entry| entry.number).ok().map(|at| &TABLE[at])
 }
