@@ -161,8 +161,8 @@ fn rfc3597_types() {
     check(r"A \# 4 C0000201", "A 192.0.2.1");
     check(r"TYPE28 \# 16 20010db8000000000000000000000001", "AAAA 2001:db8::1");
     check(r"MX \# 5 000a014100", "MX 10 a.");
-    refused(r"A \# 3 c00002", "5: error: these bytes are not the RDATA of a A record");
-    refused(r"CNAME \# 2 c000", "9: error: these bytes are not the RDATA of a CNAME record");
+    refused(r"A \# 3 c00002", "5: error: these bytes are not RDATA of type A");
+    refused(r"CNAME \# 2 c000", "9: error: these bytes are not RDATA of type CNAME");
     refused(r"TYPE731 \# 2 ab", "14: error: \\# 2 wants 4 hex digits, but 2 follow");
     refused(r"TYPE731 \# 1 ax", "14: error: \"ax\" is not hex");
     refused(r"TYPE731 \# 65536 ", "14: error: \"65536\" is not a length up to 65535");
