@@ -1,7 +1,42 @@
 //! Configuration: file in, checked [`Config`] out, every problem at once.
+//!
+//! In: the path of a TOML file. Out: [`Loaded`], the checked configuration with the zones it names, or a
+//! [`Report`] of everything wrong with it, each [`Problem`] with file, line, column, the line shown and
+//! the way out. `detour check`, `detour serve` and a reload all call [`load`], so they cannot disagree.
+//!
+//! This room must never know what is done with a configuration: no probe, no health, no socket. It reads
+//! files and nothing else.
+//!
+//! ```text
+//! file ─► source ─► document ─┬─► probes ──┐
+//!                             ├─► sites ───┼─► services, endpoints ─► zone_files ─► Loaded
+//!                             └─► zones ───┘
+//! ```
+//!
+//! A value that is wrong is reported where it stands (`report::Findings`) and leaves a `Reported`
+//! behind, so that reading goes on and nothing that follows from it is reported again.
 
 mod check_key;
+mod document;
+mod duration;
+mod endpoints;
+mod error;
+mod load;
 mod model;
+mod probes;
+mod report;
+mod rto;
+mod section;
+mod services;
+mod source;
+mod values;
+mod zone_files;
 
 pub use check_key::{Check, CheckKey, Whereto};
+pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
+pub use error::{ConfigError, Known};
+pub use load::{Loaded, check, load};
 pub use model::*;
+pub use report::{MAX_PROBLEMS, Problem, Report};
+pub use rto::{PUBLISH_BOUND, Rto, worst_case};
+pub use source::Place;

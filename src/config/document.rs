@@ -1,0 +1,234 @@
+//! The whole document: its sections one after the other, and those that stand for themselves.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::error::{ConfigError, Known, short};
+use super::probes::{self, Probes};
+use super::report::Findings;
+use super::section::{Item, Reported, Section, entries, or};
+use super::services::{self, DraftService};
+use super::{Control, Server, Site, SiteId, ZoneSource, values};
+use crate::zone::Name;
+
+/// The most sites.
+const MAX_SITES: usize = 1_000;
+/// The most zones.
+const MAX_ZONES: usize = 100_000;
+/// The most addresses listened on.
+const MAX_LISTEN: usize = 64;
+/// The most UDP workers.
+const MAX_THREADS: u32 = 1_024;
+/// The longest name server identifier, in bytes: it goes into every answer that asks for it.
+const MAX_NSID: usize = 128;
+/// The longest site name, in bytes.
+const MAX_SITE_NAME: usize = 128;
+/// The longest path of a file, in bytes.
+const MAX_FILE_NAME: usize = 4_096;
+
+/// What a document says, as far as it is right.
+pub(super) struct Draft {
+    pub server: Result<Server, Reported>,
+    pub control: Result<Control, Reported>,
+    pub sites: Sites,
+    pub probes: Probes,
+    pub zones: Zones,
+    pub services: Vec<DraftService>,
+}
+
+/// The zones that are right, and the names of all.
+#[derive(Default)]
+pub(super) struct Zones {
+    pub read: Vec<DraftZone>,
+    apexes: BTreeSet<Name>,
+    /// Whether a zone's name is wrong, so that it cannot be told what lies outside every zone.
+    nameless: bool,
+}
+
+/// A zone, and where its file is named.
+pub(super) struct DraftZone {
+    pub source: ZoneSource,
+    /// The file as the document names it.
+    pub file: String,
+    pub file_at: Range<usize>,
+}
+
+impl Zones {
+    /// The apex of the deepest zone around a name.
+    pub fn around(&self, name: &Spanned<Name>, findings: &mut Findings) -> Result<Name, Reported> {
+        let mut at_and_above = std::iter::successors(Some(name.get_ref().clone()), Name::parent);
+        at_and_above.find(|above| self.apexes.contains(above)).ok_or_else(|| {
+            if !self.nameless {
+                findings.push_with(&name.span(), || {
+                    let apexes: Vec<String> = self.apexes.iter().map(ToString::to_string).collect();
+                    let known = Known::new("", apexes.iter().map(String::as_str));
+                    ConfigError::OutsideZones(name.get_ref().clone(), known)
+                });
+            }
+            Reported
+        })
+    }
+}
+
+/// The sites that are right, and the keys of all.
+#[derive(Default)]
+pub(super) struct Sites {
+    pub read: Vec<Site>,
+    ids: BTreeSet<SiteId>,
+}
+
+impl Sites {
+    /// The site an item names.
+    pub fn find(&self, item: Item, findings: &mut Findings) -> Result<SiteId, Reported> {
+        let key = item.text("a site's key", findings)?;
+        self.ids.get(key).cloned().ok_or_else(|| {
+            findings.push_with(&item.at(), || {
+                ConfigError::UnknownSite(short(key), Known::new(key, self.ids.iter().map(|id| &**id)))
+            });
+            Reported
+        })
+    }
+}
+
+/// Reads every section; relative paths are below `base`.
+pub(super) fn read(document: &Spanned<DeTable<'_>>, base: &Path, findings: &mut Findings) -> Draft {
+    let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
+    let server = read_server(root.item("server"), base, findings);
+    let control = read_control(root.item("control"), findings);
+    let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
+    let probes = root.item("probes").and_then(|item| probes::read(item, findings).ok()).unwrap_or_default();
+    let zones = if let Some(item) = root.item("zone") {
+        read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
+    } else {
+        root.missing("zone", "a [[zone]] with a name and a file", findings);
+        Zones { nameless: true, ..Zones::default() }
+    };
+    let context = services::Context { sites: &sites, probes: &probes, zones: &zones };
+    let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
+    root.finish(findings);
+    Draft { server, control, sites, probes, zones, services: services.unwrap_or_default() }
+}
+
+fn read_server(item: Option<Item>, base: &Path, findings: &mut Findings) -> Result<Server, Reported> {
+    let empty = DeTable::new();
+    let mut section = section_or(item, "[server]", &empty, findings)?;
+    let listen = section.read("listen", findings, listen);
+    let state_dir = section.read("state_dir", findings, values::line(MAX_FILE_NAME));
+    let threads = section.read("threads", findings, values::integer(0, MAX_THREADS));
+    let nsid = section.read("nsid", findings, values::line(MAX_NSID));
+    section.finish(findings);
+    let threads = match or(threads, 0)? {
+        // Where the number of cores cannot be known, one worker is still right.
+        0 => available_parallelism().map_or(1, usize::from),
+        threads => threads as usize,
+    };
+    Ok(Server {
+        listen: or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))])?,
+        state_dir: base.join(or(state_dir, "state".to_owned())?),
+        threads,
+        nsid: nsid?.map(Spanned::into_inner),
+    })
+}
+
+fn listen(item: Item, findings: &mut Findings) -> Result<Vec<SocketAddr>, Reported> {
+    let listed = item.list("addresses to listen on", MAX_LISTEN, findings, values::socket)?;
+    let mut listen = Vec::new();
+    for addr in &listed {
+        // Port 0 takes a free one each time, so the same address may ask for several.
+        if addr.get_ref().port() != 0 && listen.contains(addr.get_ref()) {
+            findings.push(&addr.span(), ConfigError::ListenTwice(addr.get_ref().to_string()));
+        }
+        listen.push(*addr.get_ref());
+    }
+    Ok(listen)
+}
+
+fn read_control(item: Option<Item>, findings: &mut Findings) -> Result<Control, Reported> {
+    let empty = DeTable::new();
+    let mut section = section_or(item, "[control]", &empty, findings)?;
+    let listen = section.read("listen", findings, |item, findings| {
+        let addr = values::socket(item, findings)?;
+        if addr.ip().is_loopback() {
+            return Ok(addr);
+        }
+        Err(item.wrong(ConfigError::ControlNotLoopback(addr.to_string()), findings))
+    });
+    section.finish(findings);
+    Ok(Control { listen: or(listen, SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)))? })
+}
+
+/// A section that may be left out, which is the same as an empty one.
+fn section_or<'a>(
+    item: Option<Item<'a>>,
+    title: &str,
+    empty: &'a DeTable<'a>,
+    findings: &mut Findings,
+) -> Result<Section<'a>, Reported> {
+    match item {
+        Some(item) => Section::of(title.to_owned(), item, findings),
+        None => Ok(Section::new(title.to_owned(), 0..0, empty)),
+    }
+}
+
+fn read_sites(item: Item, findings: &mut Findings) -> Result<Sites, Reported> {
+    let mut sites = Sites::default();
+    for (key, item) in entries(item, "sites", MAX_SITES, findings)? {
+        sites.ids.insert((*key.get_ref()).into());
+        let Ok(id) = values::id(&key, findings) else { continue };
+        if let Ok(site) = read_site(id, item, findings) {
+            sites.read.push(site);
+        }
+    }
+    Ok(sites)
+}
+
+fn read_site(id: SiteId, item: Item, findings: &mut Findings) -> Result<Site, Reported> {
+    let mut section = Section::of(format!("[sites.{id}]"), item, findings)?;
+    let name = section.read("name", findings, values::line(MAX_SITE_NAME));
+    let location = section.read("location", findings, location);
+    section.finish(findings);
+    Ok(Site { name: or(name, id.to_string())?, location: location?.map(Spanned::into_inner), id })
+}
+
+/// Latitude and longitude.
+fn location(item: Item, findings: &mut Findings) -> Result<[f64; 2], Reported> {
+    let mut axis = [90.0, 180.0].into_iter();
+    let degrees = item.list("numbers in a location", 2, findings, |item, findings| {
+        values::number(axis.next().unwrap_or_default())(item, findings)
+    })?;
+    match degrees.as_slice() {
+        [latitude, longitude] => Ok([*latitude.get_ref(), *longitude.get_ref()]),
+        _ => Err(item.wrong_type("a latitude and a longitude", findings)),
+    }
+}
+
+fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones, Reported> {
+    let mut zones = Zones::default();
+    for item in item.elements("zones", MAX_ZONES, findings)? {
+        let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
+        let name = section.need("name", "name = \"example.com\"", findings, values::name);
+        let file = section.need("file", "file = \"example.com.zone\"", findings, values::line(MAX_FILE_NAME));
+        section.finish(findings);
+        let Ok(name) = name else {
+            zones.nameless = true;
+            continue;
+        };
+        if !zones.apexes.insert(name.get_ref().clone()) {
+            findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
+            continue;
+        }
+        let Ok(file) = file else { continue };
+        zones.read.push(DraftZone {
+            file_at: file.span(),
+            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()) },
+            file: file.into_inner(),
+        });
+    }
+    Ok(zones)
+}

@@ -1,0 +1,130 @@
+//! `endpoints` of a service.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::document::Sites;
+use super::error::ConfigError;
+use super::report::Findings;
+use super::section::{Item, Reported, Section};
+use super::{Endpoint, SiteId, Target, values};
+use crate::zone::Name;
+
+/// The most endpoints of one service.
+const MAX_ENDPOINTS: usize = 64;
+/// The most addresses of one endpoint, and of a fallback: their RRset still fits one answer over UDP.
+const MAX_ADDRESSES: usize = 32;
+
+/// What is missing when a service has no `endpoints`.
+pub(super) const EXAMPLE: &str = "endpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]";
+
+/// The endpoints of a service, and where its CNAME targets stand.
+pub(super) struct Endpoints {
+    pub list: Vec<Endpoint>,
+    pub cnames: Vec<Spanned<Name>>,
+}
+
+struct Draft {
+    site: Spanned<SiteId>,
+    addresses: Vec<Spanned<IpAddr>>,
+    cname: Option<Spanned<Name>>,
+}
+
+/// Reads the list.
+pub(super) fn read(item: Item, sites: &Sites, findings: &mut Findings) -> Result<Endpoints, Reported> {
+    let drafts =
+        item.list("endpoints", MAX_ENDPOINTS, findings, |item, findings| read_one(item, sites, findings))?;
+    let drafts: Vec<Draft> = drafts.into_iter().map(Spanned::into_inner).collect();
+    check_sites(&drafts, findings);
+    check_addresses(&drafts, findings);
+    check_families(&drafts, findings);
+    let mut endpoints = Endpoints { list: Vec::with_capacity(drafts.len()), cnames: Vec::new() };
+    for Draft { site, addresses, cname } in drafts {
+        let target = match &cname {
+            Some(cname) => Target::Cname(cname.get_ref().clone()),
+            None => by_family(&addresses),
+        };
+        endpoints.list.push(Endpoint { site: site.into_inner(), target });
+        endpoints.cnames.extend(cname);
+    }
+    Ok(endpoints)
+}
+
+/// Reads a list of addresses, each once.
+pub(super) fn read_addresses(item: Item, findings: &mut Findings) -> Result<Vec<Spanned<IpAddr>>, Reported> {
+    let listed = item.list("addresses", MAX_ADDRESSES, findings, values::address)?;
+    for (count, addr) in listed.iter().enumerate() {
+        if listed[..count].iter().any(|earlier| earlier.get_ref() == addr.get_ref()) {
+            findings.push(&addr.span(), ConfigError::AddressTwice(*addr.get_ref()));
+        }
+    }
+    Ok(listed)
+}
+
+fn read_one(item: Item, sites: &Sites, findings: &mut Findings) -> Result<Draft, Reported> {
+    let mut section = Section::of("the endpoint".to_owned(), item, findings)?;
+    let site = section.need("site", "site = \"fra\"", findings, |item, findings| sites.find(item, findings));
+    let addresses = section.read("addresses", findings, read_addresses);
+    let cname = section.read("cname", findings, values::name);
+    let at: Range<usize> = section.at().clone();
+    section.finish(findings);
+    let (site, addresses, cname) = (site?, addresses?, cname?);
+    let id = site.get_ref().to_string();
+    match (&addresses, &cname) {
+        (None, None) => findings.push(&at, ConfigError::NoTarget(id)),
+        (Some(_), Some(cname)) => findings.push(&cname.span(), ConfigError::CnameBesideAddresses(id)),
+        _ => {}
+    }
+    Ok(Draft { site, addresses: addresses.map(Spanned::into_inner).unwrap_or_default(), cname })
+}
+
+/// Each site once.
+fn check_sites(drafts: &[Draft], findings: &mut Findings) {
+    for (count, draft) in drafts.iter().enumerate() {
+        let site = draft.site.get_ref();
+        if drafts[..count].iter().any(|earlier| earlier.site.get_ref() == site) {
+            findings.push(&draft.site.span(), ConfigError::SiteTwice(site.to_string()));
+        }
+    }
+}
+
+/// Each address at one site alone.
+fn check_addresses(drafts: &[Draft], findings: &mut Findings) {
+    let mut seen: BTreeMap<IpAddr, &SiteId> = BTreeMap::new();
+    for draft in drafts {
+        let site = draft.site.get_ref();
+        for addr in &draft.addresses {
+            let first = *seen.entry(*addr.get_ref()).or_insert(site);
+            if first != site {
+                let (address, first, second) = (*addr.get_ref(), first.to_string(), site.to_string());
+                findings.push(&addr.span(), ConfigError::AddressAtTwoSites { address, first, second });
+            }
+        }
+    }
+}
+
+/// Warns where a failover takes one family's answers away.
+fn check_families(drafts: &[Draft], findings: &mut Findings) {
+    let has = |draft: &Draft, v6: bool| draft.addresses.iter().any(|addr| addr.get_ref().is_ipv6() == v6);
+    for (v6, family) in [(false, "IPv4"), (true, "IPv6")] {
+        let Some(with) = drafts.iter().find(|draft| has(draft, v6)) else { continue };
+        for draft in drafts.iter().filter(|draft| draft.cname.is_none() && !has(draft, v6)) {
+            let (site, other) = (draft.site.get_ref().to_string(), with.site.get_ref().to_string());
+            findings.push(&draft.site.span(), ConfigError::MixedFamilies { site, family, other });
+        }
+    }
+}
+
+fn by_family(addresses: &[Spanned<IpAddr>]) -> Target {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for addr in addresses {
+        match addr.get_ref() {
+            IpAddr::V4(addr) => v4.push(*addr),
+            IpAddr::V6(addr) => v6.push(*addr),
+        }
+    }
+    Target::Addresses { v4, v6 }
+}

@@ -1,0 +1,309 @@
+//! What can be wrong with a configuration, each with its way out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::duration::{DurationError, Seconds};
+use super::rto::Rto;
+use crate::zone::{Name, NameError, Severity};
+
+/// How much of a text from a file a message repeats, in characters.
+const MAX_QUOTED: usize = 80;
+/// How many of the known names a way out lists.
+const MAX_LISTED: usize = 20;
+
+/// One kind of problem. Its text names the thing; [`ConfigError::help`] names the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what its variant is, its fields are the message's")]
+pub enum ConfigError {
+    // -- the file --
+    #[error("cannot read {what}: {why}")]
+    Unreadable { what: String, why: String },
+    #[error("the file is not UTF-8")]
+    NotUtf8,
+    #[error("not TOML: {0}")]
+    Syntax(String),
+    #[error("{0}")]
+    ZoneFile(String),
+
+    // -- keys and types --
+    #[error("unknown key {key:?} in {within}")]
+    UnknownKey { key: String, within: String, known: Known },
+    #[error("{key:?} means nothing to {kind}")]
+    ForeignKey { key: &'static str, kind: &'static str },
+    #[error("{within} has no {key:?}")]
+    MissingKey { key: &'static str, within: String, example: &'static str },
+    #[error("{key:?} is {found}, not {wanted}")]
+    WrongType { key: String, found: &'static str, wanted: &'static str },
+    #[error("{key:?} is an empty list")]
+    EmptyList { key: String },
+    #[error("more than {limit} {what}")]
+    TooMany { what: &'static str, limit: usize },
+    #[error("{key:?} is empty")]
+    EmptyText { key: String },
+    #[error("{key:?} has a control character")]
+    ControlCharacter { key: String },
+    #[error("{key:?} is longer than {limit} bytes")]
+    LongText { key: String, limit: usize },
+    #[error("both \"name\" and \"names\"")]
+    NameAndNames,
+
+    // -- values --
+    #[error("{key:?} is {value}, not between {min} and {max}")]
+    OutOfRange { key: String, value: String, min: String, max: String },
+    #[error("duration {text:?} {why}")]
+    BadDuration { text: String, why: DurationError },
+    #[error("{key:?} is zero")]
+    Zero { key: String },
+    #[error("{key:?} has a part of a second")]
+    TtlFraction { key: String },
+    #[error("{text:?} is not {wanted}")]
+    Malformed { text: String, wanted: &'static str, example: &'static str },
+    #[error("name {text:?} {why}")]
+    BadName { text: String, why: NameError },
+    #[error("name {text:?} has a character that is not printable ASCII")]
+    ForeignName { text: String },
+    #[error("{key} {value:?} is unknown")]
+    UnknownWord { key: String, value: String, known: Known },
+    #[error("{key} {value:?} is not supported yet")]
+    NotYet { key: String, value: String, known: Known },
+    #[error("{0} is not an address a host can have")]
+    NotAHost(IpAddr),
+
+    // -- server and control --
+    #[error("{0} is listened on twice")]
+    ListenTwice(String),
+    #[error("the API has no authentication, and {0} is not a loopback address")]
+    ControlNotLoopback(String),
+
+    // -- zones --
+    #[error("zone \"{0}\" is configured twice")]
+    ZoneTwice(Name),
+
+    // -- probes --
+    #[error("timeout {} is not below interval {}", Seconds(*timeout), Seconds(*interval))]
+    TimeoutNotBelowInterval { timeout: Duration, interval: Duration },
+    #[error("confirm {} is above interval {}", Seconds(*confirm), Seconds(*interval))]
+    ConfirmAboveInterval { confirm: Duration, interval: Duration },
+    #[error("window {window} is below fall {fall}")]
+    WindowBelowFall { window: u32, fall: u32 },
+
+    // -- services --
+    #[error("service \"{0}\" is configured twice")]
+    ServiceTwice(Name),
+    #[error("service \"{0}\" lies in no configured zone")]
+    OutsideZones(Name, Known),
+    #[error("service \"{service}\" lies in \"{cut}\", which the zone file delegates")]
+    Delegated { service: Name, cut: Name },
+    #[error("service \"{service}\" lies below \"{dname}\", which the zone file redirects with a DNAME")]
+    Redirected { service: Name, dname: Name },
+    #[error("unknown probe {0:?}")]
+    UnknownProbe(String, Known),
+    #[error("probe {0:?} is listed twice")]
+    ProbeTwice(String),
+    #[error("probe {probe:?} has no host to ask for: service \"{service}\" is no host name")]
+    NoHost { probe: String, service: Name },
+    #[error("ttl_suspect {}s is above ttl {}s", ttl_suspect, ttl)]
+    SuspectAboveTtl { ttl_suspect: u32, ttl: u32 },
+    #[error("a worst case of {} exceeds rto {}", Seconds(sum.total), Seconds(*rto))]
+    RtoExceeded { sum: Rto, rto: Duration },
+
+    // -- endpoints --
+    #[error("unknown site {0:?}")]
+    UnknownSite(String, Known),
+    #[error("site {0:?} has two endpoints")]
+    SiteTwice(String),
+    #[error("endpoint {0:?} has neither addresses nor a CNAME target")]
+    NoTarget(String),
+    #[error("endpoint {0:?} has a CNAME target beside addresses")]
+    CnameBesideAddresses(String),
+    #[error("service \"{0}\" is its zone's apex, where no CNAME may stand")]
+    CnameAtApex(Name),
+    #[error("service \"{service}\" has a CNAME target, but the zone file holds {types} at that name")]
+    CnameBesideOther { service: Name, types: String },
+    #[error("the CNAME target is the service itself")]
+    CnameToItself,
+    #[error("all_down \"all\" with a CNAME target: a name has one CNAME and nothing beside it")]
+    AllWithCname,
+    #[error("address {0} is listed twice")]
+    AddressTwice(IpAddr),
+    #[error("address {address} is at two sites, {first} and {second}: it cannot fail over to itself")]
+    AddressAtTwoSites { address: IpAddr, first: String, second: String },
+    #[error("endpoint {site:?} has no {family} address, while {other:?} has one")]
+    MixedFamilies { site: String, family: &'static str, other: String },
+}
+
+/// The names that would have been right, and the one that was probably meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    nearest: Option<String>,
+    listed: String,
+}
+
+impl ConfigError {
+    /// Whether it stands in the way of a load.
+    pub fn severity(&self) -> Severity {
+        match self {
+            ConfigError::MixedFamilies { .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// The way out, where the message alone does not show it.
+    pub fn help(&self) -> Option<String> {
+        use ConfigError as E;
+        Some(match self {
+            E::UnknownKey { known, .. } => known.help("known keys"),
+            E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
+            E::OutsideZones(_, known) => known.help("configured zones"),
+            E::UnknownProbe(_, known) => known.help("configured probes"),
+            E::UnknownSite(_, known) => known.help("configured sites"),
+            E::MissingKey { example, .. } => format!("add {example}"),
+            E::Malformed { example, .. } => format!("write it like {example}"),
+            E::RtoExceeded { sum, .. } => {
+                format!("{sum}; lower ttl, interval, timeout or fall, or raise rto")
+            }
+            other => other.fixed_help()?.to_owned(),
+        })
+    }
+
+    /// The way out of what has the same one each time.
+    fn fixed_help(&self) -> Option<&'static str> {
+        use ConfigError as E;
+        Some(match self {
+            E::ForeignKey { .. } => "leave it out",
+            E::WrongType { wanted: "a duration", .. } => {
+                "durations are strings, as in \"500ms\", \"5s\" or \"1h\""
+            }
+            E::WrongType { found: "a table", wanted: "a list", .. } => {
+                "a table that can be repeated has two brackets, as in [[service]]"
+            }
+            E::EmptyList { .. } => "name at least one, or leave the key out where it may be left out",
+            E::NameAndNames => "keep one of them: \"names\" takes any number of names",
+            E::BadDuration { why: DurationError::NoUnit | DurationError::BadUnit, .. } => {
+                "durations are a number and a unit, as in \"500ms\", \"5s\" or \"1h\""
+            }
+            E::TtlFraction { .. } => "TTLs are whole seconds",
+            E::ForeignName { .. } => "write names outside ASCII in their xn-- form",
+            E::ControlNotLoopback(_) => "listen on loopback, as in \"127.0.0.1:8053\"",
+            E::TimeoutNotBelowInterval { .. } => {
+                "a run has to end before the next begins: lower timeout or raise interval"
+            }
+            E::ConfirmAboveInterval { .. } => "confirm is the faster pace: lower it",
+            E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
+            E::Delegated { .. } | E::Redirected { .. } => {
+                "its records would never be answered: configure that zone, or take the record out of the file"
+            }
+            E::NoHost { .. } => "set \"host\" at the probe",
+            E::SuspectAboveTtl { .. } => "ttl_suspect is there to shorten caching: lower it",
+            E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",
+            E::CnameBesideAddresses(_) => {
+                "keep one of them: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
+            }
+            E::CnameAtApex(_) | E::CnameBesideOther { .. } => {
+                "give the endpoint addresses: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
+            }
+            E::AllWithCname => "use all_down \"keep\", \"primary\", \"empty\" or a fallback",
+            E::MixedFamilies { .. } => "clients of that family have no answer while this endpoint is served",
+            E::AddressAtTwoSites { .. } => "each endpoint needs addresses of its own",
+            _ => return None,
+        })
+    }
+}
+
+impl Known {
+    /// `names` as the alternatives to `given`.
+    pub fn new<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Known {
+        let names: Vec<&str> = names.into_iter().collect();
+        let mut listed = names.iter().take(MAX_LISTED).copied().collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
+            listed.push_str("none");
+        } else if names.len() > MAX_LISTED {
+            listed = format!("{listed} and {} more", names.len() - MAX_LISTED);
+        }
+        Known { nearest: nearest(given, &names).map(str::to_owned), listed }
+    }
+
+    fn help(&self, title: &str) -> String {
+        match &self.nearest {
+            Some(nearest) => format!("did you mean {nearest:?}? {title}: {}", self.listed),
+            None => format!("{title}: {}", self.listed),
+        }
+    }
+}
+
+/// A text of a file, short enough for a message.
+pub(super) fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The name that is most probably meant: one letter in four is wrong, and one more.
+fn nearest<'a>(given: &str, names: &[&'a str]) -> Option<&'a str> {
+    if given.len() > MAX_QUOTED {
+        return None;
+    }
+    let near = |name: &str| (1 + name.len() / 4).min(name.len().saturating_sub(1));
+    names
+        .iter()
+        .filter(|name| name.len().abs_diff(given.len()) <= near(name))
+        .map(|name| (distance(given, name), *name))
+        .filter(|(distance, name)| *distance <= near(name))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// How many insertions, deletions, replacements and swaps of neighbours lead from one text to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let by_swap = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(by_swap)
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_what_was_meant() {
+        let known = ["interval", "timeout", "confirm", "port", "fra", "a"];
+        let check = |given: &str, want| assert_eq!(nearest(given, &known), want, "{given}");
+        check("intervall", Some("interval"));
+        check("itnerval", Some("interval"));
+        check("time-out", Some("timeout"));
+        check("frq", Some("fra"));
+        check("prot", Some("port"));
+        check("b", None);
+        check("threshold", None);
+        check("", None);
+        check(&"x".repeat(10_000), None);
+    }
+
+    #[test]
+    fn lists_are_bounded() {
+        let names: Vec<String> = (0..50).map(|n| format!("site{n}")).collect();
+        let known = Known::new("zzz", names.iter().map(String::as_str));
+        assert!(known.help("sites").ends_with("site19 and 30 more"));
+        assert_eq!(Known::new("x", []).help("sites"), "sites: none");
+    }
+
+    #[test]
+    fn quotes_are_bounded() {
+        assert_eq!(short("ä"), "ä");
+        assert_eq!(short(&"ä".repeat(500)).chars().count(), MAX_QUOTED + 1);
+    }
+}

@@ -1,0 +1,126 @@
+//! From a path to a checked configuration and its zones.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::Config;
+use super::document::{self, Draft};
+use super::error::ConfigError;
+use super::report::{Findings, Problem, Report};
+use super::source::Source;
+use super::zone_files;
+use crate::zone::Zone;
+
+/// The largest configuration file, in bytes: 100,000 services take about 20 MB.
+const MAX_CONFIG_BYTES: u64 = 64 << 20;
+
+/// A configuration and everything it names, checked.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// One for each of `config.zones`, in that order.
+    pub zones: Vec<Zone>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Problem>,
+    /// Every file that was read, this one and the `$INCLUDE`d ones too: a change to any is worth a reload.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads and checks a configuration file and the zone files it names.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let shown = path.display().to_string();
+    let unreadable = |why: io::Error| {
+        let what = "the configuration".to_owned();
+        let error = ConfigError::Unreadable { what, why: why.to_string() };
+        Report::of_file(&shown, error, vec![absolute(path)])
+    };
+    let bytes = read_bounded(path, MAX_CONFIG_BYTES).map_err(unreadable)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => check(path, text),
+        Err(error) => Err(not_utf8(&shown, &error, vec![absolute(path)])),
+    }
+}
+
+/// Checks a configuration's text, that of the file at `path`, and the zone files it names.
+pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
+    let source = &Source::new(&path.display().to_string(), text);
+    let path = absolute(path);
+    let mut files = BTreeSet::from([path.clone()]);
+    let mut findings = Findings::new(source);
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    if !errors.is_empty() {
+        note_syntax(&errors, source, &mut findings);
+        return Err(findings.into_report(files.into_iter().collect()));
+    }
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let draft = document::read(&document, base, &mut findings);
+    let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
+    let zones = zone_files::read(&draft, shown, &mut findings, &mut files);
+    let files = files.into_iter().collect();
+    match (findings.errors(), assemble(draft, path)) {
+        (0, Some(config)) => Ok(Loaded { config, zones, warnings: findings.into_warnings(), files }),
+        _ => Err(findings.into_report(files)),
+    }
+}
+
+/// The path from the root. Without a current folder there is none, and the path as it is has to do.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
+    let Draft { server: Ok(server), control: Ok(control), sites, probes, zones, services } = draft else {
+        return None; // reported where it was read
+    };
+    Some(Config {
+        path,
+        server,
+        control,
+        sites: sites.read,
+        probes: probes.read,
+        zones: zones.read.into_iter().map(|zone| zone.source).collect(),
+        services: services.into_iter().map(|draft| draft.service).collect(),
+    })
+}
+
+/// What does not parse may give several errors on one line, of which the first is the one that helps.
+fn note_syntax(errors: &[toml::de::Error], source: &Source, findings: &mut Findings) {
+    let mut errors: Vec<_> = errors.iter().map(|e| (e.span().unwrap_or(0..0), e.message())).collect();
+    errors.sort_by_key(|(at, _)| at.start);
+    errors.dedup_by_key(|(at, _)| source.line(at.start));
+    for (at, message) in errors {
+        // A bare word is taken for `nan` or `inf` by its first letter, which is no help to its author.
+        let bare =
+            message.starts_with("string values must be quoted") || message.starts_with("invalid float");
+        let word = source.text.get(at.clone()).is_some_and(|text| text.starts_with(char::is_alphanumeric));
+        let message = if bare && word { "strings stand in quotes" } else { message };
+        findings.push(&at, ConfigError::Syntax(message.to_owned()));
+    }
+}
+
+fn not_utf8(shown: &str, error: &std::string::FromUtf8Error, files: Vec<PathBuf>) -> Report {
+    let good = error.utf8_error().valid_up_to();
+    let source = Source::new(shown, String::from_utf8_lossy(error.as_bytes()).into_owned());
+    let mut findings = Findings::new(&source);
+    findings.push(&(good..good), ConfigError::NotUtf8);
+    findings.into_report(files)
+}
+
+/// A regular file's content, if it is at most `limit` bytes. (Anything else could block or never end.)
+pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file of just the limit from a longer one.
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,48 @@
+//! How long clients can be sent to a dead endpoint: the sum `detour check` prints.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::duration::Seconds;
+use super::{Probe, Service};
+
+/// From the decision to answers that carry it, the engine's wait for more events of the same instant
+/// (20 ms at most) included.
+pub const PUBLISH_BOUND: Duration = Duration::from_millis(100);
+
+/// The longest time from an endpoint's failure to a client's new answer, and its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rto {
+    /// Until the endpoint is Down.
+    pub detection: Duration,
+    /// Until the answer has changed.
+    pub publish: Duration,
+    /// Until resolvers ask again.
+    pub ttl: Duration,
+    /// The sum.
+    pub total: Duration,
+}
+
+/// The worst case for one service: an endpoint that hangs, in the instant after it was found well, a
+/// resolver that asked in the instant before the answer changed, and the slowest of the probes.
+pub fn worst_case(service: &Service) -> Rto {
+    let detection = service.probes.iter().map(|probe| detection(probe)).max().unwrap_or_default();
+    let ttl = Duration::from_secs(service.ttl.into());
+    Rto { detection, publish: PUBLISH_BOUND, ttl, total: detection + PUBLISH_BOUND + ttl }
+}
+
+/// The wait for the next run, then `fall` runs that each take their whole timeout. Runs of one check do
+/// not overlap: each begins `confirm` after the one before began, or when that one ends if this is later.
+fn detection(probe: &Probe) -> Duration {
+    let start_to_start = probe.confirm.max(probe.timeout);
+    probe.interval + start_to_start * probe.thresholds.fall.saturating_sub(1) + probe.timeout
+}
+
+/// `detection 11s + publish 0.1s + TTL 30s = 41.1s`
+impl fmt::Display for Rto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rto { detection, publish, ttl, total } = *self;
+        let (detection, publish) = (Seconds(detection), Seconds(publish));
+        write!(f, "detection {detection} + publish {publish} + TTL {} = {}", Seconds(ttl), Seconds(total))
+    }
+}

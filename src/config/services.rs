@@ -1,0 +1,275 @@
+//! `[[service]]`
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::document::{Sites, Zones};
+use super::endpoints::{self, Endpoints};
+use super::error::{ConfigError, short};
+use super::probes::Probes;
+use super::report::Findings;
+use super::rto::worst_case;
+use super::section::{Item, Read, Reported, Section, or};
+use super::{AllDown, Failback, PolicyKind, Probe, ProbeKind, Service, values};
+use crate::zone::Name;
+
+/// The most services, each name counted.
+const MAX_SERVICES: usize = 100_000;
+/// The most probes of one service.
+const MAX_PROBES: usize = 16;
+/// The longest `hold` and `rto`.
+const MAX_HOLD: Duration = Duration::from_secs(366 * 86_400);
+
+const DEFAULT_TTL: u32 = 30;
+const DEFAULT_TTL_SUSPECT: u32 = 5;
+const DEFAULT_HOLD: Duration = Duration::from_secs(60);
+
+/// The policies there are, and those to come.
+const POLICIES: [&str; 1] = ["failover"];
+const LATER_POLICIES: [&str; 3] = ["weighted", "geo", "all"];
+
+/// What services refer to.
+pub(super) struct Context<'a> {
+    pub sites: &'a Sites,
+    pub probes: &'a Probes,
+    pub zones: &'a Zones,
+}
+
+/// A service, and where its name stands.
+pub(super) struct DraftService {
+    pub service: Arc<Service>,
+    pub name_at: Range<usize>,
+}
+
+/// Reads every `[[service]]`.
+pub(super) fn read(
+    item: Item,
+    context: &Context,
+    findings: &mut Findings,
+) -> Result<Vec<DraftService>, Reported> {
+    let mut seen = BTreeSet::new();
+    let mut services = Vec::new();
+    for item in item.elements("services", MAX_SERVICES, findings)? {
+        // What is wrong with one service has been reported; the next is read all the same.
+        let Ok(read) = read_service(item, context, &mut seen, findings) else { continue };
+        services.extend(read);
+        if services.len() > MAX_SERVICES {
+            return Err(item.wrong(ConfigError::TooMany { what: "services", limit: MAX_SERVICES }, findings));
+        }
+    }
+    Ok(services)
+}
+
+/// The services of one `[[service]]`: as many as it has names.
+fn read_service(
+    item: Item,
+    context: &Context,
+    seen: &mut BTreeSet<Name>,
+    findings: &mut Findings,
+) -> Result<Vec<DraftService>, Reported> {
+    let mut section = Section::of("[[service]]".to_owned(), item, findings)?;
+    let names = read_names(&mut section, findings);
+    let names = names.map(|names| settle(names, context, seen, findings));
+    let policy = section.read("policy", findings, |item, findings| {
+        values::word(item, &POLICIES, &LATER_POLICIES, findings).map(|_| PolicyKind::Failover)
+    });
+    let ttls = read_ttls(&mut section, findings);
+    let probes = section.need("probes", "probes = [\"web\"]", findings, |item, findings| {
+        read_probes(item, context, findings)
+    });
+    let failback = section.read("failback", findings, read_failback);
+    let all_down = section.read("all_down", findings, read_all_down);
+    let rto = section.read("rto", findings, values::positive(MAX_HOLD));
+    let endpoints = section.need("endpoints", endpoints::EXAMPLE, findings, |item, findings| {
+        endpoints::read(item, context.sites, findings)
+    });
+    section.finish(findings);
+
+    let (names, endpoints, all_down) = (names?, endpoints?.into_inner(), all_down?);
+    check_cnames(&names, &endpoints, all_down.as_ref(), findings);
+    let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
+    check_hosts(&names, &probes, findings);
+    let pattern = Service {
+        name: Name::root(),
+        zone: Name::root(),
+        policy: or(policy, PolicyKind::Failover)?,
+        ttl,
+        ttl_suspect,
+        probes,
+        failback: or(failback, Failback::Auto { hold: DEFAULT_HOLD })?,
+        all_down: all_down.map_or(AllDown::Keep, Spanned::into_inner),
+        rto: rto.as_ref().map(|rto| *rto.get_ref()),
+        endpoints: endpoints.list,
+    };
+    check_rto(&pattern, rto.as_ref(), findings);
+    let service = |(name, zone): (Spanned<Name>, Name)| DraftService {
+        name_at: name.span(),
+        service: Arc::new(Service { name: name.into_inner(), zone, ..pattern.clone() }),
+    };
+    Ok(names.into_iter().map(service).collect())
+}
+
+/// `name` or `names`
+fn read_names(section: &mut Section, findings: &mut Findings) -> Result<Vec<Spanned<Name>>, Reported> {
+    let name = section.read("name", findings, values::name);
+    let names = section.read("names", findings, |item, findings| {
+        item.list("services", MAX_SERVICES, findings, values::name)
+    });
+    match (name?, names?) {
+        (Some(name), None) => Ok(vec![name]),
+        (None, Some(names)) => Ok(names.into_inner()),
+        (None, None) => Err(section.missing("name", "name = \"app.example.com\"", findings)),
+        (Some(_), Some(names)) => {
+            findings.push(&names.span(), ConfigError::NameAndNames);
+            Err(Reported)
+        }
+    }
+}
+
+/// Each name with the apex of its zone; those that are taken or lie outside every zone are reported.
+fn settle(
+    names: Vec<Spanned<Name>>,
+    context: &Context,
+    seen: &mut BTreeSet<Name>,
+    findings: &mut Findings,
+) -> Vec<(Spanned<Name>, Name)> {
+    let mut settled = Vec::with_capacity(names.len());
+    for name in names {
+        if !seen.insert(name.get_ref().clone()) {
+            findings.push(&name.span(), ConfigError::ServiceTwice(name.into_inner()));
+            continue;
+        }
+        if let Ok(apex) = context.zones.around(&name, findings) {
+            settled.push((name, apex));
+        }
+    }
+    settled
+}
+
+/// `ttl` and `ttl_suspect`
+fn read_ttls(section: &mut Section, findings: &mut Findings) -> Result<[u32; 2], Reported> {
+    let ttl = section.read("ttl", findings, values::ttl);
+    let suspect = section.read("ttl_suspect", findings, values::ttl);
+    let ttl = or(ttl, DEFAULT_TTL)?;
+    let Some(suspect) = suspect? else { return Ok([ttl, ttl.min(DEFAULT_TTL_SUSPECT)]) };
+    let ttl_suspect = *suspect.get_ref();
+    if ttl_suspect > ttl {
+        findings.push(&suspect.span(), ConfigError::SuspectAboveTtl { ttl_suspect, ttl });
+    }
+    Ok([ttl, ttl_suspect])
+}
+
+/// Each probe once.
+fn read_probes(item: Item, context: &Context, findings: &mut Findings) -> Result<Vec<Arc<Probe>>, Reported> {
+    let mut seen = BTreeSet::new();
+    let probes = item.list("probes of a service", MAX_PROBES, findings, |item, findings| {
+        let key = item.text("a probe's key", findings)?;
+        if !seen.insert(key) {
+            return Err(item.wrong(ConfigError::ProbeTwice(short(key)), findings));
+        }
+        context.probes.find(item, findings)
+    })?;
+    Ok(probes.into_iter().map(Spanned::into_inner).collect())
+}
+
+/// `"auto"`, `"manual"`, `{ mode = "auto", hold = "60s" }`
+fn read_failback(item: Item, findings: &mut Findings) -> Result<Failback, Reported> {
+    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "manual"], &[], findings);
+    if let DeValue::String(_) = item.value.get_ref() {
+        return Ok(match mode(item, findings)? {
+            "manual" => Failback::Manual,
+            _ => Failback::Auto { hold: DEFAULT_HOLD },
+        });
+    }
+    let mut section = Section::of("\"failback\"".to_owned(), item, findings)?;
+    let mode = or(section.read("mode", findings, mode), "auto");
+    let failback = if mode == Ok("manual") {
+        section.refuse(&["hold"], "a manual failback", findings);
+        Ok(Failback::Manual)
+    } else {
+        let hold: Read<_> = section.read("hold", findings, values::duration(MAX_HOLD));
+        or(hold, DEFAULT_HOLD).map(|hold| Failback::Auto { hold })
+    };
+    section.finish(findings);
+    mode.and(failback)
+}
+
+/// A word, or `{ fallback = [...] }`.
+fn read_all_down(item: Item, findings: &mut Findings) -> Result<AllDown, Reported> {
+    match item.value.get_ref() {
+        DeValue::String(_) => {
+            Ok(match values::word(item, &["keep", "all", "primary", "empty"], &[], findings)? {
+                "all" => AllDown::All,
+                "primary" => AllDown::Primary,
+                "empty" => AllDown::Empty,
+                _ => AllDown::Keep,
+            })
+        }
+        DeValue::Table(_) => {
+            let mut section = Section::of("\"all_down\"".to_owned(), item, findings)?;
+            let example = "fallback = [\"192.0.2.99\"]";
+            let addresses = section.need("fallback", example, findings, endpoints::read_addresses);
+            section.finish(findings);
+            let addresses = addresses?.into_inner().into_iter().map(Spanned::into_inner);
+            Ok(AllDown::Fallback(addresses.collect::<Vec<IpAddr>>()))
+        }
+        _ => Err(item.wrong_type("a word or a table with \"fallback\"", findings)),
+    }
+}
+
+/// A CNAME may not stand at an apex (RFC 1912 section 2.4), lead to itself, or stand beside another.
+fn check_cnames(
+    names: &[(Spanned<Name>, Name)],
+    endpoints: &Endpoints,
+    all_down: Option<&Spanned<AllDown>>,
+    findings: &mut Findings,
+) {
+    if endpoints.cnames.is_empty() {
+        return;
+    }
+    for (name, apex) in names {
+        if name.get_ref() == apex {
+            findings.push(&name.span(), ConfigError::CnameAtApex(apex.clone()));
+        }
+    }
+    for cname in &endpoints.cnames {
+        if names.iter().any(|(name, _)| name.get_ref() == cname.get_ref()) {
+            findings.push(&cname.span(), ConfigError::CnameToItself);
+        }
+    }
+    if let Some(all_down) = all_down
+        && *all_down.get_ref() == AllDown::All
+    {
+        findings.push(&all_down.span(), ConfigError::AllWithCname);
+    }
+}
+
+/// A probe without a `host` asks for the service's name, so that has to be one a host can have.
+fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &[Arc<Probe>], findings: &mut Findings) {
+    let needs_host =
+        |probe: &&Arc<Probe>| matches!(&probe.kind, ProbeKind::Http(http) if http.host.is_none());
+    let Some(probe) = probes.iter().find(needs_host) else { return };
+    for (name, _) in names {
+        let text = name.get_ref().to_string();
+        if !values::is_host(text.trim_end_matches('.')) {
+            let (probe, service) = (probe.id.to_string(), name.get_ref().clone());
+            findings.push(&name.span(), ConfigError::NoHost { probe, service });
+        }
+    }
+}
+
+/// The sum is the same for every name of a `[[service]]`, so it is held against `rto` once.
+fn check_rto(pattern: &Service, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
+    let sum = worst_case(pattern);
+    if let Some(rto) = rto
+        && sum.total > *rto.get_ref()
+    {
+        findings.push(&rto.span(), ConfigError::RtoExceeded { sum, rto: *rto.get_ref() });
+    }
+}

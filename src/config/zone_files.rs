@@ -1,0 +1,166 @@
+//! Reading the zone files, and holding services against what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::document::{Draft, DraftZone};
+use super::error::{ConfigError, short};
+use super::load::read_bounded;
+use super::report::{Findings, Problem};
+use super::services::DraftService;
+use super::source::{Place, excerpt};
+use super::{Service, Target};
+use crate::zone::{self, Name, RrType, Zone};
+
+/// The largest zone file, what it includes counted in, in bytes.
+const MAX_ZONE_BYTES: u64 = 1 << 30;
+
+/// Reads the file of each zone and checks its services against it. `shown` is the folder that zone files
+/// are relative to, as it is shown to people; each file looked at is added to `files`.
+pub(super) fn read(
+    draft: &Draft,
+    shown: &Path,
+    findings: &mut Findings,
+    files: &mut BTreeSet<PathBuf>,
+) -> Vec<Zone> {
+    let mut services: BTreeMap<&Name, Vec<&DraftService>> = BTreeMap::new();
+    for service in &draft.services {
+        services.entry(&service.service.zone).or_default().push(service);
+    }
+    let mut zones = Vec::with_capacity(draft.zones.read.len());
+    for draft in &draft.zones.read {
+        let Some(zone) = read_zone(draft, &shown.join(&draft.file), findings, files) else { continue };
+        let services = services.get(zone.apex()).map(Vec::as_slice).unwrap_or_default();
+        check_cuts(&zone, services, findings);
+        check_cnames(&zone, services, findings);
+        zones.push(zone);
+    }
+    zones
+}
+
+fn read_zone(
+    draft: &DraftZone,
+    shown: &Path,
+    findings: &mut Findings,
+    files: &mut BTreeSet<PathBuf>,
+) -> Option<Zone> {
+    let path = &draft.source.file;
+    files.insert(path.clone());
+    let text = match read_bounded(path, MAX_ZONE_BYTES) {
+        Ok(text) => text,
+        Err(why) => {
+            let (what, why) = (format!("zone file {:?}", short(&draft.file)), why.to_string());
+            findings.push(&draft.file_at, ConfigError::Unreadable { what, why });
+            return None;
+        }
+    };
+    let mut includes = Includes {
+        folder: path.parent().unwrap_or(Path::new("/")),
+        shown: shown.parent().unwrap_or(Path::new("")),
+        bytes_left: MAX_ZONE_BYTES - text.len() as u64,
+        files,
+    };
+    let shown = shown.display().to_string();
+    let parsed = zone::parse(&draft.source.name, &shown, &text, &mut |name| includes.read(name));
+    let (zone, problems) = match parsed {
+        Ok((zone, warnings)) => (Some(zone), warnings),
+        Err(problems) => (None, problems),
+    };
+    for problem in problems {
+        findings.add(positioned(problem));
+    }
+    zone
+}
+
+/// A zone file's problem as one of ours.
+fn positioned(problem: zone::Problem) -> Problem {
+    let place = (problem.line > 0).then(|| {
+        let column = problem.column.max(1);
+        let (excerpt, indent) = excerpt(&problem.line_text, column as usize - 1);
+        Place { line: problem.line, column, excerpt, indent, width: 1 }
+    });
+    Problem {
+        severity: problem.severity,
+        file: problem.file.into(),
+        place,
+        error: ConfigError::ZoneFile(problem.message),
+    }
+}
+
+/// The files that `$INCLUDE` may reach: those in the zone file's folder and below it. How many and how
+/// deep is the zone's own bound.
+struct Includes<'a> {
+    folder: &'a Path,
+    shown: &'a Path,
+    bytes_left: u64,
+    files: &'a mut BTreeSet<PathBuf>,
+}
+
+impl Includes<'_> {
+    /// The file's name as it is shown and its content, or why it may not or cannot be had.
+    fn read(&mut self, name: &str) -> Result<(String, Vec<u8>), String> {
+        let quoted = short(name);
+        let path = self.folder.join(name);
+        self.files.insert(path.clone());
+        let cannot = |why: std::io::Error| format!("cannot read {quoted:?}: {why}");
+        // Both with every symbolic link followed: a link in the folder must not lead out of it, and a
+        // folder that is itself a link is the operator's own doing.
+        let folder = self.folder.canonicalize().map_err(cannot)?;
+        let real = path.canonicalize().map_err(cannot)?;
+        if !real.starts_with(folder) {
+            return Err(format!("{quoted:?} lies outside the zone file's folder; move it there"));
+        }
+        let bytes = read_bounded(&real, self.bytes_left).map_err(cannot)?;
+        self.bytes_left -= bytes.len() as u64;
+        Ok((self.shown.join(name).display().to_string(), bytes))
+    }
+}
+
+/// Reports services whose records would be occluded: those at or below a delegation, where only glue
+/// lives (RFC 1034 section 4.2.1), and those below a DNAME (RFC 6672 section 2.3).
+fn check_cuts(zone: &Zone, services: &[&DraftService], findings: &mut Findings) {
+    let apex = zone.apex();
+    for draft in services {
+        let service = &draft.service.name;
+        let at_and_above = std::iter::successors(Some(service.clone()), Name::parent);
+        // The highest cut is the one that counts, and the apex's own NS is none.
+        let within: Vec<Name> = at_and_above.take_while(|name| name.is_at_or_below(apex)).collect();
+        for name in within.iter().rev() {
+            let error = if name != apex && zone.rrset(name, RrType::NS).is_some() {
+                ConfigError::Delegated { service: service.clone(), cut: name.clone() }
+            } else if name != service && zone.rrset(name, RrType::DNAME).is_some() {
+                ConfigError::Redirected { service: service.clone(), dname: name.clone() }
+            } else {
+                continue;
+            };
+            findings.push(&draft.name_at, error);
+            break;
+        }
+    }
+}
+
+/// Reports services that would put a CNAME beside other records (RFC 1034 section 3.6.2).
+fn check_cnames(zone: &Zone, services: &[&DraftService], findings: &mut Findings) {
+    let has_cname =
+        |service: &Service| service.endpoints.iter().any(|e| matches!(e.target, Target::Cname(_)));
+    let with_cname = services.iter().filter(|draft| has_cname(&draft.service));
+    let mut beside: BTreeMap<&[u8], (&DraftService, Vec<String>)> =
+        with_cname.map(|draft| (draft.service.name.as_wire(), (*draft, Vec::new()))).collect();
+    if beside.is_empty() {
+        return;
+    }
+    // What decisions replace, and what DNSSEC puts beside every name (RFC 4034 section 2.3), is no matter.
+    let allowed = [RrType::A, RrType::AAAA, RrType::CNAME, RrType::RRSIG, RrType::NSEC];
+    for set in zone.rrsets().filter(|set| !allowed.contains(&set.rtype)) {
+        if let Some((_, types)) = beside.get_mut(set.owner) {
+            types.push(set.rtype.to_string());
+        }
+    }
+    for (draft, types) in beside.into_values().filter(|(_, types)| !types.is_empty()) {
+        // The apex has been reported already: it always holds other types.
+        if draft.service.name != draft.service.zone {
+            let (service, types) = (draft.service.name.clone(), types.join(", "));
+            findings.push(&draft.name_at, ConfigError::CnameBesideOther { service, types });
+        }
+    }
+}
