@@ -2,7 +2,7 @@
 //!
 //! In: the path of a TOML file. Out: [`Loaded`], the checked configuration with the zones it names, or a
 //! [`Report`] of everything wrong with it, each [`Problem`] with file, line, column, the line shown and
-//! the way out. `detour check`, `detour serve` and a reload all call [`load`], so they cannot disagree.
+//! the way out. `detour check`, `detour serve` and a reload all call [`load()`], so they cannot disagree.
 //!
 //! This room must never know what is done with a configuration: no probe, no health, no socket. It reads
 //! files and nothing else.

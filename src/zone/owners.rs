@@ -15,7 +15,7 @@ pub(super) struct Owners {
 impl Owners {
     /// Room for about `count` names of `bytes` bytes together.
     pub(super) fn with_capacity(count: usize, bytes: usize) -> Owners {
-        let slots = (count + count / 2 + 1).next_power_of_two();
+        let slots = (count + count / 2 + 2).next_power_of_two();
         Owners { names: Vec::with_capacity(bytes), starts: Vec::with_capacity(count), slots: vec![0; slots] }
     }
 
@@ -46,7 +46,7 @@ impl Owners {
 
     /// The number of a name, which is added where it is new.
     pub(super) fn insert(&mut self, name: &[u8]) -> u32 {
-        if self.slots.len() < (self.starts.len() + 1) * 3 / 2 {
+        if self.slots.len() * 2 < (self.starts.len() + 1) * 3 {
             self.grow();
         }
         let hash = hash(name);
@@ -115,8 +115,9 @@ mod tests {
     #[test]
     fn each_name_has_one_number() {
         let names: Vec<Vec<u8>> = (0..5000).map(|i| format!("\x05{i:05}\0").into_bytes()).collect();
-        for mut owners in [Owners::default(), Owners::with_capacity(10, 10)] {
-            assert_eq!(owners.find(&names[0]), None);
+        for mut owners in [Owners::default(), Owners::with_capacity(0, 0), Owners::with_capacity(10, 10)] {
+            assert_eq!(owners.insert(&names[0]), 0);
+            assert_eq!(owners.find(&names[1]), None, "one name leaves a free slot");
             for (id, name) in names.iter().enumerate() {
                 assert_eq!(owners.insert(name), id as u32);
                 assert_eq!(owners.insert(name), id as u32);

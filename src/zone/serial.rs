@@ -23,11 +23,12 @@ impl Serial {
         ahead != 0 && ahead < 1 << 31
     }
 
-    /// The serial for a rewrite: after the last published one, and after the file's unless the two
-    /// have no order, in which case the published one alone counts.
+    /// The serial for a rewrite: after the last published one, and after the file's, too, unless the two
+    /// are so far apart that no serial is after both.
     #[must_use]
     pub fn successor(published: Serial, file: Serial) -> Serial {
-        if file.is_after(published) { file.next() } else { published.next() }
+        let ahead = file.is_after(published) && file.next().is_after(published);
+        if ahead { file.next() } else { published.next() }
     }
 }
 
@@ -39,6 +40,8 @@ impl fmt::Display for Serial {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -47,6 +50,22 @@ mod tests {
         assert!(Serial(0).is_after(Serial(u32::MAX)));
         assert!(!Serial(5).is_after(Serial(5)));
         assert!(!Serial(1 << 31).is_after(Serial(0)) && !Serial(0).is_after(Serial(1 << 31)));
+    }
+
+    proptest! {
+        /// Serials a whole half circle apart are what went wrong: the one after the file's had no order
+        /// with the published one.
+        #[test]
+        fn a_successor_never_goes_back(
+            published: u32,
+            apart in prop_oneof![any::<i32>(), Just(i32::MAX), Just(i32::MIN), -2..3i32],
+        ) {
+            let published = Serial(published);
+            let file = Serial(published.0.wrapping_add_signed(apart));
+            let next = Serial::successor(published, file);
+            prop_assert!(next.is_after(published));
+            prop_assert!(next.is_after(file) || apart.unsigned_abs() >= i32::MAX as u32);
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod loc;
 mod parse;
 mod print;
 mod svcb;
+#[cfg(test)]
+pub(super) mod tests;
 mod types;
 
 pub(super) use encoding::parse_escaped;

@@ -62,7 +62,7 @@ fn parse_generic(lexer: &mut Lexer<'_>, rtype: RrType, out: &mut Vec<u8>) -> Res
     }
     // By way of their text, so that whatever holds for text holds for these bytes.
     let wire = out.split_off(start);
-    let broken = || Fault::new(mark.at, format!("these bytes are not the RDATA of a {rtype} record"));
+    let broken = || Fault::new(mark.at, format!("these bytes are not RDATA of type {rtype}"));
     let text = known_text(rtype, &wire).ok_or_else(broken)?;
     parse_rdata(&mut Lexer::new(text.as_bytes()), rtype, &[0], out).map_err(|_| broken())
 }

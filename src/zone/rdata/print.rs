@@ -22,7 +22,7 @@ pub fn rdata_text(rtype: RrType, rdata: &[u8]) -> String {
 }
 
 /// The text by the type's shape; `None` where the bytes do not have it.
-pub(in crate::zone) fn known_text(rtype: RrType, rdata: &[u8]) -> Option<String> {
+pub(super) fn known_text(rtype: RrType, rdata: &[u8]) -> Option<String> {
     let mut wire = Wire(rdata);
     let mut out = String::new();
     for field in shape(rtype)? {

@@ -7,7 +7,7 @@ use crate::zone::RrType;
 
 /// One field of a type's RDATA. Those that take "the rest" come last in a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::zone) enum Field {
+pub(super) enum Field {
     /// A decimal number of one byte.
     U8,
     /// A decimal number of two bytes.
@@ -217,7 +217,7 @@ fn entry(rtype: RrType) -> Option<&'static Entry> {
 }
 
 /// The fields of a type's RDATA; `None` when it is known by number alone.
-pub(in crate::zone) fn shape(rtype: RrType) -> Option<&'static [Field]> {
+pub(super) fn shape(rtype: RrType) -> Option<&'static [Field]> {
     entry(rtype)?.shape
 }
 

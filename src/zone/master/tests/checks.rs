@@ -85,7 +85,7 @@ fn records_of_a_set_have_one_ttl() {
 fn records_are_kept_once() {
     check_warnings(
         "www A 192.0.2.1\nwww A 192.0.2.2\nWWW A 192.0.2.1",
-        &["zone:6:1: warning: A 192.0.2.1 stands twice; it is kept once; the first is at line 4"],
+        &["zone:6:1: warning: A \"192.0.2.1\" stands twice; it is kept once; the first is at line 4"],
     );
     let (zone, _) = parsed(format!("{APEX}www MX 1 A.\nwww MX 1 a.")).unwrap();
     assert_eq!(lines(&zone), ["www.example.com. 3600 IN MX 1 a."]);
@@ -171,8 +171,7 @@ fn dnames_redirect_all_below() {
 
 #[test]
 fn the_root_is_a_zone_too() {
-    let text =
-        "$TTL 1\n. SOA a. b. 1 1 1 1 1\n. NS ns.\nns A 192.0.2.1\ncom NS ns.example.net.\nx.com A 192.0.2.1";
+    let text = "$TTL 1\n. SOA a. b. 1 1 1 1 1\n. NS ns.\nns A 192.0.2.1\ncom NS ns\nx.com A 192.0.2.1";
     let none = &mut |_: &str| Err(String::new());
     let (zone, warnings) = parse(&crate::zone::Name::root(), "root", text.as_bytes(), none).unwrap();
     assert_eq!((zone.len(), zone.serial().0), (5, 1));

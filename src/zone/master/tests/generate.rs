@@ -65,7 +65,7 @@ fn faults() {
 fn what_checks_say_of_an_entry_stands_at_its_generate() {
     check_warnings(
         "\n$GENERATE 1-2 h A 192.0.2.1\n",
-        &["zone:5:1: warning: A 192.0.2.1 stands twice; it is kept once; the first is at line 5"],
+        &["zone:5:1: warning: A \"192.0.2.1\" stands twice; it is kept once; the first is at line 5"],
     );
 }
 

@@ -28,6 +28,17 @@ fn lines(zone: &Zone) -> Vec<String> {
     lines.filter(|line| !apex.iter().any(|start| line.starts_with(start))).collect()
 }
 
+/// The zone's text, read again, is the zone.
+fn check_printed(zone: &Zone) {
+    let all = zone.rrsets().flat_map(|set| set.to_rrset().to_lines().collect::<Vec<_>>());
+    let text: String = all.map(|line| line + "\n").collect();
+    let (again, _) = parsed(&text).map_err(|all| told(&all)).expect(&text);
+    assert_eq!((again.fingerprint(), again.len()), (zone.fingerprint(), zone.len()), "{text}");
+    for set in zone.rrsets().map(|set| set.to_rrset()) {
+        assert_eq!(again.rrset(&set.owner, set.rtype), Some(set), "{text}");
+    }
+}
+
 /// The problems, each as one line without the source.
 fn told(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(|problem| problem.to_string().lines().next().unwrap().to_owned()).collect()

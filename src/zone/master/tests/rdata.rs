@@ -102,8 +102,8 @@ fn security_types() {
     check("CERT PGP 0 0 AQID", "CERT 3 0 0 AQID");
     same("CSYNC 66 3 A NS AAAA");
     same("ZONEMD 2018031500 1 1 feBB".to_lowercase().replace("zonemd", "ZONEMD").as_str());
-    refused("DS 1 8 2 abc", "11: error: \"abc\" is not hex");
-    refused("DS 1 8 2", "10: error: the line ends too early: hex is missing");
+    refused("DS 1 8 2 abc", "12: error: \"abc\" is not hex");
+    refused("DS 1 8 2", "11: error: the line ends too early: hex is missing");
     refused("DNSKEY 257 3 8 A", "18: error: \"A\" is not base64");
     refused(
         "RRSIG A 5 3 1 20031322173103 0 1 . AA==",
@@ -161,12 +161,12 @@ fn rfc3597_types() {
     check(r"A \# 4 C0000201", "A 192.0.2.1");
     check(r"TYPE28 \# 16 20010db8000000000000000000000001", "AAAA 2001:db8::1");
     check(r"MX \# 5 000a014100", "MX 10 a.");
-    refused(r"A \# 3 c00002", "5: error: these bytes are not the RDATA of a A record");
-    refused(r"CNAME \# 2 c000", "9: error: these bytes are not the RDATA of a CNAME record");
+    refused(r"A \# 3 c00002", "5: error: these bytes are not RDATA of type A");
+    refused(r"CNAME \# 2 c000", "9: error: these bytes are not RDATA of type CNAME");
     refused(r"TYPE731 \# 2 ab", "14: error: \\# 2 wants 4 hex digits, but 2 follow");
     refused(r"TYPE731 \# 1 ax", "14: error: \"ax\" is not hex");
     refused(r"TYPE731 \# 65536 ", "14: error: \"65536\" is not a length up to 65535");
-    refused("TYPE731 abc", "10: error: TYPE731 has no text form here; write \\# LENGTH HEX (RFC 3597)");
+    refused("TYPE731 abc", "11: error: TYPE731 has no text form here; write \\# LENGTH HEX (RFC 3597)");
 }
 
 #[test]
