@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
-use super::loader::{self, Fresh};
+use super::loader::{self, Fresh, Refused};
 use super::start::QUORUM;
 use crate::answer::Table;
 use crate::clock::Clock;
@@ -51,8 +51,8 @@ pub enum Input {
     Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
     /// A checked configuration with the table compiled from its files.
     Loaded(Box<Fresh>, Option<oneshot::Sender<Result<Reloaded, String>>>),
-    /// A configuration that was refused, with every problem.
-    Refused(String, Option<oneshot::Sender<Result<Reloaded, String>>>),
+    /// A configuration that was refused.
+    Refused(Refused, Option<oneshot::Sender<Result<Reloaded, String>>>),
     /// Write what is held, and end.
     Stop(oneshot::Sender<()>),
 }
@@ -133,7 +133,7 @@ impl Core {
     }
 
     fn begin_again(&mut self, config: &Path, seed: u64) -> Result<(), String> {
-        let fresh = loader::load(config, seed)?;
+        let fresh = loader::load(config, seed).map_err(|refused| refused.problems)?;
         self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
         self.wake = None;
         self.start_warnings.push("the core panicked and began again from the state file".to_owned());
@@ -203,7 +203,12 @@ impl Core {
                     let _ = reply.send(Ok(reloaded));
                 }
             }
-            Input::Refused(problems, reply) => {
+            Input::Refused(Refused { problems, files }, reply) => {
+                self.files.send_modify(|watched| {
+                    watched.extend(files);
+                    watched.sort();
+                    watched.dedup();
+                });
                 error!("the configuration was refused; the last good one goes on\n{problems}");
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
@@ -275,7 +280,7 @@ impl Core {
         let mut next = fresh.unwrap_or_else(|| Table::clone(&self.table.load()));
         for changeset in changesets {
             if let Err(e) = next.apply(changeset) {
-                error!(zone = %changeset.zone, serial = %changeset.to, "a changeset could not be published: {e}");
+                error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
             }
         }
         self.table.store(Arc::new(next));
@@ -309,20 +314,14 @@ impl Core {
     }
 }
 
-/// One line for each thing an operator should find in the log.
+/// One line for each thing an operator should find in the log. A load says its own.
 fn log(what: &Happened) {
     match what {
-        Happened::Decision(d) => {
-            let sites = d.sites.join(",");
-            info!(id = d.id, service = %d.service, sites, ttl = d.ttl, "decision: {}", d.reason);
-        }
-        Happened::Published { zone, from, to, .. } => info!(%zone, %from, %to, "published"),
-        Happened::Health { check, from, to, because } => info!(%check, "health {from} -> {to}: {because}"),
-        Happened::Command(c) => warn!(who = c.who, reason = c.reason, "command: {:?}", c.action),
-        Happened::Expired(o) => warn!(scope = %o.scope, kind = %o.kind, "override expired"),
         Happened::Started { .. }
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
+        Happened::Command(_) | Happened::Expired(_) => warn!("{what}"),
+        Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),
     }
 }

@@ -31,15 +31,32 @@ pub struct Fresh {
     pub warnings: Vec<String>,
 }
 
-/// Reads, checks and compiles, blocking. The error holds every problem.
-pub fn load(path: &Path, seed: u64) -> Result<Fresh, String> {
+/// A load that is refused.
+pub struct Refused {
+    /// Every problem, as `detour check` prints them.
+    pub problems: String,
+    /// Every file that was read or looked for: mending one of them is worth another try.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads, checks and compiles, blocking.
+pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
     let config::Loaded { config, zones, warnings, files } =
-        config::load(path).map_err(|report| report.to_string())?;
+        config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
     let table = Table::compile(&zones, &steered, seed);
     let bases = zones.iter().map(|zone| base(zone, &config)).collect();
     let warnings = warnings.iter().map(ToString::to_string).collect();
     Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
+}
+
+/// [`load`] on a thread where blocking harms nobody.
+pub async fn load_aside(path: PathBuf, seed: u64) -> Result<Fresh, Refused> {
+    let loaded = tokio::task::spawn_blocking(move || load(&path, seed)).await;
+    // A panic in there is a bug, and the last good configuration goes on all the same.
+    loaded.unwrap_or_else(|e| {
+        Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
+    })
 }
 
 /// What the engine needs to know of a zone file.
@@ -65,16 +82,14 @@ pub async fn run(
         while let Ok(more) = asks.try_recv() {
             askers.push(more);
         }
-        let path = path.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&path, seed)).await;
-        let loaded = loaded.unwrap_or_else(|e| Err(format!("loading the configuration failed: {e}")));
+        let loaded = load_aside(path.clone(), seed).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
                 fresh.warnings.extend(needs_restart(&running, &fresh.load.config));
                 Input::Loaded(Box::new(fresh), Some(reply))
             }
-            Err(problems) => Input::Refused(problems, Some(reply)),
+            Err(refused) => Input::Refused(refused, Some(reply)),
         };
         if core.send(input).await.is_err() {
             return;

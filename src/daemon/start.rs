@@ -91,10 +91,8 @@ pub struct Running {
 /// Starts a daemon from a configuration file and returns once it serves.
 pub async fn start(path: &Path) -> Result<Running, StartError> {
     let seed = seed();
-    let owned = path.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || loader::load(&owned, seed)).await;
-    let fresh = loaded.unwrap_or_else(|e| Err(format!("loading the configuration failed: {e}")));
-    let fresh = fresh.map_err(StartError::Config)?;
+    let fresh = loader::load_aside(path.to_owned(), seed).await;
+    let fresh = fresh.map_err(|refused| StartError::Config(refused.problems))?;
     let config = fresh.load.config.clone();
 
     let Opened { store, saved, last, set_aside } = Store::open(&config.server.state_dir)?;

@@ -41,6 +41,7 @@ mod show;
 mod steered;
 mod view;
 mod watched;
+mod words;
 mod zones;
 
 use agenda::Agenda;

@@ -70,52 +70,6 @@ fn concerns(scope: &Scope, service: &Name) -> bool {
 /// One line: the time, then what happened.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  ", self.at)?;
-        match &self.what {
-            Happened::Started { fresh: true } => f.write_str("started without an earlier state"),
-            Happened::Started { fresh: false } => f.write_str("started with the state of the last run"),
-            Happened::Loaded { services, zones } => write!(f, "loaded: services {services}, zones {zones}"),
-            Happened::LoadRefused { problems } => {
-                let lines: Vec<&str> = problems.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-                write!(f, "load refused: {}", lines.join(" | "))
-            }
-            Happened::Sample(s) => {
-                write!(f, "sample {} from {}: {} in {:.1?}", s.check, s.vantage.0, s.outcome, s.latency)
-            }
-            Happened::Health { check, from, to, because } => {
-                write!(f, "health {check}: {from} -> {to}: {because}")
-            }
-            Happened::Decision(d) => {
-                let sites = if d.sites.is_empty() { "no site".to_owned() } else { d.sites.join(", ") };
-                write!(f, "decision {}: {} from {sites}, TTL {}: {}", d.id, d.service, d.ttl, d.reason)
-            }
-            Happened::Published { zone, from, to, decisions } => {
-                write!(f, "published {zone} serial {from} -> {to}")?;
-                match &decisions[..] {
-                    [] => Ok(()),
-                    [one] => write!(f, " for decision {one}"),
-                    [first, .., last] => {
-                        write!(f, " for {} decisions, {first} to {last}", decisions.len())
-                    }
-                }
-            }
-            Happened::Command(c) => {
-                match &c.action {
-                    Action::Override { scope, kind, until } => {
-                        write!(f, "command: {kind} {scope}")?;
-                        if let Some(until) = until {
-                            write!(f, " until {until}")?;
-                        }
-                    }
-                    Action::Clear { scope } => write!(f, "command: undrain {scope}")?,
-                    Action::Failover { service, to } => write!(f, "command: failover {service} to {to}")?,
-                    Action::Failback { service } => write!(f, "command: failback {service}")?,
-                }
-                write!(f, ", by {}: {}", c.who, c.reason)
-            }
-            Happened::Expired(o) => {
-                write!(f, "expired: {} {}, by {}: {}", o.kind, o.scope, o.who, o.reason)
-            }
-        }
+        write!(f, "{}  {}", self.at, self.what)
     }
 }
