@@ -1,284 +1,274 @@
-//! The system calls of a UDP worker: many datagrams in with one, many out with another.
-//!
-//! All memory is allocated once. The headers the kernel reads hold pointers into it, so it stays in place
-//! and is reached through those pointers alone until the batch is dropped.
-#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and socket options are not in std")]
+//! Many datagrams in one system call: buffers and headers for recvmmsg and sendmmsg, laid out once.
+#![allow(unsafe_code)]
 
+use std::cell::UnsafeCell;
 use std::io;
-use std::mem::{MaybeUninit, zeroed};
+use std::mem::zeroed;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
-use std::ptr::NonNull;
+use std::ptr;
 
-use libc::{c_int, c_void, iovec, mmsghdr, sockaddr_storage};
+use libc::{iovec, mmsghdr, sockaddr_storage};
 
-/// Datagrams in a batch.
-pub(super) const WIDTH: usize = 32;
-/// The longest query read; a longer one is cut off, and then no query.
-pub(super) const QUERY_LEN: usize = 2048;
-/// The longest answer sent.
-pub(super) const ANSWER_LEN: usize = 4096;
-/// Room for one packet-information message of either family.
-const CONTROL_LEN: usize = 64;
+use crate::answer::Answered;
 
-/// The memory of one batch.
-#[repr(C)]
-struct Memory {
-    incoming: [mmsghdr; WIDTH],
-    outgoing: [mmsghdr; WIDTH],
-    incoming_io: [iovec; WIDTH],
-    outgoing_io: [iovec; WIDTH],
-    peers: [sockaddr_storage; WIDTH],
-    controls: [Control; WIDTH],
-    queries: [[u8; QUERY_LEN]; WIDTH],
-    answers: [[u8; ANSWER_LEN]; WIDTH],
+/// Datagrams per system call. Beyond some tens the call's own cost no longer shows, and the whole
+/// batch should stay in a core's second-level cache.
+pub(super) const BATCH: usize = 32;
+
+/// The longest query over UDP. Larger ones are dropped: not even an UPDATE is sent that way.
+const QUERY_SIZE: usize = 4096;
+
+/// Room for one answer over UDP; `answer` keeps below what EDNS allows, at most 1232.
+const ANSWER_SIZE: usize = 4096;
+
+/// Room for one IP_PKTINFO or IPV6_PKTINFO message, in words as its alignment demands: 40 bytes.
+const CONTROL_WORDS: usize = 5;
+
+/// One datagram and its answer. Its size is no multiple of 4096, or all slots would contend for the
+/// same few sets of the first-level cache.
+#[repr(C, align(64))]
+struct Slot {
+    query: [u8; QUERY_SIZE],
+    answer: [u8; ANSWER_SIZE],
+    control: [u64; CONTROL_WORDS],
+    peer: sockaddr_storage,
+    query_at: iovec,
+    answer_at: iovec,
 }
 
-/// Ancillary data; the kernel wants it aligned as its own header is.
-#[repr(C, align(8))]
-#[derive(Clone, Copy)]
-struct Control([u8; CONTROL_LEN]);
+/// Whether [`Batch::receive`] waits for the first datagram.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// As long as the socket's read timeout.
+    ForOne,
+    /// Takes what is there.
+    No,
+}
 
-/// Preallocated headers and buffers for [`WIDTH`] queries and their answers.
+/// Up to [`BATCH`] datagrams received at once and their answers. Holds pointers into itself and is
+/// therefore bound to the thread that made it.
 pub(super) struct Batch {
-    memory: NonNull<Memory>,
-    /// Whether destinations come with the queries and sources go with the answers.
-    with_control: bool,
+    /// In cells, as the headers point into them; never grown or shrunk.
+    slots: Vec<UnsafeCell<Slot>>,
+    receiving: Vec<mmsghdr>,
+    sending: Vec<mmsghdr>,
+    /// How many of `receiving` the last call filled.
     received: usize,
-    ready: usize,
+    /// How many of `sending` are ready to go.
+    queued: usize,
+    control_len: usize,
 }
-
-// SAFETY: the memory belongs to the batch alone; nothing in it is bound to a thread.
-unsafe impl Send for Batch {}
 
 impl Batch {
-    pub(super) fn new(with_control: bool) -> Batch {
-        // Zeroes are valid for all of `Memory`: it is plain C data. On the heap it does not move.
-        let memory = Box::new(MaybeUninit::<Memory>::zeroed());
-        let memory = NonNull::from(Box::leak(memory)).cast();
-        let mut batch = Batch { memory, with_control, received: 0, ready: 0 };
-        for i in 0..WIDTH {
-            batch.point(i);
-        }
-        batch
+    /// An empty batch; `local_address` where the socket [tells it](super::options::tell_local_address).
+    pub(super) fn new(local_address: bool) -> Batch {
+        let slots: Vec<UnsafeCell<Slot>> = (0..BATCH).map(|_| UnsafeCell::new(Slot::empty())).collect();
+        let control_len = if local_address { size_of::<[u64; CONTROL_WORDS]>() } else { 0 };
+        let receiving = slots.iter().map(|slot| receiving_header(slot, control_len)).collect();
+        // SAFETY: an mmsghdr is integers and pointers; zeroes and nulls are an empty header.
+        let sending = (0..BATCH).map(|_| unsafe { zeroed() }).collect();
+        Batch { slots, receiving, sending, received: 0, queued: 0, control_len }
     }
 
-    /// Sets up the headers of place `i`.
-    fn point(&mut self, i: usize) {
-        let memory = self.memory.as_ptr();
-        // SAFETY: `i` is below WIDTH, and the places are written through the pointer that owns them, before
-        // any system call sees them; no reference into the memory is alive.
-        unsafe {
-            let query = (&raw mut (*memory).queries[i]).cast::<c_void>();
-            (*memory).incoming_io[i] = iovec { iov_base: query, iov_len: QUERY_LEN };
-            let answer = (&raw mut (*memory).answers[i]).cast::<c_void>();
-            (*memory).outgoing_io[i] = iovec { iov_base: answer, iov_len: 0 };
-
-            let header = &raw mut (*memory).incoming[i].msg_hdr;
-            (*header).msg_iov = &raw mut (*memory).incoming_io[i];
-            (*header).msg_iovlen = 1;
-            (*header).msg_name = (&raw mut (*memory).peers[i]).cast();
-            if self.with_control {
-                (*header).msg_control = (&raw mut (*memory).controls[i]).cast();
-            }
-            let header = &raw mut (*memory).outgoing[i].msg_hdr;
-            (*header).msg_iov = &raw mut (*memory).outgoing_io[i];
-            (*header).msg_iovlen = 1;
+    /// Receives a batch and says how large it is. Errors: [`io::ErrorKind::WouldBlock`] when nothing
+    /// came in time, else what the kernel said.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
+        for header in &mut self.receiving[..self.received] {
+            header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_controllen = self.control_len;
         }
-        self.rearm(i);
-    }
-
-    /// Gives back to the kernel the room it has used of place `i`.
-    #[inline]
-    fn rearm(&mut self, i: usize) {
-        // SAFETY: as in `point`.
-        unsafe {
-            let header = &raw mut (*self.memory.as_ptr()).incoming[i].msg_hdr;
-            (*header).msg_namelen = size_of::<sockaddr_storage>() as u32;
-            (*header).msg_controllen = if self.with_control { CONTROL_LEN } else { 0 };
-        }
-    }
-
-    /// Waits for queries and takes as many as are there. With `wait` false, or at the socket's timeout, the
-    /// error is `WouldBlock`.
-    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
-        for i in 0..self.received {
-            self.rearm(i);
-        }
-        (self.received, self.ready) = (0, 0);
-        let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
-        // SAFETY: `incoming` holds WIDTH headers set up by `point`, all of whose pointers lead into memory
-        // that lives as long as the batch; the descriptor is open as long as `socket` is borrowed.
-        let n = unsafe {
-            let headers = (&raw mut (*self.memory.as_ptr()).incoming).cast::<mmsghdr>();
-            libc::recvmmsg(socket.as_raw_fd(), headers, WIDTH as u32, flags, std::ptr::null_mut())
+        self.received = 0;
+        self.queued = 0;
+        let flags = match wait {
+            Wait::ForOne => libc::MSG_WAITFORONE,
+            Wait::No => libc::MSG_DONTWAIT,
         };
-        self.received = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: the first BATCH headers of `receiving` exist, and each points at the query buffer,
+        // peer and control of its own slot with their true lengths; slots are neither moved nor
+        // borrowed during the call.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.receiving.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                flags,
+                ptr::null_mut(),
+            )
+        };
+        self.received = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         Ok(self.received)
     }
 
-    /// Query `i` of those received and the room for its answer. A query that was longer than its room is
-    /// empty.
-    #[inline]
-    pub(super) fn pair(&mut self, i: usize) -> (&[u8], &mut [u8]) {
-        assert!(i < self.received);
-        let memory = self.memory.as_ptr();
-        // SAFETY: `i` is below WIDTH; the two buffers do not overlap, and `&mut self` keeps everything else
-        // away from them while they are borrowed.
-        unsafe {
-            let header = &raw const (*memory).incoming[i];
-            let whole = (*header).msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-            let len = if whole { ((*header).msg_len as usize).min(QUERY_LEN) } else { 0 };
-            let query = std::slice::from_raw_parts((&raw const (*memory).queries[i]).cast::<u8>(), len);
-            (query, &mut (*memory).answers[i])
+    /// Has `answer` answer the `index`th datagram and queues what it says. `None` where the datagram
+    /// was longer than a query can be.
+    pub(super) fn answer(
+        &mut self,
+        index: usize,
+        answer: impl FnOnce(&[u8], &mut [u8]) -> Answered,
+    ) -> Option<Answered> {
+        let header = &self.receiving[..self.received][index];
+        if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            return None;
         }
-    }
-
-    /// Sends the first `len` bytes of the room for answer `i` back to where query `i` came from, with the
-    /// next [`Batch::send`].
-    #[inline]
-    pub(super) fn reply(&mut self, i: usize, len: usize) {
-        assert!(i < self.received && self.ready < WIDTH && len <= ANSWER_LEN);
-        let memory = self.memory.as_ptr();
-        // SAFETY: indices are below WIDTH by the assertion; as in `point`.
-        unsafe {
-            let from = &raw const (*memory).incoming[i].msg_hdr;
-            let to = &raw mut (*memory).outgoing[self.ready].msg_hdr;
-            (*memory).outgoing_io[self.ready].iov_base = (&raw mut (*memory).answers[i]).cast();
-            (*memory).outgoing_io[self.ready].iov_len = len;
-            (*to).msg_name = (*from).msg_name;
-            (*to).msg_namelen = (*from).msg_namelen;
-            if self.with_control {
-                aim_source(from);
-                (*to).msg_control = (*from).msg_control;
-                (*to).msg_controllen = (*from).msg_controllen;
+        let place = self.slots[index].get();
+        // SAFETY: no system call is under way, so the headers' pointers are idle, and `&mut self`
+        // makes this the only reference to any slot.
+        let slot = unsafe { &mut *place };
+        let answered = answer(&slot.query[..header.msg_len as usize], &mut slot.answer);
+        if answered.len > 0 {
+            slot.answer_at.iov_len = answered.len.min(ANSWER_SIZE);
+            let control_len = header.msg_hdr.msg_controllen;
+            if control_len > 0 {
+                leave_by_any_interface(&mut slot.control, control_len);
             }
+            let outgoing = &mut self.sending[self.queued].msg_hdr;
+            outgoing.msg_name = header.msg_hdr.msg_name;
+            outgoing.msg_namelen = header.msg_hdr.msg_namelen;
+            outgoing.msg_iov = &raw mut slot.answer_at;
+            outgoing.msg_iovlen = 1;
+            outgoing.msg_control = header.msg_hdr.msg_control;
+            outgoing.msg_controllen = control_len;
+            self.queued += 1;
         }
-        self.ready += 1;
+        Some(answered)
     }
 
-    /// Sends all replies and says how many the system refused.
+    /// Sends what is queued and says how many answers the kernel did not take. One that fails is
+    /// skipped; the others go out.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> u64 {
-        let (mut sent, mut refused) = (0, 0);
-        while sent < self.ready {
-            // SAFETY: the headers from `sent` to `ready` were set up by `reply`, their pointers lead into
-            // memory that lives as long as the batch.
-            let n = unsafe {
-                let headers = (&raw mut (*self.memory.as_ptr()).outgoing).cast::<mmsghdr>().add(sent);
-                libc::sendmmsg(socket.as_raw_fd(), headers, (self.ready - sent) as u32, 0)
+        let mut done = 0;
+        let mut errors = 0;
+        while done < self.queued {
+            let rest = &mut self.sending[done..self.queued];
+            // SAFETY: each of the `rest` points at the answer, peer and control of the slot it was
+            // queued for, whose lengths `answer` bounded; slots are not touched during the call.
+            let sent = unsafe {
+                libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0)
             };
-            match usize::try_from(n) {
-                Ok(n) => sent += n.max(1),
-                Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // The first of the rest cannot be sent (its peer has port 0, a packet filter objects...):
-                // the others still can.
-                Err(_) => {
-                    sent += 1;
-                    refused += 1;
+            if let Ok(sent) = usize::try_from(sent) {
+                done += sent;
+                continue;
+            }
+            match io::Error::last_os_error().kind() {
+                io::ErrorKind::Interrupted => {}
+                // The way out is jammed: waiting once per answer would stall every later query.
+                io::ErrorKind::WouldBlock => {
+                    errors += (self.queued - done) as u64;
+                    break;
+                }
+                // The error belongs to the first of the rest (sendmmsg(2)).
+                _ => {
+                    done += 1;
+                    errors += 1;
                 }
             }
         }
-        self.ready = 0;
-        refused
+        self.queued = 0;
+        errors
     }
 }
 
-impl Drop for Batch {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from `Box::leak` in `new`, and no borrow outlives the batch.
-        drop(unsafe { Box::from_raw(self.memory.cast::<MaybeUninit<Memory>>().as_ptr()) });
-    }
-}
-
-/// Turns the destination a query came with into the source its answer goes with: the address stays, the
-/// interface is left to the routing table but for link-local addresses, which mean nothing without it.
-///
-/// # Safety
-///
-/// `header` must be one the kernel has filled in, its control memory still in place.
-unsafe fn aim_source(header: *const libc::msghdr) {
-    // SAFETY: the CMSG functions stay within `msg_controllen`, and the data of a packet-information message
-    // is the struct its type names.
-    unsafe {
-        let cmsg = libc::CMSG_FIRSTHDR(header);
-        if cmsg.is_null() {
-            return;
-        }
-        match ((*cmsg).cmsg_level, (*cmsg).cmsg_type) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                let mut info: libc::in_pktinfo = read_data(cmsg);
-                info.ipi_ifindex = 0;
-                write_data(cmsg, info);
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                let mut info: libc::in6_pktinfo = read_data(cmsg);
-                let [a, b, ..] = info.ipi6_addr.s6_addr;
-                if (a, b & 0xc0) != (0xfe, 0x80) {
-                    info.ipi6_ifindex = 0;
-                }
-                write_data(cmsg, info);
-            }
-            _ => {}
+impl Slot {
+    fn empty() -> Slot {
+        Slot {
+            query: [0; QUERY_SIZE],
+            answer: [0; ANSWER_SIZE],
+            control: [0; CONTROL_WORDS],
+            // SAFETY: a sockaddr_storage is integers; zeroes are the unspecified address.
+            peer: unsafe { zeroed() },
+            query_at: iovec { iov_base: ptr::null_mut(), iov_len: 0 },
+            answer_at: iovec { iov_base: ptr::null_mut(), iov_len: 0 },
         }
     }
 }
 
-/// The data of a control message, copied byte by byte since nothing promises its alignment.
-///
-/// # Safety
-///
-/// `cmsg` must hold a `T`.
-unsafe fn read_data<T>(cmsg: *const libc::cmsghdr) -> T {
-    let mut data = MaybeUninit::<T>::uninit();
-    // SAFETY: the caller says that a `T` is there; `data` has room for one.
+/// Points a slot's vectors at its buffers, and a header for recvmmsg at all of it.
+fn receiving_header(cell: &UnsafeCell<Slot>, control_len: usize) -> mmsghdr {
+    let place = cell.get();
+    // SAFETY: an mmsghdr is integers and pointers; zeroes and nulls are an empty header.
+    let mut header: mmsghdr = unsafe { zeroed() };
+    // SAFETY: the cell was just made and nothing refers to it. The pointers come from the cell, not
+    // from a reference, and so outlive every reference `answer` will make.
     unsafe {
-        libc::CMSG_DATA(cmsg).copy_to_nonoverlapping(data.as_mut_ptr().cast(), size_of::<T>());
-        data.assume_init()
+        (*place).query_at = iovec { iov_base: (&raw mut (*place).query).cast(), iov_len: QUERY_SIZE };
+        (*place).answer_at = iovec { iov_base: (&raw mut (*place).answer).cast(), iov_len: 0 };
+        header.msg_hdr.msg_name = (&raw mut (*place).peer).cast();
+        header.msg_hdr.msg_iov = &raw mut (*place).query_at;
+        header.msg_hdr.msg_control = (&raw mut (*place).control).cast();
     }
+    header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
+    header.msg_hdr.msg_iovlen = 1;
+    header.msg_hdr.msg_controllen = control_len;
+    header
 }
 
-/// The reverse of [`read_data`].
-///
-/// # Safety
-///
-/// `cmsg` must hold a `T`.
-unsafe fn write_data<T: Copy>(cmsg: *mut libc::cmsghdr, data: T) {
-    // SAFETY: the caller says that there is room for a `T`.
-    unsafe { libc::CMSG_DATA(cmsg).copy_from_nonoverlapping((&raw const data).cast(), size_of::<T>()) }
-}
-
-/// Asks the system to say to which of the host's addresses each datagram was sent.
-pub(super) fn ask_for_destinations(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
-    let (level, option) =
-        if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
-    let on: c_int = 1;
-    // SAFETY: the option's value is a C int that is alive during the call, and its size is given.
-    let result = unsafe {
-        let value = (&raw const on).cast::<c_void>();
-        libc::setsockopt(socket.as_raw_fd(), level, option, value, size_of::<c_int>() as u32)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// The cores this process may run on.
-pub(super) fn allowed_cores() -> Vec<usize> {
-    // SAFETY: a zeroed set is an empty one; the call fills in a set of the size given; CPU_ISSET reads
-    // within CPU_SETSIZE.
-    unsafe {
-        let mut set: libc::cpu_set_t = zeroed();
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
-            return Vec::new();
+/// What the kernel told of the datagram's way in is sent back as the answer's way out. The address
+/// it came to must be kept, the interface must not: the way back to the peer may be another. Only a
+/// link-local address means nothing without its interface.
+#[expect(clippy::cast_ptr_alignment, reason = "CMSG_DATA is aligned as the message's type needs")]
+fn leave_by_any_interface(control: &mut [u64; CONTROL_WORDS], len: usize) {
+    // SAFETY: a msghdr is integers and pointers; zeroes and nulls are an empty header.
+    let mut holder: libc::msghdr = unsafe { zeroed() };
+    holder.msg_control = control.as_mut_ptr().cast();
+    holder.msg_controllen = len.min(size_of_val(control));
+    // SAFETY: the holder's control is a borrowed, aligned buffer of at least the length it says.
+    let message = unsafe { libc::CMSG_FIRSTHDR(&raw const holder) };
+    if message.is_null() {
+        return;
+    }
+    // SAFETY: not null, so a whole cmsghdr is there.
+    let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
+    if level == libc::IPPROTO_IP && kind == libc::IP_PKTINFO {
+        // SAFETY: the kernel wrote a message of this kind, so an in_pktinfo follows, in a buffer that
+        // has room for it.
+        let info = unsafe { &mut *libc::CMSG_DATA(message).cast::<libc::in_pktinfo>() };
+        info.ipi_ifindex = 0;
+    } else if level == libc::IPPROTO_IPV6 && kind == libc::IPV6_PKTINFO {
+        // SAFETY: as above, with an in6_pktinfo.
+        let info = unsafe { &mut *libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>() };
+        let link_local = info.ipi6_addr.s6_addr[0] == 0xFE && info.ipi6_addr.s6_addr[1] & 0xC0 == 0x80;
+        if !link_local {
+            info.ipi6_ifindex = 0;
         }
-        (0..libc::CPU_SETSIZE as usize).filter(|&core| libc::CPU_ISSET(core, &set)).collect()
     }
 }
 
-/// Keeps the calling thread on one core. Where that is not allowed it runs anywhere, only slower.
-pub(super) fn pin_to(core: usize) {
-    // SAFETY: as above; `core` came out of `allowed_cores`, so it is below CPU_SETSIZE.
-    unsafe {
-        let mut set: libc::cpu_set_t = zeroed();
-        libc::CPU_SET(core, &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_spread_over_the_cache() {
+        assert_ne!(size_of::<Slot>() % 4096, 0);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_sent_does_not_hold_up_the_others() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        for client in &clients {
+            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+        }
+        let mut batch = Batch::new(false);
+        assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 3);
+        for index in 0..3 {
+            batch.answer(index, |_, out| {
+                out[..2].copy_from_slice(&[b'0', b'0' + index as u8]);
+                Answered { len: 2, rcode: 0, truncated: false }
+            });
+        }
+        // The second answer's peer has port 0, as a forged query's can; the kernel refuses it.
+        // SAFETY: as in `answer`.
+        let slot = unsafe { &mut *batch.slots[1].get() };
+        // SAFETY: the peer is an IPv4 address, as the server's socket is an IPv4 socket.
+        unsafe { (*(&raw mut slot.peer).cast::<libc::sockaddr_in>()).sin_port = 0 };
+
+        assert_eq!(batch.send(&server), 1);
+        let mut answer = [0; 9];
+        assert_eq!(clients[0].recv(&mut answer).unwrap(), 2);
+        assert_eq!(&answer[..2], b"00");
+        assert_eq!(clients[2].recv(&mut answer).unwrap(), 2);
+        assert_eq!(&answer[..2], b"02");
     }
 }

@@ -1,176 +1,262 @@
-//! Counts of what was asked and answered.
-//!
-//! Each UDP worker counts for itself, on cache lines no other worker writes to, and adds a batch's sums at
-//! its end. Reading adds them up; a sum may be a batch behind.
+//! Counters: one tally per UDP worker, on cache lines of its own, and one for all of TCP; summed
+//! only when somebody asks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::admission::Admission;
 use crate::answer::Answered;
 
-/// RCODEs counted one by one: those of RFC 6895 section 2.3 up to BADCOOKIE.
+/// Rcodes counted one by one, extended ones included (BADCOOKIE, 23, is the highest assigned).
 const RCODES: usize = 24;
 
-/// Counts of one transport.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Messages received.
-    pub queries: u64,
-    /// Answers by RCODE, extended ones included.
-    pub answers: [u64; RCODES],
-    /// Answers with TC set.
-    pub truncated: u64,
-    /// Messages that got no answer: too short for a header, or themselves responses.
-    pub dropped: u64,
-    /// Answers the system did not send.
-    pub unsent: u64,
+/// Shown from the first scrape on, counted or not, so that a rate over them always has a start.
+const COMMON_RCODES: usize = 6;
+
+/// How to add to a counter: [`owned`] or [`shared`].
+pub(super) type Add = fn(&AtomicU64, u64);
+
+/// Adds to a counter only the calling thread writes: no locked instruction.
+pub(super) fn owned(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed) + more, Relaxed);
 }
 
-impl Tally {
-    #[inline]
-    pub(super) fn count(&mut self, answered: Answered) {
-        self.queries += 1;
-        if answered.len == 0 {
-            self.dropped += 1;
-            return;
-        }
-        self.answers[usize::from(answered.rcode).min(RCODES - 1)] += 1;
-        self.truncated += u64::from(answered.truncated);
-    }
+/// Adds to a counter many tasks write.
+pub(super) fn shared(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Relaxed);
 }
 
-/// Counts of a whole server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Datagrams.
-    pub udp: Tally,
-    /// Messages on streams.
-    pub tcp: Tally,
-    /// TCP connections open now.
-    pub tcp_open: u64,
-    /// TCP connections accepted since the start.
-    pub tcp_accepted: u64,
-    /// TCP connections closed at once: too many in all, or from one source.
-    pub tcp_refused: u64,
-    /// TCP connections closed because the client was silent or did not read for too long.
-    pub tcp_timed_out: u64,
-    /// Panics while answering: of UDP workers, which were started again, and of TCP connections.
-    pub panics: u64,
-}
-
-/// A transport's counts as they are kept; one writer at a time.
+/// What one worker counts. 128 bytes, as x86 fetches cache lines in pairs.
 #[derive(Debug, Default)]
-struct Cells {
+#[repr(align(128))]
+pub(super) struct Tally {
     queries: AtomicU64,
     answers: [AtomicU64; RCODES],
     truncated: AtomicU64,
-    dropped: AtomicU64,
-    unsent: AtomicU64,
-}
-
-impl Cells {
-    fn pairs<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = (&'a AtomicU64, u64)> {
-        let single = [
-            (&self.queries, tally.queries),
-            (&self.truncated, tally.truncated),
-            (&self.dropped, tally.dropped),
-            (&self.unsent, tally.unsent),
-        ];
-        self.answers.iter().zip(tally.answers).chain(single).filter(|&(_, more)| more != 0)
-    }
-
-    fn read(&self, into: &mut Tally) {
-        let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        into.queries += get(&self.queries);
-        into.truncated += get(&self.truncated);
-        into.dropped += get(&self.dropped);
-        into.unsent += get(&self.unsent);
-        for (sum, cell) in into.answers.iter_mut().zip(&self.answers) {
-            *sum += get(cell);
-        }
-    }
-}
-
-/// One UDP worker's counts, on cache lines of their own (two, for processors that fetch lines in pairs).
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(super) struct WorkerCounters {
-    cells: Cells,
+    malformed: AtomicU64,
+    send_errors: AtomicU64,
     panics: AtomicU64,
 }
 
-impl WorkerCounters {
-    /// Adds a batch. Only the worker itself calls this, so no locked instruction is needed.
-    pub(super) fn add(&self, tally: &Tally) {
-        for (cell, more) in self.cells.pairs(tally) {
-            cell.store(cell.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+impl Tally {
+    /// A query and what became of it.
+    pub(super) fn answered(&self, answered: &Answered, add: Add) {
+        add(&self.queries, 1);
+        if answered.len == 0 {
+            add(&self.malformed, 1);
+            return;
+        }
+        add(&self.answers[usize::from(answered.rcode).min(RCODES - 1)], 1);
+        if answered.truncated {
+            add(&self.truncated, 1);
         }
     }
 
-    pub(super) fn add_panic(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
+    /// A query nothing could be made of.
+    pub(super) fn malformed(&self, add: Add) {
+        add(&self.queries, 1);
+        add(&self.malformed, 1);
     }
 
-    pub(super) fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add_to(&self, tally: &mut Tally) {
-        self.cells.read(tally);
-    }
-}
-
-/// The counts of all connections, written to by every one of them.
-#[derive(Debug, Default)]
-pub(super) struct TcpCounters {
-    cells: Cells,
-    pub(super) open: AtomicU64,
-    pub(super) accepted: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) timed_out: AtomicU64,
-    pub(super) panics: AtomicU64,
-}
-
-impl TcpCounters {
-    pub(super) fn add(&self, tally: &Tally) {
-        for (cell, more) in self.cells.pairs(tally) {
-            cell.fetch_add(more, Ordering::Relaxed);
+    /// Answers the kernel did not take.
+    pub(super) fn send_errors(&self, count: u64, add: Add) {
+        if count > 0 {
+            add(&self.send_errors, count);
         }
     }
 
-    pub(super) fn read(&self, counters: &mut Counters) {
-        self.cells.read(&mut counters.tcp);
-        counters.tcp_open = self.open.load(Ordering::Relaxed);
-        counters.tcp_accepted = self.accepted.load(Ordering::Relaxed);
-        counters.tcp_refused = self.refused.load(Ordering::Relaxed);
-        counters.panics += self.panics.load(Ordering::Relaxed);
-        counters.tcp_timed_out = self.timed_out.load(Ordering::Relaxed);
+    /// A query whose answering panicked: counted, said in the log, and survived.
+    pub(super) fn panicked(&self, add: Add) {
+        add(&self.queries, 1);
+        add(&self.panics, 1);
+        let count = self.panics.load(Relaxed);
+        // A query that panics can be sent a million times: the log grows with its logarithm.
+        if count.is_power_of_two() {
+            tracing::error!(count, "answering a query panicked; it got no answer, please report it");
+        }
+    }
+}
+
+/// Where all counting ends up, shared by the workers, the connections and [`Counters`].
+#[derive(Debug)]
+pub(super) struct Tallies {
+    /// One per UDP worker thread.
+    pub(super) udp: Vec<Arc<Tally>>,
+    /// One for all connections.
+    pub(super) tcp: Arc<Tally>,
+}
+
+/// Sums of one transport.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    queries: u64,
+    answers: [u64; RCODES],
+    truncated: u64,
+    malformed: u64,
+    send_errors: u64,
+    panics: u64,
+}
+
+#[cfg(test)]
+impl Tally {
+    /// Queries counted so far.
+    pub(super) fn queries(&self) -> u64 {
+        self.queries.load(Relaxed)
+    }
+}
+
+impl Totals {
+    fn add(&mut self, tally: &Tally) {
+        self.queries += tally.queries.load(Relaxed);
+        for (sum, counter) in self.answers.iter_mut().zip(&tally.answers) {
+            *sum += counter.load(Relaxed);
+        }
+        self.truncated += tally.truncated.load(Relaxed);
+        self.malformed += tally.malformed.load(Relaxed);
+        self.send_errors += tally.send_errors.load(Relaxed);
+        self.panics += tally.panics.load(Relaxed);
+    }
+}
+
+/// What was received and answered since the start, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    udp: Totals,
+    tcp: Totals,
+    tcp_connections: u64,
+    tcp_refused_total: u64,
+    tcp_refused_source: u64,
+    tcp_open: u64,
+}
+
+/// A metric: its name (ending in `_total` where it only grows), its labels, its value.
+pub type Metric = (&'static str, Vec<(&'static str, String)>, u64);
+
+impl Counters {
+    pub(super) fn read(tallies: &Tallies, admission: &Admission) -> Counters {
+        let mut udp = Totals::default();
+        tallies.udp.iter().for_each(|tally| udp.add(tally));
+        let mut tcp = Totals::default();
+        tcp.add(&tallies.tcp);
+        Counters {
+            udp,
+            tcp,
+            tcp_connections: admission.accepted(),
+            tcp_refused_total: admission.refused_total(),
+            tcp_refused_source: admission.refused_source(),
+            tcp_open: admission.open() as u64,
+        }
+    }
+
+    /// Every counter as a Prometheus metric.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for (transport, totals) in [("udp", &self.udp), ("tcp", &self.tcp)] {
+            let label = || vec![("transport", transport.to_owned())];
+            metrics.push(("detour_queries_total", label(), totals.queries));
+            for (rcode, count) in totals.answers.iter().enumerate() {
+                if *count > 0 || rcode < COMMON_RCODES {
+                    let mut labels = label();
+                    labels.push(("rcode", rcode_name(rcode)));
+                    metrics.push(("detour_answers_total", labels, *count));
+                }
+            }
+            metrics.push(("detour_truncated_total", label(), totals.truncated));
+            metrics.push(("detour_malformed_total", label(), totals.malformed));
+            metrics.push(("detour_answer_panics_total", label(), totals.panics));
+        }
+        metrics.push(("detour_send_errors_total", vec![], self.udp.send_errors + self.tcp.send_errors));
+        metrics.push(("detour_tcp_connections_total", vec![], self.tcp_connections));
+        for (why, count) in [("total", self.tcp_refused_total), ("source", self.tcp_refused_source)] {
+            metrics.push(("detour_tcp_refused_total", vec![("why", why.to_owned())], count));
+        }
+        metrics.push(("detour_tcp_open", vec![], self.tcp_open));
+        metrics
+    }
+}
+
+/// The IANA registry's mnemonic, or the number where there is none.
+fn rcode_name(rcode: usize) -> String {
+    const NAMES: [&str; 12] = [
+        "NOERROR",
+        "FORMERR",
+        "SERVFAIL",
+        "NXDOMAIN",
+        "NOTIMP",
+        "REFUSED",
+        "YXDOMAIN",
+        "YXRRSET",
+        "NXRRSET",
+        "NOTAUTH",
+        "NOTZONE",
+        "DSOTYPENI",
+    ];
+    match rcode {
+        16 => "BADVERS".to_owned(),
+        23 => "BADCOOKIE".to_owned(),
+        _ => NAMES.get(rcode).map_or_else(|| rcode.to_string(), |name| (*name).to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::admission::Bounds;
     use super::*;
 
-    #[test]
-    fn every_kind_of_answer_is_counted_once() {
-        let mut tally = Tally::default();
-        tally.count(Answered::default());
-        tally.count(Answered { len: 40, rcode: 3, truncated: false });
-        tally.count(Answered { len: 40, rcode: 0, truncated: true });
-        tally.count(Answered { len: 40, rcode: 255, truncated: false });
-        let worker = WorkerCounters::default();
-        worker.add(&tally);
-        worker.add(&tally);
-        let mut sum = Tally::default();
-        worker.add_to(&mut sum);
-        assert_eq!((sum.queries, sum.dropped, sum.truncated), (8, 2, 2));
-        assert_eq!((sum.answers[0], sum.answers[3], sum.answers[23]), (2, 2, 2));
-        assert_eq!(sum.answers.iter().sum::<u64>(), 6);
+    /// The metric's value, its labels written `name=value,...`; none where it is not there.
+    fn value(counters: &Counters, name: &str, labels: &str) -> Option<u64> {
+        let written = |metric: &Metric| {
+            metric.1.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+        };
+        let metrics = counters.metrics();
+        let mut found = metrics.iter().filter(|metric| metric.0 == name && written(metric) == labels);
+        let value = found.next().map(|metric| metric.2);
+        assert!(found.next().is_none(), "{name}{{{labels}}} twice");
+        value
     }
 
     #[test]
-    fn workers_share_no_cache_line() {
-        assert_eq!(align_of::<WorkerCounters>(), 128);
-        assert_eq!(size_of::<WorkerCounters>() % 128, 0);
+    fn workers_add_up_by_transport_and_rcode() {
+        let tallies = Tallies { udp: vec![Arc::default(), Arc::default()], tcp: Arc::default() };
+        let answer = |rcode, truncated| Answered { len: 12, rcode, truncated };
+        tallies.udp[0].answered(&answer(0, true), owned);
+        tallies.udp[1].answered(&answer(0, false), owned);
+        tallies.udp[1].answered(&answer(16, false), owned);
+        tallies.udp[1].answered(&Answered { len: 0, rcode: 0, truncated: false }, owned);
+        tallies.udp[1].malformed(owned);
+        tallies.udp[1].send_errors(2, owned);
+        tallies.tcp.answered(&answer(3, false), shared);
+        // No rcode goes over the array's end, whatever it is.
+        tallies.tcp.answered(&answer(200, false), shared);
+        let admission = Admission::new(Bounds { total: 1, per_source: 1 });
+        let _open = admission.admit("192.0.2.1".parse().unwrap());
+        assert!(admission.admit("192.0.2.2".parse().unwrap()).is_none());
+
+        let counters = Counters::read(&tallies, &admission);
+        for (name, labels, expect) in [
+            ("detour_queries_total", "transport=udp", Some(5)),
+            ("detour_queries_total", "transport=tcp", Some(2)),
+            ("detour_answers_total", "transport=udp,rcode=NOERROR", Some(2)),
+            ("detour_answers_total", "transport=udp,rcode=BADVERS", Some(1)),
+            ("detour_answers_total", "transport=udp,rcode=REFUSED", Some(0)),
+            ("detour_answers_total", "transport=udp,rcode=NOTAUTH", None),
+            ("detour_answers_total", "transport=tcp,rcode=NXDOMAIN", Some(1)),
+            ("detour_answers_total", "transport=tcp,rcode=BADCOOKIE", Some(1)),
+            ("detour_truncated_total", "transport=udp", Some(1)),
+            ("detour_malformed_total", "transport=udp", Some(2)),
+            ("detour_answer_panics_total", "transport=tcp", Some(0)),
+            ("detour_send_errors_total", "", Some(2)),
+            ("detour_tcp_connections_total", "", Some(1)),
+            ("detour_tcp_refused_total", "why=total", Some(1)),
+            ("detour_tcp_refused_total", "why=source", Some(0)),
+            ("detour_tcp_open", "", Some(1)),
+        ] {
+            assert_eq!(value(&counters, name, labels), expect, "{name} {labels}");
+        }
+    }
+
+    #[test]
+    fn a_tally_shares_its_cache_lines_with_nobody() {
+        assert_eq!((align_of::<Tally>(), size_of::<Tally>() % 128), (128, 0));
     }
 }

@@ -1,216 +1,458 @@
-//! TCP (RFC 7766): a task for each listener and each connection.
-//!
-//! Queries may come many at a time and are answered in their order, many answers to a write. While a
-//! client does not read, nothing more is read from it.
+//! TCP: connections with pipelined queries (RFC 7766), each bounded in time and memory. The state
+//! diagram is in the room's header.
 
-use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::Shared;
-use super::counters::Tally;
-use super::limits::{Doorkeeper, Pass};
-use crate::answer::{MAX_MESSAGE_LEN, Transport, answer};
+use super::admission::Admission;
+use super::counters::{Tally, shared};
+use super::responder::{Reader, Responder};
+use crate::answer::Transport;
 
-/// What is read at once: dozens of queries.
-const READ_LEN: usize = 4096;
-/// Answers are sent once there are this many bytes of them, or no query is left.
-const FLUSH_LEN: usize = 16 * 1024;
-/// The pause after the system refused to accept: it is out of descriptors or memory.
+/// How long a connection may take for its next whole query, a slow half of one included. RFC 7766
+/// section 6.2.3 asks for a few seconds.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to read what it was answered.
+const WRITE: Duration = Duration::from_secs(5);
+
+/// How long a connection is read from after the stop: what was sent before it is answered.
+const LAST_CALL: Duration = Duration::from_millis(50);
+
+/// How long connections may take to end once told to stop.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// The pause after an accept that failed for want of something, descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-thread_local! {
-    /// Room for the longest answer, so that connections need not hold it each.
-    static ANSWER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_MESSAGE_LEN].into());
+/// The length prefix (RFC 1035 section 4.2.2).
+const PREFIX: usize = 2;
+
+/// The longest message.
+const MESSAGE: usize = u16::MAX as usize;
+
+/// Read at first; grown, up to one whole message, for a query that is longer.
+const INBOX: usize = 4096;
+
+/// Answers written at once: room for one of any length after as many short ones.
+const OUTBOX: usize = 2 * (PREFIX + MESSAGE);
+
+/// Bounds in time on each connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) idle: Duration,
+    pub(super) write: Duration,
 }
 
-/// Accepts connections until the server stops, then waits for those open.
-pub(super) async fn accept(
-    listener: std::net::TcpListener,
-    shared: Shared,
-    doorkeeper: Arc<Doorkeeper>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, "a TCP listener cannot be used");
-            shared.failed.store(true, Ordering::Relaxed);
-            return;
-        }
-    };
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(ended) = connections.join_next() => {
-                note_panic(&ended, &doorkeeper);
-                continue;
-            }
-            _ = stopped.wait_for(|&stop| stop) => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                // Over the bounds: dropped, which closes it.
-                if let Some(pass) = doorkeeper.admit(peer.ip()) {
-                    let connection = Connection::new(stream, peer, shared.clone(), pass);
-                    connections.spawn(connection.run(stopped.clone()));
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a TCP connection was not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    while let Some(ended) = connections.join_next().await {
-        note_panic(&ended, &doorkeeper);
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { idle: IDLE, write: WRITE }
     }
 }
 
-/// A panic ends its own connection alone, but must not go unseen.
-fn note_panic(ended: &Result<(), JoinError>, doorkeeper: &Doorkeeper) {
-    if ended.as_ref().is_err_and(JoinError::is_panic) {
-        doorkeeper.counters().panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!("a TCP connection's task panicked; please report this");
-    }
+/// What every listener and connection holds.
+#[derive(Clone)]
+pub(super) struct Tcp<R> {
+    pub(super) responder: R,
+    pub(super) admission: Arc<Admission>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) patience: Patience,
+    /// Turns true, or loses its sender, when it is time to stop.
+    pub(super) stop: watch::Receiver<bool>,
 }
 
-/// Why a connection ends.
-enum End {
-    /// The client is done, or gone, or sent what is no query.
-    Closed,
-    /// The client took too long.
-    TimedOut,
-}
-
-impl From<io::Error> for End {
-    fn from(_: io::Error) -> End {
-        End::Closed
-    }
-}
-
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: Shared,
-    pass: Pass,
-    /// Bytes read and not yet answered: at most one unfinished message and what came with it.
-    unread: Vec<u8>,
-    /// Answers not yet sent.
-    unsent: Vec<u8>,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, peer: SocketAddr, shared: Shared, pass: Pass) -> Connection {
-        Connection { stream, peer, shared, pass, unread: Vec::new(), unsent: Vec::new() }
-    }
-
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        // Answers leave as they are written; waiting to fill a segment would only delay them.
-        let _ = self.stream.set_nodelay(true);
-        if let End::TimedOut = self.serve(&mut stopped).await {
-            tracing::debug!(peer = %self.peer, "a TCP client was too slow");
-            self.pass.counters().timed_out.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    async fn serve(&mut self, stopped: &mut watch::Receiver<bool>) -> End {
+impl<R: Responder> Tcp<R> {
+    /// Accepts connections until told to stop, then waits for those open to end. Errors: the
+    /// listener cannot be watched.
+    pub(super) async fn listen(mut self, listener: net::TcpListener) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
+        let mut connections = JoinSet::new();
+        let mut errors: u64 = 0;
         loop {
-            // The time runs until a whole query is there: bytes that drip in do not prolong it.
-            let deadline = Instant::now() + self.pass.limits().idle;
-            while !self.has_message() {
-                let read = tokio::select! {
-                    // What has arrived is answered, also when the server stops.
-                    biased;
-                    read = timeout_at(deadline, self.stream.read_buf(&mut self.unread)) => read,
-                    // Nothing is half done here but the client's own sending.
-                    _ = stopped.wait_for(|&stop| stop) => return End::Closed,
-                };
-                match read {
-                    Ok(Ok(0) | Err(_)) => return End::Closed,
-                    Ok(Ok(_)) => {}
-                    Err(_) => return End::TimedOut,
+            let accepted = tokio::select! {
+                () = stopped(&mut self.stop) => break,
+                Some(ended) = connections.join_next() => {
+                    self.ended(&ended);
+                    continue;
+                }
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                // A connection over a bound is closed at once.
+                Ok((stream, peer)) => {
+                    let Some(permit) = self.admission.admit(peer.ip()) else { continue };
+                    // Without it a lone answer may wait for the acknowledgement of the one before.
+                    let _ = stream.set_nodelay(true);
+                    let tcp = self.clone();
+                    connections.spawn(async move {
+                        tcp.converse(stream).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    errors += 1;
+                    if errors.is_power_of_two() {
+                        tracing::warn!(%error, errors, "cannot accept a TCP connection");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
-            if let Err(end) = self.answer_all().await {
-                return end;
-            }
         }
-    }
-
-    /// Whether `unread` begins with a whole message; makes room for the rest of it if not.
-    fn has_message(&mut self) -> bool {
-        let missing = match message_len(&self.unread) {
-            Some(len) if self.unread.len() >= 2 + len => return true,
-            // A client is believed a read at a time: memory follows what it sends, not what it announces.
-            Some(len) => (2 + len - self.unread.len()).min(READ_LEN),
-            None => READ_LEN,
+        drop(listener);
+        let all_ended = async {
+            while let Some(ended) = connections.join_next().await {
+                self.ended(&ended);
+            }
         };
-        self.unread.reserve(missing);
-        false
-    }
-
-    /// Answers every whole message in `unread`.
-    async fn answer_all(&mut self) -> Result<(), End> {
-        let (mut at, mut sound) = (0, true);
-        while sound && let Some(len) = message_len(&self.unread[at..]) {
-            let Some(query) = self.unread.get(at + 2..at + 2 + len) else { break };
-            // Its own for each step, so that none is lost where the connection ends in a write.
-            let mut tally = Tally::default();
-            sound = answer_one(&self.shared, query, &mut self.unsent, &mut tally);
-            self.pass.counters().add(&tally);
-            at += 2 + len;
-            if self.unsent.len() >= FLUSH_LEN {
-                self.flush().await?;
-            }
-        }
-        self.unread.drain(..at);
-        self.flush().await?;
-        // What is no query would leave the client waiting, or both sides talking past each other.
-        if sound { Ok(()) } else { Err(End::Closed) }
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        if self.unsent.is_empty() {
-            return Ok(());
-        }
-        match timeout(self.pass.limits().write, self.stream.write_all(&self.unsent)).await {
-            Ok(written) => written?,
-            Err(_) => return Err(End::TimedOut),
-        }
-        self.unsent.clear();
-        // A connection at rest holds no more than it began with.
-        self.unsent.shrink_to(FLUSH_LEN);
-        self.unread.shrink_to(READ_LEN);
+        let _ = timeout(DRAIN, all_ended).await;
+        connections.shutdown().await;
         Ok(())
     }
-}
 
-/// The length of the message that `bytes` begin with (RFC 1035 section 4.2.2).
-fn message_len(bytes: &[u8]) -> Option<usize> {
-    bytes.first_chunk().map(|len| usize::from(u16::from_be_bytes(*len)))
-}
-
-/// Adds the answer to one query; false where there is none to give.
-fn answer_one(shared: &Shared, query: &[u8], unsent: &mut Vec<u8>, tally: &mut Tally) -> bool {
-    ANSWER.with_borrow_mut(|out| {
-        let table = shared.table.load();
-        let answered = answer(&table, &shared.settings, Transport::Tcp, query, out);
-        tally.count(answered);
-        if answered.len > 0 {
-            unsent.extend_from_slice(&(answered.len as u16).to_be_bytes());
-            unsent.extend_from_slice(&out[..answered.len]);
+    /// A connection's task ended; a panic took its own connection down and no other.
+    fn ended(&self, ended: &Result<(), JoinError>) {
+        if ended.as_ref().is_err_and(JoinError::is_panic) {
+            self.tally.panicked(shared);
         }
-        answered.len > 0
-    })
+    }
+
+    /// One connection, from its first query to its end. While answers are written nothing is read,
+    /// so a client that does not read is held back by its own queries.
+    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut inbox = Inbox::new();
+        // Zeroed by the kernel: pages no answer reaches are never there.
+        let mut outbox = vec![0; OUTBOX];
+        loop {
+            let mut deadline = Instant::now() + self.patience.idle;
+            let mut last = false;
+            while !inbox.has_query() {
+                tokio::select! {
+                    biased;
+                    read = timeout_at(deadline, inbox.read(&mut stream)) => match read {
+                        Ok(Ok(count)) if count > 0 => {}
+                        _ => return,
+                    },
+                    () = stopped(&mut self.stop), if !last => {
+                        last = true;
+                        deadline = deadline.min(Instant::now() + LAST_CALL);
+                    }
+                }
+            }
+            while inbox.has_query() {
+                let (len, sound) = self.answer(&mut inbox, &mut outbox);
+                let written = timeout(self.patience.write, stream.write_all(&outbox[..len])).await;
+                if !sound || !matches!(written, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Answers queries until there are no more or the outbox is full enough; says how much of it is
+    /// used, and whether all were queries. What deserves no answer ends the connection: its peer does
+    /// not speak DNS, or echoes answers.
+    fn answer(&self, inbox: &mut Inbox, outbox: &mut [u8]) -> (usize, bool) {
+        let mut reader = self.responder.reader();
+        let mut current = reader.current(Transport::Tcp);
+        let mut used = 0;
+        while used + PREFIX + MESSAGE <= OUTBOX {
+            let Some(query) = inbox.next_query() else { break };
+            let start = used + PREFIX;
+            let answered = current(query, &mut outbox[start..start + MESSAGE]);
+            self.tally.answered(&answered, shared);
+            if answered.len == 0 {
+                return (used, false);
+            }
+            outbox[used..start].copy_from_slice(&(answered.len as u16).to_be_bytes());
+            used = start + answered.len;
+        }
+        (used, true)
+    }
+}
+
+/// Ends when it is time to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says the sender is gone, which means the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Bytes read and not yet answered.
+struct Inbox {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    fn new() -> Inbox {
+        Inbox { bytes: vec![0; INBOX], start: 0, end: 0 }
+    }
+
+    /// The length of the first message, its prefix included, once that much is known of it.
+    fn first_len(&self) -> Option<usize> {
+        let unread = &self.bytes[self.start..self.end];
+        let (prefix, _) = unread.split_first_chunk::<PREFIX>()?;
+        Some(PREFIX + usize::from(u16::from_be_bytes(*prefix)))
+    }
+
+    /// Whether a whole message is there.
+    fn has_query(&self) -> bool {
+        self.first_len().is_some_and(|len| len <= self.end - self.start)
+    }
+
+    /// The next whole message, without its prefix.
+    fn next_query(&mut self) -> Option<&[u8]> {
+        let len = self.first_len().filter(|len| *len <= self.end - self.start)?;
+        let message = self.start + PREFIX..self.start + len;
+        self.start += len;
+        Some(&self.bytes[message])
+    }
+
+    /// Reads more; 0 at the end of the stream. To be called when no whole message is there, so that
+    /// there is always room: what is left of the last one fits with its rest.
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let needed = self.first_len().unwrap_or(PREFIX);
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed, 0);
+        }
+        let count = stream.read(&mut self.bytes[self.end..]).await?;
+        self.end += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::net::{TcpSocket, TcpStream};
+
+    use super::super::admission::Bounds;
+    use super::super::running::Limits;
+    use super::super::testing::{TOO_LONG, metric, reversed, serve, until};
+    use super::*;
+
+    fn framed(query: &[u8]) -> Vec<u8> {
+        [&(query.len() as u16).to_be_bytes(), query].concat()
+    }
+
+    /// The next answer; none at the end of the connection.
+    async fn hear(stream: &mut TcpStream) -> Option<Vec<u8>> {
+        let hearing = async {
+            let mut answer = vec![0; usize::from(stream.read_u16().await.ok()?)];
+            stream.read_exact(&mut answer).await.ok()?;
+            Some(answer)
+        };
+        timeout(TOO_LONG, hearing).await.expect("neither an answer nor the end of the connection")
+    }
+
+    async fn ask(stream: &mut TcpStream, query: &[u8]) -> Option<Vec<u8>> {
+        // Where the connection is over, writing may be the first to say so.
+        stream.write_all(&framed(query)).await.ok()?;
+        hear(stream).await
+    }
+
+    async fn connect_from(source: &str, server: SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        socket.connect(server).await.unwrap()
+    }
+
+    fn patience(idle_ms: u64, write_ms: u64) -> Limits {
+        let patience =
+            Patience { idle: Duration::from_millis(idle_ms), write: Duration::from_millis(write_ms) };
+        Limits { patience, ..Limits::default() }
+    }
+
+    #[tokio::test]
+    async fn many_queries_may_be_sent_before_an_answer_is_read() {
+        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let queries: Vec<Vec<u8>> = (0..1000).map(|n| format!("query {n}").into_bytes()).collect();
+        let all: Vec<u8> = queries.iter().flat_map(|query| framed(query)).collect();
+        stream.write_all(&all).await.unwrap();
+        for query in &queries {
+            assert_eq!(hear(&mut stream).await.unwrap(), reversed(query));
+        }
+        let counters = running.counters();
+        assert_eq!(metric(&counters, "detour_answers_total", "tcp"), 1000);
+        assert_eq!(metric(&counters, "detour_tcp_connections_total", ""), 1);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn v6_is_served_too() {
+        let (running, address) = serve("[::1]:0", 1, Limits::default());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(ask(&mut stream, b"six").await.unwrap(), b"xis");
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_query_may_come_in_pieces() {
+        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        for byte in [framed(b"one"), framed(b"two")].concat() {
+            stream.write_all(&[byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(hear(&mut stream).await.unwrap(), b"eno");
+        assert_eq!(hear(&mut stream).await.unwrap(), b"owt");
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_longest_messages_fit_among_short_ones() {
+        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+        let long: Vec<u8> = (0..65_535_u32).map(|n| n as u8).collect();
+        let queries = [b"a".to_vec(), long.clone(), b"b".to_vec(), b"big".to_vec(), b"c".to_vec(), long];
+        let all: Vec<u8> = queries.iter().flat_map(|query| framed(query)).collect();
+        let sent = tokio::spawn(async move {
+            writing.write_all(&all).await.unwrap();
+            writing
+        });
+        for query in &queries {
+            let len = usize::from(reading.read_u16().await.unwrap());
+            let mut answer = vec![0; len];
+            reading.read_exact(&mut answer).await.unwrap();
+            if query == b"big" {
+                assert_eq!(len, 65_535);
+            } else {
+                assert_eq!(answer, reversed(query));
+            }
+        }
+        drop(sent.await.unwrap());
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_query_ends_the_connection_after_the_answers_before_it() {
+        for nonsense in [&b""[..], b"silent", b"panic"] {
+            let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert_eq!(ask(&mut stream, b"before").await.unwrap(), b"erofeb");
+            assert_eq!(ask(&mut stream, nonsense).await, None, "{nonsense:?}");
+
+            // Others are served as ever.
+            let mut other = TcpStream::connect(address).await.unwrap();
+            assert_eq!(ask(&mut other, b"other").await.unwrap(), b"rehto");
+            until("counted", || {
+                let counters = running.counters();
+                metric(&counters, "detour_malformed_total", "tcp")
+                    + metric(&counters, "detour_answer_panics_total", "tcp")
+                    == 1
+            })
+            .await;
+            assert_eq!(running.failed(), 0);
+            running.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed() {
+        let (running, address) = serve("127.0.0.1:0", 1, patience(50, 5000));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(hear(&mut stream).await, None);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn half_a_query_does_not_hold_a_connection_open() {
+        let (running, address) = serve("127.0.0.1:0", 1, patience(100, 5000));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // A query of 65,535 bytes, one every 5 ms: left alone, it would take five minutes.
+        let trickle = async {
+            stream.write_all(&[0xFF, 0xFF]).await?;
+            loop {
+                stream.write_all(b"x").await?;
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended: Result<io::Result<()>, _> = timeout(TOO_LONG, trickle).await;
+        assert!(ended.expect("the connection stayed open").is_err());
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_let_go() {
+        let (running, address) = serve("127.0.0.1:0", 1, patience(10_000, 100));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (_unread, mut writing) = stream.into_split();
+        // 65 MB of answers: more than the kernel holds for the two of us.
+        let queries = framed(b"big").repeat(1000);
+        writing.write_all(&queries).await.unwrap();
+        until("it is served", || metric(&running.counters(), "detour_tcp_connections_total", "") == 1).await;
+        until("it is let go", || metric(&running.counters(), "detour_tcp_open", "") == 0).await;
+        assert!(metric(&running.counters(), "detour_queries_total", "tcp") < 1000);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn connections_are_bounded_by_source_and_in_all() {
+        let bounds = Bounds { total: 3, per_source: 2 };
+        let (running, address) = serve("127.0.0.1:0", 1, Limits { bounds, ..Limits::default() });
+        let mut open = Vec::new();
+        for (source, admitted) in [
+            ("127.0.0.1", true),
+            ("127.0.0.1", true),
+            ("127.0.0.1", false),
+            ("127.0.0.2", true),
+            ("127.0.0.3", false),
+        ] {
+            let mut stream = connect_from(source, address).await;
+            assert_eq!(ask(&mut stream, b"x").await.is_some(), admitted, "{source} after {}", open.len());
+            open.push(stream);
+        }
+        let counters = running.counters();
+        assert_eq!(metric(&counters, "detour_tcp_refused_total", "source"), 1);
+        assert_eq!(metric(&counters, "detour_tcp_refused_total", "total"), 1);
+        assert_eq!(metric(&counters, "detour_tcp_open", ""), 3);
+
+        // Those let in are served all the while, and who leaves makes room.
+        assert_eq!(ask(&mut open[1], b"still").await.unwrap(), b"llits");
+        drop(open.remove(0));
+        until("there is room", || metric(&running.counters(), "detour_tcp_open", "") == 2).await;
+        let mut next = connect_from("127.0.0.3", address).await;
+        assert_eq!(ask(&mut next, b"next").await.unwrap(), b"txen");
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_idle_connections_and_frees_the_port() {
+        let (running, address) = serve("127.0.0.22:0", 1, Limits::default());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(ask(&mut stream, b"x").await.unwrap(), b"x");
+        timeout(TOO_LONG, running.stop()).await.unwrap();
+        assert_eq!(hear(&mut stream).await, None);
+        assert!(TcpStream::connect(address).await.is_err());
+        assert_eq!(metric(&running.counters(), "detour_tcp_open", ""), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_before_the_stop_is_answered() {
+        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(ask(&mut stream, b"first").await.unwrap(), b"tsrif");
+        stream.write_all(&framed(b"last")).await.unwrap();
+        running.stop().await;
+        assert_eq!(hear(&mut stream).await.unwrap(), b"tsal");
+        assert_eq!(hear(&mut stream).await, None);
+    }
 }

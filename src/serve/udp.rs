@@ -1,112 +1,266 @@
-//! The UDP workers: a thread, a socket and a batch each.
+//! A UDP worker: one thread, one socket, two system calls per batch of queries.
 
 use std::io;
+use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
-use arc_swap::Cache;
+use super::batch::{Batch, Wait};
+use super::counters::{Tally, owned};
+use super::pin::pin_to_core;
+use super::responder::{Reader, Responder};
+use crate::answer::Transport;
 
-use super::Shared;
-use super::batch::{Batch, allowed_cores, pin_to};
-use super::bind::UdpEnd;
-use super::counters::{Tally, WorkerCounters};
-use crate::answer::{Transport, answer};
+/// How long a worker waits for a query before it looks whether to stop. The socket's read timeout:
+/// it costs an idle worker five wake-ups a second, and a busy one nothing.
+pub(super) const LOOK_UP: Duration = Duration::from_millis(200);
 
-/// The cores workers are spread over.
-pub(super) fn cores() -> Vec<usize> {
-    allowed_cores()
+/// Batches answered after the stop: what queued up before it, and no endless stream.
+const DRAIN_BATCHES: usize = 64;
+
+/// Receive errors in a row after which a worker gives up. Passing ones (no memory, an interface that
+/// went down) end long before: with the pause between them, this is ten seconds.
+const MAX_ERRORS: u32 = 100;
+
+/// The pause after a receive error.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// One worker.
+pub(super) struct Worker {
+    pub(super) socket: UdpSocket,
+    /// Whether the socket tells which address a query came to.
+    pub(super) tells_local_address: bool,
+    /// The core to run on, counted over those the process may use.
+    pub(super) core: usize,
+    pub(super) tally: Arc<Tally>,
+    pub(super) stop: Arc<AtomicBool>,
+    /// Counts workers that ended before they were told to.
+    pub(super) failed: Arc<AtomicU64>,
 }
 
-pub(super) fn spawn(
-    end: UdpEnd,
-    shared: Shared,
-    counters: Arc<WorkerCounters>,
-    core: Option<usize>,
-) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(format!("udp-{}", end.worker)).spawn(move || {
-        if let Some(core) = core {
-            pin_to(core);
+impl Worker {
+    /// Answers queries until told to stop; the thread's whole life.
+    pub(super) fn work(self, responder: &impl Responder) {
+        match catch_unwind(AssertUnwindSafe(|| self.run(responder))) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(%error, "a UDP worker cannot receive any more and ended"),
+            Err(_) => tracing::error!("a UDP worker panicked and ended, please report it"),
         }
-        let failed = shared.failed.clone();
-        if let Err(error) = supervise(&counters, || work(&end, &shared, &counters)) {
-            tracing::error!(%error, "a UDP worker has lost its socket");
-            failed.store(true, Ordering::Relaxed);
-        }
-    })
-}
-
-/// Runs `work` until it returns, however often it panics: the query that made it panic is gone, and those
-/// behind it want answers.
-fn supervise(counters: &WorkerCounters, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    loop {
-        // What `work` holds across a panic is counters, which are atomic, and a socket.
-        if let Ok(result) = catch_unwind(AssertUnwindSafe(&mut work)) {
-            return result;
-        }
-        counters.add_panic();
-        tracing::error!("a UDP worker panicked and was started again; please report this");
+        self.failed.fetch_add(1, Relaxed);
     }
-}
 
-/// Answers batch after batch. Once the server stops, what has arrived by then is still answered.
-fn work(end: &UdpEnd, shared: &Shared, counters: &WorkerCounters) -> io::Result<()> {
-    let mut batch = Batch::new(end.wildcard);
-    let mut table = Cache::new(&*shared.table);
-    loop {
-        let stopping = shared.stopping.load(Ordering::Relaxed);
-        let received = match batch.receive(&end.socket, !stopping) {
-            Ok(received) => received,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock if stopping => return Ok(()),
-                // On a datagram socket the system may pass on what the network said of an answer.
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::Interrupted
-                | io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::NetworkDown
-                | io::ErrorKind::OutOfMemory => continue,
-                _ => return Err(error),
-            },
-        };
-        let table = table.load();
-        let mut tally = Tally::default();
-        for i in 0..received {
-            let (query, out) = batch.pair(i);
-            let answered = answer(table, &shared.settings, Transport::Udp, query, out);
-            tally.count(answered);
-            if answered.len > 0 {
-                batch.reply(i, answered.len);
+    fn run(&self, responder: &impl Responder) -> io::Result<()> {
+        if !pin_to_core(self.core) {
+            tracing::debug!(core = self.core, "could not pin a UDP worker to its core");
+        }
+        // Made here, not by the thread that spawned this one: the memory is then this core's.
+        let mut batch = Batch::new(self.tells_local_address);
+        let mut reader = responder.reader();
+        let mut errors = 0;
+        while !self.stop.load(Relaxed) {
+            match batch.receive(&self.socket, Wait::ForOne) {
+                Ok(count) => {
+                    errors = 0;
+                    self.answer(&mut batch, count, &mut reader);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Nothing came. Looking at the published table lets go of one that was replaced.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let _ = reader.current(Transport::Udp);
+                }
+                Err(error) => {
+                    errors += 1;
+                    if errors == MAX_ERRORS {
+                        return Err(error);
+                    }
+                    thread::sleep(ERROR_PAUSE);
+                }
             }
         }
-        tally.unsent = batch.send(&end.socket);
-        counters.add(&tally);
+        for _ in 0..DRAIN_BATCHES {
+            let Ok(count) = batch.receive(&self.socket, Wait::No) else { break };
+            self.answer(&mut batch, count, &mut reader);
+        }
+        Ok(())
+    }
+
+    /// Answers a batch. A query whose answering panics gets no answer; those beside it get theirs.
+    fn answer(&self, batch: &mut Batch, count: usize, reader: &mut impl Reader) {
+        let mut current = reader.current(Transport::Udp);
+        let mut next = 0;
+        while next < count {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                while next < count {
+                    let index = next;
+                    next += 1;
+                    match batch.answer(index, &mut current) {
+                        Some(answered) => self.tally.answered(&answered, owned),
+                        None => self.tally.malformed(owned),
+                    }
+                }
+            }));
+            if outcome.is_err() {
+                self.tally.panicked(owned);
+            }
+        }
+        self.tally.send_errors(batch.send(&self.socket), owned);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
+    use tokio::runtime::Handle;
+    use tokio::time::timeout;
+
+    use super::super::running::{Limits, Running};
+    use super::super::sockets::Sockets;
+    use super::super::testing::{Reverse, TOO_LONG, metric, reversed, serve, until};
     use super::*;
 
-    #[test]
-    fn a_panic_is_counted_and_the_work_goes_on() {
-        let counters = WorkerCounters::default();
-        let mut runs = 0;
-        let result = supervise(&counters, || {
-            runs += 1;
-            assert!(runs > 3, "a query this code cannot take");
-            Ok(())
-        });
-        assert!(result.is_ok());
-        assert_eq!((runs, counters.panics()), (4, 3));
+    /// A client that hears `server` and nobody else.
+    fn client(server: SocketAddr) -> UdpSocket {
+        let any: IpAddr = if server.is_ipv4() { "127.0.0.1" } else { "::1" }.parse().unwrap();
+        let socket = UdpSocket::bind((any, 0)).unwrap();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(TOO_LONG)).unwrap();
+        socket
     }
 
-    #[test]
-    fn an_error_ends_the_work() {
-        let counters = WorkerCounters::default();
-        let result = supervise(&counters, || Err(io::Error::other("gone")));
-        assert_eq!((result.map_err(|e| e.to_string()), counters.panics()), (Err("gone".into()), 0));
+    fn ask(client: &UdpSocket, query: &[u8]) -> Vec<u8> {
+        client.send(query).unwrap();
+        hear(client)
+    }
+
+    fn hear(client: &UdpSocket) -> Vec<u8> {
+        let mut answer = vec![0; 4096];
+        let len = client.recv(&mut answer).unwrap();
+        answer.truncate(len);
+        answer
+    }
+
+    #[tokio::test]
+    async fn every_query_of_a_burst_gets_its_own_answer() {
+        let (running, address) = serve("127.0.0.1:0", 2, Limits::default());
+        let clients: Vec<UdpSocket> = (0..8).map(|_| client(address)).collect();
+        for round in 0..50 {
+            // Lengths differ too, so that a length left over from another batch would show.
+            let query = |of: usize, n: usize| format!("{round} {of} {n} {}", "x".repeat((of + n * 7) % 90));
+            for n in 0..8 {
+                for (of, client) in clients.iter().enumerate() {
+                    client.send(query(of, n).as_bytes()).unwrap();
+                }
+            }
+            for (of, client) in clients.iter().enumerate() {
+                for n in 0..8 {
+                    assert_eq!(hear(client), reversed(query(of, n).as_bytes()));
+                }
+            }
+        }
+        let counters = running.counters();
+        assert_eq!(metric(&counters, "detour_queries_total", "udp"), 50 * 64);
+        assert_eq!(metric(&counters, "detour_answers_total", "udp"), 50 * 64);
+        assert_eq!(metric(&counters, "detour_send_errors_total", ""), 0);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn queries_are_spread_over_all_workers() {
+        let (running, address) = serve("127.0.0.1:0", 3, Limits::default());
+        // The kernel spreads by the client's address and port: with 300 of them, the odds that one
+        // worker of three is left out are 1 in 10^52.
+        for n in 0..300 {
+            assert_eq!(ask(&client(address), format!("{n}").as_bytes()), reversed(format!("{n}").as_bytes()));
+        }
+        assert!(running.tallies.udp.iter().all(|tally| tally.queries() > 0), "{:?}", running.counters());
+        running.stop().await;
+    }
+
+    async fn check_asked_address_answers(listen: &str, asked: &[&str]) {
+        let (running, address) = serve(listen, 2, Limits::default());
+        for ip in asked {
+            // The client is connected: an answer from any other address does not reach it.
+            let client = client(SocketAddr::new(ip.parse().unwrap(), address.port()));
+            assert_eq!(ask(&client, b"whence"), b"ecnehw", "{ip} through {listen}");
+        }
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_address_that_was_asked_answers() {
+        check_asked_address_answers("127.0.0.1:0", &["127.0.0.1"]).await;
+        check_asked_address_answers("0.0.0.0:0", &["127.0.0.1", "127.0.0.5", "127.9.9.9"]).await;
+        check_asked_address_answers("[::1]:0", &["::1"]).await;
+        check_asked_address_answers("[::]:0", &["::1"]).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_query_gets_no_answer_and_stops_nobody() {
+        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let client = client(address);
+        for nonsense in [&b""[..], b"silent", &[b'x'; 5000]] {
+            client.send(nonsense).unwrap();
+        }
+        assert_eq!(ask(&client, b"after"), b"retfa");
+        let counters = running.counters();
+        assert_eq!(metric(&counters, "detour_malformed_total", "udp"), 3);
+        assert_eq!(metric(&counters, "detour_queries_total", "udp"), 4);
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_query_and_no_other() {
+        let (running, address) = serve("127.0.0.1:0", 1, Limits::default());
+        let client = client(address);
+        for query in [&b"before"[..], b"panic", b"between", b"panic", b"after"] {
+            client.send(query).unwrap();
+        }
+        assert_eq!(hear(&client), b"erofeb");
+        assert_eq!(hear(&client), b"neewteb");
+        assert_eq!(hear(&client), b"retfa");
+        assert_eq!(metric(&running.counters(), "detour_answer_panics_total", "udp"), 2);
+        assert_eq!(running.failed(), 0);
+        running.stop().await;
+    }
+
+    /// No worker can start with this one.
+    #[derive(Clone)]
+    struct Broken;
+
+    impl Responder for Broken {
+        type Reader = Reverse;
+
+        fn reader(&self) -> Reverse {
+            panic!("no answers here")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ended_is_noticed() {
+        let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
+        let running = Running::start(sockets, &Broken, Limits::default(), &Handle::current());
+        until("both workers count as failed", || running.failed() == 2).await;
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_stop_answers_what_was_received_and_closes_the_port() {
+        let (running, address) = serve("127.0.0.21:0", 2, Limits::default());
+        let client = client(address);
+        for n in 0..100 {
+            client.send(format!("{n}").as_bytes()).unwrap();
+        }
+        timeout(TOO_LONG, running.stop()).await.unwrap();
+        for n in 0..100 {
+            assert_eq!(hear(&client), reversed(format!("{n}").as_bytes()));
+        }
+        // A second stop has nothing left to do, and the port is free for a socket that will not share it.
+        running.stop().await;
+        Sockets::bind(&[address], 1).unwrap();
+        assert_eq!(running.failed(), 0);
     }
 }

@@ -1,0 +1,143 @@
+//! Serving: the threads and tasks that answer, what they count, and their end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::task::{self, JoinHandle};
+
+use super::admission::{Admission, Bounds};
+use super::counters::{Counters, Tallies, Tally};
+use super::responder::Responder;
+use super::sockets::Sockets;
+use super::tcp::{Patience, Tcp};
+use super::udp::Worker;
+
+/// Bounds on TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) bounds: Bounds,
+    pub(super) patience: Patience,
+}
+
+/// Sockets being served. Dropped without [`Running::stop`], they end soon after by themselves.
+pub struct Running {
+    pub(super) tallies: Tallies,
+    admission: Arc<Admission>,
+    failed: Arc<AtomicU64>,
+    stop_udp: Arc<AtomicBool>,
+    stop_tcp: watch::Sender<bool>,
+    parts: Mutex<Parts>,
+}
+
+/// What has to end before the sockets are closed.
+#[derive(Default)]
+struct Parts {
+    workers: Vec<thread::JoinHandle<()>>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts every worker and listener of `sockets`.
+    pub(super) fn start<R: Responder>(
+        sockets: Sockets,
+        responder: &R,
+        limits: Limits,
+        runtime: &Handle,
+    ) -> Running {
+        let (stop_tcp, tcp_stopped) = watch::channel(false);
+        let mut running = Running {
+            tallies: Tallies { udp: Vec::new(), tcp: Arc::default() },
+            admission: Admission::new(limits.bounds),
+            failed: Arc::default(),
+            stop_udp: Arc::default(),
+            stop_tcp,
+            parts: Mutex::default(),
+        };
+        let tcp = Tcp {
+            responder: responder.clone(),
+            admission: Arc::clone(&running.admission),
+            tally: Arc::clone(&running.tallies.tcp),
+            patience: limits.patience,
+            stop: tcp_stopped,
+        };
+        let mut parts = Parts::default();
+        for bound in sockets.bound {
+            let failed = Arc::clone(&running.failed);
+            let listening = tcp.clone().listen(bound.tcp);
+            parts.listeners.push(runtime.spawn(async move {
+                if let Err(error) = listening.await {
+                    tracing::error!(%error, address = %bound.address, "cannot serve TCP");
+                    failed.fetch_add(1, Relaxed);
+                }
+            }));
+            for (core, socket) in bound.udp.into_iter().enumerate() {
+                let worker = Worker {
+                    socket,
+                    tells_local_address: bound.address.ip().is_unspecified(),
+                    core,
+                    tally: Arc::new(Tally::default()),
+                    stop: Arc::clone(&running.stop_udp),
+                    failed: Arc::clone(&running.failed),
+                };
+                running.tallies.udp.push(Arc::clone(&worker.tally));
+                let responder = responder.clone();
+                let thread = thread::Builder::new().name(format!("udp-{core}"));
+                match thread.spawn(move || worker.work(&responder)) {
+                    Ok(thread) => parts.workers.push(thread),
+                    Err(error) => {
+                        tracing::error!(%error, address = %bound.address, "cannot start a UDP worker");
+                        running.failed.fetch_add(1, Relaxed);
+                    }
+                }
+            }
+        }
+        running.parts = Mutex::new(parts);
+        running
+    }
+
+    /// What was received and answered so far.
+    pub fn counters(&self) -> Counters {
+        Counters::read(&self.tallies, &self.admission)
+    }
+
+    /// How many workers and listeners could not start or ended before they were told to. Above zero,
+    /// some queries get no answer until the process is started again.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Relaxed)
+    }
+
+    /// Answers what has been received, closes every socket and ends every thread. Takes a second or
+    /// so at most; a second caller waits with the first.
+    pub async fn stop(&self) {
+        self.signal();
+        let mut parts = self.parts.lock().await;
+        let workers = std::mem::take(&mut parts.workers);
+        let joined = task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
+        for listener in std::mem::take(&mut parts.listeners) {
+            // A panic in a listener ended it, which is what is asked for.
+            let _ = listener.await;
+        }
+        let _ = joined.await;
+    }
+
+    fn signal(&self) {
+        self.stop_udp.store(true, Relaxed);
+        self.stop_tcp.send_replace(true);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal();
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("failed", &self.failed()).finish_non_exhaustive()
+    }
+}
