@@ -54,7 +54,7 @@ pub(super) fn compile(zones: &[Zone], steered: &[Name], seed: u64) -> (Base, Vec
     (compiler.base, compiler.bodies)
 }
 
-/// The root of the names in `zone`, as wire bytes, for a node's zone number.
+/// A zone's apex in wire form.
 fn apex_of(zones: &[ZoneEntry], zone: u32) -> &[u8] {
     zones[zone as usize].apex.as_wire()
 }

@@ -30,6 +30,9 @@ mod set;
 mod slots;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::ApplyError;
 pub use table::Table;
 

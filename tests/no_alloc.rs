@@ -1,0 +1,86 @@
+//! Answering allocates nothing: proven by an allocator that counts.
+#![allow(unsafe_code, reason = "an allocator is unsafe to write, and this one only counts and passes on")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use detour::answer::{Settings, Table, Transport, answer};
+use detour::zone::{Name, parse};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on unchanged to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+fn table() -> Table {
+    let text = include_str!("dns/zones/example.test.zone");
+    let mut none = |file: &str| Err(file.to_owned());
+    let (zone, _) = parse(&name("example.test"), "example.test", text.as_bytes(), &mut none).expect("sound");
+    Table::compile(&[zone], &[name("www.example.test")], 1)
+}
+
+#[test]
+fn no_answer_allocates() {
+    let table = table();
+    let settings = Settings { nsid: Some((*b"ns1").into()), ..Settings::default() };
+    let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x04\x00\x03\x00\x00";
+    let mut out = vec![0; 65_535];
+    let mut check = |what: &str, owner: &str, rtype: u16, rcode: u8| {
+        let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        query.extend(name(owner).as_wire());
+        query.extend(rtype.to_be_bytes());
+        query.extend([0, 1]);
+        query.extend(opt);
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let before = ALLOCATIONS.get();
+            let answered = answer(&table, &settings, transport, &query, &mut out);
+            assert_eq!(ALLOCATIONS.get() - before, 0, "{what}");
+            assert!(
+                answered.len > query.len() - opt.len() && answered.rcode == rcode,
+                "{what}: {answered:?}"
+            );
+        }
+    };
+    check("a positive answer", "mail.example.test", 1, 0);
+    check("a steered one", "www.example.test", 1, 0);
+    check("NODATA", "mail.example.test", 16, 0);
+    check("NXDOMAIN", "nothing.at.all.example.test", 1, 3);
+    check("a referral with glue", "host.sub.example.test", 1, 0);
+    check("a chain", "c01.example.test", 28, 0);
+    check("a loop", "loop1.example.test", 1, 0);
+    check("a wildcard", "a.b.wild.example.test", 15, 0);
+    check("a DNAME", "host.moved.example.test", 1, 0);
+    check("a truncated answer", "large.example.test", 16, 0);
+    check("ANY", "example.test", 255, 0);
+    check("a refusal", "example.net", 1, 5);
+}
+
+/// The counter counts: or the test above would prove nothing.
+#[test]
+fn the_allocator_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(vec![0u8; 100]));
+    assert!(ALLOCATIONS.get() > before);
+}
