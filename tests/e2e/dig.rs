@@ -63,15 +63,28 @@ pub fn query(id: u16, name: &str, rtype: &str) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// One query over UDP; `None` when no answer came within two seconds or nobody listens.
-pub fn ask(server: SocketAddr, name: &str, rtype: &str) -> Option<Answer> {
-    let socket = UdpSocket::bind(if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
-    socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    socket.send(&query(0x4454, name, rtype)).ok()?;
-    let mut buffer = [0; 4096];
-    let len = socket.recv(&mut buffer).ok()?;
-    Some(Answer::read(&buffer[..len]))
+/// A stub resolver with a socket of its own.
+pub struct Client {
+    socket: UdpSocket,
+}
+
+impl Client {
+    /// A client of this server. Where the server is to end and come back, make the client before: its port
+    /// could be the server's else, and it would hear itself.
+    pub fn of(server: SocketAddr) -> Client {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        Client { socket }
+    }
+
+    /// One query; `None` when no answer came within two seconds or nobody listens.
+    pub fn ask(&self, name: &str, rtype: &str) -> Option<Answer> {
+        self.socket.send(&query(0x4454, name, rtype)).ok()?;
+        let mut buffer = [0; 4096];
+        let len = self.socket.recv(&mut buffer).ok()?;
+        Some(Answer::read(&buffer[..len]))
+    }
 }
 
 /// The same by `dig`.

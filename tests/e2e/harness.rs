@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use crate::dig::{self, Answer};
+use crate::dig::{Answer, Client};
 use crate::site::{self, Site, sites};
 
 pub const APP: &str = "app.example.com";
@@ -270,7 +270,7 @@ impl Detour {
 
     /// Asks over UDP. That no answer comes is a failure: the daemon is up.
     pub fn ask(&self, name: &str, rtype: &str) -> Answer {
-        dig::ask(self.dns, name, rtype).unwrap_or_else(|| panic!("no answer to {name} {rtype}"))
+        Client::of(self.dns).ask(name, rtype).unwrap_or_else(|| panic!("no answer to {name} {rtype}"))
     }
 
     /// The zone's serial, as clients see it.
