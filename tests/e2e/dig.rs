@@ -74,11 +74,11 @@ impl Client {
     pub fn of(server: SocketAddr) -> Client {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         Client { socket }
     }
 
-    /// One query; `None` when no answer came within two seconds or nobody listens.
+    /// One query; `None` when no answer came within five seconds or nobody listens.
     pub fn ask(&self, name: &str, rtype: &str) -> Option<Answer> {
         self.socket.send(&query(0x4454, name, rtype)).ok()?;
         let mut buffer = [0; 4096];
