@@ -83,7 +83,29 @@ fn the_pages_link_to_files_that_exist() {
         for target in rules::links(&read(page)) {
             assert!(folder.join(&target).exists(), "{page} links to {target}, which does not exist");
         }
+        for place in rules::places_named(&read(page)) {
+            assert!(Path::new(ROOT).join(&place).exists(), "{page} names {place}, which does not exist");
+        }
     }
+}
+
+/// Whoever copies the quick start gets what `detour check` accepts.
+#[test]
+fn the_quick_start_passes_check() {
+    let readme = read("README.md");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, start) in [("detour.toml", "[server]"), ("gslb.example.org.zone", "$TTL")] {
+        let block = rules::code_block(&readme, |body| body.starts_with(start));
+        fs::write(folder.path().join(name), block.unwrap_or_else(|| panic!("no block begins with {start}")))
+            .unwrap();
+    }
+    let check = Command::new(env!("CARGO_BIN_EXE_detour"))
+        .args(["check", "-c"])
+        .arg(folder.path().join("detour.toml"))
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{check:?}");
+    assert!(String::from_utf8_lossy(&check.stdout).contains("no warnings"), "{check:?}");
 }
 
 #[test]
@@ -247,6 +269,14 @@ mod checker {
             commands("ExecStart=/usr/bin/detour serve\n`detour`, the binary; `dig detour x`\n"),
             [""; 0]
         );
+        assert_eq!(
+            rules::places_named("see `src/zone/`, `tests/sim/x.rs` and src/none"),
+            ["src/zone/", "tests/sim/x.rs"]
+        );
+        let block = rules::code_block("```\nx\n```\n1. y\n   ```toml\n   [a]\n   b = 1\n   ```\n", |body| {
+            body.starts_with("[a]")
+        });
+        assert_eq!(block.as_deref(), Some("[a]\nb = 1\n"));
         assert_eq!(rules::links("[a](docs/x.md#part) [b](https://x.org/) [c](#here)"), ["docs/x.md"]);
     }
 }

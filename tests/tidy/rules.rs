@@ -232,17 +232,18 @@ pub fn dependencies(cargo_toml: &str) -> Vec<Finding> {
     found
 }
 
-/// The commands a page shows in code: `detour X`, on its own line in a block or alone in back quotes.
+/// The commands a page shows in code: `detour X`, on its own line in a block or alone in back quotes. A
+/// block of `text` is what a program said.
 pub fn commands_shown(page: &str) -> Vec<String> {
     let mut shown = Vec::new();
-    let mut in_block = false;
+    let mut block = None;
     for line in page.lines() {
-        if line.trim_start().starts_with("```") {
-            in_block = !in_block;
-        } else if in_block {
-            shown.extend(command(line));
-        } else {
-            shown.extend(line.split('`').skip(1).step_by(2).filter_map(command));
+        match (line.trim_start().strip_prefix("```"), block) {
+            (Some(language), None) => block = Some(language),
+            (Some(_), Some(_)) => block = None,
+            (None, Some("text")) => {}
+            (None, Some(_)) => shown.extend(command(line)),
+            (None, None) => shown.extend(line.split('`').skip(1).step_by(2).filter_map(command)),
         }
     }
     shown.sort();
@@ -265,4 +266,27 @@ pub fn links(page: &str) -> Vec<String> {
     let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
     local.map(|target| target.split('#').next().unwrap_or(target).to_owned()).collect()
+}
+
+/// The files and folders of this repository a page names in back quotes.
+pub fn places_named(page: &str) -> Vec<String> {
+    let quoted = page
+        .lines()
+        .filter(|line| !line.starts_with("```"))
+        .flat_map(|line| line.split('`').skip(1).step_by(2));
+    let folders = ["src/", "tests/", "docs/", "benches/", "fuzz/", "zones/"];
+    let places = quoted.filter(|text| folders.iter().any(|folder| text.starts_with(folder)));
+    places.map(|text| text.split(' ').next().unwrap_or(text).to_owned()).collect()
+}
+
+/// The first code block of a page whose text fits.
+pub fn code_block(page: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+    let blocks = page.split("```").skip(1).step_by(2);
+    // A block begins with its language, and in a list each line is indented.
+    let bodies = blocks.filter_map(|block| block.split_once('\n')).map(|(_, body)| body);
+    bodies
+        .map(|body| {
+            body.lines().map(|line| line.strip_prefix("   ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
+        })
+        .find(|body| fits(body))
 }
