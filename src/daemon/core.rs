@@ -36,6 +36,8 @@ const SAMPLE_BATCH: usize = 1024;
 const BEAT: Duration = Duration::from_millis(500);
 /// Between two tries to begin again after a panic.
 const AGAIN: Duration = Duration::from_secs(1);
+/// What `status` says from then on.
+pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
 const MAX_HELD_RECORDS: usize = 8192;
 
@@ -110,7 +112,9 @@ impl Core {
         let fresh = loader::load(config, seed).map_err(|refused| refused.problems)?;
         self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
         self.wake = None;
-        self.start_warnings.push("the core panicked and began again from the state file".to_owned());
+        if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
+            self.start_warnings.push(PANIC_NOTE.to_owned());
+        }
         self.load(fresh);
         Ok(())
     }
@@ -194,6 +198,8 @@ impl Core {
                     let _ = reply.send(Err(problems));
                 }
             }
+            #[cfg(test)]
+            Input::Panic => panic!("as a test asked"),
             Input::Stop(_) => {}
         }
     }

@@ -29,6 +29,9 @@ pub enum Input {
     Loaded(Box<Fresh>, Asker),
     /// A configuration that was refused.
     Refused(Refused, Asker),
+    /// Panic, to test what becomes of it.
+    #[cfg(test)]
+    Panic,
     /// Write what is held, and end.
     Stop(oneshot::Sender<()>),
 }

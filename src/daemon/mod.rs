@@ -16,6 +16,8 @@ mod loader;
 mod messages;
 mod signals;
 mod start;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use handle::Handle;
