@@ -40,6 +40,7 @@ pub(super) fn render(name: &str, body: &ExplainBody) -> String {
     let Explanation { now, service, checks, next } = explanation;
     let serial = service.serial.map_or_else(|| "not published yet".to_owned(), |s| format!("serial {s}"));
     let _ = writeln!(out, "{} in zone {}, {serial}, at {now}", bare(&service.name), bare(&service.zone));
+    let _ = writeln!(out, "policy {}", service.policy);
     for endpoint in &service.endpoints {
         out.push('\n');
         one_endpoint(&mut out, *now, endpoint, checks);

@@ -87,6 +87,7 @@ fn explain_tells_the_whole_story() {
     let want = format!(
         "\
 app.example.com in zone example.com, serial 2026112102, at 2026-11-21T03:00:00.000Z
+policy failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect
 
 endpoint fra: Down
   192.0.2.10: Down

@@ -30,6 +30,7 @@ mod section;
 mod services;
 mod source;
 mod values;
+mod words;
 mod zone_files;
 
 pub use check_key::{Check, CheckKey, Whereto};

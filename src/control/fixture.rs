@@ -115,6 +115,8 @@ fn app() -> ServiceView {
     ServiceView {
         name: name("app.example.com"),
         zone: name("example.com"),
+        policy: "failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect"
+            .to_owned(),
         serial: Some(Serial(2_026_112_102)),
         decision: Some(decision(12, "app.example.com", "iad", [198, 51, 100, 10])),
         since: Some(before(192)),

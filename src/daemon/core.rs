@@ -11,61 +11,35 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
-use super::loader::{self, Fresh, Refused};
-use super::start::QUORUM;
+use super::loader;
+use super::messages::{Fresh, Input, Refused, View};
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::CheckKey;
 use crate::control::{LoadOutcome, Reloaded};
-use crate::engine::{Command, CommandError, Effect, Engine, Event, Explanation, Happened, Pace, Status};
+use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace};
 use crate::health::Sample;
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
-use crate::zone::{Changeset, Name};
+use crate::zone::Changeset;
 
-/// Inputs that may wait for the core; control and the loader wait for room.
-pub const INPUT_QUEUE: usize = 64;
-/// Samples that may wait for the core; probes wait for room.
-pub const SAMPLE_QUEUE: usize = 4096;
+/// How many vantages must agree that a check is Down: a single node is one of one.
+pub const QUORUM: usize = 1;
 /// Samples taken up in one turn.
 const SAMPLE_BATCH: usize = 1024;
 /// How often the core shows that it lives, and writes the samples it holds, when nothing else happens.
 const BEAT: Duration = Duration::from_millis(500);
 /// Between two tries to begin again after a panic.
 const AGAIN: Duration = Duration::from_secs(1);
+/// What `status` says from then on.
+pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
 const MAX_HELD_RECORDS: usize = 8192;
-
-/// What reaches the core besides samples.
-pub enum Input {
-    /// Read the engine's picture.
-    Status(oneshot::Sender<View>),
-    /// Read the chain behind one name.
-    Explain(Name, oneshot::Sender<Option<Explanation>>),
-    /// An operator's command, answered with the decisions it led to.
-    Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
-    /// A checked configuration with the table compiled from its files.
-    Loaded(Box<Fresh>, Option<oneshot::Sender<Result<Reloaded, String>>>),
-    /// A configuration that was refused.
-    Refused(Refused, Option<oneshot::Sender<Result<Reloaded, String>>>),
-    /// Write what is held, and end.
-    Stop(oneshot::Sender<()>),
-}
-
-/// The answer to [`Input::Status`].
-pub struct View {
-    /// The engine's picture.
-    pub status: Status,
-    /// How the last load ended.
-    pub last_load: LoadOutcome,
-    /// What people should know.
-    pub warnings: Vec<String>,
-}
 
 /// What others may read of the core without asking it.
 pub struct Pulse {
@@ -100,6 +74,8 @@ pub struct Core {
     pub start_warnings: Vec<String>,
     pub load_warnings: Vec<String>,
     pub held: Vec<Happened>,
+    /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
+    pub retired: Vec<Arc<Table>>,
     pub wake: Option<crate::time::Time>,
 }
 
@@ -136,7 +112,9 @@ impl Core {
         let fresh = loader::load(config, seed).map_err(|refused| refused.problems)?;
         self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
         self.wake = None;
-        self.start_warnings.push("the core panicked and began again from the state file".to_owned());
+        if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
+            self.start_warnings.push(PANIC_NOTE.to_owned());
+        }
         self.load(fresh);
         Ok(())
     }
@@ -172,7 +150,10 @@ impl Core {
                     let effects = self.engine.step(self.clock.now(), Event::Tick);
                     self.perform(effects, None);
                 }
-                _ = beat.tick() => self.flush(Durable::Later),
+                _ = beat.tick() => {
+                    self.flush(Durable::Later);
+                    self.retired.retain(|table| Arc::strong_count(table) > 1);
+                }
             }
             let pending = self.engine.pending_first_round();
             self.pending.send_if_modified(|held| std::mem::replace(held, pending) != pending);
@@ -217,6 +198,8 @@ impl Core {
                     let _ = reply.send(Err(problems));
                 }
             }
+            #[cfg(test)]
+            Input::Panic => panic!("as a test asked"),
             Input::Stop(_) => {}
         }
     }
@@ -273,17 +256,21 @@ impl Core {
     }
 
     /// Swaps the table once, whatever the number of zones and names that change.
-    fn publish(&self, fresh: Option<Table>, changesets: &[Changeset]) {
+    fn publish(&mut self, fresh: Option<Table>, changesets: &[Changeset]) {
         if fresh.is_none() && changesets.is_empty() {
             return;
         }
+        let reloaded = fresh.is_some();
         let mut next = fresh.unwrap_or_else(|| Table::clone(&self.table.load()));
         for changeset in changesets {
             if let Err(e) = next.apply(changeset) {
                 error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
             }
         }
-        self.table.store(Arc::new(next));
+        let replaced = self.table.swap(Arc::new(next));
+        if reloaded {
+            self.retired.push(replaced);
+        }
     }
 
     fn pace(&self, paces: &[(CheckKey, Pace)]) {

@@ -10,8 +10,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::core::{Input, Pulse};
-use super::loader::Asker;
+use super::core::Pulse;
+use super::messages::{Asker, Input};
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};

@@ -6,38 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::Input;
+use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
 use crate::config::{self, Config};
-use crate::control::Reloaded;
 use crate::engine::{Load, ZoneBase};
 use crate::zone::{Name, RrType, Zone};
-
-/// Reloads that may wait; further askers wait for room.
-pub const RELOAD_QUEUE: usize = 16;
-
-/// Somebody who asked for a reload and waits for its outcome.
-pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
-
-/// A load that is checked and compiled.
-pub struct Fresh {
-    /// What the engine gets.
-    pub load: Load,
-    /// The files' content, compiled; decisions are laid over it by the core.
-    pub table: Table,
-    /// Every file that was read.
-    pub files: Vec<PathBuf>,
-    /// What people should know.
-    pub warnings: Vec<String>,
-}
-
-/// A load that is refused.
-pub struct Refused {
-    /// Every problem, as `detour check` prints them.
-    pub problems: String,
-    /// Every file that was read or looked for: mending one of them is worth another try.
-    pub files: Vec<PathBuf>,
-}
 
 /// Reads, checks and compiles, blocking.
 pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {

@@ -7,14 +7,17 @@
 //! ```
 //!
 //! In: the path of a configuration file, signals. Out: a running server. Nothing here decides anything.
-//! The core thread alone owns the engine; everybody else sends it an [`core::Input`] or reads the
+//! The core thread alone owns the engine; everybody else sends it an [`messages::Input`] or reads the
 //! published table. The answer path shares nothing with it but that table.
 
 mod core;
 mod handle;
 mod loader;
+mod messages;
 mod signals;
 mod start;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use handle::Handle;

@@ -20,9 +20,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::core::{Core, INPUT_QUEUE, Input, Pulse, SAMPLE_QUEUE};
+use super::core::{Core, Pulse, QUORUM};
 use super::handle::{Handle, Open};
-use super::loader::{self, Fresh, RELOAD_QUEUE};
+use super::loader;
+use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::watch as watcher;
 use crate::answer::{Settings, Table};
 use crate::clock::Clock;
@@ -36,8 +37,6 @@ use crate::time::Time;
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
-/// How many vantages must agree that a check is Down: a single node is one of one.
-pub(super) const QUORUM: usize = 1;
 /// The bound on each part of an orderly stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -140,6 +139,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         start_warnings: warnings,
         load_warnings: Vec::new(),
         held: Vec::new(),
+        retired: Vec::new(),
         wake: None,
     };
     store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;

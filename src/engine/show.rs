@@ -72,6 +72,7 @@ impl Engine {
         ServiceView {
             name: service.name.clone(),
             zone: service.zone.clone(),
+            policy: service.policy_in_words(),
             serial: self.published.get(&service.zone).map(|zone| zone.published),
             decision: decision.cloned(),
             since: saved.map(|saved| saved.since),

@@ -53,6 +53,8 @@ pub struct ServiceView {
     pub name: Name,
     /// Its zone's apex.
     pub zone: Name,
+    /// Its policy in words: order, failback, all_down, TTLs.
+    pub policy: String,
     /// The zone's published serial.
     pub serial: Option<Serial>,
     /// What is answered and why; `None` while the zone file's records are served.

@@ -52,7 +52,11 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = write_config(&dir.0, dns_address(), sites[0].address.port())?;
     let running = daemon::start(&config).await?;
     let mut show = Show::new(running, sites)?;
-    let outcome = show.play().await;
+    let outcome = tokio::select! {
+        outcome = show.play() => outcome,
+        // Ended here and not by the signal itself, so that the files go too.
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
     if outcome.is_ok() && args.stay {
         show.stay().await;
     }

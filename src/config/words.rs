@@ -1,0 +1,114 @@
+//! A service's policy in words, as `explain` and the API tell it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::duration::Seconds;
+use super::{AllDown, Failback, PolicyKind, Service};
+
+impl Service {
+    /// `failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect`
+    pub fn policy_in_words(&self) -> String {
+        let sites: Vec<&str> = self.endpoints.iter().map(|endpoint| &*endpoint.site).collect();
+        let seconds = |ttl: u32| Seconds(Duration::from_secs(ttl.into()));
+        format!(
+            "{}: {}; failback {}; all_down {}; TTL {}, {} while Suspect",
+            self.policy,
+            sites.join(", "),
+            self.failback,
+            self.all_down,
+            seconds(self.ttl),
+            seconds(self.ttl_suspect),
+        )
+    }
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PolicyKind::Failover => f.write_str("failover"),
+        }
+    }
+}
+
+impl fmt::Display for Failback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failback::Auto { hold } => write!(f, "auto after {}", Seconds(*hold)),
+            Failback::Manual => f.write_str("manual"),
+        }
+    }
+}
+
+impl fmt::Display for AllDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AllDown::Keep => f.write_str("keep"),
+            AllDown::All => f.write_str("all"),
+            AllDown::Primary => f.write_str("primary"),
+            AllDown::Empty => f.write_str("empty"),
+            AllDown::Fallback(addresses) => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(f, "fallback {}", addresses.join(" "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Endpoint, Probe, ProbeKind, Target, Thresholds};
+    use super::*;
+    use crate::zone::Name;
+
+    fn service(failback: Failback, all_down: AllDown) -> Service {
+        let name: Name = "app.example.com".parse().unwrap();
+        let thresholds = Thresholds { fall: 3, rise: 2, window: None };
+        let second = Duration::from_secs(1);
+        let probe = Probe {
+            id: "web".into(),
+            kind: ProbeKind::Tcp,
+            port: 80,
+            interval: second,
+            confirm: second,
+            timeout: second,
+            thresholds,
+        };
+        let endpoint = |site: &str, last| Endpoint {
+            site: site.into(),
+            target: Target::Addresses { v4: vec![[192, 0, 2, last].into()], v6: vec![] },
+        };
+        Service {
+            zone: name.clone(),
+            name,
+            policy: PolicyKind::Failover,
+            ttl: 30,
+            ttl_suspect: 5,
+            probes: vec![Arc::new(probe)],
+            failback,
+            all_down,
+            rto: None,
+            endpoints: vec![endpoint("fra", 1), endpoint("iad", 2)],
+        }
+    }
+
+    #[test]
+    fn tells_the_whole_policy() {
+        let check = |failback, all_down, expect: &str| {
+            assert_eq!(service(failback, all_down).policy_in_words(), expect);
+        };
+        let hold = Duration::from_secs(60);
+        check(
+            Failback::Auto { hold },
+            AllDown::Keep,
+            "failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect",
+        );
+        check(
+            Failback::Manual,
+            AllDown::Fallback(vec![[192, 0, 2, 99].into()]),
+            "failover: fra, iad; failback manual; all_down fallback 192.0.2.99; TTL 30s, 5s while Suspect",
+        );
+    }
+}
