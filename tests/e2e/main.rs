@@ -15,4 +15,5 @@ mod scenarios;
 #[path = "../scenarios/setup.rs"]
 #[allow(dead_code, reason = "the pure engine is held to more of it")]
 mod setup;
+mod setup_files;
 mod site;
