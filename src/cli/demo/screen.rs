@@ -53,9 +53,12 @@ impl Screen {
         }
         let body = lines(picture);
         self.drawn = body.len();
+        // Without line wrap, so that a narrow terminal cuts a line and the count of lines stays true.
+        text.push_str("\x1b[?7l");
         for line in body {
             let _ = writeln!(text, "{line}");
         }
+        text.push_str("\x1b[?7h");
         print(&text);
     }
 
