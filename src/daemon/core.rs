@@ -21,7 +21,7 @@ use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::CheckKey;
 use crate::control::{LoadOutcome, Reloaded};
-use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace};
+use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
@@ -193,7 +193,8 @@ impl Core {
                 error!("the configuration was refused; the last good one goes on\n{problems}");
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
-                self.commit(&[], vec![Happened::LoadRefused { problems: problems.clone() }], Durable::Now);
+                self.held.push(Happened::LoadRefused { problems: problems.clone() });
+                self.flush(Durable::Now);
                 if let Some(reply) = reply {
                     let _ = reply.send(Err(problems));
                 }
@@ -225,19 +226,13 @@ impl Core {
     /// Carries out what a step asks for.
     fn perform(&mut self, effects: Vec<Effect>, fresh: Option<Table>) -> Done {
         let (mut saves, mut records, mut changesets, mut paces) = (vec![], vec![], vec![], vec![]);
-        let (mut decisions, mut refused) = (vec![], None);
+        let mut refused = None;
         for effect in effects {
             match effect {
                 Effect::Save(saved) => saves.push(saved),
                 // Samples wait for the next commit: losing the last few in a crash loses no decision.
                 Effect::Record(what @ Happened::Sample(_)) => self.held.push(what),
-                Effect::Record(what) => {
-                    log(&what);
-                    if let Happened::Decision(decision) = &what {
-                        decisions.push(decision.clone());
-                    }
-                    records.push(what);
-                }
+                Effect::Record(what) => records.push(what),
                 Effect::Rebase(all) => changesets.extend(all),
                 Effect::Publish(changeset) => changesets.push(changeset),
                 Effect::Pace(check, pace) => paces.push((check, pace)),
@@ -245,14 +240,31 @@ impl Core {
                 Effect::Refused(why) => refused = Some(why),
             }
         }
-        if !saves.is_empty() || !records.is_empty() {
-            self.commit(&saves, records, Durable::Now);
-        } else if self.held.len() >= MAX_HELD_RECORDS {
-            self.flush(Durable::Later);
+        let commit = !saves.is_empty() || !records.is_empty();
+        if commit {
+            self.held.append(&mut records);
+            self.commit(&saves, Durable::Now);
         }
         self.publish(fresh, &changesets);
         self.pace(&paces);
+        // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
+        let decisions = if commit { self.tell() } else { Vec::new() };
+        if self.held.len() >= MAX_HELD_RECORDS {
+            self.flush(Durable::Later);
+        }
         Done { decisions, refused }
+    }
+
+    /// Logs what was committed, lets go of it, and hands out the decisions in it.
+    fn tell(&mut self) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        for what in self.held.drain(..) {
+            log(&what);
+            if let Happened::Decision(decision) = what {
+                decisions.push(decision);
+            }
+        }
+        decisions
     }
 
     /// Swaps the table once, whatever the number of zones and names that change.
@@ -281,14 +293,14 @@ impl Core {
 
     fn flush(&mut self, when: Durable) {
         if !self.held.is_empty() {
-            self.commit(&[], Vec::new(), when);
+            self.commit(&[], when);
+            self.held.clear();
         }
     }
 
-    /// Writes saves, records and the samples held so far as one transaction. When the state file cannot
-    /// be written, answers still move: a domain that goes dark is worse than a restart that forgets.
-    fn commit(&mut self, saves: &[crate::engine::Saved], records: Vec<Happened>, when: Durable) {
-        self.held.extend(records);
+    /// Writes saves and what is held as one transaction. When the state file cannot be written, answers
+    /// still move: a domain that goes dark is worse than a restart that forgets.
+    fn commit(&mut self, saves: &[Saved], when: Durable) {
         if let Err(e) = self.store.commit(self.clock.now(), saves, &self.held, when) {
             if self.pulse.write_errors.fetch_add(1, Ordering::Relaxed) == 0 {
                 self.start_warnings.push(format!(
@@ -297,7 +309,6 @@ impl Core {
             }
             error!("the state file could not be written, answers move all the same: {e}");
         }
-        self.held.clear();
     }
 }
 
