@@ -1,6 +1,6 @@
 //! `Time`: the moment something happened, as an argument.
 //!
-//! The pure rooms never read a clock. `daemon/clock.rs` anchors the wall clock once, at start, and
+//! The pure rooms never read a clock. `clock.rs` anchors the wall clock once, at start, and
 //! advances it by the monotonic clock, so a step of the wall clock never moves a hold, an expiry or a
 //! probe's schedule.
 

@@ -4,8 +4,8 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use super::loader;
 use super::messages::{Fresh, Input, Refused, View};
+use super::writer::Writer;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::CheckKey;
@@ -36,12 +37,15 @@ const SAMPLE_BATCH: usize = 1024;
 const BEAT: Duration = Duration::from_millis(500);
 /// Between two tries to begin again after a panic.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long the end, and a new beginning, wait for a disk that stalls.
+const LAST_PATIENCE: Duration = Duration::from_secs(4);
 /// What `status` says from then on.
 pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
 const MAX_HELD_RECORDS: usize = 8192;
 
 /// What others may read of the core without asking it.
+#[derive(Default)]
 pub struct Pulse {
     /// When its loop last turned, on the daemon's clock, in milliseconds.
     pub turned: AtomicU64,
@@ -49,6 +53,10 @@ pub struct Pulse {
     pub load_ok: AtomicBool,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
+    /// Why the last one failed.
+    pub write_error: Mutex<Option<String>>,
+    /// Writes that a publish did not wait for.
+    pub late_writes: AtomicU64,
 }
 
 /// What a step came to.
@@ -62,6 +70,7 @@ pub struct Core {
     pub clock: Clock,
     pub engine: Engine,
     pub store: Arc<Store>,
+    pub writer: Writer,
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub pulse: Arc<Pulse>,
@@ -110,6 +119,7 @@ impl Core {
 
     fn begin_again(&mut self, config: &Path, seed: u64) -> Result<(), String> {
         let fresh = loader::load(config, seed).map_err(|refused| refused.problems)?;
+        self.writer.settle(LAST_PATIENCE);
         self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
         self.wake = None;
         if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
@@ -130,7 +140,8 @@ impl Core {
             tokio::select! {
                 input = inputs.recv() => match input {
                     Some(Input::Stop(done)) => {
-                        self.flush(Durable::Now);
+                        self.keep(Vec::new(), Durable::Now);
+                        self.writer.settle(LAST_PATIENCE);
                         // The one who asked may be gone; there is nobody else to tell.
                         let _ = done.send(());
                         return;
@@ -151,7 +162,7 @@ impl Core {
                     self.perform(effects, None);
                 }
                 _ = beat.tick() => {
-                    self.flush(Durable::Later);
+                    self.keep(Vec::new(), Durable::Later);
                     self.retired.retain(|table| Arc::strong_count(table) > 1);
                 }
             }
@@ -164,9 +175,8 @@ impl Core {
         let now = self.clock.now();
         match input {
             Input::Status(reply) => {
-                let warnings = self.start_warnings.iter().chain(&self.load_warnings).cloned().collect();
-                let view =
-                    View { status: self.engine.status(now), last_load: self.last_load.clone(), warnings };
+                let (status, last_load) = (self.engine.status(now), self.last_load.clone());
+                let view = View { status, last_load, warnings: self.warnings() };
                 // Whoever asked may have given up waiting; so in each reply below.
                 let _ = reply.send(view);
             }
@@ -194,7 +204,7 @@ impl Core {
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
-                self.flush(Durable::Now);
+                self.keep(Vec::new(), Durable::Now);
                 if let Some(reply) = reply {
                     let _ = reply.send(Err(problems));
                 }
@@ -240,31 +250,19 @@ impl Core {
                 Effect::Refused(why) => refused = Some(why),
             }
         }
-        let commit = !saves.is_empty() || !records.is_empty();
-        if commit {
+        let told = records.clone();
+        if !saves.is_empty() || !records.is_empty() {
             self.held.append(&mut records);
-            self.commit(&saves, Durable::Now);
+            self.keep(saves, Durable::Now);
+        } else if self.held.len() >= MAX_HELD_RECORDS {
+            self.keep(Vec::new(), Durable::Later);
         }
         self.publish(fresh, &changesets);
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
-        let decisions = if commit { self.tell() } else { Vec::new() };
-        if self.held.len() >= MAX_HELD_RECORDS {
-            self.flush(Durable::Later);
-        }
-        Done { decisions, refused }
-    }
-
-    /// Logs what was committed, lets go of it, and hands out the decisions in it.
-    fn tell(&mut self) -> Vec<Decision> {
-        let mut decisions = Vec::new();
-        for what in self.held.drain(..) {
-            log(&what);
-            if let Happened::Decision(decision) = what {
-                decisions.push(decision);
-            }
-        }
-        decisions
+        told.iter().for_each(log);
+        let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
+        Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
 
     /// Swaps the table once, whatever the number of zones and names that change.
@@ -291,24 +289,21 @@ impl Core {
         }
     }
 
-    fn flush(&mut self, when: Durable) {
-        if !self.held.is_empty() {
-            self.commit(&[], when);
-            self.held.clear();
+    /// Hands over saves and the records held so far, as one transaction.
+    fn keep(&mut self, saves: Vec<Saved>, when: Durable) {
+        if !saves.is_empty() || !self.held.is_empty() {
+            self.writer.keep(self.clock.now(), saves, std::mem::take(&mut self.held), when);
         }
     }
 
-    /// Writes saves and what is held as one transaction. When the state file cannot be written, answers
-    /// still move: a domain that goes dark is worse than a restart that forgets.
-    fn commit(&mut self, saves: &[Saved], when: Durable) {
-        if let Err(e) = self.store.commit(self.clock.now(), saves, &self.held, when) {
-            if self.pulse.write_errors.fetch_add(1, Ordering::Relaxed) == 0 {
-                self.start_warnings.push(format!(
-                    "the state file could not be written: {e}; a restart now would forget what happened since"
-                ));
-            }
-            error!("the state file could not be written, answers move all the same: {e}");
-        }
+    /// What people should know, the state file's trouble included.
+    fn warnings(&self) -> Vec<String> {
+        let trouble = self.pulse.write_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = trouble.as_ref().map(|why| {
+            let times = self.pulse.write_errors.load(Ordering::Relaxed);
+            format!("the state file could not be written {times} times, last: {why}; a restart may forget")
+        });
+        self.start_warnings.iter().chain(&self.load_warnings).cloned().chain(trouble).collect()
     }
 }
 

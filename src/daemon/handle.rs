@@ -117,6 +117,8 @@ impl Daemon for Handle {
         });
         let write_errors = self.pulse.write_errors.load(Ordering::Relaxed);
         counters.push(("detour_state_write_errors_total", vec![], write_errors));
+        let late = self.pulse.late_writes.load(Ordering::Relaxed);
+        counters.push(("detour_state_late_writes_total", vec![], late));
         Vitals {
             now,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),

@@ -19,6 +19,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod writer;
 
 pub use handle::Handle;
 pub use signals::serve;

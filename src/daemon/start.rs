@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use super::handle::{Handle, Open};
 use super::loader;
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::watch as watcher;
+use super::writer::Writer;
 use crate::answer::{Settings, Table};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -64,7 +65,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// A thread.
-    #[error("the core's thread could not be started: {0}")]
+    #[error("a thread could not be started: {0}")]
     Thread(io::Error),
 }
 
@@ -121,15 +122,17 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (pending_tx, pending_rx) = watch::channel(0);
     let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
     let prober = Arc::new(Prober::start(clock, sample_tx, &runtime::Handle::current()));
-    let pulse = Arc::new(Pulse {
-        turned: AtomicU64::new(clock.now().0),
-        load_ok: AtomicBool::new(true),
-        write_errors: AtomicU64::new(0),
+    let pulse = Arc::new(Pulse::default());
+    pulse.turned.store(clock.now().0, Ordering::Relaxed);
+    let kept_in = store.clone();
+    let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
+        kept_in.commit(now, saves, records, when)
     });
     let mut core = Core {
         clock,
         engine: Engine::new(QUORUM, saved),
         store: store.clone(),
+        writer: writer.map_err(StartError::Thread)?,
         table: table.clone(),
         prober: prober.clone(),
         pulse: pulse.clone(),

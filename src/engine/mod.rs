@@ -50,7 +50,7 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
-pub use saved::{Saved, SavedCheck, SavedService, SavedZone};
+pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use view::{CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView};
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.

@@ -22,6 +22,28 @@ pub enum Saved {
     Override(Scope, Option<Override>),
 }
 
+/// What a [`Saved`] is kept under.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "as the variants of Saved")]
+pub enum SavedKey {
+    Zone(Name),
+    Service(Name),
+    Check(CheckKey),
+    Override(Scope),
+}
+
+impl Saved {
+    /// The key: of two values under one key, the later one counts.
+    pub fn key(&self) -> SavedKey {
+        match self {
+            Saved::Zone(apex, _) => SavedKey::Zone(apex.clone()),
+            Saved::Service(name, _) => SavedKey::Service(name.clone()),
+            Saved::Check(check, _) => SavedKey::Check(check.clone()),
+            Saved::Override(scope, _) => SavedKey::Override(scope.clone()),
+        }
+    }
+}
+
 /// A zone's part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedZone {
