@@ -24,6 +24,8 @@ type Hasher = BuildHasherDefault<DefaultHasher>;
 struct Compiler<'z> {
     base: Base,
     bodies: Vec<Vec<u8>>,
+    /// Where bodies for the arena are laid out: one room for all, as there are millions of them.
+    scratch: Vec<u8>,
     /// Each apex and its zone.
     apexes: HashMap<&'z [u8], u32, Hasher>,
     steered: HashSet<&'z [u8], Hasher>,
@@ -97,6 +99,7 @@ impl<'z> Compiler<'z> {
                 deepest: 0,
             },
             bodies: vec![Vec::new(); zones.len() * 2],
+            scratch: Vec::new(),
             apexes,
             steered: steered.iter().map(Name::as_wire).collect(),
             zones: traits,
@@ -104,6 +107,7 @@ impl<'z> Compiler<'z> {
     }
 
     fn add_zone(&mut self, zone: &Zone, number: u32) {
+        let apex = zone.apex().as_wire();
         let mut sets = Vec::new();
         let mut all = zone.rrsets().peekable();
         while let Some(first) = all.next() {
@@ -113,22 +117,21 @@ impl<'z> Compiler<'z> {
                 sets.push(next);
             }
             sets.sort_by_key(|set| set.rtype);
-            self.add_owner(number, first.owner, &sets);
+            self.add_owner((number, apex), first.owner, &sets);
         }
     }
 
-    fn add_owner(&mut self, zone: u32, owner: &[u8], sets: &[RrSetRef<'_>]) {
+    fn add_owner(&mut self, (zone, apex): (u32, &[u8]), owner: &[u8], sets: &[RrSetRef<'_>]) {
         let below = self.zones[zone as usize].has_zones_below;
         if below
-            && let Some((closest, apex)) = self.zone_of(owner)
+            && let Some((closest, closest_len)) = self.zone_of(owner)
             && closest != zone
         {
-            if apex == owner.len() {
+            if closest_len == owner.len() {
                 self.add_parent_side(zone, closest, owner, sets);
             }
             return;
         }
-        let apex = apex_of(&self.base.zones, zone).to_vec();
         let is_apex = owner.len() == apex.len();
         let has = |rtype| sets.iter().any(|set| set.rtype == rtype);
         // RFC 4592 section 4.2 leaves NS at a wildcard undefined; here it delegates nothing.
@@ -140,9 +143,10 @@ impl<'z> Compiler<'z> {
         }
         self.zones[zone as usize].hides |= is_cut || has(RrType::DNAME);
 
-        let mut body = Vec::new();
+        let mut body = std::mem::take(&mut self.scratch);
+        body.clear();
         for set in sets {
-            set::encode(&mut body, &apex, owner, (set.rtype, set.ttl), set.rdata());
+            set::encode(&mut body, apex, owner, (set.rtype, set.ttl), set.rdata());
         }
         if is_apex {
             self.bodies[negative_slot(zone) as usize] = negative(owner, sets);
@@ -153,6 +157,7 @@ impl<'z> Compiler<'z> {
             self.insert(owner, kind, flags, Body::Slot(self.bodies.len() as u32 - 1));
         } else {
             self.insert(owner, kind, flags, Body::Fixed(&body));
+            self.scratch = body;
         }
     }
 

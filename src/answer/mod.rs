@@ -37,6 +37,7 @@ pub use apply::ApplyError;
 pub use table::Table;
 
 use message::{Message, Opt};
+use names::Sought;
 use query::{Edns, rcode};
 use set::QUESTION;
 
@@ -93,7 +94,8 @@ pub fn answer(
     query: &[u8],
     out: &mut [u8],
 ) -> Answered {
-    let Some(query) = query::read(query) else { return Answered::default() };
+    let mut name = Sought::empty();
+    let Some(query) = query::read(query, &mut name) else { return Answered::default() };
     let limit = limit(settings, transport, query.edns).min(out.len());
     let opt = query.edns.map(|edns| Opt {
         edns,
@@ -110,7 +112,7 @@ pub fn answer(
     };
     let rcode = match (query.verdict, &query.question) {
         (Some(verdict), _) => verdict,
-        (None, Some(question)) => resolve::resolve(table, question, &mut message),
+        (None, Some(question)) => resolve::resolve(table, &name, question, &mut message),
         (None, None) => rcode::FORM_ERR,
     };
     let truncated = message.truncated;

@@ -32,9 +32,9 @@ pub(super) struct Query<'q> {
     pub(super) edns: Option<Edns>,
 }
 
-/// The one question.
+/// The one question, but for its name.
+#[derive(Clone, Copy)]
 pub(super) struct Question {
-    pub(super) name: Sought,
     pub(super) rtype: RrType,
     /// Where it ends in the query.
     pub(super) end: usize,
@@ -51,9 +51,10 @@ pub(super) struct Edns {
     pub(super) wants_nsid: bool,
 }
 
-/// Reads a query. `None` is silence: too short for a header, or itself a response, to which an answer
-/// could go round for ever.
-pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
+/// Reads a query, and its question's name into `name`, which is empty. `None` is silence: too short for a
+/// header, or itself a response, to which an answer could go round for ever.
+#[inline]
+pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> {
     let header = bytes.first_chunk::<QUESTION>()?;
     if header[2] & 0x80 != 0 {
         return None;
@@ -65,7 +66,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     // RFC 9619 section 4: more than one question is a format error. None at all asks nothing.
-    let question = if count(4) == 1 { read_question(bytes) } else { None };
+    let question = if count(4) == 1 { read_question(bytes, name) } else { None };
     let Some((question, class)) = question else {
         query.verdict = Some(rcode::FORM_ERR);
         return Some(query);
@@ -89,11 +90,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
 }
 
 #[inline]
-fn read_question(bytes: &[u8]) -> Option<(Question, u16)> {
-    let name = Sought::read(&bytes[QUESTION..])?;
+fn read_question(bytes: &[u8], name: &mut Sought) -> Option<(Question, u16)> {
+    name.read(&bytes[QUESTION..])?;
     let at = QUESTION + name.name().len();
     let rest = bytes.get(at..at + 4)?;
-    let question = Question { name, rtype: RrType(u16::from_be_bytes([rest[0], rest[1]])), end: at + 4 };
+    let question = Question { rtype: RrType(u16::from_be_bytes([rest[0], rest[1]])), end: at + 4 };
     Some((question, u16::from_be_bytes([rest[2], rest[3]])))
 }
 
@@ -170,7 +171,8 @@ mod tests {
     /// The verdict, whether the question was read, whether EDNS was.
     fn check(parts: &[&[u8]], want: Option<(Option<u16>, bool, bool)>) {
         let bytes = parts.concat();
-        let got = read(&bytes).map(|q| (q.verdict, q.question.is_some(), q.edns.is_some()));
+        let got =
+            read(&bytes, &mut Sought::empty()).map(|q| (q.verdict, q.question.is_some(), q.edns.is_some()));
         assert_eq!(got, want, "{bytes:02x?}");
     }
 
@@ -230,7 +232,7 @@ mod tests {
     fn edns_says_what_it_says() {
         let edns = |tail: &[u8]| {
             let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, tail].concat();
-            read(&bytes).and_then(|query| query.edns)
+            read(&bytes, &mut Sought::empty()).and_then(|query| query.edns)
         };
         let want = Edns { payload: 1232, dnssec_ok: true, wants_nsid: false };
         assert_eq!(edns(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00"), Some(want));

@@ -48,10 +48,10 @@ impl Place<'_> {
 }
 
 /// Writes the sections of the answer and gives its RCODE.
-pub(super) fn resolve(table: &Table, question: &Question, message: &mut Message<'_>) -> u16 {
+pub(super) fn resolve(table: &Table, name: &Sought, question: &Question, message: &mut Message<'_>) -> u16 {
     let visited = [NodeId::NONE; MAX_CHAIN];
     let mut run = Run { table, rtype: question.rtype, message, visited, hops: 0 };
-    let mut step = run.visit(Place { name: &question.name, at: QUESTION });
+    let mut step = run.visit(Place { name, at: QUESTION });
     loop {
         match step {
             Step::Done(rcode) => return rcode,

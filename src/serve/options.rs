@@ -18,13 +18,15 @@ pub(super) fn tell_local_address(socket: &Socket, v6: bool) -> io::Result<()> {
     }
 }
 
-/// Has the kernel ignore path MTU messages for this socket and never fragment at the source because
-/// of one: forged ones are how answers get replaced piece by piece (RFC 9715 section 3.1).
+/// Has the kernel ignore path MTU messages for this socket and never fragment because of one: forged
+/// ones are how answers get replaced piece by piece (RFC 9715 section 3.1). For IPv4 it also sets DF, so
+/// that nobody on the way fragments either; such a datagram needs no identification (RFC 6864 section
+/// 4.1), whose choice would be a hash and a locked instruction for each answer.
 pub(super) fn ignore_path_mtu(socket: &Socket, v6: bool) -> io::Result<()> {
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
     } else {
-        set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
+        set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Reader<'a> {
     pub(super) apex: &'a Name,
     pub(super) include: &'a mut Include<'a>,
     pub(super) stage: Stage,
+    /// Where owners are put together: one room for all.
+    pub(super) name: Vec<u8>,
     pub(super) findings: Findings,
     pub(super) sources: Vec<Source<'a>>,
     /// Where the $GENERATE stands whose entries are being read.
@@ -107,19 +109,20 @@ impl Reader<'_> {
 
     /// The number of an owner name.
     fn owner(&mut self, scope: &Scope, token: &Token<'_>) -> Result<u32, Fault> {
-        let mut name = Vec::with_capacity(token.text.len() + 1 + scope.origin.len());
-        push_wire(token.text, &scope.origin, &mut name)
+        let name = &mut self.name;
+        name.clear();
+        push_wire(token.text, &scope.origin, name)
             .map_err(|why| Fault::new(token.at, format!("name {} {why}", token.shown())))?;
         name.make_ascii_lowercase();
-        if !wire_is_at_or_below(&name, self.apex.as_wire()) {
+        if !wire_is_at_or_below(name, self.apex.as_wire()) {
             let message = format!(
                 "{} lies outside the zone {}; take it away, or end the name without a dot",
-                text_of(&name),
+                text_of(name),
                 self.apex
             );
             return Err(Fault::new(token.at, message));
         }
-        Ok(self.stage.owners.insert(&name))
+        Ok(self.stage.owners.insert(name))
     }
 
     /// An entry from what follows its owner; `at` is where it begins.

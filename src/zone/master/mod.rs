@@ -54,6 +54,7 @@ pub fn parse(
         apex,
         include,
         stage: Stage::new(text.len()),
+        name: Vec::new(),
         findings: Findings::default(),
         sources: vec![Source { file: file.to_owned(), text: Cow::Borrowed(text) }],
         generating: None,
