@@ -14,6 +14,8 @@ mod rfc2308;
 mod rfc4035;
 #[path = "dns/rfc4592.rs"]
 mod rfc4592;
+#[path = "dns/rfc4892.rs"]
+mod rfc4892;
 #[path = "dns/rfc6672.rs"]
 mod rfc6672;
 #[path = "dns/rfc6891.rs"]

@@ -1,7 +1,7 @@
 //! The answer as it is written: header, question, sections, OPT.
 
 use super::names::{label_at, suffix_at};
-use super::query::{Edns, NSID};
+use super::query::{CLASS_CH, Edns, NSID};
 use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
 use crate::zone::RrType;
 
@@ -141,6 +141,28 @@ impl<'o> Message<'o> {
         self.at = target + len;
         self.counts[Section::Answer as usize] += 1;
         Ok(target)
+    }
+
+    /// Adds a TXT record of class CH that the question owns, of at most 255 bytes. Its TTL is zero: who
+    /// answers may differ from one query to the next.
+    pub(super) fn push_chaos_text(&mut self, text: &[u8]) -> Result<(), Full> {
+        let len = u8::try_from(text.len()).map_err(|_| Full)?;
+        let (start, rdata) = (self.at, self.at + RECORD_HEAD);
+        let end = rdata + 1 + text.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.point(start, QUESTION).ok_or(Full)?;
+        let head = &mut self.out[start + 2..rdata];
+        head[..2].copy_from_slice(&RrType::TXT.0.to_be_bytes());
+        head[2..4].copy_from_slice(&CLASS_CH.to_be_bytes());
+        head[4..8].copy_from_slice(&[0; 4]);
+        head[8..].copy_from_slice(&(u16::from(len) + 1).to_be_bytes());
+        self.out[rdata] = len;
+        self.out[rdata + 1..end].copy_from_slice(text);
+        self.at = end;
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
     }
 
     /// Completes header and OPT and gives the answer's length.

@@ -11,6 +11,7 @@
 //!              │         ├ a node: its RRset, copied │ a CNAME: on to its target │ none of the type: SOA
 //!              │         ├ at or below a cut: the referral │ below a DNAME: on to what it makes
 //!              │         └ nothing: up to the closest encloser, its wildcard, or NXDOMAIN
+//!              ├ class CH: what the settings tell of this server
 //!              └ no query: silence │ broken, foreign, unsupported: header, RCODE
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! how parts of it change.
 
 mod apply;
+mod chaos;
 mod compile;
 mod hash;
 mod index;
@@ -37,7 +39,7 @@ pub use apply::ApplyError;
 pub use table::Table;
 
 use message::{Message, Opt};
-use query::{Edns, rcode};
+use query::{CLASS_CH, Edns, rcode};
 use set::QUESTION;
 
 /// A UDP answer's size where the query has no EDNS (RFC 1035 section 4.2.1), and the least that EDNS can
@@ -55,11 +57,13 @@ pub struct Settings {
     pub nsid: Option<Box<[u8]>>,
     /// The largest UDP message sent and announced, in bytes. 1232 passes everywhere without fragments.
     pub udp_payload: u16,
+    /// Whether questions of class CH for the server's version and name are answered, not refused.
+    pub chaos: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { nsid: None, udp_payload: 1232 }
+        Settings { nsid: None, udp_payload: 1232, chaos: true }
     }
 }
 
@@ -110,6 +114,9 @@ pub fn answer(
     };
     let rcode = match (query.verdict, &query.question) {
         (Some(verdict), _) => verdict,
+        (None, Some(question)) if question.class == CLASS_CH => {
+            chaos::resolve(settings, question, &mut message)
+        }
         (None, Some(question)) => resolve::resolve(table, question, &mut message),
         (None, None) => rcode::FORM_ERR,
     };

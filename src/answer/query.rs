@@ -18,6 +18,9 @@ pub(super) mod rcode {
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).
 const EDNS_VERSION: u8 = 0;
+/// The classes of the Internet and of CHAOS (RFC 1035 section 3.2.4).
+const CLASS_IN: u16 = 1;
+pub(super) const CLASS_CH: u16 = 3;
 /// The NSID option (RFC 5001 section 2.3).
 pub(super) const NSID: u16 = 3;
 
@@ -36,6 +39,7 @@ pub(super) struct Query<'q> {
 pub(super) struct Question {
     pub(super) name: Sought,
     pub(super) rtype: RrType,
+    pub(super) class: u16,
     /// Where it ends in the query.
     pub(super) end: usize,
 }
@@ -65,13 +69,21 @@ pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     // RFC 9619 section 4: more than one question is a format error. None at all asks nothing.
-    let question = if count(4) == 1 { read_question(bytes) } else { None };
-    let Some((question, class)) = question else {
-        query.verdict = Some(rcode::FORM_ERR);
-        return Some(query);
+    match count(4) {
+        0 => query.verdict = Some(rcode::FORM_ERR),
+        1 => query.question = read_question(bytes),
+        _ => {}
+    }
+    let records = match &query.question {
+        Some(question) => question.end,
+        None if count(4) == 0 => QUESTION,
+        None => {
+            query.verdict = Some(rcode::FORM_ERR);
+            return Some(query);
+        }
     };
     let before_additional = u32::from(count(6)) + u32::from(count(8));
-    match read_records(&bytes[question.end..], before_additional, count(10)) {
+    match read_records(&bytes[records..], before_additional, count(10)) {
         Err(Malformed) => query.verdict = Some(rcode::FORM_ERR),
         Ok(Some((edns, version))) => {
             query.edns = Some(edns);
@@ -81,20 +93,26 @@ pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
         }
         Ok(None) => {}
     }
-    if query.verdict.is_none() && (class != 1 || matches!(question.rtype, RrType::AXFR | RrType::IXFR)) {
+    if query.verdict.is_none() && query.question.as_ref().is_some_and(Question::is_refused) {
         query.verdict = Some(rcode::REFUSED);
     }
-    query.question = Some(question);
     Some(query)
 }
 
+impl Question {
+    /// Another class than those there are, or a transfer.
+    fn is_refused(&self) -> bool {
+        !matches!(self.class, CLASS_IN | CLASS_CH) || matches!(self.rtype, RrType::AXFR | RrType::IXFR)
+    }
+}
+
 #[inline]
-fn read_question(bytes: &[u8]) -> Option<(Question, u16)> {
+fn read_question(bytes: &[u8]) -> Option<Question> {
     let name = Sought::read(&bytes[QUESTION..])?;
     let at = QUESTION + name.name().len();
     let rest = bytes.get(at..at + 4)?;
-    let question = Question { name, rtype: RrType(u16::from_be_bytes([rest[0], rest[1]])), end: at + 4 };
-    Some((question, u16::from_be_bytes([rest[2], rest[3]])))
+    let rtype = RrType(u16::from_be_bytes([rest[0], rest[1]]));
+    Some(Question { name, rtype, class: u16::from_be_bytes([rest[2], rest[3]]), end: at + 4 })
 }
 
 struct Malformed;
@@ -191,6 +209,8 @@ mod tests {
         check(&[&plain, &QUESTION_A[..8]], broken);
         check(&[&plain, b"\xc0\x0c\x00\x01\x00\x01"], broken);
         check(&[&header(0, [0, 0, 0, 0])], broken);
+        let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+        check(&[&header(0, [0, 0, 0, 1]), opt], Some((Some(rcode::FORM_ERR), false, true)));
         check(&[&header(0, [2, 0, 0, 0]), QUESTION_A, QUESTION_A], broken);
         check(&[&plain, QUESTION_A, b"\0"], Some((Some(rcode::FORM_ERR), true, false)));
     }
@@ -199,7 +219,8 @@ mod tests {
     fn other_classes_and_transfers_are_refused() {
         let plain = header(0, [1, 0, 0, 0]);
         let refused = Some((Some(rcode::REFUSED), true, false));
-        check(&[&plain, b"\0\x00\x01\x00\x03"], refused);
+        check(&[&plain, b"\0\x00\x01\x00\x02"], refused);
+        check(&[&plain, b"\0\x00\xfc\x00\x03"], refused);
         check(&[&plain, b"\0\x00\x01\x00\xff"], refused);
         check(&[&plain, b"\0\x00\xfc\x00\x01"], refused);
         check(&[&plain, b"\0\x00\xfb\x00\x01"], refused);

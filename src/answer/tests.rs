@@ -90,6 +90,25 @@ fn a_steered_name_exists_even_when_empty() {
     assert_eq!(rcode(&table), 0);
 }
 
+/// RFC 4892 section 3: an operator may want none of it told.
+#[test]
+fn chaos_is_off_by_one_key() {
+    let rcode = |settings: &Settings, owner: &str| {
+        let mut query = query(name(owner).as_wire(), RrType::TXT.0, &[]);
+        let class = query.len() - 1;
+        query[class] = 3;
+        let mut out = [0; 512];
+        answer(&table_once(), settings, Transport::Udp, &query, &mut out).rcode
+    };
+    let named = Settings { nsid: Some((*b"ns1").into()), ..Settings::default() };
+    let off = Settings { chaos: false, ..named.clone() };
+    for owner in ["version.bind", "version.server", "hostname.bind", "id.server"] {
+        assert_eq!((rcode(&named, owner), rcode(&off, owner)), (0, 5), "{owner}");
+    }
+    // Who has no name cannot tell it.
+    assert_eq!(rcode(&Settings::default(), "id.server"), 5);
+}
+
 /// A clone is what readers hold: a changeset applied to another clone never shows in it.
 #[test]
 fn a_publish_leaves_readers_their_table() {
@@ -205,7 +224,7 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
 
 /// What holds of every answer to a query whose question is sound and ends at `end`.
 fn check_answer(table: &Table, query: &[u8], end: usize) {
-    let settings = Settings { nsid: Some(vec![b'n'; 400].into()), udp_payload: 1232 };
+    let settings = Settings { nsid: Some(vec![b'n'; 400].into()), ..Settings::default() };
     for (transport, room, limit) in
         [(Transport::Udp, 4096, 1232), (Transport::Udp, 512, 512), (Transport::Tcp, 65_535, 65_535)]
     {

@@ -122,6 +122,7 @@ fn read_server(item: Option<Item>, base: &Path, findings: &mut Findings) -> Resu
     let state_dir = section.read("state_dir", findings, values::line(MAX_FILE_NAME));
     let threads = section.read("threads", findings, values::integer(0, MAX_THREADS));
     let nsid = section.read("nsid", findings, values::line(MAX_NSID));
+    let chaos = section.read("chaos", findings, values::boolean);
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -133,6 +134,7 @@ fn read_server(item: Option<Item>, base: &Path, findings: &mut Findings) -> Resu
         state_dir: base.join(or(state_dir, "state".to_owned())?),
         threads,
         nsid: nsid?.map(Spanned::into_inner),
+        chaos: or(chaos, true)?,
     })
 }
 

@@ -46,6 +46,8 @@ pub struct Server {
     pub threads: usize,
     /// The name server's identifier (RFC 5001).
     pub nsid: Option<String>,
+    /// Whether questions of class CH for the version and the name are answered.
+    pub chaos: bool,
 }
 
 /// `[control]`

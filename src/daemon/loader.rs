@@ -109,6 +109,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
         ("server.state_dir", running.server.state_dir != new.server.state_dir),
         ("server.threads", running.server.threads != new.server.threads),
         ("server.nsid", running.server.nsid != new.server.nsid),
+        ("server.chaos", running.server.chaos != new.server.chaos),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

@@ -170,7 +170,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
     let nsid = config.server.nsid.as_ref().map(|id| id.as_bytes().into());
-    let settings = Arc::new(Settings { nsid, ..Settings::default() });
+    let settings = Arc::new(Settings { nsid, chaos: config.server.chaos, ..Settings::default() });
     let running = Arc::new(sockets.serve(table, settings, &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");

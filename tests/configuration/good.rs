@@ -28,7 +28,7 @@ fn everything_that_may_be_left_out_has_its_default() {
     assert_eq!(config.server.listen, ["127.0.0.1:5353".parse().unwrap()]);
     assert_eq!(config.server.state_dir, base.join("state"));
     assert!(config.server.threads >= 1);
-    assert_eq!(config.server.nsid, None);
+    assert_eq!((config.server.nsid, config.server.chaos), (None, true));
     assert_eq!(config.control.listen, "127.0.0.1:8053".parse().unwrap());
     assert_eq!(config.zones[0].file, base.join("example.com.zone"));
     assert_eq!((config.sites[0].name.as_str(), config.sites[0].location), ("fra", None));

@@ -14,6 +14,16 @@ fn section_6_1_1_opt_for_opt() {
     }
 }
 
+/// Section 7: a question that is not there is a format error, with an OPT all the same.
+#[test]
+fn section_7_errors_have_an_opt() {
+    let mut none = ask("www.example.test A").edns(1232);
+    none.counts[0] = 0;
+    none.body.clear();
+    let answer = none.udp();
+    assert_eq!((answer.head().as_str(), answer.edns().is_some()), ("FORMERR", true));
+}
+
 /// Section 6.1.1: more than one OPT, or one that is not the root's, is a format error.
 #[test]
 fn section_6_1_1_one_opt_of_the_root() {

@@ -28,7 +28,13 @@ pub fn load(setup: &Setup) -> Load {
     let sites = setup.sites.keys();
     let config = Config {
         path: PathBuf::from("detour.toml"),
-        server: Server { listen: Vec::new(), state_dir: PathBuf::from("state"), threads: 1, nsid: None },
+        server: Server {
+            listen: Vec::new(),
+            state_dir: PathBuf::from("state"),
+            threads: 1,
+            nsid: None,
+            chaos: true,
+        },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
         probes,
