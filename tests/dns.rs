@@ -22,6 +22,8 @@ mod rfc6672;
 mod rfc6891;
 #[path = "dns/rfc7766.rs"]
 mod rfc7766;
+#[path = "dns/rfc7873.rs"]
+mod rfc7873;
 #[path = "dns/rfc8482.rs"]
 mod rfc8482;
 #[path = "dns/rfc9471.rs"]

@@ -1,5 +1,6 @@
 //! The answer as it is written: header, question, sections, OPT.
 
+use super::cookie::{COOKIE, Cookies};
 use super::names::{label_at, suffix_at};
 use super::query::{CLASS_CH, Edns, NSID};
 use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
@@ -7,6 +8,8 @@ use crate::zone::RrType;
 
 /// An OPT record without options (RFC 6891 section 6.1.2).
 const OPT_LEN: usize = 11;
+/// An option's code and length.
+const OPTION_HEAD: usize = 4;
 /// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
 const LAST_POINTED: usize = 0x3fff;
 
@@ -44,15 +47,17 @@ pub(super) struct Message<'o> {
 
 /// What the OPT record of an answer says.
 pub(super) struct Opt<'s> {
-    pub(super) edns: Edns,
+    pub(super) edns: Edns<'s>,
     /// The largest UDP message this server takes.
     pub(super) payload: u16,
     pub(super) nsid: Option<&'s [u8]>,
+    pub(super) cookies: Option<Cookies>,
 }
 
 impl Opt<'_> {
     fn len(&self) -> usize {
-        OPT_LEN + self.nsid.map_or(0, |nsid| 4 + nsid.len())
+        let nsid = self.nsid.map_or(0, |nsid| OPTION_HEAD + nsid.len());
+        OPT_LEN + nsid + self.cookies.map_or(0, |cookies| OPTION_HEAD + cookies.len())
     }
 }
 
@@ -185,14 +190,13 @@ impl<'o> Message<'o> {
     }
 
     fn push_opt(&mut self, rcode: u16, opt: &Opt<'_>) {
-        let len = opt.len();
-        // In bounds: `begin` kept this much back.
-        let out = &mut self.out[self.at..self.at + len];
+        // In bounds, and so are the options: `begin` kept this much back.
+        let out = &mut self.out[self.at..self.at + OPT_LEN];
         let [payload_high, payload_low] = opt.payload.to_be_bytes();
         let dnssec_ok = u8::from(opt.edns.dnssec_ok) << 7;
-        let [options_high, options_low] = ((len - OPT_LEN) as u16).to_be_bytes();
+        let [options_high, options_low] = ((opt.len() - OPT_LEN) as u16).to_be_bytes();
         let extended = (rcode >> 4) as u8;
-        out[..OPT_LEN].copy_from_slice(&[
+        out.copy_from_slice(&[
             0,
             0,
             RrType::OPT.0 as u8,
@@ -205,12 +209,21 @@ impl<'o> Message<'o> {
             options_high,
             options_low,
         ]);
-        if let Some(nsid) = opt.nsid {
-            out[OPT_LEN..OPT_LEN + 2].copy_from_slice(&NSID.to_be_bytes());
-            out[OPT_LEN + 2..OPT_LEN + 4].copy_from_slice(&(nsid.len() as u16).to_be_bytes());
-            out[OPT_LEN + 4..].copy_from_slice(nsid);
-        }
-        self.at += len;
+        self.at += OPT_LEN;
         self.counts[Section::Additional as usize] += 1;
+        if let Some(nsid) = opt.nsid {
+            self.push_option(NSID, nsid);
+        }
+        if let Some(cookies) = &opt.cookies {
+            self.push_option(COOKIE, cookies);
+        }
+    }
+
+    fn push_option(&mut self, code: u16, data: &[u8]) {
+        let out = &mut self.out[self.at..self.at + OPTION_HEAD + data.len()];
+        out[..2].copy_from_slice(&code.to_be_bytes());
+        out[2..OPTION_HEAD].copy_from_slice(&(data.len() as u16).to_be_bytes());
+        out[OPTION_HEAD..].copy_from_slice(data);
+        self.at += out.len();
     }
 }

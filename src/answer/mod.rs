@@ -2,7 +2,8 @@
 //!
 //! In: zones, once, when they are loaded ([`Table::compile`]), and changesets from then on
 //! ([`Table::apply`]). Out: answers ([`answer`]), without allocating, waiting or panicking, whatever the
-//! query holds. This room must never know what health is, who asks, how bytes come and go, or the time.
+//! query holds. This room must never know what health is, how bytes come and go, or what a clock is:
+//! who asks, and when, it is told ([`Asker`]).
 //!
 //! ```text
 //!  zones ──compile──► Table ──clone, apply(changeset)──► Table'     published by one pointer swap
@@ -21,6 +22,7 @@
 mod apply;
 mod chaos;
 mod compile;
+mod cookie;
 mod hash;
 mod index;
 mod message;
@@ -29,6 +31,7 @@ mod node;
 mod query;
 mod resolve;
 mod set;
+mod siphash;
 mod slots;
 mod table;
 
@@ -36,7 +39,10 @@ mod table;
 mod tests;
 
 pub use apply::ApplyError;
+pub use cookie::{Secret, Secrets, Standing};
 pub use table::Table;
+
+use std::net::IpAddr;
 
 use message::{Message, Opt};
 use query::{CLASS_CH, Edns, rcode};
@@ -59,11 +65,13 @@ pub struct Settings {
     pub udp_payload: u16,
     /// Whether questions of class CH for the server's version and name are answered, not refused.
     pub chaos: bool,
+    /// What DNS cookies are made with (RFC 9018); without secrets there are none.
+    pub cookies: Option<Secrets>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { nsid: None, udp_payload: 1232, chaos: true }
+        Settings { nsid: None, udp_payload: 1232, chaos: true, cookies: None }
     }
 }
 
@@ -76,6 +84,17 @@ pub enum Transport {
     Tcp,
 }
 
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// How the query came.
+    pub transport: Transport,
+    /// The address it came from, and the answer goes to.
+    pub ip: IpAddr,
+    /// Seconds since 1970, in 32 bits that may wrap around.
+    pub now: u32,
+}
+
 /// What became of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
@@ -85,20 +104,21 @@ pub struct Answered {
     pub rcode: u8,
     /// TC is set: the client is to ask again over TCP.
     pub truncated: bool,
+    /// What its cookies say about who asked.
+    pub standing: Standing,
 }
 
 /// Answers a query from a table. `out` needs 512 bytes at least; the answer is never longer than `out`,
 /// than the transport allows or than the client takes.
 #[inline]
-pub fn answer(
-    table: &Table,
-    settings: &Settings,
-    transport: Transport,
-    query: &[u8],
-    out: &mut [u8],
-) -> Answered {
+pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], out: &mut [u8]) -> Answered {
     let Some(query) = query::read(query) else { return Answered::default() };
-    let limit = limit(settings, transport, query.edns).min(out.len());
+    let limit = limit(settings, asker.transport, query.edns).min(out.len());
+    let (mut standing, mut cookies) = (Standing::None, None);
+    if let (Some(secrets), Some(asked)) = (&settings.cookies, query.edns.and_then(|edns| edns.cookie)) {
+        let judged = cookie::judge(secrets, asked, asker.ip, asker.now);
+        (standing, cookies) = (judged.0, Some(judged.1));
+    }
     let opt = query.edns.map(|edns| Opt {
         edns,
         payload: settings.udp_payload.max(MIN_UDP_PAYLOAD),
@@ -107,6 +127,7 @@ pub fn answer(
             .as_deref()
             .filter(|_| edns.wants_nsid)
             .map(|nsid| &nsid[..nsid.len().min(MAX_NSID_LEN)]),
+        cookies,
     });
     let head = query.question.as_ref().map_or(QUESTION, |question| question.end);
     let Some(mut message) = Message::begin(&mut out[..limit], &query.bytes[..head], opt.as_ref()) else {
@@ -118,14 +139,16 @@ pub fn answer(
             chaos::resolve(settings, question, &mut message)
         }
         (None, Some(question)) => resolve::resolve(table, question, &mut message),
+        // Without a question it can still ask for a cookie (RFC 7873 section 5.4).
+        (None, None) if cookies.is_some() => rcode::NO_ERROR,
         (None, None) => rcode::FORM_ERR,
     };
     let truncated = message.truncated;
     let len = message.finish(query.question.is_some(), rcode, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated }
+    Answered { len, rcode: rcode as u8, truncated, standing }
 }
 
-fn limit(settings: &Settings, transport: Transport, edns: Option<Edns>) -> usize {
+fn limit(settings: &Settings, transport: Transport, edns: Option<Edns<'_>>) -> usize {
     match (transport, edns) {
         (Transport::Tcp, _) => MAX_MESSAGE_LEN,
         (Transport::Udp, None) => usize::from(MIN_UDP_PAYLOAD),

@@ -1,5 +1,6 @@
 //! Query bytes in, what they ask for out.
 
+use super::cookie::{CLIENT_LEN, COOKIE, WITH_SERVER};
 use super::names::Sought;
 use super::set::QUESTION;
 use crate::zone::{MAX_NAME_LEN, RrType};
@@ -32,7 +33,7 @@ pub(super) struct Query<'q> {
     /// The question, if it could be read.
     pub(super) question: Option<Question>,
     /// The OPT record, if there is a sound one.
-    pub(super) edns: Option<Edns>,
+    pub(super) edns: Option<Edns<'q>>,
 }
 
 /// The one question.
@@ -46,13 +47,15 @@ pub(super) struct Question {
 
 /// What an OPT record says (RFC 6891 section 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Edns {
+pub(super) struct Edns<'q> {
     /// The largest UDP message the sender takes.
     pub(super) payload: u16,
     /// DNSSEC records wanted (RFC 3225); an answer repeats it.
     pub(super) dnssec_ok: bool,
     /// The sender asks who answers.
     pub(super) wants_nsid: bool,
+    /// The COOKIE option: a client's cookie, and perhaps a server's.
+    pub(super) cookie: Option<&'q [u8]>,
 }
 
 /// Reads a query. `None` is silence: too short for a header, or itself a response, to which an answer
@@ -68,11 +71,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
         return Some(query);
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    // RFC 9619 section 4: more than one question is a format error. None at all asks nothing.
-    match count(4) {
-        0 => query.verdict = Some(rcode::FORM_ERR),
-        1 => query.question = read_question(bytes),
-        _ => {}
+    // RFC 9619 section 4: more than one question is a format error. None at all may ask for a cookie.
+    if count(4) == 1 {
+        query.question = read_question(bytes);
     }
     let records = match &query.question {
         Some(question) => question.end,
@@ -118,7 +119,7 @@ fn read_question(bytes: &[u8]) -> Option<Question> {
 struct Malformed;
 
 /// Walks the records after the question, of which only one OPT in the additional section counts.
-fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Edns, u8)>, Malformed> {
+fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Edns<'_>, u8)>, Malformed> {
     let mut rest = bytes;
     let mut edns = None;
     // Every record takes bytes, so the message's length bounds this whatever the counts claim.
@@ -132,14 +133,14 @@ fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Ed
             if edns.is_some() || i < before || owner != 1 {
                 return Err(Malformed);
             }
-            edns = Some((
-                Edns {
-                    payload: u16::from_be_bytes([head[2], head[3]]),
-                    dnssec_ok: head[6] & 0x80 != 0,
-                    wants_nsid: wants_nsid(rdata)?,
-                },
-                head[5],
-            ));
+            let mut opt = Edns {
+                payload: u16::from_be_bytes([head[2], head[3]]),
+                dnssec_ok: head[6] & 0x80 != 0,
+                wants_nsid: false,
+                cookie: None,
+            };
+            opt.read_options(rdata)?;
+            edns = Some((opt, head[5]));
         }
         rest = &rest[end..];
     }
@@ -162,15 +163,34 @@ fn owner_len(bytes: &[u8]) -> Option<usize> {
     Some(at + 1)
 }
 
-fn wants_nsid(mut options: &[u8]) -> Result<bool, Malformed> {
-    let mut wanted = false;
-    while !options.is_empty() {
-        let head = options.first_chunk::<4>().ok_or(Malformed)?;
-        let end = 4 + usize::from(u16::from_be_bytes([head[2], head[3]]));
-        wanted |= u16::from_be_bytes([head[0], head[1]]) == NSID;
-        options = options.get(end..).ok_or(Malformed)?;
+impl<'q> Edns<'q> {
+    /// Takes in the options it knows and passes over the others (RFC 6891 section 6.1.2).
+    fn read_options(&mut self, mut options: &'q [u8]) -> Result<(), Malformed> {
+        while !options.is_empty() {
+            let head = options.first_chunk::<4>().ok_or(Malformed)?;
+            let end = 4 + usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let data = options.get(4..end).ok_or(Malformed)?;
+            match u16::from_be_bytes([head[0], head[1]]) {
+                NSID => self.wants_nsid = true,
+                COOKIE => self.read_cookie(data)?,
+                _ => {}
+            }
+            options = &options[end..];
+        }
+        Ok(())
     }
-    Ok(wanted)
+
+    /// Of several cookies the first counts (RFC 7873 section 5.2); one of a length that none can have is
+    /// a format error (section 5.2.2).
+    fn read_cookie(&mut self, data: &'q [u8]) -> Result<(), Malformed> {
+        if self.cookie.is_none() {
+            if data.len() != CLIENT_LEN && !WITH_SERVER.contains(&data.len()) {
+                return Err(Malformed);
+            }
+            self.cookie = Some(data);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -208,9 +228,9 @@ mod tests {
         check(&[&plain], broken);
         check(&[&plain, &QUESTION_A[..8]], broken);
         check(&[&plain, b"\xc0\x0c\x00\x01\x00\x01"], broken);
-        check(&[&header(0, [0, 0, 0, 0])], broken);
+        check(&[&header(0, [0, 0, 0, 0])], Some((None, false, false)));
         let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
-        check(&[&header(0, [0, 0, 0, 1]), opt], Some((Some(rcode::FORM_ERR), false, true)));
+        check(&[&header(0, [0, 0, 0, 1]), opt], Some((None, false, true)));
         check(&[&header(0, [2, 0, 0, 0]), QUESTION_A, QUESTION_A], broken);
         check(&[&plain, QUESTION_A, b"\0"], Some((Some(rcode::FORM_ERR), true, false)));
     }
@@ -249,13 +269,18 @@ mod tests {
 
     #[test]
     fn edns_says_what_it_says() {
-        let edns = |tail: &[u8]| {
+        let check = |tail: &[u8], want: Edns| {
             let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, tail].concat();
-            read(&bytes).and_then(|query| query.edns)
+            assert_eq!(read(&bytes).and_then(|query| query.edns), Some(want));
         };
-        let want = Edns { payload: 1232, dnssec_ok: true, wants_nsid: false };
-        assert_eq!(edns(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00"), Some(want));
-        let want = Edns { payload: 0, dnssec_ok: false, wants_nsid: true };
-        assert_eq!(edns(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x09\xff\xf0\x00\x01z\x00\x03\x00\x00"), Some(want));
+        let bare = Edns { payload: 0, dnssec_ok: false, wants_nsid: false, cookie: None };
+        let want = Edns { payload: 1232, dnssec_ok: true, ..bare };
+        check(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00", want);
+        let want = Edns { wants_nsid: true, ..bare };
+        check(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x09\xff\xf0\x00\x01z\x00\x03\x00\x00", want);
+        // The first of two cookies.
+        let want = Edns { cookie: Some(b"8 bytes."), ..bare };
+        let two = b"\0\x00\x29\x00\x00\0\0\0\0\x00\x18\x00\x0a\x00\x088 bytes.\x00\x0a\x00\x08seconds.";
+        check(two, want);
     }
 }

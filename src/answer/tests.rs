@@ -28,6 +28,10 @@ fn table() -> Table {
     Table::compile(&zones(), &[name("www.example.test"), name("steered.example.test")], 1)
 }
 
+fn asker(transport: Transport) -> Asker {
+    Asker { transport, ip: [192, 0, 2, 1].into(), now: 1_700_000_000 }
+}
+
 fn query(owner: &[u8], rtype: u16, tail: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!tail.is_empty())];
     bytes.extend(owner);
@@ -40,7 +44,7 @@ fn query(owner: &[u8], rtype: u16, tail: &[u8]) -> Vec<u8> {
 fn ask(table: &Table, owner: &str, rtype: RrType) -> Vec<u8> {
     let mut out = vec![0; MAX_MESSAGE_LEN];
     let query = query(name(owner).as_wire(), rtype.0, &[]);
-    let answered = answer(table, &Settings::default(), Transport::Tcp, &query, &mut out);
+    let answered = answer(table, &Settings::default(), &asker(Transport::Tcp), &query, &mut out);
     out.truncate(answered.len);
     out
 }
@@ -98,7 +102,7 @@ fn chaos_is_off_by_one_key() {
         let class = query.len() - 1;
         query[class] = 3;
         let mut out = [0; 512];
-        answer(&table_once(), settings, Transport::Udp, &query, &mut out).rcode
+        answer(&table_once(), settings, &asker(Transport::Udp), &query, &mut out).rcode
     };
     let named = Settings { nsid: Some((*b"ns1").into()), ..Settings::default() };
     let off = Settings { chaos: false, ..named.clone() };
@@ -216,7 +220,7 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
     let opt = |payload: u16| {
         let mut opt = vec![0, 0, 41];
         opt.extend(payload.to_be_bytes());
-        opt.extend([0, 0, 0x80, 0, 0, 4, 0, 3, 0, 0]);
+        opt.extend([0, 0, 0x80, 0, 0, 16, 0, 3, 0, 0, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
         opt
     };
     prop_oneof![Just(Vec::new()), any::<u16>().prop_map(opt)]
@@ -224,12 +228,13 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
 
 /// What holds of every answer to a query whose question is sound and ends at `end`.
 fn check_answer(table: &Table, query: &[u8], end: usize) {
-    let settings = Settings { nsid: Some(vec![b'n'; 400].into()), ..Settings::default() };
+    let cookies = Some(Secrets { current: [7; 16], other: None });
+    let settings = Settings { nsid: Some(vec![b'n'; 400].into()), cookies, ..Settings::default() };
     for (transport, room, limit) in
         [(Transport::Udp, 4096, 1232), (Transport::Udp, 512, 512), (Transport::Tcp, 65_535, 65_535)]
     {
         let mut out = vec![0; room];
-        let answered = answer(table, &settings, transport, query, &mut out);
+        let answered = answer(table, &settings, &asker(transport), query, &mut out);
         assert!((end..=limit).contains(&answered.len), "{answered:?}");
         let out = &out[..answered.len];
         assert_eq!(out[..2], query[..2], "the id");
@@ -253,7 +258,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered_or_not_but_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let mut out = vec![0; 1232];
-        let answered = answer(&table_once(), &Settings::default(), Transport::Udp, &bytes, &mut out);
+        let answered = answer(&table_once(), &Settings::default(), &asker(Transport::Udp), &bytes, &mut out);
         prop_assert!(answered.len <= 1232);
     }
 
@@ -268,7 +273,7 @@ proptest! {
         bytes[at] = byte;
         bytes.truncate(bytes.len() - cut.index(bytes.len()) * usize::from(byte & 1));
         let mut out = vec![0; room];
-        let answered = answer(&table_once(), &Settings::default(), Transport::Udp, &bytes, &mut out);
+        let answered = answer(&table_once(), &Settings::default(), &asker(Transport::Udp), &bytes, &mut out);
         prop_assert!(answered.len <= room);
     }
 }

@@ -110,6 +110,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
         ("server.threads", running.server.threads != new.server.threads),
         ("server.nsid", running.server.nsid != new.server.nsid),
         ("server.chaos", running.server.chaos != new.server.chaos),
+        ("server.cookie_secrets", running.server.cookie_secrets != new.server.cookie_secrets),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

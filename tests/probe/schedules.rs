@@ -107,7 +107,14 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
         path: PathBuf::new(),
-        server: Server { listen: vec![], state_dir: PathBuf::new(), threads: 1, nsid: None, chaos: true },
+        server: Server {
+            listen: vec![],
+            state_dir: PathBuf::new(),
+            threads: 1,
+            nsid: None,
+            chaos: true,
+            cookie_secrets: None,
+        },
         control: Control { listen: nowhere },
         sites: vec![],
         probes: vec![probe.clone()],

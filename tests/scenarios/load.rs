@@ -34,6 +34,7 @@ pub fn load(setup: &Setup) -> Load {
             threads: 1,
             nsid: None,
             chaos: true,
+            cookie_secrets: None,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
