@@ -26,6 +26,8 @@ mod rfc7766;
 mod rfc7873;
 #[path = "dns/rfc8482.rs"]
 mod rfc8482;
+#[path = "dns/rfc8914.rs"]
+mod rfc8914;
 #[path = "dns/rfc9471.rs"]
 mod rfc9471;
 #[path = "dns/server.rs"]

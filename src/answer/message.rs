@@ -8,6 +8,8 @@ use crate::zone::RrType;
 
 /// An OPT record without options (RFC 6891 section 6.1.2).
 const OPT_LEN: usize = 11;
+/// The option that says why (RFC 8914 section 2).
+const EXTENDED_ERROR: u16 = 15;
 /// An option's code and length.
 const OPTION_HEAD: usize = 4;
 /// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
@@ -170,9 +172,16 @@ impl<'o> Message<'o> {
         Ok(())
     }
 
-    /// Completes header and OPT and gives the answer's length.
+    /// Completes header and OPT, which says `why` where there is more to say than the RCODE does, and
+    /// gives the answer's length.
     #[inline]
-    pub(super) fn finish(mut self, has_question: bool, rcode: u16, opt: Option<&Opt<'_>>) -> usize {
+    pub(super) fn finish(
+        mut self,
+        has_question: bool,
+        rcode: u16,
+        why: Option<u16>,
+        opt: Option<&Opt<'_>>,
+    ) -> usize {
         // QR, the opcode and RD as asked; RA, AD and CD clear: this server neither resolves nor validates
         // (RFC 4035 section 3.1.6).
         let asked = self.out[2] & 0x79;
@@ -183,18 +192,22 @@ impl<'o> Message<'o> {
         self.out[6..8].copy_from_slice(&self.counts[0].to_be_bytes());
         self.out[8..10].copy_from_slice(&self.counts[1].to_be_bytes());
         if let Some(opt) = opt {
-            self.push_opt(rcode, opt);
+            self.push_opt(rcode, why, opt);
         }
         self.out[10..12].copy_from_slice(&self.counts[2].to_be_bytes());
         self.at
     }
 
-    fn push_opt(&mut self, rcode: u16, opt: &Opt<'_>) {
+    fn push_opt(&mut self, rcode: u16, why: Option<u16>, opt: &Opt<'_>) {
+        // Nothing is kept back for it: where it does not fit it is left out.
+        let why = why.map(u16::to_be_bytes);
+        let why = why.filter(|why| self.at + opt.len() + OPTION_HEAD + why.len() <= self.out.len());
+        let options = opt.len() - OPT_LEN + why.map_or(0, |why| OPTION_HEAD + why.len());
         // In bounds, and so are the options: `begin` kept this much back.
         let out = &mut self.out[self.at..self.at + OPT_LEN];
         let [payload_high, payload_low] = opt.payload.to_be_bytes();
         let dnssec_ok = u8::from(opt.edns.dnssec_ok) << 7;
-        let [options_high, options_low] = ((opt.len() - OPT_LEN) as u16).to_be_bytes();
+        let [options_high, options_low] = (options as u16).to_be_bytes();
         let extended = (rcode >> 4) as u8;
         out.copy_from_slice(&[
             0,
@@ -216,6 +229,9 @@ impl<'o> Message<'o> {
         }
         if let Some(cookies) = &opt.cookies {
             self.push_option(COOKIE, cookies);
+        }
+        if let Some(why) = why {
+            self.push_option(EXTENDED_ERROR, &why);
         }
     }
 

@@ -45,7 +45,7 @@ pub use table::Table;
 use std::net::IpAddr;
 
 use message::{Message, Opt};
-use query::{CLASS_CH, Edns, rcode};
+use query::{CLASS_CH, Edns, Question, extended, rcode};
 use set::QUESTION;
 
 /// A UDP answer's size where the query has no EDNS (RFC 1035 section 4.2.1), and the least that EDNS can
@@ -144,8 +144,18 @@ pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], o
         (None, None) => rcode::FORM_ERR,
     };
     let truncated = message.truncated;
-    let len = message.finish(query.question.is_some(), rcode, opt.as_ref());
+    let why = query.question.as_ref().filter(|_| rcode == rcode::REFUSED).map(|q| why_refused(settings, q));
+    let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
     Answered { len, rcode: rcode as u8, truncated, standing }
+}
+
+/// What REFUSED leaves open: whether this server has no answer or does not give it.
+fn why_refused(settings: &Settings, question: &Question) -> u16 {
+    if question.is_transfer() || question.class == CLASS_CH && !settings.chaos {
+        extended::PROHIBITED
+    } else {
+        extended::NOT_AUTHORITATIVE
+    }
 }
 
 fn limit(settings: &Settings, transport: Transport, edns: Option<Edns<'_>>) -> usize {

@@ -25,6 +25,12 @@ pub(super) const CLASS_CH: u16 = 3;
 /// The NSID option (RFC 5001 section 2.3).
 pub(super) const NSID: u16 = 3;
 
+/// Extended errors (RFC 8914 section 4): what an RCODE leaves open.
+pub(super) mod extended {
+    pub(crate) const PROHIBITED: u16 = 18;
+    pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
+}
+
 /// A well-formed header and what follows it.
 pub(super) struct Query<'q> {
     pub(super) bytes: &'q [u8],
@@ -103,7 +109,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<Query<'_>> {
 impl Question {
     /// Another class than those there are, or a transfer.
     fn is_refused(&self) -> bool {
-        !matches!(self.class, CLASS_IN | CLASS_CH) || matches!(self.rtype, RrType::AXFR | RrType::IXFR)
+        !matches!(self.class, CLASS_IN | CLASS_CH) || self.is_transfer()
+    }
+
+    pub(super) fn is_transfer(&self) -> bool {
+        matches!(self.rtype, RrType::AXFR | RrType::IXFR)
     }
 }
 
