@@ -22,6 +22,10 @@ mod rfc6672;
 mod rfc6891;
 #[path = "dns/rfc7766.rs"]
 mod rfc7766;
+#[path = "dns/rfc7828.rs"]
+mod rfc7828;
+#[path = "dns/rfc7871.rs"]
+mod rfc7871;
 #[path = "dns/rfc7873.rs"]
 mod rfc7873;
 #[path = "dns/rfc8482.rs"]

@@ -46,7 +46,8 @@ fn no_answer_allocates() {
     let table = table();
     let cookies = Some(Secrets { current: [1; 16], other: Some([2; 16]) });
     let settings = Settings { nsid: Some((*b"ns1").into()), cookies, ..Settings::default() };
-    let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x10\x00\x03\x00\x00\x00\x0a\x00\x0812345678";
+    let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x1f\x00\x03\x00\x00\x00\x0a\x00\x0812345678\
+          \x00\x0b\x00\x00\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
     let mut out = vec![0; 65_535];
     let mut check = |what: &str, owner: &str, rtype: u16, rcode: u8| {
         let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];

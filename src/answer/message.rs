@@ -2,7 +2,7 @@
 
 use super::cookie::{COOKIE, Cookies};
 use super::names::{label_at, suffix_at};
-use super::query::{CLASS_CH, Edns, NSID};
+use super::query::{CLASS_CH, Edns, KEEPALIVE, NSID, SUBNET};
 use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
 use crate::zone::RrType;
 
@@ -54,12 +54,17 @@ pub(super) struct Opt<'s> {
     pub(super) payload: u16,
     pub(super) nsid: Option<&'s [u8]>,
     pub(super) cookies: Option<Cookies>,
+    /// How long a connection may be idle, in tenths of a second.
+    pub(super) keepalive: Option<u16>,
 }
 
 impl Opt<'_> {
     fn len(&self) -> usize {
         let nsid = self.nsid.map_or(0, |nsid| OPTION_HEAD + nsid.len());
-        OPT_LEN + nsid + self.cookies.map_or(0, |cookies| OPTION_HEAD + cookies.len())
+        let cookies = self.cookies.map_or(0, |cookies| OPTION_HEAD + cookies.len());
+        let keepalive = self.keepalive.map_or(0, |_| OPTION_HEAD + size_of::<u16>());
+        let subnet = self.edns.subnet.map_or(0, |subnet| OPTION_HEAD + subnet.len());
+        OPT_LEN + nsid + cookies + keepalive + subnet
     }
 }
 
@@ -229,6 +234,13 @@ impl<'o> Message<'o> {
         }
         if let Some(cookies) = &opt.cookies {
             self.push_option(COOKIE, cookies);
+        }
+        if let Some(idle) = opt.keepalive {
+            self.push_option(KEEPALIVE, &idle.to_be_bytes());
+        }
+        if let Some(subnet) = opt.edns.subnet {
+            // As it came, which has a scope of zero: the answer is for everybody (RFC 7871 section 7.2.1).
+            self.push_option(SUBNET, subnet);
         }
         if let Some(why) = why {
             self.push_option(EXTENDED_ERROR, &why);

@@ -43,6 +43,7 @@ pub use cookie::{Secret, Secrets, Standing};
 pub use table::Table;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use message::{Message, Opt};
 use query::{CLASS_CH, Edns, Question, extended, rcode};
@@ -53,6 +54,9 @@ use set::QUESTION;
 pub const MIN_UDP_PAYLOAD: u16 = 512;
 /// The largest message there is.
 pub const MAX_MESSAGE_LEN: usize = 65_535;
+/// How long a connection may be idle: who asks for it is told (RFC 7828), and `serve` keeps it. RFC 7766
+/// section 6.2.3 asks for a few seconds.
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// The longest NSID that is sent: with the longest question it still fits into the smallest answer.
 pub const MAX_NSID_LEN: usize = 128;
 
@@ -128,6 +132,9 @@ pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], o
             .filter(|_| edns.wants_nsid)
             .map(|nsid| &nsid[..nsid.len().min(MAX_NSID_LEN)]),
         cookies,
+        // Over UDP it is passed over (RFC 7828 section 3.2.1).
+        keepalive: (edns.wants_keepalive && asker.transport == Transport::Tcp)
+            .then_some((TCP_IDLE.as_millis() / 100) as u16),
     });
     let head = query.question.as_ref().map_or(QUESTION, |question| question.end);
     let Some(mut message) = Message::begin(&mut out[..limit], &query.bytes[..head], opt.as_ref()) else {

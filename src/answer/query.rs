@@ -31,6 +31,12 @@ pub(super) mod extended {
     pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
 }
 
+/// The edns-tcp-keepalive option (RFC 7828 section 3.1).
+pub(super) const KEEPALIVE: u16 = 11;
+/// The client subnet option (RFC 7871 section 6): family, two prefix lengths, an address.
+pub(super) const SUBNET: u16 = 8;
+const SUBNET_HEAD: usize = 4;
+
 /// A well-formed header and what follows it.
 pub(super) struct Query<'q> {
     pub(super) bytes: &'q [u8],
@@ -62,6 +68,10 @@ pub(super) struct Edns<'q> {
     pub(super) wants_nsid: bool,
     /// The COOKIE option: a client's cookie, and perhaps a server's.
     pub(super) cookie: Option<&'q [u8]>,
+    /// The sender asks how long a connection may be idle.
+    pub(super) wants_keepalive: bool,
+    /// The client subnet option, a sound one.
+    pub(super) subnet: Option<&'q [u8]>,
 }
 
 /// Reads a query. `None` is silence: too short for a header, or itself a response, to which an answer
@@ -148,6 +158,8 @@ fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Ed
                 dnssec_ok: head[6] & 0x80 != 0,
                 wants_nsid: false,
                 cookie: None,
+                wants_keepalive: false,
+                subnet: None,
             };
             opt.read_options(rdata)?;
             edns = Some((opt, head[5]));
@@ -183,10 +195,36 @@ impl<'q> Edns<'q> {
             match u16::from_be_bytes([head[0], head[1]]) {
                 NSID => self.wants_nsid = true,
                 COOKIE => self.read_cookie(data)?,
+                KEEPALIVE => self.wants_keepalive = true,
+                SUBNET => self.read_subnet(data)?,
                 _ => {}
             }
             options = &options[end..];
         }
+        Ok(())
+    }
+
+    /// The address has as many bytes as its prefix needs, and no bit past it; the scope is for answers to
+    /// fill in. All else is a format error (RFC 7871 section 6).
+    fn read_subnet(&mut self, data: &'q [u8]) -> Result<(), Malformed> {
+        let (head, address) = data.split_first_chunk::<SUBNET_HEAD>().ok_or(Malformed)?;
+        let [family, prefix] = [u16::from_be_bytes([head[0], head[1]]), u16::from(head[2])];
+        let longest = match family {
+            // No address at all: some clients say so that theirs is not to be told.
+            0 => 0,
+            1 => 32,
+            2 => 128,
+            _ => return Err(Malformed),
+        };
+        let past = match prefix % 8 {
+            0 => 0,
+            used => address.last().map_or(0, |last| last & 0xff >> used),
+        };
+        let sound = prefix <= longest && address.len() == usize::from(prefix.div_ceil(8)) && past == 0;
+        if !sound || head[3] != 0 {
+            return Err(Malformed);
+        }
+        self.subnet = self.subnet.or(Some(data));
         Ok(())
     }
 
@@ -283,7 +321,14 @@ mod tests {
             let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, tail].concat();
             assert_eq!(read(&bytes).and_then(|query| query.edns), Some(want));
         };
-        let bare = Edns { payload: 0, dnssec_ok: false, wants_nsid: false, cookie: None };
+        let bare = Edns {
+            payload: 0,
+            dnssec_ok: false,
+            wants_nsid: false,
+            cookie: None,
+            wants_keepalive: false,
+            subnet: None,
+        };
         let want = Edns { payload: 1232, dnssec_ok: true, ..bare };
         check(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00", want);
         let want = Edns { wants_nsid: true, ..bare };
@@ -292,5 +337,33 @@ mod tests {
         let want = Edns { cookie: Some(b"8 bytes."), ..bare };
         let two = b"\0\x00\x29\x00\x00\0\0\0\0\x00\x18\x00\x0a\x00\x088 bytes.\x00\x0a\x00\x08seconds.";
         check(two, want);
+        let want = Edns { wants_keepalive: true, ..bare };
+        check(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x04\x00\x0b\x00\x00", want);
+    }
+
+    #[test]
+    fn a_subnet_is_sound_or_a_format_error() {
+        let check = |data: &[u8], sound: bool| {
+            let opt = [0, 0, 0x29, 4, 0xd0, 0, 0, 0, 0, 0, data.len() as u8 + 4, 0, 8, 0, data.len() as u8];
+            let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, &opt, data].concat();
+            let query = read(&bytes).expect("a query");
+            assert_eq!(query.edns.and_then(|edns| edns.subnet), sound.then_some(data), "{data:02x?}");
+            assert_eq!(query.verdict, (!sound).then_some(rcode::FORM_ERR), "{data:02x?}");
+        };
+        check(&[0, 1, 24, 0, 192, 0, 2], true);
+        check(&[0, 1, 0, 0], true);
+        check(&[0, 1, 32, 0, 192, 0, 2, 1], true);
+        check(&[0, 1, 20, 0, 192, 0, 0xf0], true);
+        check(&[0, 2, 56, 0, 0x20, 1, 0x0d, 0xb8, 0, 1, 0xab], true);
+        check(&[0, 0, 0, 0], true);
+        // Too short, too long, past the prefix, a scope, unknown families, longer than an address.
+        check(&[0, 1, 24], false);
+        check(&[0, 1, 24, 0, 192, 0], false);
+        check(&[0, 1, 24, 0, 192, 0, 2, 0], false);
+        check(&[0, 1, 20, 0, 192, 0, 0xf8], false);
+        check(&[0, 1, 24, 24, 192, 0, 2], false);
+        check(&[0, 3, 8, 0, 1], false);
+        check(&[0, 0, 8, 0, 1], false);
+        check(&[0, 1, 33, 0, 192, 0, 2, 1, 0], false);
     }
 }

@@ -220,7 +220,8 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
     let opt = |payload: u16| {
         let mut opt = vec![0, 0, 41];
         opt.extend(payload.to_be_bytes());
-        opt.extend([0, 0, 0x80, 0, 0, 16, 0, 3, 0, 0, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        opt.extend([0, 0, 0x80, 0, 0, 31, 0, 3, 0, 0, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        opt.extend([0, 11, 0, 0, 0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2]);
         opt
     };
     prop_oneof![Just(Vec::new()), any::<u16>().prop_map(opt)]

@@ -15,11 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::admission::Admission;
 use super::counters::{Tally, shared};
 use super::responder::{Reader, Responder};
-use crate::answer::Transport;
-
-/// How long a connection may take for its next whole query, a slow half of one included. RFC 7766
-/// section 6.2.3 asks for a few seconds.
-const IDLE: Duration = Duration::from_secs(10);
+use crate::answer::{TCP_IDLE, Transport};
 
 /// How long a client may take to read what it was answered.
 const WRITE: Duration = Duration::from_secs(5);
@@ -48,13 +44,14 @@ const OUTBOX: usize = 2 * (PREFIX + MESSAGE);
 /// Bounds in time on each connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
+    /// How long a connection may take for its next whole query, a slow half of one included.
     pub(super) idle: Duration,
     pub(super) write: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { idle: IDLE, write: WRITE }
+        Patience { idle: TCP_IDLE, write: WRITE }
     }
 }
 
