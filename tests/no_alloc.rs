@@ -45,7 +45,7 @@ fn table() -> Table {
 fn no_answer_allocates() {
     let table = table();
     let cookies = Some(Secrets { current: [1; 16], other: Some([2; 16]) });
-    let settings = Settings { nsid: Some((*b"ns1").into()), cookies, ..Settings::default() };
+    let settings = Settings { nsid: Some((*b"ns1").into()), cookies, rotate: true, ..Settings::default() };
     let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x1f\x00\x03\x00\x00\x00\x0a\x00\x0812345678\
           \x00\x0b\x00\x00\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
     let mut out = vec![0; 65_535];

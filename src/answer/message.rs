@@ -45,6 +45,8 @@ pub(super) struct Message<'o> {
     counts: [u16; 3],
     pub(super) authoritative: bool,
     pub(super) truncated: bool,
+    /// Whether [`Message::turn`] does anything.
+    pub(super) turns: bool,
 }
 
 /// What the OPT record of an answer says.
@@ -78,7 +80,7 @@ impl<'o> Message<'o> {
         }
         out[..query.len()].copy_from_slice(query);
         let at = query.len();
-        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false })
+        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false, turns: false })
     }
 
     /// What has been written.
@@ -108,6 +110,23 @@ impl<'o> Message<'o> {
         self.at = end;
         self.counts[section as usize] += set.count;
         Ok(start)
+    }
+
+    /// Has another record of the set that was pushed at `start` come first, and those before it last: which
+    /// one, the query's id decides, so that clients spread over all of them. Gives the place in the set
+    /// that came to the front. Records point back to names before the set alone, so they may move.
+    pub(super) fn turn(&mut self, set: &Set<'_>, start: usize) -> usize {
+        if !self.turns || set.count < 2 {
+            return 0;
+        }
+        let id = u16::from_be_bytes([self.out[0], self.out[1]]);
+        let mut front = 0;
+        for _ in 0..id % set.count {
+            let len = u16::from_be_bytes([set.wire[front + 10], set.wire[front + 11]]);
+            front += RECORD_HEAD + usize::from(len);
+        }
+        self.out[start..start + set.wire.len()].rotate_left(front);
+        front
     }
 
     /// Leads the pointers of a set, which was stored for an answer to its own name, to where the names are

@@ -71,11 +71,13 @@ pub struct Settings {
     pub chaos: bool,
     /// What DNS cookies are made with (RFC 9018); without secrets there are none.
     pub cookies: Option<Secrets>,
+    /// Whether each answer begins with another record of its RRset; or they keep the order of their file.
+    pub rotate: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { nsid: None, udp_payload: 1232, chaos: true, cookies: None }
+        Settings { nsid: None, udp_payload: 1232, chaos: true, cookies: None, rotate: false }
     }
 }
 
@@ -140,6 +142,7 @@ pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], o
     let Some(mut message) = Message::begin(&mut out[..limit], &query.bytes[..head], opt.as_ref()) else {
         return Answered::default();
     };
+    message.turns = settings.rotate;
     let rcode = match (query.verdict, &query.question) {
         (Some(verdict), _) => verdict,
         (None, Some(question)) if question.class == CLASS_CH => {

@@ -113,6 +113,38 @@ fn chaos_is_off_by_one_key() {
     assert_eq!(rcode(&Settings::default(), "id.server"), 5);
 }
 
+/// The query's id says which record is first, and the others follow in their order; nothing else changes.
+#[test]
+fn records_take_turns_in_coming_first() {
+    let settings = Settings { rotate: true, ..Settings::default() };
+    let ask = |owner: &str, rtype: RrType, id: u8| {
+        let mut query = query(name(owner).as_wire(), rtype.0, &[]);
+        query[..2].copy_from_slice(&[0, id]);
+        let mut out = vec![0; 4096];
+        let answered = answer(&table_once(), &settings, &asker(Transport::Tcp), &query, &mut out);
+        let message = hickory_proto::op::Message::from_vec(&out[..answered.len]).expect("sound");
+        let texts = |records: &[hickory_proto::rr::Record]| -> Vec<String> {
+            records.iter().map(ToString::to_string).collect()
+        };
+        (texts(&message.answers), texts(&message.additionals))
+    };
+    // The addresses that follow NS are owned by names inside the records that move.
+    for (owner, rtype, count) in [
+        ("www.example.test", RrType::A, 2),
+        ("example.test", RrType::NS, 2),
+        ("large.example.test", RrType::TXT, 27),
+        ("example.test", RrType::MX, 1),
+    ] {
+        let (first, additional) = ask(owner, rtype, 0);
+        assert_eq!(first.len(), count, "{owner}");
+        for id in 0..=255u8 {
+            let (mut want, by) = (first.clone(), usize::from(id) % count);
+            want.rotate_left(by);
+            assert_eq!(ask(owner, rtype, id), (want, additional.clone()), "{owner} {id}");
+        }
+    }
+}
+
 /// A clone is what readers hold: a changeset applied to another clone never shows in it.
 #[test]
 fn a_publish_leaves_readers_their_table() {
@@ -230,7 +262,8 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
 /// What holds of every answer to a query whose question is sound and ends at `end`.
 fn check_answer(table: &Table, query: &[u8], end: usize) {
     let cookies = Some(Secrets { current: [7; 16], other: None });
-    let settings = Settings { nsid: Some(vec![b'n'; 400].into()), cookies, ..Settings::default() };
+    let settings =
+        Settings { nsid: Some(vec![b'n'; 400].into()), cookies, rotate: true, ..Settings::default() };
     for (transport, room, limit) in
         [(Transport::Udp, 4096, 1232), (Transport::Udp, 512, 512), (Transport::Tcp, 65_535, 65_535)]
     {

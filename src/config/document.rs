@@ -15,7 +15,7 @@ use super::probes::{self, Probes};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
-use super::{Control, Server, Site, SiteId, ZoneSource, values};
+use super::{Control, RrsetOrder, Server, Site, SiteId, ZoneSource, values};
 use crate::zone::Name;
 
 /// The most sites.
@@ -143,6 +143,12 @@ fn read_server(
             item.wrong(ConfigError::Unreadable { what, why }, findings)
         })
     });
+    let rrset_order = section.read("rrset_order", findings, |item, findings| {
+        Ok(match values::word(item, &["fixed", "rotate"], &[], findings)? {
+            "rotate" => RrsetOrder::Rotate,
+            _ => RrsetOrder::Fixed,
+        })
+    });
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -156,6 +162,7 @@ fn read_server(
         nsid: nsid?.map(Spanned::into_inner),
         chaos: or(chaos, true)?,
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
+        rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
     })
 }
 

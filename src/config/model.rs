@@ -51,6 +51,17 @@ pub struct Server {
     pub chaos: bool,
     /// What DNS cookies are made with; without it the daemon draws a secret of its own at each start.
     pub cookie_secrets: Option<CookieSecrets>,
+    /// In which order an answer holds the records of its RRset.
+    pub rrset_order: RrsetOrder,
+}
+
+/// `rrset_order`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RrsetOrder {
+    /// That of the zone file or the decision.
+    Fixed,
+    /// Beginning with another record each time.
+    Rotate,
 }
 
 /// The secrets of DNS cookies (RFC 9018), shared by all servers of an address.

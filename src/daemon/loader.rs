@@ -111,6 +111,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
         ("server.nsid", running.server.nsid != new.server.nsid),
         ("server.chaos", running.server.chaos != new.server.chaos),
         ("server.cookie_secrets", running.server.cookie_secrets != new.server.cookie_secrets),
+        ("server.rrset_order", running.server.rrset_order != new.server.rrset_order),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

@@ -26,7 +26,7 @@ use super::loader::{self, Fresh, RELOAD_QUEUE};
 use super::watch as watcher;
 use crate::answer::{Secrets, Settings, Table};
 use crate::clock::Clock;
-use crate::config::{Config, Server};
+use crate::config::{Config, RrsetOrder, Server};
 use crate::control::{self, LoadOutcome};
 use crate::engine::{Engine, Happened};
 use crate::history::{Durable, Opened, Store, StoreError};
@@ -214,6 +214,7 @@ fn settings(server: &Server) -> io::Result<Settings> {
         nsid: server.nsid.as_ref().map(|id| id.as_bytes().into()),
         chaos: server.chaos,
         cookies: Some(cookies),
+        rotate: server.rrset_order == RrsetOrder::Rotate,
         ..Settings::default()
     })
 }

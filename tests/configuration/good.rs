@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, Service, Target, Thresholds, worst_case,
+    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, Thresholds, worst_case,
 };
 
 use crate::{Folder, HEAD, ZONE, loaded};
@@ -29,7 +29,7 @@ fn everything_that_may_be_left_out_has_its_default() {
     assert_eq!(config.server.state_dir, base.join("state"));
     assert!(config.server.threads >= 1);
     assert_eq!((config.server.nsid, config.server.chaos), (None, true));
-    assert_eq!(config.server.cookie_secrets, None);
+    assert_eq!((config.server.cookie_secrets, config.server.rrset_order), (None, RrsetOrder::Fixed));
     assert_eq!(config.control.listen, "127.0.0.1:8053".parse().unwrap());
     assert_eq!(config.zones[0].file, base.join("example.com.zone"));
     assert_eq!((config.sites[0].name.as_str(), config.sites[0].location), ("fra", None));

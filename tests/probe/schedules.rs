@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, Server, Service, Target,
+    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
+    Target,
 };
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome};
@@ -114,6 +115,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             nsid: None,
             chaos: true,
             cookie_secrets: None,
+            rrset_order: RrsetOrder::Fixed,
         },
         control: Control { listen: nowhere },
         sites: vec![],
