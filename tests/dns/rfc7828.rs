@@ -5,6 +5,8 @@ use crate::ask::ask;
 const KEEPALIVE: u16 = 11;
 
 /// Section 3.3.2: who asks over TCP is told, in tenths of a second; who does not ask is not.
+/// NSD: the option is passed over.
+/// Knot: the option is passed over.
 #[test]
 fn section_3_3_2_over_tcp() {
     let answer = ask("www.example.test A").edns(1232).option(KEEPALIVE, b"").tcp();

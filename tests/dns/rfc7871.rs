@@ -5,6 +5,8 @@ use crate::ask::ask;
 const SUBNET: u16 = 8;
 
 /// Section 7.2.1: the answer is the same for everybody, so it comes back with a scope of zero.
+/// NSD: the option is passed over.
+/// Knot: the option is passed over where no module reads it.
 #[test]
 fn section_7_2_1_scope_zero() {
     let subnets: [&[u8]; 3] =
@@ -18,6 +20,8 @@ fn section_7_2_1_scope_zero() {
 }
 
 /// Section 6: what is malformed is a format error.
+/// NSD: the option is passed over.
+/// Knot: the option is passed over where no module reads it.
 #[test]
 fn section_6_malformed() {
     let broken: [(&str, &[u8]); 6] = [

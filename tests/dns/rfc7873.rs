@@ -28,6 +28,7 @@ fn section_5_2_2_malformed() {
 }
 
 /// Section 5.2.3: a client's cookie alone is answered with it and the server's.
+/// Knot: it says BADCOOKIE, under pressure or not.
 #[test]
 fn section_5_2_3_client_only() {
     for answer in [with_cookie(CLIENT).udp(), with_cookie(CLIENT).tcp()] {
@@ -44,6 +45,7 @@ fn section_5_2_3_client_only() {
 
 /// Section 5.2.4: a server's cookie of another's making is answered as if it were not there, with a good
 /// one, as long as the server is not under pressure.
+/// Knot: it says BADCOOKIE, under pressure or not.
 #[test]
 fn section_5_2_4_bad() {
     for made_up in [[0; 16].as_slice(), &[1; 32], &[9; 8]] {
@@ -65,6 +67,7 @@ fn section_5_2_5_valid() {
 }
 
 /// Section 5.4: a query without a question asks for a cookie; without a cookie it asks for nothing.
+/// Knot: no question is a format error, with a cookie too.
 #[test]
 fn section_5_4_no_question() {
     let mut bare = with_cookie(CLIENT);

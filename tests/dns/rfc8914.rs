@@ -11,6 +11,8 @@ fn code(ask: &Ask) -> Option<u16> {
 }
 
 /// Section 4.21: a name in no zone, or a class of none, is asked for at the wrong server.
+/// NSD: for a name in no zone it says 21, not supported.
+/// Knot: it does not say why.
 #[test]
 fn section_4_21_not_authoritative() {
     assert_eq!(code(&ask("example.net A")), Some(20));
@@ -18,6 +20,8 @@ fn section_4_21_not_authoritative() {
 }
 
 /// Section 4.19: what is there and not given to this client is prohibited.
+/// NSD: it does not say why.
+/// Knot: it does not say why.
 #[test]
 fn section_4_19_prohibited() {
     assert_eq!(code(&ask("example.test AXFR")), Some(18));
