@@ -26,7 +26,8 @@ fuzz_target!(|query: &[u8]| {
     static TABLE: OnceLock<Table> = OnceLock::new();
     let table = TABLE.get_or_init(table);
     let cookies = Some(Secrets { current: [1; 16], other: Some([2; 16]) });
-    let settings = Settings { nsid: Some((*b"ns1.test").into()), cookies, rotate: true, ..Settings::default() };
+    let settings =
+        Settings { nsid: Some((*b"ns1.test").into()), cookies, rotate: true, ..Settings::default() };
     for (transport, limit) in [(Transport::Udp, 1232), (Transport::Tcp, 65_535)] {
         let mut out = vec![0; 65_535];
         let asker = Asker { transport, ip: [192, 0, 2, 1].into(), now: 1_700_000_000 };
