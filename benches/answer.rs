@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use detour::answer::{Settings, Table, Transport, answer};
+use detour::answer::{Asker, Settings, Table, Transport, answer};
 use detour::zone::{Changeset, Name, RrSet, RrType, Serial, Zone, parse, soa_with_serial};
 
 /// Queries for each line of the output.
@@ -40,6 +40,7 @@ fn shuffle(state: &mut u64) -> usize {
 
 fn measure(what: &str, table: &Table, edns: bool, owner: impl Fn(usize) -> String, rtype: RrType) {
     let settings = Settings::default();
+    let asker = Asker { transport: Transport::Udp, ip: [192, 0, 2, 1].into(), now: 1_700_000_000 };
     let mut state = 1;
     let queries: Vec<Vec<u8>> = (0..DISTINCT)
         .map(|_| {
@@ -57,7 +58,7 @@ fn measure(what: &str, table: &Table, edns: bool, owner: impl Fn(usize) -> Strin
     let mut run = || {
         let start = Instant::now();
         for query in queries.iter().cycle().take(QUERIES) {
-            black_box(answer(table, &settings, Transport::Udp, black_box(query), &mut out));
+            black_box(answer(table, &settings, &asker, black_box(query), &mut out));
         }
         start.elapsed()
     };

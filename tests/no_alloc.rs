@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use detour::answer::{Settings, Table, Transport, answer};
+use detour::answer::{Asker, Secrets, Settings, Table, Transport, answer};
 use detour::zone::{Name, parse};
 
 thread_local! {
@@ -44,8 +44,10 @@ fn table() -> Table {
 #[test]
 fn no_answer_allocates() {
     let table = table();
-    let settings = Settings { nsid: Some((*b"ns1").into()), ..Settings::default() };
-    let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x04\x00\x03\x00\x00";
+    let cookies = Some(Secrets { current: [1; 16], other: Some([2; 16]) });
+    let settings = Settings { nsid: Some((*b"ns1").into()), cookies, rotate: true, ..Settings::default() };
+    let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x1f\x00\x03\x00\x00\x00\x0a\x00\x0812345678\
+          \x00\x0b\x00\x00\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
     let mut out = vec![0; 65_535];
     let mut check = |what: &str, owner: &str, rtype: u16, rcode: u8| {
         let mut query = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
@@ -54,8 +56,9 @@ fn no_answer_allocates() {
         query.extend([0, 1]);
         query.extend(opt);
         for transport in [Transport::Udp, Transport::Tcp] {
+            let asker = Asker { transport, ip: [192, 0, 2, 1].into(), now: 1_700_000_000 };
             let before = ALLOCATIONS.get();
-            let answered = answer(&table, &settings, transport, &query, &mut out);
+            let answered = answer(&table, &settings, &asker, &query, &mut out);
             assert_eq!(ALLOCATIONS.get() - before, 0, "{what}");
             assert!(
                 answered.len > query.len() - opt.len() && answered.rcode == rcode,

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use detour::answer::{Settings, Table, Transport, answer};
+use detour::answer::{Asker, Secrets, Settings, Table, Transport, answer};
 use detour::zone::{Name, parse};
 use libfuzzer_sys::fuzz_target;
 
@@ -25,10 +25,13 @@ fn table() -> Table {
 fuzz_target!(|query: &[u8]| {
     static TABLE: OnceLock<Table> = OnceLock::new();
     let table = TABLE.get_or_init(table);
-    let settings = Settings { nsid: Some((*b"ns1.test").into()), ..Settings::default() };
+    let cookies = Some(Secrets { current: [1; 16], other: Some([2; 16]) });
+    let settings =
+        Settings { nsid: Some((*b"ns1.test").into()), cookies, rotate: true, ..Settings::default() };
     for (transport, limit) in [(Transport::Udp, 1232), (Transport::Tcp, 65_535)] {
         let mut out = vec![0; 65_535];
-        let answered = answer(table, &settings, transport, query, &mut out);
+        let asker = Asker { transport, ip: [192, 0, 2, 1].into(), now: 1_700_000_000 };
+        let answered = answer(table, &settings, &asker, query, &mut out);
         assert!(answered.len <= limit);
         if answered.len > 0 {
             assert_eq!(out[..2], query[..2]);

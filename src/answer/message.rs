@@ -1,12 +1,17 @@
 //! The answer as it is written: header, question, sections, OPT.
 
+use super::cookie::{COOKIE, Cookies};
 use super::names::{label_at, suffix_at};
-use super::query::{Edns, NSID};
+use super::query::{CLASS_CH, Edns, KEEPALIVE, NSID, SUBNET};
 use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
 use crate::zone::RrType;
 
 /// An OPT record without options (RFC 6891 section 6.1.2).
 const OPT_LEN: usize = 11;
+/// The option that says why (RFC 8914 section 2).
+const EXTENDED_ERROR: u16 = 15;
+/// An option's code and length.
+const OPTION_HEAD: usize = 4;
 /// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
 const LAST_POINTED: usize = 0x3fff;
 
@@ -40,19 +45,28 @@ pub(super) struct Message<'o> {
     counts: [u16; 3],
     pub(super) authoritative: bool,
     pub(super) truncated: bool,
+    /// Whether [`Message::turn`] does anything.
+    pub(super) turns: bool,
 }
 
 /// What the OPT record of an answer says.
 pub(super) struct Opt<'s> {
-    pub(super) edns: Edns,
+    pub(super) edns: Edns<'s>,
     /// The largest UDP message this server takes.
     pub(super) payload: u16,
     pub(super) nsid: Option<&'s [u8]>,
+    pub(super) cookies: Option<Cookies>,
+    /// How long a connection may be idle, in tenths of a second.
+    pub(super) keepalive: Option<u16>,
 }
 
 impl Opt<'_> {
     fn len(&self) -> usize {
-        OPT_LEN + self.nsid.map_or(0, |nsid| 4 + nsid.len())
+        let nsid = self.nsid.map_or(0, |nsid| OPTION_HEAD + nsid.len());
+        let cookies = self.cookies.map_or(0, |cookies| OPTION_HEAD + cookies.len());
+        let keepalive = self.keepalive.map_or(0, |_| OPTION_HEAD + size_of::<u16>());
+        let subnet = self.edns.subnet.map_or(0, |subnet| OPTION_HEAD + subnet.len());
+        OPT_LEN + nsid + cookies + keepalive + subnet
     }
 }
 
@@ -66,7 +80,7 @@ impl<'o> Message<'o> {
         }
         out[..query.len()].copy_from_slice(query);
         let at = query.len();
-        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false })
+        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false, turns: false })
     }
 
     /// What has been written.
@@ -96,6 +110,23 @@ impl<'o> Message<'o> {
         self.at = end;
         self.counts[section as usize] += set.count;
         Ok(start)
+    }
+
+    /// Has another record of the set that was pushed at `start` come first, and those before it last: which
+    /// one, the query's id decides, so that clients spread over all of them. Gives the place in the set
+    /// that came to the front. Records point back to names before the set alone, so they may move.
+    pub(super) fn turn(&mut self, set: &Set<'_>, start: usize) -> usize {
+        if !self.turns || set.count < 2 {
+            return 0;
+        }
+        let id = u16::from_be_bytes([self.out[0], self.out[1]]);
+        let mut front = 0;
+        for _ in 0..id % set.count {
+            let len = u16::from_be_bytes([set.wire[front + 10], set.wire[front + 11]]);
+            front += RECORD_HEAD + usize::from(len);
+        }
+        self.out[start..start + set.wire.len()].rotate_left(front);
+        front
     }
 
     /// Leads the pointers of a set, which was stored for an answer to its own name, to where the names are
@@ -143,9 +174,38 @@ impl<'o> Message<'o> {
         Ok(target)
     }
 
-    /// Completes header and OPT and gives the answer's length.
+    /// Adds a TXT record of class CH that the question owns, of at most 255 bytes. Its TTL is zero: who
+    /// answers may differ from one query to the next.
+    pub(super) fn push_chaos_text(&mut self, text: &[u8]) -> Result<(), Full> {
+        let len = u8::try_from(text.len()).map_err(|_| Full)?;
+        let (start, rdata) = (self.at, self.at + RECORD_HEAD);
+        let end = rdata + 1 + text.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.point(start, QUESTION).ok_or(Full)?;
+        let head = &mut self.out[start + 2..rdata];
+        head[..2].copy_from_slice(&RrType::TXT.0.to_be_bytes());
+        head[2..4].copy_from_slice(&CLASS_CH.to_be_bytes());
+        head[4..8].copy_from_slice(&[0; 4]);
+        head[8..].copy_from_slice(&(u16::from(len) + 1).to_be_bytes());
+        self.out[rdata] = len;
+        self.out[rdata + 1..end].copy_from_slice(text);
+        self.at = end;
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
+    }
+
+    /// Completes header and OPT, which says `why` where there is more to say than the RCODE does, and
+    /// gives the answer's length.
     #[inline]
-    pub(super) fn finish(mut self, has_question: bool, rcode: u16, opt: Option<&Opt<'_>>) -> usize {
+    pub(super) fn finish(
+        mut self,
+        has_question: bool,
+        rcode: u16,
+        why: Option<u16>,
+        opt: Option<&Opt<'_>>,
+    ) -> usize {
         // QR, the opcode and RD as asked; RA, AD and CD clear: this server neither resolves nor validates
         // (RFC 4035 section 3.1.6).
         let asked = self.out[2] & 0x79;
@@ -156,21 +216,24 @@ impl<'o> Message<'o> {
         self.out[6..8].copy_from_slice(&self.counts[0].to_be_bytes());
         self.out[8..10].copy_from_slice(&self.counts[1].to_be_bytes());
         if let Some(opt) = opt {
-            self.push_opt(rcode, opt);
+            self.push_opt(rcode, why, opt);
         }
         self.out[10..12].copy_from_slice(&self.counts[2].to_be_bytes());
         self.at
     }
 
-    fn push_opt(&mut self, rcode: u16, opt: &Opt<'_>) {
-        let len = opt.len();
-        // In bounds: `begin` kept this much back.
-        let out = &mut self.out[self.at..self.at + len];
+    fn push_opt(&mut self, rcode: u16, why: Option<u16>, opt: &Opt<'_>) {
+        // Nothing is kept back for it: where it does not fit it is left out.
+        let why = why.map(u16::to_be_bytes);
+        let why = why.filter(|why| self.at + opt.len() + OPTION_HEAD + why.len() <= self.out.len());
+        let options = opt.len() - OPT_LEN + why.map_or(0, |why| OPTION_HEAD + why.len());
+        // In bounds, and so are the options: `begin` kept this much back.
+        let out = &mut self.out[self.at..self.at + OPT_LEN];
         let [payload_high, payload_low] = opt.payload.to_be_bytes();
         let dnssec_ok = u8::from(opt.edns.dnssec_ok) << 7;
-        let [options_high, options_low] = ((len - OPT_LEN) as u16).to_be_bytes();
+        let [options_high, options_low] = (options as u16).to_be_bytes();
         let extended = (rcode >> 4) as u8;
-        out[..OPT_LEN].copy_from_slice(&[
+        out.copy_from_slice(&[
             0,
             0,
             RrType::OPT.0 as u8,
@@ -183,12 +246,31 @@ impl<'o> Message<'o> {
             options_high,
             options_low,
         ]);
-        if let Some(nsid) = opt.nsid {
-            out[OPT_LEN..OPT_LEN + 2].copy_from_slice(&NSID.to_be_bytes());
-            out[OPT_LEN + 2..OPT_LEN + 4].copy_from_slice(&(nsid.len() as u16).to_be_bytes());
-            out[OPT_LEN + 4..].copy_from_slice(nsid);
-        }
-        self.at += len;
+        self.at += OPT_LEN;
         self.counts[Section::Additional as usize] += 1;
+        if let Some(nsid) = opt.nsid {
+            self.push_option(NSID, nsid);
+        }
+        if let Some(cookies) = &opt.cookies {
+            self.push_option(COOKIE, cookies);
+        }
+        if let Some(idle) = opt.keepalive {
+            self.push_option(KEEPALIVE, &idle.to_be_bytes());
+        }
+        if let Some(subnet) = opt.edns.subnet {
+            // As it came, which has a scope of zero: the answer is for everybody (RFC 7871 section 7.2.1).
+            self.push_option(SUBNET, subnet);
+        }
+        if let Some(why) = why {
+            self.push_option(EXTENDED_ERROR, &why);
+        }
+    }
+
+    fn push_option(&mut self, code: u16, data: &[u8]) {
+        let out = &mut self.out[self.at..self.at + OPTION_HEAD + data.len()];
+        out[..2].copy_from_slice(&code.to_be_bytes());
+        out[2..OPTION_HEAD].copy_from_slice(&(data.len() as u16).to_be_bytes());
+        out[OPTION_HEAD..].copy_from_slice(data);
+        self.at += out.len();
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In: zones, once, when they are loaded ([`Table::compile`]), and changesets from then on
 //! ([`Table::apply`]). Out: answers ([`answer`]), without allocating, waiting or panicking, whatever the
-//! query holds. This room must never know what health is, who asks, how bytes come and go, or the time.
+//! query holds. This room must never know what health is, how bytes come and go, or what a clock is:
+//! who asks, and when, it is told ([`Asker`]).
 //!
 //! ```text
 //!  zones ──compile──► Table ──clone, apply(changeset)──► Table'     published by one pointer swap
@@ -11,6 +12,7 @@
 //!              │         ├ a node: its RRset, copied │ a CNAME: on to its target │ none of the type: SOA
 //!              │         ├ at or below a cut: the referral │ below a DNAME: on to what it makes
 //!              │         └ nothing: up to the closest encloser, its wildcard, or NXDOMAIN
+//!              ├ class CH: what the settings tell of this server
 //!              └ no query: silence │ broken, foreign, unsupported: header, RCODE
 //! ```
 //!
@@ -18,7 +20,9 @@
 //! how parts of it change.
 
 mod apply;
+mod chaos;
 mod compile;
+mod cookie;
 mod hash;
 mod index;
 mod message;
@@ -27,6 +31,7 @@ mod node;
 mod query;
 mod resolve;
 mod set;
+mod siphash;
 mod slots;
 mod table;
 
@@ -34,11 +39,15 @@ mod table;
 mod tests;
 
 pub use apply::ApplyError;
+pub use cookie::{Secret, Secrets, Standing};
 pub use table::Table;
+
+use std::net::IpAddr;
+use std::time::Duration;
 
 use message::{Message, Opt};
 use names::Sought;
-use query::{Edns, rcode};
+use query::{CLASS_CH, Edns, Question, extended, rcode};
 use set::QUESTION;
 
 /// A UDP answer's size where the query has no EDNS (RFC 1035 section 4.2.1), and the least that EDNS can
@@ -46,6 +55,9 @@ use set::QUESTION;
 pub const MIN_UDP_PAYLOAD: u16 = 512;
 /// The largest message there is.
 pub const MAX_MESSAGE_LEN: usize = 65_535;
+/// How long a connection may be idle: who asks for it is told (RFC 7828), and `serve` keeps it. RFC 7766
+/// section 6.2.3 asks for a few seconds.
+pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// The longest NSID that is sent: with the longest question it still fits into the smallest answer.
 pub const MAX_NSID_LEN: usize = 128;
 
@@ -56,11 +68,17 @@ pub struct Settings {
     pub nsid: Option<Box<[u8]>>,
     /// The largest UDP message sent and announced, in bytes. 1232 passes everywhere without fragments.
     pub udp_payload: u16,
+    /// Whether questions of class CH for the server's version and name are answered, not refused.
+    pub chaos: bool,
+    /// What DNS cookies are made with (RFC 9018); without secrets there are none.
+    pub cookies: Option<Secrets>,
+    /// Whether each answer begins with another record of its RRset; or they keep the order of their file.
+    pub rotate: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { nsid: None, udp_payload: 1232 }
+        Settings { nsid: None, udp_payload: 1232, chaos: true, cookies: None, rotate: false }
     }
 }
 
@@ -73,6 +91,17 @@ pub enum Transport {
     Tcp,
 }
 
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// How the query came.
+    pub transport: Transport,
+    /// The address it came from, and the answer goes to.
+    pub ip: IpAddr,
+    /// Seconds since 1970, in 32 bits that may wrap around.
+    pub now: u32,
+}
+
 /// What became of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
@@ -82,21 +111,22 @@ pub struct Answered {
     pub rcode: u8,
     /// TC is set: the client is to ask again over TCP.
     pub truncated: bool,
+    /// What its cookies say about who asked.
+    pub standing: Standing,
 }
 
 /// Answers a query from a table. `out` needs 512 bytes at least; the answer is never longer than `out`,
 /// than the transport allows or than the client takes.
 #[inline]
-pub fn answer(
-    table: &Table,
-    settings: &Settings,
-    transport: Transport,
-    query: &[u8],
-    out: &mut [u8],
-) -> Answered {
+pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], out: &mut [u8]) -> Answered {
     let mut name = Sought::empty();
     let Some(query) = query::read(query, &mut name) else { return Answered::default() };
-    let limit = limit(settings, transport, query.edns).min(out.len());
+    let limit = limit(settings, asker.transport, query.edns).min(out.len());
+    let (mut standing, mut cookies) = (Standing::None, None);
+    if let (Some(secrets), Some(asked)) = (&settings.cookies, query.edns.and_then(|edns| edns.cookie)) {
+        let judged = cookie::judge(secrets, asked, asker.ip, asker.now);
+        (standing, cookies) = (judged.0, Some(judged.1));
+    }
     let opt = query.edns.map(|edns| Opt {
         edns,
         payload: settings.udp_payload.max(MIN_UDP_PAYLOAD),
@@ -105,22 +135,42 @@ pub fn answer(
             .as_deref()
             .filter(|_| edns.wants_nsid)
             .map(|nsid| &nsid[..nsid.len().min(MAX_NSID_LEN)]),
+        cookies,
+        // Over UDP it is passed over (RFC 7828 section 3.2.1).
+        keepalive: (edns.wants_keepalive && asker.transport == Transport::Tcp)
+            .then_some((TCP_IDLE.as_millis() / 100) as u16),
     });
     let head = query.question.as_ref().map_or(QUESTION, |question| question.end);
     let Some(mut message) = Message::begin(&mut out[..limit], &query.bytes[..head], opt.as_ref()) else {
         return Answered::default();
     };
+    message.turns = settings.rotate;
     let rcode = match (query.verdict, &query.question) {
         (Some(verdict), _) => verdict,
+        (None, Some(question)) if question.class == CLASS_CH => {
+            chaos::resolve(settings, &name, question, &mut message)
+        }
         (None, Some(question)) => resolve::resolve(table, &name, question, &mut message),
+        // Without a question it can still ask for a cookie (RFC 7873 section 5.4).
+        (None, None) if cookies.is_some() => rcode::NO_ERROR,
         (None, None) => rcode::FORM_ERR,
     };
     let truncated = message.truncated;
-    let len = message.finish(query.question.is_some(), rcode, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated }
+    let why = query.question.as_ref().filter(|_| rcode == rcode::REFUSED).map(|q| why_refused(settings, q));
+    let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
+    Answered { len, rcode: rcode as u8, truncated, standing }
 }
 
-fn limit(settings: &Settings, transport: Transport, edns: Option<Edns>) -> usize {
+/// What REFUSED leaves open: whether this server has no answer or does not give it.
+fn why_refused(settings: &Settings, question: &Question) -> u16 {
+    if question.is_transfer() || question.class == CLASS_CH && !settings.chaos {
+        extended::PROHIBITED
+    } else {
+        extended::NOT_AUTHORITATIVE
+    }
+}
+
+fn limit(settings: &Settings, transport: Transport, edns: Option<Edns<'_>>) -> usize {
     match (transport, edns) {
         (Transport::Tcp, _) => MAX_MESSAGE_LEN,
         (Transport::Udp, None) => usize::from(MIN_UDP_PAYLOAD),

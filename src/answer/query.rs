@@ -1,5 +1,6 @@
 //! Query bytes in, what they ask for out.
 
+use super::cookie::{CLIENT_LEN, COOKIE, WITH_SERVER};
 use super::names::Sought;
 use super::set::QUESTION;
 use crate::zone::{MAX_NAME_LEN, RrType};
@@ -18,8 +19,23 @@ pub(super) mod rcode {
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).
 const EDNS_VERSION: u8 = 0;
+/// The classes of the Internet and of CHAOS (RFC 1035 section 3.2.4).
+const CLASS_IN: u16 = 1;
+pub(super) const CLASS_CH: u16 = 3;
 /// The NSID option (RFC 5001 section 2.3).
 pub(super) const NSID: u16 = 3;
+
+/// Extended errors (RFC 8914 section 4): what an RCODE leaves open.
+pub(super) mod extended {
+    pub(crate) const PROHIBITED: u16 = 18;
+    pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
+}
+
+/// The edns-tcp-keepalive option (RFC 7828 section 3.1).
+pub(super) const KEEPALIVE: u16 = 11;
+/// The client subnet option (RFC 7871 section 6): family, two prefix lengths, an address.
+pub(super) const SUBNET: u16 = 8;
+const SUBNET_HEAD: usize = 4;
 
 /// A well-formed header and what follows it.
 pub(super) struct Query<'q> {
@@ -29,26 +45,33 @@ pub(super) struct Query<'q> {
     /// The question, if it could be read.
     pub(super) question: Option<Question>,
     /// The OPT record, if there is a sound one.
-    pub(super) edns: Option<Edns>,
+    pub(super) edns: Option<Edns<'q>>,
 }
 
 /// The one question, but for its name.
 #[derive(Clone, Copy)]
 pub(super) struct Question {
     pub(super) rtype: RrType,
+    pub(super) class: u16,
     /// Where it ends in the query.
     pub(super) end: usize,
 }
 
 /// What an OPT record says (RFC 6891 section 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Edns {
+pub(super) struct Edns<'q> {
     /// The largest UDP message the sender takes.
     pub(super) payload: u16,
     /// DNSSEC records wanted (RFC 3225); an answer repeats it.
     pub(super) dnssec_ok: bool,
     /// The sender asks who answers.
     pub(super) wants_nsid: bool,
+    /// The COOKIE option: a client's cookie, and perhaps a server's.
+    pub(super) cookie: Option<&'q [u8]>,
+    /// The sender asks how long a connection may be idle.
+    pub(super) wants_keepalive: bool,
+    /// The client subnet option, a sound one.
+    pub(super) subnet: Option<&'q [u8]>,
 }
 
 /// Reads a query, and its question's name into `name`, which is empty. `None` is silence: too short for a
@@ -65,14 +88,20 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
         return Some(query);
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    // RFC 9619 section 4: more than one question is a format error. None at all asks nothing.
-    let question = if count(4) == 1 { read_question(bytes, name) } else { None };
-    let Some((question, class)) = question else {
-        query.verdict = Some(rcode::FORM_ERR);
-        return Some(query);
+    // RFC 9619 section 4: more than one question is a format error. None at all may ask for a cookie.
+    if count(4) == 1 {
+        query.question = read_question(bytes, name);
+    }
+    let records = match &query.question {
+        Some(question) => question.end,
+        None if count(4) == 0 => QUESTION,
+        None => {
+            query.verdict = Some(rcode::FORM_ERR);
+            return Some(query);
+        }
     };
     let before_additional = u32::from(count(6)) + u32::from(count(8));
-    match read_records(&bytes[question.end..], before_additional, count(10)) {
+    match read_records(&bytes[records..], before_additional, count(10)) {
         Err(Malformed) => query.verdict = Some(rcode::FORM_ERR),
         Ok(Some((edns, version))) => {
             query.edns = Some(edns);
@@ -82,26 +111,36 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
         }
         Ok(None) => {}
     }
-    if query.verdict.is_none() && (class != 1 || matches!(question.rtype, RrType::AXFR | RrType::IXFR)) {
+    if query.verdict.is_none() && query.question.as_ref().is_some_and(Question::is_refused) {
         query.verdict = Some(rcode::REFUSED);
     }
-    query.question = Some(question);
     Some(query)
 }
 
+impl Question {
+    /// Another class than those there are, or a transfer.
+    fn is_refused(&self) -> bool {
+        !matches!(self.class, CLASS_IN | CLASS_CH) || self.is_transfer()
+    }
+
+    pub(super) fn is_transfer(&self) -> bool {
+        matches!(self.rtype, RrType::AXFR | RrType::IXFR)
+    }
+}
+
 #[inline]
-fn read_question(bytes: &[u8], name: &mut Sought) -> Option<(Question, u16)> {
+fn read_question(bytes: &[u8], name: &mut Sought) -> Option<Question> {
     name.read(&bytes[QUESTION..])?;
     let at = QUESTION + name.name().len();
     let rest = bytes.get(at..at + 4)?;
-    let question = Question { rtype: RrType(u16::from_be_bytes([rest[0], rest[1]])), end: at + 4 };
-    Some((question, u16::from_be_bytes([rest[2], rest[3]])))
+    let rtype = RrType(u16::from_be_bytes([rest[0], rest[1]]));
+    Some(Question { rtype, class: u16::from_be_bytes([rest[2], rest[3]]), end: at + 4 })
 }
 
 struct Malformed;
 
 /// Walks the records after the question, of which only one OPT in the additional section counts.
-fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Edns, u8)>, Malformed> {
+fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Edns<'_>, u8)>, Malformed> {
     let mut rest = bytes;
     let mut edns = None;
     // Every record takes bytes, so the message's length bounds this whatever the counts claim.
@@ -115,14 +154,16 @@ fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Ed
             if edns.is_some() || i < before || owner != 1 {
                 return Err(Malformed);
             }
-            edns = Some((
-                Edns {
-                    payload: u16::from_be_bytes([head[2], head[3]]),
-                    dnssec_ok: head[6] & 0x80 != 0,
-                    wants_nsid: wants_nsid(rdata)?,
-                },
-                head[5],
-            ));
+            let mut opt = Edns {
+                payload: u16::from_be_bytes([head[2], head[3]]),
+                dnssec_ok: head[6] & 0x80 != 0,
+                wants_nsid: false,
+                cookie: None,
+                wants_keepalive: false,
+                subnet: None,
+            };
+            opt.read_options(rdata)?;
+            edns = Some((opt, head[5]));
         }
         rest = &rest[end..];
     }
@@ -145,15 +186,60 @@ fn owner_len(bytes: &[u8]) -> Option<usize> {
     Some(at + 1)
 }
 
-fn wants_nsid(mut options: &[u8]) -> Result<bool, Malformed> {
-    let mut wanted = false;
-    while !options.is_empty() {
-        let head = options.first_chunk::<4>().ok_or(Malformed)?;
-        let end = 4 + usize::from(u16::from_be_bytes([head[2], head[3]]));
-        wanted |= u16::from_be_bytes([head[0], head[1]]) == NSID;
-        options = options.get(end..).ok_or(Malformed)?;
+impl<'q> Edns<'q> {
+    /// Takes in the options it knows and passes over the others (RFC 6891 section 6.1.2).
+    fn read_options(&mut self, mut options: &'q [u8]) -> Result<(), Malformed> {
+        while !options.is_empty() {
+            let head = options.first_chunk::<4>().ok_or(Malformed)?;
+            let end = 4 + usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let data = options.get(4..end).ok_or(Malformed)?;
+            match u16::from_be_bytes([head[0], head[1]]) {
+                NSID => self.wants_nsid = true,
+                COOKIE => self.read_cookie(data)?,
+                KEEPALIVE => self.wants_keepalive = true,
+                SUBNET => self.read_subnet(data)?,
+                _ => {}
+            }
+            options = &options[end..];
+        }
+        Ok(())
     }
-    Ok(wanted)
+
+    /// The address has as many bytes as its prefix needs, and no bit past it; the scope is for answers to
+    /// fill in. All else is a format error (RFC 7871 section 6).
+    fn read_subnet(&mut self, data: &'q [u8]) -> Result<(), Malformed> {
+        let (head, address) = data.split_first_chunk::<SUBNET_HEAD>().ok_or(Malformed)?;
+        let [family, prefix] = [u16::from_be_bytes([head[0], head[1]]), u16::from(head[2])];
+        let longest = match family {
+            // No address at all: some clients say so that theirs is not to be told.
+            0 => 0,
+            1 => 32,
+            2 => 128,
+            _ => return Err(Malformed),
+        };
+        let past = match prefix % 8 {
+            0 => 0,
+            used => address.last().map_or(0, |last| last & 0xff >> used),
+        };
+        let sound = prefix <= longest && address.len() == usize::from(prefix.div_ceil(8)) && past == 0;
+        if !sound || head[3] != 0 {
+            return Err(Malformed);
+        }
+        self.subnet = self.subnet.or(Some(data));
+        Ok(())
+    }
+
+    /// Of several cookies the first counts (RFC 7873 section 5.2); one of a length that none can have is
+    /// a format error (section 5.2.2).
+    fn read_cookie(&mut self, data: &'q [u8]) -> Result<(), Malformed> {
+        if self.cookie.is_none() {
+            if data.len() != CLIENT_LEN && !WITH_SERVER.contains(&data.len()) {
+                return Err(Malformed);
+            }
+            self.cookie = Some(data);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -192,7 +278,9 @@ mod tests {
         check(&[&plain], broken);
         check(&[&plain, &QUESTION_A[..8]], broken);
         check(&[&plain, b"\xc0\x0c\x00\x01\x00\x01"], broken);
-        check(&[&header(0, [0, 0, 0, 0])], broken);
+        check(&[&header(0, [0, 0, 0, 0])], Some((None, false, false)));
+        let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+        check(&[&header(0, [0, 0, 0, 1]), opt], Some((None, false, true)));
         check(&[&header(0, [2, 0, 0, 0]), QUESTION_A, QUESTION_A], broken);
         check(&[&plain, QUESTION_A, b"\0"], Some((Some(rcode::FORM_ERR), true, false)));
     }
@@ -201,7 +289,8 @@ mod tests {
     fn other_classes_and_transfers_are_refused() {
         let plain = header(0, [1, 0, 0, 0]);
         let refused = Some((Some(rcode::REFUSED), true, false));
-        check(&[&plain, b"\0\x00\x01\x00\x03"], refused);
+        check(&[&plain, b"\0\x00\x01\x00\x02"], refused);
+        check(&[&plain, b"\0\x00\xfc\x00\x03"], refused);
         check(&[&plain, b"\0\x00\x01\x00\xff"], refused);
         check(&[&plain, b"\0\x00\xfc\x00\x01"], refused);
         check(&[&plain, b"\0\x00\xfb\x00\x01"], refused);
@@ -230,13 +319,53 @@ mod tests {
 
     #[test]
     fn edns_says_what_it_says() {
-        let edns = |tail: &[u8]| {
+        let check = |tail: &[u8], want: Edns| {
             let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, tail].concat();
-            read(&bytes, &mut Sought::empty()).and_then(|query| query.edns)
+            assert_eq!(read(&bytes, &mut Sought::empty()).and_then(|query| query.edns), Some(want));
         };
-        let want = Edns { payload: 1232, dnssec_ok: true, wants_nsid: false };
-        assert_eq!(edns(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00"), Some(want));
-        let want = Edns { payload: 0, dnssec_ok: false, wants_nsid: true };
-        assert_eq!(edns(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x09\xff\xf0\x00\x01z\x00\x03\x00\x00"), Some(want));
+        let bare = Edns {
+            payload: 0,
+            dnssec_ok: false,
+            wants_nsid: false,
+            cookie: None,
+            wants_keepalive: false,
+            subnet: None,
+        };
+        let want = Edns { payload: 1232, dnssec_ok: true, ..bare };
+        check(b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00", want);
+        let want = Edns { wants_nsid: true, ..bare };
+        check(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x09\xff\xf0\x00\x01z\x00\x03\x00\x00", want);
+        // The first of two cookies.
+        let want = Edns { cookie: Some(b"8 bytes."), ..bare };
+        let two = b"\0\x00\x29\x00\x00\0\0\0\0\x00\x18\x00\x0a\x00\x088 bytes.\x00\x0a\x00\x08seconds.";
+        check(two, want);
+        let want = Edns { wants_keepalive: true, ..bare };
+        check(b"\0\x00\x29\x00\x00\0\0\0\0\x00\x04\x00\x0b\x00\x00", want);
+    }
+
+    #[test]
+    fn a_subnet_is_sound_or_a_format_error() {
+        let check = |data: &[u8], sound: bool| {
+            let opt = [0, 0, 0x29, 4, 0xd0, 0, 0, 0, 0, 0, data.len() as u8 + 4, 0, 8, 0, data.len() as u8];
+            let bytes = [&header(0, [1, 0, 0, 1]), QUESTION_A, &opt, data].concat();
+            let query = read(&bytes, &mut Sought::empty()).expect("a query");
+            assert_eq!(query.edns.and_then(|edns| edns.subnet), sound.then_some(data), "{data:02x?}");
+            assert_eq!(query.verdict, (!sound).then_some(rcode::FORM_ERR), "{data:02x?}");
+        };
+        check(&[0, 1, 24, 0, 192, 0, 2], true);
+        check(&[0, 1, 0, 0], true);
+        check(&[0, 1, 32, 0, 192, 0, 2, 1], true);
+        check(&[0, 1, 20, 0, 192, 0, 0xf0], true);
+        check(&[0, 2, 56, 0, 0x20, 1, 0x0d, 0xb8, 0, 1, 0xab], true);
+        check(&[0, 0, 0, 0], true);
+        // Too short, too long, past the prefix, a scope, unknown families, longer than an address.
+        check(&[0, 1, 24], false);
+        check(&[0, 1, 24, 0, 192, 0], false);
+        check(&[0, 1, 24, 0, 192, 0, 2, 0], false);
+        check(&[0, 1, 20, 0, 192, 0, 0xf8], false);
+        check(&[0, 1, 24, 24, 192, 0, 2], false);
+        check(&[0, 3, 8, 0, 1], false);
+        check(&[0, 0, 8, 0, 1], false);
+        check(&[0, 1, 33, 0, 192, 0, 2, 1, 0], false);
     }
 }

@@ -159,8 +159,9 @@ impl<'r> Run<'r, '_> {
         let Ok(start) = self.message.push(Section::Answer, set, place.owner(), node.name.len()) else {
             return self.truncate();
         };
+        let front = self.message.turn(set, start);
         if set.has_links() {
-            self.add_addresses(set, start, false);
+            self.add_addresses(set, start, front, false);
         }
         Step::Done(rcode::NO_ERROR)
     }
@@ -236,7 +237,7 @@ impl<'r> Run<'r, '_> {
             && let Some(owner) = place.suffix(self.message, stored)
         {
             match self.message.push(Section::Authority, &ns, owner, stored) {
-                Ok(start) if ns.has_links() => self.add_addresses(&ns, start, true),
+                Ok(start) if ns.has_links() => self.add_addresses(&ns, start, 0, true),
                 Ok(_) => {}
                 Err(Full) => return self.truncate(),
             }
@@ -245,11 +246,13 @@ impl<'r> Run<'r, '_> {
     }
 
     /// Adds the addresses of the names in a set's RDATA. In a referral those at or below the cut come first
-    /// and must be whole, or TC is set (RFC 9471 section 3.1); all others are a courtesy.
-    fn add_addresses(&mut self, set: &Set<'r>, start: usize, referral: bool) {
+    /// and must be whole, or TC is set (RFC 9471 section 3.1); all others are a courtesy. The set
+    /// stands at `start`, with its record at `front` first.
+    fn add_addresses(&mut self, set: &Set<'r>, start: usize, front: usize, referral: bool) {
+        let place = |at: usize| start + if at < front { at + set.wire.len() } else { at } - front;
         if referral {
             for link in set.links().filter(|link| link.required) {
-                if self.add_address(start + link.at, link.node).is_err() {
+                if self.add_address(place(link.at), link.node).is_err() {
                     self.message.truncated = true;
                 }
             }
@@ -258,7 +261,7 @@ impl<'r> Run<'r, '_> {
             let node = self.table.node(link.node);
             if referral || matches!(node.kind(), Kind::Authoritative(_)) {
                 // Left out where they do not fit: they can be asked for.
-                let _ = self.add_address(start + link.at, link.node);
+                let _ = self.add_address(place(link.at), link.node);
             }
         }
     }

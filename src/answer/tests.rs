@@ -28,6 +28,10 @@ fn table() -> Table {
     Table::compile(&zones(), &[name("www.example.test"), name("steered.example.test")], 1)
 }
 
+fn asker(transport: Transport) -> Asker {
+    Asker { transport, ip: [192, 0, 2, 1].into(), now: 1_700_000_000 }
+}
+
 fn query(owner: &[u8], rtype: u16, tail: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!tail.is_empty())];
     bytes.extend(owner);
@@ -40,7 +44,7 @@ fn query(owner: &[u8], rtype: u16, tail: &[u8]) -> Vec<u8> {
 fn ask(table: &Table, owner: &str, rtype: RrType) -> Vec<u8> {
     let mut out = vec![0; MAX_MESSAGE_LEN];
     let query = query(name(owner).as_wire(), rtype.0, &[]);
-    let answered = answer(table, &Settings::default(), Transport::Tcp, &query, &mut out);
+    let answered = answer(table, &Settings::default(), &asker(Transport::Tcp), &query, &mut out);
     out.truncate(answered.len);
     out
 }
@@ -88,6 +92,57 @@ fn a_steered_name_exists_even_when_empty() {
     let remove = changeset(&table, "example.test", vec![a("steered.example.test", 7)], vec![]);
     table.apply(&remove).expect("applied");
     assert_eq!(rcode(&table), 0);
+}
+
+/// RFC 4892 section 3: an operator may want none of it told.
+#[test]
+fn chaos_is_off_by_one_key() {
+    let rcode = |settings: &Settings, owner: &str| {
+        let mut query = query(name(owner).as_wire(), RrType::TXT.0, &[]);
+        let class = query.len() - 1;
+        query[class] = 3;
+        let mut out = [0; 512];
+        answer(&table_once(), settings, &asker(Transport::Udp), &query, &mut out).rcode
+    };
+    let named = Settings { nsid: Some((*b"ns1").into()), ..Settings::default() };
+    let off = Settings { chaos: false, ..named.clone() };
+    for owner in ["version.bind", "version.server", "hostname.bind", "id.server"] {
+        assert_eq!((rcode(&named, owner), rcode(&off, owner)), (0, 5), "{owner}");
+    }
+    // Who has no name cannot tell it.
+    assert_eq!(rcode(&Settings::default(), "id.server"), 5);
+}
+
+/// The query's id says which record is first, and the others follow in their order; nothing else changes.
+#[test]
+fn records_take_turns_in_coming_first() {
+    let settings = Settings { rotate: true, ..Settings::default() };
+    let ask = |owner: &str, rtype: RrType, id: u8| {
+        let mut query = query(name(owner).as_wire(), rtype.0, &[]);
+        query[..2].copy_from_slice(&[0, id]);
+        let mut out = vec![0; 4096];
+        let answered = answer(&table_once(), &settings, &asker(Transport::Tcp), &query, &mut out);
+        let message = hickory_proto::op::Message::from_vec(&out[..answered.len]).expect("sound");
+        let texts = |records: &[hickory_proto::rr::Record]| -> Vec<String> {
+            records.iter().map(ToString::to_string).collect()
+        };
+        (texts(&message.answers), texts(&message.additionals))
+    };
+    // The addresses that follow NS are owned by names inside the records that move.
+    for (owner, rtype, count) in [
+        ("www.example.test", RrType::A, 2),
+        ("example.test", RrType::NS, 2),
+        ("large.example.test", RrType::TXT, 27),
+        ("example.test", RrType::MX, 1),
+    ] {
+        let (first, additional) = ask(owner, rtype, 0);
+        assert_eq!(first.len(), count, "{owner}");
+        for id in 0..=255u8 {
+            let (mut want, by) = (first.clone(), usize::from(id) % count);
+            want.rotate_left(by);
+            assert_eq!(ask(owner, rtype, id), (want, additional.clone()), "{owner} {id}");
+        }
+    }
 }
 
 /// A clone is what readers hold: a changeset applied to another clone never shows in it.
@@ -197,7 +252,8 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
     let opt = |payload: u16| {
         let mut opt = vec![0, 0, 41];
         opt.extend(payload.to_be_bytes());
-        opt.extend([0, 0, 0x80, 0, 0, 4, 0, 3, 0, 0]);
+        opt.extend([0, 0, 0x80, 0, 0, 31, 0, 3, 0, 0, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+        opt.extend([0, 11, 0, 0, 0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2]);
         opt
     };
     prop_oneof![Just(Vec::new()), any::<u16>().prop_map(opt)]
@@ -205,12 +261,14 @@ fn some_tail() -> impl Strategy<Value = Vec<u8>> {
 
 /// What holds of every answer to a query whose question is sound and ends at `end`.
 fn check_answer(table: &Table, query: &[u8], end: usize) {
-    let settings = Settings { nsid: Some(vec![b'n'; 400].into()), udp_payload: 1232 };
+    let cookies = Some(Secrets { current: [7; 16], other: None });
+    let settings =
+        Settings { nsid: Some(vec![b'n'; 400].into()), cookies, rotate: true, ..Settings::default() };
     for (transport, room, limit) in
         [(Transport::Udp, 4096, 1232), (Transport::Udp, 512, 512), (Transport::Tcp, 65_535, 65_535)]
     {
         let mut out = vec![0; room];
-        let answered = answer(table, &settings, transport, query, &mut out);
+        let answered = answer(table, &settings, &asker(transport), query, &mut out);
         assert!((end..=limit).contains(&answered.len), "{answered:?}");
         let out = &out[..answered.len];
         assert_eq!(out[..2], query[..2], "the id");
@@ -234,7 +292,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered_or_not_but_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let mut out = vec![0; 1232];
-        let answered = answer(&table_once(), &Settings::default(), Transport::Udp, &bytes, &mut out);
+        let answered = answer(&table_once(), &Settings::default(), &asker(Transport::Udp), &bytes, &mut out);
         prop_assert!(answered.len <= 1232);
     }
 
@@ -249,7 +307,7 @@ proptest! {
         bytes[at] = byte;
         bytes.truncate(bytes.len() - cut.index(bytes.len()) * usize::from(byte & 1));
         let mut out = vec![0; room];
-        let answered = answer(&table_once(), &Settings::default(), Transport::Udp, &bytes, &mut out);
+        let answered = answer(&table_once(), &Settings::default(), &asker(Transport::Udp), &bytes, &mut out);
         prop_assert!(answered.len <= room);
     }
 }

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::probes::{self, Probes};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
-use super::{Control, Server, Site, SiteId, ZoneSource, values};
+use super::{Control, RrsetOrder, Server, Site, SiteId, ZoneSource, values};
 use crate::zone::Name;
 
 /// The most sites.
@@ -96,10 +97,15 @@ impl Sites {
     }
 }
 
-/// Reads every section; relative paths are below `base`.
-pub(super) fn read(document: &Spanned<DeTable<'_>>, base: &Path, findings: &mut Findings) -> Draft {
+/// Reads every section; relative paths are below `base`. Files that are read here are added to `files`.
+pub(super) fn read(
+    document: &Spanned<DeTable<'_>>,
+    base: &Path,
+    findings: &mut Findings,
+    files: &mut BTreeSet<PathBuf>,
+) -> Draft {
     let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
-    let server = read_server(root.item("server"), base, findings);
+    let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
     let probes = root.item("probes").and_then(|item| probes::read(item, findings).ok()).unwrap_or_default();
@@ -115,13 +121,34 @@ pub(super) fn read(document: &Spanned<DeTable<'_>>, base: &Path, findings: &mut 
     Draft { server, control, sites, probes, zones, services: services.unwrap_or_default() }
 }
 
-fn read_server(item: Option<Item>, base: &Path, findings: &mut Findings) -> Result<Server, Reported> {
+fn read_server(
+    item: Option<Item>,
+    base: &Path,
+    findings: &mut Findings,
+    files: &mut BTreeSet<PathBuf>,
+) -> Result<Server, Reported> {
     let empty = DeTable::new();
     let mut section = section_or(item, "[server]", &empty, findings)?;
     let listen = section.read("listen", findings, listen);
     let state_dir = section.read("state_dir", findings, values::line(MAX_FILE_NAME));
     let threads = section.read("threads", findings, values::integer(0, MAX_THREADS));
     let nsid = section.read("nsid", findings, values::line(MAX_NSID));
+    let chaos = section.read("chaos", findings, values::boolean);
+    let cookie_secrets = section.read("cookie_secrets", findings, |item, findings| {
+        let name = values::line(MAX_FILE_NAME)(item, findings)?;
+        let path = base.join(&name);
+        files.insert(path.clone());
+        cookie_secrets::read(&path).map_err(|why| {
+            let what = format!("cookie secrets {:?}", short(&name));
+            item.wrong(ConfigError::Unreadable { what, why }, findings)
+        })
+    });
+    let rrset_order = section.read("rrset_order", findings, |item, findings| {
+        Ok(match values::word(item, &["fixed", "rotate"], &[], findings)? {
+            "rotate" => RrsetOrder::Rotate,
+            _ => RrsetOrder::Fixed,
+        })
+    });
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -133,6 +160,9 @@ fn read_server(item: Option<Item>, base: &Path, findings: &mut Findings) -> Resu
         state_dir: base.join(or(state_dir, "state".to_owned())?),
         threads,
         nsid: nsid?.map(Spanned::into_inner),
+        chaos: or(chaos, true)?,
+        cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
+        rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
     })
 }
 

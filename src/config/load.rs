@@ -58,7 +58,7 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
         return Err(findings.into_report(files.into_iter().collect()));
     }
     let base = path.parent().unwrap_or(Path::new("/"));
-    let draft = document::read(&document, base, &mut findings);
+    let draft = document::read(&document, base, &mut findings, &mut files);
     let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
     let zones = zone_files::read(&draft, shown, &mut findings, &mut files);
     let files = files.into_iter().collect();

@@ -17,6 +17,7 @@
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
 mod check_key;
+mod cookie_secrets;
 mod document;
 mod duration;
 mod endpoints;

@@ -3,6 +3,7 @@
 //! Built by this room alone, so whoever holds a [`Config`] may rely on it: every site and probe a service
 //! names exists, every service lies in a configured zone, every bound holds.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -46,6 +47,37 @@ pub struct Server {
     pub threads: usize,
     /// The name server's identifier (RFC 5001).
     pub nsid: Option<String>,
+    /// Whether questions of class CH for the version and the name are answered.
+    pub chaos: bool,
+    /// What DNS cookies are made with; without it the daemon draws a secret of its own at each start.
+    pub cookie_secrets: Option<CookieSecrets>,
+    /// In which order an answer holds the records of its RRset.
+    pub rrset_order: RrsetOrder,
+}
+
+/// `rrset_order`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RrsetOrder {
+    /// That of the zone file or the decision.
+    Fixed,
+    /// Beginning with another record each time.
+    Rotate,
+}
+
+/// The secrets of DNS cookies (RFC 9018), shared by all servers of an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CookieSecrets {
+    /// Cookies are made with this one.
+    pub current: [u8; 16],
+    /// Cookies made with this one are good too.
+    pub other: Option<[u8; 16]>,
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for CookieSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CookieSecrets").finish_non_exhaustive()
+    }
 }
 
 /// `[control]`

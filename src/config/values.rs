@@ -46,6 +46,14 @@ pub fn line(max: usize) -> impl Fn(Item, &mut Findings) -> Result<String, Report
     }
 }
 
+/// `true` or `false`.
+pub fn boolean(item: Item, findings: &mut Findings) -> Result<bool, Reported> {
+    match item.value.get_ref() {
+        DeValue::Boolean(value) => Ok(*value),
+        _ => Err(item.wrong_type("true or false", findings)),
+    }
+}
+
 /// An integer from `min` to `max`.
 pub fn integer(min: u32, max: u32) -> impl Fn(Item, &mut Findings) -> Result<u32, Reported> {
     move |item, findings| {

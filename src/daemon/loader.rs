@@ -86,6 +86,9 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
         ("server.state_dir", running.server.state_dir != new.server.state_dir),
         ("server.threads", running.server.threads != new.server.threads),
         ("server.nsid", running.server.nsid != new.server.nsid),
+        ("server.chaos", running.server.chaos != new.server.chaos),
+        ("server.cookie_secrets", running.server.cookie_secrets != new.server.cookie_secrets),
+        ("server.rrset_order", running.server.rrset_order != new.server.rrset_order),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

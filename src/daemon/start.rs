@@ -5,7 +5,7 @@
 //! timeout, and so is the wait.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -26,9 +26,9 @@ use super::loader;
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::watch as watcher;
 use super::writer::Writer;
-use crate::answer::{Settings, Table};
+use crate::answer::{Secrets, Settings, Table};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, RrsetOrder, Server};
 use crate::control::{self, LoadOutcome};
 use crate::engine::{Engine, Happened};
 use crate::history::{Durable, Opened, Store, StoreError};
@@ -64,6 +64,9 @@ pub enum StartError {
         /// What the host says.
         error: io::Error,
     },
+    /// The host's source of randomness.
+    #[error("no secret for DNS cookies: /dev/urandom: {0}")]
+    Secret(io::Error),
     /// A thread.
     #[error("a thread could not be started: {0}")]
     Thread(io::Error),
@@ -172,8 +175,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
-    let nsid = config.server.nsid.as_ref().map(|id| id.as_bytes().into());
-    let settings = Arc::new(Settings { nsid, ..Settings::default() });
+    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
     let running = Arc::new(sockets.serve(table, settings, &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
@@ -204,6 +206,26 @@ async fn first_round(config: &Config, mut pending: watch::Receiver<usize>) {
             warn!("the first round did not end in time: undecided services answer as their zone files say");
         }
     }
+}
+
+fn settings(server: &Server) -> io::Result<Settings> {
+    let cookies = match server.cookie_secrets {
+        Some(secrets) => Secrets { current: secrets.current, other: secrets.other },
+        None => Secrets { current: random_secret()?, other: None },
+    };
+    Ok(Settings {
+        nsid: server.nsid.as_ref().map(|id| id.as_bytes().into()),
+        chaos: server.chaos,
+        cookies: Some(cookies),
+        rotate: server.rrset_order == RrsetOrder::Rotate,
+        ..Settings::default()
+    })
+}
+
+fn random_secret() -> io::Result<[u8; 16]> {
+    let mut secret = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    Ok(secret)
 }
 
 /// Keys the table's hash, so that nobody outside can choose names that collide.

@@ -4,7 +4,7 @@
 use std::cell::UnsafeCell;
 use std::io;
 use std::mem::zeroed;
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -105,7 +105,7 @@ impl Batch {
     pub(super) fn answer(
         &mut self,
         index: usize,
-        answer: impl FnOnce(&[u8], &mut [u8]) -> Answered,
+        answer: impl FnOnce(IpAddr, &[u8], &mut [u8]) -> Answered,
     ) -> Option<Answered> {
         let header = &self.receiving[..self.received][index];
         if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
@@ -115,7 +115,8 @@ impl Batch {
         // SAFETY: no system call is under way, so the headers' pointers are idle, and `&mut self`
         // makes this the only reference to any slot.
         let slot = unsafe { &mut *place };
-        let answered = answer(&slot.query[..header.msg_len as usize], &mut slot.answer);
+        let ip = ip_of(&slot.peer);
+        let answered = answer(ip, &slot.query[..header.msg_len as usize], &mut slot.answer);
         if answered.len > 0 {
             slot.answer_at.iov_len = answered.len.min(ANSWER_SIZE);
             let control_len = header.msg_hdr.msg_controllen;
@@ -183,6 +184,20 @@ impl Slot {
     }
 }
 
+/// A peer's address. An IPv4 client of an IPv6 socket is an IPv4 client.
+fn ip_of(peer: &sockaddr_storage) -> IpAddr {
+    let place = &raw const *peer;
+    if libc::c_int::from(peer.ss_family) == libc::AF_INET6 {
+        // SAFETY: a sockaddr_storage has room for every kind of address, is aligned for all of them, and
+        // integers of any value are a sockaddr_in6.
+        let peer = unsafe { &*place.cast::<libc::sockaddr_in6>() };
+        return Ipv6Addr::from(peer.sin6_addr.s6_addr).to_canonical();
+    }
+    // SAFETY: as above, with a sockaddr_in; the sockets here are bound to nothing else.
+    let peer = unsafe { &*place.cast::<libc::sockaddr_in>() };
+    Ipv4Addr::from(u32::from_be(peer.sin_addr.s_addr)).into()
+}
+
 /// Points a slot's vectors at its buffers, and a header for recvmmsg at all of it.
 fn receiving_header(cell: &UnsafeCell<Slot>, control_len: usize) -> mmsghdr {
     let place = cell.get();
@@ -246,16 +261,18 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_sent_does_not_hold_up_the_others() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let clients: Vec<UdpSocket> =
+            (1..4).map(|host| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap()).collect();
         for client in &clients {
             client.send_to(b"query", server.local_addr().unwrap()).unwrap();
         }
         let mut batch = Batch::new(false);
         assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 3);
-        for index in 0..3 {
-            batch.answer(index, |_, out| {
+        for (index, client) in clients.iter().enumerate() {
+            batch.answer(index, |ip, _, out| {
+                assert_eq!(ip, client.local_addr().unwrap().ip());
                 out[..2].copy_from_slice(&[b'0', b'0' + index as u8]);
-                Answered { len: 2, rcode: 0, truncated: false }
+                Answered { len: 2, ..Answered::default() }
             });
         }
         // The second answer's peer has port 0, as a forged query's can; the kernel refuses it.

@@ -218,11 +218,11 @@ mod tests {
     #[test]
     fn workers_add_up_by_transport_and_rcode() {
         let tallies = Tallies { udp: vec![Arc::default(), Arc::default()], tcp: Arc::default() };
-        let answer = |rcode, truncated| Answered { len: 12, rcode, truncated };
+        let answer = |rcode, truncated| Answered { len: 12, rcode, truncated, ..Answered::default() };
         tallies.udp[0].answered(&answer(0, true), owned);
         tallies.udp[1].answered(&answer(0, false), owned);
         tallies.udp[1].answered(&answer(16, false), owned);
-        tallies.udp[1].answered(&Answered { len: 0, rcode: 0, truncated: false }, owned);
+        tallies.udp[1].answered(&Answered::default(), owned);
         tallies.udp[1].malformed(owned);
         tallies.udp[1].send_errors(2, owned);
         tallies.tcp.answered(&answer(3, false), shared);

@@ -1,12 +1,14 @@
 //! What the sockets ask for answers: the published table, behind a seam as thin as two closures, so
 //! that sockets are tested without a zone.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
-use crate::answer::{self, Answered, Settings, Table, Transport};
+use crate::answer::{self, Answered, Asker, Settings, Table, Transport};
 
 /// A source of answers, shared by every worker and connection.
 pub(super) trait Responder: Clone + Send + Sync + 'static {
@@ -19,9 +21,10 @@ pub(super) trait Responder: Clone + Send + Sync + 'static {
 
 /// One worker's way to the answers.
 pub(super) trait Reader {
-    /// The answering function as published now: query bytes in, answer bytes into the second slice.
-    /// What is published later is not seen through it; take it anew for every batch.
-    fn current(&mut self, transport: Transport) -> impl FnMut(&[u8], &mut [u8]) -> Answered;
+    /// The answering function as published now, at the time it is now: an address and the query bytes
+    /// that came from it in, answer bytes into the second slice. What is published later is not seen
+    /// through it; take it anew for every batch.
+    fn current(&mut self, transport: Transport) -> impl FnMut(IpAddr, &[u8], &mut [u8]) -> Answered;
 }
 
 /// The published table.
@@ -46,9 +49,16 @@ impl Responder for Published {
 }
 
 impl Reader for Cached {
-    fn current(&mut self, transport: Transport) -> impl FnMut(&[u8], &mut [u8]) -> Answered {
+    fn current(&mut self, transport: Transport) -> impl FnMut(IpAddr, &[u8], &mut [u8]) -> Answered {
         let settings = &self.settings;
         let table = self.table.load();
-        move |query, out| answer::answer(table, settings, transport, query, out)
+        let now = unix_secs();
+        move |ip, query, out| answer::answer(table, settings, &Asker { transport, ip, now }, query, out)
     }
+}
+
+/// Seconds since 1970 in 32 bits, which wrap around in 2106. Cookies carry them to other servers, so it is
+/// the host's clock and not one that only runs forward.
+fn unix_secs() -> u32 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() as u32
 }

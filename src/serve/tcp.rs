@@ -2,7 +2,7 @@
 //! diagram is in the room's header.
 
 use std::io;
-use std::net;
+use std::net::{self, IpAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::admission::Admission;
 use super::counters::{Tally, shared};
 use super::responder::{Reader, Responder};
-use crate::answer::Transport;
-
-/// How long a connection may take for its next whole query, a slow half of one included. RFC 7766
-/// section 6.2.3 asks for a few seconds.
-const IDLE: Duration = Duration::from_secs(10);
+use crate::answer::{TCP_IDLE, Transport};
 
 /// How long a client may take to read what it was answered.
 const WRITE: Duration = Duration::from_secs(5);
@@ -48,13 +44,14 @@ const OUTBOX: usize = 2 * (PREFIX + MESSAGE);
 /// Bounds in time on each connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
+    /// How long a connection may take for its next whole query, a slow half of one included.
     pub(super) idle: Duration,
     pub(super) write: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { idle: IDLE, write: WRITE }
+        Patience { idle: TCP_IDLE, write: WRITE }
     }
 }
 
@@ -93,7 +90,7 @@ impl<R: Responder> Tcp<R> {
                     let _ = stream.set_nodelay(true);
                     let tcp = self.clone();
                     connections.spawn(async move {
-                        tcp.converse(stream).await;
+                        tcp.converse(stream, peer.ip().to_canonical()).await;
                         drop(permit);
                     });
                 }
@@ -127,7 +124,7 @@ impl<R: Responder> Tcp<R> {
 
     /// One connection, from its first query to its end. While answers are written nothing is read,
     /// so a client that does not read is held back by its own queries.
-    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr) {
         let mut inbox = Inbox::new();
         // Zeroed by the kernel: pages no answer reaches are never there.
         let mut outbox = vec![0; OUTBOX];
@@ -148,7 +145,7 @@ impl<R: Responder> Tcp<R> {
                 }
             }
             while inbox.has_query() {
-                let (len, sound) = self.answer(&mut inbox, &mut outbox);
+                let (len, sound) = self.answer(peer, &mut inbox, &mut outbox);
                 let written = timeout(self.patience.write, stream.write_all(&outbox[..len])).await;
                 if !sound || !matches!(written, Ok(Ok(()))) {
                     return;
@@ -163,14 +160,14 @@ impl<R: Responder> Tcp<R> {
     /// Answers queries until there are no more or the outbox is full enough; says how much of it is
     /// used, and whether all were queries. What deserves no answer ends the connection: its peer does
     /// not speak DNS, or echoes answers.
-    fn answer(&self, inbox: &mut Inbox, outbox: &mut [u8]) -> (usize, bool) {
+    fn answer(&self, peer: IpAddr, inbox: &mut Inbox, outbox: &mut [u8]) -> (usize, bool) {
         let mut reader = self.responder.reader();
         let mut current = reader.current(Transport::Tcp);
         let mut used = 0;
         while used + PREFIX + MESSAGE <= OUTBOX {
             let Some(query) = inbox.next_query() else { break };
             let start = used + PREFIX;
-            let answered = current(query, &mut outbox[start..start + MESSAGE]);
+            let answered = current(peer, query, &mut outbox[start..start + MESSAGE]);
             self.tally.answered(&answered, shared);
             if answered.len == 0 {
                 return (used, false);

@@ -1,6 +1,6 @@
 //! What this room's tests share: answers without a zone, and a server on loopback.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -29,8 +29,8 @@ impl Responder for Reverse {
 }
 
 impl Reader for Reverse {
-    fn current(&mut self, _: Transport) -> impl FnMut(&[u8], &mut [u8]) -> Answered {
-        |query, out| {
+    fn current(&mut self, _: Transport) -> impl FnMut(IpAddr, &[u8], &mut [u8]) -> Answered {
+        |_, query, out| {
             let len = match query {
                 b"" | b"silent" => 0,
                 b"big" => out.len(),
@@ -40,7 +40,7 @@ impl Reader for Reverse {
                     query.len()
                 }
             };
-            Answered { len, rcode: 0, truncated: false }
+            Answered { len, ..Answered::default() }
         }
     }
 }

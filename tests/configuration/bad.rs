@@ -243,6 +243,14 @@ detour.toml:2:10: error: the API has no authentication, and 0.0.0.0:8053 is not 
         "detour.toml:2:8: error: \"nsid\" is longer than 128 bytes",
     );
     check_head(
+        &first("[server]\nchaos = \"off\""),
+        "detour.toml:2:9: error: \"chaos\" is a string, not true or false",
+    );
+    check_head(
+        &first("[server]\nrrset_order = \"random\""),
+        "detour.toml:2:15: error: rrset_order \"random\" is unknown",
+    );
+    check_head(
         &first("[server]\nthreads = 5000"),
         "detour.toml:2:11: error: \"threads\" is 5000, not between 0 and 1024",
     );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, Service, Target, Thresholds, worst_case,
+    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, Thresholds, worst_case,
 };
 
 use crate::{Folder, HEAD, ZONE, loaded};
@@ -28,7 +28,8 @@ fn everything_that_may_be_left_out_has_its_default() {
     assert_eq!(config.server.listen, ["127.0.0.1:5353".parse().unwrap()]);
     assert_eq!(config.server.state_dir, base.join("state"));
     assert!(config.server.threads >= 1);
-    assert_eq!(config.server.nsid, None);
+    assert_eq!((config.server.nsid, config.server.chaos), (None, true));
+    assert_eq!((config.server.cookie_secrets, config.server.rrset_order), (None, RrsetOrder::Fixed));
     assert_eq!(config.control.listen, "127.0.0.1:8053".parse().unwrap());
     assert_eq!(config.zones[0].file, base.join("example.com.zone"));
     assert_eq!((config.sites[0].name.as_str(), config.sites[0].location), ("fra", None));
@@ -123,6 +124,41 @@ fn cname_targets_may_stand_at_some_endpoints_and_addresses_at_others() {
     let v4 = vec!["192.0.2.10".parse().unwrap()];
     assert_eq!(endpoints[0].target, Target::Addresses { v4, v6: vec![] });
     assert_eq!(endpoints[1].target, Target::Cname("lb.example.net".parse().unwrap()));
+}
+
+/// One secret, or two while one follows the other; a change to the file is worth a reload.
+#[test]
+fn cookie_secrets_come_from_a_file_of_their_own() {
+    let text = format!("[server]\ncookie_secrets = \"cookies\"\n{HEAD}{SERVICE}");
+    let check = |file: &str, want: Result<(u8, Option<u8>), &str>| {
+        let files = [("detour.toml", &*text), ("example.com.zone", ZONE), ("cookies", file)];
+        let folder = Folder::new(&files);
+        match (folder.load(), want) {
+            (Ok(loaded), Ok((current, other))) => {
+                let secrets = loaded.config.server.cookie_secrets.unwrap();
+                let want = ([current; 16], other.map(|byte| [byte; 16]));
+                assert_eq!((secrets.current, secrets.other), want, "{file:?}");
+                assert!(loaded.files.contains(&folder.path("cookies")));
+                assert_eq!(format!("{secrets:?}"), "CookieSecrets { .. }");
+            }
+            (Err(report), Err(want)) => {
+                let shown = report.to_string();
+                assert!(
+                    shown.contains(&format!("cannot read cookie secrets \"cookies\": {want}")),
+                    "{shown}"
+                );
+            }
+            (Ok(_), Err(want)) => panic!("{file:?} is read, and not: {want}"),
+            (Err(report), Ok(_)) => panic!("{report}"),
+        }
+    };
+    let [one, two] = ["ab".repeat(16), "CD".repeat(16)];
+    check(&one, Ok((0xab, None)));
+    check(&format!("# ours\n\n  {two}\n{one}\n"), Ok((0xcd, Some(0xab))));
+    check("", Err("it holds 0 secrets, not one or two"));
+    check(&format!("{one}\n{two}\n{one}"), Err("it holds 3 secrets, not one or two"));
+    check(&one[1..], Err("line 1 is not 32 hexadecimal digits"));
+    check(&format!("{one}\n+{}", &one[1..]), Err("line 2 is not 32 hexadecimal digits"));
 }
 
 #[test]

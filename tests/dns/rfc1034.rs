@@ -38,6 +38,7 @@ fn section_3_6_2_aliases_are_followed() {
     );
 }
 
+/// Knot: a chain ends after five names; the resolver asks on.
 #[test]
 fn section_3_6_2_long_chains_are_followed() {
     let links = (1..8).map(|i| format!("answer c0{i}.example.test. 300 CNAME c0{}.example.test.", i + 1));
@@ -61,6 +62,7 @@ fn section_3_6_2_loops_end() {
 
 /// Section 4.3.2 step 3a: "change QNAME to the canonical name in the CNAME RR, and go back to step 1",
 /// which is to look through all zones of this server.
+/// Knot: a chain ends with its zone; the resolver asks on.
 #[test]
 fn section_4_3_2_chains_across_zones() {
     check(
@@ -83,6 +85,7 @@ fn section_4_3_2_chains_across_zones() {
 }
 
 /// Section 4.2.1: below a cut is the child's business: a referral, without authority.
+/// NSD: refuse-any answers every ANY over UDP with TC, a referral too.
 #[test]
 fn section_4_2_1_referrals() {
     let referral = "NOERROR
@@ -126,6 +129,7 @@ fn section_4_3_2_a_chain_into_a_delegation() {
 }
 
 /// Section 4.3.2 step 6: addresses of the names in the answer come along.
+/// NSD: minimal responses leave additional data out; without them each answer has the NS of the apex.
 #[test]
 fn section_4_3_2_additional_data() {
     check(

@@ -34,6 +34,7 @@ fn section_2_2_no_data() {
 }
 
 /// Section 2.1: at the end of a chain the RCODE is that of its last name (RFC 6604 section 3).
+/// Knot: a chain ends with its zone, and so does what is said of its end.
 #[test]
 fn section_2_1_at_the_end_of_a_chain() {
     check(

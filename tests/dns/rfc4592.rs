@@ -6,6 +6,7 @@ const SOA: &str = "authority example.test. 60 SOA ns1.example.test. hostmaster.e
                    2024010101 7200 3600 1209600 60";
 
 /// Section 2.2.1: "the following responses would be synthesized from one of the wildcards".
+/// NSD: minimal responses leave additional data out.
 #[test]
 fn section_2_2_1_synthesised() {
     check(

@@ -41,6 +41,7 @@ fn section_2_3_the_owner_stays() {
 }
 
 /// Section 2.2: a name that would be too long is YXDOMAIN.
+/// Knot: it says NXDOMAIN.
 #[test]
 fn section_2_2_too_long_a_name() {
     let answer = ask(&format!("{}.long.example.test A", "d".repeat(60))).udp();

@@ -14,7 +14,19 @@ fn section_6_1_1_opt_for_opt() {
     }
 }
 
+/// Section 7: a question that is not there is a format error, with an OPT all the same.
+/// NSD: it says NOERROR, as if a cookie had been asked for.
+#[test]
+fn section_7_errors_have_an_opt() {
+    let mut none = ask("www.example.test A").edns(1232);
+    none.counts[0] = 0;
+    none.body.clear();
+    let answer = none.udp();
+    assert_eq!((answer.head().as_str(), answer.edns().is_some()), ("FORMERR", true));
+}
+
 /// Section 6.1.1: more than one OPT, or one that is not the root's, is a format error.
+/// Knot: an OPT that is not the root's is read all the same.
 #[test]
 fn section_6_1_1_one_opt_of_the_root() {
     let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];

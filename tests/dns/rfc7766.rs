@@ -49,6 +49,7 @@ fn section_6_2_1_reuse() {
 }
 
 /// What is no query ends the connection, after the answers to those before it; others are untouched.
+/// NSD: it resets the connection.
 #[test]
 fn what_is_no_query_ends_the_connection() {
     let mut response = ask("www.example.test A").bytes();

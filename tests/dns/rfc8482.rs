@@ -5,6 +5,7 @@ use hickory_proto::rr::Record;
 use crate::ask::{ask, check};
 
 /// Section 4.1: one RRset of those there are.
+/// NSD: refuse-any answers every ANY over UDP with TC.
 #[test]
 fn section_4_1_one_rrset() {
     for name in ["www.example.test", "example.test", "any.wild.example.test"] {
@@ -17,12 +18,14 @@ fn section_4_1_one_rrset() {
 }
 
 /// Section 4: a CNAME is an RRset like others.
+/// NSD: refuse-any answers every ANY over UDP with TC.
 #[test]
 fn section_4_cname() {
     check("alias.example.test ANY", "NOERROR aa\nanswer alias.example.test. 300 CNAME www.example.test.");
 }
 
 /// Section 4: names that are not there, or hold nothing, are so for ANY too.
+/// NSD: refuse-any answers every ANY over UDP with TC.
 #[test]
 fn section_4_nothing() {
     let soa = "authority example.test. 60 SOA ns1.example.test. hostmaster.example.test. \

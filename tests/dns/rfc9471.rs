@@ -3,6 +3,7 @@
 use crate::ask::ask;
 
 /// Section 3.1: all glue of in-domain name servers, or TC.
+/// NSD: version 4.6 leaves glue out without TC.
 #[test]
 fn section_3_1_in_domain_glue_is_whole_or_truncated() {
     let question = ask("host.glue.example.test A");

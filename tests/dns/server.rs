@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use detour::answer::{Settings, Table};
+use detour::answer::{Secrets, Settings, Table};
 use detour::serve::{Running, Sockets};
 use detour::zone::{Name, Zone, parse};
 use tokio::runtime::Runtime;
@@ -35,7 +35,9 @@ fn ours() -> SocketAddr {
         // A few names are steered, so that these tests see them answer like all others.
         let steered = ["www.example.test", "ns.sub.example.test", "alias.example.test"].map(name);
         let table = Arc::new(ArcSwap::from_pointee(Table::compile(&zones, &steered, 0x5eed)));
-        let settings = Arc::new(Settings { nsid: Some((*b"ns1.test").into()), ..Settings::default() });
+        let cookies = Some(Secrets { current: *b"a secret to all.", other: None });
+        let nsid = Some((*b"ns1.test").into());
+        let settings = Arc::new(Settings { nsid, cookies, ..Settings::default() });
         let listen = "127.0.0.1:0".parse().expect("an address");
         let sockets = Sockets::bind(&[listen], 2).expect("a free port");
         let address = sockets.addresses()[0];

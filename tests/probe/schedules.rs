@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, Server, Service, Target,
+    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
+    Target,
 };
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome};
@@ -107,7 +108,15 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
         path: PathBuf::new(),
-        server: Server { listen: vec![], state_dir: PathBuf::new(), threads: 1, nsid: None },
+        server: Server {
+            listen: vec![],
+            state_dir: PathBuf::new(),
+            threads: 1,
+            nsid: None,
+            chaos: true,
+            cookie_secrets: None,
+            rrset_order: RrsetOrder::Fixed,
+        },
         control: Control { listen: nowhere },
         sites: vec![],
         probes: vec![probe.clone()],

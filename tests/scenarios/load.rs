@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, Server, Service, Site,
-    Target, Thresholds, ZoneSource,
+    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
+    Site, Target, Thresholds, ZoneSource,
 };
 use detour::engine::{Load, ZoneBase};
 use detour::zone::{Name, RrSet, RrType};
@@ -28,7 +28,15 @@ pub fn load(setup: &Setup) -> Load {
     let sites = setup.sites.keys();
     let config = Config {
         path: PathBuf::from("detour.toml"),
-        server: Server { listen: Vec::new(), state_dir: PathBuf::from("state"), threads: 1, nsid: None },
+        server: Server {
+            listen: Vec::new(),
+            state_dir: PathBuf::from("state"),
+            threads: 1,
+            nsid: None,
+            chaos: true,
+            cookie_secrets: None,
+            rrset_order: RrsetOrder::Fixed,
+        },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
         probes,
