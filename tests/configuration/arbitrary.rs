@@ -108,3 +108,14 @@ proptest! {
         read(&text.into_iter().collect::<String>())?;
     }
 }
+
+#[test]
+fn the_fuzz_seeds_are_read() {
+    let mut seen = 0;
+    for seed in std::fs::read_dir("fuzz/seeds/config").unwrap() {
+        let path = seed.unwrap().path();
+        read(&std::fs::read_to_string(&path).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        seen += 1;
+    }
+    assert!(seen >= 3, "only {seen} seeds");
+}
