@@ -25,7 +25,7 @@ const MAX_ZONES: usize = 100_000;
 /// The most addresses listened on.
 const MAX_LISTEN: usize = 64;
 /// The most UDP workers.
-const MAX_THREADS: u32 = 1_024;
+const MAX_THREADS: u32 = 256;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.

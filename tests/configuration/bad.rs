@@ -252,7 +252,7 @@ detour.toml:2:10: error: the API has no authentication, and 0.0.0.0:8053 is not 
     );
     check_head(
         &first("[server]\nthreads = 5000"),
-        "detour.toml:2:11: error: \"threads\" is 5000, not between 0 and 1024",
+        "detour.toml:2:11: error: \"threads\" is 5000, not between 0 and 256",
     );
 }
 
