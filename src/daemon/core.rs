@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use super::loader;
 use super::messages::{Fresh, Input, Refused, View};
-use super::writer::Writer;
+use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::CheckKey;
@@ -303,7 +303,12 @@ impl Core {
             let times = self.pulse.write_errors.load(Ordering::Relaxed);
             format!("the state file could not be written {times} times, last: {why}; a restart may forget")
         });
-        self.start_warnings.iter().chain(&self.load_warnings).cloned().chain(trouble).collect()
+        let late = self.pulse.late_writes.load(Ordering::Relaxed);
+        let slow = (late > 0).then(|| {
+            format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
+        });
+        let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
+        lasting.chain(trouble).chain(slow).collect()
     }
 }
 
