@@ -3,7 +3,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -15,7 +15,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
-use super::loader;
 use super::messages::{Fresh, Input, Refused, View};
 use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
@@ -79,6 +78,8 @@ pub struct Core {
     /// Services that wait for their first round of samples.
     pub pending: watch::Sender<usize>,
     pub last_load: LoadOutcome,
+    /// The last good load, to begin again from.
+    pub loaded: Option<Fresh>,
     /// Warnings of the start, which stay; and of the last load.
     pub start_warnings: Vec<String>,
     pub load_warnings: Vec<String>,
@@ -89,14 +90,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// Gives the core its thread. Should it panic, it says so and begins again from the state file, as a
+    /// Gives the core its thread. Should it panic, it says so and begins again from the state file and the last good load, as a
     /// new process would; the answers published last stand meanwhile, and `/healthz` shows the gap.
     pub fn spawn(
         mut self,
         mut inputs: mpsc::Receiver<Input>,
         mut samples: mpsc::Receiver<Sample>,
-        seed: u64,
-        config: PathBuf,
     ) -> io::Result<()> {
         let runtime = runtime::Handle::current();
         let body = move || {
@@ -106,7 +105,7 @@ impl Core {
                     return;
                 }
                 error!("the core panicked: beginning again from the state file");
-                while let Err(e) = catch_unwind(AssertUnwindSafe(|| self.begin_again(&config, seed)))
+                while let Err(e) = catch_unwind(AssertUnwindSafe(|| self.begin_again()))
                     .unwrap_or_else(|_| Err("it panicked again".to_owned()))
                 {
                     error!("the core could not begin again, next try in {AGAIN:?}: {e}");
@@ -117,8 +116,9 @@ impl Core {
         thread::Builder::new().name("core".to_owned()).spawn(body).map(drop)
     }
 
-    fn begin_again(&mut self, config: &Path, seed: u64) -> Result<(), String> {
-        let fresh = loader::load(config, seed).map_err(|refused| refused.problems)?;
+    /// From the last good load, and not from the files: they may be broken just now.
+    fn begin_again(&mut self) -> Result<(), String> {
+        let fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
         self.writer.settle(LAST_PATIENCE);
         self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
         self.wake = None;
@@ -218,6 +218,7 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
+        let loaded = fresh.clone();
         let Fresh { load, table, files, warnings } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
@@ -229,6 +230,8 @@ impl Core {
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
         self.files.send_replace(files);
+        // Not before: a load that panics is not what to begin again from.
+        self.loaded = Some(loaded);
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
     }

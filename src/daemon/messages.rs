@@ -50,6 +50,7 @@ pub struct View {
 pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
 
 /// A load that is checked and compiled.
+#[derive(Clone)]
 pub struct Fresh {
     /// What the engine gets.
     pub load: Load,

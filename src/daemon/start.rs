@@ -142,6 +142,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         files: files_tx,
         pending: pending_tx,
         last_load: LoadOutcome { at: clock.now(), ok: true, problems: None },
+        loaded: None,
         start_warnings: warnings,
         load_warnings: Vec::new(),
         held: Vec::new(),
@@ -163,7 +164,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         pulse,
         sockets: Mutex::new(None),
     });
-    core.spawn(core_rx, sample_rx, seed, config.path.clone()).map_err(StartError::Thread)?;
+    core.spawn(core_rx, sample_rx).map_err(StartError::Thread)?;
     tokio::spawn(loader::run(config.path.clone(), seed, Config::clone(&config), reload_rx, core_tx));
     tokio::spawn(watcher::run(files_rx, reload_tx));
     let (close_control, closed) = oneshot::channel::<()>();

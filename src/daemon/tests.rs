@@ -66,6 +66,8 @@ async fn a_core_that_panics_begins_again_and_forgets_nothing() {
     let before = until(&running, "both sites are Down", all_down).await;
     assert!(before.warnings.is_empty(), "{:?}", before.warnings);
 
+    // In the middle of a bad edit, at that.
+    fs::write(dir.path().join("detour.toml"), "[server").unwrap();
     running.handle.core.send(Input::Panic).await.unwrap();
     let warned = |status: &DaemonStatus| status.warnings.iter().any(|warning| warning == PANIC_NOTE);
     let after = until(&running, "the core begins again", warned).await;
