@@ -90,8 +90,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Gives the core its thread. Should it panic, it says so and begins again from the state file and the last good load, as a
-    /// new process would; the answers published last stand meanwhile, and `/healthz` shows the gap.
+    /// Gives the core its thread. Should it panic, it says so and begins again from the state file and the
+    /// last good load; the answers published last stand meanwhile, and `/healthz` shows the gap.
     pub fn spawn(
         mut self,
         mut inputs: mpsc::Receiver<Input>,
