@@ -45,6 +45,8 @@ pub(super) struct Message<'o> {
     counts: [u16; 3],
     pub(super) authoritative: bool,
     pub(super) truncated: bool,
+    /// What the answer is about, to those who count answers: a node, or a zone's number.
+    pub(super) subject: u32,
     /// Whether [`Message::turn`] does anything.
     pub(super) turns: bool,
 }
@@ -80,7 +82,27 @@ impl<'o> Message<'o> {
         }
         out[..query.len()].copy_from_slice(query);
         let at = query.len();
-        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false, turns: false })
+        Some(Message {
+            out,
+            at,
+            limit,
+            counts: [0; 3],
+            authoritative: false,
+            truncated: false,
+            subject: 0,
+            turns: false,
+        })
+    }
+
+    /// Takes everything back but header and question, which end at `head`.
+    pub(super) fn empty(&mut self, head: usize, truncated: bool) {
+        (self.at, self.counts) = (head, [0; 3]);
+        (self.authoritative, self.truncated) = (false, truncated);
+    }
+
+    /// Records in each section so far.
+    pub(super) fn counts(&self) -> [u16; 3] {
+        self.counts
     }
 
     /// What has been written.

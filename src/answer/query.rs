@@ -15,6 +15,7 @@ pub(super) mod rcode {
     pub(crate) const REFUSED: u16 = 5;
     pub(crate) const YX_DOMAIN: u16 = 6;
     pub(crate) const BAD_VERS: u16 = 16;
+    pub(crate) const BAD_COOKIE: u16 = 23;
 }
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).

@@ -130,6 +130,13 @@ impl<'r> Run<'r, '_> {
         self.message.authoritative |= self.hops == 0;
     }
 
+    /// The first name's node or zone is what the answer is about.
+    fn note_subject(&mut self, subject: u32) {
+        if self.hops == 0 {
+            self.message.subject = subject;
+        }
+    }
+
     fn truncate(&mut self) -> Step {
         self.message.truncated = true;
         Step::Done(rcode::NO_ERROR)
@@ -138,6 +145,7 @@ impl<'r> Run<'r, '_> {
     #[inline]
     fn at_node(&mut self, place: Place<'_>, node: &Node<'r>, zone: u32) -> Step {
         self.speak_with_authority();
+        self.note_subject(node.id.0);
         let mut cname = None;
         for set in Sets::of(self.table.body(node)) {
             // One RRset is answer enough to ANY (RFC 8482 section 4.1).
@@ -185,6 +193,7 @@ impl<'r> Run<'r, '_> {
     /// A DNAME above the name: the DNAME itself and a CNAME made from it (RFC 6672 section 3.1).
     fn redirect(&mut self, place: Place<'_>, node: &Node<'r>) -> Step {
         self.speak_with_authority();
+        self.note_subject(node.id.0);
         if self.visited[..self.hops].contains(&node.id) {
             return Step::Done(rcode::NO_ERROR);
         }
@@ -219,6 +228,9 @@ impl<'r> Run<'r, '_> {
     /// NODATA or NXDOMAIN: the zone's SOA says how long to believe it (RFC 2308 section 3).
     fn negative(&mut self, place: Place<'_>, zone: u32, rcode: u16) -> Step {
         self.speak_with_authority();
+        if rcode == rcode::NX_DOMAIN {
+            self.note_subject(zone);
+        }
         let apex = self.table.base.zones[zone as usize].apex.as_wire().len();
         if let Some(soa) = self.table.negative(zone)
             && let Some(owner) = place.suffix(self.message, apex)
@@ -231,6 +243,7 @@ impl<'r> Run<'r, '_> {
 
     /// The delegation at or above the name, with the addresses of its name servers and without AA.
     fn refer(&mut self, place: Place<'_>, cut: &Node<'r>) -> Step {
+        self.note_subject(cut.id.0);
         let stored = cut.name.len();
         let mut sets = Sets::of(self.table.body(cut));
         if let Some(ns) = sets.find(|set| set.rtype == RrType::NS)

@@ -12,6 +12,7 @@ use toml::de::DeTable;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::probes::{self, Probes};
+use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
@@ -149,6 +150,7 @@ fn read_server(
             _ => RrsetOrder::Fixed,
         })
     });
+    let rate_limit = section.read("rate_limit", findings, rate_limit::read);
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -163,6 +165,7 @@ fn read_server(
         chaos: or(chaos, true)?,
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
+        rate_limit: rate_limit?.map(Spanned::into_inner),
     })
 }
 

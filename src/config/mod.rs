@@ -25,6 +25,7 @@ mod error;
 mod load;
 mod model;
 mod probes;
+mod rate_limit;
 mod report;
 mod rto;
 mod section;

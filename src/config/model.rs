@@ -53,6 +53,35 @@ pub struct Server {
     pub cookie_secrets: Option<CookieSecrets>,
     /// In which order an answer holds the records of its RRset.
     pub rrset_order: RrsetOrder,
+    /// How many answers over UDP one network gets; without it, as many as it asks for.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// `[server.rate_limit]`: answers a second to one network, by kind; zero is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Answers about one name.
+    pub responses: u32,
+    /// Answers that one name has no such type.
+    pub nodata: u32,
+    /// Answers that names of one zone are not there.
+    pub nxdomains: u32,
+    /// Referrals to one delegation.
+    pub referrals: u32,
+    /// Errors.
+    pub errors: u32,
+    /// Every which of the answers over a limit is sent small; zero is none.
+    pub slip: u32,
+    /// How much of its rate a client may use at once; at least a second.
+    pub window: Duration,
+    /// The bits that make an IPv4 network, 1 to 32.
+    pub v4_bits: u8,
+    /// The bits that make an IPv6 network, 1 to 128.
+    pub v6_bits: u8,
+    /// Networks without a limit: an address and how many of its bits count.
+    pub exempt: Vec<(IpAddr, u8)>,
+    /// Accounts kept.
+    pub table_size: usize,
 }
 
 /// `rrset_order`

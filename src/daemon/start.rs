@@ -26,9 +26,9 @@ use super::loader;
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::watch as watcher;
 use super::writer::Writer;
-use crate::answer::{Secrets, Settings, Table};
+use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
-use crate::config::{Config, RrsetOrder, Server};
+use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, LoadOutcome};
 use crate::engine::{Engine, Happened};
 use crate::history::{Durable, Opened, Store, StoreError};
@@ -65,7 +65,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The host's source of randomness.
-    #[error("no secret for DNS cookies: /dev/urandom: {0}")]
+    #[error("no secret for DNS cookies or rate limits: /dev/urandom: {0}")]
     Secret(io::Error),
     /// A thread.
     #[error("a thread could not be started: {0}")]
@@ -214,13 +214,32 @@ fn settings(server: &Server) -> io::Result<Settings> {
         Some(secrets) => Secrets { current: secrets.current, other: secrets.other },
         None => Secrets { current: random_secret()?, other: None },
     };
+    let rate_limit = match &server.rate_limit {
+        Some(chosen) => Some(rate_limit(chosen, random_secret()?)),
+        None => None,
+    };
     Ok(Settings {
         nsid: server.nsid.as_ref().map(|id| id.as_bytes().into()),
         chaos: server.chaos,
         cookies: Some(cookies),
         rotate: server.rrset_order == RrsetOrder::Rotate,
+        rate_limit,
         ..Settings::default()
     })
+}
+
+fn rate_limit(chosen: &config::RateLimit, key: [u8; 16]) -> RateLimit {
+    RateLimit {
+        // In the order of `answer::Kind`.
+        rates: [chosen.responses, chosen.nodata, chosen.nxdomains, chosen.referrals, chosen.errors],
+        slip: chosen.slip,
+        window: chosen.window,
+        v4_bits: chosen.v4_bits,
+        v6_bits: chosen.v6_bits,
+        exempt: chosen.exempt.iter().map(|&(address, bits)| Prefix { address, bits }).collect(),
+        buckets: chosen.table_size,
+        key,
+    }
 }
 
 fn random_secret() -> io::Result<[u8; 16]> {

@@ -21,6 +21,7 @@
 mod admission;
 mod batch;
 mod counters;
+mod limiting;
 mod options;
 mod pin;
 mod responder;

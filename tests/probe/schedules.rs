@@ -116,6 +116,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             chaos: true,
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
+            rate_limit: None,
         },
         control: Control { listen: nowhere },
         sites: vec![],

@@ -36,6 +36,7 @@ pub fn load(setup: &Setup) -> Load {
             chaos: true,
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
+            rate_limit: None,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
