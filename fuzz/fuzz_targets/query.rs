@@ -1,9 +1,12 @@
-//! Query bytes in, answer bytes out: never a panic, never longer than allowed, id and opcode kept.
+//! Query bytes in, answer bytes out: never a panic, never longer than allowed, id, opcode and question kept.
 #![no_main]
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use detour::answer::{Asker, Secrets, Settings, Table, Transport, answer};
+use detour::answer::{
+    Asker, Gate, Kind, RateLimit, RateLimiter, Secrets, Settings, Table, Transport, answer, answer_through,
+};
 use detour::zone::{Name, parse};
 use libfuzzer_sys::fuzz_target;
 
@@ -22,6 +25,36 @@ fn table() -> Table {
     Table::compile(&zones, &["www.example.test".parse().expect("a name")], 1)
 }
 
+/// A limiter that lets nobody have more than one answer in a minute, and tells everybody else.
+fn limiter() -> RateLimiter {
+    RateLimiter::new(RateLimit {
+        rates: [1; Kind::ALL.len()],
+        slip: 1,
+        window: Duration::from_secs(1),
+        v4_bits: 24,
+        v6_bits: 56,
+        exempt: Vec::new(),
+        buckets: 4,
+        key: [3; 16],
+    })
+}
+
+/// What an answer owes to its query, whatever that holds.
+fn check(query: &[u8], answer: &[u8]) {
+    assert!(answer.len() >= 12);
+    assert_eq!(answer[..2], query[..2]);
+    assert_eq!(answer[2] & 0xf8, query[2] & 0x78 | 0x80);
+    // A question that is repeated is the query's own, byte for byte.
+    if answer[4..6] != [0, 0] {
+        assert_eq!(answer[4..6], [0, 1]);
+        let mut end = 12;
+        while answer[end] != 0 {
+            end += 1 + usize::from(answer[end]);
+        }
+        assert_eq!(answer[12..end + 5], query[12..end + 5]);
+    }
+}
+
 fuzz_target!(|query: &[u8]| {
     static TABLE: OnceLock<Table> = OnceLock::new();
     let table = TABLE.get_or_init(table);
@@ -34,8 +67,17 @@ fuzz_target!(|query: &[u8]| {
         let answered = answer(table, &settings, &asker, query, &mut out);
         assert!(answered.len <= limit);
         if answered.len > 0 {
-            assert_eq!(out[..2], query[..2]);
-            assert_eq!(out[2] & 0xf8, query[2] & 0x78 | 0x80);
+            check(query, &out[..answered.len]);
+        }
+        // Over the limit it is never longer than within it.
+        let limiter = limiter();
+        let gate = Some(Gate { limiter: &limiter, micros: 0 });
+        for _ in 0..2 {
+            let again = answer_through(gate, table, &settings, &asker, query, &mut out);
+            assert!(again.len <= answered.len);
+            if again.len > 0 {
+                check(query, &out[..again.len]);
+            }
         }
     }
 });

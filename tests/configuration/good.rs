@@ -8,6 +8,27 @@ use detour::config::{
 
 use crate::{Folder, HEAD, ZONE, loaded};
 
+#[test]
+fn rate_limits() {
+    let limit = |lines: &str| loaded(&format!("{lines}\n{HEAD}{SERVICE}")).config.server.rate_limit;
+    assert_eq!(limit(""), None);
+    let default = limit("[server.rate_limit]").unwrap();
+    assert_eq!((default.responses, default.errors, default.slip, default.table_size), (20, 20, 2, 65_536));
+    assert_eq!((default.v4_bits, default.v6_bits, default.window), (24, 56, Duration::from_secs(1)));
+    assert_eq!(default.exempt, [("127.0.0.0".parse().unwrap(), 8), ("::1".parse().unwrap(), 128)]);
+    let chosen = limit(
+        "[server.rate_limit]
+        responses_per_second = 5
+        nxdomains_per_second = 0
+        exempt = [\"192.0.2.0/24\", \"2001:db8::/32\", \"0.0.0.0/0\", \"198.51.100.7\"]",
+    );
+    let chosen = chosen.unwrap();
+    assert_eq!((chosen.responses, chosen.nxdomains, chosen.nodata, chosen.referrals), (5, 0, 5, 5));
+    let exempt: Vec<String> =
+        chosen.exempt.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
+    assert_eq!(exempt, ["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0", "198.51.100.7/32"]);
+}
+
 const SERVICE: &str = r#"
 [[service]]
 name = "app.example.com"
