@@ -21,6 +21,7 @@
 mod admission;
 mod batch;
 mod counters;
+mod memory;
 mod options;
 mod pin;
 mod responder;
@@ -32,5 +33,6 @@ mod testing;
 mod udp;
 
 pub use counters::{Counters, Metric};
+pub use memory::map_large_blocks;
 pub use running::Running;
 pub use sockets::{BindError, Sockets};
