@@ -21,14 +21,14 @@ use crate::zone::{Name, RrSetRef, RrType, Zone};
 /// Zone files are the operator's own, and a map without random keys keeps the room pure.
 type Hasher = BuildHasherDefault<DefaultHasher>;
 
-struct Compiler<'z> {
+struct Compiler<'n> {
     base: Base,
     bodies: Vec<Vec<u8>>,
     /// Where bodies for the arena are laid out: one room for all, as there are millions of them.
     scratch: Vec<u8>,
     /// Each apex and its zone.
-    apexes: HashMap<&'z [u8], u32, Hasher>,
-    steered: HashSet<&'z [u8], Hasher>,
+    apexes: HashMap<&'n [u8], u32, Hasher>,
+    steered: HashSet<&'n [u8], Hasher>,
     /// For each zone whether another lies below it, and whether it has cuts or DNAMEs.
     zones: Vec<Traits>,
 }
@@ -40,9 +40,10 @@ struct Traits {
 }
 
 /// See [`super::Table::compile`].
-pub(super) fn compile(zones: &[Zone], steered: &[Name], seed: u64) -> (Base, Vec<Vec<u8>>) {
-    let mut compiler = Compiler::new(zones, steered, seed);
-    for (zone, number) in zones.iter().zip(0..) {
+pub(super) fn compile(zones: Vec<Zone>, steered: &[Name], seed: u64) -> (Base, Vec<Vec<u8>>) {
+    let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex().clone()).collect();
+    let mut compiler = Compiler::new(&zones, &apexes, steered, seed);
+    for (zone, number) in zones.into_iter().zip(0..) {
         // A second zone of the same apex is a mistake that `detour check` reports; the first one counts.
         if compiler.apexes.get(zone.apex().as_wire()) == Some(&number) {
             compiler.add_zone(zone, number);
@@ -61,8 +62,8 @@ fn apex_of(zones: &[ZoneEntry], zone: u32) -> &[u8] {
     zones[zone as usize].apex.as_wire()
 }
 
-impl<'z> Compiler<'z> {
-    fn new(zones: &'z [Zone], steered: &'z [Name], seed: u64) -> Compiler<'z> {
+impl<'n> Compiler<'n> {
+    fn new(zones: &[Zone], names: &'n [Name], steered: &'n [Name], seed: u64) -> Compiler<'n> {
         let (mut owners, mut bytes) = (steered.len(), 0);
         for zone in zones {
             let mut last: &[u8] = &[];
@@ -76,12 +77,12 @@ impl<'z> Compiler<'z> {
             }
         }
         let mut apexes = HashMap::with_hasher(Hasher::default());
-        for (zone, number) in zones.iter().zip(0u32..) {
-            apexes.entry(zone.apex().as_wire()).or_insert(number);
+        for (apex, number) in names.iter().zip(0u32..) {
+            apexes.entry(apex.as_wire()).or_insert(number);
         }
         let mut traits = vec![Traits::default(); zones.len()];
-        for zone in zones {
-            for above in up(zone.apex().as_wire()).skip(1) {
+        for apex in names {
+            for above in up(apex.as_wire()).skip(1) {
                 if let Some(&above) = apexes.get(above) {
                     traits[above as usize].has_zones_below = true;
                 }
@@ -92,10 +93,7 @@ impl<'z> Compiler<'z> {
                 keys: Keys::new(seed),
                 index: Index::with_room_for(owners),
                 arena: Arena::with_capacity(bytes),
-                zones: zones
-                    .iter()
-                    .map(|zone| ZoneEntry { apex: zone.apex().clone(), parent_side: None })
-                    .collect(),
+                zones: names.iter().map(|apex| ZoneEntry { apex: apex.clone(), parent_side: None }).collect(),
                 deepest: 0,
             },
             bodies: vec![Vec::new(); zones.len() * 2],
@@ -106,19 +104,9 @@ impl<'z> Compiler<'z> {
         }
     }
 
-    fn add_zone(&mut self, zone: &Zone, number: u32) {
-        let apex = zone.apex().as_wire();
-        let mut sets = Vec::new();
-        let mut all = zone.rrsets().peekable();
-        while let Some(first) = all.next() {
-            sets.clear();
-            sets.push(first);
-            while let Some(next) = all.next_if(|next| next.owner == first.owner) {
-                sets.push(next);
-            }
-            sets.sort_by_key(|set| set.rtype);
-            self.add_owner((number, apex), first.owner, &sets);
-        }
+    fn add_zone(&mut self, zone: Zone, number: u32) {
+        let apex = zone.apex().clone();
+        zone.consume(|sets| self.add_owner((number, apex.as_wire()), sets[0].owner, sets));
     }
 
     fn add_owner(&mut self, (zone, apex): (u32, &[u8]), owner: &[u8], sets: &[RrSetRef<'_>]) {

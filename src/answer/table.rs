@@ -1,5 +1,6 @@
 //! The published table: what answers are made from.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::compile;
@@ -57,11 +58,12 @@ impl Base {
 }
 
 impl Table {
-    /// Compiles zones, which are checked and no apex twice. `steered` names get slots, and exist even
+    /// Compiles zones, which are checked and no apex twice. Those that are given away give back their memory
+    /// while the table grows; of those that are lent a copy is made. `steered` names get slots, and exist even
     /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
     /// number nobody outside can know.
-    pub fn compile(zones: &[Zone], steered: &[Name], seed: u64) -> Table {
-        let (base, bodies) = compile::compile(zones, steered, seed);
+    pub fn compile<'z>(zones: impl Into<Cow<'z, [Zone]>>, steered: &[Name], seed: u64) -> Table {
+        let (base, bodies) = compile::compile(zones.into().into_owned(), steered, seed);
         Table { base: Arc::new(base), slots: Slots::new(bodies) }
     }
 

@@ -113,10 +113,12 @@ fn not_utf8(shown: &str, error: &std::string::FromUtf8Error, files: Vec<PathBuf>
 
 /// A regular file's content, if it is at most `limit` bytes. (Anything else could block or never end.)
 pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    if !path.metadata()?.is_file() {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // As large as it should be, and not what doubling comes to.
+    let mut bytes = Vec::with_capacity(metadata.len().min(limit) as usize + 1);
     // One byte more than allowed tells a file of just the limit from a longer one.
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

@@ -17,12 +17,9 @@ pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
     let config::Loaded { config, zones, warnings, files } =
         config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
-    let (table, bases) = std::thread::scope(|scope| {
-        // Fingerprints read every record once more: on another core they cost no time.
-        let bases = scope.spawn(|| zones.iter().map(|zone| base(zone, &config)).collect::<Vec<_>>());
-        let table = Table::compile(&zones, &steered, seed);
-        (table, bases.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
+    // Before the table, which takes the zones apart.
+    let bases = zones.iter().map(|zone| base(zone, &config)).collect();
+    let table = Table::compile(zones, &steered, seed);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
 }

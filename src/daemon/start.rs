@@ -33,7 +33,7 @@ use crate::control::{self, LoadOutcome};
 use crate::engine::{Engine, Happened};
 use crate::history::{Durable, Opened, Store, StoreError};
 use crate::probe::Prober;
-use crate::serve::{BindError, Sockets};
+use crate::serve::{BindError, Sockets, map_large_blocks};
 use crate::time::Time;
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
@@ -93,6 +93,7 @@ pub struct Running {
 
 /// Starts a daemon from a configuration file and returns once it serves.
 pub async fn start(path: &Path) -> Result<Running, StartError> {
+    map_large_blocks();
     let seed = seed();
     let fresh = loader::load_aside(path.to_owned(), seed).await;
     let fresh = fresh.map_err(|refused| StartError::Config(refused.problems))?;
