@@ -25,7 +25,7 @@ fn zones() -> Vec<Zone> {
 }
 
 fn table() -> Table {
-    Table::compile(&zones(), &[name("www.example.test"), name("steered.example.test")], 1)
+    Table::compile(zones(), &[name("www.example.test"), name("steered.example.test")], 1)
 }
 
 fn asker(transport: Transport) -> Asker {
@@ -189,7 +189,7 @@ fn what_does_not_fit_changes_nothing() {
 #[test]
 fn a_service_at_the_apex_or_a_wildcard_is_steered_too() {
     let steered = [name("example.test"), name("*.wild.example.test")];
-    let mut table = Table::compile(&zones(), &steered, 9);
+    let mut table = Table::compile(zones(), &steered, 9);
     let sets = vec![a("example.test", 1), a("*.wild.example.test", 2)];
     table.apply(&changeset(&table, "example.test", vec![], sets)).expect("applied");
     assert!(ask(&table, "example.test", RrType::A).ends_with(&[0, 4, 192, 0, 2, 1]));

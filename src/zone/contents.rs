@@ -265,7 +265,9 @@ mod tests {
         });
         for sets in [&mut sets, &mut seen] {
             sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
-            sets.iter_mut().for_each(|set| set.rdata.sort());
+            for set in sets {
+                set.rdata.sort();
+            }
         }
         assert_eq!(seen, sets);
     }
