@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::clock::Clock;
-use detour::config::{Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
+use detour::config::{BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome, Sample};
 use detour::probe::{Prober, Trust};
@@ -21,20 +21,20 @@ pub const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub fn http() -> HttpProbe {
-    HttpProbe { tls: false, path: "/health".into(), host: None, status: vec![200..=299], body: None }
+    HttpProbe { path: "/health".into(), ..HttpProbe::default() }
 }
 
 pub fn https() -> HttpProbe {
-    HttpProbe { tls: true, ..http() }
+    HttpProbe { tls: Some(Arc::default()), ..http() }
 }
 
 pub fn expecting(body: &str) -> HttpProbe {
-    HttpProbe { body: Some(body.into()), ..http() }
+    HttpProbe { body: Some(BodyExpect::Text(body.into())), ..http() }
 }
 
 /// A check that is run once and then not for an hour, but for [`Pace::Confirm`].
 pub fn check(kind: ProbeKind, to: SocketAddr, timeout: Duration) -> Check {
-    let host = matches!(kind, ProbeKind::Http(_)).then(|| HOST.into());
+    let host = kind.host().is_some().then(|| HOST.into());
     let probe = Probe {
         id: "web".into(),
         kind,
