@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
@@ -98,8 +98,7 @@ impl Trust {
             .map_err(tls)?;
         let builder = if key.verify {
             let roots = self.roots(key.ca.as_deref()).map_err(Failure::Certificate)?;
-            let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone()).build();
-            builder.with_webpki_verifier(verifier.map_err(|e| Failure::Tls(bounded(&e.to_string())))?)
+            builder.with_root_certificates(roots)
         } else {
             let anyone = Arc::new(Anyone(self.provider.clone()));
             builder.dangerous().with_custom_certificate_verifier(anyone)

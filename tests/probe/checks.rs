@@ -82,6 +82,10 @@ pub async fn ask(check: Check) -> Outcome {
 }
 
 pub async fn ask_trusting(roots: rustls::RootCertStore, check: Check) -> Outcome {
+    sample_trusting(roots, check).await.outcome
+}
+
+pub async fn sample_trusting(roots: rustls::RootCertStore, check: Check) -> Sample {
     let (prober, mut samples) = prober_trusting(roots);
     let key = check.key.clone();
     prober.set(vec![check]);
@@ -90,7 +94,7 @@ pub async fn ask_trusting(roots: rustls::RootCertStore, check: Check) -> Outcome
         assert_eq!(sample.check, key);
         if !matches!(sample.outcome, Outcome::Discarded(Discard::Stalled(_))) {
             prober.stop().await;
-            return sample.outcome;
+            return sample;
         }
         prober.pace(&key, Pace::Confirm);
     }
