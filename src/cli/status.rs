@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::client::{Client, ClientError, finish, pretty};
 use super::show::{Table, ago, bare, forced, list, span};
 use crate::control::DaemonStatus;
-use crate::engine::{ServiceView, Status};
+use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::time::Time;
 
@@ -101,18 +101,18 @@ fn waiting(now: Time, service: &ServiceView) -> String {
 
 fn checks(engine: &Status) -> Table {
     let mut table = Table::new(["CHECK", "HEALTH", "SINCE", "LAST SAMPLE", "BECAUSE"]);
-    for c in engine.checks.iter().filter(|c| c.health != Health::Up || c.stale) {
+    let warning = |c: &CheckView| c.recent.first().and_then(|sample| sample.detail.warning.clone());
+    for c in engine.checks.iter().filter(|c| c.health != Health::Up || c.stale || warning(c).is_some()) {
+        let because = match warning(c) {
+            Some(warning) if c.health == Health::Up => format!("warning: {warning}"),
+            Some(warning) => format!("{}; warning: {warning}", c.because),
+            None => c.because.clone(),
+        };
         let last = c.last_sample_age_ms.map(std::time::Duration::from_millis);
         let last = last.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
         let stale = if c.stale { " (late)" } else { "" };
         let since = ago(engine.now, Some(c.since));
-        table.row([
-            c.key.to_string(),
-            c.health.to_string(),
-            since,
-            format!("{last}{stale}"),
-            c.because.clone(),
-        ]);
+        table.row([c.key.to_string(), c.health.to_string(), since, format!("{last}{stale}"), because]);
     }
     table
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Endpoint, Probe, ProbeId, ProbeKind, Service, Target};
+use super::{Config, Endpoint, Probe, ProbeId, Service, Target};
 
 /// Where a probe goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,13 +41,10 @@ pub struct Check {
 impl CheckKey {
     /// The check `service` needs for one place under one of its probes.
     pub fn of(service: &Service, probe: &Probe, whereto: Whereto) -> CheckKey {
-        let host = match &probe.kind {
-            ProbeKind::Http(http) => Some(match &http.host {
-                Some(host) => Arc::from(host.as_str()),
-                None => Arc::from(service.name.to_string().trim_end_matches('.')),
-            }),
-            ProbeKind::Tcp => None,
-        };
+        let host = probe.kind.host().map(|host| match host {
+            Some(host) => Arc::from(host),
+            None => Arc::from(service.name.to_string().trim_end_matches('.')),
+        });
         CheckKey { probe: probe.id.clone(), whereto, host }
     }
 }

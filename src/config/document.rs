@@ -109,7 +109,9 @@ pub(super) fn read(
     let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
-    let probes = root.item("probes").and_then(|item| probes::read(item, findings).ok()).unwrap_or_default();
+    let mut named = probes::Files { base, named: files };
+    let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
+    let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
         read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {

@@ -87,6 +87,16 @@ pub enum ConfigError {
     ConfirmAboveInterval { confirm: Duration, interval: Duration },
     #[error("window {window} is below fall {fall}")]
     WindowBelowFall { window: u32, fall: u32 },
+    #[error("max_latency {} is not below timeout {}", Seconds(*max_latency), Seconds(*timeout))]
+    MaxLatencyNotBelowTimeout { max_latency: Duration, timeout: Duration },
+    #[error("header {name:?} is the probe's own to write")]
+    OwnHeader { name: String },
+    #[error("both \"body\" and \"body_regex\"")]
+    BodyAndRegex,
+    #[error("regular expression {text:?}: {why}")]
+    BadRegex { text: String, why: String },
+    #[error("key {key:?} does not belong to certificate {certificate:?}")]
+    KeyMismatch { key: String, certificate: String },
 
     // -- services --
     #[error("service \"{0}\" is configured twice")]
@@ -190,6 +200,12 @@ impl ConfigError {
                 "a run has to end before the next begins: lower timeout or raise interval"
             }
             E::ConfirmAboveInterval { .. } => "confirm is the faster pace: lower it",
+            E::MaxLatencyNotBelowTimeout { .. } => {
+                "a run that takes as long has timed out already: lower max_latency or raise timeout"
+            }
+            E::OwnHeader { .. } => "leave it out; Host has its own key, \"host\"",
+            E::BodyAndRegex => "keep one of them: a pattern can hold the text",
+            E::KeyMismatch { .. } => "name the key that the certificate was made with",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"

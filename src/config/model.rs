@@ -5,11 +5,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ProbeKind;
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -156,33 +156,6 @@ pub struct Thresholds {
     /// How many samples `fall` looks back over; `None` means failures in a row.
     pub window: Option<u32>,
 }
-
-/// What a probe speaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// One request, one answer, over plain TCP or TLS.
-    Http(HttpProbe),
-    /// A connect is enough.
-    Tcp,
-}
-
-/// `type = "http"` and `type = "https"`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpProbe {
-    /// Whether TLS is spoken.
-    pub tls: bool,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    /// Host header and SNI; the service's name when left out.
-    pub host: Option<String>,
-    /// Accepted status codes, never empty.
-    pub status: Vec<RangeInclusive<u16>>,
-    /// Text the first [`MAX_BODY_READ`] bytes of the body must hold.
-    pub body: Option<String>,
-}
-
-/// How much of a body a probe reads, in bytes.
-pub const MAX_BODY_READ: usize = 64 * 1024;
 
 /// `[[zone]]`
 #[derive(Clone, Debug, PartialEq, Eq)]

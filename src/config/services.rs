@@ -16,7 +16,7 @@ use super::probes::Probes;
 use super::report::Findings;
 use super::rto::worst_case;
 use super::section::{Item, Read, Reported, Section, or};
-use super::{AllDown, Failback, PolicyKind, Probe, ProbeKind, Service, values};
+use super::{AllDown, Failback, PolicyKind, Probe, Service, values};
 use crate::zone::Name;
 
 /// The most services, each name counted.
@@ -190,7 +190,7 @@ fn read_failback(item: Item, findings: &mut Findings) -> Result<Failback, Report
     let mut section = Section::of("\"failback\"".to_owned(), item, findings)?;
     let mode = or(section.read("mode", findings, mode), "auto");
     let failback = if mode == Ok("manual") {
-        section.refuse(&["hold"], "a manual failback", findings);
+        section.refuse_unasked(&["hold"], "a manual failback", findings);
         Ok(Failback::Manual)
     } else {
         let hold: Read<_> = section.read("hold", findings, values::duration(MAX_HOLD));
@@ -252,8 +252,7 @@ fn check_cnames(
 
 /// A probe without a `host` asks for the service's name, so that has to be one a host can have.
 fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &[Arc<Probe>], findings: &mut Findings) {
-    let needs_host =
-        |probe: &&Arc<Probe>| matches!(&probe.kind, ProbeKind::Http(http) if http.host.is_none());
+    let needs_host = |probe: &&Arc<Probe>| probe.kind.host() == Some(None);
     let Some(probe) = probes.iter().find(needs_host) else { return };
     for (name, _) in names {
         let text = name.get_ref().to_string();

@@ -8,7 +8,7 @@ use crate::config::{CheckKey, Whereto};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
 };
-use crate::health::{Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial};
@@ -77,6 +77,7 @@ fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcom
         at: before(secs),
         latency: Duration::from_micros(1_250),
         outcome: outcome.clone(),
+        detail: Detail::default(),
     };
     CheckView {
         health,

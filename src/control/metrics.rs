@@ -65,6 +65,19 @@ fn checks(out: &mut Text, checks: &[CheckView]) {
     let latency = |c: &CheckView| c.recent.first().map(|sample| sample.latency.as_secs_f64());
     let each = checks.iter().filter_map(|c| Some((check_labels(&c.key), latency(c)?)));
     out.gauge("detour_check_latency_seconds", "Latency of a check's last sample.", each);
+    let phases = |c: &CheckView| c.recent.first().map(|sample| sample.detail.phases).unwrap_or_default();
+    let each = checks.iter().flat_map(|c| {
+        let times: Vec<_> = phases(c).iter().collect();
+        times.into_iter().map(|(phase, took)| {
+            let mut labels = check_labels(&c.key);
+            labels.push(("phase", phase.to_string()));
+            (labels, took.as_secs_f64())
+        })
+    });
+    out.gauge("detour_check_phase_seconds", "How long a check's last run was in each phase.", each);
+    let warned = |c: &CheckView| c.recent.first().is_some_and(|sample| sample.detail.warning.is_some());
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(warned(c))));
+    out.gauge("detour_check_warning", "Whether a check's last sample has a warning.", each);
     let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
     out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Finding, Health, Outcome, Sample, Tracker, Vantage};
+use super::{Detail, Finding, Health, Outcome, Sample, Tracker, Vantage};
 use crate::config::{CheckKey, Thresholds};
 use crate::time::Time;
 
@@ -23,6 +23,8 @@ pub struct Recent {
     pub latency: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// How it went.
+    pub detail: Detail,
 }
 
 impl Recent {
@@ -34,6 +36,7 @@ impl Recent {
             at: self.at,
             latency: self.latency,
             outcome: self.outcome.clone(),
+            detail: self.detail.clone(),
         }
     }
 }
@@ -115,6 +118,7 @@ impl CheckHealth {
             at: sample.at,
             latency: sample.latency,
             outcome: sample.outcome.clone(),
+            detail: sample.detail.clone(),
         });
     }
 
@@ -176,6 +180,7 @@ mod tests {
             at: Time(5),
             latency: Duration::ZERO,
             outcome,
+            detail: Detail::default(),
         }
     }
 

@@ -15,12 +15,14 @@
 
 mod check;
 mod combine;
+mod phases;
 mod sample;
 mod state;
 mod tracker;
 
 pub use check::{CheckHealth, MAX_RECENT, MAX_VANTAGES, Recent};
 pub use combine::{endpoint, place, works};
-pub use sample::{Discard, Failure, Outcome, Phase, Sample, Vantage};
+pub use phases::Phases;
+pub use sample::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage, Warning};
 pub use state::Health;
 pub use tracker::{Finding, Tracker};

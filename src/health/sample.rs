@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Phases;
 use crate::config::CheckKey;
 use crate::time::Time;
 
@@ -34,6 +35,42 @@ pub struct Sample {
     pub latency: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// How the run went.
+    #[serde(default, skip_serializing_if = "Detail::is_empty")]
+    pub detail: Detail,
+}
+
+/// How a run went, beside what came of it. Nothing is judged by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Detail {
+    /// How long it was in each phase.
+    #[serde(skip_serializing_if = "Phases::is_empty")]
+    pub phases: Phases,
+    /// What is not as it should be, and no failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
+}
+
+impl Detail {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.phases.is_empty() && self.warning.is_none()
+    }
+}
+
+/// What is not as it should be, and no failure: it moves nothing, and people are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The endpoint's certificate is about to expire.
+    #[error("the certificate expires in {days} days, at {at}")]
+    CertificateExpires {
+        /// Whole days that are left.
+        days: u32,
+        /// The moment it expires.
+        at: Time,
+    },
 }
 
 /// What came of a probe run.
@@ -86,18 +123,54 @@ pub enum Failure {
     /// The certificate is not one to trust for this name.
     #[error("certificate: {0}")]
     Certificate(String),
+    /// The certificate has expired.
+    #[error("certificate: expired at {0}")]
+    CertificateExpired(Time),
+    /// The certificate is good for less than `min_days`.
+    #[error("certificate: expires in {days} days, at {at}; {min_days} days are wanted")]
+    CertificateExpires {
+        /// Whole days that are left.
+        days: u32,
+        /// The moment it expires.
+        at: Time,
+        /// How many there should be.
+        min_days: u32,
+    },
+    /// The certificate is for other names.
+    #[error("certificate: not valid for {0}")]
+    CertificateName(String),
+    /// The certificate was signed by nobody who is trusted.
+    #[error("certificate: signed by an issuer this host does not trust")]
+    CertificateIssuer,
+    /// The endpoint takes none of the protocols it was offered by ALPN.
+    #[error("ALPN: {0}")]
+    Alpn(String),
     /// TLS failed otherwise.
     #[error("TLS: {0}")]
     Tls(String),
     /// The answer was not HTTP.
     #[error("bad HTTP: {0}")]
     Protocol(String),
+    /// The head of the answer is too long, in bytes or in lines.
+    #[error("bad HTTP: a head of more than {bytes} bytes or {lines} header lines")]
+    Head {
+        /// The bound on its bytes.
+        bytes: u32,
+        /// The bound on its lines.
+        lines: u32,
+    },
     /// A status outside the expected ranges.
     #[error("status {0}")]
     Status(u16),
     /// The expected text is not in the part of the body that is read.
     #[error("body mismatch: {0}")]
     Body(String),
+    /// A header that is expected is not there, or says something else.
+    #[error("header mismatch: {0}")]
+    Header(String),
+    /// All was as expected, but it took too long.
+    #[error("slow answer: more than {0:?}")]
+    Slow(Duration),
     /// Whatever has no word of its own.
     #[error("{0}")]
     Other(String),

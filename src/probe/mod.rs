@@ -17,20 +17,26 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp` and `http` ask the question, one file for each protocol;
-//!   `course` follows them, so that a timeout can say where.
+//! - `run` makes a sample of a run; `tcp`, `http` and `handshake` ask the question, one file for each
+//!   protocol; `course` follows them, so that a timeout can say where.
+//! - `connection` is what they ask it over, and how it ends.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
-//! - `tls` holds what is trusted.
+//! - `tls` holds what is trusted, and shakes hands; `expiry` reads a certificate's last moment.
+//! - `tasks` ends what a library starts for a run with that run.
 
+mod connection;
 mod course;
+mod expiry;
 mod failure;
+mod handshake;
 mod http;
 mod prober;
 mod run;
 mod schedule;
 mod stall;
 mod table;
+mod tasks;
 mod tcp;
 mod tls;
 
@@ -67,13 +73,7 @@ mod tests {
     }
 
     pub(super) fn http_check(place: &str, host: &str, port: u16) -> (Check, HttpProbe) {
-        let http = HttpProbe {
-            tls: false,
-            path: "/health?full=1".into(),
-            host: None,
-            status: vec![200..=299],
-            body: None,
-        };
+        let http = HttpProbe { path: "/health?full=1".into(), ..HttpProbe::default() };
         let whereto = match place.parse::<IpAddr>() {
             Ok(addr) => Whereto::Addr(addr),
             Err(_) => Whereto::Name(place.into()),

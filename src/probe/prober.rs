@@ -14,7 +14,7 @@ use super::stall::Stalls;
 use super::table::{Id, Table};
 use super::tls::Trust;
 use crate::clock::Clock;
-use crate::config::{Check, CheckKey, ProbeKind};
+use crate::config::{Check, CheckKey};
 use crate::engine::Pace;
 use crate::health::{Sample, Vantage};
 use crate::time::Time;
@@ -79,11 +79,12 @@ impl Prober {
     /// are go on undisturbed; new and changed ones are run at once; no sample comes of a run that this
     /// breaks off, though samples of removed checks may still be in the channel.
     pub fn set(&self, checks: Vec<Check>) {
-        let speaks_tls = |check: &Check| matches!(&check.probe.kind, ProbeKind::Http(http) if http.tls);
-        if checks.iter().any(speaks_tls)
+        let trusts_host =
+            |check: &Check| check.probe.kind.tls().is_some_and(|tls| tls.verify && tls.ca.is_none());
+        if checks.iter().any(trusts_host)
             && let Err(why) = self.trust.load()
         {
-            tracing::error!(%why, "https probes cannot succeed");
+            tracing::error!(%why, "probes over TLS cannot succeed");
         }
         let now = self.shared.clock.now();
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());

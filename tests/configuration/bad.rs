@@ -157,7 +157,7 @@ fn probe_types() {
 detour.toml:4:8: error: type "icmp" is not supported yet
     type = "icmp"
            ^^^^^^
-    help: supported: http, https, tcp
+    help: supported: http, https, tcp, tls
 "#,
     );
     check(
@@ -166,7 +166,7 @@ detour.toml:4:8: error: type "icmp" is not supported yet
 detour.toml:4:8: error: type "htpps" is unknown
     type = "htpps"
            ^^^^^^^
-    help: did you mean "https"? supported: http, https, tcp
+    help: did you mean "https"? supported: http, https, tcp, tls
 "#,
     );
     let text = HEAD.replace("port = 5432\n", "");

@@ -59,13 +59,7 @@ fn everything_that_may_be_left_out_has_its_default() {
     assert_eq!((web.port, db.port), (80, 5432));
     assert_eq!([web.interval, web.confirm, web.timeout].map(|d| d.as_millis()), [5000, 250, 2000]);
     assert_eq!(web.thresholds, Thresholds { fall: 3, rise: 2, window: None });
-    let http = HttpProbe {
-        tls: false,
-        path: "/".to_owned(),
-        host: Some("app.example.com".to_owned()),
-        status: vec![200..=299],
-        body: None,
-    };
+    let http = HttpProbe { host: Some("app.example.com".to_owned()), ..HttpProbe::default() };
     assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp));
 
     let service = &config.services[0];

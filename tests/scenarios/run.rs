@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use detour::config::{CheckKey, Whereto};
 use detour::engine::{Action, COALESCE, Command, Effect, Event, ServiceView};
-use detour::health::{Discard, Failure, Sample, Vantage};
+use detour::health::{Detail, Discard, Failure, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::{RrSet, Serial};
 
@@ -130,7 +130,14 @@ impl Run {
         };
         let latency = Duration::from_millis(12);
         let (check, vantage, at) = (key.clone(), Vantage::local(), self.world.now);
-        self.world.step(Event::Sample(Sample { check, vantage, at, latency, outcome }));
+        self.world.step(Event::Sample(Sample {
+            check,
+            vantage,
+            at,
+            latency,
+            outcome,
+            detail: Detail::default(),
+        }));
     }
 
     fn command(&mut self, reason: &str, action: Action) {

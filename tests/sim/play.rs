@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use detour::config::CheckKey;
 use detour::engine::{Action, COALESCE, Command, Effect, Event};
-use detour::health::{Discard, Failure, Outcome, Sample, Vantage};
+use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::Name;
 
@@ -189,7 +189,7 @@ impl Run {
 
     fn sample_as(&mut self, check: CheckKey, outcome: Outcome) {
         let (vantage, at, latency) = (Vantage::local(), self.world.now, Duration::ZERO);
-        self.step(Event::Sample(Sample { check, vantage, at, latency, outcome }));
+        self.step(Event::Sample(Sample { check, vantage, at, latency, outcome, detail: Detail::default() }));
     }
 
     /// A whole site or one check of it dies or comes back.
