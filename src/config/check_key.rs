@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Endpoint, Probe, ProbeId, ProbeKind, Service, Target};
+use crate::zone::Name;
 
 /// Where a probe goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,7 +26,8 @@ pub struct CheckKey {
     pub probe: ProbeId,
     /// The place it is asked of.
     pub whereto: Whereto,
-    /// Host header and SNI, for protocols that carry one.
+    /// What is asked for where the place alone does not say it: Host header and SNI, the name a dns probe
+    /// asks about, the service a heartbeat is of.
     pub host: Option<Arc<str>>,
 }
 
@@ -46,10 +48,19 @@ impl CheckKey {
                 Some(host) => Arc::from(host.as_str()),
                 None => Arc::from(service.name.to_string().trim_end_matches('.')),
             }),
+            ProbeKind::Dns(dns) => Some(without_dot(dns.name.as_ref().unwrap_or(&service.name))),
+            // Whoever calls in speaks for one service, so services never share this check.
+            ProbeKind::Heartbeat => Some(without_dot(&service.name)),
             ProbeKind::Tcp => None,
         };
         CheckKey { probe: probe.id.clone(), whereto, host }
     }
+}
+
+/// A name as a check's host: without its last dot, but for the root.
+fn without_dot(name: &Name) -> Arc<str> {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or(&text).into()
 }
 
 impl Endpoint {

@@ -22,6 +22,7 @@ mod document;
 mod duration;
 mod endpoints;
 mod error;
+mod heartbeat;
 mod load;
 mod model;
 mod probes;

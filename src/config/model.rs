@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::zone::Name;
+use crate::zone::{Name, RrType};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -26,6 +26,8 @@ pub struct Config {
     pub server: Server,
     /// `[control]`
     pub control: Control,
+    /// `[heartbeat]`; there is none where no site calls in.
+    pub heartbeat: Option<Heartbeat>,
     /// `[sites.*]`, in the file's order.
     pub sites: Vec<Site>,
     /// `[probes.*]`, in the file's order.
@@ -135,6 +137,75 @@ pub enum ProbeKind {
     Http(HttpProbe),
     /// A connect is enough.
     Tcp,
+    /// One question, one answer.
+    Dns(DnsProbe),
+    /// The site calls in; its probe's `timeout` is the grace, and its port means nothing.
+    Heartbeat,
+}
+
+/// `type = "dns"`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsProbe {
+    /// What is asked for; the service's name when left out.
+    pub name: Option<Name>,
+    /// Of which type.
+    pub qtype: RrType,
+    /// Whether it is asked over TCP at once; over UDP a truncated answer is asked for again over TCP.
+    pub tcp: bool,
+    /// Whether the question asks for recursion.
+    pub recursion: bool,
+    /// The expected response code, an index into [`RCODES`].
+    pub rcode: u8,
+    /// What the answer's AA bit must be.
+    pub authoritative: Option<bool>,
+    /// RDATA in wire form, names expanded and in lower case; empty where any will do.
+    pub records: Vec<Box<[u8]>>,
+    /// How `records` are held against those of the answer.
+    pub matching: Matching,
+}
+
+/// `expect.match`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matching {
+    /// One of the expected records is enough.
+    Any,
+    /// Every expected record, whatever else there is.
+    All,
+    /// These records and no other.
+    Exact,
+}
+
+/// Response codes by number (IANA, "DNS RCODEs").
+pub const RCODES: [&str; 11] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+    "NOTAUTH", "NOTZONE",
+];
+
+/// `[heartbeat]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Where sites call in.
+    pub listen: SocketAddr,
+    /// Who may, for what; never empty.
+    pub tokens: Vec<BeatToken>,
+}
+
+/// The right to call in for one endpoint.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BeatToken {
+    /// The service.
+    pub service: Name,
+    /// The site.
+    pub site: SiteId,
+    /// The secret.
+    pub token: Arc<str>,
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for BeatToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BeatToken({}@{}, ..)", self.service, self.site)
+    }
 }
 
 /// `type = "http"` and `type = "https"`

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+mod dns;
+mod heartbeat;
+
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, entries, or};
@@ -32,8 +35,10 @@ const DEFAULT_FALL: u32 = 3;
 const DEFAULT_RISE: u32 = 2;
 
 /// The protocols there are, and those to come.
-const TYPES: [&str; 3] = ["http", "https", "tcp"];
-const LATER_TYPES: [&str; 6] = ["tls", "icmp", "dns", "grpc", "exec", "heartbeat"];
+const TYPES: [&str; 5] = ["http", "https", "tcp", "dns", "heartbeat"];
+const LATER_TYPES: [&str; 4] = ["tls", "icmp", "grpc", "exec"];
+/// Of http and https alone.
+const HTTP_KEYS: [&str; 3] = ["path", "host", "expect"];
 
 /// The probes that are right, and the keys of all.
 #[derive(Default)]
@@ -70,30 +75,36 @@ pub(super) fn read(item: Item, findings: &mut Findings) -> Result<Probes, Report
 
 fn read_probe(id: ProbeId, item: Item, findings: &mut Findings) -> Result<Probe, Reported> {
     let mut section = Section::of(format!("[probes.{id}]"), item, findings)?;
-    let kind = section.need("type", "type = \"http\", \"https\" or \"tcp\"", findings, |item, findings| {
+    let kind = section.need("type", "type = \"http\", or another type", findings, |item, findings| {
         values::word(item, &TYPES, &LATER_TYPES, findings)
     });
+    if kind.as_ref().is_ok_and(|kind| *kind.get_ref() == "heartbeat") {
+        return heartbeat::read(id, section, findings);
+    }
     let port = section.read("port", findings, values::port);
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
     // What else a probe of another type may hold is not known, so no key of it is called unknown.
     let kind = kind?.into_inner();
-    let http = if kind == "tcp" {
-        section.refuse(&["path", "host", "expect"], "a tcp probe", findings);
-        None
-    } else {
-        Some(read_http(kind == "https", &mut section, findings))
+    let asks = match kind {
+        "tcp" => {
+            section.refuse(&HTTP_KEYS, "a tcp probe", findings);
+            Ok(ProbeKind::Tcp)
+        }
+        "dns" => dns::read(&mut section, findings).map(ProbeKind::Dns),
+        _ => read_http(kind == "https", &mut section, findings).map(ProbeKind::Http),
     };
     let port = match (port, kind) {
         (Ok(Some(port)), _) => Ok(port.into_inner()),
         (Ok(None), "http") => Ok(80),
         (Ok(None), "https") => Ok(443),
+        (Ok(None), "dns") => Ok(53),
         (Ok(None), _) => Err(section.missing("port", "port = 443", findings)),
         (Err(reported), _) => Err(reported),
     };
     section.finish(findings);
     let [interval, confirm, timeout] = pace?;
-    let kind = http.transpose()?.map_or(ProbeKind::Tcp, ProbeKind::Http);
+    let kind = asks?;
     Ok(Probe { id, kind, port: port?, interval, confirm, timeout, thresholds: thresholds? })
 }
 

@@ -17,14 +17,17 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp` and `http` ask the question, one file for each protocol;
+//! - `run` makes a sample of a run; `tcp`, `http` and `dns` ask the question, one file for each protocol;
 //!   `course` follows them, so that a timeout can say where.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
+//! - `heartbeat` waits where the others ask: it makes samples of beats, and of their absence.
 //! - `tls` holds what is trusted.
 
 mod course;
+pub mod dns;
 mod failure;
+mod heartbeat;
 mod http;
 mod prober;
 mod run;
@@ -34,6 +37,7 @@ mod table;
 mod tcp;
 mod tls;
 
+pub use heartbeat::{Beat, MIN_GAP, TooSoon};
 pub use prober::Prober;
 pub use tls::Trust;
 

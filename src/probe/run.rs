@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::course::Course;
+use super::dns;
 use super::failure::{bounded, judge};
 use super::http::HttpCheck;
 use super::stall::Stalls;
@@ -74,6 +75,11 @@ impl Runner {
         self.course.connect_to(addr);
         match &self.check.probe.kind {
             ProbeKind::Http(http) => self.http.ask(&self.check, http).await,
+            ProbeKind::Dns(dns) => {
+                dns::ask(&self.check, dns, SocketAddr::new(addr, self.check.probe.port), &self.course).await
+            }
+            // The prober hands these to `heartbeat`, which waits where others ask.
+            ProbeKind::Heartbeat => Outcome::Discarded(Discard::Local("a heartbeat is not asked for".into())),
             ProbeKind::Tcp => tcp::ask(SocketAddr::new(addr, self.check.probe.port), &self.course).await,
         }
     }

@@ -118,6 +118,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             rrset_order: RrsetOrder::Fixed,
         },
         control: Control { listen: nowhere },
+        heartbeat: None,
         sites: vec![],
         probes: vec![probe.clone()],
         zones: vec![],
