@@ -2,7 +2,7 @@
 //! runs at the site, where there is none.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn call(args: &Args, http: &reqwest::Client, token: &str) -> u8 {
     let sick = match &args.fail {
         Some(why) => Some(why.clone()),
-        None => ask_command(args.command.clone()).await,
+        None => ask_command(&args.command).await,
     };
     let mut url = args.url.clone();
     if let (Some(_), Ok(mut segments)) = (&sick, url.path_segments_mut()) {
@@ -111,7 +111,7 @@ async fn call(args: &Args, http: &reqwest::Client, token: &str) -> u8 {
 }
 
 /// Why the site is not well by the command; nothing where it succeeds, or there is none.
-async fn ask_command(words: Vec<String>) -> Option<String> {
+async fn ask_command(words: &[String]) -> Option<String> {
     let (program, arguments) = words.split_first()?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
@@ -140,7 +140,7 @@ fn first_line(mut command: Command) -> std::io::Result<(std::process::ExitStatus
     Ok((status, String::from_utf8_lossy(&line).trim().to_owned()))
 }
 
-fn token(path: &PathBuf) -> anyhow::Result<String> {
+fn token(path: &Path) -> anyhow::Result<String> {
     let read = || -> std::io::Result<String> {
         let mut text = String::new();
         std::fs::File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
@@ -178,13 +178,13 @@ mod tests {
     use super::*;
 
     async fn check(script: &str, want: Option<&str>) {
-        let words = ["sh", "-c", script].map(str::to_owned).to_vec();
-        assert_eq!(ask_command(words).await.as_deref(), want, "{script}");
+        let words = ["sh", "-c", script].map(str::to_owned);
+        assert_eq!(ask_command(&words).await.as_deref(), want, "{script}");
     }
 
     #[tokio::test]
     async fn a_commands_first_line_is_why() {
-        assert_eq!(ask_command(Vec::new()).await, None);
+        assert_eq!(ask_command(&[]).await, None);
         check("echo fine", None).await;
         check("echo disk full; echo more; exit 3", Some("disk full")).await;
         check("echo disk full >&2; exit 3", Some("disk full")).await;
@@ -192,7 +192,7 @@ mod tests {
         // More than a pipe holds, and no line in it.
         let long = "x".repeat(MAX_LINE as usize);
         check("head -c 200000 /dev/zero | tr '\\0' x; exit 1", Some(&long)).await;
-        let missing = ask_command(vec!["/nowhere/at-all".to_owned()]).await.unwrap();
+        let missing = ask_command(&["/nowhere/at-all".to_owned()]).await.unwrap();
         assert!(missing.starts_with("/nowhere/at-all: "), "{missing}");
     }
 

@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use super::callers::Callers;
 use super::{ENGINE_PATIENCE, Gone, Problem, SHUTDOWN_GRACE, problem};
 use crate::config::{CheckKey, Config, ProbeKind, SiteId};
-use crate::probe::{Beat, Prober};
+use crate::probe::{Beat, Prober, TooSoon};
 use crate::zone::Name;
 
 /// The longest text a site may send, in bytes; less of it is kept.
@@ -188,12 +188,12 @@ async fn take(
     };
     match timeout(ENGINE_PATIENCE, told).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Err(soon)) => too_soon(&soon),
+        Ok(Err(soon)) => too_soon(soon),
         Err(_) => Problem::from(Gone).into_response(),
     }
 }
 
-fn too_soon(soon: &crate::probe::TooSoon) -> Response {
+fn too_soon(soon: TooSoon) -> Response {
     let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, soon.to_string()).into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response

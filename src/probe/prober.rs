@@ -133,6 +133,7 @@ impl Prober {
             // It ends by being broken off, and in no other way.
             let _ = waiter.await;
         }
+        self.heartbeats.close();
         let starter = self.starter_end.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(starter) = starter
             && let Err(error) = starter.await

@@ -79,13 +79,11 @@ async fn over_udp(
     course.enter(Phase::FirstByte);
     let again_at = Instant::now() + timeout / 2;
     let mut buffer = [0; MAX_DATAGRAM];
-    match timeout_at(again_at, receive(question, &socket, &mut buffer)).await {
-        Ok(reply) => reply,
-        Err(_) => {
-            socket.send(question.bytes()).await?;
-            receive(question, &socket, &mut buffer).await
-        }
+    if let Ok(reply) = timeout_at(again_at, receive(question, &socket, &mut buffer)).await {
+        return reply;
     }
+    socket.send(question.bytes()).await?;
+    receive(question, &socket, &mut buffer).await
 }
 
 /// The first datagram that answers the question.

@@ -57,14 +57,20 @@ pub struct TooSoon;
 #[derive(Debug)]
 pub(super) struct Heartbeats {
     clock: Clock,
-    out: mpsc::Sender<Sample>,
+    /// Nothing once it is closed, so that whoever takes the samples learns of the end.
+    out: Mutex<Option<mpsc::Sender<Sample>>>,
     awaited: Mutex<Awaited>,
     changed: Notify,
 }
 
 impl Heartbeats {
     pub(super) fn new(clock: Clock, out: mpsc::Sender<Sample>) -> Arc<Heartbeats> {
-        Arc::new(Heartbeats { clock, out, awaited: Mutex::default(), changed: Notify::new() })
+        Arc::new(Heartbeats {
+            clock,
+            out: Mutex::new(Some(out)),
+            awaited: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     /// Makes `checks` the ones that are waited for; those that stay as they are go on undisturbed.
@@ -119,9 +125,17 @@ impl Heartbeats {
     async fn give(&self, check: CheckKey, at: Time, outcome: Outcome) {
         let sample =
             Sample { check: check.clone(), vantage: Vantage::local(), at, latency: Duration::ZERO, outcome };
-        if self.out.send(sample).await.is_ok() {
+        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(out) = out
+            && out.send(sample).await.is_ok()
+        {
             self.awaited().sampled(&check, at);
         }
+    }
+
+    /// No sample comes any more, but for one that is being handed over.
+    pub(super) fn close(&self) {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn awaited(&self) -> MutexGuard<'_, Awaited> {
