@@ -6,5 +6,6 @@ mod answers;
 mod certificates;
 mod checks;
 mod connects;
+mod dns;
 mod schedules;
 mod servers;
