@@ -70,12 +70,11 @@ fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Exp
         section.refuse(&["records", "match"], "an answer that is not NOERROR", findings);
         Ok(None)
     };
-    let matching = match &records {
-        Ok(Some(_)) => or(section.read("match", findings, matching), Matching::All),
-        _ => {
-            section.refuse(&["match"], "an answer without \"records\"", findings);
-            Ok(Matching::All)
-        }
+    let matching = if let Ok(Some(_)) = &records {
+        or(section.read("match", findings, matching), Matching::All)
+    } else {
+        section.refuse(&["match"], "an answer without \"records\"", findings);
+        Ok(Matching::All)
     };
     section.finish(findings);
     let records = or(records, Vec::new())?.into_iter().map(Spanned::into_inner).collect();
