@@ -67,14 +67,14 @@ fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Exp
             item.list("records", MAX_RECORDS, findings, |item, findings| record(item, qtype, findings))
         })
     } else {
-        section.refuse(&["records", "match"], "an answer that is not NOERROR", findings);
+        section.refuse(&["records"], "an answer that is not NOERROR", findings);
         Ok(None)
     };
-    let matching = if let Ok(Some(_)) = &records {
-        or(section.read("match", findings, matching), Matching::All)
-    } else {
+    let matching = if let Ok(None) = &records {
         section.refuse(&["match"], "an answer without \"records\"", findings);
         Ok(Matching::All)
+    } else {
+        or(section.read("match", findings, matching), Matching::All)
     };
     section.finish(findings);
     let records = or(records, Vec::new())?.into_iter().map(Spanned::into_inner).collect();
