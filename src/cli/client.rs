@@ -71,15 +71,20 @@ impl ClientError {
     }
 }
 
+/// A client that speaks plain HTTP to whom it is told, and to no other.
+pub(super) fn plain_http() -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
+        .build()?)
+}
+
 impl Client {
     /// A client of the daemon that was found.
     pub fn new(found: Found) -> anyhow::Result<Client> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
-            .build()?;
+        let http = plain_http()?;
         let base = Url::parse(&format!("http://{}/", found.addr))?;
         Ok(Client { http, base, found })
     }

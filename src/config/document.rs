@@ -11,6 +11,7 @@ use toml::de::DeTable;
 
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
+use super::heartbeat::{self, DraftHeartbeat};
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
@@ -32,12 +33,13 @@ const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
 /// The longest path of a file, in bytes.
-const MAX_FILE_NAME: usize = 4_096;
+pub(super) const MAX_FILE_NAME: usize = 4_096;
 
 /// What a document says, as far as it is right.
 pub(super) struct Draft {
     pub server: Result<Server, Reported>,
     pub control: Result<Control, Reported>,
+    pub heartbeat: Result<Option<DraftHeartbeat>, Reported>,
     pub sites: Sites,
     pub probes: Probes,
     pub zones: Zones,
@@ -108,6 +110,7 @@ pub(super) fn read(
     let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
     let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
+    let heartbeat = heartbeat::read(root.item("heartbeat"), base, findings, files);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
     let mut named = probes::Files { base, named: files };
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
@@ -121,7 +124,9 @@ pub(super) fn read(
     let context = services::Context { sites: &sites, probes: &probes, zones: &zones };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
     root.finish(findings);
-    Draft { server, control, sites, probes, zones, services: services.unwrap_or_default() }
+    let services = services.unwrap_or_default();
+    heartbeat::check(&heartbeat, &services, findings);
+    Draft { server, control, heartbeat, sites, probes, zones, services }
 }
 
 fn read_server(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::duration::{DurationError, Seconds};
 use super::rto::Rto;
-use crate::zone::{Name, NameError, Severity};
+use crate::zone::{Name, NameError, RrType, Severity};
 
 /// How much of a text from a file a message repeats, in characters.
 const MAX_QUOTED: usize = 80;
@@ -97,6 +97,18 @@ pub enum ConfigError {
     BadRegex { text: String, why: String },
     #[error("key {key:?} does not belong to certificate {certificate:?}")]
     KeyMismatch { key: String, certificate: String },
+    #[error("grace {} is above interval {}", Seconds(*grace), Seconds(*interval))]
+    GraceAboveInterval { grace: Duration, interval: Duration },
+    #[error("{text:?} is not the data of one {rtype} record: {why}")]
+    BadRecord { text: String, rtype: RrType, why: String },
+
+    // -- heartbeats --
+    #[error("sites call in for service \"{0}\", and there is no [heartbeat] to call")]
+    NobodyListens(Name),
+    #[error("no token for service \"{service}\" at site {site:?}, from where a heartbeat is expected")]
+    NoToken { service: Name, site: String },
+    #[error("a token for service \"{service}\" at site {site:?}, from where no heartbeat is expected")]
+    IdleToken { service: Name, site: String },
 
     // -- services --
     #[error("service \"{0}\" is configured twice")]
@@ -154,7 +166,7 @@ impl ConfigError {
     /// Whether it stands in the way of a load.
     pub fn severity(&self) -> Severity {
         match self {
-            ConfigError::MixedFamilies { .. } => Severity::Warning,
+            ConfigError::MixedFamilies { .. } | ConfigError::IdleToken { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -206,6 +218,13 @@ impl ConfigError {
             E::OwnHeader { .. } => "leave it out; Host has its own key, \"host\"",
             E::BodyAndRegex => "keep one of them: a pattern can hold the text",
             E::KeyMismatch { .. } => "name the key that the certificate was made with",
+            E::GraceAboveInterval { .. } => "grace is for a beat that is late, not for one that is missed",
+            E::BadRecord { .. } => {
+                "write it as in a zone file, without owner, TTL and type, as in \"10 mail.example.com.\""
+            }
+            E::NobodyListens(_) => "add [heartbeat] with listen and tokens",
+            E::NoToken { .. } => "add a line \"service site token\", the token at least 16 random characters",
+            E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"

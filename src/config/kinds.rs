@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::check_key::without_dot;
+use crate::zone::{Name, RrType};
+
 /// How much of a body a probe reads, in bytes.
 pub const MAX_BODY_READ: usize = 64 * 1024;
 /// The most a compiled [`Pattern`] may take, in bytes, and the most a search in it may keep.
@@ -22,14 +25,21 @@ pub enum ProbeKind {
     Tcp,
     /// A handshake is enough.
     Tls(TlsProbe),
+    /// One question, one answer.
+    Dns(DnsProbe),
+    /// The site calls in; its probe's `timeout` is the grace, and its port means nothing.
+    Heartbeat,
 }
 
 impl ProbeKind {
     /// The name an endpoint is asked by, for types that carry one: `Some(None)` is the service's own.
-    pub fn host(&self) -> Option<Option<&str>> {
+    pub fn host(&self) -> Option<Option<Arc<str>>> {
         match self {
-            ProbeKind::Http(http) => Some(http.host.as_deref()),
-            ProbeKind::Tls(probe) => Some(probe.tls.server_name.as_deref()),
+            ProbeKind::Http(http) => Some(http.host.as_deref().map(Arc::from)),
+            ProbeKind::Tls(probe) => Some(probe.tls.server_name.as_deref().map(Arc::from)),
+            ProbeKind::Dns(dns) => Some(dns.name.as_ref().map(without_dot)),
+            // Whoever calls in speaks for one service, so services never share this check.
+            ProbeKind::Heartbeat => Some(None),
             ProbeKind::Tcp => None,
         }
     }
@@ -39,7 +49,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(http) => http.tls.as_ref(),
             ProbeKind::Tls(probe) => Some(&probe.tls),
-            ProbeKind::Tcp => None,
+            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Heartbeat => None,
         }
     }
 
@@ -48,7 +58,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(http) => http.max_latency,
             ProbeKind::Tls(probe) => probe.max_latency,
-            ProbeKind::Tcp => None,
+            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Heartbeat => None,
         }
     }
 }
@@ -231,3 +241,41 @@ impl Hash for Identity {
         self.chain.hash(state);
     }
 }
+
+/// `type = "dns"`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsProbe {
+    /// What is asked for; the service's name when left out.
+    pub name: Option<Name>,
+    /// Of which type.
+    pub qtype: RrType,
+    /// Whether it is asked over TCP at once; over UDP a truncated answer is asked for again over TCP.
+    pub tcp: bool,
+    /// Whether the question asks for recursion.
+    pub recursion: bool,
+    /// The expected response code, an index into [`RCODES`].
+    pub rcode: u8,
+    /// What the answer's AA bit must be.
+    pub authoritative: Option<bool>,
+    /// RDATA in wire form, names expanded and in lower case; empty where any will do.
+    pub records: Vec<Box<[u8]>>,
+    /// How `records` are held against those of the answer.
+    pub matching: Matching,
+}
+
+/// `expect.match`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matching {
+    /// One of the expected records is enough.
+    Any,
+    /// Every expected record, whatever else there is.
+    All,
+    /// These records and no other.
+    Exact,
+}
+
+/// Response codes by number (IANA, "DNS RCODEs").
+pub const RCODES: [&str; 11] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
+    "NOTAUTH", "NOTZONE",
+];

@@ -74,13 +74,14 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
-    let Draft { server: Ok(server), control: Ok(control), sites, probes, zones, services } = draft else {
-        return None; // reported where it was read
-    };
+    let Draft { server, control, heartbeat, sites, probes, zones, services } = draft;
+    // What is an error was reported where it was read.
+    let (server, control, heartbeat) = (server.ok()?, control.ok()?, heartbeat.ok()?);
     Some(Config {
         path,
         server,
         control,
+        heartbeat: heartbeat.map(|draft| draft.read),
         sites: sites.read,
         probes: probes.read,
         zones: zones.read.into_iter().map(|zone| zone.source).collect(),

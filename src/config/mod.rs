@@ -22,6 +22,7 @@ mod document;
 mod duration;
 mod endpoints;
 mod error;
+mod heartbeat;
 mod kinds;
 mod load;
 mod model;

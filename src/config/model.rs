@@ -26,6 +26,8 @@ pub struct Config {
     pub server: Server,
     /// `[control]`
     pub control: Control,
+    /// `[heartbeat]`; there is none where no site calls in.
+    pub heartbeat: Option<Heartbeat>,
     /// `[sites.*]`, in the file's order.
     pub sites: Vec<Site>,
     /// `[probes.*]`, in the file's order.
@@ -155,6 +157,33 @@ pub struct Thresholds {
     pub rise: u32,
     /// How many samples `fall` looks back over; `None` means failures in a row.
     pub window: Option<u32>,
+}
+
+/// `[heartbeat]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Where sites call in.
+    pub listen: SocketAddr,
+    /// Who may, for what; never empty.
+    pub tokens: Vec<BeatToken>,
+}
+
+/// The right to call in for one endpoint.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BeatToken {
+    /// The service.
+    pub service: Name,
+    /// The site.
+    pub site: SiteId,
+    /// The secret.
+    pub token: Arc<str>,
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for BeatToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BeatToken({}@{}, ..)", self.service, self.site)
+    }
 }
 
 /// `[[zone]]`

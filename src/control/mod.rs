@@ -5,17 +5,21 @@
 //! room must never know how the daemon keeps what it shows, nor decide anything: it asks, and words the
 //! answer.
 //!
+//! Sites that call in do so on a listener of its own (`heartbeat`).
+//!
 //! Whoever reaches the port may steer the service, so it is for loopback. A browser reaches loopback on
 //! behalf of any page it shows, so `guard` refuses what only a browser sends: a foreign `Host` (DNS
 //! rebinding), a foreign `Origin`, and a write that is not declared as JSON.
 
 pub mod api;
+mod callers;
 #[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guard;
 mod healthz;
+pub mod heartbeat;
 mod listener;
 mod metrics;
 mod problem;
@@ -43,6 +47,7 @@ use crate::time::Time;
 use crate::zone::{Name, RrSet};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
+pub use heartbeat::Heartbeats;
 pub use problem::Problem;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 

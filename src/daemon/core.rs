@@ -20,7 +20,7 @@ use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::CheckKey;
-use crate::control::{LoadOutcome, Reloaded};
+use crate::control::{Heartbeats, LoadOutcome, Reloaded};
 use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::{Durable, Store};
@@ -72,6 +72,7 @@ pub struct Core {
     pub writer: Writer,
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
+    pub heartbeats: Arc<Heartbeats>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -225,6 +226,7 @@ impl Core {
         let effects = self.engine.step(now, Event::Load(load));
         // Before the effects, which pace checks that are to run.
         self.prober.set(config.checks());
+        self.heartbeats.set(&config);
         self.perform(effects, Some(table));
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };

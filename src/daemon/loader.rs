@@ -86,6 +86,10 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
         ("server.chaos", running.server.chaos != new.server.chaos),
         ("server.cookie_secrets", running.server.cookie_secrets != new.server.cookie_secrets),
         ("server.rrset_order", running.server.rrset_order != new.server.rrset_order),
+        (
+            "heartbeat.listen",
+            running.heartbeat.as_ref().map(|h| h.listen) != new.heartbeat.as_ref().map(|h| h.listen),
+        ),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

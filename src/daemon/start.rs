@@ -29,7 +29,7 @@ use super::writer::Writer;
 use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
-use crate::control::{self, LoadOutcome};
+use crate::control::{self, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened};
 use crate::history::{Durable, Opened, Store, StoreError};
 use crate::probe::Prober;
@@ -56,6 +56,9 @@ pub enum StartError {
     /// The control address.
     #[error("control.listen {0}: {1}; choose another address, or end what holds it")]
     Control(SocketAddr, io::Error),
+    /// The address that sites call in on.
+    #[error("heartbeat.listen {0}: {1}; choose another address, or end what holds it")]
+    Heartbeat(SocketAddr, io::Error),
     /// The file that tells tools where the daemon listens.
     #[error("{}: {error}; the daemon must be able to write its state_dir", path.display())]
     Addresses {
@@ -79,6 +82,9 @@ pub struct Addresses {
     pub dns: Vec<SocketAddr>,
     /// The API.
     pub control: SocketAddr,
+    /// Where sites call in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<SocketAddr>,
 }
 
 /// A daemon that serves.
@@ -89,6 +95,8 @@ pub struct Running {
     pub addresses: Addresses,
     close_control: oneshot::Sender<()>,
     control: tokio::task::JoinHandle<()>,
+    /// Dropped or sent, the word to close; and the task that does.
+    heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
 }
 
 /// Starts a daemon from a configuration file and returns once it serves.
@@ -113,11 +121,12 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         error!("{text}");
         warnings.push(text);
     }
-    let control_listener = TcpListener::bind(config.control.listen)
-        .await
-        .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)));
     let (control_listener, control_bound) =
-        control_listener.map_err(|e| StartError::Control(config.control.listen, e))?;
+        open(config.control.listen).await.map_err(|e| StartError::Control(config.control.listen, e))?;
+    let heartbeat_listener = match config.heartbeat.as_ref().map(|heartbeat| heartbeat.listen) {
+        Some(listen) => Some(open(listen).await.map_err(|e| StartError::Heartbeat(listen, e))?),
+        None => None,
+    };
 
     let (sample_tx, sample_rx) = mpsc::channel(SAMPLE_QUEUE);
     let (core_tx, core_rx) = mpsc::channel(INPUT_QUEUE);
@@ -126,6 +135,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (pending_tx, pending_rx) = watch::channel(0);
     let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
     let prober = Arc::new(Prober::start(clock, sample_tx, &runtime::Handle::current()));
+    let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
@@ -139,6 +149,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         writer: writer.map_err(StartError::Thread)?,
         table: table.clone(),
         prober: prober.clone(),
+        heartbeats: heartbeats.clone(),
         pulse: pulse.clone(),
         files: files_tx,
         pending: pending_tx,
@@ -173,6 +184,13 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let shutdown = async move { drop(closed.await) };
     let control = tokio::spawn(control::serve(control_listener, handle.clone(), shutdown));
     info!("control on {control_bound}");
+    let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
+    let heartbeat = heartbeat_listener.map(|(listener, bound)| {
+        let (close, closed) = oneshot::channel::<()>();
+        let shutdown = async move { drop(closed.await) };
+        info!("heartbeats on {bound}");
+        (close, tokio::spawn(control::heartbeat::serve(listener, heartbeats, shutdown)))
+    });
 
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
@@ -184,9 +202,16 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     }
     *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Open { addresses: dns.clone(), running });
-    let addresses = Addresses { dns, control: control_bound };
+    let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control })
+    Ok(Running { handle, addresses, close_control, control, heartbeat })
+}
+
+/// A listener, and where it came to listen.
+async fn open(listen: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen).await?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 /// The first load, before the core has its thread: what was decided before is published when this returns.
@@ -268,6 +293,12 @@ impl Running {
     /// Ends in order: no new commands, the last word written, then the sockets.
     pub async fn stop(self) {
         drop(self.close_control);
+        if let Some((close, heartbeat)) = self.heartbeat {
+            drop(close);
+            if timeout(STOP_TIMEOUT, heartbeat).await.is_err() {
+                warn!("the listener for heartbeats did not close in time");
+            }
+        }
         if timeout(STOP_TIMEOUT, self.control).await.is_err() {
             warn!("control did not close in time");
         }

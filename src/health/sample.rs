@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Phases;
-use crate::config::CheckKey;
+use crate::config::{CheckKey, Seconds};
 use crate::time::Time;
 
 /// A place probes run from. A single node is the vantage `local`.
@@ -171,6 +171,21 @@ pub enum Failure {
     /// All was as expected, but it took too long.
     #[error("slow answer: more than {0:?}")]
     Slow(Duration),
+    /// A DNS answer with a response code that is not the expected one.
+    #[error("answered {0}")]
+    Rcode(String),
+    /// A DNS answer without the expected records, or with others.
+    #[error("answered {0}")]
+    Records(String),
+    /// A DNS answer that is wrong otherwise.
+    #[error("DNS: {0}")]
+    Dns(String),
+    /// The site should have called in, and has not for so long.
+    #[error("no beat for {}", Seconds(*.0))]
+    NoBeat(Duration),
+    /// The site called in and says that it is not well.
+    #[error("the site reports: {0}")]
+    Reported(String),
     /// Whatever has no word of its own.
     #[error("{0}")]
     Other(String),

@@ -17,19 +17,22 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp`, `http` and `handshake` ask the question, one file for each
+//! - `run` makes a sample of a run; `tcp`, `http`, `handshake` and `dns` ask the question, one file for each
 //!   protocol; `course` follows them, so that a timeout can say where.
 //! - `connection` is what they ask it over, and how it ends.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
+//! - `heartbeat` waits where the others ask: it makes samples of beats, and of their absence.
 //! - `tls` holds what is trusted, and shakes hands; `expiry` reads a certificate's last moment.
 //! - `tasks` ends what a library starts for a run with that run.
 
 mod connection;
 mod course;
+pub mod dns;
 mod expiry;
 mod failure;
 mod handshake;
+mod heartbeat;
 mod http;
 mod prober;
 mod run;
@@ -40,6 +43,7 @@ mod tasks;
 mod tcp;
 mod tls;
 
+pub use heartbeat::{Beat, MIN_GAP, TooSoon};
 pub use prober::Prober;
 pub use tls::Trust;
 

@@ -9,12 +9,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::heartbeat::{Beat, Heartbeats, TooSoon};
 use super::run::Runner;
 use super::stall::Stalls;
 use super::table::{Id, Table};
 use super::tls::Trust;
 use crate::clock::Clock;
-use crate::config::{Check, CheckKey};
+use crate::config::{Check, CheckKey, ProbeKind};
 use crate::engine::Pace;
 use crate::health::{Sample, Vantage};
 use crate::time::Time;
@@ -37,6 +38,8 @@ pub struct Prober {
     ticker: AbortHandle,
     starter: AbortHandle,
     starter_end: Mutex<Option<JoinHandle<()>>>,
+    heartbeats: Arc<Heartbeats>,
+    waiter: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -70,15 +73,23 @@ impl Prober {
         });
         let watching = shared.clone();
         let ticker = runtime.spawn(async move { watching.stalls.watch().await }).abort_handle();
+        let heartbeats = Heartbeats::new(clock, out.clone());
+        let (waiting, stalling) = (heartbeats.clone(), shared.clone());
+        let waiter = runtime.spawn(async move { waiting.wait(&stalling.stalls).await });
+        let waiter = Mutex::new(Some(waiter));
         let starter_end = runtime.spawn(shared.clone().start_runs(out));
         let starter = starter_end.abort_handle();
-        Prober { shared, trust, ticker, starter, starter_end: Mutex::new(Some(starter_end)) }
+        let starter_end = Mutex::new(Some(starter_end));
+        Prober { shared, trust, ticker, starter, starter_end, heartbeats, waiter }
     }
 
     /// Makes `checks` the ones that are run: at start, and again on each reload. Those that stay as they
     /// are go on undisturbed; new and changed ones are run at once; no sample comes of a run that this
     /// breaks off, though samples of removed checks may still be in the channel.
     pub fn set(&self, checks: Vec<Check>) {
+        let (beats, checks): (Vec<Check>, Vec<Check>) =
+            checks.into_iter().partition(|check| check.probe.kind == ProbeKind::Heartbeat);
+        self.heartbeats.set(beats);
         let trusts_host =
             |check: &Check| check.probe.kind.tls().is_some_and(|tls| tls.verify && tls.ca.is_none());
         if checks.iter().any(trusts_host)
@@ -101,7 +112,15 @@ impl Prober {
 
     /// The checks that have given no sample for three of their intervals.
     pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        self.shared.table().stalled(now)
+        let mut stalled = self.shared.table().stalled(now);
+        stalled.append(&mut self.heartbeats.stalled(now));
+        stalled.sort_unstable();
+        stalled
+    }
+
+    /// A site calls in. Nothing happens for a check that is not waited for.
+    pub async fn beat(&self, check: &CheckKey, beat: Beat) -> Result<(), TooSoon> {
+        self.heartbeats.beat(check, beat).await
     }
 
     /// Breaks off every run; once it returns no sample comes any more.
@@ -109,6 +128,13 @@ impl Prober {
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.changed.notify_one();
         self.ticker.abort();
+        let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiter) = waiter {
+            waiter.abort();
+            // It ends by being broken off, and in no other way.
+            let _ = waiter.await;
+        }
+        self.heartbeats.close();
         let starter = self.starter_end.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(starter) = starter
             && let Err(error) = starter.await
@@ -123,6 +149,9 @@ impl Drop for Prober {
     fn drop(&mut self) {
         self.ticker.abort();
         self.starter.abort();
+        if let Some(waiter) = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waiter.abort();
+        }
     }
 }
 

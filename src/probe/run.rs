@@ -12,7 +12,7 @@ use super::course::Course;
 use super::failure::{bounded, judge};
 use super::stall::Stalls;
 use super::tls::Trust;
-use super::{handshake, http, tcp};
+use super::{dns, handshake, http, tcp};
 use crate::clock::Clock;
 use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
@@ -99,6 +99,9 @@ impl Runner {
                     Err(failure) => Outcome::Failed(failure),
                 }
             }
+            ProbeKind::Dns(dns) => dns::ask(&self.check, dns, to, course).await,
+            // The prober hands these to `heartbeat`, which waits where others ask.
+            ProbeKind::Heartbeat => Outcome::Discarded(Discard::Local("a heartbeat is not asked for".into())),
         }
     }
 

@@ -23,7 +23,7 @@ pub use master::{
     MAX_TEXT_LEN, Problem, Severity, parse,
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
-pub use rdata::{UnknownType, rdata_text};
+pub use rdata::{UnknownType, name_in_message, rdata_from_text, rdata_in_message, rdata_text};
 pub use rrset::{RrSet, RrType};
 pub use serial::Serial;
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};

@@ -24,7 +24,7 @@ detour.toml:16:1: error: unknown key "ttl_supsect" in [[service]]
 detour.toml:1:2: error: unknown key "srever" in the file
     [srever]
      ^^^^^^
-    help: did you mean "server"? known keys: server, control, sites, probes, zone, service
+    help: did you mean "server"? known keys: server, control, heartbeat, sites, probes, zone, service
 "#,
     );
     check(
@@ -157,7 +157,7 @@ fn probe_types() {
 detour.toml:4:8: error: type "icmp" is not supported yet
     type = "icmp"
            ^^^^^^
-    help: supported: http, https, tcp, tls
+    help: supported: http, https, tcp, tls, dns, heartbeat
 "#,
     );
     check(
@@ -166,7 +166,7 @@ detour.toml:4:8: error: type "icmp" is not supported yet
 detour.toml:4:8: error: type "htpps" is unknown
     type = "htpps"
            ^^^^^^^
-    help: did you mean "https"? supported: http, https, tcp, tls
+    help: did you mean "https"? supported: http, https, tcp, tls, dns, heartbeat
 "#,
     );
     let text = HEAD.replace("port = 5432\n", "");

@@ -5,6 +5,7 @@ mod dig;
 mod failures;
 mod flood;
 mod harness;
+mod heartbeats;
 mod hostile;
 #[path = "../scenarios/language.rs"]
 #[allow(dead_code, reason = "the pure engine is held to more of it")]

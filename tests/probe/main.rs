@@ -6,6 +6,7 @@ mod answers;
 mod certificates;
 mod checks;
 mod connects;
+mod dns;
 mod options;
 mod schedules;
 mod servers;

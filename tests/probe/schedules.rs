@@ -119,6 +119,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             rate_limit: None,
         },
         control: Control { listen: nowhere },
+        heartbeat: None,
         sites: vec![],
         probes: vec![probe.clone()],
         zones: vec![],

@@ -39,6 +39,7 @@ pub fn load(setup: &Setup) -> Load {
             rate_limit: None,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
+        heartbeat: None,
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
         probes,
         zones: apexes

@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
     ("serve", &["answer", "zone"]),
-    ("probe", &["clock", "config", "engine::Pace", "health", "time"]),
+    ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
     (
         "control",

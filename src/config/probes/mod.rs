@@ -1,5 +1,7 @@
 //! `[probes.KEY]`: what every probe has; each type's own keys are read in a file of their own.
 
+mod dns;
+mod heartbeat;
 mod http;
 mod pem;
 mod tls;
@@ -30,11 +32,24 @@ const DEFAULT_FALL: u32 = 3;
 const DEFAULT_RISE: u32 = 2;
 
 /// The protocols there are, and those to come.
-const TYPES: [&str; 4] = ["http", "https", "tcp", "tls"];
-const LATER_TYPES: [&str; 5] = ["icmp", "dns", "grpc", "exec", "heartbeat"];
+const TYPES: [&str; 6] = ["http", "https", "tcp", "tls", "dns", "heartbeat"];
+const LATER_TYPES: [&str; 3] = ["icmp", "grpc", "exec"];
 /// The keys that some types have and others do not.
-const KEYS_OF_TYPES: [&str; 9] =
-    ["path", "host", "expect", "method", "headers", "body", "http", "max_latency", "tls"];
+const KEYS_OF_TYPES: [&str; 13] = [
+    "path",
+    "host",
+    "expect",
+    "method",
+    "headers",
+    "body",
+    "http",
+    "max_latency",
+    "tls",
+    "name",
+    "qtype",
+    "transport",
+    "recursion",
+];
 
 /// The files that probes name.
 pub(super) struct Files<'a> {
@@ -84,9 +99,12 @@ fn read_probe(
     findings: &mut Findings,
 ) -> Result<Probe, Reported> {
     let mut section = Section::of(format!("[probes.{id}]"), item, findings)?;
-    let example = "type = \"http\", \"https\", \"tcp\" or \"tls\"";
-    let kind = section
-        .need("type", example, findings, |item, findings| values::word(item, &TYPES, &LATER_TYPES, findings));
+    let kind = section.need("type", "type = \"http\", or another type", findings, |item, findings| {
+        values::word(item, &TYPES, &LATER_TYPES, findings)
+    });
+    if kind.as_ref().is_ok_and(|kind| *kind.get_ref() == "heartbeat") {
+        return heartbeat::read(id, section, findings);
+    }
     let port = section.read("port", findings, values::port);
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
@@ -97,6 +115,7 @@ fn read_probe(
         "http" => (http::read(None, timeout, &mut section, findings), "an http probe", Some(80)),
         "https" => (http::read(Some(files), timeout, &mut section, findings), "an https probe", Some(443)),
         "tls" => (tls::read(files, timeout, &mut section, findings), "a tls probe", Some(443)),
+        "dns" => (dns::read(&mut section, findings).map(ProbeKind::Dns), "a dns probe", Some(53)),
         _ => (Ok(ProbeKind::Tcp), "a tcp probe", None),
     };
     section.refuse_unasked(&KEYS_OF_TYPES, a_probe, findings);
