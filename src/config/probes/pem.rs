@@ -66,13 +66,12 @@ pub(super) fn chain(item: Item, files: &mut Files, findings: &mut Findings) -> R
 pub(super) fn key(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Key, Reported> {
     let what = "the client key";
     let (file, _, bytes) = read(item, what, files, findings)?;
-    match PrivateKeyDer::from_pem_slice(&bytes) {
-        Ok(der) => Ok(Key { file, der }),
-        Err(_) => {
-            let why = "it holds no private key in PEM form".to_owned();
-            Err(unreadable(item, what, &file, why, findings))
-        }
-    }
+    let Ok(der) = PrivateKeyDer::from_pem_slice(&bytes) else {
+        // The library's reason may quote the file, which is a secret.
+        let why = "it holds no private key in PEM form".to_owned();
+        return Err(unreadable(item, what, &file, why, findings));
+    };
+    Ok(Key { file, der })
 }
 
 /// Puts a certificate and its key together, if they belong together.
