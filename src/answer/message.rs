@@ -12,6 +12,9 @@ const OPT_LEN: usize = 11;
 const EXTENDED_ERROR: u16 = 15;
 /// An option's code and length.
 const OPTION_HEAD: usize = 4;
+/// Where the client subnet option has the two prefix lengths (RFC 7871 section 6).
+const SUBNET_SOURCE: usize = 2;
+const SUBNET_SCOPE: usize = 3;
 /// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
 const LAST_POINTED: usize = 0x3fff;
 
@@ -47,6 +50,8 @@ pub(super) struct Message<'o> {
     pub(super) truncated: bool,
     /// Whether [`Message::turn`] does anything.
     pub(super) turns: bool,
+    /// How many bits of the client's address the answer section depends on.
+    pub(super) scope: u8,
 }
 
 /// What the OPT record of an answer says.
@@ -80,7 +85,8 @@ impl<'o> Message<'o> {
         }
         out[..query.len()].copy_from_slice(query);
         let at = query.len();
-        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false, turns: false })
+        let (counts, authoritative, truncated, turns, scope) = ([0; 3], false, false, false, 0);
+        Some(Message { out, at, limit, counts, authoritative, truncated, turns, scope })
     }
 
     /// What has been written.
@@ -258,8 +264,12 @@ impl<'o> Message<'o> {
             self.push_option(KEEPALIVE, &idle.to_be_bytes());
         }
         if let Some(subnet) = opt.edns.subnet {
-            // As it came, which has a scope of zero: the answer is for everybody (RFC 7871 section 7.2.1).
+            // As it came, but for the scope: zero where the answer is for everybody (RFC 7871 section 7.2.1).
             self.push_option(SUBNET, subnet);
+            // Who tells of no client was answered for the resolver's own address, and may share that.
+            if subnet[SUBNET_SOURCE] > 0 {
+                self.out[self.at - subnet.len() + SUBNET_SCOPE] = self.scope;
+            }
         }
         if let Some(why) = why {
             self.push_option(EXTENDED_ERROR, &why);
