@@ -1,7 +1,10 @@
-//! What one answer costs, without sockets: `cargo bench --bench answer [-- NAMES] [--only LINE]`.
+//! What one answer costs, without sockets: `cargo bench --bench answer [-- NAMES [--only LINE]]`.
 //!
 //! Names are asked for in an order no cache can guess. What is printed is for orientation: a machine's own
-//! noise is some percent. `benches/peers` measures whole servers.
+//! noise is some percent. `benches/peers` measures whole servers. Instructions repeat: count those of one line
+//! and of `--only none` under `perf stat -e instructions:u` or, where the machine lets nobody count them,
+//! `valgrind --tool=callgrind`, with `--queries N` for fewer; the difference is what N queries took, and a
+//! line makes five runs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,7 +18,7 @@ use detour::zone::{
     soa_with_serial,
 };
 
-/// Queries for each line of the output.
+/// Queries for each run of a line, unless `--queries` says otherwise.
 const QUERIES: usize = 2_000_000;
 /// Different queries among them.
 const DISTINCT: usize = 1 << 16;
@@ -46,10 +49,14 @@ fn shuffle(state: &mut u64) -> usize {
     (*state >> 33) as usize
 }
 
-/// What one line measures is chosen on the command line, for `perf stat`; without a choice all are.
+/// What follows this option on the command line.
+fn option(option: &str) -> Option<String> {
+    std::env::args().skip_while(|arg| arg != option).nth(1)
+}
+
+/// One line alone is measured where `--only` names it.
 fn is_chosen(what: &str) -> bool {
-    let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
-    only.is_none_or(|only| only == what)
+    option("--only").is_none_or(|only| only == what)
 }
 
 /// What follows the question of a query.
@@ -144,17 +151,18 @@ fn measure(what: &str, table: &Table, tail: Tail, owner: impl Fn(usize) -> Strin
             query
         })
         .collect();
+    let count = option("--queries").and_then(|count| count.parse().ok()).unwrap_or(QUERIES);
     let mut out = vec![0; 4096];
     let mut run = || {
         let start = Instant::now();
-        for query in queries.iter().cycle().take(QUERIES) {
+        for query in queries.iter().cycle().take(count) {
             black_box(answer(table, &settings, &asker, black_box(query), &mut out));
         }
         start.elapsed()
     };
     // The best of five: all else is what the machine did meanwhile.
     let best = (0..5).map(|_| run()).min().unwrap_or_default();
-    println!("{what:<36} {:>7.1} ns", best.as_secs_f64() * 1e9 / QUERIES as f64);
+    println!("{what:<36} {:>7.1} ns", best.as_secs_f64() * 1e9 / count as f64);
 }
 
 fn flips(table: &Table, steered: &[Name]) -> Duration {
@@ -178,7 +186,8 @@ fn flips(table: &Table, steered: &[Name]) -> Duration {
 }
 
 fn main() {
-    let names = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(100_000);
+    let mut args = std::env::args().skip(1).take_while(|arg| arg != "--queries");
+    let names = args.find_map(|arg| arg.parse().ok()).unwrap_or(100_000);
     let zone = zone(names);
     let steered: Vec<Name> = (0..STEERED.min(names)).map(|i| name(&format!("host{i}.example.com"))).collect();
     let start = Instant::now();
@@ -233,7 +242,7 @@ fn main() {
     measure("sticky, client subnet", &sticky, Tail::Subnet, own, RrType::A);
     measure("geo of sticky, client subnet", &both, Tail::Subnet, own, RrType::A);
 
-    if std::env::args().any(|arg| arg == "--only") {
+    if option("--only").is_some() {
         return;
     }
     println!("one flip published in {:.1?}", flips(&table, &steered[..1]));

@@ -77,8 +77,19 @@ type Changes<'c> = BTreeMap<RrType, Option<&'c RrSet>>;
 #[derive(Default)]
 struct Touched<'c> {
     changes: Changes<'c>,
-    /// Whether, and how, its answers come to depend on the client; `None`: as before.
-    steer: Option<Option<&'c Steering>>,
+    steer: Steer<'c>,
+}
+
+/// Whether a slot's answers come to depend on the client.
+#[derive(Default)]
+enum Steer<'c> {
+    /// As before.
+    #[default]
+    Same,
+    /// As this says.
+    By(&'c Steering),
+    /// No longer.
+    Ended,
 }
 
 impl Table {
@@ -106,7 +117,7 @@ impl Table {
             }
             // No answer comes from at or below a delegation: there is nobody to choose for.
             if matches!(node.kind(), Kind::Authoritative(_)) {
-                slots.entry(slot).or_default().steer = Some(steering.as_ref());
+                slots.entry(slot).or_default().steer = steering.as_ref().map_or(Steer::Ended, Steer::By);
             }
         }
         let apex = slots.entry(apex_slot(zone)).or_default();
@@ -143,8 +154,8 @@ impl Table {
     fn touched(&self, zone: &Name, slot: u32, touched: &Touched<'_>) -> SlotBody {
         let held = self.slots.get(slot);
         let plain: Arc<[u8]> = self.changed(zone, held.plain(), &touched.changes).into();
-        match (touched.steer, held) {
-            (Some(Some(steering)), _) => {
+        match (&touched.steer, held) {
+            (Steer::By(steering), _) => {
                 let clients = steering.clients.as_ref().and_then(|id| self.clients.get(id)).cloned();
                 // What shapes the zone is in every variant, so that each is all there is at its owner.
                 let mut shape = Vec::new();
@@ -158,13 +169,13 @@ impl Table {
                 let variants = steering.variants.iter().map(variant).collect();
                 SlotBody::Steered(Arc::new(Steered::new(steering, plain, clients, variants)))
             }
-            (None, SlotBody::Steered(steered)) => {
+            (Steer::Same, SlotBody::Steered(steered)) => {
                 let mut shape = touched.changes.clone();
                 shape.retain(|&rtype, _| shapes(rtype));
                 let variants = steered.variants.iter().map(|body| self.changed(zone, body, &shape)).collect();
                 SlotBody::Steered(Arc::new(steered.with_bodies(plain, variants)))
             }
-            (Some(None), _) | (None, SlotBody::Plain(_)) => SlotBody::Plain(plain),
+            (Steer::Ended, _) | (Steer::Same, SlotBody::Plain(_)) => SlotBody::Plain(plain),
         }
     }
 

@@ -61,14 +61,13 @@ pub(super) fn read(
         }
         let found = found.map_err(|e| broken(&e))?;
         let Some(offset) = found.offset() else { continue };
-        let order = match known.get(&offset) {
-            Some(&order) => order,
-            None => {
-                let record: Option<Record<'_>> = found.decode().map_err(|e| broken(&e))?;
-                let order = record.and_then(|record| record.order(plan, orders));
-                known.insert(offset, order);
-                order
-            }
+        let order = if let Some(&order) = known.get(&offset) {
+            order
+        } else {
+            let record: Option<Record<'_>> = found.decode().map_err(|e| broken(&e))?;
+            let order = record.and_then(|record| record.order(plan, orders));
+            known.insert(offset, order);
+            order
         };
         if let Some(order) = order {
             let network = found.network().map_err(|e| broken(&e))?;

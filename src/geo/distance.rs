@@ -5,6 +5,7 @@ const RADIUS_KM: f64 = 6371.0088;
 
 /// The great-circle distance of two places given in degrees of latitude and longitude, in whole
 /// kilometres: what is nearer than that is no nearer on a network, and hosts may differ in the last bits.
+#[expect(clippy::cast_sign_loss, reason = "a distance is not negative")]
 pub(super) fn distance_km(a: [f64; 2], b: [f64; 2]) -> u32 {
     let [a_lat, a_lon] = a.map(f64::to_radians);
     let [b_lat, b_lon] = b.map(f64::to_radians);

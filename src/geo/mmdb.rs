@@ -46,6 +46,14 @@ fn encode(out: &mut Vec<u8>, value: &Value<'_>) {
     }
 }
 
+/// What a side of a node leads to.
+#[derive(Clone, Copy)]
+enum Child {
+    Nothing,
+    Node(usize),
+    Record(usize),
+}
+
 /// A database of networks that do not overlap, each with the record of that number.
 pub(super) fn database(records: &[Value<'_>], networks: &[(Network, usize)]) -> Vec<u8> {
     let mut data = Vec::new();
@@ -54,8 +62,7 @@ pub(super) fn database(records: &[Value<'_>], networks: &[(Network, usize)]) -> 
         offsets.push(data.len());
         encode(&mut data, record);
     }
-    // A child is nothing, a node, or (its number negative, less one) a record.
-    let mut nodes: Vec<[Option<isize>; 2]> = vec![[None; 2]];
+    let mut nodes = vec![[Child::Nothing; 2]];
     for &(network, record) in networks {
         let (bits, prefix) = match network.ip() {
             IpAddr::V4(ip) => (u128::from(ip.to_bits()), usize::from(network.prefix()) + 96),
@@ -65,23 +72,26 @@ pub(super) fn database(records: &[Value<'_>], networks: &[(Network, usize)]) -> 
         for depth in 0..prefix {
             let side = (bits >> (127 - depth) & 1) as usize;
             if depth + 1 == prefix {
-                nodes[node][side] = Some(-(record as isize) - 1);
-            } else if let Some(next) = nodes[node][side] {
-                node = usize::try_from(next).expect("networks do not overlap");
-            } else {
-                nodes.push([None; 2]);
-                let next = nodes.len() - 1;
-                nodes[node][side] = Some(next as isize);
-                node = next;
+                nodes[node][side] = Child::Record(record);
+                break;
             }
+            node = match nodes[node][side] {
+                Child::Node(next) => next,
+                Child::Nothing => {
+                    nodes.push([Child::Nothing; 2]);
+                    nodes[node][side] = Child::Node(nodes.len() - 1);
+                    nodes.len() - 1
+                }
+                Child::Record(_) => panic!("{network} overlaps another"),
+            };
         }
     }
     let mut out = Vec::new();
     for child in nodes.iter().flatten() {
         let number = match *child {
-            None => nodes.len(),
-            Some(node @ 0..) => node as usize,
-            Some(record) => nodes.len() + 16 + offsets[(-record - 1) as usize],
+            Child::Nothing => nodes.len(),
+            Child::Node(node) => node,
+            Child::Record(record) => nodes.len() + 16 + offsets[record],
         };
         out.extend((number as u32).to_be_bytes());
     }
