@@ -1,13 +1,15 @@
 //! Query bytes in, answer bytes out: never a panic, never longer than allowed, id, opcode and question kept.
 #![no_main]
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use detour::answer::{
-    Asker, Gate, Kind, RateLimit, RateLimiter, Secrets, Settings, Table, Transport, answer, answer_through,
+    Asker, ClientMap, Gate, Kind, RateLimit, RateLimiter, Secrets, Settings, Table, Transport, answer,
+    answer_through,
 };
-use detour::zone::{Name, parse};
+use detour::zone::{Buckets, Changeset, ClientsId, Name, Pick, RrSet, Serial, Steering, parse};
 use libfuzzer_sys::fuzz_target;
 
 const ZONES: [(&str, &str); 3] = [
@@ -22,7 +24,27 @@ fn table() -> Table {
         let mut none = |file: &str| Err(file.to_owned());
         parse(&apex, "fuzz", text.as_bytes(), &mut none).expect("a sound zone").0
     });
-    Table::compile(&zones, &["www.example.test".parse().expect("a name")], 1)
+    by_client(Table::compile(&zones, &["www.example.test".parse().expect("a name")], 1))
+}
+
+/// With a name that answers by region and, in one of them, by network.
+fn by_client(table: Table) -> Table {
+    let owner: Name = "www.example.test".parse().expect("a name");
+    let networks = ["192.0.2.0/24", "2001:db8::/32"].map(|text| (text.parse().expect("a network"), 1));
+    let map = ClientMap::new(2, &[&networks]).expect("a map");
+    let sites = ClientsId("sites".into());
+    let a = |last| vec![RrSet::a(owner.clone(), 30, [[192, 0, 2, last].into()])];
+    let steering = Steering {
+        variants: vec![a(1), a(2)],
+        clients: Some(sites.clone()),
+        regions: vec![Pick::One(0), Pick::PerClient(Buckets::share(1, 0, 5000))],
+        salt: 1,
+    };
+    let mut table = table.with_clients(BTreeMap::from([(sites, Arc::new(map))]));
+    let soa = table.soa(&"example.test".parse().expect("a name")).expect("the zone");
+    let changes = Changeset::new(&soa, Serial(1), Serial(2), &[], &[]);
+    table.apply(&changes.with_steering(vec![(owner, Some(steering))])).expect("applied");
+    table
 }
 
 /// A limiter that lets nobody have more than one answer in a minute, and tells everybody else.

@@ -12,6 +12,9 @@ const OPT_LEN: usize = 11;
 const EXTENDED_ERROR: u16 = 15;
 /// An option's code and length.
 const OPTION_HEAD: usize = 4;
+/// Where the client subnet option has the two prefix lengths (RFC 7871 section 6).
+const SUBNET_SOURCE: usize = 2;
+const SUBNET_SCOPE: usize = 3;
 /// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
 const LAST_POINTED: usize = 0x3fff;
 
@@ -49,6 +52,8 @@ pub(super) struct Message<'o> {
     pub(super) subject: u32,
     /// Whether [`Message::turn`] does anything.
     pub(super) turns: bool,
+    /// How many bits of the client's address the answer section depends on.
+    pub(super) scope: u8,
 }
 
 /// What the OPT record of an answer says.
@@ -91,13 +96,14 @@ impl<'o> Message<'o> {
             truncated: false,
             subject: 0,
             turns: false,
+            scope: 0,
         })
     }
 
     /// Takes everything back but header and question, which end at `head`.
     pub(super) fn empty(&mut self, head: usize, truncated: bool) {
         (self.at, self.counts) = (head, [0; 3]);
-        (self.authoritative, self.truncated) = (false, truncated);
+        (self.authoritative, self.truncated, self.scope) = (false, truncated, 0);
     }
 
     /// Records in each section so far.
@@ -280,8 +286,12 @@ impl<'o> Message<'o> {
             self.push_option(KEEPALIVE, &idle.to_be_bytes());
         }
         if let Some(subnet) = opt.edns.subnet {
-            // As it came, which has a scope of zero: the answer is for everybody (RFC 7871 section 7.2.1).
+            // As it came, but for the scope: zero where the answer is for everybody (RFC 7871 section 7.2.1).
             self.push_option(SUBNET, subnet);
+            // Who tells of no client was answered for the resolver's own address, and may share that.
+            if subnet[SUBNET_SOURCE] > 0 {
+                self.out[self.at - subnet.len() + SUBNET_SCOPE] = self.scope;
+            }
         }
         if let Some(why) = why {
             self.push_option(EXTENDED_ERROR, &why);

@@ -17,10 +17,11 @@
 //! ```
 //!
 //! `node` and `set` say how the table is laid out, `index` and `hash` how a name is found in it, `slots`
-//! how parts of it change.
+//! how parts of it change, `clients` and `pick` who gets which answer where that depends on who asks.
 
 mod apply;
 mod chaos;
+mod clients;
 mod compile;
 mod cookie;
 mod hash;
@@ -28,6 +29,7 @@ mod index;
 mod message;
 mod names;
 mod node;
+mod pick;
 mod query;
 mod rate;
 mod resolve;
@@ -37,18 +39,22 @@ mod slots;
 mod table;
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod tests;
 
 pub use apply::ApplyError;
+pub use clients::{ClientMap, ClientMapError, Found, MAX_RANGES};
 pub use cookie::{Secret, Secrets, Standing};
 pub use rate::{Kind, Prefix, RateLimit, RateLimiter, Verdict};
-pub use table::Table;
+pub use table::{ChoiceFor, Table};
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use message::{Message, Opt};
 use names::Sought;
+use pick::Client;
 use query::{CLASS_CH, Edns, Question, extended, rcode};
 use set::QUESTION;
 
@@ -197,7 +203,12 @@ pub fn answer_through(
         (None, Some(question)) if question.class == CLASS_CH => {
             chaos::resolve(settings, &name, question, &mut message)
         }
-        (None, Some(question)) => resolve::resolve(table, &name, question, &mut message),
+        (None, Some(question)) => {
+            let subnet = query.edns.and_then(|edns| edns.subnet);
+            let id = u16::from_be_bytes([query.bytes[0], query.bytes[1]]);
+            let client = Client { resolver: asker.ip, subnet, id, now: asker.now };
+            resolve::resolve(table, &name, question, &client, &mut message)
+        }
         // Without a question it can still ask for a cookie (RFC 7873 section 5.4).
         (None, None) if cookies.is_some() => rcode::NO_ERROR,
         (None, None) => rcode::FORM_ERR,

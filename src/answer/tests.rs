@@ -52,7 +52,7 @@ fn ask(table: &Table, owner: &str, rtype: RrType) -> Vec<u8> {
 fn changeset(table: &Table, apex: &str, remove: Vec<RrSet>, add: Vec<RrSet>) -> Changeset {
     let (from, to) = (Serial(1), Serial(2));
     let soa = soa_with_serial(&table.soa(&name(apex)).expect("a zone"), to);
-    Changeset { zone: name(apex), from, to, soa, remove, add }
+    Changeset { zone: name(apex), from, to, soa, remove, add, steer: vec![] }
 }
 
 fn a(owner: &str, last: u8) -> RrSet {
@@ -369,7 +369,7 @@ proptest! {
             for set in add.iter().chain([&soa]) {
                 model.insert((set.owner.clone(), set.rtype), set.clone());
             }
-            let changes = Changeset { zone: apex, from: Serial(0), to, soa, remove, add };
+            let changes = Changeset { zone: apex, from: Serial(0), to, soa, remove, add, steer: vec![] };
             table.apply(&changes).expect("applied");
         }
         let fresh = Zone::from_rrsets(name("example.test"), Serial(0), model.into_values().collect());

@@ -5,7 +5,7 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] = &["answer", "engine", "health", "policy", "time", "zone"];
+const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "time", "zone"];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
+    ("geo", &["answer", "zone"]),
     ("serve", &["answer", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
