@@ -74,7 +74,17 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
-    let Draft { server: Ok(server), control: Ok(control), sites, probes, zones, services } = draft else {
+    let Draft {
+        server: Ok(server),
+        control: Ok(control),
+        vantage: Ok(vantage),
+        maintenance,
+        sites,
+        probes,
+        zones,
+        services,
+    } = draft
+    else {
         return None; // reported where it was read
     };
     Some(Config {
@@ -85,6 +95,8 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         probes: probes.read,
         zones: zones.read.into_iter().map(|zone| zone.source).collect(),
         services: services.into_iter().map(|draft| draft.service).collect(),
+        vantage,
+        maintenance,
     })
 }
 

@@ -18,27 +18,34 @@
 
 mod check_key;
 mod cookie_secrets;
+mod damping;
 mod document;
 mod duration;
 mod endpoints;
 mod error;
 mod load;
+mod maintenance;
 mod model;
 mod probes;
 mod report;
 mod rto;
+mod schedule;
 mod section;
 mod services;
 mod source;
 mod values;
+mod vantage;
 mod words;
 mod zone_files;
 
 pub use check_key::{Check, CheckKey, Whereto};
+pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
 pub use error::{ConfigError, Known};
 pub use load::{Loaded, check, load};
+pub use maintenance::{Maintenance, MaintenanceScope, Window};
 pub use model::*;
 pub use report::{MAX_PROBLEMS, Problem, Report};
 pub use rto::{PUBLISH_BOUND, Rto, worst_case};
 pub use source::Place;
+pub use vantage::VantageSetup;

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, entries, or};
-use super::{HttpProbe, Probe, ProbeId, ProbeKind, Thresholds, values};
+use super::{Damping, HttpProbe, Probe, ProbeId, ProbeKind, Thresholds, damping, values};
 
 /// The most probes.
 const MAX_PROBES: usize = 10_000;
@@ -76,6 +76,7 @@ fn read_probe(id: ProbeId, item: Item, findings: &mut Findings) -> Result<Probe,
     let port = section.read("port", findings, values::port);
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
+    let damping = section.read("damping", findings, damping::read);
     // What else a probe of another type may hold is not known, so no key of it is called unknown.
     let kind = kind?.into_inner();
     let http = if kind == "tcp" {
@@ -94,7 +95,8 @@ fn read_probe(id: ProbeId, item: Item, findings: &mut Findings) -> Result<Probe,
     section.finish(findings);
     let [interval, confirm, timeout] = pace?;
     let kind = http.transpose()?.map_or(ProbeKind::Tcp, ProbeKind::Http);
-    Ok(Probe { id, kind, port: port?, interval, confirm, timeout, thresholds: thresholds? })
+    let damping = or(damping, Some(Damping::default()))?;
+    Ok(Probe { id, kind, port: port?, interval, confirm, timeout, thresholds: thresholds?, damping })
 }
 
 /// `interval`, `confirm` and `timeout`.
