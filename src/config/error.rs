@@ -218,8 +218,7 @@ impl ConfigError {
             E::CanaryAtEndpoint(_) => {
                 "a site that fails must not count as a fault of this host: name another address"
             }
-            E::CanaryWithoutHost(_) => "set \"host\" at the probe",
-            E::NoHost { .. } => "set \"host\" at the probe",
+            E::CanaryWithoutHost(_) | E::NoHost { .. } => "set \"host\" at the probe",
             E::SuspectAboveTtl { .. } => "ttl_suspect is there to shorten caching: lower it",
             E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",
             E::CnameBesideAddresses(_) => {

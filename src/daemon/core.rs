@@ -334,7 +334,7 @@ fn log(what: &Happened) {
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_) | Happened::Expired(_) | Happened::Doubt(_) | Happened::Trust(_) => {
-            warn!("{what}")
+            warn!("{what}");
         }
         Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),
     }

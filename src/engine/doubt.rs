@@ -69,10 +69,12 @@ impl Canaries {
     fn set(&mut self, now: Time, setup: &VantageSetup) {
         let mut old = std::mem::take(&mut self.each);
         for Check { key, probe } in setup.canaries.iter().cloned() {
-            let watched = match old.remove(&key) {
+            let mut watched = match old.remove(&key) {
                 Some(watched) => watched.reloaded(now, probe),
                 None => Watched::new(now, probe, None),
             };
+            // Probes that were changed start at their interval; whoever is urgent is told so again.
+            watched.set_pace(Pace::Normal);
             self.each.insert(key, watched);
         }
         self.worked.retain(|key, _| self.each.contains_key(key));

@@ -49,12 +49,12 @@ fn damping_that_cannot_be_is_refused() {
     );
     check(
         &refused("{ hold = '2m', max_hold = '1m' }"),
-        r#"
+        r"
 detour.toml:10:37: error: max_hold 60s is below hold 120s
     damping = { hold = '2m', max_hold = '1m' }
                                         ^^^^
     help: holds grow from hold to max_hold: raise max_hold
-"#,
+",
     );
 }
 
