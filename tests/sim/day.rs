@@ -56,6 +56,8 @@ struct Day {
     random: Random,
     runs: BTreeMap<CheckKey, Runs>,
     loss_percent: usize,
+    /// Whether the answer is not the first site.
+    away: bool,
     seen: Seen,
 }
 
@@ -67,8 +69,14 @@ pub fn play(seed: u64, loss_percent: usize, mishap: Option<Mishap>) -> Seen {
     setup.services.insert("app.example.com".to_owned(), spec);
     let world = World::start(zero(), load(&setup));
     let keys: Vec<CheckKey> = world.load.config.checks().into_iter().map(|check| check.key).collect();
-    let mut day =
-        Day { world, random: Random::new(seed), runs: BTreeMap::new(), loss_percent, seen: Seen::default() };
+    let mut day = Day {
+        world,
+        random: Random::new(seed),
+        runs: BTreeMap::new(),
+        loss_percent,
+        away: false,
+        seen: Seen::default(),
+    };
     day.start_all(&keys);
     let mut next_mishap = zero() + Duration::from_secs(1800);
     while day.world.now < zero() + DAY {
@@ -137,7 +145,8 @@ impl Day {
     fn follow(&mut self, effects: Vec<Effect>) {
         for decision in decisions(&effects) {
             let moved = decision.sites.iter().any(|site| &**site != "fra");
-            self.seen.false_failovers += usize::from(moved);
+            self.seen.false_failovers += usize::from(moved && !self.away);
+            self.away = moved;
         }
         let now = self.world.now;
         for effect in effects {
