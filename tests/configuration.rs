@@ -7,6 +7,8 @@ mod arbitrary;
 mod bad;
 #[path = "configuration/good.rs"]
 mod good;
+#[path = "configuration/judgement.rs"]
+mod judgement;
 #[path = "configuration/kinds.rs"]
 mod kinds;
 #[path = "configuration/refused.rs"]

@@ -36,10 +36,11 @@ fn errors(report: &Report) -> usize {
 
 /// One line for each service, then one for all of it.
 fn print(loaded: &Loaded, path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let vouch = loaded.config.vantage.wait();
     let rows = loaded.config.services.iter().map(|service| {
         let sites: Vec<&str> = service.endpoints.iter().map(|endpoint| &*endpoint.site).collect();
         let rto = service.rto.map_or_else(|| "-".to_owned(), |rto| Seconds(rto).to_string());
-        [service.name.to_string(), worst_case(service).to_string(), rto, sites.join(", ")]
+        [service.name.to_string(), worst_case(service, vouch).to_string(), rto, sites.join(", ")]
     });
     let title = ["service", "worst case for a client", "rto", "endpoints"].map(str::to_owned);
     let rows: Vec<[String; 4]> = std::iter::once(title).chain(rows).collect();

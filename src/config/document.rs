@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -12,12 +13,14 @@ use toml::de::DeTable;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::heartbeat::{self, DraftHeartbeat};
+use super::maintenance;
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
-use super::{Control, RrsetOrder, Server, Site, SiteId, ZoneSource, values};
+use super::vantage::{self, DraftVantage};
+use super::{Control, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values};
 use crate::zone::Name;
 
 /// The most sites.
@@ -44,6 +47,8 @@ pub(super) struct Draft {
     pub probes: Probes,
     pub zones: Zones,
     pub services: Vec<DraftService>,
+    pub vantage: Result<VantageSetup, Reported>,
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// The zones that are right, and the names of all.
@@ -121,12 +126,25 @@ pub(super) fn read(
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
     };
-    let context = services::Context { sites: &sites, probes: &probes, zones: &zones };
+    let vantage = match root.item("vantage") {
+        Some(item) => vantage::read(item, &probes, findings),
+        None => Ok(DraftVantage::default()),
+    };
+    let vouch = vantage.as_ref().map_or(Duration::ZERO, |draft| draft.setup.wait());
+    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, vouch };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
-    root.finish(findings);
     let services = services.unwrap_or_default();
+    let maintenance = root
+        .item("maintenance")
+        .and_then(|item| maintenance::read(item, &sites, &services, findings).ok())
+        .unwrap_or_default();
+    let vantage = vantage.map(|draft| {
+        draft.check_services(&services, findings);
+        draft.setup
+    });
+    root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
-    Draft { server, control, heartbeat, sites, probes, zones, services }
+    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance }
 }
 
 fn read_server(

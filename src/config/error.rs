@@ -110,6 +110,23 @@ pub enum ConfigError {
     #[error("a token for service \"{service}\" at site {site:?}, from where no heartbeat is expected")]
     IdleToken { service: Name, site: String },
 
+    #[error("max_hold {} is below hold {}", Seconds(*max_hold), Seconds(*hold))]
+    MaxHoldBelowHold { max_hold: Duration, hold: Duration },
+
+    // -- vantage --
+    #[error("there is no service \"{0}\"")]
+    UnknownService(Name),
+    #[error("a maintenance is of one site or of one service")]
+    MaintenanceOfWhat,
+    #[error("quorum {quorum} is more than there are canaries, {canaries}")]
+    QuorumAboveCanaries { quorum: usize, canaries: usize },
+    #[error("{0} is a service's address, not a canary's")]
+    CanaryAtEndpoint(IpAddr),
+    #[error("probe {0:?} has no host or name to ask a canary for")]
+    CanaryWithoutHost(String),
+    #[error("probe {0:?} waits for a site to call in, and a canary does not")]
+    CanaryCallsIn(String),
+
     // -- services --
     #[error("service \"{0}\" is configured twice")]
     ServiceTwice(Name),
@@ -229,6 +246,17 @@ impl ConfigError {
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }
+            E::UnknownService(_) => "name a service of this file, as its [[service]] does",
+            E::MaintenanceOfWhat => "add site = \"fra\" or service = \"app.example.com\", not both",
+            E::MaxHoldBelowHold { .. } => "holds grow from hold to max_hold: raise max_hold",
+            E::QuorumAboveCanaries { .. } => {
+                "quorum is how many canaries must work: lower it, or add canaries"
+            }
+            E::CanaryAtEndpoint(_) => {
+                "a site that fails must not count as a fault of this host: name another address"
+            }
+            E::CanaryCallsIn(_) => "name a probe that asks",
+            E::CanaryWithoutHost(_) => "set it at the probe: a canary has no service to take it from",
             E::NoHost { .. } => "set \"host\" at the probe",
             E::SuspectAboveTtl { .. } => "ttl_suspect is there to shorten caching: lower it",
             E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",

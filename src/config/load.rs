@@ -74,9 +74,20 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
-    let Draft { server, control, heartbeat, sites, probes, zones, services } = draft;
-    // What is an error was reported where it was read.
-    let (server, control, heartbeat) = (server.ok()?, control.ok()?, heartbeat.ok()?);
+    let Draft {
+        server: Ok(server),
+        control: Ok(control),
+        heartbeat: Ok(heartbeat),
+        vantage: Ok(vantage),
+        maintenance,
+        sites,
+        probes,
+        zones,
+        services,
+    } = draft
+    else {
+        return None; // reported where it was read
+    };
     Some(Config {
         path,
         server,
@@ -86,6 +97,8 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         probes: probes.read,
         zones: zones.read.into_iter().map(|zone| zone.source).collect(),
         services: services.into_iter().map(|draft| draft.service).collect(),
+        vantage,
+        maintenance,
     })
 }
 

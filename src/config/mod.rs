@@ -18,6 +18,7 @@
 
 mod check_key;
 mod cookie_secrets;
+mod damping;
 mod document;
 mod duration;
 mod endpoints;
@@ -25,24 +26,30 @@ mod error;
 mod heartbeat;
 mod kinds;
 mod load;
+mod maintenance;
 mod model;
 mod probes;
 mod rate_limit;
 mod report;
 mod rto;
+mod schedule;
 mod section;
 mod services;
 mod source;
 mod values;
+mod vantage;
 mod words;
 mod zone_files;
 
 pub use check_key::{Check, CheckKey, Whereto};
+pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
 pub use error::{ConfigError, Known};
 pub use kinds::*;
 pub use load::{Loaded, check, load};
+pub use maintenance::{Maintenance, MaintenanceScope, Window};
 pub use model::*;
 pub use report::{MAX_PROBLEMS, Problem, Report};
 pub use rto::{PUBLISH_BOUND, Rto, worst_case};
 pub use source::Place;
+pub use vantage::VantageSetup;

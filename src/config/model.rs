@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ProbeKind;
+use super::{Damping, Maintenance, ProbeKind, VantageSetup};
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -36,6 +36,10 @@ pub struct Config {
     pub zones: Vec<ZoneSource>,
     /// `[[service]]`, one for each name: a service with several `names` is several here.
     pub services: Vec<Arc<Service>>,
+    /// `[vantage]`
+    pub vantage: VantageSetup,
+    /// `[[maintenance]]`
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// `[server]`
@@ -146,6 +150,8 @@ pub struct Probe {
     pub timeout: Duration,
     /// When samples make an endpoint change.
     pub thresholds: Thresholds,
+    /// When an endpoint that keeps changing is held Down; `None` is never.
+    pub damping: Option<Damping>,
 }
 
 /// When samples move a health.

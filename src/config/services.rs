@@ -39,6 +39,8 @@ pub(super) struct Context<'a> {
     pub sites: &'a Sites,
     pub probes: &'a Probes,
     pub zones: &'a Zones,
+    /// How long the canaries may take to vouch for a failure.
+    pub vouch: Duration,
 }
 
 /// A service, and where its name stands.
@@ -107,7 +109,7 @@ fn read_service(
         rto: rto.as_ref().map(|rto| *rto.get_ref()),
         endpoints: endpoints.list,
     };
-    check_rto(&pattern, rto.as_ref(), findings);
+    check_rto(&pattern, context.vouch, rto.as_ref(), findings);
     let service = |(name, zone): (Spanned<Name>, Name)| DraftService {
         name_at: name.span(),
         service: Arc::new(Service { name: name.into_inner(), zone, ..pattern.clone() }),
@@ -264,8 +266,8 @@ fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &[Arc<Probe>], findings:
 }
 
 /// The sum is the same for every name of a `[[service]]`, so it is held against `rto` once.
-fn check_rto(pattern: &Service, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
-    let sum = worst_case(pattern);
+fn check_rto(pattern: &Service, vouch: Duration, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
+    let sum = worst_case(pattern, vouch);
     if let Some(rto) = rto
         && sum.total > *rto.get_ref()
     {

@@ -75,6 +75,7 @@ mod tests {
             confirm: second,
             timeout: second,
             thresholds,
+            damping: None,
         };
         let endpoint = |site: &str, last| Endpoint {
             site: site.into(),

@@ -30,6 +30,7 @@ pub(crate) fn reason() -> Reason {
         health,
         because: because.to_owned(),
         forced: None,
+        maintenance: None,
         withheld: vec![],
     };
     Reason {
@@ -66,7 +67,7 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
 fn endpoint(site: &str, addr: &str, host: &str, health: Health, serving: bool) -> EndpointView {
     let place = Whereto::Addr(addr.parse::<IpAddr>().unwrap());
     let places = vec![PlaceView { place, health, serving, checks: vec![key(addr, host)] }];
-    EndpointView { site: site.into(), health, serving, overridden: None, places }
+    EndpointView { site: site.into(), health, serving, overridden: None, maintenance: None, places }
 }
 
 fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcome) -> CheckView {
@@ -86,6 +87,7 @@ fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcom
         every_ms: 5_000,
         last_sample_age_ms: Some(2_000),
         stale: false,
+        held_until: None,
         recent: vec![sample(2), sample(7)],
         key,
     }
@@ -163,6 +165,8 @@ pub(crate) fn status() -> DaemonStatus {
             services: 3,
         }],
         overrides: vec![drain()],
+        canaries: vec![],
+        doubt: None,
     };
     DaemonStatus {
         version: "0.1.0".to_owned(),

@@ -40,6 +40,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
     if let Some(status) = status {
         daemon(&mut out, status);
         checks(&mut out, &status.engine.checks);
+        vantage(&mut out, &status.engine);
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
     }
@@ -78,8 +79,19 @@ fn checks(out: &mut Text, checks: &[CheckView]) {
     let warned = |c: &CheckView| c.recent.first().is_some_and(|sample| sample.detail.warning.is_some());
     let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(warned(c))));
     out.gauge("detour_check_warning", "Whether a check's last sample has a warning.", each);
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.held_until.is_some())));
+    out.gauge("detour_check_damped", "Whether a check is held Down because it changes too often.", each);
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.health == Health::Unknown)));
+    out.gauge("detour_check_unknown", "Whether nothing is known of a check, or not any more.", each);
     let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
     out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
+}
+
+fn vantage(out: &mut Text, engine: &Status) {
+    let doubt = u8::from(engine.doubt.is_some());
+    out.gauge("detour_vantage_in_doubt", "Whether canaries fail and no sample counts.", [(vec![], doubt)]);
+    let each = engine.canaries.iter().map(|c| (check_labels(&c.key), u8::from(c.health != Health::Down)));
+    out.gauge("detour_canary_up", "Whether a canary works, as far as is known.", each);
 }
 
 fn services(out: &mut Text, services: &[ServiceView]) {
@@ -95,6 +107,8 @@ fn services(out: &mut Text, services: &[ServiceView]) {
         })
     });
     out.gauge("detour_endpoint_health", "An endpoint's health: 1 on the one it has.", each);
+    let each = endpoints().map(|(s, e)| (at(s, &e.site), u8::from(e.maintenance.is_some())));
+    out.gauge("detour_endpoint_maintenance", "Whether an endpoint is in maintenance.", each);
     let name = |s: &ServiceView| vec![("service", bare(&s.name))];
     let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.ttl)));
     out.gauge("detour_service_ttl_seconds", "The TTL a service is answered with.", each);

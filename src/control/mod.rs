@@ -140,6 +140,8 @@ pub struct Vitals {
     pub engine_idle_ms: u64,
     /// Checks without a sample for three intervals.
     pub stalled_checks: Vec<String>,
+    /// Why the vantage doubts itself, where it does.
+    pub doubt: Option<String>,
     /// UDP workers that ended before their time.
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.

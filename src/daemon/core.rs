@@ -54,6 +54,8 @@ pub struct Pulse {
     pub write_errors: AtomicU64,
     /// Why the last one failed.
     pub write_error: Mutex<Option<String>>,
+    /// Why the vantage doubts itself, where it does.
+    pub doubt: Mutex<Option<String>>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
 }
@@ -225,7 +227,9 @@ impl Core {
         let (services, zones) = (config.services.len(), config.zones.len());
         let effects = self.engine.step(now, Event::Load(load));
         // Before the effects, which pace checks that are to run.
-        self.prober.set(config.checks());
+        let mut checks = config.checks();
+        checks.extend(config.vantage.canaries.iter().cloned());
+        self.prober.set(checks);
         self.heartbeats.set(&config);
         self.perform(effects, Some(table));
         self.pulse.load_ok.store(true, Ordering::Relaxed);
@@ -263,6 +267,7 @@ impl Core {
             self.keep(Vec::new(), Durable::Later);
         }
         self.publish(fresh, &changesets);
+        self.tell_doubt();
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
         told.iter().for_each(log);
@@ -286,6 +291,12 @@ impl Core {
         if reloaded {
             self.retired.push(replaced);
         }
+    }
+
+    /// For `/healthz`, which never waits for the core.
+    fn tell_doubt(&self) {
+        let doubt = self.engine.doubt().map(|doubt| doubt.because.clone());
+        *self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
     }
 
     fn pace(&self, paces: &[(CheckKey, Pace)]) {
@@ -324,7 +335,9 @@ fn log(what: &Happened) {
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
-        Happened::Command(_) | Happened::Expired(_) => warn!("{what}"),
+        Happened::Command(_) | Happened::Expired(_) | Happened::Doubt(_) | Happened::Trust(_) => {
+            warn!("{what}");
+        }
         Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),
     }
 }

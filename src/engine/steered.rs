@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Watched;
+use super::{Engine, Watched};
 use crate::config::{CheckKey, Service, Whereto};
-use crate::health::{self, Finding};
-use crate::policy::{Override, Scope, Standing, ruling};
+use crate::health::{self, Finding, Health};
+use crate::policy::{Standing, ruling};
 use crate::time::Time;
 
 /// One service of the configuration.
@@ -45,23 +45,26 @@ impl Steered {
     pub fn checks(&self) -> BTreeSet<&CheckKey> {
         self.places.iter().flatten().flat_map(|place| &place.checks).collect()
     }
+}
 
-    /// How each endpoint stands.
-    pub fn standings(
-        &self,
-        checks: &BTreeMap<CheckKey, Watched>,
-        overrides: &BTreeMap<Scope, Override>,
-    ) -> Vec<Standing> {
-        let endpoints = self.service.endpoints.iter().zip(&self.places);
-        let standing = |(endpoint, places): (&crate::config::Endpoint, &Vec<Place>)| {
+impl Engine {
+    /// How each endpoint of a service stands.
+    pub(super) fn standings(&self, steered: &Steered) -> Vec<Standing> {
+        let (service, checks) = (&steered.service, &self.checks);
+        let endpoints = service.endpoints.iter().zip(&steered.places);
+        let standing = |(endpoint, of): (&crate::config::Endpoint, &Vec<Place>)| {
             let places: Vec<(Whereto, Finding)> =
-                places.iter().map(|place| (place.whereto.clone(), place.found(checks))).collect();
+                of.iter().map(|place| (place.whereto.clone(), place.found(checks))).collect();
             let findings: Vec<Finding> = places.iter().map(|(_, found)| found.clone()).collect();
+            let last_known = of.iter().zip(&findings).map(|(place, found)| place.last_known(found, checks));
+            let last_known: Vec<Health> = last_known.collect();
             Standing {
                 site: endpoint.site.clone(),
                 found: health::endpoint(&findings),
                 places,
-                overridden: ruling(overrides, &self.service.name, &endpoint.site).cloned(),
+                last_known,
+                overridden: ruling(&self.overrides, &service.name, &endpoint.site).cloned(),
+                maintenance: self.maintenance_of(&service.name, &endpoint.site),
             }
         };
         endpoints.map(standing).collect()
@@ -71,7 +74,17 @@ impl Steered {
 impl Place {
     /// What its checks say of it.
     pub fn found(&self, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
-        let found = |key| checks.get(key).map(|watched| (&*watched.probe.id, watched.health.found()));
+        let found = |key| checks.get(key).map(|watched| (&*watched.probe.id, watched.found()));
         health::place(&self.checks.iter().filter_map(found).collect::<Vec<_>>())
+    }
+
+    /// What samples last said of it, whether they are stale or damped or not.
+    fn last_known(&self, found: &Finding, checks: &BTreeMap<CheckKey, Watched>) -> Health {
+        let watched = || self.checks.iter().filter_map(|key| checks.get(key));
+        if watched().all(|watched| watched.found().health == watched.health.found().health) {
+            return found.health;
+        }
+        let found: Vec<_> = watched().map(|watched| (&*watched.probe.id, watched.health.found())).collect();
+        health::place(&found).health
     }
 }

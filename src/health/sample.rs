@@ -201,6 +201,9 @@ pub enum Discard {
     /// This host lacks what a probe needs: a route, a local address, a file descriptor.
     #[error("fault of this host: {0}")]
     Local(String),
+    /// The canaries failed while it ran; the text says what it would have been.
+    #[error("the vantage doubts itself; it was: {0}")]
+    Doubt(String),
 }
 
 impl fmt::Display for Phase {

@@ -77,7 +77,12 @@ pub(super) fn saved_service(decision: Decision) -> SavedService {
 
 /// One of each kind of value, in the order a store gives them back.
 fn one_of_each() -> Vec<Saved> {
-    let check = SavedCheck { health: Health::Down, since: Time(3), because: "3 of 3 failed".into() };
+    let check = SavedCheck {
+        health: Health::Down,
+        since: Time(3),
+        because: "3 of 3 failed".into(),
+        damper: crate::health::Damper::default(),
+    };
     let service = saved_service(decision(1));
     let zone = saved_zone(Serial(7), u64::MAX);
     vec![

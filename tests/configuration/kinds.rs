@@ -108,7 +108,7 @@ fn heartbeats() {
     assert!(!format!("{heartbeat:?}").contains("fedcba"), "secrets are not for logs");
     assert!(loaded.files.contains(&folder.path("tokens")));
     // Gone right after a beat: three intervals and the grace.
-    let sum = worst_case(&loaded.config.services[0]).to_string();
+    let sum = worst_case(&loaded.config.services[0], std::time::Duration::ZERO).to_string();
     assert_eq!(sum, "detection 34s + publish 0.1s + TTL 30s = 64.1s");
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use detour::config::{
     AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
-    Target,
+    Target, VantageSetup,
 };
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome};
@@ -124,6 +124,8 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         probes: vec![probe.clone()],
         zones: vec![],
         services: names.iter().map(service).collect(),
+        vantage: VantageSetup::default(),
+        maintenance: vec![],
     }
 }
 

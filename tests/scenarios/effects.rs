@@ -20,7 +20,7 @@ fn setup(text: &str) -> Setup {
 }
 
 fn one() -> World {
-    World::start(zero(), load(&setup("service app.example.com failover fra iad fall 3 rise 2")))
+    World::start(zero(), load(&setup("service app.example.com failover fra iad fall 3 rise 2 interval 5s")))
 }
 
 fn check_at(world: &World, place: &str) -> CheckKey {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
-    Site, Target, Thresholds, ZoneSource,
+    AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, Maintenance, MaintenanceScope,
+    PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service, Site, Target, Thresholds, VantageSetup,
+    Whereto, ZoneSource,
 };
 use detour::engine::{Load, ZoneBase};
 use detour::zone::{Name, RrSet, RrType};
@@ -47,6 +48,8 @@ pub fn load(setup: &Setup) -> Load {
             .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone") })
             .collect(),
         services,
+        vantage: vantage(setup),
+        maintenance: setup.maintenance.iter().map(|plan| maintenance(setup, plan)).collect(),
     };
     Load { config: Arc::new(config), zones }
 }
@@ -111,6 +114,25 @@ fn zone_of(name: &Name, apexes: &[Name]) -> Name {
     above.max_by_key(|apex| apex.labels().count()).expect("a zone for each service").clone()
 }
 
+fn vantage(setup: &Setup) -> VantageSetup {
+    let (addrs, quorum) = &setup.canaries;
+    let spec = ServiceSpec { fall: 1, rise: 1, ..ServiceSpec::default() };
+    let probe = probe("canary", &spec);
+    let key = |addr: &IpAddr| CheckKey { probe: probe.id.clone(), whereto: Whereto::Addr(*addr), host: None };
+    let check = |addr| Check { key: key(addr), probe: probe.clone() };
+    VantageSetup { canaries: addrs.iter().map(check).collect(), quorum: *quorum }
+}
+
+fn maintenance(setup: &Setup, plan: &(String, String, String, Duration)) -> Maintenance {
+    let (what, schedule, zone, duration) = plan;
+    let scope = if setup.sites.contains_key(what) {
+        MaintenanceScope::Site(what.as_str().into())
+    } else {
+        MaintenanceScope::Service(name(what))
+    };
+    Maintenance::new(scope, schedule, zone, *duration).expect("a schedule and a zone")
+}
+
 fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     Arc::new(Probe {
         id: id.into(),
@@ -118,8 +140,14 @@ fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
         port: 443,
         interval: spec.interval,
         confirm: spec.confirm,
-        timeout: spec.interval / 2,
+        timeout: Duration::from_secs(2).min(spec.interval / 2),
         thresholds: Thresholds { fall: spec.fall, rise: spec.rise, window: spec.window },
+        damping: spec.damping.map(|(changes, within, hold, max_hold)| Damping {
+            changes,
+            within,
+            hold,
+            max_hold,
+        }),
     })
 }
 

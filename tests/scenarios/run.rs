@@ -103,6 +103,10 @@ impl Run {
     /// The checks at a site; of one address family, or of one probe.
     fn checks(&self, site: &str, of: Option<&str>) -> Vec<CheckKey> {
         let mut keys = Vec::new();
+        if site == "canary" {
+            let canaries = &self.world.load.config.vantage.canaries;
+            return canaries.iter().map(|canary| canary.key.clone()).collect();
+        }
         for endpoint in self.world.status().services.into_iter().flat_map(|service| service.endpoints) {
             if &*endpoint.site == site {
                 keys.extend(endpoint.places.into_iter().flat_map(|place| place.checks));

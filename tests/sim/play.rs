@@ -99,12 +99,13 @@ fn service(random: &mut Random) -> ServiceSpec {
         fall,
         rise: 1 + random.below(3) as u32,
         window: random.chance(30).then(|| fall + random.below(3) as u32),
-        interval: Duration::from_secs(5),
+        interval: Duration::from_secs(3600),
         confirm: Duration::from_millis(250),
         failback: None,
         all_down: "keep".to_owned(),
         probes: random.some(&["web".to_owned(), "api".to_owned()]),
         cname: [].into(),
+        damping: None,
     }
 }
 

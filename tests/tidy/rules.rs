@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
     ("zone", &["time"]),
-    ("config", &["zone"]),
+    ("config", &["time", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),

@@ -2,7 +2,7 @@
 
 use super::super::report::Findings;
 use super::super::section::{Reported, Section, or};
-use super::super::{Probe, ProbeId, ProbeKind, values};
+use super::super::{Damping, Probe, ProbeId, ProbeKind, damping, values};
 use super::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT, KEYS_OF_TYPES, MAX_INTERVAL, read_thresholds};
 use crate::config::ConfigError;
 
@@ -17,6 +17,7 @@ pub(super) fn read(id: ProbeId, mut section: Section, findings: &mut Findings) -
     let interval = section.read("interval", findings, values::positive(MAX_INTERVAL));
     let grace = section.read("grace", findings, values::duration(MAX_INTERVAL));
     let thresholds = read_thresholds(&mut section, findings);
+    let damping = section.read("damping", findings, damping::read);
     section.finish(findings);
     let interval = or(interval, DEFAULT_INTERVAL)?;
     let grace = match grace? {
@@ -30,5 +31,6 @@ pub(super) fn read(id: ProbeId, mut section: Section, findings: &mut Findings) -
         }
     };
     let (kind, thresholds) = (ProbeKind::Heartbeat, thresholds?);
-    Ok(Probe { id, kind, port: 0, interval, confirm: interval, timeout: grace, thresholds })
+    let damping = or(damping, Some(Damping::default()))?;
+    Ok(Probe { id, kind, port: 0, interval, confirm: interval, timeout: grace, thresholds, damping })
 }

@@ -16,7 +16,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
-use super::{Probe, ProbeId, ProbeKind, Thresholds, values};
+use super::{Damping, Probe, ProbeId, ProbeKind, Thresholds, damping, values};
 
 /// The most probes.
 const MAX_PROBES: usize = 10_000;
@@ -108,6 +108,7 @@ fn read_probe(
     let port = section.read("port", findings, values::port);
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
+    let damping = section.read("damping", findings, damping::read);
     // What else a probe of another type may hold is not known, so no key of it is called unknown.
     let word = kind?.into_inner();
     let timeout = pace.as_ref().ok().map(|[_, _, timeout]| *timeout);
@@ -127,7 +128,9 @@ fn read_probe(
     };
     section.finish(findings);
     let [interval, confirm, timeout] = pace?;
-    Ok(Probe { id, kind: kind?, port: port?, interval, confirm, timeout, thresholds: thresholds? })
+    let (kind, port, thresholds) = (kind?, port?, thresholds?);
+    let damping = or(damping, Some(Damping::default()))?;
+    Ok(Probe { id, kind, port, interval, confirm, timeout, thresholds, damping })
 }
 
 /// `max_latency`, which `timeout` has to leave room for.
