@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use detour::config::CheckKey;
 use detour::engine::{Effect, Event, Happened, Pace};
-use detour::health::{Discard, Failure, Outcome, Phase, Sample, Vantage};
+use detour::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
 use detour::time::Time;
 
 use super::load::load;
@@ -133,8 +133,14 @@ impl Day {
     fn end(&mut self, key: &CheckKey, outcome: Outcome) {
         self.seen.samples += 1;
         let (at, started) = (self.world.now, self.runs[key].started);
-        let sample =
-            Sample { check: key.clone(), vantage: Vantage::local(), at, latency: at.since(started), outcome };
+        let sample = Sample {
+            check: key.clone(),
+            vantage: Vantage::local(),
+            at,
+            latency: at.since(started),
+            outcome,
+            detail: Detail::default(),
+        };
         let effects = self.world.step(Event::Sample(sample));
         self.follow(effects);
         if let Some(run) = self.runs.get_mut(key) {
