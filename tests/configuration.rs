@@ -7,6 +7,8 @@ mod arbitrary;
 mod bad;
 #[path = "configuration/good.rs"]
 mod good;
+#[path = "configuration/kinds.rs"]
+mod kinds;
 #[path = "configuration/refused.rs"]
 mod refused;
 #[path = "configuration/services.rs"]

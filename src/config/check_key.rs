@@ -46,7 +46,11 @@ impl CheckKey {
                 Some(host) => Arc::from(host.as_str()),
                 None => Arc::from(service.name.to_string().trim_end_matches('.')),
             }),
-            ProbeKind::Tcp => None,
+            // A command that is told the service's name asks another question for each.
+            ProbeKind::Exec(exec) if exec.names_service() => {
+                Some(Arc::from(service.name.to_string().trim_end_matches('.')))
+            }
+            ProbeKind::Tcp(_) | ProbeKind::Icmp(_) | ProbeKind::Exec(_) => None,
         };
         CheckKey { probe: probe.id.clone(), whereto, host }
     }

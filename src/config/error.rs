@@ -87,6 +87,22 @@ pub enum ConfigError {
     ConfirmAboveInterval { confirm: Duration, interval: Duration },
     #[error("window {window} is below fall {fall}")]
     WindowBelowFall { window: u32, fall: u32 },
+    #[error("both {0:?} and {1:?}")]
+    Beside(&'static str, &'static str),
+    #[error("a step that neither sends nor expects")]
+    IdleStep,
+    #[error("{key:?} has none of {choices}, or several")]
+    NotOneOf { key: String, choices: &'static str, example: &'static str },
+    #[error("pattern {pattern:?}: {why}")]
+    BadPattern { pattern: String, why: String },
+    #[error("max_loss {max_loss} is not below count {count}")]
+    LossNotBelowCount { max_loss: u32, count: u32 },
+    #[error("the last echo request would leave {} after the first, which is not within timeout {}", Seconds(*last), Seconds(*timeout))]
+    SpacingAboveTimeout { last: Duration, timeout: Duration },
+    #[error("command {command:?}: {why}")]
+    NoCommand { command: String, why: String },
+    #[error("unknown placeholder {placeholder:?}")]
+    UnknownPlaceholder { placeholder: String, known: Known },
 
     // -- services --
     #[error("service \"{0}\" is configured twice")]
@@ -157,9 +173,10 @@ impl ConfigError {
             E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
+            E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
             E::UnknownSite(_, known) => known.help("configured sites"),
             E::MissingKey { example, .. } => format!("add {example}"),
-            E::Malformed { example, .. } => format!("write it like {example}"),
+            E::Malformed { example, .. } | E::NotOneOf { example, .. } => format!("write it like {example}"),
             E::RtoExceeded { sum, .. } => {
                 format!("{sum}; lower ttl, interval, timeout or fall, or raise rto")
             }
@@ -191,6 +208,16 @@ impl ConfigError {
             }
             E::ConfirmAboveInterval { .. } => "confirm is the faster pace: lower it",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
+            E::Beside(..) => "keep one of them",
+            E::IdleStep => "give it send, send_hex or expect",
+            E::BadPattern { .. } => {
+                "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"
+            }
+            E::LossNotBelowCount { .. } => "at least one reply has to come: lower max_loss or raise count",
+            E::SpacingAboveTimeout { .. } => "lower spacing or count, or raise timeout",
+            E::NoCommand { .. } => {
+                "command is a list: the path of a program on this host, then its arguments"
+            }
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }

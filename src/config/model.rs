@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kinds::{ExecProbe, IcmpProbe, TcpProbe};
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -53,6 +54,8 @@ pub struct Server {
     pub cookie_secrets: Option<CookieSecrets>,
     /// In which order an answer holds the records of its RRset.
     pub rrset_order: RrsetOrder,
+    /// Commands of `exec` probes that run at once, at least 1.
+    pub max_exec: usize,
 }
 
 /// `rrset_order`
@@ -105,7 +108,7 @@ pub struct Probe {
     pub id: ProbeId,
     /// The protocol and what it asks and expects.
     pub kind: ProbeKind,
-    /// The port at every endpoint.
+    /// The port at every endpoint; 0 for a kind that has none.
     pub port: u16,
     /// Start to start, while all is well or down.
     pub interval: Duration,
@@ -133,8 +136,12 @@ pub struct Thresholds {
 pub enum ProbeKind {
     /// One request, one answer, over plain TCP or TLS.
     Http(HttpProbe),
-    /// A connect is enough.
-    Tcp,
+    /// A connect, and what is said over it.
+    Tcp(TcpProbe),
+    /// Echo requests.
+    Icmp(IcmpProbe),
+    /// A command of this host.
+    Exec(ExecProbe),
 }
 
 /// `type = "http"` and `type = "https"`

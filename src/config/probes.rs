@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, entries, or};
-use super::{HttpProbe, Probe, ProbeId, ProbeKind, Thresholds, values};
+use super::{HttpProbe, Probe, ProbeId, ProbeKind, Thresholds, probe_exec, probe_icmp, probe_tcp, values};
 
 /// The most probes.
 const MAX_PROBES: usize = 10_000;
@@ -32,8 +32,8 @@ const DEFAULT_FALL: u32 = 3;
 const DEFAULT_RISE: u32 = 2;
 
 /// The protocols there are, and those to come.
-const TYPES: [&str; 3] = ["http", "https", "tcp"];
-const LATER_TYPES: [&str; 6] = ["tls", "icmp", "dns", "grpc", "exec", "heartbeat"];
+const TYPES: [&str; 5] = ["http", "https", "tcp", "icmp", "exec"];
+const LATER_TYPES: [&str; 4] = ["tls", "dns", "grpc", "heartbeat"];
 
 /// The probes that are right, and the keys of all.
 #[derive(Default)]
@@ -70,30 +70,47 @@ pub(super) fn read(item: Item, findings: &mut Findings) -> Result<Probes, Report
 
 fn read_probe(id: ProbeId, item: Item, findings: &mut Findings) -> Result<Probe, Reported> {
     let mut section = Section::of(format!("[probes.{id}]"), item, findings)?;
-    let kind = section.need("type", "type = \"http\", \"https\" or \"tcp\"", findings, |item, findings| {
-        values::word(item, &TYPES, &LATER_TYPES, findings)
-    });
+    let kind = section.need(
+        "type",
+        "type = \"http\", \"https\", \"tcp\", \"icmp\" or \"exec\"",
+        findings,
+        |item, findings| values::word(item, &TYPES, &LATER_TYPES, findings),
+    );
     let port = section.read("port", findings, values::port);
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
     // What else a probe of another type may hold is not known, so no key of it is called unknown.
     let kind = kind?.into_inner();
-    let http = if kind == "tcp" {
-        section.refuse(&["path", "host", "expect"], "a tcp probe", findings);
-        None
-    } else {
-        Some(read_http(kind == "https", &mut section, findings))
+    let spoken = match kind {
+        "tcp" => {
+            section.refuse(&["path", "host"], "a tcp probe", findings);
+            probe_tcp::read(&mut section, findings).map(ProbeKind::Tcp)
+        }
+        "icmp" => {
+            section.refuse(&["port", "path", "host", "expect"], "an icmp probe", findings);
+            probe_icmp::read(&mut section, findings).map(ProbeKind::Icmp)
+        }
+        "exec" => {
+            section.refuse(&["path", "host", "expect"], "an exec probe", findings);
+            probe_exec::read(&mut section, findings).map(ProbeKind::Exec)
+        }
+        _ => read_http(kind == "https", &mut section, findings).map(ProbeKind::Http),
     };
     let port = match (port, kind) {
         (Ok(Some(port)), _) => Ok(port.into_inner()),
         (Ok(None), "http") => Ok(80),
         (Ok(None), "https") => Ok(443),
+        (Ok(None), "icmp" | "exec") => Ok(0),
         (Ok(None), _) => Err(section.missing("port", "port = 443", findings)),
         (Err(reported), _) => Err(reported),
     };
+    let at = section.at().clone();
     section.finish(findings);
     let [interval, confirm, timeout] = pace?;
-    let kind = http.transpose()?.map_or(ProbeKind::Tcp, ProbeKind::Http);
+    let kind = spoken?;
+    if let ProbeKind::Icmp(icmp) = &kind {
+        icmp.check_spacing(&at, timeout, findings)?;
+    }
     Ok(Probe { id, kind, port: port?, interval, confirm, timeout, thresholds: thresholds? })
 }
 

@@ -224,6 +224,7 @@ impl Core {
         let (services, zones) = (config.services.len(), config.zones.len());
         let effects = self.engine.step(now, Event::Load(load));
         // Before the effects, which pace checks that are to run.
+        self.prober.limit_commands(config.server.max_exec);
         self.prober.set(config.checks());
         self.perform(effects, Some(table));
         self.pulse.load_ok.store(true, Ordering::Relaxed);

@@ -23,7 +23,8 @@ pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
         let table = Table::compile(&zones, &steered, seed);
         (table, bases.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let unfit = crate::probe::warnings(&config);
+    let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
     Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
 }
 

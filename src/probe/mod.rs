@@ -17,15 +17,20 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp` and `http` ask the question, one file for each protocol;
-//!   `course` follows them, so that a timeout can say where.
+//! - `run` makes a sample of a run; `tcp`, `http`, `icmp` and `exec` ask the question, one file for each
+//!   protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
+//! - `preflight` says before any run what this host does not let its probes do.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
 //! - `tls` holds what is trusted.
 
 mod course;
+mod echo;
+mod exec;
 mod failure;
 mod http;
+mod icmp;
+mod preflight;
 mod prober;
 mod run;
 mod schedule;
@@ -34,6 +39,7 @@ mod table;
 mod tcp;
 mod tls;
 
+pub use preflight::warnings;
 pub use prober::Prober;
 pub use tls::Trust;
 
@@ -58,7 +64,7 @@ mod tests {
     }
 
     pub(super) fn tcp_probe(id: &str, port: u16) -> Arc<Probe> {
-        probe(id, ProbeKind::Tcp, port)
+        probe(id, ProbeKind::Tcp(crate::config::TcpProbe::default()), port)
     }
 
     pub(super) fn check(probe: &Arc<Probe>, addr: [u8; 4]) -> Check {

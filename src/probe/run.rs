@@ -8,11 +8,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::course::Course;
+use super::exec::{self, Commands, Turn};
 use super::failure::{bounded, judge};
 use super::http::HttpCheck;
 use super::stall::Stalls;
-use super::tcp;
 use super::tls::Trust;
+use super::{icmp, tcp};
 use crate::clock::Clock;
 use crate::config::{Check, ProbeKind, Whereto};
 use crate::health::{Discard, Failure, Outcome, Phase, Sample, Vantage};
@@ -38,6 +39,17 @@ impl Runner {
         Runner { check, course, http, vantage }
     }
 
+    /// Whether a run has to wait for its [`turn`](Runner::turn).
+    pub(super) fn takes_turns(&self) -> bool {
+        matches!(self.check.probe.kind, ProbeKind::Exec(_))
+    }
+
+    /// The right to run, where only so many may run at once. It is waited for before the run begins, so
+    /// that no endpoint is blamed for the wait.
+    pub(super) async fn turn(&self, commands: &Commands) -> Option<Turn> {
+        if self.takes_turns() { commands.turn().await } else { None }
+    }
+
     /// Runs the check once, within its timeout.
     pub(super) async fn run(&self, clock: Clock, stalls: &Stalls) -> Sample {
         let probe = &self.check.probe;
@@ -45,7 +57,7 @@ impl Runner {
         self.course.restart();
         let outcome = match timeout(probe.timeout, self.ask()).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Failed(Failure::Timeout(self.course.phase())),
+            Err(_) => Outcome::Failed(self.course.timed_out()),
         };
         let latency = started.elapsed();
         // A success is a success, however long this process slept over it.
@@ -74,7 +86,11 @@ impl Runner {
         self.course.connect_to(addr);
         match &self.check.probe.kind {
             ProbeKind::Http(http) => self.http.ask(&self.check, http).await,
-            ProbeKind::Tcp => tcp::ask(SocketAddr::new(addr, self.check.probe.port), &self.course).await,
+            ProbeKind::Tcp(tcp) => {
+                tcp::ask(SocketAddr::new(addr, self.check.probe.port), tcp, &self.course).await
+            }
+            ProbeKind::Icmp(icmp) => icmp::ask(addr, icmp, &self.course).await,
+            ProbeKind::Exec(exec) => exec::ask(addr, &self.check, exec, &self.course).await,
         }
     }
 }

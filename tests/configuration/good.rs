@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, Thresholds, worst_case,
+    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, TcpProbe, Thresholds,
+    worst_case,
 };
 
 use crate::{Folder, HEAD, ZONE, loaded};
@@ -45,7 +46,7 @@ fn everything_that_may_be_left_out_has_its_default() {
         status: vec![200..=299],
         body: None,
     };
-    assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp));
+    assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp(TcpProbe::default())));
 
     let service = &config.services[0];
     assert_eq!(service.policy, PolicyKind::Failover);

@@ -6,5 +6,8 @@ mod answers;
 mod certificates;
 mod checks;
 mod connects;
+mod echoes;
+mod execs;
 mod schedules;
 mod servers;
+mod talks;

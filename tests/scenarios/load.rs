@@ -36,6 +36,7 @@ pub fn load(setup: &Setup) -> Load {
             chaos: true,
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
+            max_exec: 64,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
@@ -112,7 +113,7 @@ fn zone_of(name: &Name, apexes: &[Name]) -> Name {
 fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     Arc::new(Probe {
         id: id.into(),
-        kind: ProbeKind::Tcp,
+        kind: ProbeKind::Tcp(detour::config::TcpProbe::default()),
         port: 443,
         interval: spec.interval,
         confirm: spec.confirm,
