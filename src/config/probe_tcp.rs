@@ -19,12 +19,14 @@ pub(super) fn read(section: &mut Section, findings: &mut Findings) -> Result<Tcp
     let own = read_step(section, findings);
     let script = section.read("script", findings, |item, findings| {
         let steps = item.list("steps in a script", MAX_STEPS, findings, |item, findings| {
+            let before = findings.errors();
             let mut section = Section::of("a step of \"script\"".to_owned(), item, findings)?;
             let step = read_step(&mut section, findings);
             let at = section.at().clone();
             section.finish(findings);
             let step = step?;
-            if step == Step::default() {
+            // A key misspelt is no second mistake.
+            if step == Step::default() && findings.errors() == before {
                 findings.push(&at, ConfigError::IdleStep);
             }
             Ok(step)

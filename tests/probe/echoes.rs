@@ -43,15 +43,13 @@ fn inside(name: &str, lets: Lets) -> bool {
         return true;
     }
     let mut words = vec!["unshare", "--user", "--map-root-user", "--net"];
-    // The files of the namespace are root's to write; capabilities go after they have been written.
+    // In a new namespace no group may ping. Capabilities go after what needs them is written.
     let script = match lets {
         Lets::Datagram => {
             "echo '0 0' > /proc/sys/net/ipv4/ping_group_range && exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\""
         }
-        Lets::Raw => "echo '1 0' > /proc/sys/net/ipv4/ping_group_range && exec \"$@\"",
-        Lets::Neither => {
-            "echo '1 0' > /proc/sys/net/ipv4/ping_group_range && exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\""
-        }
+        Lets::Raw => "exec \"$@\"",
+        Lets::Neither => "exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\"",
     };
     words.extend(["sh", "-c", script, "sh"]);
     let this = std::env::current_exe().unwrap();
