@@ -37,7 +37,7 @@ const MAX_OUTPUT: usize = 1024 * 1024;
 /// How much of the beginning of each output is kept for its first line, in bytes.
 const MAX_KEPT: usize = 1024;
 /// What is read in one go, in bytes.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 4 * 1024;
 /// Where commands find others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

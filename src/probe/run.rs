@@ -84,13 +84,14 @@ impl Runner {
             },
         };
         self.course.connect_to(addr);
+        // The buffers of one kind must not be the size of every run: those that have some are boxed.
         match &self.check.probe.kind {
             ProbeKind::Http(http) => self.http.ask(&self.check, http).await,
             ProbeKind::Tcp(tcp) => {
-                tcp::ask(SocketAddr::new(addr, self.check.probe.port), tcp, &self.course).await
+                Box::pin(tcp::ask(SocketAddr::new(addr, self.check.probe.port), tcp, &self.course)).await
             }
-            ProbeKind::Icmp(icmp) => icmp::ask(addr, icmp, &self.course).await,
-            ProbeKind::Exec(exec) => exec::ask(addr, &self.check, exec, &self.course).await,
+            ProbeKind::Icmp(icmp) => Box::pin(icmp::ask(addr, icmp, &self.course)).await,
+            ProbeKind::Exec(exec) => Box::pin(exec::ask(addr, &self.check, exec, &self.course)).await,
         }
     }
 }

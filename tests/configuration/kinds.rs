@@ -38,8 +38,8 @@ fn step(send: &[u8], expect: Option<Expect>) -> Step {
     Step { send: send.to_vec(), expect }
 }
 
-fn bytes(text: &[u8]) -> Option<Expect> {
-    Some(Expect::Bytes(text.to_vec()))
+fn bytes(text: &[u8]) -> Expect {
+    Expect::Bytes(text.to_vec())
 }
 
 #[test]
@@ -48,9 +48,9 @@ fn a_tcp_probe_says_and_expects() {
     assert_eq!(
         tcp(r#"send = "PING\r\n"
 expect = "+PONG""#),
-        [step(b"PING\r\n", bytes(b"+PONG"))]
+        [step(b"PING\r\n", Some(bytes(b"+PONG")))]
     );
-    assert_eq!(tcp(r#"expect = { text = "220 " }"#), [step(b"", bytes(b"220 "))]);
+    assert_eq!(tcp(r#"expect = { text = "220 " }"#), [step(b"", Some(bytes(b"220 ")))]);
     let regex = Some(Expect::Regex(Pattern::new("^[SN]").unwrap()));
     assert_eq!(
         tcp("send_hex = \"00 00 00 08 04d2 162f\"\nexpect = { regex = '^[SN]' }"),
@@ -58,7 +58,7 @@ expect = "+PONG""#),
     );
     assert_eq!(
         tcp(r#"script = [{ expect = { hex = "32 32 30" } }, { send = "QUIT\r\n" }]"#),
-        [step(b"", bytes(b"220")), step(b"QUIT\r\n", None)]
+        [step(b"", Some(bytes(b"220"))), step(b"QUIT\r\n", None)]
     );
 }
 
@@ -126,12 +126,12 @@ fn what_an_icmp_probe_cannot_count() {
     let icmp = |keys: &str| bad(&format!("type = \"icmp\"\n{keys}"));
     check(
         &icmp("count = 3\nmax_loss = 3"),
-        r#"
+        r"
 detour.toml:10:12: error: max_loss 3 is not below count 3
     max_loss = 3
                ^
     help: at least one reply has to come: lower max_loss or raise count
-"#,
+",
     );
     check_head(&icmp("count = 0"), "detour.toml:9:9: error: \"count\" is zero");
     check_head(&icmp("count = 21"), "detour.toml:9:9: error: \"count\" is 21, not between 0 and 20");
