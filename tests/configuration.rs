@@ -15,6 +15,8 @@ mod kinds;
 mod refused;
 #[path = "configuration/services.rs"]
 mod services;
+#[path = "configuration/tcp_icmp_exec.rs"]
+mod tcp_icmp_exec;
 #[path = "configuration/zones.rs"]
 mod zones;
 

@@ -31,6 +31,9 @@ const MAX_ZONES: usize = 100_000;
 const MAX_LISTEN: usize = 64;
 /// The most UDP workers.
 const MAX_THREADS: u32 = 256;
+/// Commands of `exec` probes that run at once: the most, and unless the document says otherwise.
+const MAX_EXEC: u32 = 4_096;
+const DEFAULT_EXEC: u32 = 64;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
@@ -176,6 +179,7 @@ fn read_server(
         })
     });
     let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -191,6 +195,7 @@ fn read_server(
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
         rate_limit: rate_limit?.map(Spanned::into_inner),
+        max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
     })
 }
 

@@ -91,16 +91,28 @@ pub enum ConfigError {
     MaxLatencyNotBelowTimeout { max_latency: Duration, timeout: Duration },
     #[error("header {name:?} is the probe's own to write")]
     OwnHeader { name: String },
-    #[error("both \"body\" and \"body_regex\"")]
-    BodyAndRegex,
-    #[error("regular expression {text:?}: {why}")]
-    BadRegex { text: String, why: String },
     #[error("key {key:?} does not belong to certificate {certificate:?}")]
     KeyMismatch { key: String, certificate: String },
     #[error("grace {} is above interval {}", Seconds(*grace), Seconds(*interval))]
     GraceAboveInterval { grace: Duration, interval: Duration },
     #[error("{text:?} is not the data of one {rtype} record: {why}")]
     BadRecord { text: String, rtype: RrType, why: String },
+    #[error("both {0:?} and {1:?}")]
+    Beside(&'static str, &'static str),
+    #[error("a step that neither sends nor expects")]
+    IdleStep,
+    #[error("{key:?} has none of {choices}, or several")]
+    NotOneOf { key: String, choices: &'static str, example: &'static str },
+    #[error("pattern {pattern:?}: {why}")]
+    BadPattern { pattern: String, why: String },
+    #[error("max_loss {max_loss} is not below count {count}")]
+    LossNotBelowCount { max_loss: u32, count: u32 },
+    #[error("the last echo request would leave {} after the first, which is not within timeout {}", Seconds(*last), Seconds(*timeout))]
+    SpacingAboveTimeout { last: Duration, timeout: Duration },
+    #[error("command {command:?}: {why}")]
+    NoCommand { command: String, why: String },
+    #[error("unknown placeholder {placeholder:?}")]
+    UnknownPlaceholder { placeholder: String, known: Known },
 
     // -- heartbeats --
     #[error("sites call in for service \"{0}\", and there is no [heartbeat] to call")]
@@ -110,6 +122,7 @@ pub enum ConfigError {
     #[error("a token for service \"{service}\" at site {site:?}, from where no heartbeat is expected")]
     IdleToken { service: Name, site: String },
 
+    // -- damping --
     #[error("max_hold {} is below hold {}", Seconds(*max_hold), Seconds(*hold))]
     MaxHoldBelowHold { max_hold: Duration, hold: Duration },
 
@@ -196,9 +209,10 @@ impl ConfigError {
             E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
+            E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
             E::UnknownSite(_, known) => known.help("configured sites"),
             E::MissingKey { example, .. } => format!("add {example}"),
-            E::Malformed { example, .. } => format!("write it like {example}"),
+            E::Malformed { example, .. } | E::NotOneOf { example, .. } => format!("write it like {example}"),
             E::RtoExceeded { sum, .. } => {
                 format!("{sum}; lower ttl, interval, timeout or fall, or raise rto")
             }
@@ -233,7 +247,6 @@ impl ConfigError {
                 "a run that takes as long has timed out already: lower max_latency or raise timeout"
             }
             E::OwnHeader { .. } => "leave it out; Host has its own key, \"host\"",
-            E::BodyAndRegex => "keep one of them: a pattern can hold the text",
             E::KeyMismatch { .. } => "name the key that the certificate was made with",
             E::GraceAboveInterval { .. } => "grace is for a beat that is late, not for one that is missed",
             E::BadRecord { .. } => {
@@ -243,6 +256,16 @@ impl ConfigError {
             E::NoToken { .. } => "add a line \"service site token\", the token at least 16 random characters",
             E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
+            E::Beside(..) => "keep one of them",
+            E::IdleStep => "give it send, send_hex or expect",
+            E::BadPattern { .. } => {
+                "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"
+            }
+            E::LossNotBelowCount { .. } => "at least one reply has to come: lower max_loss or raise count",
+            E::SpacingAboveTimeout { .. } => "lower spacing or count, or raise timeout",
+            E::NoCommand { .. } => {
+                "command is a list: the path of a program on this host, then its arguments"
+            }
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }

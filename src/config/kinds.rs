@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::Pattern;
 use super::check_key::without_dot;
 use crate::zone::{Name, RrType};
 
 /// How much of a body a probe reads, in bytes.
 pub const MAX_BODY_READ: usize = 64 * 1024;
-/// The most a compiled [`Pattern`] may take, in bytes, and the most a search in it may keep.
-const MAX_PATTERN: usize = 1 << 20;
+/// How much of what an endpoint says in one step a `tcp` probe reads, in bytes.
+pub const MAX_REPLY_READ: usize = 16 * 1024;
+/// What a command's arguments may hold, and is put in their place for each run.
+pub const PLACEHOLDERS: [&str; 4] = ["{address}", "{port}", "{service}", "{probe}"];
 
 /// What a probe speaks.
 #[expect(clippy::large_enum_variant, reason = "one for each probe, which all its checks share")]
@@ -22,12 +25,16 @@ const MAX_PATTERN: usize = 1 << 20;
 pub enum ProbeKind {
     /// One request, one answer, over plain TCP or TLS.
     Http(HttpProbe),
-    /// A connect is enough.
-    Tcp,
+    /// A connect, and what is said over it.
+    Tcp(TcpProbe),
     /// A handshake is enough.
     Tls(TlsProbe),
     /// One question, one answer.
     Dns(DnsProbe),
+    /// Echo requests.
+    Icmp(IcmpProbe),
+    /// A command of this host.
+    Exec(ExecProbe),
     /// The site calls in; its probe's `timeout` is the grace, and its port means nothing.
     Heartbeat,
 }
@@ -41,7 +48,9 @@ impl ProbeKind {
             ProbeKind::Dns(dns) => Some(dns.name.as_ref().map(without_dot)),
             // Whoever calls in speaks for one service, so services never share this check.
             ProbeKind::Heartbeat => Some(None),
-            ProbeKind::Tcp => None,
+            // A command that is told the service's name asks another question for each.
+            ProbeKind::Exec(exec) if exec.names_service() => Some(None),
+            ProbeKind::Tcp(_) | ProbeKind::Icmp(_) | ProbeKind::Exec(_) => None,
         }
     }
 
@@ -50,7 +59,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(http) => http.tls.as_ref(),
             ProbeKind::Tls(probe) => Some(&probe.tls),
-            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Heartbeat => None,
+            _ => None,
         }
     }
 
@@ -59,7 +68,7 @@ impl ProbeKind {
         match self {
             ProbeKind::Http(http) => http.max_latency,
             ProbeKind::Tls(probe) => probe.max_latency,
-            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Heartbeat => None,
+            _ => None,
         }
     }
 }
@@ -127,41 +136,6 @@ pub enum BodyExpect {
     /// Something that matches.
     Regex(Pattern),
 }
-
-/// A regular expression over bytes, whose search takes time linear in what is searched.
-#[derive(Clone, Debug)]
-pub struct Pattern(regex::bytes::Regex);
-
-impl Pattern {
-    /// Compiles a pattern. Classes and case are those of ASCII. Errors: why it is none, in one line.
-    pub fn new(text: &str) -> Result<Pattern, String> {
-        let mut builder = regex::bytes::RegexBuilder::new(text);
-        builder.unicode(false).size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
-        builder.build().map(Pattern).map_err(|why| match why {
-            regex::Error::CompiledTooBig(_) => "it is too large once compiled".into(),
-            // The last line of several is what is wrong; those before draw where.
-            why => why.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").into(),
-        })
-    }
-
-    /// Whether something in `text` matches.
-    pub fn matches(&self, text: &[u8]) -> bool {
-        self.0.is_match(text)
-    }
-
-    /// The pattern as it was written.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Pattern) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Pattern {}
 
 /// `type = "tls"`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -280,3 +254,60 @@ pub const RCODES: [&str; 11] = [
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
     "NOTAUTH", "NOTZONE",
 ];
+
+/// `type = "tcp"`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpProbe {
+    /// What is said once connected, one step after the other; none where a connect is enough.
+    pub steps: Vec<Step>,
+}
+
+/// One exchange of a `tcp` probe: first it sends, then it waits for what it expects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The bytes to send; none where the endpoint speaks first.
+    pub send: Vec<u8>,
+    /// What must come; `None` where nothing is waited for.
+    pub expect: Option<Expect>,
+}
+
+/// What an endpoint must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// These bytes, never none, somewhere in it.
+    Bytes(Vec<u8>),
+    /// A match of this pattern, somewhere in it.
+    Regex(Pattern),
+}
+
+/// `type = "icmp"`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpProbe {
+    /// Echo requests of one run, at least 1.
+    pub count: u32,
+    /// How many of them may stay without a reply; below `count`.
+    pub max_loss: u32,
+    /// From one request to the next.
+    pub spacing: Duration,
+    /// Bytes of payload in each.
+    pub size: usize,
+}
+
+/// `type = "exec"`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecProbe {
+    /// The program's absolute path, then its arguments, which may hold placeholders.
+    pub command: Vec<String>,
+    /// Its environment besides what every command is given; the values may hold placeholders.
+    pub env: Vec<(String, String)>,
+    /// The folder it is run in.
+    pub cwd: PathBuf,
+}
+
+impl ExecProbe {
+    /// Whether the command is told the service's name, so that services cannot share a run.
+    pub fn names_service(&self) -> bool {
+        let values = self.env.iter().map(|(_, value)| value);
+        self.command.iter().chain(values).any(|text| text.contains("{service}"))
+    }
+}

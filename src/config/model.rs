@@ -61,6 +61,8 @@ pub struct Server {
     pub rrset_order: RrsetOrder,
     /// How many answers over UDP one network gets; without it, as many as it asks for.
     pub rate_limit: Option<RateLimit>,
+    /// Commands of `exec` probes that run at once, at least 1.
+    pub max_exec: usize,
 }
 
 /// `[server.rate_limit]`: answers a second to one network, by kind; zero is no limit.
@@ -140,7 +142,7 @@ pub struct Probe {
     pub id: ProbeId,
     /// The protocol and what it asks and expects.
     pub kind: ProbeKind,
-    /// The port at every endpoint.
+    /// The port at every endpoint; 0 for a kind that has none.
     pub port: u16,
     /// Start to start, while all is well or down.
     pub interval: Duration,

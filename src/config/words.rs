@@ -69,7 +69,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let probe = Probe {
             id: "web".into(),
-            kind: ProbeKind::Tcp,
+            kind: ProbeKind::Tcp(super::super::TcpProbe::default()),
             port: 80,
             interval: second,
             confirm: second,

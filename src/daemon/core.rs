@@ -229,6 +229,7 @@ impl Core {
         // Before the effects, which pace checks that are to run.
         let mut checks = config.checks();
         checks.extend(config.vantage.canaries.iter().cloned());
+        self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);
         self.perform(effects, Some(table));

@@ -20,7 +20,8 @@ pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
     // Before the table, which takes the zones apart.
     let bases = zones.iter().map(|zone| base(zone, &config)).collect();
     let table = Table::compile(zones, &steered, seed);
-    let warnings = warnings.iter().map(ToString::to_string).collect();
+    let unfit = crate::probe::warnings(&config);
+    let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
     Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
 }
 

@@ -11,12 +11,13 @@ use super::Phase;
 /// about 71 minutes each, as many of these are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Shown", into = "Shown")]
-pub struct Phases([Option<Micros>; 5]);
+pub struct Phases([Option<Micros>; 7]);
 
 /// Microseconds, plus one.
 type Micros = std::num::NonZeroU32;
 
-const ALL: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body];
+const ALL: [Phase; 7] =
+    [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body, Phase::Reply, Phase::Command];
 
 impl Phases {
     /// How long the run was in `phase`; nothing where it never came to it.
@@ -66,11 +67,16 @@ struct Shown {
     first_byte: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Duration>,
 }
 
 impl From<Shown> for Phases {
     fn from(shown: Shown) -> Phases {
-        let times = [shown.resolve, shown.connect, shown.tls, shown.first_byte, shown.body];
+        let Shown { resolve, connect, tls, first_byte, body, reply, command } = shown;
+        let times = [resolve, connect, tls, first_byte, body, reply, command];
         let mut phases = Phases::default();
         for (phase, took) in ALL.into_iter().zip(times) {
             if let Some(took) = took {
@@ -83,8 +89,8 @@ impl From<Shown> for Phases {
 
 impl From<Phases> for Shown {
     fn from(phases: Phases) -> Shown {
-        let [resolve, connect, tls, first_byte, body] = ALL.map(|phase| phases.get(phase));
-        Shown { resolve, connect, tls, first_byte, body }
+        let [resolve, connect, tls, first_byte, body, reply, command] = ALL.map(|phase| phases.get(phase));
+        Shown { resolve, connect, tls, first_byte, body, reply, command }
     }
 }
 

@@ -99,6 +99,10 @@ pub enum Phase {
     FirstByte,
     /// Reading the body.
     Body,
+    /// Waiting for what the endpoint says.
+    Reply,
+    /// Running a command.
+    Command,
 }
 
 /// Why an endpoint failed its probe.
@@ -186,6 +190,50 @@ pub enum Failure {
     /// The site called in and says that it is not well.
     #[error("the site reports: {0}")]
     Reported(String),
+    /// What the endpoint said is not what it should have.
+    #[error("unexpected reply: {0}")]
+    Reply(String),
+    /// The endpoint hung up before it had said what it should have.
+    #[error("closed early: {0}")]
+    Closed(String),
+    /// Too many echo requests stayed without a reply.
+    #[error("{lost} of {sent} echo requests without a reply")]
+    Lost {
+        /// Requests that left.
+        sent: u32,
+        /// Those no reply came to.
+        lost: u32,
+    },
+    /// The command ended with another exit code than 0.
+    #[error("exit code {code}{}", said(.line))]
+    Exit {
+        /// 1 to 255.
+        code: i32,
+        /// The first line it printed.
+        line: String,
+    },
+    /// The command was ended by a signal.
+    #[error("killed by signal {signal}{}", said(.line))]
+    Killed {
+        /// The signal's number.
+        signal: i32,
+        /// The first line it printed.
+        line: String,
+    },
+    /// The command printed more than is read.
+    #[error("printed more than {limit} bytes{}", said(.line))]
+    Flood {
+        /// How much is read.
+        limit: usize,
+        /// The first line it printed.
+        line: String,
+    },
+    /// The command did not end in time, and was killed.
+    #[error("timeout in command{}", said(.line))]
+    Hung {
+        /// The first line it printed so far.
+        line: String,
+    },
     /// Whatever has no word of its own.
     #[error("{0}")]
     Other(String),
@@ -206,6 +254,11 @@ pub enum Discard {
     Doubt(String),
 }
 
+/// What a command said, behind what became of it.
+fn said(line: &str) -> String {
+    if line.is_empty() { String::new() } else { format!(": {line}") }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -214,6 +267,8 @@ impl fmt::Display for Phase {
             Phase::Tls => "TLS",
             Phase::FirstByte => "first byte",
             Phase::Body => "body",
+            Phase::Reply => "reply",
+            Phase::Command => "command",
         })
     }
 }

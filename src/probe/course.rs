@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::health::{Phase, Phases, Warning};
+use crate::health::{Failure, Phase, Phases, Warning};
 
 /// The course of one run.
 #[derive(Debug)]
@@ -12,11 +12,14 @@ pub(super) struct Course {
     started: Instant,
     phase: AtomicU8,
     /// Microseconds from the start to each phase, plus one; 0 for those it has not come to.
-    entered: [AtomicU32; 5],
+    entered: [AtomicU32; PHASES.len()],
     warning: Mutex<Option<Warning>>,
+    /// What it has failed with should its time run out now.
+    so_far: Mutex<Option<Failure>>,
 }
 
-const PHASES: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body];
+const PHASES: [Phase; 7] =
+    [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body, Phase::Reply, Phase::Command];
 
 impl Course {
     /// A run begins now.
@@ -26,6 +29,7 @@ impl Course {
             phase: AtomicU8::new(0),
             entered: Default::default(),
             warning: Mutex::new(None),
+            so_far: Mutex::new(None),
         }
     }
 
@@ -40,6 +44,17 @@ impl Course {
 
     pub(super) fn phase(&self) -> Phase {
         PHASES[usize::from(self.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)]
+    }
+
+    /// What the run has failed with should its time run out now, where that says more than the phase.
+    pub(super) fn note(&self, so_far: Option<Failure>) {
+        *self.so_far.lock().unwrap_or_else(PoisonError::into_inner) = so_far;
+    }
+
+    /// Time has run out.
+    pub(super) fn timed_out(&self) -> Failure {
+        let so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner).take();
+        so_far.unwrap_or_else(|| Failure::Timeout(self.phase()))
     }
 
     /// Something is not as it should be, and no failure. The last one said stands.
@@ -80,7 +95,16 @@ mod tests {
             assert_eq!(course.phase(), phase);
         }
         course.enter(Phase::Tls);
-        assert_eq!(course.phase(), Phase::Body);
+        assert_eq!(course.phase(), Phase::Command);
+    }
+
+    #[test]
+    fn a_timeout_says_what_was_noted_or_else_where_it_was() {
+        let course = Course::start();
+        course.enter(Phase::Reply);
+        assert_eq!(course.timed_out(), Failure::Timeout(Phase::Reply));
+        course.note(Some(Failure::Reset));
+        assert_eq!(course.timed_out(), Failure::Reset);
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub(super) fn judge(error: &(dyn Error + 'static), phase: Phase, routed: impl Fn
         }
         Phase::FirstByte | Phase::Body => Failure::Protocol(bounded(&text)),
         Phase::Resolve => Failure::Resolve(bounded(&text)),
-        Phase::Connect => Failure::Other(bounded(&text)),
+        Phase::Reply if cut_short => Failure::Reset,
+        Phase::Connect | Phase::Reply | Phase::Command => Failure::Other(bounded(&text)),
     })
 }
 

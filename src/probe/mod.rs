@@ -17,9 +17,10 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp`, `http`, `handshake` and `dns` ask the question, one file for each
-//!   protocol; `course` follows them, so that a timeout can say where.
+//! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `icmp` and `exec` ask the question, one
+//!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
 //! - `connection` is what they ask it over, and how it ends.
+//! - `preflight` says before any run what this host does not let its probes do.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
 //! - `heartbeat` waits where the others ask: it makes samples of beats, and of their absence.
@@ -29,11 +30,15 @@
 mod connection;
 mod course;
 pub mod dns;
+mod echo;
+mod exec;
 mod expiry;
 mod failure;
 mod handshake;
 mod heartbeat;
 mod http;
+mod icmp;
+mod preflight;
 mod prober;
 mod run;
 mod schedule;
@@ -44,6 +49,7 @@ mod tcp;
 mod tls;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
+pub use preflight::warnings;
 pub use prober::Prober;
 pub use tls::Trust;
 
@@ -69,7 +75,7 @@ mod tests {
     }
 
     pub(super) fn tcp_probe(id: &str, port: u16) -> Arc<Probe> {
-        probe(id, ProbeKind::Tcp, port)
+        probe(id, ProbeKind::Tcp(crate::config::TcpProbe::default()), port)
     }
 
     pub(super) fn check(probe: &Arc<Probe>, addr: [u8; 4]) -> Check {

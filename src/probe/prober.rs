@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::exec::Commands;
 use super::heartbeat::{Beat, Heartbeats, TooSoon};
 use super::run::Runner;
 use super::stall::Stalls;
@@ -50,6 +51,7 @@ struct Shared {
     changed: Notify,
     stopped: AtomicBool,
     running: AtomicUsize,
+    commands: Commands,
     max_runs: usize,
 }
 
@@ -69,6 +71,7 @@ impl Prober {
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            commands: Commands::new(),
             max_runs: max_runs(),
         });
         let watching = shared.clone();
@@ -101,6 +104,11 @@ impl Prober {
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
         self.shared.table().set(checks, now, runner);
         self.shared.changed.notify_one();
+    }
+
+    /// How many commands of `exec` probes may run at once, from now on; those that run go on.
+    pub fn limit_commands(&self, max: usize) {
+        self.shared.commands.limit(max);
     }
 
     /// Changes which of its two intervals a check is run at. Nothing happens for a check it does not run.
@@ -201,8 +209,8 @@ impl Shared {
         let started = self.table().start(now, max);
         let count = started.len();
         for (id, runner) in started {
-            self.running.fetch_add(1, Ordering::AcqRel);
-            let run = Run { id, shared: self.clone(), sampled: false };
+            let slot = Some(Slot::take(self));
+            let run = Run { id, shared: self.clone(), slot, sampled: false };
             let abort = runs.spawn(run.go(runner, out.clone()));
             self.table().attach(id, abort);
         }
@@ -214,12 +222,23 @@ impl Shared {
 struct Run {
     id: Id,
     shared: Arc<Shared>,
+    slot: Option<Slot>,
     sampled: bool,
 }
 
 impl Run {
     async fn go(mut self, runner: Arc<Runner>, out: mpsc::Sender<Sample>) {
+        if runner.takes_turns() {
+            // Those that wait for a turn must not keep others from theirs. Turns are few, so the limit on
+            // runs is exceeded by few.
+            self.slot = None;
+        }
+        let turn = runner.turn(&self.shared.commands).await;
+        if self.slot.is_none() {
+            self.slot = Some(Slot::take(&self.shared));
+        }
         let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
+        drop(turn);
         self.sampled = out.send(sample).await.is_ok();
     }
 }
@@ -228,8 +247,25 @@ impl Drop for Run {
     fn drop(&mut self) {
         let now = self.shared.clock.now();
         self.shared.table().end(self.id, now, self.sampled);
-        self.shared.running.fetch_sub(1, Ordering::AcqRel);
+        self.slot = None;
         self.shared.changed.notify_one();
+    }
+}
+
+/// One of the runs that may be under way.
+struct Slot(Arc<Shared>);
+
+impl Slot {
+    fn take(shared: &Arc<Shared>) -> Slot {
+        shared.running.fetch_add(1, Ordering::AcqRel);
+        Slot(shared.clone())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
     }
 }
 

@@ -9,10 +9,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::course::Course;
+use super::exec::{self, Commands, Turn};
 use super::failure::{bounded, judge};
 use super::stall::Stalls;
 use super::tls::Trust;
-use super::{dns, handshake, http, tcp};
+use super::{dns, handshake, http, icmp, tcp};
 use crate::clock::Clock;
 use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
@@ -37,6 +38,17 @@ impl Runner {
         Runner { check, trust, tls: OnceLock::new(), vantage }
     }
 
+    /// Whether a run has to wait for its [`turn`](Runner::turn).
+    pub(super) fn takes_turns(&self) -> bool {
+        matches!(self.check.probe.kind, ProbeKind::Exec(_))
+    }
+
+    /// The right to run, where only so many may run at once. It is waited for before the run begins, so
+    /// that no endpoint is blamed for the wait.
+    pub(super) async fn turn(&self, commands: &Commands) -> Option<Turn> {
+        if self.takes_turns() { commands.turn().await } else { None }
+    }
+
     /// Runs the check once, within its timeout.
     pub(super) async fn run(&self, clock: Clock, stalls: &Stalls) -> Sample {
         let probe = &self.check.probe;
@@ -48,7 +60,7 @@ impl Runner {
         let (outcome, bound) = match (ended, too_slow) {
             (Ok(Outcome::Ok), Some(max)) => (Outcome::Failed(Failure::Slow(max)), max),
             (Ok(outcome), _) => (outcome, probe.timeout),
-            (Err(_), _) => (Outcome::Failed(Failure::Timeout(course.phase())), probe.timeout),
+            (Err(_), _) => (Outcome::Failed(course.timed_out()), probe.timeout),
         };
         // A success is a success, however long this process slept over it.
         let outcome = match outcome {
@@ -79,6 +91,7 @@ impl Runner {
         };
         course.enter(Phase::Connect);
         let to = SocketAddr::new(addr, self.check.probe.port);
+        // The buffers of one kind must not be the size of every run: those that have some are boxed.
         match &self.check.probe.kind {
             ProbeKind::Http(http) => {
                 let tls = http.tls.as_deref().map(|options| {
@@ -90,7 +103,7 @@ impl Runner {
                     Err(failure) => Outcome::Failed(failure),
                 }
             }
-            ProbeKind::Tcp => tcp::ask(to, course).await,
+            ProbeKind::Tcp(tcp) => Box::pin(tcp::ask(to, tcp, course)).await,
             ProbeKind::Tls(probe) => {
                 let alpn: Vec<&str> = probe.tls.alpn.iter().map(String::as_str).collect();
                 let host = self.check.key.host.as_deref().unwrap_or_default();
@@ -99,6 +112,8 @@ impl Runner {
                     Err(failure) => Outcome::Failed(failure),
                 }
             }
+            ProbeKind::Icmp(icmp) => Box::pin(icmp::ask(addr, icmp, course)).await,
+            ProbeKind::Exec(exec) => Box::pin(exec::ask(addr, &self.check, exec, course)).await,
             ProbeKind::Dns(dns) => dns::ask(&self.check, dns, to, course).await,
             // The prober hands these to `heartbeat`, which waits where others ask.
             ProbeKind::Heartbeat => Outcome::Discarded(Discard::Local("a heartbeat is not asked for".into())),

@@ -152,12 +152,12 @@ fn probe_types() {
         Folder::new(&[("detour.toml", &text), ("example.com.zone", ZONE)]).report()
     };
     check(
-        &of_type("\"icmp\""),
+        &of_type("\"grpc\""),
         r#"
-detour.toml:4:8: error: type "icmp" is not supported yet
-    type = "icmp"
+detour.toml:4:8: error: type "grpc" is not supported yet
+    type = "grpc"
            ^^^^^^
-    help: supported: http, https, tcp, tls, dns, heartbeat
+    help: supported: http, https, tcp, tls, icmp, dns, exec, heartbeat
 "#,
     );
     check(
@@ -166,7 +166,7 @@ detour.toml:4:8: error: type "icmp" is not supported yet
 detour.toml:4:8: error: type "htpps" is unknown
     type = "htpps"
            ^^^^^^^
-    help: did you mean "https"? supported: http, https, tcp, tls, dns, heartbeat
+    help: did you mean "https"? supported: http, https, tcp, tls, icmp, dns, exec, heartbeat
 "#,
     );
     let text = HEAD.replace("port = 5432\n", "");

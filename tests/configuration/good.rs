@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, Thresholds, worst_case,
+    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, TcpProbe, Thresholds,
+    worst_case,
 };
 
 use crate::{Folder, HEAD, ZONE, loaded};
@@ -60,7 +61,7 @@ fn everything_that_may_be_left_out_has_its_default() {
     assert_eq!([web.interval, web.confirm, web.timeout].map(|d| d.as_millis()), [5000, 250, 2000]);
     assert_eq!(web.thresholds, Thresholds { fall: 3, rise: 2, window: None });
     let http = HttpProbe { host: Some("app.example.com".to_owned()), ..HttpProbe::default() };
-    assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp));
+    assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp(TcpProbe::default())));
 
     let service = &config.services[0];
     assert_eq!(service.policy, PolicyKind::Failover);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::clock::Clock;
-use detour::config::{BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
+use detour::config::{
+    BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, TcpProbe, Thresholds, Whereto,
+};
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome, Sample};
 use detour::probe::{Prober, Trust};
@@ -108,7 +110,7 @@ pub async fn ask_http(http: HttpProbe, to: SocketAddr, timeout: Duration) -> Str
 
 /// What one tcp run says, in words.
 pub async fn ask_tcp(to: SocketAddr, timeout: Duration) -> String {
-    ask(check(ProbeKind::Tcp, to, timeout)).await.to_string()
+    ask(check(ProbeKind::Tcp(TcpProbe::default()), to, timeout)).await.to_string()
 }
 
 /// The next sample of the address.

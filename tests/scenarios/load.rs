@@ -38,6 +38,7 @@ pub fn load(setup: &Setup) -> Load {
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
             rate_limit: None,
+            max_exec: 64,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         heartbeat: None,
@@ -136,7 +137,7 @@ fn maintenance(setup: &Setup, plan: &(String, String, String, Duration)) -> Main
 fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     Arc::new(Probe {
         id: id.into(),
-        kind: ProbeKind::Tcp,
+        kind: ProbeKind::Tcp(detour::config::TcpProbe::default()),
         port: 443,
         interval: spec.interval,
         confirm: spec.confirm,

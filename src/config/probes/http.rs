@@ -11,7 +11,7 @@ use super::{Files, host, read_max_latency};
 use crate::config::error::{ConfigError, short};
 use crate::config::report::Findings;
 use crate::config::section::{Item, Read, Reported, Section, entries, or};
-use crate::config::{BodyExpect, HttpProbe, HttpVersion, Pattern, ProbeKind, TlsOptions, values};
+use crate::config::{BodyExpect, HttpProbe, HttpVersion, ProbeKind, TlsOptions, pattern, values};
 
 /// The most ranges in `expect.status`.
 const MAX_STATUS_RANGES: usize = 32;
@@ -88,7 +88,7 @@ fn read_expect(item: Item, headless: bool, findings: &mut Findings) -> Result<Ex
     });
     let headers = section.read("headers", findings, headers);
     let text = section.read("body", findings, values::text(MAX_BODY_TEXT));
-    let pattern = section.read("body_regex", findings, pattern);
+    let pattern = section.read("body_regex", findings, pattern::read);
     if headless {
         let kind = "a HEAD request, which is answered without a body";
         section.refuse("body", kind, findings);
@@ -97,7 +97,7 @@ fn read_expect(item: Item, headless: bool, findings: &mut Findings) -> Result<Ex
     section.finish(findings);
     let body = match (text?, pattern?) {
         (Some(_), Some(pattern)) => {
-            findings.push(&pattern.span(), ConfigError::BodyAndRegex);
+            findings.push(&pattern.span(), ConfigError::Beside("body", "body_regex"));
             return Err(Reported);
         }
         (Some(text), None) => Some(BodyExpect::Text(text.into_inner())),
@@ -105,13 +105,6 @@ fn read_expect(item: Item, headless: bool, findings: &mut Findings) -> Result<Ex
         (None, None) => None,
     };
     Ok(Expect { status: or(status, vec![200..=299])?, headers: or(headers, Vec::new())?, body })
-}
-
-/// A regular expression over bytes.
-fn pattern(item: Item, findings: &mut Findings) -> Result<Pattern, Reported> {
-    let text = values::text(MAX_BODY_TEXT)(item, findings)?;
-    Pattern::new(&text)
-        .map_err(|why| item.wrong(ConfigError::BadRegex { text: short(&text), why: short(&why) }, findings))
 }
 
 /// `200` or `200-299`

@@ -1,9 +1,12 @@
 //! `[probes.KEY]`: what every probe has; each type's own keys are read in a file of their own.
 
 mod dns;
+mod exec;
 mod heartbeat;
 mod http;
+mod icmp;
 mod pem;
+mod tcp;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,10 +35,10 @@ const DEFAULT_FALL: u32 = 3;
 const DEFAULT_RISE: u32 = 2;
 
 /// The protocols there are, and those to come.
-const TYPES: [&str; 6] = ["http", "https", "tcp", "tls", "dns", "heartbeat"];
-const LATER_TYPES: [&str; 3] = ["icmp", "grpc", "exec"];
+const TYPES: [&str; 8] = ["http", "https", "tcp", "tls", "icmp", "dns", "exec", "heartbeat"];
+const LATER_TYPES: [&str; 1] = ["grpc"];
 /// The keys that some types have and others do not.
-const KEYS_OF_TYPES: [&str; 13] = [
+const KEYS_OF_TYPES: [&str; 23] = [
     "path",
     "host",
     "expect",
@@ -49,6 +52,16 @@ const KEYS_OF_TYPES: [&str; 13] = [
     "qtype",
     "transport",
     "recursion",
+    "send",
+    "send_hex",
+    "script",
+    "count",
+    "max_loss",
+    "spacing",
+    "size",
+    "command",
+    "env",
+    "cwd",
 ];
 
 /// The files that probes name.
@@ -117,7 +130,12 @@ fn read_probe(
         "https" => (http::read(Some(files), timeout, &mut section, findings), "an https probe", Some(443)),
         "tls" => (tls::read(files, timeout, &mut section, findings), "a tls probe", Some(443)),
         "dns" => (dns::read(&mut section, findings).map(ProbeKind::Dns), "a dns probe", Some(53)),
-        _ => (Ok(ProbeKind::Tcp), "a tcp probe", None),
+        "icmp" => {
+            section.refuse_unasked(&["port"], "an icmp probe", findings);
+            (icmp::read(timeout, &mut section, findings).map(ProbeKind::Icmp), "an icmp probe", Some(0))
+        }
+        "exec" => (exec::read(&mut section, findings).map(ProbeKind::Exec), "an exec probe", Some(0)),
+        _ => (tcp::read(&mut section, findings).map(ProbeKind::Tcp), "a tcp probe", None),
     };
     section.refuse_unasked(&KEYS_OF_TYPES, a_probe, findings);
     let port = match (port, default_port) {
