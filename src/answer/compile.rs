@@ -21,11 +21,16 @@ use crate::zone::{Name, RrSetRef, RrType, Zone};
 /// Zone files are the operator's own, and a map without random keys keeps the room pure.
 type Hasher = BuildHasherDefault<DefaultHasher>;
 
+/// How many owners wait to be put into the index together.
+const BATCH: usize = 64;
+
 struct Compiler<'n> {
     base: Base,
     bodies: Vec<Vec<u8>>,
     /// Where bodies for the arena are laid out: one room for all, as there are millions of them.
     scratch: Vec<u8>,
+    /// The owners of the zone being added that are not in the index yet.
+    waiting: Vec<(u64, NodeId)>,
     /// Each apex and its zone.
     apexes: HashMap<&'n [u8], u32, Hasher>,
     steered: HashSet<&'n [u8], Hasher>,
@@ -98,6 +103,7 @@ impl<'n> Compiler<'n> {
             },
             bodies: vec![Vec::new(); zones.len() * 2],
             scratch: Vec::new(),
+            waiting: Vec::with_capacity(BATCH),
             apexes,
             steered: steered.iter().map(Name::as_wire).collect(),
             zones: traits,
@@ -107,6 +113,7 @@ impl<'n> Compiler<'n> {
     fn add_zone(&mut self, zone: Zone, number: u32) {
         let apex = zone.apex().clone();
         zone.consume(|sets| self.add_owner((number, apex.as_wire()), sets[0].owner, sets));
+        self.settle();
     }
 
     fn add_owner(&mut self, (zone, apex): (u32, &[u8]), owner: &[u8], sets: &[RrSetRef<'_>]) {
@@ -139,12 +146,12 @@ impl<'n> Compiler<'n> {
         if is_apex {
             self.bodies[negative_slot(zone) as usize] = negative(owner, sets);
             self.bodies[apex_slot(zone) as usize] = body;
-            self.insert(owner, kind, flags, Body::Slot(apex_slot(zone)));
+            self.push(owner, kind, flags, Body::Slot(apex_slot(zone)));
         } else if self.steered.contains(owner) {
             self.bodies.push(body);
-            self.insert(owner, kind, flags, Body::Slot(self.bodies.len() as u32 - 1));
+            self.push(owner, kind, flags, Body::Slot(self.bodies.len() as u32 - 1));
         } else {
-            self.insert(owner, kind, flags, Body::Fixed(&body));
+            self.push(owner, kind, flags, Body::Fixed(&body));
             self.scratch = body;
         }
     }
@@ -169,11 +176,25 @@ impl<'n> Compiler<'n> {
         up(name).find_map(|suffix| Some((*self.apexes.get(suffix)?, suffix.len())))
     }
 
-    fn insert(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) {
-        let Base { keys, index, arena, .. } = &mut self.base;
-        let node = arena.push(name, kind, flags, body);
-        index.insert(keys.hash(name), node, |node| keys.hash(arena.name(node)));
+    /// Adds an owner of a zone's file, each of which comes once: nobody looks for it before [`Self::settle`].
+    fn push(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) {
+        let node = self.base.arena.push(name, kind, flags, body);
+        self.waiting.push((self.base.keys.hash(name), node));
         self.base.deepest = self.base.deepest.max(up(name).count() - 1);
+        if self.waiting.len() == BATCH {
+            self.settle();
+        }
+    }
+
+    /// Puts those that wait into the index.
+    fn settle(&mut self) {
+        let Base { keys, index, arena, .. } = &mut self.base;
+        index.insert_all(&mut self.waiting, |node| keys.hash(arena.name(node)));
+    }
+
+    fn insert(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) {
+        self.push(name, kind, flags, body);
+        self.settle();
     }
 
     fn add_steered(&mut self, steered: &[Name]) {
