@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::MAX_PROBE_DEPTH;
 use super::duration::{DurationError, Seconds};
 use super::rto::Rto;
 use crate::zone::{Name, NameError, Severity};
@@ -101,6 +102,10 @@ pub enum ConfigError {
     UnknownProbe(String, Known),
     #[error("probe {0:?} is listed twice")]
     ProbeTwice(String),
+    #[error("probes are combined by one of \"all\", \"any\", and \"at_least\" with \"of\"")]
+    ProbesUnclear,
+    #[error("combinations of probes lie more than {MAX_PROBE_DEPTH} deep in one another")]
+    ProbesTooDeep,
     #[error("probe {probe:?} has no host to ask for: service \"{service}\" is no host name")]
     NoHost { probe: String, service: Name },
     #[error("ttl_suspect {}s is above ttl {}s", ttl_suspect, ttl)]
@@ -194,6 +199,10 @@ impl ConfigError {
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }
+            E::ProbesUnclear => {
+                "write { any = [\"a\", \"b\"] }, or { at_least = 2, of = [\"a\", \"b\", \"c\"] }"
+            }
+            E::ProbesTooDeep => "combine fewer",
             E::NoHost { .. } => "set \"host\" at the probe",
             E::SuspectAboveTtl { .. } => "ttl_suspect is there to shorten caching: lower it",
             E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",

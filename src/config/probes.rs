@@ -76,6 +76,7 @@ fn read_probe(id: ProbeId, item: Item, findings: &mut Findings) -> Result<Probe,
     let port = section.read("port", findings, values::port);
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
+    let watch = section.read("watch", findings, values::boolean);
     // What else a probe of another type may hold is not known, so no key of it is called unknown.
     let kind = kind?.into_inner();
     let http = if kind == "tcp" {
@@ -94,7 +95,16 @@ fn read_probe(id: ProbeId, item: Item, findings: &mut Findings) -> Result<Probe,
     section.finish(findings);
     let [interval, confirm, timeout] = pace?;
     let kind = http.transpose()?.map_or(ProbeKind::Tcp, ProbeKind::Http);
-    Ok(Probe { id, kind, port: port?, interval, confirm, timeout, thresholds: thresholds? })
+    Ok(Probe {
+        id,
+        kind,
+        port: port?,
+        interval,
+        confirm,
+        timeout,
+        thresholds: thresholds?,
+        watch: or(watch, false)?,
+    })
 }
 
 /// `interval`, `confirm` and `timeout`.

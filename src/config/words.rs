@@ -75,6 +75,7 @@ mod tests {
             confirm: second,
             timeout: second,
             thresholds,
+            watch: false,
         };
         let endpoint = |site: &str, last| Endpoint {
             site: site.into(),
@@ -86,7 +87,7 @@ mod tests {
             policy: PolicyKind::Failover,
             ttl: 30,
             ttl_suspect: 5,
-            probes: vec![Arc::new(probe)],
+            probes: vec![Arc::new(probe)].into(),
             failback,
             all_down,
             rto: None,

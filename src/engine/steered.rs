@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Watched;
-use crate::config::{CheckKey, Service, Whereto};
+use crate::config::{CheckKey, ProbeTree, Service, Whereto};
 use crate::health::{self, Finding};
 use crate::policy::{Override, Scope, Standing, ruling};
 use crate::time::Time;
@@ -25,7 +25,7 @@ pub(super) struct Steered {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub whereto: Whereto,
-    /// In the order of the service's probes.
+    /// In the order of the leaves of the service's probes.
     pub checks: Vec<CheckKey>,
 }
 
@@ -33,7 +33,7 @@ impl Steered {
     pub fn new(service: Arc<Service>) -> Steered {
         let place = |whereto: Whereto| {
             let of = |probe: &Arc<_>| CheckKey::of(&service, probe, whereto.clone());
-            Place { checks: service.probes.iter().map(of).collect(), whereto }
+            Place { checks: service.probes.leaves().map(of).collect(), whereto }
         };
         let endpoint =
             |endpoint: &crate::config::Endpoint| endpoint.places().into_iter().map(place).collect();
@@ -54,8 +54,10 @@ impl Steered {
     ) -> Vec<Standing> {
         let endpoints = self.service.endpoints.iter().zip(&self.places);
         let standing = |(endpoint, places): (&crate::config::Endpoint, &Vec<Place>)| {
-            let places: Vec<(Whereto, Finding)> =
-                places.iter().map(|place| (place.whereto.clone(), place.found(checks))).collect();
+            let places: Vec<(Whereto, Finding)> = places
+                .iter()
+                .map(|place| (place.whereto.clone(), place.found(&self.service.probes, checks)))
+                .collect();
             let findings: Vec<Finding> = places.iter().map(|(_, found)| found.clone()).collect();
             Standing {
                 site: endpoint.site.clone(),
@@ -69,9 +71,10 @@ impl Steered {
 }
 
 impl Place {
-    /// What its checks say of it.
-    pub fn found(&self, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
-        let found = |key| checks.get(key).map(|watched| (&*watched.probe.id, watched.health.found()));
-        health::place(&self.checks.iter().filter_map(found).collect::<Vec<_>>())
+    /// What its checks say of it, combined as the service's `probes` say.
+    pub fn found(&self, probes: &ProbeTree, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
+        // Every check of the configuration is watched.
+        let found = |key| checks.get(key).map(|watched| watched.health.found());
+        health::place(probes, &self.checks.iter().map(found).collect::<Vec<_>>())
     }
 }

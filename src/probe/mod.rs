@@ -54,6 +54,7 @@ mod tests {
             confirm: Duration::from_millis(250),
             timeout: Duration::from_secs(2),
             thresholds: Thresholds { fall: 3, rise: 2, window: None },
+            watch: false,
         })
     }
 

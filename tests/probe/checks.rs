@@ -43,6 +43,7 @@ pub fn check(kind: ProbeKind, to: SocketAddr, timeout: Duration) -> Check {
         confirm: Duration::from_millis(10),
         timeout,
         thresholds: Thresholds { fall: 3, rise: 2, window: None },
+        watch: false,
     };
     Check {
         key: CheckKey { probe: probe.id.clone(), whereto: Whereto::Addr(to.ip()), host },

@@ -8,7 +8,7 @@
 //! file app.example.com A 192.0.2.77 ttl 300  a record of the zone file
 //! service app.example.com failover fra iad   ttl 30s suspect 5s fall 3 rise 2 window 5
 //!         interval, confirm D; failback auto D or manual; all_down keep, all, primary, empty or ADDRESS;
-//!         probes web api; cname fra=lb.fra.example.net iad=...
+//!         probes web api, all of which must pass; probes 1 of web api; cname fra=lb.fra.example.net iad=...
 //!
 //! at 10s    fra ok, iad fails twice "status 503"      `iad.v6` is one family, `iad.api` one probe,
 //!                                                     `3 times`; `iad discarded`
@@ -189,6 +189,9 @@ fn service(words: &[String]) -> Result<ServiceSpec, String> {
             ("failback", [v]) if v == "manual" => spec.failback = None,
             ("failback", [v, hold]) if v == "auto" => spec.failback = Some(duration(hold)?),
             ("all_down", [v]) => spec.all_down.clone_from(v),
+            ("probes", [need, of, values @ ..]) if of == "of" => {
+                (spec.need, spec.probes) = (Some(number(need)? as usize), values.to_vec());
+            }
             ("probes", values) => spec.probes = values.to_vec(),
             ("cname", values) => {
                 let pair = |v: &String| v.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()));

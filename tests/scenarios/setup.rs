@@ -30,6 +30,8 @@ pub struct ServiceSpec {
     pub failback: Option<Duration>,
     pub all_down: String,
     pub probes: Vec<String>,
+    /// How many of them must pass; `None` is all.
+    pub need: Option<usize>,
     pub cname: BTreeMap<String, String>,
 }
 
@@ -60,6 +62,7 @@ impl Default for ServiceSpec {
             failback: Some(Duration::from_secs(60)),
             all_down: "keep".to_owned(),
             probes: vec!["web".to_owned()],
+            need: None,
             cname: BTreeMap::new(),
         }
     }
