@@ -8,6 +8,7 @@ use super::show::{Table, ago, bare, forced, list, span};
 use crate::control::DaemonStatus;
 use crate::engine::{ServiceView, Status};
 use crate::health::Health;
+use crate::probe::{WatchState, WatchView};
 use crate::time::Time;
 
 /// What is served and why
@@ -45,6 +46,9 @@ pub(super) fn render(status: &DaemonStatus) -> String {
     section(&mut out, &sites(engine), "no site");
     section(&mut out, &services(engine), "no service");
     section(&mut out, &checks(engine), "every check is Up");
+    if !status.watches.is_empty() {
+        section(&mut out, &watches(now, &status.watches), "every watch stands");
+    }
     section(&mut out, &zones(engine), "no zone");
     section(&mut out, &overrides(engine), "no override");
     out
@@ -113,6 +117,15 @@ fn checks(engine: &Status) -> Table {
             format!("{last}{stale}"),
             c.because.clone(),
         ]);
+    }
+    table
+}
+
+/// Those that do not stand.
+fn watches(now: Time, watches: &[WatchView]) -> Table {
+    let mut table = Table::new(["WATCH", "FOR", "STATE"]);
+    for watch in watches.iter().filter(|watch| watch.state != WatchState::Standing) {
+        table.row([watch.check.to_string(), span(now.since(watch.since)), watch.state.to_string()]);
     }
     table
 }

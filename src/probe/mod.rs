@@ -22,6 +22,7 @@
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
 //! - `tls` holds what is trusted.
+//! - `watch` holds connections open, and has a check run when one ends.
 
 mod course;
 mod failure;
@@ -33,9 +34,11 @@ mod stall;
 mod table;
 mod tcp;
 mod tls;
+mod watch;
 
 pub use prober::Prober;
 pub use tls::Trust;
+pub use watch::{WatchState, WatchView};
 
 #[cfg(test)]
 mod tests {

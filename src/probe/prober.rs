@@ -13,14 +13,17 @@ use super::run::Runner;
 use super::stall::Stalls;
 use super::table::{Id, Table};
 use super::tls::Trust;
+use super::watch::{WatchView, Watches};
 use crate::clock::Clock;
 use crate::config::{Check, CheckKey, ProbeKind};
 use crate::engine::Pace;
-use crate::health::{Sample, Vantage};
+use crate::health::{Outcome, Sample, Vantage};
 use crate::time::Time;
 
 /// Runs under way at once, at most.
 const MAX_RUNS: usize = 16_384;
+/// Of the room for runs, the part that watches may take: each holds a connection for good.
+const WATCH_SHARE: usize = 2;
 /// Runs started in one go. At start-up everything is due at once, and a herd of its own making would
 /// have the process measure its own overload: bursts, this far apart, start 16,000 runs a second.
 const BURST: usize = 64;
@@ -34,6 +37,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub struct Prober {
     shared: Arc<Shared>,
     trust: Trust,
+    runtime: Handle,
     ticker: AbortHandle,
     starter: AbortHandle,
     starter_end: Mutex<Option<JoinHandle<()>>>,
@@ -47,7 +51,9 @@ struct Shared {
     changed: Notify,
     stopped: AtomicBool,
     running: AtomicUsize,
+    /// Bounds the connections of runs and watches together.
     max_runs: usize,
+    watches: Watches,
 }
 
 impl Prober {
@@ -59,6 +65,7 @@ impl Prober {
 
     /// [`Prober::start`], trusting other authorities.
     pub fn start_trusting(trust: Trust, clock: Clock, out: mpsc::Sender<Sample>, runtime: &Handle) -> Prober {
+        let max_runs = max_runs();
         let shared = Arc::new(Shared {
             clock,
             stalls: Stalls::new(clock),
@@ -66,13 +73,15 @@ impl Prober {
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
             running: AtomicUsize::new(0),
-            max_runs: max_runs(),
+            max_runs,
+            watches: Watches::new(max_runs / WATCH_SHARE, clock),
         });
         let watching = shared.clone();
         let ticker = runtime.spawn(async move { watching.stalls.watch().await }).abort_handle();
         let starter_end = runtime.spawn(shared.clone().start_runs(out));
         let starter = starter_end.abort_handle();
-        Prober { shared, trust, ticker, starter, starter_end: Mutex::new(Some(starter_end)) }
+        let runtime = runtime.clone();
+        Prober { shared, trust, runtime, ticker, starter, starter_end: Mutex::new(Some(starter_end)) }
     }
 
     /// Makes `checks` the ones that are run: at start, and again on each reload. Those that stay as they
@@ -85,6 +94,10 @@ impl Prober {
         {
             tracing::error!(%why, "https probes cannot succeed");
         }
+        // A hint for a check that the table does not know yet would be lost, but a watch begins with a run.
+        let shared = self.shared.clone();
+        let hint = move |check: &CheckKey| shared.hasten(check);
+        self.shared.watches.set(&checks, &self.runtime, &hint);
         let now = self.shared.clock.now();
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
         self.shared.table().set(checks, now, runner);
@@ -98,6 +111,11 @@ impl Prober {
         self.shared.changed.notify_one();
     }
 
+    /// How each watch stands, in the order of their checks.
+    pub fn watches(&self) -> Vec<WatchView> {
+        self.shared.watches.views()
+    }
+
     /// The checks that have given no sample for three of their intervals.
     pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
         self.shared.table().stalled(now)
@@ -106,6 +124,7 @@ impl Prober {
     /// Breaks off every run; once it returns no sample comes any more.
     pub async fn stop(&self) {
         self.shared.stopped.store(true, Ordering::Release);
+        self.shared.watches.stop();
         self.shared.changed.notify_one();
         self.ticker.abort();
         let starter = self.starter_end.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -120,6 +139,7 @@ impl Prober {
 
 impl Drop for Prober {
     fn drop(&mut self) {
+        self.shared.watches.stop();
         self.ticker.abort();
         self.starter.abort();
     }
@@ -131,6 +151,13 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A watch has ended: its check is run now.
+    fn hasten(&self, check: &CheckKey) {
+        let now = self.clock.now();
+        self.table().hasten(check, now);
+        self.changed.notify_one();
+    }
+
     /// Starts what is due until told to stop.
     async fn start_runs(self: Arc<Self>, out: mpsc::Sender<Sample>) {
         let mut runs = JoinSet::new();
@@ -139,7 +166,10 @@ impl Shared {
         while !self.stopped.load(Ordering::Acquire) {
             while runs.try_join_next().is_some() {}
             let now = self.clock.now();
-            let room = self.max_runs.saturating_sub(self.running.load(Ordering::Acquire));
+            let room = self
+                .max_runs
+                .saturating_sub(self.watches.count())
+                .saturating_sub(self.running.load(Ordering::Acquire));
             if room == 0 && !full {
                 tracing::warn!(
                     runs = self.max_runs,
@@ -190,7 +220,11 @@ struct Run {
 impl Run {
     async fn go(mut self, runner: Arc<Runner>, out: mpsc::Sender<Sample>) {
         let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
+        let passed = (sample.outcome == Outcome::Ok).then(|| sample.check.clone());
         self.sampled = out.send(sample).await.is_ok();
+        if let Some(check) = passed {
+            self.shared.watches.passed(&check);
+        }
     }
 }
 

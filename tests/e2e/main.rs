@@ -17,3 +17,4 @@ mod scenarios;
 mod setup;
 mod setup_files;
 mod site;
+mod watches;

@@ -8,3 +8,4 @@ mod checks;
 mod connects;
 mod schedules;
 mod servers;
+mod watches;
