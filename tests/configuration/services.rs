@@ -253,7 +253,7 @@ fn combinations_of_probes_say_what_is_wrong() {
         too_deep.contains("error: combinations of probes lie more than 4 deep in one another"),
         "{too_deep}"
     );
-    let many = vec!["{ any = [\"web\", \"db\"] }"; 9].join(", ");
+    let many = ["{ any = [\"web\", \"db\"] }"; 9].join(", ");
     check_head(&refused(&format!("[{many}]")), "detour.toml:15:10: error: more than 16 probes of a service");
 }
 
