@@ -32,6 +32,7 @@ async fn a_closed_connection_has_the_check_run_at_once_and_is_made_anew() {
     let (close, closing) = watch::channel(());
     let addr = serve(move |mut stream| {
         let mut closing = closing.clone();
+        closing.mark_unchanged(); // a close before this connection is not its own
         async move {
             tokio::select! {
                 _ = closing.changed() => {}
