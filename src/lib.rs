@@ -7,7 +7,7 @@
 //!           Sample   Health    Decision  Changeset  published table   bytes
 //! ```
 //!
-//! `history` keeps what happened, `control` shows and steers it, `daemon` starts and joins them all,
+//! `geo` makes the maps by which `answer` tells clients apart. `history` keeps what happened, `control` shows and steers it, `daemon` starts and joins them all,
 //! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
 
 pub mod answer;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod engine;
+pub mod geo;
 pub mod health;
 pub mod history;
 pub mod policy;

@@ -7,10 +7,16 @@ mod arbitrary;
 mod bad;
 #[path = "configuration/good.rs"]
 mod good;
+#[path = "configuration/judgement.rs"]
+mod judgement;
+#[path = "configuration/kinds.rs"]
+mod kinds;
 #[path = "configuration/refused.rs"]
 mod refused;
 #[path = "configuration/services.rs"]
 mod services;
+#[path = "configuration/tcp_icmp_exec.rs"]
+mod tcp_icmp_exec;
 #[path = "configuration/zones.rs"]
 mod zones;
 

@@ -3,9 +3,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use detour::answer::{Asker, Secrets, Settings, Table, Transport, answer};
-use detour::zone::{Name, parse};
+use detour::answer::{Asker, ClientMap, Secrets, Settings, Table, Transport, answer};
+use detour::zone::{Buckets, Changeset, ClientsId, Name, Pick, RrSet, Serial, Steering, parse};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -38,7 +40,26 @@ fn table() -> Table {
     let text = include_str!("dns/zones/example.test.zone");
     let mut none = |file: &str| Err(file.to_owned());
     let (zone, _) = parse(&name("example.test"), "example.test", text.as_bytes(), &mut none).expect("sound");
-    Table::compile(&[zone], &[name("www.example.test")], 1)
+    let steered = ["www", "geo", "drawn", "sticky"].map(|label| name(&format!("{label}.example.test")));
+    let networks = [("192.0.2.0/24".parse().expect("a network"), 1)];
+    let map = ClientMap::new(2, &[&networks]).expect("a map");
+    let sites = ClientsId("sites".into());
+    let mut table =
+        Table::compile(&[zone], &steered, 1).with_clients(BTreeMap::from([(sites.clone(), Arc::new(map))]));
+    let half = || Buckets::share(1, 0, 5000);
+    let by = |owner: &Name, clients: Option<ClientsId>, regions: Vec<Pick>| {
+        let a = |last| vec![RrSet::a(owner.clone(), 30, [[192, 0, 2, last].into()])];
+        (owner.clone(), Some(Steering { variants: vec![a(1), a(2)], clients, regions, salt: 1 }))
+    };
+    let steer = vec![
+        by(&steered[1], Some(sites), vec![Pick::One(0), Pick::One(1)]),
+        by(&steered[2], None, vec![Pick::PerQuery(half())]),
+        by(&steered[3], None, vec![Pick::PerClient(half())]),
+    ];
+    let soa = table.soa(&name("example.test")).expect("the zone");
+    let changes = Changeset::new(&soa, Serial(1), Serial(2), &[], &[]).with_steering(steer);
+    table.apply(&changes).expect("applied");
+    table
 }
 
 #[test]
@@ -68,6 +89,10 @@ fn no_answer_allocates() {
     };
     check("a positive answer", "mail.example.test", 1, 0);
     check("a steered one", "www.example.test", 1, 0);
+    check("one by region", "geo.example.test", 1, 0);
+    check("one drawn by weight", "drawn.example.test", 1, 0);
+    check("one that stays with the client", "sticky.example.test", 1, 0);
+    check("NODATA of one by region", "geo.example.test", 28, 0);
     check("NODATA", "mail.example.test", 16, 0);
     check("NXDOMAIN", "nothing.at.all.example.test", 1, 3);
     check("a referral with glue", "host.sub.example.test", 1, 0);

@@ -69,5 +69,13 @@ scenarios! {
     several_probes
     suspect_ttl
     three_sites
+    canary_and_a_real_outage
+    canary_outage
+    damping
+    damping_all_down
+    damping_and_failback
+    maintenance
+    maintenance_and_drain
+    stale
     window
 }

@@ -3,6 +3,8 @@
 //!
 //! `DETOUR_SIM_SEED=N cargo test --test sim` runs the one seed a failure names.
 
+#[path = "sim/day.rs"]
+mod day;
 #[path = "sim/judge.rs"]
 mod judge;
 #[path = "scenarios/load.rs"]
@@ -17,6 +19,9 @@ mod setup;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use day::Mishap;
 
 /// How many seeds one test run plays.
 const RUNS: u64 = 10_000;
@@ -74,4 +79,39 @@ fn random_runs_keep_every_promise_1() {
 #[test]
 fn random_runs_keep_every_promise_2() {
     play_part(1, 2);
+}
+
+/// Days of losing samples at random. With three failures in a row that make Down, 1 % makes one false
+/// failover in some sixty days (17,280 * 0.01^3 a day), 5 % two a day.
+#[test]
+fn one_lost_sample_in_a_hundred_moves_nothing() {
+    for seed in 0..4 {
+        let seen = day::play(seed, 1, None);
+        assert!(seen.lost > 100, "{seen:?}");
+        assert_eq!(seen.false_failovers, 0, "seed {seed}: {seen:?}");
+    }
+    for seed in 0..8 {
+        println!("a day at 5 % loss, seed {seed}: {:?}", day::play(seed, 5, None));
+    }
+}
+
+#[test]
+fn stalls_clock_jumps_and_stops_move_nothing() {
+    let second = Duration::from_secs(1);
+    let mishaps = [
+        Mishap::Stall(30 * second),
+        Mishap::ClockSet,
+        Mishap::Stop(Duration::ZERO),
+        Mishap::Stop(second),
+        Mishap::Stop(3600 * second),
+    ];
+    for (seed, mishap) in (0..).zip(mishaps) {
+        let seen = day::play(seed, 0, Some(mishap));
+        assert_eq!((seen.false_failovers, seen.lost), (0, 0), "{mishap:?}: {seen:?}");
+        // The first sample of each site, and none other.
+        assert_eq!(seen.health_changes, 2, "{mishap:?}: {seen:?}");
+        // And beside a network that loses one sample in a hundred.
+        let seen = day::play(seed, 1, Some(mishap));
+        assert_eq!(seen.false_failovers, 0, "{mishap:?}: {seen:?}");
+    }
 }

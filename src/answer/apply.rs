@@ -1,12 +1,15 @@
 //! Changesets: from one published table to the next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::compile::encode_negative;
 use super::node::{Body, Kind, Node};
+use super::pick::Steered;
 use super::set::{self, Sets};
+use super::slots::SlotBody;
 use super::table::{Table, apex_slot, negative_slot};
-use crate::zone::{Changeset, Name, RrSet, RrType};
+use crate::zone::{Changeset, ClientsId, Name, RrSet, RrType, Steering, SteeringError};
 
 /// Why a changeset does not fit a table. Nothing of it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,58 +36,159 @@ pub enum ApplyError {
     /// The changeset's SOA is not one SOA record at its zone's apex.
     #[error("the changeset of zone {0} has no SOA of that zone")]
     BadSoa(Name),
+    /// What is to depend on the client contradicts itself.
+    #[error("{owner}: {why}")]
+    Steering {
+        /// The name.
+        owner: Name,
+        /// Why.
+        #[source]
+        why: SteeringError,
+    },
+    /// The map of clients it names is none of this table's.
+    #[error("{owner} is steered by the clients' map {}, which this table does not have", id.0)]
+    NoClients {
+        /// The name.
+        owner: Name,
+        /// The map.
+        id: ClientsId,
+    },
+    /// The map sorts clients into regions that it has no pick for.
+    #[error("{owner} has picks for {picks} regions, but its clients' map has {regions}")]
+    Regions {
+        /// The name.
+        owner: Name,
+        /// How many picks.
+        picks: usize,
+        /// How many regions.
+        regions: u16,
+    },
+}
+
+/// Types that shape a zone: they come with its file and stay.
+fn shapes(rtype: RrType) -> bool {
+    matches!(rtype, RrType::SOA | RrType::NS | RrType::DNAME)
 }
 
 /// The changed record sets of one name: `None` takes a set away.
 type Changes<'c> = BTreeMap<RrType, Option<&'c RrSet>>;
 
+/// What becomes of one slot.
+#[derive(Default)]
+struct Touched<'c> {
+    changes: Changes<'c>,
+    steer: Steer<'c>,
+}
+
+/// Whether a slot's answers come to depend on the client.
+#[derive(Default)]
+enum Steer<'c> {
+    /// As before.
+    #[default]
+    Same,
+    /// As this says.
+    By(&'c Steering),
+    /// No longer.
+    Ended,
+}
+
 impl Table {
     /// Applies a changeset, all of it or nothing. What it says of the serial before is not looked at: after
     /// a restart it builds on what was published last, which no file knows.
     pub fn apply(&mut self, changeset: &Changeset) -> Result<(), ApplyError> {
-        let (zone, apex_node) = self.zone_at(&changeset.zone)?;
+        let zone = self.zone_at(&changeset.zone)?;
         let soa = &changeset.soa;
         if soa.rtype != RrType::SOA || soa.owner != changeset.zone || soa.rdata.len() != 1 {
             return Err(ApplyError::BadSoa(changeset.zone.clone()));
         }
-        let mut slots: BTreeMap<u32, (Node<'_>, Changes<'_>)> = BTreeMap::new();
+        let mut slots: BTreeMap<u32, Touched<'_>> = BTreeMap::new();
         let removed = changeset.remove.iter().map(|set| (set, None));
         for (set, change) in removed.chain(changeset.add.iter().map(|set| (set, Some(set)))) {
-            let (slot, node) = self.slot_of(&changeset.zone, set)?;
-            slots.entry(slot).or_insert_with(|| (node, Changes::new())).1.insert(set.rtype, change);
+            if shapes(set.rtype) {
+                return Err(ApplyError::Shape { owner: set.owner.clone(), rtype: set.rtype.0 });
+            }
+            let (slot, _) = self.slot_of(&changeset.zone, &set.owner)?;
+            slots.entry(slot).or_default().changes.insert(set.rtype, change);
         }
-        let apex = slots.entry(apex_slot(zone)).or_insert_with(|| (apex_node, Changes::new()));
-        apex.1.insert(RrType::SOA, Some(soa));
+        for (owner, steering) in &changeset.steer {
+            let (slot, node) = self.slot_of(&changeset.zone, owner)?;
+            if let Some(steering) = steering {
+                self.check(owner, steering)?;
+            }
+            // No answer comes from at or below a delegation: there is nobody to choose for.
+            if matches!(node.kind(), Kind::Authoritative(_)) {
+                slots.entry(slot).or_default().steer = steering.as_ref().map_or(Steer::Ended, Steer::By);
+            }
+        }
+        let apex = slots.entry(apex_slot(zone)).or_default();
+        apex.changes.insert(RrType::SOA, Some(soa));
 
-        let mut bodies: BTreeMap<u32, Vec<u8>> = slots
+        let mut bodies: BTreeMap<u32, SlotBody> = slots
             .into_iter()
-            .map(|(slot, (node, changes))| (slot, self.changed(&changeset.zone, &node, &changes)))
+            .map(|(slot, touched)| (slot, self.touched(&changeset.zone, slot, &touched)))
             .collect();
         let mut negative = Vec::new();
         for rdata in &soa.rdata {
             encode_negative(&mut negative, soa.owner.as_wire(), soa.ttl, rdata);
         }
-        bodies.insert(negative_slot(zone), negative);
+        bodies.insert(negative_slot(zone), SlotBody::Plain(negative.into()));
         self.slots.replace(bodies);
         Ok(())
     }
 
-    fn zone_at(&self, apex: &Name) -> Result<(u32, Node<'_>), ApplyError> {
-        match self.zone(apex) {
-            Some((zone, node)) => Ok((zone, self.node(node))),
-            None => Err(ApplyError::NoZone(apex.clone())),
+    /// Whether a steering can be followed in this table.
+    fn check(&self, owner: &Name, steering: &Steering) -> Result<(), ApplyError> {
+        steering.check(owner).map_err(|why| ApplyError::Steering { owner: owner.clone(), why })?;
+        let Some(id) = &steering.clients else { return Ok(()) };
+        let Some(map) = self.clients.get(id) else {
+            return Err(ApplyError::NoClients { owner: owner.clone(), id: id.clone() });
+        };
+        let (picks, regions) = (steering.regions.len(), map.regions());
+        if picks < usize::from(regions) {
+            return Err(ApplyError::Regions { owner: owner.clone(), picks, regions });
+        }
+        Ok(())
+    }
+
+    /// What a slot holds once it is changed.
+    fn touched(&self, zone: &Name, slot: u32, touched: &Touched<'_>) -> SlotBody {
+        let held = self.slots.get(slot);
+        let plain: Arc<[u8]> = self.changed(zone, held.plain(), &touched.changes).into();
+        match (&touched.steer, held) {
+            (Steer::By(steering), _) => {
+                let clients = steering.clients.as_ref().and_then(|id| self.clients.get(id)).cloned();
+                // What shapes the zone is in every variant, so that each is all there is at its owner.
+                let mut shape = Vec::new();
+                for set in Sets::of(&plain).filter(|set| shapes(set.rtype)) {
+                    shape.extend_from_slice(set.raw);
+                }
+                let variant = |sets: &Vec<RrSet>| {
+                    let sets = sets.iter().map(|set| (set.rtype, Some(set))).collect();
+                    self.changed(zone, &shape, &sets)
+                };
+                let variants = steering.variants.iter().map(variant).collect();
+                SlotBody::Steered(Arc::new(Steered::new(steering, plain, clients, variants)))
+            }
+            (Steer::Same, SlotBody::Steered(steered)) => {
+                let mut shape = touched.changes.clone();
+                shape.retain(|&rtype, _| shapes(rtype));
+                let variants = steered.variants.iter().map(|body| self.changed(zone, body, &shape)).collect();
+                SlotBody::Steered(Arc::new(steered.with_bodies(plain, variants)))
+            }
+            (Steer::Ended, _) | (Steer::Same, SlotBody::Plain(_)) => SlotBody::Plain(plain),
         }
     }
 
-    fn slot_of(&self, zone: &Name, set: &RrSet) -> Result<(u32, Node<'_>), ApplyError> {
-        if matches!(set.rtype, RrType::SOA | RrType::NS | RrType::DNAME) {
-            return Err(ApplyError::Shape { owner: set.owner.clone(), rtype: set.rtype.0 });
-        }
-        let fixed = || ApplyError::NotSteered { zone: zone.clone(), owner: set.owner.clone() };
-        let node = self.node(self.base.find(set.owner.as_wire()).ok_or_else(fixed)?);
+    fn zone_at(&self, apex: &Name) -> Result<u32, ApplyError> {
+        self.zone(apex).map(|(zone, _)| zone).ok_or_else(|| ApplyError::NoZone(apex.clone()))
+    }
+
+    fn slot_of(&self, zone: &Name, owner: &Name) -> Result<(u32, Node<'_>), ApplyError> {
+        let fixed = || ApplyError::NotSteered { zone: zone.clone(), owner: owner.clone() };
+        let node = self.node(self.base.find(owner.as_wire()).ok_or_else(fixed)?);
         let is_ours = match node.kind() {
             Kind::Authoritative(number) | Kind::Cut(number) => self.base.zones[number as usize].apex == *zone,
-            Kind::Hidden(_) => set.owner.is_at_or_below(zone),
+            Kind::Hidden(_) => owner.is_at_or_below(zone),
             Kind::Absent(_) => false,
         };
         match node.body {
@@ -93,10 +197,10 @@ impl Table {
         }
     }
 
-    /// A node's body with some of its sets changed, in the order of types as when it was compiled.
-    fn changed(&self, zone: &Name, node: &Node<'_>, changes: &Changes<'_>) -> Vec<u8> {
+    /// A body with some of its sets changed, in the order of types as when it was compiled.
+    fn changed(&self, zone: &Name, old: &[u8], changes: &Changes<'_>) -> Vec<u8> {
         let mut body = Vec::new();
-        let mut old = Sets::of(self.body(node)).peekable();
+        let mut old = Sets::of(old).peekable();
         for (&rtype, change) in changes {
             while let Some(set) = old.next_if(|set| set.rtype < rtype) {
                 body.extend_from_slice(set.raw);

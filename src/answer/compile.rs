@@ -21,14 +21,19 @@ use crate::zone::{Name, RrSetRef, RrType, Zone};
 /// Zone files are the operator's own, and a map without random keys keeps the room pure.
 type Hasher = BuildHasherDefault<DefaultHasher>;
 
-struct Compiler<'z> {
+/// How many owners wait to be put into the index together.
+const BATCH: usize = 64;
+
+struct Compiler<'n> {
     base: Base,
     bodies: Vec<Vec<u8>>,
     /// Where bodies for the arena are laid out: one room for all, as there are millions of them.
     scratch: Vec<u8>,
+    /// The owners of the zone being added that are not in the index yet.
+    waiting: Vec<(u64, NodeId)>,
     /// Each apex and its zone.
-    apexes: HashMap<&'z [u8], u32, Hasher>,
-    steered: HashSet<&'z [u8], Hasher>,
+    apexes: HashMap<&'n [u8], u32, Hasher>,
+    steered: HashSet<&'n [u8], Hasher>,
     /// For each zone whether another lies below it, and whether it has cuts or DNAMEs.
     zones: Vec<Traits>,
 }
@@ -40,9 +45,10 @@ struct Traits {
 }
 
 /// See [`super::Table::compile`].
-pub(super) fn compile(zones: &[Zone], steered: &[Name], seed: u64) -> (Base, Vec<Vec<u8>>) {
-    let mut compiler = Compiler::new(zones, steered, seed);
-    for (zone, number) in zones.iter().zip(0..) {
+pub(super) fn compile(zones: Vec<Zone>, steered: &[Name], seed: u64) -> (Base, Vec<Vec<u8>>) {
+    let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex().clone()).collect();
+    let mut compiler = Compiler::new(&zones, &apexes, steered, seed);
+    for (zone, number) in zones.into_iter().zip(0..) {
         // A second zone of the same apex is a mistake that `detour check` reports; the first one counts.
         if compiler.apexes.get(zone.apex().as_wire()) == Some(&number) {
             compiler.add_zone(zone, number);
@@ -61,8 +67,8 @@ fn apex_of(zones: &[ZoneEntry], zone: u32) -> &[u8] {
     zones[zone as usize].apex.as_wire()
 }
 
-impl<'z> Compiler<'z> {
-    fn new(zones: &'z [Zone], steered: &'z [Name], seed: u64) -> Compiler<'z> {
+impl<'n> Compiler<'n> {
+    fn new(zones: &[Zone], names: &'n [Name], steered: &'n [Name], seed: u64) -> Compiler<'n> {
         let (mut owners, mut bytes) = (steered.len(), 0);
         for zone in zones {
             let mut last: &[u8] = &[];
@@ -76,12 +82,12 @@ impl<'z> Compiler<'z> {
             }
         }
         let mut apexes = HashMap::with_hasher(Hasher::default());
-        for (zone, number) in zones.iter().zip(0u32..) {
-            apexes.entry(zone.apex().as_wire()).or_insert(number);
+        for (apex, number) in names.iter().zip(0u32..) {
+            apexes.entry(apex.as_wire()).or_insert(number);
         }
         let mut traits = vec![Traits::default(); zones.len()];
-        for zone in zones {
-            for above in up(zone.apex().as_wire()).skip(1) {
+        for apex in names {
+            for above in up(apex.as_wire()).skip(1) {
                 if let Some(&above) = apexes.get(above) {
                     traits[above as usize].has_zones_below = true;
                 }
@@ -92,33 +98,22 @@ impl<'z> Compiler<'z> {
                 keys: Keys::new(seed),
                 index: Index::with_room_for(owners),
                 arena: Arena::with_capacity(bytes),
-                zones: zones
-                    .iter()
-                    .map(|zone| ZoneEntry { apex: zone.apex().clone(), parent_side: None })
-                    .collect(),
+                zones: names.iter().map(|apex| ZoneEntry { apex: apex.clone(), parent_side: None }).collect(),
                 deepest: 0,
             },
             bodies: vec![Vec::new(); zones.len() * 2],
             scratch: Vec::new(),
+            waiting: Vec::with_capacity(BATCH),
             apexes,
             steered: steered.iter().map(Name::as_wire).collect(),
             zones: traits,
         }
     }
 
-    fn add_zone(&mut self, zone: &Zone, number: u32) {
-        let apex = zone.apex().as_wire();
-        let mut sets = Vec::new();
-        let mut all = zone.rrsets().peekable();
-        while let Some(first) = all.next() {
-            sets.clear();
-            sets.push(first);
-            while let Some(next) = all.next_if(|next| next.owner == first.owner) {
-                sets.push(next);
-            }
-            sets.sort_by_key(|set| set.rtype);
-            self.add_owner((number, apex), first.owner, &sets);
-        }
+    fn add_zone(&mut self, zone: Zone, number: u32) {
+        let apex = zone.apex().clone();
+        zone.consume(|sets| self.add_owner((number, apex.as_wire()), sets[0].owner, sets));
+        self.settle();
     }
 
     fn add_owner(&mut self, (zone, apex): (u32, &[u8]), owner: &[u8], sets: &[RrSetRef<'_>]) {
@@ -151,12 +146,12 @@ impl<'z> Compiler<'z> {
         if is_apex {
             self.bodies[negative_slot(zone) as usize] = negative(owner, sets);
             self.bodies[apex_slot(zone) as usize] = body;
-            self.insert(owner, kind, flags, Body::Slot(apex_slot(zone)));
+            self.push(owner, kind, flags, Body::Slot(apex_slot(zone)));
         } else if self.steered.contains(owner) {
             self.bodies.push(body);
-            self.insert(owner, kind, flags, Body::Slot(self.bodies.len() as u32 - 1));
+            self.push(owner, kind, flags, Body::Slot(self.bodies.len() as u32 - 1));
         } else {
-            self.insert(owner, kind, flags, Body::Fixed(&body));
+            self.push(owner, kind, flags, Body::Fixed(&body));
             self.scratch = body;
         }
     }
@@ -181,11 +176,25 @@ impl<'z> Compiler<'z> {
         up(name).find_map(|suffix| Some((*self.apexes.get(suffix)?, suffix.len())))
     }
 
-    fn insert(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) {
-        let Base { keys, index, arena, .. } = &mut self.base;
-        let node = arena.push(name, kind, flags, body);
-        index.insert(keys.hash(name), node, |node| keys.hash(arena.name(node)));
+    /// Adds an owner of a zone's file, each of which comes once: nobody looks for it before [`Self::settle`].
+    fn push(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) {
+        let node = self.base.arena.push(name, kind, flags, body);
+        self.waiting.push((self.base.keys.hash(name), node));
         self.base.deepest = self.base.deepest.max(up(name).count() - 1);
+        if self.waiting.len() == BATCH {
+            self.settle();
+        }
+    }
+
+    /// Puts those that wait into the index.
+    fn settle(&mut self) {
+        let Base { keys, index, arena, .. } = &mut self.base;
+        index.insert_all(&mut self.waiting, |node| keys.hash(arena.name(node)));
+    }
+
+    fn insert(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) {
+        self.push(name, kind, flags, body);
+        self.settle();
     }
 
     fn add_steered(&mut self, steered: &[Name]) {

@@ -65,6 +65,17 @@ impl Index {
         self.place(hash, node);
     }
 
+    /// Adds nodes that are not there yet, and empties `batch`. Each place is a cache miss in a large index;
+    /// looked at one after the other, with nothing in between that depends on them, they are waited for at
+    /// once.
+    pub(super) fn insert_all(&mut self, batch: &mut Vec<(u64, NodeId)>, hash_of: impl Fn(NodeId) -> u64) {
+        let look = |sum, &(hash, _): &(u64, NodeId)| sum ^ self.places[self.start(hash)];
+        std::hint::black_box(batch.iter().fold(0, look));
+        for (hash, node) in batch.drain(..) {
+            self.insert(hash, node, &hash_of);
+        }
+    }
+
     fn place(&mut self, hash: u64, node: NodeId) {
         let mut at = self.start(hash);
         while self.places[at] != 0 {

@@ -12,6 +12,9 @@ const OPT_LEN: usize = 11;
 const EXTENDED_ERROR: u16 = 15;
 /// An option's code and length.
 const OPTION_HEAD: usize = 4;
+/// Where the client subnet option has the two prefix lengths (RFC 7871 section 6).
+const SUBNET_SOURCE: usize = 2;
+const SUBNET_SCOPE: usize = 3;
 /// The furthest a compression pointer reaches (RFC 1035 section 4.1.4).
 const LAST_POINTED: usize = 0x3fff;
 
@@ -45,8 +48,12 @@ pub(super) struct Message<'o> {
     counts: [u16; 3],
     pub(super) authoritative: bool,
     pub(super) truncated: bool,
+    /// What the answer is about, to those who count answers: a node, or a zone's number.
+    pub(super) subject: u32,
     /// Whether [`Message::turn`] does anything.
     pub(super) turns: bool,
+    /// How many bits of the client's address the answer section depends on.
+    pub(super) scope: u8,
 }
 
 /// What the OPT record of an answer says.
@@ -80,7 +87,28 @@ impl<'o> Message<'o> {
         }
         out[..query.len()].copy_from_slice(query);
         let at = query.len();
-        Some(Message { out, at, limit, counts: [0; 3], authoritative: false, truncated: false, turns: false })
+        Some(Message {
+            out,
+            at,
+            limit,
+            counts: [0; 3],
+            authoritative: false,
+            truncated: false,
+            subject: 0,
+            turns: false,
+            scope: 0,
+        })
+    }
+
+    /// Takes everything back but header and question, which end at `head`.
+    pub(super) fn empty(&mut self, head: usize, truncated: bool) {
+        (self.at, self.counts) = (head, [0; 3]);
+        (self.authoritative, self.truncated, self.scope) = (false, truncated, 0);
+    }
+
+    /// Records in each section so far.
+    pub(super) fn counts(&self) -> [u16; 3] {
+        self.counts
     }
 
     /// What has been written.
@@ -258,8 +286,12 @@ impl<'o> Message<'o> {
             self.push_option(KEEPALIVE, &idle.to_be_bytes());
         }
         if let Some(subnet) = opt.edns.subnet {
-            // As it came, which has a scope of zero: the answer is for everybody (RFC 7871 section 7.2.1).
+            // As it came, but for the scope: zero where the answer is for everybody (RFC 7871 section 7.2.1).
             self.push_option(SUBNET, subnet);
+            // Who tells of no client was answered for the resolver's own address, and may share that.
+            if subnet[SUBNET_SOURCE] > 0 {
+                self.out[self.at - subnet.len() + SUBNET_SCOPE] = self.scope;
+            }
         }
         if let Some(why) = why {
             self.push_option(EXTENDED_ERROR, &why);

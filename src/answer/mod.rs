@@ -17,10 +17,11 @@
 //! ```
 //!
 //! `node` and `set` say how the table is laid out, `index` and `hash` how a name is found in it, `slots`
-//! how parts of it change.
+//! how parts of it change, `clients` and `pick` who gets which answer where that depends on who asks.
 
 mod apply;
 mod chaos;
+mod clients;
 mod compile;
 mod cookie;
 mod hash;
@@ -28,7 +29,9 @@ mod index;
 mod message;
 mod names;
 mod node;
+mod pick;
 mod query;
+mod rate;
 mod resolve;
 mod set;
 mod siphash;
@@ -36,17 +39,22 @@ mod slots;
 mod table;
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod tests;
 
 pub use apply::ApplyError;
+pub use clients::{ClientMap, ClientMapError, Found, MAX_RANGES};
 pub use cookie::{Secret, Secrets, Standing};
-pub use table::Table;
+pub use rate::{Kind, Prefix, RateLimit, RateLimiter, Verdict};
+pub use table::{ChoiceFor, Table};
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use message::{Message, Opt};
 use names::Sought;
+use pick::Client;
 use query::{CLASS_CH, Edns, Question, extended, rcode};
 use set::QUESTION;
 
@@ -74,11 +82,20 @@ pub struct Settings {
     pub cookies: Option<Secrets>,
     /// Whether each answer begins with another record of its RRset; or they keep the order of their file.
     pub rotate: bool,
+    /// How many answers over UDP one network gets; without it, as many as it asks for.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { nsid: None, udp_payload: 1232, chaos: true, cookies: None, rotate: false }
+        Settings {
+            nsid: None,
+            udp_payload: 1232,
+            chaos: true,
+            cookies: None,
+            rotate: false,
+            rate_limit: None,
+        }
     }
 }
 
@@ -113,12 +130,48 @@ pub struct Answered {
     pub truncated: bool,
     /// What its cookies say about who asked.
     pub standing: Standing,
+    /// What the answer was, and what was made of it, where it was over a limit.
+    pub limited: Option<(Kind, Limited)>,
+}
+
+/// What becomes of an answer over its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// It is not sent.
+    Dropped,
+    /// An empty one with TC is sent: over TCP there is no limit.
+    Truncated,
+    /// BADCOOKIE is sent, with a cookie that lifts the limit (RFC 7873 section 5.2.3).
+    BadCookie,
+}
+
+/// The accounts of those who are answered, and the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate<'l> {
+    /// The accounts.
+    pub limiter: &'l RateLimiter,
+    /// Microseconds since any moment; they only grow.
+    pub micros: u64,
 }
 
 /// Answers a query from a table. `out` needs 512 bytes at least; the answer is never longer than `out`,
 /// than the transport allows or than the client takes.
 #[inline]
 pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], out: &mut [u8]) -> Answered {
+    answer_through(None, table, settings, asker, query, out)
+}
+
+/// Does the same, and within limits where there is a gate: over UDP, for those who do not show by a cookie
+/// that their address is their own.
+#[inline]
+pub fn answer_through(
+    gate: Option<Gate<'_>>,
+    table: &Table,
+    settings: &Settings,
+    asker: &Asker,
+    query: &[u8],
+    out: &mut [u8],
+) -> Answered {
     let mut name = Sought::empty();
     let Some(query) = query::read(query, &mut name) else { return Answered::default() };
     let limit = limit(settings, asker.transport, query.edns).min(out.len());
@@ -145,20 +198,64 @@ pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], o
         return Answered::default();
     };
     message.turns = settings.rotate;
-    let rcode = match (query.verdict, &query.question) {
+    let mut rcode = match (query.verdict, &query.question) {
         (Some(verdict), _) => verdict,
         (None, Some(question)) if question.class == CLASS_CH => {
             chaos::resolve(settings, &name, question, &mut message)
         }
-        (None, Some(question)) => resolve::resolve(table, &name, question, &mut message),
+        (None, Some(question)) => {
+            let subnet = query.edns.and_then(|edns| edns.subnet);
+            let id = u16::from_be_bytes([query.bytes[0], query.bytes[1]]);
+            let client = Client { resolver: asker.ip, subnet, id, now: asker.now };
+            resolve::resolve(table, &name, question, &client, &mut message)
+        }
         // Without a question it can still ask for a cookie (RFC 7873 section 5.4).
         (None, None) if cookies.is_some() => rcode::NO_ERROR,
         (None, None) => rcode::FORM_ERR,
     };
+    let mut limited = None;
+    if let Some(gate) = gate
+        && asker.transport == Transport::Udp
+        && standing != Standing::Valid
+    {
+        let (kind, subject) = account(rcode, &message);
+        let how = match gate.limiter.judge(asker.ip, kind, subject, gate.micros) {
+            Verdict::Pass => None,
+            Verdict::Drop => Some(Limited::Dropped),
+            Verdict::Slip if cookies.is_some() => Some(Limited::BadCookie),
+            Verdict::Slip => Some(Limited::Truncated),
+        };
+        limited = how.map(|how| (kind, how));
+        match how {
+            None => {}
+            Some(Limited::Dropped) => {
+                return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, limited };
+            }
+            Some(Limited::Truncated) => message.empty(head, true),
+            Some(Limited::BadCookie) => {
+                message.empty(head, false);
+                rcode = rcode::BAD_COOKIE;
+            }
+        }
+    }
     let truncated = message.truncated;
     let why = query.question.as_ref().filter(|_| rcode == rcode::REFUSED).map(|q| why_refused(settings, q));
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated, standing }
+    Answered { len, rcode: rcode as u8, truncated, standing, limited }
+}
+
+/// What an answer is limited as, and with which others. Names that a wildcard or no name stands for have one
+/// account, so that random names are no way around it; and an error has nothing to be about.
+fn account(rcode: u16, message: &Message<'_>) -> (Kind, u32) {
+    let [answers, authority, _] = message.counts();
+    let kind = match rcode {
+        rcode::NX_DOMAIN => Kind::NxDomain,
+        rcode::NO_ERROR if answers == 0 && !message.truncated && message.authoritative => Kind::NoData,
+        rcode::NO_ERROR if answers == 0 && authority > 0 => Kind::Referral,
+        rcode::NO_ERROR | rcode::YX_DOMAIN => Kind::Answer,
+        _ => return (Kind::Error, 0),
+    };
+    (kind, message.subject)
 }
 
 /// What REFUSED leaves open: whether this server has no answer or does not give it.

@@ -1,5 +1,7 @@
 //! Query bytes in, what they ask for out.
 
+use std::net::IpAddr;
+
 use super::cookie::{CLIENT_LEN, COOKIE, WITH_SERVER};
 use super::names::Sought;
 use super::set::QUESTION;
@@ -15,6 +17,7 @@ pub(super) mod rcode {
     pub(crate) const REFUSED: u16 = 5;
     pub(crate) const YX_DOMAIN: u16 = 6;
     pub(crate) const BAD_VERS: u16 = 16;
+    pub(crate) const BAD_COOKIE: u16 = 23;
 }
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).
@@ -135,6 +138,25 @@ fn read_question(bytes: &[u8], name: &mut Sought) -> Option<Question> {
     let rest = bytes.get(at..at + 4)?;
     let rtype = RrType(u16::from_be_bytes([rest[0], rest[1]]));
     Some(Question { rtype, class: u16::from_be_bytes([rest[2], rest[3]]), end: at + 4 })
+}
+
+/// The address of a sound client subnet option, zeros after its prefix; `None` where it tells of no client.
+#[inline]
+pub(super) fn subnet_ip(option: &[u8]) -> Option<IpAddr> {
+    let (head, address) = option.split_first_chunk::<SUBNET_HEAD>()?;
+    match (head[1], head[2]) {
+        (_, 0) => None,
+        (1, _) => {
+            let mut bytes = [0; 4];
+            bytes.get_mut(..address.len())?.copy_from_slice(address);
+            Some(IpAddr::from(bytes))
+        }
+        _ => {
+            let mut bytes = [0; 16];
+            bytes.get_mut(..address.len())?.copy_from_slice(address);
+            Some(IpAddr::from(bytes))
+        }
+    }
 }
 
 struct Malformed;

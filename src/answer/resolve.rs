@@ -4,6 +4,7 @@
 use super::message::{Full, Message, Owner, Section};
 use super::names::{Sought, label_at, suffix_at};
 use super::node::{HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, Node, NodeId};
+use super::pick::Client;
 use super::query::{Question, rcode};
 use super::set::{QUESTION, RECORD_HEAD, Set, Sets};
 use super::table::Table;
@@ -22,6 +23,7 @@ enum Step {
 
 struct Run<'r, 'o> {
     table: &'r Table,
+    client: &'r Client<'r>,
     rtype: RrType,
     message: &'r mut Message<'o>,
     visited: [NodeId; MAX_CHAIN],
@@ -48,9 +50,15 @@ impl Place<'_> {
 }
 
 /// Writes the sections of the answer and gives its RCODE.
-pub(super) fn resolve(table: &Table, name: &Sought, question: &Question, message: &mut Message<'_>) -> u16 {
+pub(super) fn resolve(
+    table: &Table,
+    name: &Sought,
+    question: &Question,
+    client: &Client<'_>,
+    message: &mut Message<'_>,
+) -> u16 {
     let visited = [NodeId::NONE; MAX_CHAIN];
-    let mut run = Run { table, rtype: question.rtype, message, visited, hops: 0 };
+    let mut run = Run { table, client, rtype: question.rtype, message, visited, hops: 0 };
     let mut step = run.visit(Place { name, at: QUESTION });
     loop {
         match step {
@@ -130,6 +138,13 @@ impl<'r> Run<'r, '_> {
         self.message.authoritative |= self.hops == 0;
     }
 
+    /// The first name's node or zone is what the answer is about.
+    fn note_subject(&mut self, subject: u32) {
+        if self.hops == 0 {
+            self.message.subject = subject;
+        }
+    }
+
     fn truncate(&mut self) -> Step {
         self.message.truncated = true;
         Step::Done(rcode::NO_ERROR)
@@ -138,27 +153,31 @@ impl<'r> Run<'r, '_> {
     #[inline]
     fn at_node(&mut self, place: Place<'_>, node: &Node<'r>, zone: u32) -> Step {
         self.speak_with_authority();
+        self.note_subject(node.id.0);
         let mut cname = None;
-        for set in Sets::of(self.table.body(node)) {
+        let (body, scope) = self.table.body_for(node, self.client);
+        for set in Sets::of(body) {
             // One RRset is answer enough to ANY (RFC 8482 section 4.1).
             if set.rtype == self.rtype || self.rtype == RrType::ANY {
-                return self.found(place, node, &set);
+                return self.found(place, node, &set, scope);
             }
             if set.rtype == RrType::CNAME {
                 cname = Some(set);
             }
         }
         match cname {
-            Some(set) => self.alias(place, node, &set),
+            Some(set) => self.alias(place, node, &set, scope),
+            // Resolvers share what is not there among all clients (RFC 7871 section 7.4), so it has no scope.
             None => self.negative(place, zone, rcode::NO_ERROR),
         }
     }
 
     #[inline]
-    fn found(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>) -> Step {
+    fn found(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>, scope: u8) -> Step {
         let Ok(start) = self.message.push(Section::Answer, set, place.owner(), node.name.len()) else {
             return self.truncate();
         };
+        self.depend(scope);
         let front = self.message.turn(set, start);
         if set.has_links() {
             self.add_addresses(set, start, front, false);
@@ -167,14 +186,23 @@ impl<'r> Run<'r, '_> {
     }
 
     /// A CNAME: the answer goes on at its target, unless it has been there before.
-    fn alias(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>) -> Step {
+    fn alias(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>, scope: u8) -> Step {
         if self.visited[..self.hops].contains(&node.id) {
             return Step::Done(rcode::NO_ERROR);
         }
         match self.message.push(Section::Answer, set, place.owner(), node.name.len()) {
-            Ok(start) => self.follow(node.id, start + RECORD_HEAD),
+            Ok(start) => {
+                self.depend(scope);
+                self.follow(node.id, start + RECORD_HEAD)
+            }
             Err(Full) => self.truncate(),
         }
+    }
+
+    /// What the answer section depends on is what any of its RRsets depends on.
+    #[inline]
+    fn depend(&mut self, scope: u8) {
+        self.message.scope = self.message.scope.max(scope);
     }
 
     fn follow(&mut self, from: NodeId, target: usize) -> Step {
@@ -185,6 +213,7 @@ impl<'r> Run<'r, '_> {
     /// A DNAME above the name: the DNAME itself and a CNAME made from it (RFC 6672 section 3.1).
     fn redirect(&mut self, place: Place<'_>, node: &Node<'r>) -> Step {
         self.speak_with_authority();
+        self.note_subject(node.id.0);
         if self.visited[..self.hops].contains(&node.id) {
             return Step::Done(rcode::NO_ERROR);
         }
@@ -219,6 +248,9 @@ impl<'r> Run<'r, '_> {
     /// NODATA or NXDOMAIN: the zone's SOA says how long to believe it (RFC 2308 section 3).
     fn negative(&mut self, place: Place<'_>, zone: u32, rcode: u16) -> Step {
         self.speak_with_authority();
+        if rcode == rcode::NX_DOMAIN {
+            self.note_subject(zone);
+        }
         let apex = self.table.base.zones[zone as usize].apex.as_wire().len();
         if let Some(soa) = self.table.negative(zone)
             && let Some(owner) = place.suffix(self.message, apex)
@@ -231,6 +263,7 @@ impl<'r> Run<'r, '_> {
 
     /// The delegation at or above the name, with the addresses of its name servers and without AA.
     fn refer(&mut self, place: Place<'_>, cut: &Node<'r>) -> Step {
+        self.note_subject(cut.id.0);
         let stored = cut.name.len();
         let mut sets = Sets::of(self.table.body(cut));
         if let Some(ns) = sets.find(|set| set.rtype == RrType::NS)
@@ -252,24 +285,43 @@ impl<'r> Run<'r, '_> {
         let place = |at: usize| start + if at < front { at + set.wire.len() } else { at } - front;
         if referral {
             for link in set.links().filter(|link| link.required) {
-                if self.add_address(place(link.at), link.node).is_err() {
+                if self.add_glue(place(link.at), link.node).is_err() {
                     self.message.truncated = true;
                 }
             }
         }
         for link in set.links().filter(|link| !(referral && link.required)) {
-            let node = self.table.node(link.node);
-            if referral || matches!(node.kind(), Kind::Authoritative(_)) {
-                // Left out where they do not fit: they can be asked for.
-                let _ = self.add_address(place(link.at), link.node);
-            }
+            // Left out where they do not fit: they can be asked for.
+            let _ = if referral {
+                self.add_glue(place(link.at), link.node)
+            } else {
+                self.add_courtesy(place(link.at), link.node)
+            };
         }
     }
 
-    fn add_address(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
+    /// The addresses that lead to another server are the same for everybody.
+    fn add_glue(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
         let node = self.table.node(node);
+        self.add_address(at, &node, self.table.body(&node))
+    }
+
+    /// Addresses of our own that spare a question. What depends on the client is not put beside an answer
+    /// (RFC 7871 section 7.3.1): a resolver would keep it for everybody.
+    fn add_courtesy(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
+        let node = self.table.node(node);
+        if !matches!(node.kind(), Kind::Authoritative(_)) {
+            return Ok(());
+        }
+        match self.table.body_for(&node, self.client) {
+            (body, 0) => self.add_address(at, &node, body),
+            _ => Ok(()),
+        }
+    }
+
+    fn add_address(&mut self, at: usize, node: &Node<'r>, body: &'r [u8]) -> Result<(), Full> {
         let owner = Owner { at, len: node.name.len() };
-        for set in Sets::of(self.table.body(&node)) {
+        for set in Sets::of(body) {
             if matches!(set.rtype, RrType::A | RrType::AAAA) {
                 self.message.push(Section::Additional, &set, owner, owner.len)?;
             }

@@ -4,11 +4,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::pick::Steered;
+
 /// Slots that are copied together when one of them changes.
 const CHUNK: usize = 64;
 
-/// A body, as `set.rs` lays it out.
-pub(super) type SlotBody = Arc<[u8]>;
+/// What a slot holds. Both fit where a pointer and a length do.
+#[derive(Clone, Debug)]
+pub(super) enum SlotBody {
+    /// A body for everybody, as `set.rs` lays it out.
+    Plain(Arc<[u8]>),
+    /// Bodies, and who gets which.
+    Steered(Arc<Steered>),
+}
+
+const _: () = assert!(size_of::<SlotBody>() == size_of::<Arc<[u8]>>());
+
+impl SlotBody {
+    /// What is answered to who gets nothing of its own, and what transfers carry.
+    #[inline]
+    pub(super) fn plain(&self) -> &[u8] {
+        match self {
+            SlotBody::Plain(body) => body,
+            SlotBody::Steered(steered) => &steered.plain,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            SlotBody::Plain(body) => body.len(),
+            SlotBody::Steered(steered) => steered.size(),
+        }
+    }
+}
 
 /// All slots, by number. A clone costs one count; a change, the list of chunks and the chunks it touches.
 #[derive(Clone, Debug)]
@@ -16,26 +44,26 @@ pub(super) struct Slots(Arc<[Arc<[SlotBody]>]>);
 
 impl Slots {
     pub(super) fn new(bodies: Vec<Vec<u8>>) -> Slots {
-        let bodies: Vec<SlotBody> = bodies.into_iter().map(Arc::from).collect();
+        let bodies: Vec<SlotBody> = bodies.into_iter().map(|body| SlotBody::Plain(body.into())).collect();
         Slots(bodies.chunks(CHUNK).map(Arc::from).collect())
     }
 
     #[inline]
-    pub(super) fn get(&self, slot: u32) -> &[u8] {
+    pub(super) fn get(&self, slot: u32) -> &SlotBody {
         &self.0[slot as usize / CHUNK][slot as usize % CHUNK]
     }
 
-    pub(super) fn replace(&mut self, changed: BTreeMap<u32, Vec<u8>>) {
+    pub(super) fn replace(&mut self, changed: BTreeMap<u32, SlotBody>) {
         let mut chunks = self.0.to_vec();
         for (slot, body) in changed {
-            Arc::make_mut(&mut chunks[slot as usize / CHUNK])[slot as usize % CHUNK] = body.into();
+            Arc::make_mut(&mut chunks[slot as usize / CHUNK])[slot as usize % CHUNK] = body;
         }
         self.0 = chunks.into();
     }
 
     /// Bytes held.
     pub(super) fn size(&self) -> usize {
-        self.0.iter().flat_map(|chunk| chunk.iter()).map(|body| body.len() + size_of::<SlotBody>()).sum()
+        self.0.iter().flat_map(|chunk| chunk.iter()).map(|body| body.size() + size_of::<SlotBody>()).sum()
     }
 }
 
@@ -47,10 +75,12 @@ mod tests {
     fn a_change_leaves_the_clone_and_the_other_chunks_alone() {
         let before = Slots::new((0..200u8).map(|i| vec![i]).collect());
         let mut after = before.clone();
-        after.replace(BTreeMap::from([(70, vec![1, 2]), (199, vec![])]));
+        let plain = |body: &[u8]| SlotBody::Plain(body.into());
+        after.replace(BTreeMap::from([(70, plain(&[1, 2])), (199, plain(&[]))]));
 
-        assert_eq!((before.get(70), before.get(199)), (&[70][..], &[199][..]));
-        assert_eq!((after.get(70), after.get(199), after.get(71)), (&[1, 2][..], &[][..], &[71][..]));
+        let (old, new) = (|slot| before.get(slot).plain(), |slot| after.get(slot).plain());
+        assert_eq!((old(70), old(199)), (&[70][..], &[199][..]));
+        assert_eq!((new(70), new(199), new(71)), (&[1, 2][..], &[][..], &[71][..]));
         let same = |chunk: usize| Arc::ptr_eq(&before.0[chunk], &after.0[chunk]);
         assert_eq!([same(0), same(1), same(2), same(3)], [true, false, true, false]);
     }

@@ -1,15 +1,20 @@
 //! The published table: what answers are made from.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::clients::ClientMap;
 use super::compile;
 use super::hash::Keys;
 use super::index::Index;
 use super::names::{Sought, parent};
 use super::node::{Arena, Body, IS_APEX, Kind, Node, NodeId};
+use super::pick::{Client, Steered};
 use super::set::{Set, Sets};
-use super::slots::Slots;
-use crate::zone::{Name, RrSet, RrType, Zone};
+use super::slots::{SlotBody, Slots};
+use crate::zone::{ClientsId, Name, RrSet, RrType, Zone};
 
 /// Every name of every zone, compiled. A clone is cheap and shares all but what is then changed in it:
 /// to publish is to clone, [`Table::apply`] and swap one pointer.
@@ -17,6 +22,20 @@ use crate::zone::{Name, RrSet, RrType, Zone};
 pub struct Table {
     pub(super) base: Arc<Base>,
     pub(super) slots: Slots,
+    pub(super) clients: Arc<BTreeMap<ClientsId, Arc<ClientMap>>>,
+}
+
+/// What a name that depends on the client answers one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChoiceFor {
+    /// The client's region.
+    pub region: u16,
+    /// The variant it gets; `None` where every query draws one.
+    pub variant: Option<u8>,
+    /// How many bits of its address this depends on.
+    pub scope: u8,
+    /// What it is answered, by type; where every query draws, one draw.
+    pub rrsets: Vec<RrSet>,
 }
 
 /// What stays as compiled from the zone files.
@@ -57,12 +76,45 @@ impl Base {
 }
 
 impl Table {
-    /// Compiles zones, which are checked and no apex twice. `steered` names get slots, and exist even
+    /// Compiles zones, which are checked and no apex twice. Those that are given away give back their memory
+    /// while the table grows; of those that are lent a copy is made. `steered` names get slots, and exist even
     /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
     /// number nobody outside can know.
-    pub fn compile(zones: &[Zone], steered: &[Name], seed: u64) -> Table {
-        let (base, bodies) = compile::compile(zones, steered, seed);
-        Table { base: Arc::new(base), slots: Slots::new(bodies) }
+    pub fn compile<'z>(zones: impl Into<Cow<'z, [Zone]>>, steered: &[Name], seed: u64) -> Table {
+        let (base, bodies) = compile::compile(zones.into().into_owned(), steered, seed);
+        Table { base: Arc::new(base), slots: Slots::new(bodies), clients: Arc::default() }
+    }
+
+    /// The same table with the maps of clients that changesets may name from now on. Names that are steered
+    /// by an earlier map keep that one until a changeset says otherwise: their picks were made for its
+    /// regions.
+    #[must_use]
+    pub fn with_clients(self, clients: BTreeMap<ClientsId, Arc<ClientMap>>) -> Table {
+        Table { clients: Arc::new(clients), ..self }
+    }
+
+    /// What a client at `ip` is answered at a name whose answers depend on the client; `None` for all
+    /// other names.
+    pub fn choice_for(&self, name: &Name, ip: IpAddr) -> Option<ChoiceFor> {
+        let node = self.node(self.base.find(name.as_wire())?);
+        let steered = self.steered(&node)?;
+        let chosen = steered.choose(&Client { resolver: ip, subnet: None, id: 0, now: 0 });
+        Some(ChoiceFor {
+            region: chosen.region,
+            variant: (!steered.is_drawn(chosen.region)).then_some(chosen.variant),
+            scope: chosen.scope,
+            rrsets: Sets::of(steered.body(chosen)).map(|set| set.decode(name)).collect(),
+        })
+    }
+
+    fn steered<'t>(&'t self, node: &Node<'t>) -> Option<&'t Steered> {
+        match node.body {
+            Body::Slot(slot) => match self.slots.get(slot) {
+                SlotBody::Steered(steered) => Some(steered),
+                SlotBody::Plain(_) => None,
+            },
+            Body::Fixed(_) => None,
+        }
     }
 
     /// The apexes of all zones.
@@ -73,7 +125,7 @@ impl Table {
     /// The SOA a zone answers with, if the table has the zone.
     pub fn soa(&self, apex: &Name) -> Option<RrSet> {
         let (zone, _) = self.zone(apex)?;
-        let mut sets = Sets::of(self.slots.get(apex_slot(zone)));
+        let mut sets = Sets::of(self.slots.get(apex_slot(zone)).plain());
         sets.find(|set| set.rtype == RrType::SOA).map(|set| set.decode(apex))
     }
 
@@ -86,7 +138,7 @@ impl Table {
         }
     }
 
-    /// What the table holds at a name, by type; glue and other data that no answer comes from included.
+    /// What the table holds at a name for everybody, by type; glue and other data that no answer comes from included.
     pub fn rrsets_at(&self, name: &Name) -> Vec<RrSet> {
         let Some(node) = self.base.find(name.as_wire()) else { return Vec::new() };
         Sets::of(self.body(&self.node(node))).map(|set| set.decode(name)).collect()
@@ -106,13 +158,30 @@ impl Table {
     pub(super) fn body<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
         match node.body {
             Body::Fixed(body) => body,
-            Body::Slot(slot) => self.slots.get(slot),
+            Body::Slot(slot) => self.slots.get(slot).plain(),
+        }
+    }
+
+    /// The body a client is answered from, and the scope of that: how many bits of the client's address it
+    /// depends on.
+    #[inline]
+    pub(super) fn body_for<'t>(&'t self, node: &Node<'t>, client: &Client<'_>) -> (&'t [u8], u8) {
+        let slot = match node.body {
+            Body::Fixed(body) => return (body, 0),
+            Body::Slot(slot) => slot,
+        };
+        match self.slots.get(slot) {
+            SlotBody::Plain(body) => (body, 0),
+            SlotBody::Steered(steered) => {
+                let chosen = steered.choose(client);
+                (steered.body(chosen), chosen.scope)
+            }
         }
     }
 
     /// The SOA for a zone's negative answers.
     pub(super) fn negative(&self, zone: u32) -> Option<Set<'_>> {
-        Sets::of(self.slots.get(negative_slot(zone))).next()
+        Sets::of(self.slots.get(negative_slot(zone)).plain()).next()
     }
 
     #[inline]

@@ -25,7 +25,7 @@ fn zones() -> Vec<Zone> {
 }
 
 fn table() -> Table {
-    Table::compile(&zones(), &[name("www.example.test"), name("steered.example.test")], 1)
+    Table::compile(zones(), &[name("www.example.test"), name("steered.example.test")], 1)
 }
 
 fn asker(transport: Transport) -> Asker {
@@ -52,7 +52,7 @@ fn ask(table: &Table, owner: &str, rtype: RrType) -> Vec<u8> {
 fn changeset(table: &Table, apex: &str, remove: Vec<RrSet>, add: Vec<RrSet>) -> Changeset {
     let (from, to) = (Serial(1), Serial(2));
     let soa = soa_with_serial(&table.soa(&name(apex)).expect("a zone"), to);
-    Changeset { zone: name(apex), from, to, soa, remove, add }
+    Changeset { zone: name(apex), from, to, soa, remove, add, steer: vec![] }
 }
 
 fn a(owner: &str, last: u8) -> RrSet {
@@ -189,7 +189,7 @@ fn what_does_not_fit_changes_nothing() {
 #[test]
 fn a_service_at_the_apex_or_a_wildcard_is_steered_too() {
     let steered = [name("example.test"), name("*.wild.example.test")];
-    let mut table = Table::compile(&zones(), &steered, 9);
+    let mut table = Table::compile(zones(), &steered, 9);
     let sets = vec![a("example.test", 1), a("*.wild.example.test", 2)];
     table.apply(&changeset(&table, "example.test", vec![], sets)).expect("applied");
     assert!(ask(&table, "example.test", RrType::A).ends_with(&[0, 4, 192, 0, 2, 1]));
@@ -369,7 +369,7 @@ proptest! {
             for set in add.iter().chain([&soa]) {
                 model.insert((set.owner.clone(), set.rtype), set.clone());
             }
-            let changes = Changeset { zone: apex, from: Serial(0), to, soa, remove, add };
+            let changes = Changeset { zone: apex, from: Serial(0), to, soa, remove, add, steer: vec![] };
             table.apply(&changes).expect("applied");
         }
         let fresh = Zone::from_rrsets(name("example.test"), Serial(0), model.into_values().collect());

@@ -20,10 +20,11 @@ pub fn run(path: &Path) -> Result<ExitCode> {
             return Ok(ExitCode::from(1));
         }
     };
-    for warning in &loaded.warnings {
+    let unfit = crate::probe::warnings(&loaded.config);
+    for warning in loaded.warnings.iter().map(ToString::to_string).chain(unfit.clone()) {
         eprintln!("{warning}");
     }
-    match print(&loaded, path, &mut BufWriter::new(io::stdout().lock())) {
+    match print(&loaded, unfit.len(), path, &mut BufWriter::new(io::stdout().lock())) {
         // Whoever reads the table may stop reading it.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
@@ -35,11 +36,12 @@ fn errors(report: &Report) -> usize {
 }
 
 /// One line for each service, then one for all of it.
-fn print(loaded: &Loaded, path: &Path, out: &mut impl Write) -> io::Result<()> {
+fn print(loaded: &Loaded, unfit: usize, path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let vouch = loaded.config.vantage.wait();
     let rows = loaded.config.services.iter().map(|service| {
         let sites: Vec<&str> = service.endpoints.iter().map(|endpoint| &*endpoint.site).collect();
         let rto = service.rto.map_or_else(|| "-".to_owned(), |rto| Seconds(rto).to_string());
-        [service.name.to_string(), worst_case(service).to_string(), rto, sites.join(", ")]
+        [service.name.to_string(), worst_case(service, vouch).to_string(), rto, sites.join(", ")]
     });
     let title = ["service", "worst case for a client", "rto", "endpoints"].map(str::to_owned);
     let rows: Vec<[String; 4]> = std::iter::once(title).chain(rows).collect();
@@ -52,7 +54,7 @@ fn print(loaded: &Loaded, path: &Path, out: &mut impl Write) -> io::Result<()> {
     }
     let zones = count(loaded.zones.len(), "zone");
     let services = count(loaded.config.services.len(), "service");
-    let warnings = count(loaded.warnings.len(), "warning");
+    let warnings = count(loaded.warnings.len() + unfit, "warning");
     writeln!(out, "{}: no error, {warnings}; {zones}, {services}", path.display())?;
     out.flush()
 }
@@ -100,7 +102,7 @@ endpoints = [{ site = "iad", addresses = ["198.51.100.10"] }]
         std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
         let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
         let mut out = Vec::new();
-        print(&loaded, Path::new("detour.toml"), &mut out).unwrap();
+        print(&loaded, 0, Path::new("detour.toml"), &mut out).unwrap();
         let expect = "\
 service           worst case for a client                         rto  endpoints
 app.example.com.  detection 11s + publish 0.1s + TTL 30s = 41.1s  60s  fra, iad

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, Url};
@@ -72,22 +71,20 @@ impl ClientError {
     }
 }
 
+/// A client that speaks plain HTTP to whom it is told, and to no other.
+pub(super) fn plain_http() -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
+        .build()?)
+}
+
 impl Client {
     /// A client of the daemon that was found.
     pub fn new(found: Found) -> anyhow::Result<Client> {
-        // reqwest wants TLS configured even where none is spoken; no root is loaded for it.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
-            .build()?;
+        let http = plain_http()?;
         let base = Url::parse(&format!("http://{}/", found.addr))?;
         Ok(Client { http, base, found })
     }

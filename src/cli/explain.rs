@@ -108,7 +108,14 @@ fn one_check(out: &mut String, now: Time, check: &CheckView) {
     }
     // As the history prints them: the newest last.
     for s in check.recent.iter().rev() {
-        let _ = writeln!(out, "      {}  {} in {:.1?} from {}", s.at, s.outcome, s.latency, s.vantage.0);
+        let _ = write!(out, "      {}  {} in {:.1?} from {}", s.at, s.outcome, s.latency, s.vantage.0);
+        let _ = match &s.detail.phases {
+            phases if phases.is_empty() => writeln!(out),
+            phases => writeln!(out, " ({phases})"),
+        };
+        if let Some(warning) = &s.detail.warning {
+            let _ = writeln!(out, "        warning: {warning}");
+        }
     }
 }
 

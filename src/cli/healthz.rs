@@ -10,7 +10,7 @@ use super::client::{Client, NO, finish, pretty};
 /// Asks the daemon how it is: exit code 0 when it is well, 1 when it is not.
 pub async fn run(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
     let health = client.healthz().await;
-    let well = health.as_ref().is_ok_and(|body| body.reasons.is_empty());
+    let well = health.as_ref().is_ok_and(|body| body.status != "failing");
     let unwell = health.is_ok() && !well;
     let said = health.map(|body| {
         if json {

@@ -2,7 +2,7 @@
 //! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
 //! daemon can't be reached.
 //!
-//! `serve`, `demo` and `check` work here; every other command is a client of a running daemon's API and
+//! `serve`, `demo`, `check` and `heartbeat` work here; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
 mod check;
@@ -14,6 +14,7 @@ mod failback;
 mod failover;
 mod find;
 mod healthz;
+mod heartbeat;
 mod history;
 mod override_cmds;
 mod reload;
@@ -68,6 +69,8 @@ enum Here {
     Demo(demo::Args),
     /// Every problem of a configuration and its zone files, and each service's worst-case failover time
     Check,
+    /// Call in for a site, so that its heartbeat probe passes
+    Heartbeat(heartbeat::Args),
 }
 
 /// Commands that a running daemon carries out.
@@ -118,6 +121,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Here(Here::Serve) => serve::run(&config).await,
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
+        Command::Here(Here::Heartbeat(args)) => heartbeat::run(args).await,
         Command::There(command) => {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             ask(&Client::new(found)?, command, cli.json).await

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::client::{Client, ClientError, finish, pretty};
 use super::show::{Table, ago, bare, forced, list, span};
 use crate::control::DaemonStatus;
-use crate::engine::{ServiceView, Status};
+use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::probe::{WatchState, WatchView};
 use crate::time::Time;
@@ -43,11 +43,18 @@ pub(super) fn render(status: &DaemonStatus) -> String {
         indented(&mut out, warning);
     }
     let engine = &status.engine;
+    if let Some(doubt) = &engine.doubt {
+        let since = span(now.since(doubt.since));
+        let _ = writeln!(out, "IN DOUBT for {since}, no sample counts and nothing moves: {}", doubt.because);
+    }
     section(&mut out, &sites(engine), "no site");
     section(&mut out, &services(engine), "no service");
     section(&mut out, &checks(engine), "every check is Up");
     if !status.watches.is_empty() {
         section(&mut out, &watches(now, &status.watches), "every watch stands");
+    }
+    if !engine.canaries.is_empty() {
+        section(&mut out, &canaries(engine), "no canary");
     }
     section(&mut out, &zones(engine), "no zone");
     section(&mut out, &overrides(engine), "no override");
@@ -104,19 +111,32 @@ fn waiting(now: Time, service: &ServiceView) -> String {
 }
 
 fn checks(engine: &Status) -> Table {
-    let mut table = Table::new(["CHECK", "HEALTH", "SINCE", "LAST SAMPLE", "BECAUSE"]);
-    for c in engine.checks.iter().filter(|c| c.health != Health::Up || c.stale) {
+    let troubled = engine.checks.iter().filter(|c| c.health != Health::Up || c.stale || warning(c).is_some());
+    check_table("CHECK", engine, troubled)
+}
+
+/// The warning of a check's last sample.
+fn warning(c: &CheckView) -> Option<String> {
+    c.recent.first().and_then(|sample| sample.detail.warning.as_ref()).map(ToString::to_string)
+}
+
+fn canaries(engine: &Status) -> Table {
+    check_table("CANARY", engine, engine.canaries.iter())
+}
+
+fn check_table<'a>(title: &str, engine: &Status, checks: impl Iterator<Item = &'a CheckView>) -> Table {
+    let mut table = Table::new([title, "HEALTH", "SINCE", "LAST SAMPLE", "BECAUSE"]);
+    for c in checks {
+        let because = match warning(c) {
+            Some(warning) if c.health == Health::Up => format!("warning: {warning}"),
+            Some(warning) => format!("{}; warning: {warning}", c.because),
+            None => c.because.clone(),
+        };
         let last = c.last_sample_age_ms.map(std::time::Duration::from_millis);
         let last = last.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
         let stale = if c.stale { " (late)" } else { "" };
         let since = ago(engine.now, Some(c.since));
-        table.row([
-            c.key.to_string(),
-            c.health.to_string(),
-            since,
-            format!("{last}{stale}"),
-            c.because.clone(),
-        ]);
+        table.row([c.key.to_string(), c.health.to_string(), since, format!("{last}{stale}"), because]);
     }
     table
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Endpoint, Probe, ProbeId, ProbeKind, Service, Target};
+use super::{Config, Endpoint, Probe, ProbeId, Service, Target};
+use crate::zone::Name;
 
 /// Where a probe goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,7 +26,8 @@ pub struct CheckKey {
     pub probe: ProbeId,
     /// The place it is asked of.
     pub whereto: Whereto,
-    /// Host header and SNI, for protocols that carry one.
+    /// What is asked for where the place alone does not say it: Host header and SNI, the name a dns probe
+    /// asks about, the service a heartbeat is of.
     pub host: Option<Arc<str>>,
 }
 
@@ -41,15 +43,15 @@ pub struct Check {
 impl CheckKey {
     /// The check `service` needs for one place under one of its probes.
     pub fn of(service: &Service, probe: &Probe, whereto: Whereto) -> CheckKey {
-        let host = match &probe.kind {
-            ProbeKind::Http(http) => Some(match &http.host {
-                Some(host) => Arc::from(host.as_str()),
-                None => Arc::from(service.name.to_string().trim_end_matches('.')),
-            }),
-            ProbeKind::Tcp => None,
-        };
+        let host = probe.kind.host().map(|host| host.unwrap_or_else(|| without_dot(&service.name)));
         CheckKey { probe: probe.id.clone(), whereto, host }
     }
+}
+
+/// A name as a check's host: without its last dot, but for the root.
+pub(super) fn without_dot(name: &Name) -> Arc<str> {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or(&text).into()
 }
 
 impl Endpoint {

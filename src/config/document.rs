@@ -5,17 +5,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
+use super::heartbeat::{self, DraftHeartbeat};
+use super::maintenance;
 use super::probes::{self, Probes};
+use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
-use super::{Control, RrsetOrder, Server, Site, SiteId, ZoneSource, values};
+use super::vantage::{self, DraftVantage};
+use super::{Control, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values};
 use crate::zone::Name;
 
 /// The most sites.
@@ -26,21 +31,27 @@ const MAX_ZONES: usize = 100_000;
 const MAX_LISTEN: usize = 64;
 /// The most UDP workers.
 const MAX_THREADS: u32 = 256;
+/// Commands of `exec` probes that run at once: the most, and unless the document says otherwise.
+const MAX_EXEC: u32 = 4_096;
+const DEFAULT_EXEC: u32 = 64;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
 /// The longest path of a file, in bytes.
-const MAX_FILE_NAME: usize = 4_096;
+pub(super) const MAX_FILE_NAME: usize = 4_096;
 
 /// What a document says, as far as it is right.
 pub(super) struct Draft {
     pub server: Result<Server, Reported>,
     pub control: Result<Control, Reported>,
+    pub heartbeat: Result<Option<DraftHeartbeat>, Reported>,
     pub sites: Sites,
     pub probes: Probes,
     pub zones: Zones,
     pub services: Vec<DraftService>,
+    pub vantage: Result<VantageSetup, Reported>,
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// The zones that are right, and the names of all.
@@ -107,18 +118,36 @@ pub(super) fn read(
     let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
     let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
+    let heartbeat = heartbeat::read(root.item("heartbeat"), base, findings, files);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
-    let probes = root.item("probes").and_then(|item| probes::read(item, findings).ok()).unwrap_or_default();
+    let mut named = probes::Files { base, named: files };
+    let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
+    let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
         read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
     };
-    let context = services::Context { sites: &sites, probes: &probes, zones: &zones };
+    let vantage = match root.item("vantage") {
+        Some(item) => vantage::read(item, &probes, findings),
+        None => Ok(DraftVantage::default()),
+    };
+    let vouch = vantage.as_ref().map_or(Duration::ZERO, |draft| draft.setup.wait());
+    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, vouch };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
+    let services = services.unwrap_or_default();
+    let maintenance = root
+        .item("maintenance")
+        .and_then(|item| maintenance::read(item, &sites, &services, findings).ok())
+        .unwrap_or_default();
+    let vantage = vantage.map(|draft| {
+        draft.check_services(&services, findings);
+        draft.setup
+    });
     root.finish(findings);
-    Draft { server, control, sites, probes, zones, services: services.unwrap_or_default() }
+    heartbeat::check(&heartbeat, &services, findings);
+    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance }
 }
 
 fn read_server(
@@ -149,6 +178,8 @@ fn read_server(
             _ => RrsetOrder::Fixed,
         })
     });
+    let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -163,6 +194,8 @@ fn read_server(
         chaos: or(chaos, true)?,
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
+        rate_limit: rate_limit?.map(Spanned::into_inner),
+        max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::MAX_PROBE_DEPTH;
 use super::duration::{DurationError, Seconds};
 use super::rto::Rto;
-use crate::zone::{Name, NameError, Severity};
+use crate::zone::{Name, NameError, RrType, Severity};
 
 /// How much of a text from a file a message repeats, in characters.
 const MAX_QUOTED: usize = 80;
@@ -88,6 +88,58 @@ pub enum ConfigError {
     ConfirmAboveInterval { confirm: Duration, interval: Duration },
     #[error("window {window} is below fall {fall}")]
     WindowBelowFall { window: u32, fall: u32 },
+    #[error("max_latency {} is not below timeout {}", Seconds(*max_latency), Seconds(*timeout))]
+    MaxLatencyNotBelowTimeout { max_latency: Duration, timeout: Duration },
+    #[error("header {name:?} is the probe's own to write")]
+    OwnHeader { name: String },
+    #[error("key {key:?} does not belong to certificate {certificate:?}")]
+    KeyMismatch { key: String, certificate: String },
+    #[error("grace {} is above interval {}", Seconds(*grace), Seconds(*interval))]
+    GraceAboveInterval { grace: Duration, interval: Duration },
+    #[error("{text:?} is not the data of one {rtype} record: {why}")]
+    BadRecord { text: String, rtype: RrType, why: String },
+    #[error("both {0:?} and {1:?}")]
+    Beside(&'static str, &'static str),
+    #[error("a step that neither sends nor expects")]
+    IdleStep,
+    #[error("{key:?} has none of {choices}, or several")]
+    NotOneOf { key: String, choices: &'static str, example: &'static str },
+    #[error("pattern {pattern:?}: {why}")]
+    BadPattern { pattern: String, why: String },
+    #[error("max_loss {max_loss} is not below count {count}")]
+    LossNotBelowCount { max_loss: u32, count: u32 },
+    #[error("the last echo request would leave {} after the first, which is not within timeout {}", Seconds(*last), Seconds(*timeout))]
+    SpacingAboveTimeout { last: Duration, timeout: Duration },
+    #[error("command {command:?}: {why}")]
+    NoCommand { command: String, why: String },
+    #[error("unknown placeholder {placeholder:?}")]
+    UnknownPlaceholder { placeholder: String, known: Known },
+
+    // -- heartbeats --
+    #[error("sites call in for service \"{0}\", and there is no [heartbeat] to call")]
+    NobodyListens(Name),
+    #[error("no token for service \"{service}\" at site {site:?}, from where a heartbeat is expected")]
+    NoToken { service: Name, site: String },
+    #[error("a token for service \"{service}\" at site {site:?}, from where no heartbeat is expected")]
+    IdleToken { service: Name, site: String },
+
+    // -- damping --
+    #[error("max_hold {} is below hold {}", Seconds(*max_hold), Seconds(*hold))]
+    MaxHoldBelowHold { max_hold: Duration, hold: Duration },
+
+    // -- vantage --
+    #[error("there is no service \"{0}\"")]
+    UnknownService(Name),
+    #[error("a maintenance is of one site or of one service")]
+    MaintenanceOfWhat,
+    #[error("quorum {quorum} is more than there are canaries, {canaries}")]
+    QuorumAboveCanaries { quorum: usize, canaries: usize },
+    #[error("{0} is a service's address, not a canary's")]
+    CanaryAtEndpoint(IpAddr),
+    #[error("probe {0:?} has no host or name to ask a canary for")]
+    CanaryWithoutHost(String),
+    #[error("probe {0:?} waits for a site to call in, and a canary does not")]
+    CanaryCallsIn(String),
 
     // -- services --
     #[error("service \"{0}\" is configured twice")]
@@ -149,7 +201,7 @@ impl ConfigError {
     /// Whether it stands in the way of a load.
     pub fn severity(&self) -> Severity {
         match self {
-            ConfigError::MixedFamilies { .. } => Severity::Warning,
+            ConfigError::MixedFamilies { .. } | ConfigError::IdleToken { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -162,9 +214,10 @@ impl ConfigError {
             E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
+            E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
             E::UnknownSite(_, known) => known.help("configured sites"),
             E::MissingKey { example, .. } => format!("add {example}"),
-            E::Malformed { example, .. } => format!("write it like {example}"),
+            E::Malformed { example, .. } | E::NotOneOf { example, .. } => format!("write it like {example}"),
             E::RtoExceeded { sum, .. } => {
                 format!("{sum}; lower ttl, interval, timeout or fall, or raise rto")
             }
@@ -195,7 +248,29 @@ impl ConfigError {
                 "a run has to end before the next begins: lower timeout or raise interval"
             }
             E::ConfirmAboveInterval { .. } => "confirm is the faster pace: lower it",
+            E::MaxLatencyNotBelowTimeout { .. } => {
+                "a run that takes as long has timed out already: lower max_latency or raise timeout"
+            }
+            E::OwnHeader { .. } => "leave it out; Host has its own key, \"host\"",
+            E::KeyMismatch { .. } => "name the key that the certificate was made with",
+            E::GraceAboveInterval { .. } => "grace is for a beat that is late, not for one that is missed",
+            E::BadRecord { .. } => {
+                "write it as in a zone file, without owner, TTL and type, as in \"10 mail.example.com.\""
+            }
+            E::NobodyListens(_) => "add [heartbeat] with listen and tokens",
+            E::NoToken { .. } => "add a line \"service site token\", the token at least 16 random characters",
+            E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
+            E::Beside(..) => "keep one of them",
+            E::IdleStep => "give it send, send_hex or expect",
+            E::BadPattern { .. } => {
+                "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"
+            }
+            E::LossNotBelowCount { .. } => "at least one reply has to come: lower max_loss or raise count",
+            E::SpacingAboveTimeout { .. } => "lower spacing or count, or raise timeout",
+            E::NoCommand { .. } => {
+                "command is a list: the path of a program on this host, then its arguments"
+            }
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }
@@ -203,6 +278,17 @@ impl ConfigError {
                 "write { any = [\"a\", \"b\"] }, or { at_least = 2, of = [\"a\", \"b\", \"c\"] }"
             }
             E::ProbesTooDeep => "combine fewer",
+            E::UnknownService(_) => "name a service of this file, as its [[service]] does",
+            E::MaintenanceOfWhat => "add site = \"fra\" or service = \"app.example.com\", not both",
+            E::MaxHoldBelowHold { .. } => "holds grow from hold to max_hold: raise max_hold",
+            E::QuorumAboveCanaries { .. } => {
+                "quorum is how many canaries must work: lower it, or add canaries"
+            }
+            E::CanaryAtEndpoint(_) => {
+                "a site that fails must not count as a fault of this host: name another address"
+            }
+            E::CanaryCallsIn(_) => "name a probe that asks",
+            E::CanaryWithoutHost(_) => "set it at the probe: a canary has no service to take it from",
             E::NoHost { .. } => "set \"host\" at the probe",
             E::SuspectAboveTtl { .. } => "ttl_suspect is there to shorten caching: lower it",
             E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",

@@ -74,17 +74,31 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
-    let Draft { server: Ok(server), control: Ok(control), sites, probes, zones, services } = draft else {
+    let Draft {
+        server: Ok(server),
+        control: Ok(control),
+        heartbeat: Ok(heartbeat),
+        vantage: Ok(vantage),
+        maintenance,
+        sites,
+        probes,
+        zones,
+        services,
+    } = draft
+    else {
         return None; // reported where it was read
     };
     Some(Config {
         path,
         server,
         control,
+        heartbeat: heartbeat.map(|draft| draft.read),
         sites: sites.read,
         probes: probes.read,
         zones: zones.read.into_iter().map(|zone| zone.source).collect(),
         services: services.into_iter().map(|draft| draft.service).collect(),
+        vantage,
+        maintenance,
     })
 }
 
@@ -113,10 +127,12 @@ fn not_utf8(shown: &str, error: &std::string::FromUtf8Error, files: Vec<PathBuf>
 
 /// A regular file's content, if it is at most `limit` bytes. (Anything else could block or never end.)
 pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    if !path.metadata()?.is_file() {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // As large as it should be, and not what doubling comes to.
+    let mut bytes = Vec::with_capacity(metadata.len().min(limit) as usize + 1);
     // One byte more than allowed tells a file of just the limit from a longer one.
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

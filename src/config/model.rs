@@ -5,12 +5,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ProbeTree;
+use super::{Damping, Maintenance, ProbeKind, ProbeTree, VantageSetup};
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -27,6 +26,8 @@ pub struct Config {
     pub server: Server,
     /// `[control]`
     pub control: Control,
+    /// `[heartbeat]`; there is none where no site calls in.
+    pub heartbeat: Option<Heartbeat>,
     /// `[sites.*]`, in the file's order.
     pub sites: Vec<Site>,
     /// `[probes.*]`, in the file's order.
@@ -35,6 +36,10 @@ pub struct Config {
     pub zones: Vec<ZoneSource>,
     /// `[[service]]`, one for each name: a service with several `names` is several here.
     pub services: Vec<Arc<Service>>,
+    /// `[vantage]`
+    pub vantage: VantageSetup,
+    /// `[[maintenance]]`
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// `[server]`
@@ -54,6 +59,37 @@ pub struct Server {
     pub cookie_secrets: Option<CookieSecrets>,
     /// In which order an answer holds the records of its RRset.
     pub rrset_order: RrsetOrder,
+    /// How many answers over UDP one network gets; without it, as many as it asks for.
+    pub rate_limit: Option<RateLimit>,
+    /// Commands of `exec` probes that run at once, at least 1.
+    pub max_exec: usize,
+}
+
+/// `[server.rate_limit]`: answers a second to one network, by kind; zero is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Answers about one name.
+    pub responses: u32,
+    /// Answers that one name has no such type.
+    pub nodata: u32,
+    /// Answers that names of one zone are not there.
+    pub nxdomains: u32,
+    /// Referrals to one delegation.
+    pub referrals: u32,
+    /// Errors.
+    pub errors: u32,
+    /// Every which of the answers over a limit is sent small; zero is none.
+    pub slip: u32,
+    /// How much of its rate a client may use at once; at least a second.
+    pub window: Duration,
+    /// The bits that make an IPv4 network, 1 to 32.
+    pub v4_bits: u8,
+    /// The bits that make an IPv6 network, 1 to 128.
+    pub v6_bits: u8,
+    /// Networks without a limit: an address and how many of its bits count.
+    pub exempt: Vec<(IpAddr, u8)>,
+    /// Accounts kept.
+    pub table_size: usize,
 }
 
 /// `rrset_order`
@@ -106,7 +142,7 @@ pub struct Probe {
     pub id: ProbeId,
     /// The protocol and what it asks and expects.
     pub kind: ProbeKind,
-    /// The port at every endpoint.
+    /// The port at every endpoint; 0 for a kind that has none.
     pub port: u16,
     /// Start to start, while all is well or down.
     pub interval: Duration,
@@ -118,6 +154,8 @@ pub struct Probe {
     pub thresholds: Thresholds,
     /// Whether a connection is held open to each place, whose end has the check run at once.
     pub watch: bool,
+    /// When an endpoint that keeps changing is held Down; `None` is never.
+    pub damping: Option<Damping>,
 }
 
 /// When samples move a health.
@@ -131,32 +169,32 @@ pub struct Thresholds {
     pub window: Option<u32>,
 }
 
-/// What a probe speaks.
+/// `[heartbeat]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// One request, one answer, over plain TCP or TLS.
-    Http(HttpProbe),
-    /// A connect is enough.
-    Tcp,
+pub struct Heartbeat {
+    /// Where sites call in.
+    pub listen: SocketAddr,
+    /// Who may, for what; never empty.
+    pub tokens: Vec<BeatToken>,
 }
 
-/// `type = "http"` and `type = "https"`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpProbe {
-    /// Whether TLS is spoken.
-    pub tls: bool,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    /// Host header and SNI; the service's name when left out.
-    pub host: Option<String>,
-    /// Accepted status codes, never empty.
-    pub status: Vec<RangeInclusive<u16>>,
-    /// Text the first [`MAX_BODY_READ`] bytes of the body must hold.
-    pub body: Option<String>,
+/// The right to call in for one endpoint.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BeatToken {
+    /// The service.
+    pub service: Name,
+    /// The site.
+    pub site: SiteId,
+    /// The secret.
+    pub token: Arc<str>,
 }
 
-/// How much of a body a probe reads, in bytes.
-pub const MAX_BODY_READ: usize = 64 * 1024;
+/// Secrets are not for logs.
+impl fmt::Debug for BeatToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BeatToken({}@{}, ..)", self.service, self.site)
+    }
+}
 
 /// `[[zone]]`
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,22 +24,26 @@ pub struct Rto {
 }
 
 /// The worst case for one service: an endpoint that hangs, in the instant after it was found well, a
-/// resolver that asked in the instant before the answer changed, and the slowest of the probes.
+/// resolver that asked in the instant before the answer changed, and the slowest of the probes. Where
+/// there are canaries, their verdict on the first failure takes at most `vouch`
+/// ([`VantageSetup::wait`](super::VantageSetup::wait)).
 ///
 /// The slowest counts under every combination. "At least k of n" is Down once n - k + 1 are: no sooner
 /// than the slowest of those that fail, and the slowest of all can be one of them and be the last that is
 /// needed. It is no later either, since by then every one that fails is Down.
-pub fn worst_case(service: &Service) -> Rto {
-    let detection = service.probes.leaves().map(|probe| detection(probe)).max().unwrap_or_default();
+pub fn worst_case(service: &Service, vouch: Duration) -> Rto {
+    let detection = service.probes.leaves().map(|probe| detection(probe, vouch)).max().unwrap_or_default();
     let ttl = Duration::from_secs(service.ttl.into());
     Rto { detection, publish: PUBLISH_BOUND, ttl, total: detection + PUBLISH_BOUND + ttl }
 }
 
 /// The wait for the next run, then `fall` runs that each take their whole timeout. Runs of one check do
 /// not overlap: each begins `confirm` after the one before began, or when that one ends if this is later.
-fn detection(probe: &Probe) -> Duration {
+/// The canaries are asked from the first failure on, while the further runs are under way.
+fn detection(probe: &Probe, vouch: Duration) -> Duration {
     let start_to_start = probe.confirm.max(probe.timeout);
-    probe.interval + start_to_start * probe.thresholds.fall.saturating_sub(1) + probe.timeout
+    let further = start_to_start * probe.thresholds.fall.saturating_sub(1);
+    probe.interval + probe.timeout + further.max(vouch)
 }
 
 /// `detection 11s + publish 0.1s + TTL 30s = 41.1s`

@@ -93,13 +93,21 @@ impl<'a> Section<'a> {
         Reported
     }
 
-    /// Reports those of `keys` that are there although they mean nothing to `kind`.
-    pub fn refuse(&mut self, keys: &[&'static str], kind: &'static str, findings: &mut Findings) {
+    /// Reports those of `keys` that are there although `kind` never asked for them: they mean nothing to it.
+    pub fn refuse_unasked(&mut self, keys: &[&'static str], kind: &'static str, findings: &mut Findings) {
         for &key in keys {
-            self.asked.push(key);
-            if let Some((name, _)) = self.table.get_key_value(key) {
-                findings.push(&name.span(), ConfigError::ForeignKey { key, kind });
+            if self.asked.contains(&key) {
+                continue;
             }
+            self.asked.push(key);
+            self.refuse(key, kind, findings);
+        }
+    }
+
+    /// Reports `key`, where it is there, as one that means nothing to `kind`.
+    pub fn refuse(&self, key: &'static str, kind: &'static str, findings: &mut Findings) {
+        if let Some((name, _)) = self.table.get_key_value(key) {
+            findings.push(&name.span(), ConfigError::ForeignKey { key, kind });
         }
     }
 

@@ -17,7 +17,7 @@ use super::probes::Probes;
 use super::report::Findings;
 use super::rto::worst_case;
 use super::section::{Item, Read, Reported, Section, or};
-use super::{AllDown, Failback, PolicyKind, Probe, ProbeKind, Service, values};
+use super::{AllDown, Failback, PolicyKind, Probe, Service, values};
 use crate::zone::Name;
 
 /// The most services, each name counted.
@@ -38,6 +38,8 @@ pub(super) struct Context<'a> {
     pub sites: &'a Sites,
     pub probes: &'a Probes,
     pub zones: &'a Zones,
+    /// How long the canaries may take to vouch for a failure.
+    pub vouch: Duration,
 }
 
 /// A service, and where its name stands.
@@ -106,7 +108,7 @@ fn read_service(
         rto: rto.as_ref().map(|rto| *rto.get_ref()),
         endpoints: endpoints.list,
     };
-    check_rto(&pattern, rto.as_ref(), findings);
+    check_rto(&pattern, context.vouch, rto.as_ref(), findings);
     let service = |(name, zone): (Spanned<Name>, Name)| DraftService {
         name_at: name.span(),
         service: Arc::new(Service { name: name.into_inner(), zone, ..pattern.clone() }),
@@ -176,7 +178,7 @@ fn read_failback(item: Item, findings: &mut Findings) -> Result<Failback, Report
     let mut section = Section::of("\"failback\"".to_owned(), item, findings)?;
     let mode = or(section.read("mode", findings, mode), "auto");
     let failback = if mode == Ok("manual") {
-        section.refuse(&["hold"], "a manual failback", findings);
+        section.refuse_unasked(&["hold"], "a manual failback", findings);
         Ok(Failback::Manual)
     } else {
         let hold: Read<_> = section.read("hold", findings, values::duration(MAX_HOLD));
@@ -238,8 +240,7 @@ fn check_cnames(
 
 /// A probe without a `host` asks for the service's name, so that has to be one a host can have.
 fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &ProbeTree, findings: &mut Findings) {
-    let needs_host =
-        |probe: &&Arc<Probe>| matches!(&probe.kind, ProbeKind::Http(http) if http.host.is_none());
+    let needs_host = |probe: &&Arc<Probe>| probe.kind.host() == Some(None);
     let Some(probe) = probes.leaves().find(needs_host) else { return };
     for (name, _) in names {
         let text = name.get_ref().to_string();
@@ -251,8 +252,8 @@ fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &ProbeTree, findings: &m
 }
 
 /// The sum is the same for every name of a `[[service]]`, so it is held against `rto` once.
-fn check_rto(pattern: &Service, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
-    let sum = worst_case(pattern);
+fn check_rto(pattern: &Service, vouch: Duration, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
+    let sum = worst_case(pattern, vouch);
     if let Some(rto) = rto
         && sum.total > *rto.get_ref()
     {

@@ -69,12 +69,13 @@ mod tests {
         let second = Duration::from_secs(1);
         let probe = Probe {
             id: "web".into(),
-            kind: ProbeKind::Tcp,
+            kind: ProbeKind::Tcp(super::super::TcpProbe::default()),
             port: 80,
             interval: second,
             confirm: second,
             timeout: second,
             thresholds,
+            damping: None,
             watch: false,
         };
         let endpoint = |site: &str, last| Endpoint {

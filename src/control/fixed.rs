@@ -21,6 +21,8 @@ pub(crate) struct Fixed {
     pub(crate) gone: AtomicBool,
     /// Loads are refused, and the daemon is not well.
     pub(crate) failing: AtomicBool,
+    /// The vantage doubts itself.
+    pub(crate) doubting: AtomicBool,
 }
 
 impl Fixed {
@@ -78,6 +80,7 @@ impl Daemon for Fixed {
             now: fixture::NOW,
             engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },
             stalled_checks: if failing { (0..12).map(|n| format!("web@{n}")).collect() } else { vec![] },
+            doubt: self.doubting.load(Ordering::Relaxed).then(|| "0 of 2 canaries work".to_owned()),
             udp_workers_failed: u64::from(failing),
             last_load_ok: !failing,
             counters: vec![
@@ -110,6 +113,7 @@ pub(crate) async fn served() -> Served {
         told: Mutex::default(),
         gone: AtomicBool::new(false),
         failing: AtomicBool::new(false),
+        doubting: AtomicBool::new(false),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();

@@ -8,7 +8,7 @@ use crate::config::{CheckKey, Whereto};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
 };
-use crate::health::{Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial};
@@ -30,6 +30,7 @@ pub(crate) fn reason() -> Reason {
         health,
         because: because.to_owned(),
         forced: None,
+        maintenance: None,
         withheld: vec![],
     };
     Reason {
@@ -67,7 +68,7 @@ fn endpoint(site: &str, addr: &str, host: &str, health: Health, serving: bool) -
     let place = Whereto::Addr(addr.parse::<IpAddr>().unwrap());
     let places =
         vec![PlaceView { place, health, because: String::new(), serving, checks: vec![key(addr, host)] }];
-    EndpointView { site: site.into(), health, serving, overridden: None, places }
+    EndpointView { site: site.into(), health, serving, overridden: None, maintenance: None, places }
 }
 
 fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcome) -> CheckView {
@@ -78,6 +79,7 @@ fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcom
         at: before(secs),
         latency: Duration::from_micros(1_250),
         outcome: outcome.clone(),
+        detail: Detail::default(),
     };
     CheckView {
         health,
@@ -86,6 +88,7 @@ fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcom
         every_ms: 5_000,
         last_sample_age_ms: Some(2_000),
         stale: false,
+        held_until: None,
         recent: vec![sample(2), sample(7)],
         key,
     }
@@ -164,6 +167,8 @@ pub(crate) fn status() -> DaemonStatus {
             services: 3,
         }],
         overrides: vec![drain()],
+        canaries: vec![],
+        doubt: None,
     };
     DaemonStatus {
         version: "0.1.0".to_owned(),

@@ -17,19 +17,22 @@ const MAX_NAMED: usize = 10;
 /// The body of `/healthz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthzBody {
-    /// `ok` (200) or `failing` (503).
+    /// `ok` (200), `degraded` (200) or `failing` (503).
     pub status: String,
-    /// Why it is failing.
+    /// Why it is not ok.
     pub reasons: Vec<String>,
 }
 
 pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusCode, Json<HealthzBody>) {
-    let reasons = reasons(&daemon.vitals());
-    let (status, word) = if reasons.is_empty() {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "failing")
+    let vitals = daemon.vitals();
+    let mut reasons = reasons(&vitals);
+    let (status, word) = match (reasons.is_empty(), &vitals.doubt) {
+        (true, None) => (StatusCode::OK, "ok"),
+        // It answers, and moves nothing. To have it restarted would help nobody.
+        (true, Some(_)) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
+    reasons.extend(vitals.doubt.map(|why| format!("the vantage doubts itself, no sample counts: {why}")));
     (status, Json(HealthzBody { status: word.to_owned(), reasons }))
 }
 

@@ -40,6 +40,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
     if let Some(status) = status {
         daemon(&mut out, status);
         checks(&mut out, &status.engine.checks);
+        vantage(&mut out, &status.engine);
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
     }
@@ -65,8 +66,32 @@ fn checks(out: &mut Text, checks: &[CheckView]) {
     let latency = |c: &CheckView| c.recent.first().map(|sample| sample.latency.as_secs_f64());
     let each = checks.iter().filter_map(|c| Some((check_labels(&c.key), latency(c)?)));
     out.gauge("detour_check_latency_seconds", "Latency of a check's last sample.", each);
+    let phases = |c: &CheckView| c.recent.first().map(|sample| sample.detail.phases).unwrap_or_default();
+    let each = checks.iter().flat_map(|c| {
+        let times: Vec<_> = phases(c).iter().collect();
+        times.into_iter().map(|(phase, took)| {
+            let mut labels = check_labels(&c.key);
+            labels.push(("phase", phase.to_string()));
+            (labels, took.as_secs_f64())
+        })
+    });
+    out.gauge("detour_check_phase_seconds", "How long a check's last run was in each phase.", each);
+    let warned = |c: &CheckView| c.recent.first().is_some_and(|sample| sample.detail.warning.is_some());
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(warned(c))));
+    out.gauge("detour_check_warning", "Whether a check's last sample has a warning.", each);
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.held_until.is_some())));
+    out.gauge("detour_check_damped", "Whether a check is held Down because it changes too often.", each);
+    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.health == Health::Unknown)));
+    out.gauge("detour_check_unknown", "Whether nothing is known of a check, or not any more.", each);
     let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
     out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
+}
+
+fn vantage(out: &mut Text, engine: &Status) {
+    let doubt = u8::from(engine.doubt.is_some());
+    out.gauge("detour_vantage_in_doubt", "Whether canaries fail and no sample counts.", [(vec![], doubt)]);
+    let each = engine.canaries.iter().map(|c| (check_labels(&c.key), u8::from(c.health != Health::Down)));
+    out.gauge("detour_canary_up", "Whether a canary works, as far as is known.", each);
 }
 
 fn services(out: &mut Text, services: &[ServiceView]) {
@@ -82,6 +107,8 @@ fn services(out: &mut Text, services: &[ServiceView]) {
         })
     });
     out.gauge("detour_endpoint_health", "An endpoint's health: 1 on the one it has.", each);
+    let each = endpoints().map(|(s, e)| (at(s, &e.site), u8::from(e.maintenance.is_some())));
+    out.gauge("detour_endpoint_maintenance", "Whether an endpoint is in maintenance.", each);
     let name = |s: &ServiceView| vec![("service", bare(&s.name))];
     let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.ttl)));
     out.gauge("detour_service_ttl_seconds", "The TTL a service is answered with.", each);

@@ -5,17 +5,21 @@
 //! room must never know how the daemon keeps what it shows, nor decide anything: it asks, and words the
 //! answer.
 //!
+//! Sites that call in do so on a listener of its own (`heartbeat`).
+//!
 //! Whoever reaches the port may steer the service, so it is for loopback. A browser reaches loopback on
 //! behalf of any page it shows, so `guard` refuses what only a browser sends: a foreign `Host` (DNS
 //! rebinding), a foreign `Origin`, and a write that is not declared as JSON.
 
 pub mod api;
+mod callers;
 #[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guard;
 mod healthz;
+pub mod heartbeat;
 mod listener;
 mod metrics;
 mod problem;
@@ -44,6 +48,7 @@ use crate::time::Time;
 use crate::zone::{Name, RrSet};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
+pub use heartbeat::Heartbeats;
 pub use problem::Problem;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 
@@ -141,6 +146,8 @@ pub struct Vitals {
     pub engine_idle_ms: u64,
     /// Checks without a sample for three intervals.
     pub stalled_checks: Vec<String>,
+    /// Why the vantage doubts itself, where it does.
+    pub doubt: Option<String>,
     /// UDP workers that ended before their time.
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.

@@ -218,6 +218,15 @@ async fn healthz_names_every_reason() {
     assert_eq!(body.reasons[11..], ["2 checks more without a sample", "UDP workers that failed: 1"]);
 }
 
+#[tokio::test]
+async fn a_vantage_in_doubt_is_degraded_and_well_enough_to_answer() {
+    let served = served().await;
+    served.daemon.doubting.store(true, Ordering::Relaxed);
+    let answer = served.get("/healthz").await;
+    let reason = "the vantage doubts itself, no sample counts: 0 of 2 canaries work";
+    assert_eq!((answer.0, answer.json()), (200, json!({ "status": "degraded", "reasons": [reason] })));
+}
+
 /// One sample of the metrics: name with labels as written, and its value.
 type Series = BTreeMap<String, f64>;
 

@@ -20,7 +20,7 @@ use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::CheckKey;
-use crate::control::{LoadOutcome, Reloaded};
+use crate::control::{Heartbeats, LoadOutcome, Reloaded};
 use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::{Durable, Store};
@@ -54,6 +54,8 @@ pub struct Pulse {
     pub write_errors: AtomicU64,
     /// Why the last one failed.
     pub write_error: Mutex<Option<String>>,
+    /// Why the vantage doubts itself, where it does.
+    pub doubt: Mutex<Option<String>>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
 }
@@ -72,6 +74,7 @@ pub struct Core {
     pub writer: Writer,
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
+    pub heartbeats: Arc<Heartbeats>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -224,7 +227,11 @@ impl Core {
         let (services, zones) = (config.services.len(), config.zones.len());
         let effects = self.engine.step(now, Event::Load(load));
         // Before the effects, which pace checks that are to run.
-        self.prober.set(config.checks());
+        let mut checks = config.checks();
+        checks.extend(config.vantage.canaries.iter().cloned());
+        self.prober.limit_commands(config.server.max_exec);
+        self.prober.set(checks);
+        self.heartbeats.set(&config);
         self.perform(effects, Some(table));
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
@@ -261,6 +268,7 @@ impl Core {
             self.keep(Vec::new(), Durable::Later);
         }
         self.publish(fresh, &changesets);
+        self.tell_doubt();
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
         told.iter().for_each(log);
@@ -284,6 +292,12 @@ impl Core {
         if reloaded {
             self.retired.push(replaced);
         }
+    }
+
+    /// For `/healthz`, which never waits for the core.
+    fn tell_doubt(&self) {
+        let doubt = self.engine.doubt().map(|doubt| doubt.because.clone());
+        *self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
     }
 
     fn pace(&self, paces: &[(CheckKey, Pace)]) {
@@ -322,7 +336,9 @@ fn log(what: &Happened) {
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
-        Happened::Command(_) | Happened::Expired(_) => warn!("{what}"),
+        Happened::Command(_) | Happened::Expired(_) | Happened::Doubt(_) | Happened::Trust(_) => {
+            warn!("{what}");
+        }
         Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),
     }
 }

@@ -17,13 +17,11 @@ pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
     let config::Loaded { config, zones, warnings, files } =
         config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
-    let (table, bases) = std::thread::scope(|scope| {
-        // Fingerprints read every record once more: on another core they cost no time.
-        let bases = scope.spawn(|| zones.iter().map(|zone| base(zone, &config)).collect::<Vec<_>>());
-        let table = Table::compile(&zones, &steered, seed);
-        (table, bases.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    let warnings = warnings.iter().map(ToString::to_string).collect();
+    // Before the table, which takes the zones apart.
+    let bases = zones.iter().map(|zone| base(zone, &config)).collect();
+    let table = Table::compile(zones, &steered, seed);
+    let unfit = crate::probe::warnings(&config);
+    let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
     Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
 }
 
@@ -89,6 +87,10 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
         ("server.chaos", running.server.chaos != new.server.chaos),
         ("server.cookie_secrets", running.server.cookie_secrets != new.server.cookie_secrets),
         ("server.rrset_order", running.server.rrset_order != new.server.rrset_order),
+        (
+            "heartbeat.listen",
+            running.heartbeat.as_ref().map(|h| h.listen) != new.heartbeat.as_ref().map(|h| h.listen),
+        ),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

@@ -26,14 +26,14 @@ use super::loader;
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::watch as watcher;
 use super::writer::Writer;
-use crate::answer::{Secrets, Settings, Table};
+use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
-use crate::config::{Config, RrsetOrder, Server};
-use crate::control::{self, LoadOutcome};
+use crate::config::{self, Config, RrsetOrder, Server};
+use crate::control::{self, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened};
 use crate::history::{Durable, Opened, Store, StoreError};
 use crate::probe::Prober;
-use crate::serve::{BindError, Sockets};
+use crate::serve::{BindError, Sockets, map_large_blocks};
 use crate::time::Time;
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
@@ -56,6 +56,9 @@ pub enum StartError {
     /// The control address.
     #[error("control.listen {0}: {1}; choose another address, or end what holds it")]
     Control(SocketAddr, io::Error),
+    /// The address that sites call in on.
+    #[error("heartbeat.listen {0}: {1}; choose another address, or end what holds it")]
+    Heartbeat(SocketAddr, io::Error),
     /// The file that tells tools where the daemon listens.
     #[error("{}: {error}; the daemon must be able to write its state_dir", path.display())]
     Addresses {
@@ -65,7 +68,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The host's source of randomness.
-    #[error("no secret for DNS cookies: /dev/urandom: {0}")]
+    #[error("no secret for DNS cookies or rate limits: /dev/urandom: {0}")]
     Secret(io::Error),
     /// A thread.
     #[error("a thread could not be started: {0}")]
@@ -79,6 +82,9 @@ pub struct Addresses {
     pub dns: Vec<SocketAddr>,
     /// The API.
     pub control: SocketAddr,
+    /// Where sites call in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<SocketAddr>,
 }
 
 /// A daemon that serves.
@@ -89,10 +95,13 @@ pub struct Running {
     pub addresses: Addresses,
     close_control: oneshot::Sender<()>,
     control: tokio::task::JoinHandle<()>,
+    /// Dropped or sent, the word to close; and the task that does.
+    heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
 }
 
 /// Starts a daemon from a configuration file and returns once it serves.
 pub async fn start(path: &Path) -> Result<Running, StartError> {
+    map_large_blocks();
     let seed = seed();
     let fresh = loader::load_aside(path.to_owned(), seed).await;
     let fresh = fresh.map_err(|refused| StartError::Config(refused.problems))?;
@@ -112,11 +121,12 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         error!("{text}");
         warnings.push(text);
     }
-    let control_listener = TcpListener::bind(config.control.listen)
-        .await
-        .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)));
     let (control_listener, control_bound) =
-        control_listener.map_err(|e| StartError::Control(config.control.listen, e))?;
+        open(config.control.listen).await.map_err(|e| StartError::Control(config.control.listen, e))?;
+    let heartbeat_listener = match config.heartbeat.as_ref().map(|heartbeat| heartbeat.listen) {
+        Some(listen) => Some(open(listen).await.map_err(|e| StartError::Heartbeat(listen, e))?),
+        None => None,
+    };
 
     let (sample_tx, sample_rx) = mpsc::channel(SAMPLE_QUEUE);
     let (core_tx, core_rx) = mpsc::channel(INPUT_QUEUE);
@@ -125,6 +135,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (pending_tx, pending_rx) = watch::channel(0);
     let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
     let prober = Arc::new(Prober::start(clock, sample_tx, &runtime::Handle::current()));
+    let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
@@ -138,6 +149,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         writer: writer.map_err(StartError::Thread)?,
         table: table.clone(),
         prober: prober.clone(),
+        heartbeats: heartbeats.clone(),
         pulse: pulse.clone(),
         files: files_tx,
         pending: pending_tx,
@@ -172,6 +184,13 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let shutdown = async move { drop(closed.await) };
     let control = tokio::spawn(control::serve(control_listener, handle.clone(), shutdown));
     info!("control on {control_bound}");
+    let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
+    let heartbeat = heartbeat_listener.map(|(listener, bound)| {
+        let (close, closed) = oneshot::channel::<()>();
+        let shutdown = async move { drop(closed.await) };
+        info!("heartbeats on {bound}");
+        (close, tokio::spawn(control::heartbeat::serve(listener, heartbeats, shutdown)))
+    });
 
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
@@ -183,9 +202,16 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     }
     *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Open { addresses: dns.clone(), running });
-    let addresses = Addresses { dns, control: control_bound };
+    let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control })
+    Ok(Running { handle, addresses, close_control, control, heartbeat })
+}
+
+/// A listener, and where it came to listen.
+async fn open(listen: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen).await?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 /// The first load, before the core has its thread: what was decided before is published when this returns.
@@ -214,13 +240,32 @@ fn settings(server: &Server) -> io::Result<Settings> {
         Some(secrets) => Secrets { current: secrets.current, other: secrets.other },
         None => Secrets { current: random_secret()?, other: None },
     };
+    let rate_limit = match &server.rate_limit {
+        Some(chosen) => Some(rate_limit(chosen, random_secret()?)),
+        None => None,
+    };
     Ok(Settings {
         nsid: server.nsid.as_ref().map(|id| id.as_bytes().into()),
         chaos: server.chaos,
         cookies: Some(cookies),
         rotate: server.rrset_order == RrsetOrder::Rotate,
+        rate_limit,
         ..Settings::default()
     })
+}
+
+fn rate_limit(chosen: &config::RateLimit, key: [u8; 16]) -> RateLimit {
+    RateLimit {
+        // In the order of `answer::Kind`.
+        rates: [chosen.responses, chosen.nodata, chosen.nxdomains, chosen.referrals, chosen.errors],
+        slip: chosen.slip,
+        window: chosen.window,
+        v4_bits: chosen.v4_bits,
+        v6_bits: chosen.v6_bits,
+        exempt: chosen.exempt.iter().map(|&(address, bits)| Prefix { address, bits }).collect(),
+        buckets: chosen.table_size,
+        key,
+    }
 }
 
 fn random_secret() -> io::Result<[u8; 16]> {
@@ -248,6 +293,12 @@ impl Running {
     /// Ends in order: no new commands, the last word written, then the sockets.
     pub async fn stop(self) {
         drop(self.close_control);
+        if let Some((close, heartbeat)) = self.heartbeat {
+            drop(close);
+            if timeout(STOP_TIMEOUT, heartbeat).await.is_err() {
+                warn!("the listener for heartbeats did not close in time");
+            }
+        }
         if timeout(STOP_TIMEOUT, self.control).await.is_err() {
             warn!("control did not close in time");
         }

@@ -1,19 +1,32 @@
-//! What is to be done, and when: dirty services, holds, overrides that run out, and the next wake.
+//! What is to be done, and when: dirty services, holds, overrides that run out, checks that time alone
+//! changes, and the next wake.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{COALESCE, Effect};
+use crate::config::CheckKey;
 use crate::policy::Scope;
 use crate::time::Time;
 use crate::zone::Name;
 
-/// The engine's diary. Every entry is for a service or an override, so it is as bounded as they are.
+/// A check may be looked at this much later than it asks for, so that many are looked at in one go.
+const LOOK_MS: u64 = 50;
+/// A wake that comes this much too late means that this process stood still.
+const OVERDUE: Duration = Duration::from_millis(150);
+
+/// The engine's diary. Every entry is for a service, an override, a check or a maintenance window, so it is
+/// as bounded as they are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
     dirty: BTreeSet<Name>,
     flush_at: Option<Time>,
     holds: BTreeSet<(Time, Name)>,
     expiries: BTreeSet<(Time, Scope)>,
+    /// When to look at a check again; at most one entry each.
+    checks: BTreeSet<(Time, CheckKey)>,
+    /// When a maintenance window begins or ends.
+    pub window: Option<Time>,
     /// The wake the daemon was last told of, as long as it lies ahead.
     announced: Option<Time>,
 }
@@ -62,6 +75,30 @@ impl Agenda {
         self.flush_at = None;
     }
 
+    /// Moves the moment at which a check is looked at.
+    pub fn look_at(&mut self, check: &CheckKey, old: Option<Time>, new: Option<Time>) {
+        if let Some(old) = old {
+            self.checks.remove(&(rounded(old), check.clone()));
+        }
+        if let Some(new) = new {
+            self.checks.insert((rounded(new), check.clone()));
+        }
+    }
+
+    /// The checks to look at now.
+    pub fn take_checks(&mut self, now: Time) -> Vec<CheckKey> {
+        let mut due = Vec::new();
+        while self.checks.first().is_some_and(|(at, _)| *at <= now) {
+            due.extend(self.checks.pop_first().map(|(_, check)| check));
+        }
+        due
+    }
+
+    /// Looks at no check any more: a load begins anew.
+    pub fn clear_checks(&mut self) {
+        self.checks.clear();
+    }
+
     /// Notes when an override runs out.
     pub fn expires(&mut self, until: Time, scope: Scope) {
         self.expiries.insert((until, scope));
@@ -80,16 +117,27 @@ impl Agenda {
         self.expiries.pop_first().map(|(_, scope)| scope)
     }
 
+    /// Whether the wake that was asked for comes so late that the process cannot have run meanwhile.
+    pub fn is_overdue(&self, now: Time) -> bool {
+        self.announced.is_some_and(|at| now.since(at) >= OVERDUE)
+    }
+
     /// Says when to step again, where that is not what the daemon was told last.
     pub fn wake(&mut self, now: Time) -> Option<Effect> {
         self.announced = self.announced.filter(|&at| at > now);
         let hold = self.holds.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let next = [self.flush_at, hold, expiry].into_iter().flatten().min()?;
+        let check = self.checks.first().map(|(at, _)| *at);
+        let next = [self.flush_at, hold, expiry, check, self.window].into_iter().flatten().min()?;
         if self.announced == Some(next) {
             return None;
         }
         self.announced = Some(next);
         Some(Effect::Wake(next))
     }
+}
+
+/// Up to the next multiple of [`LOOK_MS`].
+fn rounded(at: Time) -> Time {
+    Time(at.0.div_ceil(LOOK_MS).saturating_mul(LOOK_MS))
 }

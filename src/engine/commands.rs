@@ -158,8 +158,7 @@ impl Engine {
     fn check_failover(&self, name: &Name, to: &SiteId) -> Result<(), CommandError> {
         self.check_endpoint(name, to)?;
         self.check_round(name)?;
-        let standings =
-            self.services.get(name).map(|steered| steered.standings(&self.checks, &self.overrides));
+        let standings = self.services.get(name).map(|steered| self.standings(steered));
         let target = standings.iter().flatten().find(|standing| standing.site == *to);
         match target.and_then(refuse_failover) {
             Some(why) => Err(CommandError::NotUsable(why)),

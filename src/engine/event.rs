@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Doubt;
 use super::saved::Saved;
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample};
@@ -196,4 +197,8 @@ pub enum Happened {
     Command(Command),
     /// An override ran out.
     Expired(Override),
+    /// The vantage began to doubt itself: no sample counts from now on.
+    Doubt(Doubt),
+    /// The doubt is over: samples of runs that begin from now on count again.
+    Trust(Doubt),
 }

@@ -127,7 +127,7 @@ impl Engine {
     /// What policy makes of a service now; `None` where there is no such service.
     pub(super) fn choose(&self, now: Time, name: &Name, order: Option<&Ordered>) -> Option<Choice> {
         let steered = self.services.get(name)?;
-        let standings = steered.standings(&self.checks, &self.overrides);
+        let standings = self.standings(steered);
         let last = self.decided.get(name);
         let no_marks = BTreeMap::new();
         Some(choose(&Situation {

@@ -16,6 +16,8 @@ impl Engine {
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
         self.take_zones(zones, out);
+        self.set_maintenance(now, &config);
+        self.set_canaries(now, &config.vantage, out);
         self.watch(now, config.checks(), out);
         self.steer(&config.services, out);
         self.config = Some(config);

@@ -8,7 +8,9 @@
 //! ```text
 //! Sample ──► Watched ── health changed ──► dirty ──┐ at most COALESCE later
 //! Command ─► overrides, orders ────────────────────┤ at once
+//! Canary ──► doubt: samples count for nothing ──────┤
 //! Tick ────► holds and overrides that ran out ─────┤ at once
+//!            checks without samples, damping ───────┤ as a change of health
 //!                                                   ▼
 //!                                                 flush: decide each dirty service, then one
 //!                                                 Changeset and one serial for each zone
@@ -33,9 +35,11 @@ use crate::zone::Name;
 
 mod agenda;
 mod commands;
+mod doubt;
 mod event;
 mod flush;
 mod load;
+mod maintenance;
 mod saved;
 mod show;
 mod steered;
@@ -45,10 +49,13 @@ mod words;
 mod zones;
 
 use agenda::Agenda;
+use doubt::Canaries;
+use maintenance::Maintained;
 use steered::Steered;
 use watched::Watched;
 use zones::ZoneState;
 
+pub use doubt::Doubt;
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use view::{CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView};
@@ -69,6 +76,8 @@ pub struct Engine {
     checks: BTreeMap<CheckKey, Watched>,
     services: BTreeMap<Name, Steered>,
     zones: BTreeMap<Name, ZoneState>,
+    canaries: Canaries,
+    maintained: Vec<Maintained>,
 
     // What outlives the process.
     decided: BTreeMap<Name, SavedService>,
@@ -92,6 +101,8 @@ impl Engine {
             checks: BTreeMap::new(),
             services: BTreeMap::new(),
             zones: BTreeMap::new(),
+            canaries: Canaries::default(),
+            maintained: Vec::new(),
             decided: BTreeMap::new(),
             published: BTreeMap::new(),
             overrides: BTreeMap::new(),
@@ -136,6 +147,12 @@ impl Engine {
         let mut out = Vec::new();
         let mut ordered = None;
         let mut at_once = self.expire(now, &mut out);
+        if self.agenda.is_overdue(now) {
+            // Nobody could take a sample: no check is late for that.
+            self.checks.values_mut().for_each(|watched| watched.expect_from(now));
+        }
+        self.maintain(now, &mut out);
+        self.look(now, &mut out);
         match event {
             Event::Load(load) => self.load(now, load, &mut out),
             Event::Sample(sample) => self.sample(now, sample, &mut out),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::CheckKey;
-use crate::health::Health;
+use crate::health::{Damper, Health};
 use crate::policy::{Decision, Marks, Override, Scope};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
@@ -81,4 +81,7 @@ pub struct SavedCheck {
     pub since: Time,
     /// What made it so.
     pub because: String,
+    /// What is remembered of its changes.
+    #[serde(default, skip_serializing_if = "Damper::is_quiet")]
+    pub damper: Damper,
 }

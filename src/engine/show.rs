@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::steered::Place;
 use super::{
-    CheckView, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, Status, Steered,
-    ZoneView,
+    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, Status,
+    Steered, ZoneView,
 };
 use crate::config::{Site, Whereto};
 use crate::health::Health;
@@ -26,7 +26,14 @@ impl Engine {
             checks: self.checks.iter().map(|(key, watched)| watched.view(now, key)).collect(),
             zones: self.zones().collect(),
             overrides: self.overrides.values().cloned().collect(),
+            canaries: self.canaries.views(now).collect(),
+            doubt: self.canaries.doubt().cloned(),
         }
+    }
+
+    /// Since when and why the vantage abstains; `None` while it is trusted.
+    pub fn doubt(&self) -> Option<&Doubt> {
+        self.canaries.doubt()
     }
 
     /// The chain behind one service's answer; `None` for a name that is no service.
@@ -65,7 +72,7 @@ impl Engine {
         let service = &steered.service;
         let saved = self.decided.get(&service.name);
         let decision = saved.map(|saved| &saved.decision);
-        let standings = steered.standings(&self.checks, &self.overrides);
+        let standings = self.standings(steered);
         let endpoints = standings.into_iter().zip(&steered.places);
         let endpoints = endpoints.map(|(standing, places)| endpoint(standing, places, decision));
         let manual = matches!(decision.map(|d| &d.reason.rule), Some(Rule::Latched { by: Latch::Manual }));
@@ -87,13 +94,16 @@ impl Engine {
     fn next(&self, steered: &Steered) -> Vec<String> {
         let name = &steered.service.name;
         let mut next = Vec::new();
+        if let Some(doubt) = self.canaries.doubt() {
+            next.push(format!("no sample counts until canaries work again: {}", doubt.because));
+        }
         if steered.unreported > 0 {
             next.push(format!(
                 "{} of its checks have not reported yet; then it is decided",
                 steered.unreported
             ));
         }
-        let standings = steered.standings(&self.checks, &self.overrides);
+        let standings = self.standings(steered);
         match self.decided.get(name).map(|saved| &saved.decision.reason) {
             Some(reason) => match (&reason.rule, &reason.serving) {
                 (Rule::Holding { back, until }, _) => {
@@ -102,7 +112,7 @@ impl Engine {
                 (Rule::Latched { .. }, _) => {
                     next.push("`detour failback` returns it to the first in order that is Up".to_owned());
                 }
-                (Rule::AllDown { .. } | Rule::Unverified { .. }, _) | (_, None) => {
+                (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped, _) | (_, None) => {
                     next.push("the first endpoint to be Up is used at once".to_owned());
                 }
                 (Rule::InOrder, Some(_)) => {}
@@ -163,6 +173,7 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
         health: standing.found.health,
         serving,
         overridden: standing.overridden,
+        maintenance: standing.maintenance,
         places,
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Watched;
+use super::{Engine, Watched};
 use crate::config::{CheckKey, ProbeTree, Service, Whereto};
-use crate::health::{self, Finding};
-use crate::policy::{Override, Scope, Standing, ruling};
+use crate::health::{self, Finding, Health};
+use crate::policy::{Standing, ruling};
 use crate::time::Time;
 
 /// One service of the configuration.
@@ -45,25 +45,28 @@ impl Steered {
     pub fn checks(&self) -> BTreeSet<&CheckKey> {
         self.places.iter().flatten().flat_map(|place| &place.checks).collect()
     }
+}
 
-    /// How each endpoint stands.
-    pub fn standings(
-        &self,
-        checks: &BTreeMap<CheckKey, Watched>,
-        overrides: &BTreeMap<Scope, Override>,
-    ) -> Vec<Standing> {
-        let endpoints = self.service.endpoints.iter().zip(&self.places);
-        let standing = |(endpoint, places): (&crate::config::Endpoint, &Vec<Place>)| {
-            let places: Vec<(Whereto, Finding)> = places
-                .iter()
-                .map(|place| (place.whereto.clone(), place.found(&self.service.probes, checks)))
-                .collect();
+impl Engine {
+    /// How each endpoint of a service stands.
+    pub(super) fn standings(&self, steered: &Steered) -> Vec<Standing> {
+        let (service, checks) = (&steered.service, &self.checks);
+        let probes = &service.probes;
+        let endpoints = service.endpoints.iter().zip(&steered.places);
+        let standing = |(endpoint, of): (&crate::config::Endpoint, &Vec<Place>)| {
+            let places: Vec<(Whereto, Finding)> =
+                of.iter().map(|place| (place.whereto.clone(), place.found(probes, checks))).collect();
             let findings: Vec<Finding> = places.iter().map(|(_, found)| found.clone()).collect();
+            let last_known =
+                of.iter().zip(&findings).map(|(place, found)| place.last_known(probes, found, checks));
+            let last_known: Vec<Health> = last_known.collect();
             Standing {
                 site: endpoint.site.clone(),
                 found: health::endpoint(&findings),
                 places,
-                overridden: ruling(overrides, &self.service.name, &endpoint.site).cloned(),
+                last_known,
+                overridden: ruling(&self.overrides, &service.name, &endpoint.site).cloned(),
+                maintenance: self.maintenance_of(&service.name, &endpoint.site),
             }
         };
         endpoints.map(standing).collect()
@@ -74,7 +77,22 @@ impl Place {
     /// What its checks say of it, combined as the service's `probes` say.
     pub fn found(&self, probes: &ProbeTree, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
         // Every check of the configuration is watched.
-        let found = |key| checks.get(key).map(|watched| watched.health.found());
+        let found = |key| checks.get(key).map(Watched::found);
         health::place(probes, &self.checks.iter().map(found).collect::<Vec<_>>())
+    }
+
+    /// What samples last said of it, whether they are stale or damped or not.
+    fn last_known(
+        &self,
+        probes: &ProbeTree,
+        found: &Finding,
+        checks: &BTreeMap<CheckKey, Watched>,
+    ) -> Health {
+        let watched = || self.checks.iter().filter_map(|key| checks.get(key));
+        if watched().all(|watched| watched.found().health == watched.health.found().health) {
+            return found.health;
+        }
+        let found = |key| checks.get(key).map(|watched| watched.health.found());
+        health::place(probes, &self.checks.iter().map(found).collect::<Vec<_>>()).health
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Doubt;
 use crate::config::{CheckKey, SiteId, Whereto};
 use crate::health::{Health, Sample};
 use crate::policy::{Decision, Override};
@@ -23,6 +24,10 @@ pub struct Status {
     pub zones: Vec<ZoneView>,
     /// Every override in force.
     pub overrides: Vec<Override>,
+    /// Every canary.
+    pub canaries: Vec<CheckView>,
+    /// Since when and why the vantage abstains; `None` while it is trusted.
+    pub doubt: Option<Doubt>,
 }
 
 /// A site.
@@ -83,6 +88,8 @@ pub struct EndpointView {
     pub serving: bool,
     /// The override that rules it.
     pub overridden: Option<Override>,
+    /// Until when it is in maintenance.
+    pub maintenance: Option<Time>,
     /// Its addresses, or its one CNAME target.
     pub places: Vec<PlaceView>,
 }
@@ -120,6 +127,8 @@ pub struct CheckView {
     pub last_sample_age_ms: Option<u64>,
     /// Whether no sample has come for three intervals.
     pub stale: bool,
+    /// Until when it is held Down though samples say that it works, because it changed too often.
+    pub held_until: Option<Time>,
     /// The last samples, newest first, at most 16.
     pub recent: Vec<Sample>,
 }

@@ -1,10 +1,18 @@
 //! A check under watch: its samples in, its health and its pace out.
+//!
+//! What samples say of a check ([`CheckHealth`]) is not all that counts. Two things stand between it and a
+//! decision, and what comes out is what status shows and history tells:
+//!
+//! - **Nothing stale.** A health that says "it works" needs samples. After [`STALE_INTERVALS`] intervals
+//!   without one that counts it is Unknown. What is Down stays Down: nobody has seen it work. Policy never
+//!   moves to what is Unknown, and never away from it.
+//! - **Damping.** What works again after too many changes is held Down for a while (`health::damping`).
 
 use std::sync::Arc;
 
 use super::{CheckView, Effect, Engine, Happened, Pace, Saved, SavedCheck};
 use crate::config::{Check, CheckKey, Probe};
-use crate::health::{CheckHealth, Finding, Sample};
+use crate::health::{CheckHealth, Damper, Finding, Health, Outcome, Sample, works};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -21,29 +29,140 @@ pub(super) struct Watched {
     pace: Pace,
     /// When it came under watch.
     added: Time,
+    /// When the last sample that counted came, or from when on one was to be expected.
+    counted: Time,
+    damper: Damper,
+    /// What counts.
+    judged: Finding,
+    /// When the agenda has it looked at again.
+    pub due: Option<Time>,
 }
 
 impl From<SavedCheck> for Finding {
-    fn from(SavedCheck { health, since, because }: SavedCheck) -> Finding {
+    fn from(SavedCheck { health, since, because, .. }: SavedCheck) -> Finding {
         Finding { health, since, because }
-    }
-}
-
-impl From<Finding> for SavedCheck {
-    fn from(Finding { health, since, because }: Finding) -> SavedCheck {
-        SavedCheck { health, since, because }
     }
 }
 
 impl Watched {
     pub fn new(now: Time, probe: Arc<Probe>, restored: Option<SavedCheck>) -> Watched {
+        let damper = restored.as_ref().map(|saved| saved.damper.clone()).unwrap_or_default();
         let health = CheckHealth::new(restored.map(Finding::from));
-        Watched { probe, health, services: Vec::new(), pace: Pace::Normal, added: now }
+        let judged = health.found().clone();
+        let (services, pace) = (Vec::new(), Pace::Normal);
+        let mut watched =
+            Watched { probe, health, services, pace, added: now, counted: now, damper, judged, due: None };
+        watched.judge(now, false);
+        watched
     }
 
     /// The same check under the configuration just loaded.
-    pub fn reloaded(self, probe: Arc<Probe>) -> Watched {
-        Watched { probe, services: Vec::new(), ..self }
+    pub fn reloaded(self, now: Time, probe: Arc<Probe>) -> Watched {
+        // Its probe may have run seldom until now.
+        Watched { probe, services: Vec::new(), counted: now, due: None, ..self }
+    }
+
+    /// What counts: the samples' word, unless it is stale or damped.
+    pub fn found(&self) -> &Finding {
+        &self.judged
+    }
+
+    /// Whether samples say that it works, and damping alone says Down.
+    pub fn is_damped(&self) -> bool {
+        self.judged.health == Health::Down && works(self.health.found().health)
+    }
+
+    /// What it comes to once a sample was taken: whether that counted, and whether it changed anything.
+    pub fn take(&mut self, sample: &Sample, quorum: usize, vouched: bool) -> bool {
+        let before = self.health.found().health;
+        let changed = self.health.take(sample, self.probe.thresholds, quorum, vouched);
+        if !matches!(sample.outcome, Outcome::Discarded(_)) {
+            self.counted = sample.at;
+        }
+        self.note_change(sample.at, before);
+        changed
+    }
+
+    /// Its failures are vouched for. Says whether that made it Down.
+    pub fn settle(&mut self, now: Time, quorum: usize) -> bool {
+        let before = self.health.found().health;
+        let changed = self.health.settle(now, self.probe.thresholds, quorum);
+        self.note_change(now, before);
+        changed
+    }
+
+    /// Samples were worth nothing until now: what it was on the way to is forgotten, and it is not late.
+    pub fn count_anew(&mut self, now: Time) {
+        self.health.count_anew();
+        self.counted = now;
+    }
+
+    /// No sample could come until now.
+    pub fn expect_from(&mut self, now: Time) {
+        self.counted = self.counted.max(now);
+    }
+
+    fn note_change(&mut self, at: Time, before: Health) {
+        let after = self.health.found().health;
+        if let Some(limits) = &self.probe.damping
+            && ![before, after].contains(&Health::Unknown)
+            && works(before) != works(after)
+        {
+            self.damper.changed(at, works(after), limits);
+        }
+    }
+
+    /// Draws the conclusion anew; the health before it where that changed. While the vantage is `doubted`,
+    /// nothing goes stale: what was known last stands.
+    pub fn judge(&mut self, now: Time, doubted: bool) -> Option<Health> {
+        let found = self.health.found();
+        let held = self.damper.held(now).filter(|_| self.probe.damping.is_some() && works(found.health));
+        let stale = !doubted && works(found.health) && now.since(self.counted) > self.patience();
+        let next = if stale {
+            let because = format!("no sample for {:?}", self.patience());
+            Finding { health: Health::Unknown, since: now, because }
+        } else if let Some(held) = held {
+            let because = format!("{held}; samples say {}", found.health);
+            Finding { health: Health::Down, since: found.since, because }
+        } else {
+            let mut found = found.clone();
+            if works(found.health)
+                && let Some(released) = self.damper.released(now)
+            {
+                found.since = found.since.max(released);
+            }
+            found
+        };
+        let before = self.judged.health;
+        let changed = before != next.health;
+        if changed || !stale {
+            self.judged = next;
+        }
+        changed.then_some(before)
+    }
+
+    fn patience(&self) -> std::time::Duration {
+        self.probe.interval * STALE_INTERVALS
+    }
+
+    /// When the passing of time alone changes what it comes to; `verdict` is until when its failures may
+    /// wait for canaries.
+    pub fn next_due(&self, now: Time, verdict: Option<Time>) -> Option<Time> {
+        // A moment is late once it has passed.
+        let late = self.counted + self.patience() + std::time::Duration::from_millis(1);
+        let late = Some(late).filter(|_| works(self.health.found().health));
+        let late = late.filter(|_| self.judged.health != Health::Unknown);
+        // In doubt nothing is late: it is looked at again an interval later.
+        let late = late.map(|late| if late <= now { now + self.probe.interval } else { late });
+        let held = self.damper.held(now).map(|held| held.until);
+        let verdict = verdict.filter(|_| self.health.found().health == Health::Suspect);
+        [late, held, verdict.filter(|&verdict| verdict > now)].into_iter().flatten().min()
+    }
+
+    /// What outlives the process.
+    fn saved(&self) -> SavedCheck {
+        let Finding { health, since, because } = self.health.found().clone();
+        SavedCheck { health, since, because, damper: self.damper.clone() }
     }
 
     /// The pace it is run at.
@@ -53,7 +172,11 @@ impl Watched {
 
     /// The pace it wants from now on; `None` where that is what it has.
     fn change_pace(&mut self) -> Option<Pace> {
-        let wanted = if self.health.wants_confirming() { Pace::Confirm } else { Pace::Normal };
+        self.set_pace(if self.health.wants_confirming() { Pace::Confirm } else { Pace::Normal })
+    }
+
+    /// Changes its pace; `None` where it has it.
+    pub fn set_pace(&mut self, wanted: Pace) -> Option<Pace> {
         (std::mem::replace(&mut self.pace, wanted) != wanted).then_some(wanted)
     }
 
@@ -65,21 +188,23 @@ impl Watched {
 
     /// The check as `status` shows it.
     pub fn view(&self, now: Time, key: &CheckKey) -> CheckView {
-        let found = self.health.found();
+        let found = self.found();
         let last = self.health.recent().next().map(|recent| recent.at);
         let every = match self.pace {
             Pace::Normal => self.probe.interval,
             Pace::Confirm => self.probe.confirm,
         };
         let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let own = found.health == self.health.found().health;
         CheckView {
             key: key.clone(),
             health: found.health,
             since: found.since,
-            because: self.health.progress(self.probe.thresholds),
+            because: if own { self.health.progress(self.probe.thresholds) } else { found.because.clone() },
             every_ms: millis(every),
             last_sample_age_ms: last.map(|at| millis(now.since(at))),
-            stale: now.since(last.unwrap_or(self.added)) > self.probe.interval * STALE_INTERVALS,
+            stale: now.since(last.unwrap_or(self.added)) > self.patience(),
+            held_until: self.damper.held(now).filter(|_| self.is_damped()).map(|held| held.until),
             recent: self.health.recent().map(|recent| recent.of(key)).collect(),
         }
     }
@@ -88,14 +213,20 @@ impl Watched {
 impl Engine {
     /// Takes a sample in. One of a check that a reload has dropped is ignored.
     pub(super) fn sample(&mut self, now: Time, mut sample: Sample, out: &mut Vec<Effect>) {
+        // A run ends before the engine hears of it.
+        sample.at = sample.at.min(now);
+        if self.canaries.has(&sample.check) {
+            self.canary(now, sample, out);
+            return;
+        }
         let Some(watched) = self.checks.get_mut(&sample.check) else {
             return;
         };
-        // A run ends before the engine hears of it.
-        sample.at = sample.at.min(now);
-        let before = watched.health.found().health;
+        self.canaries.mark(&mut sample);
         let first = !watched.health.has_reported();
-        let changed = watched.health.take(&sample, watched.probe.thresholds, self.quorum);
+        let failing_since = watched.health.failing_since().unwrap_or(sample.at);
+        let vouched = self.canaries.vouch(now, failing_since);
+        let changed = watched.take(&sample, self.quorum, vouched);
         if first {
             for name in &watched.services {
                 let Some(steered) = self.services.get_mut(name) else { continue };
@@ -107,24 +238,67 @@ impl Engine {
         }
         let key = sample.check.clone();
         if changed {
-            let found = watched.health.found();
-            out.push(Effect::Save(Saved::Check(key.clone(), Some(found.clone().into()))));
-            out.push(Effect::Record(Happened::Sample(sample)));
-            out.push(Effect::Record(Happened::Health {
-                check: key.clone(),
-                from: before,
-                to: found.health,
-                because: found.because.clone(),
-            }));
+            out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
+        }
+        out.push(Effect::Record(Happened::Sample(sample)));
+        self.follow(now, &key, changed, out);
+    }
+
+    /// A check was sampled, settled, or looked at because time passed: tells what that changes.
+    fn follow(&mut self, now: Time, key: &CheckKey, touched: bool, out: &mut Vec<Effect>) {
+        let Some(watched) = self.checks.get_mut(key) else { return };
+        let before = watched.judge(now, self.canaries.in_doubt());
+        if let Some(from) = before {
+            let Finding { health: to, because, .. } = watched.found().clone();
+            out.push(Effect::Record(Happened::Health { check: key.clone(), from, to, because }));
+        }
+        if before.is_some() || touched {
             for name in &watched.services {
                 self.agenda.touch(now, name.clone());
             }
-        } else {
-            out.push(Effect::Record(Happened::Sample(sample)));
         }
         if let Some(pace) = watched.change_pace() {
-            out.push(Effect::Pace(key, pace));
+            out.push(Effect::Pace(key.clone(), pace));
         }
+        let suspect = watched.health.found().health == Health::Suspect;
+        let verdict = self.canaries.deadline(watched.health.failing_since());
+        // An entry that comes too early is looked at and put off; one that would come too late is moved.
+        let next = watched.next_due(now, verdict);
+        if watched.due.is_none_or(|due| due <= now || next.is_some_and(|next| next < due)) {
+            self.agenda.look_at(key, watched.due, next);
+            watched.due = next;
+        }
+        self.canaries.note_suspect(key, suspect);
+        self.pace_canaries(out);
+    }
+
+    /// What its maintenance has made Down has to show by failures that it still is.
+    pub(super) fn put_on_probation(&mut self, now: Time, key: &CheckKey, out: &mut Vec<Effect>) {
+        let Some(watched) = self.checks.get_mut(key) else { return };
+        if watched.health.put_on_probation(now, self.quorum) {
+            out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
+            self.follow(now, key, true, out);
+        }
+    }
+
+    /// Looks at the checks that the passing of time may have changed.
+    pub(super) fn look(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for key in self.agenda.take_checks(now) {
+            let Some(watched) = self.checks.get_mut(&key) else { continue };
+            watched.due = None;
+            self.settle_check(now, &key, out);
+        }
+    }
+
+    /// A check whose failures may be vouched for by now.
+    pub(super) fn settle_check(&mut self, now: Time, key: &CheckKey, out: &mut Vec<Effect>) {
+        let Some(watched) = self.checks.get_mut(key) else { return };
+        let vouched = watched.health.failing_since().is_some_and(|since| self.canaries.vouch(now, since));
+        let changed = vouched && watched.settle(now, self.quorum);
+        if changed {
+            out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
+        }
+        self.follow(now, key, changed, out);
     }
 
     /// Puts the checks of the configuration under watch, those already watched with all that is known
@@ -132,11 +306,18 @@ impl Engine {
     pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) {
         let mut old = std::mem::take(&mut self.checks);
         let mut restored = std::mem::take(&mut self.restored);
+        self.agenda.clear_checks();
+        let doubted = self.canaries.in_doubt();
         for Check { key, probe } in checks {
-            let watched = match old.remove(&key) {
-                Some(watched) => watched.reloaded(probe),
+            let mut watched = match old.remove(&key) {
+                Some(watched) => watched.reloaded(now, probe),
                 None => Watched::new(now, probe, restored.remove(&key)),
             };
+            watched.judge(now, doubted);
+            let verdict = self.canaries.deadline(watched.health.failing_since());
+            watched.due = watched.next_due(now, verdict);
+            self.agenda.look_at(&key, None, watched.due);
+            self.canaries.note_suspect(&key, watched.health.found().health == Health::Suspect);
             self.checks.insert(key, watched);
         }
         let forgotten = old.into_keys().chain(restored.into_keys());

@@ -48,6 +48,10 @@ impl fmt::Display for Happened {
                 }
                 write!(f, ", by {}: {}", c.who, c.reason)
             }
+            Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),
+            Happened::Trust(doubt) => {
+                write!(f, "trusted again, samples count; in doubt since {}: {}", doubt.since, doubt.because)
+            }
             Happened::Expired(o) => {
                 write!(f, "expired: {} {}, by {}: {}", o.kind, o.scope, o.who, o.reason)
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Finding, Health, Outcome, Sample, Tracker, Vantage};
+use super::{Detail, Finding, Health, Outcome, Sample, Tracker, Vantage};
 use crate::config::{CheckKey, Thresholds};
 use crate::time::Time;
 
@@ -23,6 +23,8 @@ pub struct Recent {
     pub latency: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// How it went.
+    pub detail: Detail,
 }
 
 impl Recent {
@@ -34,6 +36,7 @@ impl Recent {
             at: self.at,
             latency: self.latency,
             outcome: self.outcome.clone(),
+            detail: self.detail.clone(),
         }
     }
 }
@@ -81,7 +84,9 @@ impl CheckHealth {
     }
 
     /// Takes a sample in. Says whether the health changed.
-    pub fn take(&mut self, sample: &Sample, limits: Thresholds, quorum: usize) -> bool {
+    ///
+    /// It becomes Down only where its failures are `vouched` for; see [`CheckHealth::settle`].
+    pub fn take(&mut self, sample: &Sample, limits: Thresholds, quorum: usize, vouched: bool) -> bool {
         self.reported = true;
         self.show(sample);
         let outcome = match &sample.outcome {
@@ -95,10 +100,43 @@ impl CheckHealth {
         let seed = &self.seed;
         let tracker =
             self.vantages.entry(sample.vantage.clone()).or_insert_with(|| Tracker::restored(seed.clone()));
-        if !tracker.count(sample.at, outcome, limits) {
+        if !tracker.count(sample.at, outcome, limits, vouched) {
             return false;
         }
-        let next = self.verdict(sample.at, quorum);
+        self.conclude(sample.at, quorum)
+    }
+
+    /// The failures so far are vouched for. Says whether the health changed.
+    pub fn settle(&mut self, at: Time, limits: Thresholds, quorum: usize) -> bool {
+        let mut settled = false;
+        for tracker in self.vantages.values_mut() {
+            settled |= tracker.settle(at, limits);
+        }
+        settled && self.conclude(at, quorum)
+    }
+
+    /// When the first failure since it last worked ended, from any vantage; `None` while it works.
+    pub fn failing_since(&self) -> Option<Time> {
+        self.vantages.values().filter_map(Tracker::failing_since).min()
+    }
+
+    /// Forgets how far every vantage was on the way to the next change.
+    pub fn count_anew(&mut self) {
+        self.vantages.values_mut().for_each(Tracker::count_anew);
+    }
+
+    /// What is Down has to show it once more: it is Suspect, with no failure counted. Says whether the
+    /// health changed.
+    pub fn put_on_probation(&mut self, at: Time, quorum: usize) -> bool {
+        let mut seed = Tracker::restored(self.seed.clone());
+        seed.put_on_probation(at);
+        self.seed = seed.found().clone();
+        self.vantages.values_mut().for_each(|tracker| tracker.put_on_probation(at));
+        self.conclude(at, quorum)
+    }
+
+    fn conclude(&mut self, at: Time, quorum: usize) -> bool {
+        let next = self.verdict(at, quorum);
         let changed = next.health != self.found.health;
         if changed {
             self.found = next;
@@ -115,6 +153,7 @@ impl CheckHealth {
             at: sample.at,
             latency: sample.latency,
             outcome: sample.outcome.clone(),
+            detail: sample.detail.clone(),
         });
     }
 
@@ -176,13 +215,14 @@ mod tests {
             at: Time(5),
             latency: Duration::ZERO,
             outcome,
+            detail: Detail::default(),
         }
     }
 
     fn check(health: &mut CheckHealth, quorum: usize, vantage: &str, ok: bool, expect: Health) {
         let outcome = if ok { Outcome::Ok } else { Outcome::Failed(Failure::Refused) };
         let before = health.found().health;
-        let changed = health.take(&sample(vantage, outcome), LIMITS, quorum);
+        let changed = health.take(&sample(vantage, outcome), LIMITS, quorum, true);
         assert_eq!(health.found().health, expect);
         assert_eq!(changed, before != expect);
     }
@@ -231,7 +271,7 @@ mod tests {
         let mut health = CheckHealth::new(None);
         let stalled = Outcome::Discarded(Discard::Stalled(Duration::from_secs(1)));
         for _ in 0..20 {
-            assert!(!health.take(&sample("local", stalled.clone()), LIMITS, 1));
+            assert!(!health.take(&sample("local", stalled.clone()), LIMITS, 1, true));
         }
         assert_eq!(health.found().health, Health::Unknown);
         assert!(health.has_reported());

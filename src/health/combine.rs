@@ -116,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{Probe, ProbeKind, Thresholds};
+    use crate::config::{Probe, ProbeKind, TcpProbe, Thresholds};
 
     fn found(letter: char, since: u64) -> Finding {
         let health = match letter {
@@ -156,13 +156,14 @@ mod tests {
         let second = Duration::from_secs(1);
         Arc::new(Probe {
             id: id.into(),
-            kind: ProbeKind::Tcp,
+            kind: ProbeKind::Tcp(TcpProbe::default()),
             port: 80,
             interval: second,
             confirm: second,
             timeout: second,
             thresholds: Thresholds { fall: 3, rise: 2, window: None },
             watch: false,
+            damping: None,
         })
     }
 

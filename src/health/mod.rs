@@ -11,16 +11,21 @@
 //! ```
 //!
 //! The state diagram of one check stands above [`Health`]. With `fall = 1` a failure leads to Down
-//! directly. A discarded sample is shown and never counted.
+//! directly. A discarded sample is shown and never counted. `damping` says for how long a check that keeps
+//! changing is not believed to be Up.
 
 mod check;
 mod combine;
+mod damping;
+mod phases;
 mod sample;
 mod state;
 mod tracker;
 
 pub use check::{CheckHealth, MAX_RECENT, MAX_VANTAGES, Recent};
 pub use combine::{endpoint, place, works};
-pub use sample::{Discard, Failure, Outcome, Phase, Sample, Vantage};
+pub use damping::{Damper, Held};
+pub use phases::Phases;
+pub use sample::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage, Warning};
 pub use state::Health;
 pub use tracker::{Finding, Tracker};

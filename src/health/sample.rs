@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::CheckKey;
+use super::Phases;
+use crate::config::{CheckKey, Seconds};
 use crate::time::Time;
 
 /// A place probes run from. A single node is the vantage `local`.
@@ -34,6 +35,42 @@ pub struct Sample {
     pub latency: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// How the run went.
+    #[serde(default, skip_serializing_if = "Detail::is_empty")]
+    pub detail: Detail,
+}
+
+/// How a run went, beside what came of it. Nothing is judged by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Detail {
+    /// How long it was in each phase.
+    #[serde(skip_serializing_if = "Phases::is_empty")]
+    pub phases: Phases,
+    /// What is not as it should be, and no failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
+}
+
+impl Detail {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.phases.is_empty() && self.warning.is_none()
+    }
+}
+
+/// What is not as it should be, and no failure: it moves nothing, and people are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The endpoint's certificate is about to expire.
+    #[error("the certificate expires in {days} days, at {at}")]
+    CertificateExpires {
+        /// Whole days that are left.
+        days: u32,
+        /// The moment it expires.
+        at: Time,
+    },
 }
 
 /// What came of a probe run.
@@ -62,6 +99,10 @@ pub enum Phase {
     FirstByte,
     /// Reading the body.
     Body,
+    /// Waiting for what the endpoint says.
+    Reply,
+    /// Running a command.
+    Command,
 }
 
 /// Why an endpoint failed its probe.
@@ -86,18 +127,113 @@ pub enum Failure {
     /// The certificate is not one to trust for this name.
     #[error("certificate: {0}")]
     Certificate(String),
+    /// The certificate has expired.
+    #[error("certificate: expired at {0}")]
+    CertificateExpired(Time),
+    /// The certificate is good for less than `min_days`.
+    #[error("certificate: expires in {days} days, at {at}; {min_days} days are wanted")]
+    CertificateExpires {
+        /// Whole days that are left.
+        days: u32,
+        /// The moment it expires.
+        at: Time,
+        /// How many there should be.
+        min_days: u32,
+    },
+    /// The certificate is for other names.
+    #[error("certificate: not valid for {0}")]
+    CertificateName(String),
+    /// The certificate was signed by nobody who is trusted.
+    #[error("certificate: signed by an issuer this host does not trust")]
+    CertificateIssuer,
+    /// The endpoint takes none of the protocols it was offered by ALPN.
+    #[error("ALPN: {0}")]
+    Alpn(String),
     /// TLS failed otherwise.
     #[error("TLS: {0}")]
     Tls(String),
     /// The answer was not HTTP.
     #[error("bad HTTP: {0}")]
     Protocol(String),
+    /// The head of the answer is too long, in bytes or in lines.
+    #[error("bad HTTP: a head of more than {bytes} bytes or {lines} header lines")]
+    Head {
+        /// The bound on its bytes.
+        bytes: u32,
+        /// The bound on its lines.
+        lines: u32,
+    },
     /// A status outside the expected ranges.
     #[error("status {0}")]
     Status(u16),
     /// The expected text is not in the part of the body that is read.
     #[error("body mismatch: {0}")]
     Body(String),
+    /// A header that is expected is not there, or says something else.
+    #[error("header mismatch: {0}")]
+    Header(String),
+    /// All was as expected, but it took too long.
+    #[error("slow answer: more than {0:?}")]
+    Slow(Duration),
+    /// A DNS answer with a response code that is not the expected one.
+    #[error("answered {0}")]
+    Rcode(String),
+    /// A DNS answer without the expected records, or with others.
+    #[error("answered {0}")]
+    Records(String),
+    /// A DNS answer that is wrong otherwise.
+    #[error("DNS: {0}")]
+    Dns(String),
+    /// The site should have called in, and has not for so long.
+    #[error("no beat for {}", Seconds(*.0))]
+    NoBeat(Duration),
+    /// The site called in and says that it is not well.
+    #[error("the site reports: {0}")]
+    Reported(String),
+    /// What the endpoint said is not what it should have.
+    #[error("unexpected reply: {0}")]
+    Reply(String),
+    /// The endpoint hung up before it had said what it should have.
+    #[error("closed early: {0}")]
+    Closed(String),
+    /// Too many echo requests stayed without a reply.
+    #[error("{lost} of {sent} echo requests without a reply")]
+    Lost {
+        /// Requests that left.
+        sent: u32,
+        /// Those no reply came to.
+        lost: u32,
+    },
+    /// The command ended with another exit code than 0.
+    #[error("exit code {code}{}", said(.line))]
+    Exit {
+        /// 1 to 255.
+        code: i32,
+        /// The first line it printed.
+        line: String,
+    },
+    /// The command was ended by a signal.
+    #[error("killed by signal {signal}{}", said(.line))]
+    Killed {
+        /// The signal's number.
+        signal: i32,
+        /// The first line it printed.
+        line: String,
+    },
+    /// The command printed more than is read.
+    #[error("printed more than {limit} bytes{}", said(.line))]
+    Flood {
+        /// How much is read.
+        limit: usize,
+        /// The first line it printed.
+        line: String,
+    },
+    /// The command did not end in time, and was killed.
+    #[error("timeout in command{}", said(.line))]
+    Hung {
+        /// The first line it printed so far.
+        line: String,
+    },
     /// Whatever has no word of its own.
     #[error("{0}")]
     Other(String),
@@ -113,6 +249,14 @@ pub enum Discard {
     /// This host lacks what a probe needs: a route, a local address, a file descriptor.
     #[error("fault of this host: {0}")]
     Local(String),
+    /// The canaries failed while it ran; the text says what it would have been.
+    #[error("the vantage doubts itself; it was: {0}")]
+    Doubt(String),
+}
+
+/// What a command said, behind what became of it.
+fn said(line: &str) -> String {
+    if line.is_empty() { String::new() } else { format!(": {line}") }
 }
 
 impl fmt::Display for Phase {
@@ -123,6 +267,8 @@ impl fmt::Display for Phase {
             Phase::Tls => "TLS",
             Phase::FirstByte => "first byte",
             Phase::Body => "body",
+            Phase::Reply => "reply",
+            Phase::Command => "command",
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct Tracker {
     /// Whether each of the last `window` samples was ok, oldest first; empty without a window.
     window: VecDeque<bool>,
     last_failure: Option<Failure>,
+    /// When the first failure since it last worked ended.
+    failing_since: Option<Time>,
 }
 
 impl Tracker {
@@ -53,8 +55,35 @@ impl Tracker {
         }
     }
 
-    /// Counts one sample; `Err` is a failure. Says whether the health changed.
-    pub fn count(&mut self, at: Time, outcome: Result<(), &Failure>, limits: Thresholds) -> bool {
+    /// When the first failure since it last worked ended; `None` while it works.
+    pub fn failing_since(&self) -> Option<Time> {
+        self.failing_since
+    }
+
+    /// Forgets how far it was on the way to the next change, as of samples that turned out to say nothing.
+    pub fn count_anew(&mut self) {
+        (self.failed, self.passed, self.failing_since) = (0, 0, None);
+        self.window.clear();
+    }
+
+    /// Where it is Down, it is Suspect, with nothing counted.
+    pub fn put_on_probation(&mut self, at: Time) {
+        if self.found.health == Health::Down {
+            self.count_anew();
+            let because = "the maintenance is over, failures count anew".to_owned();
+            self.found = Finding { health: Health::Suspect, since: at, because };
+        }
+    }
+
+    /// Counts one sample; `Err` is a failure. It is Down only where the failures are `vouched` for: until
+    /// then it stays Suspect, however many there are. Says whether the health changed.
+    pub fn count(
+        &mut self,
+        at: Time,
+        outcome: Result<(), &Failure>,
+        limits: Thresholds,
+        vouched: bool,
+    ) -> bool {
         match outcome {
             Ok(()) => {
                 self.passed = self.passed.saturating_add(1);
@@ -64,10 +93,14 @@ impl Tracker {
                 self.failed = self.failed.saturating_add(1);
                 self.passed = 0;
                 self.last_failure = Some(failure.clone());
+                self.failing_since.get_or_insert(at);
             }
         }
         self.remember(outcome.is_ok(), limits);
-        let next = self.next(outcome.is_ok(), limits);
+        let next = self.next(outcome.is_ok(), limits, vouched);
+        if next == Health::Up {
+            self.failing_since = None;
+        }
         if next == self.found.health {
             return false;
         }
@@ -77,6 +110,15 @@ impl Tracker {
             self.window.clear();
         }
         true
+    }
+
+    /// The failures so far are vouched for: it is Down where they are enough. Says whether it is now.
+    pub fn settle(&mut self, at: Time, limits: Thresholds) -> bool {
+        let due = self.found.health == Health::Suspect && self.failures(limits) >= limits.fall;
+        if due {
+            self.found = Finding { health: Health::Down, since: at, because: self.progress(limits) };
+        }
+        due
     }
 
     fn remember(&mut self, ok: bool, limits: Thresholds) {
@@ -90,13 +132,13 @@ impl Tracker {
         }
     }
 
-    fn next(&self, ok: bool, limits: Thresholds) -> Health {
+    fn next(&self, ok: bool, limits: Thresholds, vouched: bool) -> Health {
         match (self.found.health, ok) {
             (Health::Down, true) if self.passed < limits.rise => Health::Down,
             (Health::Suspect, true) if self.window.contains(&false) => Health::Suspect,
             (_, true) => Health::Up,
             (Health::Down, false) => Health::Down,
-            (_, false) if self.failures(limits) >= limits.fall => Health::Down,
+            (_, false) if vouched && self.failures(limits) >= limits.fall => Health::Down,
             (_, false) => Health::Suspect,
         }
     }
@@ -132,6 +174,9 @@ impl Tracker {
     pub fn ahead(&self, limits: Thresholds) -> Option<String> {
         let (more, what, to) = match self.found.health {
             Health::Up | Health::Unknown => return None,
+            Health::Suspect if self.failures(limits) >= limits.fall => {
+                return Some("the canaries' verdict on these failures makes it Down".to_owned());
+            }
             Health::Suspect => (limits.fall.saturating_sub(self.failures(limits)), "failed", "Down"),
             Health::Down => (limits.rise.saturating_sub(self.passed), "good", "Up"),
         };
@@ -159,7 +204,7 @@ mod tests {
     fn after(tracker: &mut Tracker, limits: Thresholds, sample: char) -> char {
         let outcome = if sample == '.' { Ok(()) } else { Err(&Failure::Refused) };
         let before = tracker.found().clone();
-        let changed = tracker.count(Time(1), outcome, limits);
+        let changed = tracker.count(Time(1), outcome, limits, true);
         assert_eq!(changed, *tracker.found() != before);
         tracker.found().health.to_string().chars().next().expect("a letter")
     }
@@ -214,6 +259,29 @@ mod tests {
         check('.', ROW, "1 of 2 ok", Some("the next good sample makes it Up"), true);
         check('.', ROW, "ok", None, false);
         assert_eq!(tracker.found().because, "2 of 2 ok");
+    }
+
+    #[test]
+    fn failures_nobody_vouches_for_are_held_at_suspect() {
+        let mut tracker = Tracker::default();
+        for at in 1..=5 {
+            tracker.count(Time(at), Err(&Failure::Refused), ROW, false);
+        }
+        assert_eq!((tracker.found().health, tracker.failing_since()), (Health::Suspect, Some(Time(1))));
+        assert_eq!(tracker.progress(ROW), "3 of 3 failed, connection refused");
+        assert!(tracker.ahead(ROW).is_some_and(|ahead| ahead.contains("canaries")));
+        assert!(tracker.settle(Time(6), ROW));
+        assert_eq!((tracker.found().health, tracker.found().since), (Health::Down, Time(6)));
+        assert!(!tracker.settle(Time(7), ROW));
+
+        let mut tracker = Tracker::default();
+        for _ in 0..3 {
+            tracker.count(Time(1), Err(&Failure::Refused), ROW, false);
+        }
+        tracker.count_anew();
+        assert!(!tracker.settle(Time(2), ROW), "what is forgotten makes nothing Down");
+        assert_eq!(after(&mut tracker, ROW, 'x'), 'S');
+        assert_eq!(after(&mut tracker, ROW, '.'), 'U');
     }
 
     #[test]

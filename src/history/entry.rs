@@ -51,6 +51,8 @@ impl Query {
                 }
             },
             Happened::Expired(over) => concerns(&over.scope, service),
+            // They concern every service.
+            Happened::Doubt(_) | Happened::Trust(_) => true,
             Happened::Started { .. }
             | Happened::Loaded { .. }
             | Happened::LoadRefused { .. }

@@ -14,7 +14,7 @@ use super::store::{META, SAVED};
 use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
-use crate::health::{Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Marks, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial};
@@ -47,6 +47,7 @@ pub(super) fn sample(at: u64) -> Sample {
         at: Time(at),
         latency: Duration::from_millis(12),
         outcome: Outcome::Failed(Failure::Refused),
+        detail: Detail::default(),
     }
 }
 
@@ -76,7 +77,12 @@ pub(super) fn saved_service(decision: Decision) -> SavedService {
 
 /// One of each kind of value, in the order a store gives them back.
 fn one_of_each() -> Vec<Saved> {
-    let check = SavedCheck { health: Health::Down, since: Time(3), because: "3 of 3 failed".into() };
+    let check = SavedCheck {
+        health: Health::Down,
+        since: Time(3),
+        because: "3 of 3 failed".into(),
+        damper: crate::health::Damper::default(),
+    };
     let service = saved_service(decision(1));
     let zone = saved_zone(Serial(7), u64::MAX);
     vec![

@@ -66,8 +66,10 @@ pub fn choose(situation: &Situation) -> Choice {
     let (sites, records, ttl, reason) = match pick.index {
         Some(at) => {
             let standing = &standings[at];
-            let ttl = if standing.is_shaky() { service.ttl_suspect } else { service.ttl };
-            let records = records::of(service, ttl, &[(at, standing)]);
+            let shaky = pick.rule == Rule::Damped || standing.is_shaky() && !pick.frozen;
+            let ttl = if shaky { service.ttl_suspect } else { service.ttl };
+            let kept = if pick.frozen { records::kept(situation, ttl) } else { None };
+            let records = kept.map_or_else(|| records::of(service, ttl, &[(at, standing)]), |(_, kept)| kept);
             let noted = standings[..=at].iter().map(Noted::of).collect();
             let reason = Reason { serving: Some(standing.site.clone()), rule: pick.rule, endpoints: noted };
             (vec![standing.site.clone()], records, ttl, reason)

@@ -1,5 +1,8 @@
 //! Policy `failover`: endpoints in order of preference; the first that works, and back when it is safe.
 //!
+//! What neither moves: an endpoint in use of which no sample came lately, or that is being maintained, stays.
+//! What damping holds Down is used only where nothing else is left.
+//!
 //! Three rules keep answers from flapping. A Suspect endpoint in use stays in use until it is Down. A
 //! preferred endpoint that was Down or taken out carries a [`Mark`]: it is returned to only when it has
 //! been Up for the whole hold, or, with `manual`, when an operator says so. And an operator's failover
@@ -41,6 +44,8 @@ pub(super) struct Pick {
     /// The rule that chose it; means nothing without an endpoint.
     pub rule: Rule,
     pub latched: bool,
+    /// Whether its records stay as they are.
+    pub frozen: bool,
     pub marks: Marks,
     /// When a running hold ends.
     pub hold_until: Option<Time>,
@@ -59,9 +64,14 @@ pub(super) fn pick(situation: &Situation) -> Pick {
         }
         None => {}
     }
-    let in_use = current(situation).filter(|&at| standings[at].is_eligible());
+    let serving = current(situation);
+    let stays = |at: usize| standings[at].may_stay() && is_served(situation, at);
+    let in_use = serving.filter(|&at| standings[at].is_eligible() || stays(at));
     let (index, rule, hold_until) = match in_use {
-        None => (best(standings), Rule::InOrder, None),
+        None => match best(standings) {
+            Some(at) => (Some(at), Rule::InOrder, None),
+            None => (damped(standings, serving), Rule::Damped, None),
+        },
         Some(at) if latched && at > 0 => (Some(at), Rule::Latched { by: Latch::Operator }, None),
         Some(at) => stay_or_return(situation, &marks, at),
     };
@@ -70,10 +80,14 @@ pub(super) fn pick(situation: &Situation) -> Pick {
         latched &= at > 0;
     }
     let rule = match (index, latched) {
-        (Some(_), true) => Rule::Latched { by: Latch::Operator },
+        (Some(_), true) if rule != Rule::Damped => Rule::Latched { by: Latch::Operator },
         _ => rule,
     };
-    Pick { index, rule, latched, marks, hold_until }
+    let frozen = index.is_some_and(|at| {
+        let standing = &standings[at];
+        standing.maintenance.is_some() && standing.overridden.is_none() && is_served(situation, at)
+    });
+    Pick { index, rule, latched, frozen, marks, hold_until }
 }
 
 /// The endpoint in use: the one ordered, or the one last decided for.
@@ -86,9 +100,26 @@ fn current(situation: &Situation) -> Option<usize> {
     situation.standings.iter().position(|standing| standing.site == *site)
 }
 
-/// The first in order that is Up; failing that, the first that is Suspect.
+/// Whether clients are sent there now, and not as a last resort.
+fn is_served(situation: &Situation, at: usize) -> bool {
+    let site = &situation.standings[at].site;
+    situation
+        .last
+        .is_some_and(|last| last.sites == [site.clone()] && last.reason.serving.as_ref() == Some(site))
+}
+
+/// An endpoint that only damping keeps out, where there is no other: the one in use, or the first. Damping
+/// is there to calm answers down, never to take the last one away.
+fn damped(standings: &[Standing], serving: Option<usize>) -> Option<usize> {
+    let serving = serving.filter(|&at| standings[at].is_damped());
+    serving.or_else(|| standings.iter().position(Standing::is_damped))
+}
+
+/// The first in order that is Up, better one that is not being maintained; failing that, the first that is
+/// Suspect.
 fn best(standings: &[Standing]) -> Option<usize> {
-    let up = standings.iter().position(Standing::is_up);
+    let sound = standings.iter().position(|s| s.is_up() && s.maintenance.is_none());
+    let up = sound.or_else(|| standings.iter().position(Standing::is_up));
     up.or_else(|| standings.iter().position(Standing::is_eligible))
 }
 
@@ -99,7 +130,9 @@ fn stay_or_return(situation: &Situation, marks: &Marks, at: usize) -> (Option<us
     let mut waits: Option<(Time, &SiteId)> = None;
     let mut manual = false;
     for (index, standing) in situation.standings[..at].iter().enumerate() {
-        if !standing.is_up() {
+        // What is being maintained is returned to when that is over, or when an operator says so.
+        let maintained = standing.maintenance.is_some() && situation.order.is_none();
+        if !standing.is_up() || maintained {
             continue;
         }
         let until = match (marks.get(&standing.site), situation.service.failback) {

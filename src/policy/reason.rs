@@ -39,6 +39,8 @@ pub enum Rule {
         /// Who wants it so.
         by: Latch,
     },
+    /// No endpoint works but such as are held Down by damping: one of these is better than none.
+    Damped,
     /// No endpoint works.
     AllDown {
         /// What is answered.
@@ -88,6 +90,9 @@ pub struct Noted {
     pub because: String,
     /// What an operator forced on it.
     pub forced: Option<Forced>,
+    /// Until when it is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Time>,
     /// Places whose records are left out of the answer while another place works.
     pub withheld: Vec<Withheld>,
 }
@@ -131,6 +136,7 @@ impl Noted {
                 reason: forced.reason.clone(),
                 until: forced.until,
             }),
+            maintenance: standing.maintenance,
             withheld: withheld
                 .map(|(place, found)| Withheld {
                     place: place.to_string(),
@@ -142,7 +148,7 @@ impl Noted {
     }
 
     fn is_plainly_up(&self) -> bool {
-        self.health == Health::Up && self.forced.is_none()
+        self.health == Health::Up && self.forced.is_none() && self.maintenance.is_none()
     }
 }
 
@@ -197,6 +203,10 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
         Rule::Latched { by: Latch::Manual } => {
             write!(f, "failback is manual: {site} stays until `detour failback`")?;
         }
+        Rule::Damped => {
+            write!(f, "{it}; it is used all the same, as no other endpoint works")?;
+            return Ok(());
+        }
         Rule::InOrder | Rule::AllDown { .. } | Rule::Unverified { .. } => {
             let rank = if first { "first" } else { "next" };
             if it.is_plainly_up() {
@@ -206,6 +216,9 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             write!(f, "{it}; it is {rank} in order")?;
             if it.health == Health::Suspect && it.forced.is_none() {
                 f.write_str(" and stays until Down")?;
+            }
+            if it.health == Health::Unknown && it.forced.is_none() {
+                f.write_str(" and stays until more is known")?;
             }
             return Ok(());
         }
@@ -230,10 +243,11 @@ fn write_withheld(f: &mut fmt::Formatter<'_>, noted: &Noted) -> fmt::Result {
 /// `fra Down: 3 of 3 failed, connection refused`; `fra drained by ann: new switch (samples say Up)`
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Noted { site, health, because, forced, .. } = self;
+        let Noted { site, health, because, forced, maintenance, .. } = self;
         let found = match health {
-            Health::Up | Health::Unknown => health.to_string(),
-            Health::Suspect | Health::Down => format!("{health}: {because}"),
+            Health::Up => health.to_string(),
+            Health::Unknown if because.is_empty() => health.to_string(),
+            Health::Unknown | Health::Suspect | Health::Down => format!("{health}: {because}"),
         };
         match forced {
             None => write!(f, "{site} {found}")?,
@@ -249,6 +263,9 @@ impl fmt::Display for Noted {
                 }
                 write!(f, ": {reason} (samples say {found})")?;
             }
+        }
+        if let Some(until) = maintenance {
+            write!(f, " (in maintenance until {until})")?;
         }
         write_withheld(f, self)
     }
@@ -273,7 +290,7 @@ mod tests {
 
     fn noted(site: &str, health: Health, because: &str) -> Noted {
         let because = because.to_owned();
-        Noted { site: site.into(), health, because, forced: None, withheld: Vec::new() }
+        Noted { site: site.into(), health, because, forced: None, maintenance: None, withheld: Vec::new() }
     }
 
     fn drained(noted: Noted, until: Option<Time>) -> Noted {

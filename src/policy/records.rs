@@ -76,7 +76,7 @@ fn all<'a>(service: &Service, standings: &'a [Standing]) -> Vec<(usize, &'a Stan
 }
 
 /// The last answer with nothing changed but its TTL, if the configuration still has all of it.
-fn kept(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<RrSet>)> {
+pub(super) fn kept(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<RrSet>)> {
     let last = situation.last?;
     let named = |endpoint: &&Endpoint| last.sites.contains(&endpoint.site);
     let endpoints: Vec<&Endpoint> = situation.service.endpoints.iter().filter(named).collect();

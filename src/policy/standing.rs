@@ -14,8 +14,12 @@ pub struct Standing {
     pub found: Finding,
     /// What samples say of each place, in the order of its records.
     pub places: Vec<(Whereto, Finding)>,
+    /// What samples last said of each place, before anything went stale or was damped.
+    pub last_known: Vec<Health>,
     /// The override that rules it.
     pub overridden: Option<Override>,
+    /// Until when it is in maintenance.
+    pub maintenance: Option<Time>,
 }
 
 impl Standing {
@@ -59,11 +63,35 @@ impl Standing {
         }
     }
 
+    /// Whether it stays in use though it is not eligible, as nothing that counts speaks against it: no
+    /// sample came lately, or it is being maintained.
+    pub fn may_stay(&self) -> bool {
+        let unseen = self.found.health == Health::Unknown && self.last_known.iter().any(|&it| works(it));
+        self.overridden.is_none() && (unseen || self.maintenance.is_some())
+    }
+
+    /// Whether damping alone keeps it from being used.
+    pub fn is_damped(&self) -> bool {
+        let works = self.last_known.iter().any(|&it| works(it));
+        self.overridden.is_none() && self.found.health == Health::Down && works
+    }
+
     /// The places whose records are answered: those that work, so that one dead address family of a site
-    /// is withheld and the site stays; all of them where none works or the endpoint is forced Up.
+    /// is withheld and the site stays; all of them where none works or the endpoint is forced Up. A place
+    /// that is Unknown because its samples are stale is where it was.
     pub fn answered(&self) -> impl Iterator<Item = &(Whereto, Finding)> {
-        let all = self.overridden.is_some() || !works(self.found.health);
-        self.places.iter().filter(move |(_, found)| all || works(found.health))
+        let last = |at: usize| self.last_known.get(at).is_some_and(|&it| works(it));
+        let is_well = move |at: usize, found: &Finding| {
+            works(found.health) || found.health == Health::Unknown && last(at)
+        };
+        let wholly = !works(self.found.health);
+        let any =
+            self.places.iter().enumerate().any(|(at, (_, found))| is_well(at, found) || wholly && last(at));
+        let all = self.overridden.is_some() || !any;
+        let places = self.places.iter().enumerate();
+        let answered =
+            places.filter(move |(at, (_, found))| all || is_well(*at, found) || wholly && last(*at));
+        answered.map(|(_, place)| place)
     }
 
     /// Whether a place that is answered may soon be Down.
@@ -91,7 +119,9 @@ mod tests {
             at: Time(9),
             until: None,
         });
-        Standing { site: "fra".into(), found: crate::health::endpoint(&findings), places, overridden }
+        let last_known = findings.iter().map(|found| found.health).collect();
+        let (site, found) = ("fra".into(), crate::health::endpoint(&findings));
+        Standing { site, found, places, last_known, overridden, maintenance: None }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use crate::health::{Discard, Failure, Outcome, Phase};
 use crate::time::Time;
@@ -16,6 +16,10 @@ use crate::time::Time;
 pub(super) const MAX_TEXT: usize = 200;
 /// Links of an error's chain that are looked at.
 const MAX_CHAIN: usize = 16;
+/// The most bytes an answer's head may have.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+/// The most header lines an answer may have.
+pub(super) const MAX_HEADERS: usize = 100;
 /// A port that is well known for nothing (RFC 863).
 const DISCARD_PORT: u16 = 9;
 /// Names of a certificate that are listed.
@@ -32,6 +36,10 @@ pub(super) fn judge(error: &(dyn Error + 'static), phase: Phase, routed: impl Fn
         text = cause.to_string();
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             return Outcome::Failed(of_tls(tls));
+        }
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large) {
+            let (bytes, lines) = (MAX_HEAD as u32, MAX_HEADERS as u32);
+            return Outcome::Failed(Failure::Head { bytes, lines });
         }
         link = cause.source();
         if let Some(io) = cause.downcast_ref::<io::Error>() {
@@ -51,7 +59,8 @@ pub(super) fn judge(error: &(dyn Error + 'static), phase: Phase, routed: impl Fn
         }
         Phase::FirstByte | Phase::Body => Failure::Protocol(bounded(&text)),
         Phase::Resolve => Failure::Resolve(bounded(&text)),
-        Phase::Connect => Failure::Other(bounded(&text)),
+        Phase::Reply if cut_short => Failure::Reset,
+        Phase::Connect | Phase::Reply | Phase::Command => Failure::Other(bounded(&text)),
     })
 }
 
@@ -95,27 +104,37 @@ pub(super) fn routed(addr: IpAddr) -> bool {
 fn of_tls(error: &rustls::Error) -> Failure {
     use rustls::{Error as Tls, InvalidMessage};
     match error {
-        Tls::InvalidCertificate(why) => Failure::Certificate(bounded(&of_certificate(why))),
+        Tls::InvalidCertificate(why) => of_certificate(why),
+        Tls::NoApplicationProtocol => Failure::Alpn("the endpoint took none of the protocols offered".into()),
         Tls::NoCertificatesPresented => Failure::Certificate("none presented".into()),
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
             Failure::Tls("the endpoint does not speak TLS".into())
+        }
+        Tls::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            Failure::Alpn("the endpoint takes none of the protocols offered".into())
+        }
+        Tls::AlertReceived(AlertDescription::CertificateRequired) => {
+            Failure::Tls("the endpoint wants a client certificate".into())
         }
         Tls::AlertReceived(alert) => Failure::Tls(format!("the endpoint refused the handshake: {alert:?}")),
         other => Failure::Tls(bounded(&other.to_string())),
     }
 }
 
-fn of_certificate(error: &CertificateError) -> String {
+fn of_certificate(error: &CertificateError) -> Failure {
     use CertificateError as Cert;
     // Only the moment in the certificate is named: it is the same in every sample.
     let at = |unix: &rustls::pki_types::UnixTime| Time(unix.as_secs().saturating_mul(1000));
+    let certificate = |why: &str| Failure::Certificate(bounded(why));
     match error {
-        Cert::Expired => "expired".into(),
-        Cert::ExpiredContext { not_after, .. } => format!("expired at {}", at(not_after)),
-        Cert::NotValidYet => "not valid yet".into(),
-        Cert::NotValidYetContext { not_before, .. } => format!("not valid before {}", at(not_before)),
-        Cert::UnknownIssuer => "signed by an issuer this host does not trust".into(),
-        Cert::NotValidForName => "not valid for this name".into(),
+        Cert::Expired => certificate("expired"),
+        Cert::ExpiredContext { not_after, .. } => Failure::CertificateExpired(at(not_after)),
+        Cert::NotValidYet => certificate("not valid yet"),
+        Cert::NotValidYetContext { not_before, .. } => {
+            certificate(&format!("not valid before {}", at(not_before)))
+        }
+        Cert::UnknownIssuer => Failure::CertificateIssuer,
+        Cert::NotValidForName => Failure::CertificateName("this name".into()),
         Cert::NotValidForNameContext { expected, presented } => {
             let names: Vec<&str> = presented.iter().take(MAX_NAMES).map(|name| san(name)).collect();
             let more = match presented.len().saturating_sub(MAX_NAMES) {
@@ -123,11 +142,11 @@ fn of_certificate(error: &CertificateError) -> String {
                 n => format!(" and {n} more"),
             };
             let names = if names.is_empty() { "no name".into() } else { names.join(", ") };
-            format!("not valid for {}, but for {names}{more}", expected.to_str())
+            Failure::CertificateName(bounded(&format!("{}, but for {names}{more}", expected.to_str())))
         }
-        Cert::BadSignature => "bad signature".into(),
-        Cert::Revoked => "revoked".into(),
-        other => other.to_string(),
+        Cert::BadSignature => certificate("bad signature"),
+        Cert::Revoked => certificate("revoked"),
+        other => certificate(&other.to_string()),
     }
 }
 
@@ -205,7 +224,8 @@ mod tests {
                 expected: "app.example.com".try_into().unwrap(),
                 presented: presented.iter().map(|&s| s.to_owned()).collect(),
             };
-            assert_eq!(of_certificate(&error), format!("not valid for app.example.com, but for {want}"));
+            let said = of_certificate(&error).to_string();
+            assert_eq!(said, format!("certificate: not valid for app.example.com, but for {want}"));
         };
         check(&[], "no name");
         check(&["DnsName(\"a.example\")"], "a.example");

@@ -1,226 +1,241 @@
 //! The `http` and `https` probes: one request on a connection of its own, one answer, judged.
+//!
+//! Nothing is kept between runs but the TLS configuration, which checks share: no client, no pool. What
+//! is done on behalf of a run is done in its own task, so that breaking it off ends all of it.
 
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, Url};
-use rustls::pki_types::ServerName;
-use tower::{Layer, Service};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::connection::{Metered, connect};
 use super::course::Course;
-use super::failure::{bounded, judge, routed};
-use super::tls::Trust;
-use crate::config::{Check, HttpProbe, MAX_BODY_READ, Whereto};
+use super::failure::{MAX_HEAD, MAX_HEADERS, bounded, judge};
+use super::tasks::Tasks;
+use super::tls::shake;
+use crate::config::{BodyExpect, Check, HttpProbe, HttpVersion, MAX_BODY_READ, TlsOptions, Whereto};
 use crate::health::{Failure, Outcome, Phase};
 
-/// Header lines an answer may have; their bytes are bounded by the client's read buffer (400 KiB).
-const MAX_HEADERS: usize = 100;
-const USER_AGENT: &str = concat!("detour/", env!("CARGO_PKG_VERSION"));
+const AGENT: &str = concat!("detour/", env!("CARGO_PKG_VERSION"));
+/// What an endpoint may send ahead of being read over HTTP/2, in bytes: a body as far as it is read.
+const WINDOW: u32 = MAX_BODY_READ as u32;
 
-/// One check's client, built at its first run and kept.
-#[derive(Debug)]
-pub(super) struct HttpCheck {
-    course: Arc<Course>,
-    trust: Trust,
-    client: OnceLock<Result<(Client, Url), Failure>>,
+/// What ALPN offers (RFC 7301; the names are RFC 9113's, section 3.2, and RFC 7301's, section 6).
+pub(super) fn alpn(version: HttpVersion) -> [&'static str; 1] {
+    match version {
+        HttpVersion::One => ["http/1.1"],
+        HttpVersion::Two => ["h2"],
+    }
 }
 
-impl HttpCheck {
-    pub(super) fn new(course: Arc<Course>, trust: Trust) -> HttpCheck {
-        HttpCheck { course, trust, client: OnceLock::new() }
-    }
-
-    /// Puts `check`'s question to the address its course holds.
-    pub(super) async fn ask(&self, check: &Check, http: &HttpProbe) -> Outcome {
-        let (client, url) = match self.client.get_or_init(|| self.build(check, http)) {
-            Ok(built) => built,
-            Err(failure) => return Outcome::Failed(failure.clone()),
-        };
-        let answer = match client.get(url.clone()).send().await {
-            Ok(answer) => answer,
-            Err(error) => return self.judge(&error),
-        };
-        let status = answer.status().as_u16();
-        if !http.status.iter().any(|range| range.contains(&status)) {
-            return Outcome::Failed(Failure::Status(status));
+/// Puts `check`'s question to `addr`; over TLS where there is a configuration for it.
+pub(super) async fn ask(
+    check: &Check,
+    http: &HttpProbe,
+    addr: IpAddr,
+    tls: Option<(Arc<ClientConfig>, &TlsOptions)>,
+    course: &Course,
+) -> Outcome {
+    let (host, authority) = names(check, http);
+    let request = match request(http, &authority) {
+        Ok(request) => request,
+        Err(why) => {
+            let why = bounded(&format!("cannot build the request: {why}"));
+            return Outcome::Failed(Failure::Other(why));
         }
-        match &http.body {
-            // The head says it all, so nobody waits for the rest.
-            None => Outcome::Ok,
-            Some(text) => {
-                self.course.enter(Phase::Body);
-                self.seek(answer, text).await
-            }
-        }
+    };
+    let connection = match connect(SocketAddr::new(addr, check.probe.port), course).await {
+        Ok(stream) => Metered::new(stream),
+        Err(outcome) => return outcome,
+    };
+    let Some((config, options)) = tls else {
+        return speak(connection, request, http, course).await;
+    };
+    let stream = match shake(config, options, &host, connection, course).await {
+        Ok(stream) => stream,
+        Err(outcome) => return outcome,
+    };
+    // A server without ALPN speaks HTTP/1.1; HTTP/2 has to be agreed on (RFC 9113, section 3.2).
+    if http.version == HttpVersion::Two && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return Outcome::Failed(Failure::Alpn("the endpoint does not agree on h2".into()));
     }
-
-    /// Looks for `text` in the first [`MAX_BODY_READ`] bytes of the body, and reads no further than it must.
-    async fn seek(&self, mut answer: Response, text: &str) -> Outcome {
-        let text = text.as_bytes();
-        if text.is_empty() {
-            return Outcome::Ok;
-        }
-        let mut body = Vec::new();
-        loop {
-            let chunk = match answer.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => return self.judge(&error),
-            };
-            // The text may have begun in the chunk before.
-            let from = body.len().saturating_sub(text.len().saturating_sub(1));
-            body.extend_from_slice(&chunk[..chunk.len().min(MAX_BODY_READ - body.len())]);
-            if holds(&body[from..], text) {
-                return Outcome::Ok;
-            }
-            if body.len() == MAX_BODY_READ {
-                break;
-            }
-        }
-        let text = String::from_utf8_lossy(text);
-        let place = match body.len() {
-            MAX_BODY_READ => format!("its first {MAX_BODY_READ} bytes"),
-            _ => "it".into(),
-        };
-        Outcome::Failed(Failure::Body(bounded(&format!("\"{text}\" is not in {place}"))))
-    }
-
-    fn judge(&self, error: &reqwest::Error) -> Outcome {
-        judge(error, self.course.phase(), || self.course.addr().is_none_or(routed))
-    }
-
-    fn build(&self, check: &Check, http: &HttpProbe) -> Result<(Client, Url), Failure> {
-        let target = Target::of(check, http)?;
-        let tls = if http.tls {
-            self.trust.config(&self.course, target.literal).map_err(Failure::Certificate)?
-        } else {
-            self.trust.unused(&self.course).map_err(Failure::Tls)?
-        };
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Pinned(self.course.clone()))
-            .connector_layer(Connected(self.course.clone()))
-            .default_headers(target.headers)
-            .user_agent(USER_AGENT)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(0)
-            .http1_max_headers(MAX_HEADERS)
-            .build()
-            .map_err(|e| Failure::Other(bounded(&format!("cannot build the request: {e}"))))?;
-        Ok((client, target.url))
-    }
+    speak(stream, request, http, course).await
 }
 
-/// `text` is not empty.
-fn holds(body: &[u8], text: &[u8]) -> bool {
-    body.windows(text.len()).any(|window| window == text)
-}
-
-/// What a check's request is addressed to.
-#[derive(Debug)]
-struct Target {
-    url: Url,
-    headers: HeaderMap,
-    /// The configured host, where it is an address.
-    literal: Option<ServerName<'static>>,
-}
-
-impl Target {
-    /// The URL carries the host, so that Host (RFC 9110, section 7.2: with the port unless it is the
-    /// scheme's own) and SNI follow from it, while [`Pinned`] decides where it leads. A host that is an
-    /// address would be connected to as it stands: then the URL carries the place, and the host goes
-    /// into the header. There is no SNI for addresses (RFC 6066, section 3).
-    fn of(check: &Check, http: &HttpProbe) -> Result<Target, Failure> {
-        let bad = |what: String| Failure::Other(bounded(&format!("cannot build the request: {what}")));
-        let (scheme, default_port) = if http.tls { ("https", 443) } else { ("http", 80) };
-        let port = check.probe.port;
-        let place = match &check.key.whereto {
-            Whereto::Addr(addr) => in_url(*addr),
-            Whereto::Name(name) => name.to_string(),
-        };
-        let host = check.key.host.as_deref().unwrap_or(&place);
-        let mut headers = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_static("close"))]);
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        let in_the_url = match literal {
-            None => host,
-            Some(addr) => {
-                let host = in_url(addr);
-                let host = if port == default_port { host } else { format!("{host}:{port}") };
-                headers.insert(HOST, HeaderValue::from_str(&host).map_err(|e| bad(e.to_string()))?);
-                &place
-            }
-        };
-        let url = format!("{scheme}://{in_the_url}:{port}{}", http.path);
-        let url = Url::parse(&url).map_err(|e| bad(format!("{url}: {e}")))?;
-        Ok(Target { url, headers, literal: literal.map(ServerName::from) })
-    }
-}
-
-/// An address as a URL holds it (RFC 3986, section 3.2.2).
-fn in_url(addr: IpAddr) -> String {
-    match addr {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
-    }
-}
-
-/// Whatever the name: the address of this run.
-struct Pinned(Arc<Course>);
-
-impl Resolve for Pinned {
-    fn resolve(&self, _: Name) -> Resolving {
-        // The URL's port takes the place of this one.
-        let addr = self.0.addr().map(|addr| SocketAddr::new(addr, 0));
-        let addrs: Addrs = Box::new(addr.into_iter());
-        Box::pin(std::future::ready(Ok(addrs)))
-    }
-}
-
-/// Tells the course when a connection stands, TLS included: wraps the client's connector.
-#[derive(Clone)]
-struct Connected(Arc<Course>);
-
-impl<S> Layer<S> for Connected {
-    type Service = ConnectedService<S>;
-
-    fn layer(&self, inner: S) -> ConnectedService<S> {
-        ConnectedService { inner, course: self.0.clone() }
-    }
-}
-
-#[derive(Clone)]
-struct ConnectedService<S> {
-    inner: S,
-    course: Arc<Course>,
-}
-
-impl<S, R> Service<R> for ConnectedService<S>
+async fn speak<S>(stream: S, request: Request<Full<Bytes>>, http: &HttpProbe, course: &Course) -> Outcome
 where
-    S: Service<R>,
-    S::Future: Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    course.enter(Phase::FirstByte);
+    let io = TokioIo::new(stream);
+    let answered = match http.version {
+        HttpVersion::One => {
+            let mut builder = http1::Builder::new();
+            builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
+            match builder.handshake(io).await {
+                Ok((mut sender, connection)) => {
+                    let answering =
+                        async move { weigh(sender.send_request(request).await?, http, course).await };
+                    drive(connection, answering).await
+                }
+                Err(error) => Err(error),
+            }
+        }
+        HttpVersion::Two => {
+            let tasks = Tasks::default();
+            let mut builder = http2::Builder::new(tasks.starter());
+            builder
+                .initial_stream_window_size(WINDOW)
+                .initial_connection_window_size(WINDOW)
+                .max_header_list_size(MAX_HEAD as u32);
+            match builder.handshake(io).await {
+                Ok((mut sender, connection)) => {
+                    let answering =
+                        async move { weigh(sender.send_request(request).await?, http, course).await };
+                    drive(connection, answering).await
+                }
+                Err(error) => Err(error),
+            }
+        }
+    };
+    answered.unwrap_or_else(|error| judge(&error, course.phase(), || true))
+}
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
+/// Keeps the connection moving until the answer is weighed. What ends the connection ends the answer too,
+/// which tells it.
+async fn drive<T>(connection: impl Future, answering: impl Future<Output = T>) -> T {
+    let (mut connection, mut answering) = (pin!(connection), pin!(answering));
+    let mut over = false;
+    std::future::poll_fn(|context| {
+        over = over || connection.as_mut().poll(context).is_ready();
+        match answering.as_mut().poll(context) {
+            // The request may only now have been handed over.
+            Poll::Pending if !over => {
+                over = connection.as_mut().poll(context).is_ready();
+                if over { answering.as_mut().poll(context) } else { Poll::Pending }
+            }
+            polled => polled,
+        }
+    })
+    .await
+}
 
-    fn call(&mut self, request: R) -> Self::Future {
-        let (connecting, course) = (self.inner.call(request), self.course.clone());
-        Box::pin(async move {
-            let connection = connecting.await?;
-            course.enter(Phase::FirstByte);
-            Ok(connection)
-        })
+/// Holds an answer against what is expected.
+async fn weigh(
+    answer: Response<Incoming>,
+    http: &HttpProbe,
+    course: &Course,
+) -> Result<Outcome, hyper::Error> {
+    let status = answer.status().as_u16();
+    if !http.status.iter().any(|range| range.contains(&status)) {
+        return Ok(Outcome::Failed(Failure::Status(status)));
     }
+    for (name, text) in &http.expect_headers {
+        if let Some(why) = lacks(answer.headers(), name, text) {
+            return Ok(Outcome::Failed(Failure::Header(bounded(&why))));
+        }
+    }
+    // Without one the head says it all, and nobody waits for the rest.
+    let Some(expect) = &http.body else { return Ok(Outcome::Ok) };
+    course.enter(Phase::Body);
+    seek(answer.into_body(), expect).await
+}
+
+/// Why the header is not as expected, if it is not.
+fn lacks(headers: &HeaderMap, name: &str, text: &str) -> Option<String> {
+    let mut values = headers.get_all(name).iter().peekable();
+    let Some(first) = values.peek().copied() else {
+        return Some(format!("there is no {name}"));
+    };
+    let fits = values.any(|value| holds(value.as_bytes(), text.as_bytes()));
+    (!fits).then(|| format!("\"{text}\" is not in {name}: {}", String::from_utf8_lossy(first.as_bytes())))
+}
+
+/// Looks for what is expected in the first [`MAX_BODY_READ`] bytes of the body. A text ends the reading as
+/// soon as it is found; a pattern may say something of the end, so all is read first.
+async fn seek(mut answer: Incoming, expect: &BodyExpect) -> Result<Outcome, hyper::Error> {
+    let mut body = Vec::new();
+    while body.len() < MAX_BODY_READ {
+        let Some(frame) = answer.frame().await else { break };
+        // Trailers are no body.
+        let Ok(chunk) = frame?.into_data() else { continue };
+        let before = body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(MAX_BODY_READ - before)]);
+        if let BodyExpect::Text(text) = expect {
+            // The text may have begun in the chunk before.
+            let from = before.saturating_sub(text.len().saturating_sub(1));
+            if holds(&body[from..], text.as_bytes()) {
+                return Ok(Outcome::Ok);
+            }
+        }
+    }
+    let place = match body.len() {
+        MAX_BODY_READ => format!("its first {MAX_BODY_READ} bytes"),
+        _ => "it".into(),
+    };
+    let why = match expect {
+        BodyExpect::Text(text) if text.is_empty() => return Ok(Outcome::Ok),
+        BodyExpect::Text(text) => format!("\"{text}\" is not in {place}"),
+        BodyExpect::Regex(pattern) if pattern.matches(&body) => return Ok(Outcome::Ok),
+        BodyExpect::Regex(pattern) => format!("nothing in {place} matches {}", pattern.as_str()),
+    };
+    Ok(Outcome::Failed(Failure::Body(bounded(&why))))
+}
+
+/// Whether `text` is in `body`.
+fn holds(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}
+
+/// The name that is asked for, and the same as a Host header has it: with the port, unless it is the
+/// scheme's own (RFC 9110, section 7.2), and in brackets if it is an IPv6 address (RFC 3986, section 3.2.2).
+fn names(check: &Check, http: &HttpProbe) -> (String, String) {
+    let host = match (&check.key.host, &check.key.whereto) {
+        (Some(host), _) => host.to_string(),
+        (None, Whereto::Addr(addr)) => addr.to_string(),
+        (None, Whereto::Name(name)) => name.to_string(),
+    };
+    let bare = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(addr)) => format!("[{addr}]"),
+        _ => host.clone(),
+    };
+    let default_port = if http.tls.is_some() { 443 } else { 80 };
+    let authority =
+        if check.probe.port == default_port { bare } else { format!("{bare}:{}", check.probe.port) };
+    (host, authority)
+}
+
+fn request(http: &HttpProbe, authority: &str) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+    let body = http.request_body.as_deref().map(|body| Bytes::copy_from_slice(body.as_bytes()));
+    let mut headers = HeaderMap::with_capacity(http.headers.len() + 4);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    let mut builder = Request::builder().method(http.method.as_str());
+    builder = if http.version == HttpVersion::Two {
+        // RFC 9113, section 8.3.1: the pseudo-headers come of the URI.
+        let scheme = if http.tls.is_some() { "https" } else { "http" };
+        builder.uri(format!("{scheme}://{authority}{}", http.path))
+    } else {
+        headers.insert(HOST, HeaderValue::from_str(authority)?);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        builder.uri(http.path.as_str())
+    };
+    for (name, value) in &http.headers {
+        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+    }
+    let mut request = builder.body(Full::new(body.unwrap_or_default()))?;
+    *request.headers_mut() = headers;
+    Ok(request)
 }
 
 #[cfg(test)]
@@ -229,33 +244,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_names_and_the_place_leads() {
-        let check = |place: &str, host: &str, port: u16, want_url: &str, want_host: Option<&str>| {
-            let (check, http) = http_check(place, host, port);
-            let target = Target::of(&check, &http).unwrap();
-            assert_eq!(target.url.as_str(), want_url);
-            assert_eq!(target.headers.get(HOST).map(|h| h.to_str().unwrap()), want_host, "{want_url}");
-            assert_eq!(target.literal.is_some(), want_host.is_some());
+    fn the_host_header_has_the_port_unless_it_is_the_schemes_own() {
+        let check = |host: &str, port: u16, want: &str| {
+            let (check, http) = http_check("192.0.2.1", host, port);
+            assert_eq!(names(&check, &http), (host.to_owned(), want.to_owned()));
+            assert_eq!(request(&http, want).unwrap().headers()[HOST], want);
         };
-        check("192.0.2.1", "app.example.com", 80, "http://app.example.com/health?full=1", None);
-        check("2001:db8::1", "app.example.com", 8080, "http://app.example.com:8080/health?full=1", None);
-        check("192.0.2.1", "192.0.2.9", 80, "http://192.0.2.1/health?full=1", Some("192.0.2.9"));
-        check("192.0.2.1", "192.0.2.9", 81, "http://192.0.2.1:81/health?full=1", Some("192.0.2.9:81"));
-        check("2001:db8::1", "2001:db8::9", 80, "http://[2001:db8::1]/health?full=1", Some("[2001:db8::9]"));
-        check(
-            "2001:db8::1",
-            "[2001:db8::9]",
-            81,
-            "http://[2001:db8::1]:81/health?full=1",
-            Some("[2001:db8::9]:81"),
-        );
-        check("fra.example.net", "192.0.2.9", 80, "http://fra.example.net/health?full=1", Some("192.0.2.9"));
+        check("app.example.com", 80, "app.example.com");
+        check("app.example.com", 8080, "app.example.com:8080");
+        check("192.0.2.9", 81, "192.0.2.9:81");
+        check("2001:db8::9", 80, "[2001:db8::9]");
+        check("2001:db8::9", 81, "[2001:db8::9]:81");
     }
 
     #[test]
-    fn a_host_no_url_can_hold_is_a_failure_with_words() {
-        let (check, http) = http_check("192.0.2.1", "a b", 80);
-        let failure = Target::of(&check, &http).unwrap_err().to_string();
-        assert!(failure.starts_with("cannot build the request: http://a b:80/health?full=1: "), "{failure}");
+    fn http_2_has_the_host_in_its_pseudo_headers() {
+        let (_, http) = http_check("192.0.2.1", "app.example.com", 80);
+        let http = HttpProbe { version: HttpVersion::Two, ..http };
+        let request = request(&http, "app.example.com:81").unwrap();
+        assert_eq!(request.uri(), "http://app.example.com:81/health?full=1");
+        assert!(!request.headers().contains_key(HOST) && !request.headers().contains_key(CONNECTION));
+    }
+
+    #[test]
+    fn a_request_no_line_can_hold_is_an_error() {
+        let (_, http) = http_check("192.0.2.1", "app.example.com", 80);
+        assert!(request(&http, "a\nb").is_err());
+        let http = HttpProbe { path: "/a b".into(), ..http };
+        assert!(request(&http, "app.example.com").is_err());
     }
 }

@@ -17,25 +17,41 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp` and `http` ask the question, one file for each protocol;
-//!   `course` follows them, so that a timeout can say where.
+//! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `icmp` and `exec` ask the question, one
+//!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
+//! - `connection` is what they ask it over, and how it ends.
+//! - `preflight` says before any run what this host does not let its probes do.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
-//! - `tls` holds what is trusted.
+//! - `heartbeat` waits where the others ask: it makes samples of beats, and of their absence.
 //! - `watch` holds connections open, and has a check run when one ends.
+//! - `tls` holds what is trusted, and shakes hands; `expiry` reads a certificate's last moment.
+//! - `tasks` ends what a library starts for a run with that run.
 
+mod connection;
 mod course;
+pub mod dns;
+mod echo;
+mod exec;
+mod expiry;
 mod failure;
+mod handshake;
+mod heartbeat;
 mod http;
+mod icmp;
+mod preflight;
 mod prober;
 mod run;
 mod schedule;
 mod stall;
 mod table;
+mod tasks;
 mod tcp;
 mod tls;
 mod watch;
 
+pub use heartbeat::{Beat, MIN_GAP, TooSoon};
+pub use preflight::warnings;
 pub use prober::Prober;
 pub use tls::Trust;
 pub use watch::{WatchState, WatchView};
@@ -57,12 +73,13 @@ mod tests {
             confirm: Duration::from_millis(250),
             timeout: Duration::from_secs(2),
             thresholds: Thresholds { fall: 3, rise: 2, window: None },
+            damping: None,
             watch: false,
         })
     }
 
     pub(super) fn tcp_probe(id: &str, port: u16) -> Arc<Probe> {
-        probe(id, ProbeKind::Tcp, port)
+        probe(id, ProbeKind::Tcp(crate::config::TcpProbe::default()), port)
     }
 
     pub(super) fn check(probe: &Arc<Probe>, addr: [u8; 4]) -> Check {
@@ -71,13 +88,7 @@ mod tests {
     }
 
     pub(super) fn http_check(place: &str, host: &str, port: u16) -> (Check, HttpProbe) {
-        let http = HttpProbe {
-            tls: false,
-            path: "/health?full=1".into(),
-            host: None,
-            status: vec![200..=299],
-            body: None,
-        };
+        let http = HttpProbe { path: "/health?full=1".into(), ..HttpProbe::default() };
         let whereto = match place.parse::<IpAddr>() {
             Ok(addr) => Whereto::Addr(addr),
             Err(_) => Whereto::Name(place.into()),

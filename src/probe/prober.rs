@@ -9,6 +9,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use super::exec::Commands;
+use super::heartbeat::{Beat, Heartbeats, TooSoon};
 use super::run::Runner;
 use super::stall::Stalls;
 use super::table::{Id, Table};
@@ -41,6 +43,8 @@ pub struct Prober {
     ticker: AbortHandle,
     starter: AbortHandle,
     starter_end: Mutex<Option<JoinHandle<()>>>,
+    heartbeats: Arc<Heartbeats>,
+    waiter: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -51,6 +55,7 @@ struct Shared {
     changed: Notify,
     stopped: AtomicBool,
     running: AtomicUsize,
+    commands: Commands,
     /// Bounds the connections of runs and watches together.
     max_runs: usize,
     watches: Watches,
@@ -73,26 +78,36 @@ impl Prober {
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            commands: Commands::new(),
             max_runs,
             watches: Watches::new(max_runs / WATCH_SHARE, clock),
         });
         let watching = shared.clone();
         let ticker = runtime.spawn(async move { watching.stalls.watch().await }).abort_handle();
+        let heartbeats = Heartbeats::new(clock, out.clone());
+        let (waiting, stalling) = (heartbeats.clone(), shared.clone());
+        let waiter = runtime.spawn(async move { waiting.wait(&stalling.stalls).await });
+        let waiter = Mutex::new(Some(waiter));
         let starter_end = runtime.spawn(shared.clone().start_runs(out));
         let starter = starter_end.abort_handle();
         let runtime = runtime.clone();
-        Prober { shared, trust, runtime, ticker, starter, starter_end: Mutex::new(Some(starter_end)) }
+        let starter_end = Mutex::new(Some(starter_end));
+        Prober { shared, trust, runtime, ticker, starter, starter_end, heartbeats, waiter }
     }
 
     /// Makes `checks` the ones that are run: at start, and again on each reload. Those that stay as they
     /// are go on undisturbed; new and changed ones are run at once; no sample comes of a run that this
     /// breaks off, though samples of removed checks may still be in the channel.
     pub fn set(&self, checks: Vec<Check>) {
-        let speaks_tls = |check: &Check| matches!(&check.probe.kind, ProbeKind::Http(http) if http.tls);
-        if checks.iter().any(speaks_tls)
+        let (beats, checks): (Vec<Check>, Vec<Check>) =
+            checks.into_iter().partition(|check| check.probe.kind == ProbeKind::Heartbeat);
+        self.heartbeats.set(beats);
+        let trusts_host =
+            |check: &Check| check.probe.kind.tls().is_some_and(|tls| tls.verify && tls.ca.is_none());
+        if checks.iter().any(trusts_host)
             && let Err(why) = self.trust.load()
         {
-            tracing::error!(%why, "https probes cannot succeed");
+            tracing::error!(%why, "probes over TLS cannot succeed");
         }
         // A hint for a check that the table does not know yet would be lost, but a watch begins with a run.
         let shared = self.shared.clone();
@@ -102,6 +117,11 @@ impl Prober {
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
         self.shared.table().set(checks, now, runner);
         self.shared.changed.notify_one();
+    }
+
+    /// How many commands of `exec` probes may run at once, from now on; those that run go on.
+    pub fn limit_commands(&self, max: usize) {
+        self.shared.commands.limit(max);
     }
 
     /// Changes which of its two intervals a check is run at. Nothing happens for a check it does not run.
@@ -118,7 +138,15 @@ impl Prober {
 
     /// The checks that have given no sample for three of their intervals.
     pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        self.shared.table().stalled(now)
+        let mut stalled = self.shared.table().stalled(now);
+        stalled.append(&mut self.heartbeats.stalled(now));
+        stalled.sort_unstable();
+        stalled
+    }
+
+    /// A site calls in. Nothing happens for a check that is not waited for.
+    pub async fn beat(&self, check: &CheckKey, beat: Beat) -> Result<(), TooSoon> {
+        self.heartbeats.beat(check, beat).await
     }
 
     /// Breaks off every run; once it returns no sample comes any more.
@@ -127,6 +155,13 @@ impl Prober {
         self.shared.watches.stop();
         self.shared.changed.notify_one();
         self.ticker.abort();
+        let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waiter) = waiter {
+            waiter.abort();
+            // It ends by being broken off, and in no other way.
+            let _ = waiter.await;
+        }
+        self.heartbeats.close();
         let starter = self.starter_end.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(starter) = starter
             && let Err(error) = starter.await
@@ -142,6 +177,9 @@ impl Drop for Prober {
         self.shared.watches.stop();
         self.ticker.abort();
         self.starter.abort();
+        if let Some(waiter) = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waiter.abort();
+        }
     }
 }
 
@@ -201,8 +239,8 @@ impl Shared {
         let started = self.table().start(now, max);
         let count = started.len();
         for (id, runner) in started {
-            self.running.fetch_add(1, Ordering::AcqRel);
-            let run = Run { id, shared: self.clone(), sampled: false };
+            let slot = Some(Slot::take(self));
+            let run = Run { id, shared: self.clone(), slot, sampled: false };
             let abort = runs.spawn(run.go(runner, out.clone()));
             self.table().attach(id, abort);
         }
@@ -214,12 +252,23 @@ impl Shared {
 struct Run {
     id: Id,
     shared: Arc<Shared>,
+    slot: Option<Slot>,
     sampled: bool,
 }
 
 impl Run {
     async fn go(mut self, runner: Arc<Runner>, out: mpsc::Sender<Sample>) {
+        if runner.takes_turns() {
+            // Those that wait for a turn must not keep others from theirs. Turns are few, so the limit on
+            // runs is exceeded by few.
+            self.slot = None;
+        }
+        let turn = runner.turn(&self.shared.commands).await;
+        if self.slot.is_none() {
+            self.slot = Some(Slot::take(&self.shared));
+        }
         let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
+        drop(turn);
         let passed = (sample.outcome == Outcome::Ok).then(|| sample.check.clone());
         self.sampled = out.send(sample).await.is_ok();
         if let Some(check) = passed {
@@ -232,8 +281,25 @@ impl Drop for Run {
     fn drop(&mut self) {
         let now = self.shared.clock.now();
         self.shared.table().end(self.id, now, self.sampled);
-        self.shared.running.fetch_sub(1, Ordering::AcqRel);
+        self.slot = None;
         self.shared.changed.notify_one();
+    }
+}
+
+/// One of the runs that may be under way.
+struct Slot(Arc<Shared>);
+
+impl Slot {
+    fn take(shared: &Arc<Shared>) -> Slot {
+        shared.running.fetch_add(1, Ordering::AcqRel);
+        Slot(shared.clone())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
     }
 }
 

@@ -2,20 +2,21 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::course::Course;
+use super::exec::{self, Commands, Turn};
 use super::failure::{bounded, judge};
-use super::http::HttpCheck;
 use super::stall::Stalls;
-use super::tcp;
 use super::tls::Trust;
+use super::{dns, handshake, http, icmp, tcp};
 use crate::clock::Clock;
-use crate::config::{Check, ProbeKind, Whereto};
-use crate::health::{Discard, Failure, Outcome, Phase, Sample, Vantage};
+use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
+use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
 
 /// CNAME targets being resolved at once. The host's resolver works on blocking threads and cannot be
 /// interrupted, so a look-up may outlive the run that asked for it.
@@ -26,56 +27,106 @@ static LOOKUPS: Semaphore = Semaphore::const_new(MAX_LOOKUPS);
 #[derive(Debug)]
 pub(super) struct Runner {
     check: Check,
-    course: Arc<Course>,
-    http: HttpCheck,
+    trust: Trust,
+    /// Looked up at the first run of a check that speaks TLS; checks with the same options share it.
+    tls: OnceLock<Arc<ClientConfig>>,
     vantage: Vantage,
 }
 
 impl Runner {
     pub(super) fn new(check: Check, trust: Trust, vantage: Vantage) -> Runner {
-        let course = Arc::new(Course::new());
-        let http = HttpCheck::new(course.clone(), trust);
-        Runner { check, course, http, vantage }
+        Runner { check, trust, tls: OnceLock::new(), vantage }
+    }
+
+    /// Whether a run has to wait for its [`turn`](Runner::turn).
+    pub(super) fn takes_turns(&self) -> bool {
+        matches!(self.check.probe.kind, ProbeKind::Exec(_))
+    }
+
+    /// The right to run, where only so many may run at once. It is waited for before the run begins, so
+    /// that no endpoint is blamed for the wait.
+    pub(super) async fn turn(&self, commands: &Commands) -> Option<Turn> {
+        if self.takes_turns() { commands.turn().await } else { None }
     }
 
     /// Runs the check once, within its timeout.
     pub(super) async fn run(&self, clock: Clock, stalls: &Stalls) -> Sample {
         let probe = &self.check.probe;
         let (from, started) = (clock.now(), Instant::now());
-        self.course.restart();
-        let outcome = match timeout(probe.timeout, self.ask()).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Failed(Failure::Timeout(self.course.phase())),
-        };
+        let course = Course::start();
+        let ended = timeout(probe.timeout, self.ask(&course)).await;
         let latency = started.elapsed();
+        let too_slow = probe.kind.max_latency().filter(|max| latency > *max);
+        let (outcome, bound) = match (ended, too_slow) {
+            (Ok(Outcome::Ok), Some(max)) => (Outcome::Failed(Failure::Slow(max)), max),
+            (Ok(outcome), _) => (outcome, probe.timeout),
+            (Err(_), _) => (Outcome::Failed(course.timed_out()), probe.timeout),
+        };
         // A success is a success, however long this process slept over it.
         let outcome = match outcome {
-            Outcome::Failed(failure) => match stalls.spoiled(from, probe.timeout) {
+            Outcome::Failed(failure) => match stalls.spoiled(from, bound) {
                 Some(stalled) => Outcome::Discarded(Discard::Stalled(stalled)),
                 None => Outcome::Failed(failure),
             },
             other => other,
         };
         let (check, vantage) = (self.check.key.clone(), self.vantage.clone());
-        Sample { check, vantage, at: clock.now(), latency, outcome }
+        let detail = Detail { phases: course.phases(), warning: course.warning() };
+        Sample { check, vantage, at: clock.now(), latency, outcome, detail }
     }
 
-    async fn ask(&self) -> Outcome {
+    async fn ask(&self, course: &Course) -> Outcome {
         let addr = match &self.check.key.whereto {
             Whereto::Addr(addr) => *addr,
-            Whereto::Name(name) => match resolve(name).await {
-                Ok(Some(addr)) => addr,
-                Ok(None) => {
-                    return Outcome::Failed(Failure::Resolve(bounded(&format!("{name} has no address"))));
+            Whereto::Name(name) => {
+                course.enter(Phase::Resolve);
+                match resolve(name).await {
+                    Ok(Some(addr)) => addr,
+                    Ok(None) => {
+                        return Outcome::Failed(Failure::Resolve(bounded(&format!("{name} has no address"))));
+                    }
+                    Err(error) => return judge(&error, Phase::Resolve, || true),
                 }
-                Err(error) => return judge(&error, Phase::Resolve, || true),
-            },
+            }
         };
-        self.course.connect_to(addr);
+        course.enter(Phase::Connect);
+        let to = SocketAddr::new(addr, self.check.probe.port);
+        // The buffers of one kind must not be the size of every run: those that have some are boxed.
         match &self.check.probe.kind {
-            ProbeKind::Http(http) => self.http.ask(&self.check, http).await,
-            ProbeKind::Tcp => tcp::ask(SocketAddr::new(addr, self.check.probe.port), &self.course).await,
+            ProbeKind::Http(http) => {
+                let tls = http.tls.as_deref().map(|options| {
+                    let config = self.tls(options, &http::alpn(http.version))?;
+                    Ok((config, options))
+                });
+                match tls.transpose() {
+                    Ok(tls) => http::ask(&self.check, http, addr, tls, course).await,
+                    Err(failure) => Outcome::Failed(failure),
+                }
+            }
+            ProbeKind::Tcp(tcp) => Box::pin(tcp::ask(to, tcp, course)).await,
+            ProbeKind::Tls(probe) => {
+                let alpn: Vec<&str> = probe.tls.alpn.iter().map(String::as_str).collect();
+                let host = self.check.key.host.as_deref().unwrap_or_default();
+                match self.tls(&probe.tls, &alpn) {
+                    Ok(config) => handshake::ask(to, host, probe, config, course).await,
+                    Err(failure) => Outcome::Failed(failure),
+                }
+            }
+            ProbeKind::Icmp(icmp) => Box::pin(icmp::ask(addr, icmp, course)).await,
+            ProbeKind::Exec(exec) => Box::pin(exec::ask(addr, &self.check, exec, course)).await,
+            ProbeKind::Dns(dns) => dns::ask(&self.check, dns, to, course).await,
+            // The prober hands these to `heartbeat`, which waits where others ask.
+            ProbeKind::Heartbeat => Outcome::Discarded(Discard::Local("a heartbeat is not asked for".into())),
         }
+    }
+
+    /// How this check shakes hands.
+    fn tls(&self, options: &TlsOptions, alpn: &[&str]) -> Result<Arc<ClientConfig>, Failure> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config.clone());
+        }
+        let config = self.trust.config(options, alpn)?;
+        Ok(self.tls.get_or_init(|| config).clone())
     }
 }
 
@@ -103,7 +154,7 @@ mod tests {
     async fn a_host_that_trusts_nobody_says_so() {
         let (mut check, http) = http_check("127.0.0.1", "app.example.com", 443);
         Arc::make_mut(&mut check.probe).kind =
-            ProbeKind::Http(crate::config::HttpProbe { tls: true, ..http });
+            ProbeKind::Http(crate::config::HttpProbe { tls: Some(Arc::default()), ..http });
         let clock = Clock::start(Time::default());
         let runner = Runner::new(check, Trust::none("no CA certificates"), Vantage::local());
         let sample = runner.run(clock, &Stalls::new(clock)).await;

@@ -59,6 +59,11 @@ impl Stalls {
         (stalled >= spoiling(timeout)).then_some(stalled)
     }
 
+    /// How long this process was stalled since `from`.
+    pub(super) fn met(&self, from: Time) -> Duration {
+        self.log().within(from, self.clock.now(), wall())
+    }
+
     fn log(&self) -> MutexGuard<'_, StallLog> {
         // The log is whole between any two statements: a panic elsewhere does not spoil it.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,33 +1,58 @@
-//! What probes trust, and how a run's course learns of the TLS handshake.
+//! What probes trust, and the handshake of those that speak TLS.
+//!
+//! A handshake's configuration depends on the probe's options and on nothing of the check, so that all
+//! checks with the same options share one, whatever their number.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{
-    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier,
-};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, NamedGroup, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use super::connection::Metered;
 use super::course::Course;
-use super::failure::bounded;
-use crate::health::Phase;
+use super::expiry::not_after;
+use super::failure::{bounded, judge};
+use crate::config::{Authorities, Identity, TlsOptions};
+use crate::health::{Failure, Outcome, Phase, Warning};
+use crate::time::Time;
 
-/// The certificate authorities that https probes trust.
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// The certificate authorities that probes trust where their options name none, and the configurations
+/// made from both.
 #[derive(Clone, Debug)]
 pub struct Trust {
     provider: Arc<CryptoProvider>,
     roots: Arc<OnceLock<Result<Arc<RootCertStore>, String>>>,
+    /// Those in use: bounded by the probes of the configuration, as the checks hold them.
+    made: Arc<Mutex<HashMap<Key, Weak<ClientConfig>>>>,
+}
+
+/// What a configuration depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    verify: bool,
+    ca: Option<Arc<Authorities>>,
+    identity: Option<Arc<Identity>>,
+    alpn: Vec<String>,
 }
 
 impl Trust {
     /// Those this host trusts: its certificate store, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-    /// Read once, when the first https probe is taken up.
+    /// Read once, when the first probe that needs them is taken up.
     pub fn of_host() -> Trust {
-        Trust { provider: Arc::new(rustls::crypto::ring::default_provider()), roots: Arc::default() }
+        Trust {
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            roots: Arc::default(),
+            made: Arc::default(),
+        }
     }
 
     /// These alone.
@@ -47,46 +72,56 @@ impl Trust {
         self.roots.get_or_init(roots_of_host)
     }
 
-    /// The TLS side of a client that trusts these and reports to `course`. `literal` is the address a
-    /// certificate must be good for where the host is one. An error is a text for people.
-    pub(super) fn config(
-        &self,
-        course: &Arc<Course>,
-        literal: Option<ServerName<'static>>,
-    ) -> Result<ClientConfig, String> {
-        let roots = self.load().clone()?;
-        self.with_roots(roots, course, literal)
+    /// The configuration for these options, offering `alpn`.
+    pub(super) fn config(&self, options: &TlsOptions, alpn: &[&str]) -> Result<Arc<ClientConfig>, Failure> {
+        let key = Key {
+            verify: options.verify,
+            ca: options.ca.clone(),
+            identity: options.identity.clone(),
+            alpn: alpn.iter().map(|&name| name.to_owned()).collect(),
+        };
+        // Whoever panics in here leaves the map as it was.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = made.get(&key).and_then(Weak::upgrade) {
+            return Ok(config);
+        }
+        let config = Arc::new(self.build(&key)?);
+        made.retain(|_, config| config.strong_count() > 0);
+        made.insert(key, Arc::downgrade(&config));
+        Ok(config)
     }
 
-    /// The TLS side of a client that will speak none: the client insists on having one.
-    pub(super) fn unused(&self, course: &Arc<Course>) -> Result<ClientConfig, String> {
-        self.with_roots(Arc::new(RootCertStore::empty()), course, None)
-    }
-
-    fn with_roots(
-        &self,
-        roots: Arc<RootCertStore>,
-        course: &Arc<Course>,
-        literal: Option<ServerName<'static>>,
-    ) -> Result<ClientConfig, String> {
+    fn build(&self, key: &Key) -> Result<ClientConfig, Failure> {
+        let tls = |error: TlsError| Failure::Tls(bounded(&error.to_string()));
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?;
-        let mut config = match literal {
-            None => builder.with_root_certificates(roots).with_no_client_auth(),
-            Some(name) => {
-                let inner = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
-                    .build()
-                    .map_err(|e| e.to_string())?;
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(GoodFor { name, inner }))
-                    .with_no_client_auth()
-            }
+            .map_err(tls)?;
+        let builder = if key.verify {
+            let roots = self.roots(key.ca.as_deref()).map_err(Failure::Certificate)?;
+            builder.with_root_certificates(roots)
+        } else {
+            let anyone = Arc::new(Anyone(self.provider.clone()));
+            builder.dangerous().with_custom_certificate_verifier(anyone)
         };
-        config.resumption = Resumption::store(Arc::new(Forgetful(course.clone())));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut config = match key.identity.as_deref() {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(tls)?,
+        };
+        // Every run shakes hands in full: it is the endpoint's certificate that is probed too.
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = key.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         Ok(config)
+    }
+
+    fn roots(&self, ca: Option<&Authorities>) -> Result<Arc<RootCertStore>, String> {
+        let Some(ca) = ca else { return self.load().clone() };
+        let mut roots = RootCertStore::empty();
+        for certificate in &ca.certificates {
+            roots.add(certificate.clone()).map_err(|e| bounded(&e.to_string()))?;
+        }
+        Ok(Arc::new(roots))
     }
 }
 
@@ -106,52 +141,68 @@ fn roots_of_host() -> Result<Arc<RootCertStore>, String> {
     )))
 }
 
-/// A session store that keeps nothing, so that every run shakes hands in full. Being asked for a session
-/// is how a handshake begins: TCP stands, and nothing has been sent yet.
-#[derive(Debug)]
-struct Forgetful(Arc<Course>);
-
-impl ClientSessionStore for Forgetful {
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.0.enter(Phase::Tls);
-        None
+/// Shakes hands over a connection that stands, and looks at what came of it: the certificate's days and
+/// the protocol. `host` is the name where the options give no other.
+pub(super) async fn shake(
+    config: Arc<ClientConfig>,
+    options: &TlsOptions,
+    host: &str,
+    connection: Metered,
+    course: &Course,
+) -> Result<TlsStream<Metered>, Outcome> {
+    course.enter(Phase::Tls);
+    let name = options.server_name.as_deref().unwrap_or(host);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(name.to_owned())
+        .map_err(|e| Outcome::Failed(Failure::Tls(bounded(&format!("{name}: {e}")))))?;
+    let stream = TlsConnector::from(config)
+        .connect(name, connection)
+        .await
+        .map_err(|error| judge(&error, course.phase(), || true))?;
+    let (_, session) = stream.get_ref();
+    let leaf = session.peer_certificates().and_then(<[_]>::first);
+    if let (Some(wanted), Some(leaf)) = (options.min_days, leaf) {
+        let now = Time(UnixTime::now().as_secs().saturating_mul(1000));
+        match not_after(leaf) {
+            None => {
+                let why = "its time of expiry cannot be read".to_owned();
+                return Err(Outcome::Failed(Failure::Certificate(why)));
+            }
+            // Without verification nobody else has looked.
+            Some(at) if at < now => return Err(Outcome::Failed(Failure::CertificateExpired(at))),
+            Some(at) => {
+                let days = u32::try_from((at.0 - now.0) / DAY_MS).unwrap_or(u32::MAX);
+                let min_days = wanted.days;
+                if days < min_days && wanted.fails {
+                    return Err(Outcome::Failed(Failure::CertificateExpires { days, at, min_days }));
+                }
+                if days < min_days {
+                    course.warn(Warning::CertificateExpires { days, at });
+                }
+            }
+        }
     }
-
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
+    if let (None, Some(first)) = (session.alpn_protocol(), options.alpn.first()) {
+        let why = format!("the endpoint agreed on no protocol; {first} was offered");
+        return Err(Outcome::Failed(Failure::Alpn(bounded(&why))));
     }
-
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        None
-    }
-
-    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
+    Ok(stream)
 }
 
-/// Holds a certificate against the configured host instead of the address in the URL: the client does
-/// not resolve a host that is an address, so the URL has to carry the endpoint's.
+/// Takes any certificate, but no bad signature: the endpoint has at least the key of what it shows.
 #[derive(Debug)]
-struct GoodFor {
-    name: ServerName<'static>,
-    inner: Arc<WebPkiServerVerifier>,
-}
+struct Anyone(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for GoodFor {
+impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
+        _: &[u8],
+        _: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -160,7 +211,8 @@ impl ServerCertVerifier for GoodFor {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -169,10 +221,11 @@ impl ServerCertVerifier for GoodFor {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

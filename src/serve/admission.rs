@@ -74,6 +74,12 @@ impl Admission {
         None
     }
 
+    /// Whether three quarters of all connections there may be are open: who says nothing then makes way
+    /// (RFC 7766 section 6.2.3).
+    pub(super) fn crowded(&self) -> bool {
+        self.open() >= self.bounds.total - self.bounds.total / 4
+    }
+
     /// Open now.
     pub(super) fn open(&self) -> usize {
         self.open.load(Relaxed)
@@ -129,7 +135,9 @@ mod tests {
         let first = admit(&admission, "192.0.2.1").unwrap();
         let _second = admit(&admission, "192.0.2.1").unwrap();
         assert!(admit(&admission, "192.0.2.1").is_none());
+        assert!(!admission.crowded());
         let _other = admit(&admission, "192.0.2.2").unwrap();
+        assert!(admission.crowded());
         assert!(admit(&admission, "192.0.2.3").is_none());
         assert_eq!((admission.accepted(), admission.refused_source(), admission.refused_total()), (3, 1, 1));
 

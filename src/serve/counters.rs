@@ -5,13 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::admission::Admission;
-use crate::answer::Answered;
+use crate::answer::{Answered, Kind, Limited, Standing};
 
 /// Rcodes counted one by one, extended ones included (BADCOOKIE, 23, is the highest assigned).
 const RCODES: usize = 24;
 
 /// Shown from the first scrape on, counted or not, so that a rate over them always has a start.
 const COMMON_RCODES: usize = 6;
+
+/// What answers over a limit are counted by: each kind, and what became of it.
+const LIMITED: usize = KINDS.len() * ACTIONS.len();
+const KINDS: [&str; Kind::ALL.len()] = ["answer", "nodata", "nxdomain", "referral", "error"];
+const ACTIONS: [&str; 3] = ["dropped", "truncated", "badcookie"];
+
+/// What queries say by their cookies.
+const STANDINGS: [&str; 4] = ["none", "client", "valid", "bad"];
 
 /// How to add to a counter: [`owned`] or [`shared`].
 pub(super) type Add = fn(&AtomicU64, u64);
@@ -36,15 +44,30 @@ pub(super) struct Tally {
     malformed: AtomicU64,
     send_errors: AtomicU64,
     panics: AtomicU64,
+    standings: [AtomicU64; STANDINGS.len()],
+    limited: [AtomicU64; LIMITED],
 }
 
 impl Tally {
     /// A query and what became of it.
     pub(super) fn answered(&self, answered: &Answered, add: Add) {
         add(&self.queries, 1);
-        if answered.len == 0 {
+        if answered.len == 0 && answered.limited.is_none() {
             add(&self.malformed, 1);
             return;
+        }
+        let standing = match answered.standing {
+            Standing::None => 0,
+            Standing::ClientOnly => 1,
+            Standing::Valid => 2,
+            Standing::Bad => 3,
+        };
+        add(&self.standings[standing], 1);
+        if let Some((kind, how)) = answered.limited {
+            add(&self.limited[kind as usize * ACTIONS.len() + how as usize], 1);
+            if how == Limited::Dropped {
+                return;
+            }
         }
         add(&self.answers[usize::from(answered.rcode).min(RCODES - 1)], 1);
         if answered.truncated {
@@ -95,6 +118,8 @@ struct Totals {
     malformed: u64,
     send_errors: u64,
     panics: u64,
+    standings: [u64; STANDINGS.len()],
+    limited: [u64; LIMITED],
 }
 
 #[cfg(test)]
@@ -115,6 +140,12 @@ impl Totals {
         self.malformed += tally.malformed.load(Relaxed);
         self.send_errors += tally.send_errors.load(Relaxed);
         self.panics += tally.panics.load(Relaxed);
+        for (sum, counter) in self.standings.iter_mut().zip(&tally.standings) {
+            *sum += counter.load(Relaxed);
+        }
+        for (sum, counter) in self.limited.iter_mut().zip(&tally.limited) {
+            *sum += counter.load(Relaxed);
+        }
     }
 }
 
@@ -164,6 +195,16 @@ impl Counters {
             metrics.push(("detour_truncated_total", label(), totals.truncated));
             metrics.push(("detour_malformed_total", label(), totals.malformed));
             metrics.push(("detour_answer_panics_total", label(), totals.panics));
+            for (standing, count) in STANDINGS.iter().zip(totals.standings) {
+                let mut labels = label();
+                labels.push(("cookie", (*standing).to_owned()));
+                metrics.push(("detour_cookies_total", labels, count));
+            }
+        }
+        let limited = KINDS.iter().flat_map(|kind| ACTIONS.iter().map(move |action| (*kind, *action)));
+        for ((kind, action), count) in limited.zip(self.udp.limited) {
+            let labels = vec![("kind", kind.to_owned()), ("action", action.to_owned())];
+            metrics.push(("detour_rate_limited_total", labels, count));
         }
         metrics.push(("detour_send_errors_total", vec![], self.udp.send_errors + self.tcp.send_errors));
         metrics.push(("detour_tcp_connections_total", vec![], self.tcp_connections));
@@ -225,6 +266,12 @@ mod tests {
         tallies.udp[1].answered(&Answered::default(), owned);
         tallies.udp[1].malformed(owned);
         tallies.udp[1].send_errors(2, owned);
+        let limited =
+            |len, how| Answered { len, limited: Some((Kind::NxDomain, how)), ..Answered::default() };
+        tallies.udp[0].answered(&limited(0, Limited::Dropped), owned);
+        tallies.udp[1].answered(&limited(12, Limited::Truncated), owned);
+        let known = Answered { standing: Standing::Valid, ..answer(0, false) };
+        tallies.tcp.answered(&known, shared);
         tallies.tcp.answered(&answer(3, false), shared);
         // No rcode goes over the array's end, whatever it is.
         tallies.tcp.answered(&answer(200, false), shared);
@@ -234,9 +281,9 @@ mod tests {
 
         let counters = Counters::read(&tallies, &admission);
         for (name, labels, expect) in [
-            ("detour_queries_total", "transport=udp", Some(5)),
-            ("detour_queries_total", "transport=tcp", Some(2)),
-            ("detour_answers_total", "transport=udp,rcode=NOERROR", Some(2)),
+            ("detour_queries_total", "transport=udp", Some(7)),
+            ("detour_queries_total", "transport=tcp", Some(3)),
+            ("detour_answers_total", "transport=udp,rcode=NOERROR", Some(3)),
             ("detour_answers_total", "transport=udp,rcode=BADVERS", Some(1)),
             ("detour_answers_total", "transport=udp,rcode=REFUSED", Some(0)),
             ("detour_answers_total", "transport=udp,rcode=NOTAUTH", None),
@@ -245,6 +292,11 @@ mod tests {
             ("detour_truncated_total", "transport=udp", Some(1)),
             ("detour_malformed_total", "transport=udp", Some(2)),
             ("detour_answer_panics_total", "transport=tcp", Some(0)),
+            ("detour_cookies_total", "transport=tcp,cookie=valid", Some(1)),
+            ("detour_cookies_total", "transport=udp,cookie=none", Some(5)),
+            ("detour_rate_limited_total", "kind=nxdomain,action=dropped", Some(1)),
+            ("detour_rate_limited_total", "kind=nxdomain,action=truncated", Some(1)),
+            ("detour_rate_limited_total", "kind=answer,action=badcookie", Some(0)),
             ("detour_send_errors_total", "", Some(2)),
             ("detour_tcp_connections_total", "", Some(1)),
             ("detour_tcp_refused_total", "why=total", Some(1)),

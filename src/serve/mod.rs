@@ -21,6 +21,8 @@
 mod admission;
 mod batch;
 mod counters;
+mod limiting;
+mod memory;
 mod options;
 mod pin;
 mod responder;
@@ -32,5 +34,6 @@ mod testing;
 mod udp;
 
 pub use counters::{Counters, Metric};
+pub use memory::map_large_blocks;
 pub use running::Running;
 pub use sockets::{BindError, Sockets};

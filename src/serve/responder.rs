@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
+use super::limiting::Limiting;
 use crate::answer::{self, Answered, Asker, Settings, Table, Transport};
 
 /// A source of answers, shared by every worker and connection.
@@ -32,19 +33,26 @@ pub(super) trait Reader {
 pub(super) struct Published {
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) settings: Arc<Settings>,
+    /// Of UDP alone.
+    pub(super) limiting: Option<Arc<Limiting>>,
 }
 
 /// A worker's cached pointer to the published table: one atomic load as long as it has not changed.
 pub(super) struct Cached {
     table: Cache<Arc<ArcSwap<Table>>, Arc<Table>>,
     settings: Arc<Settings>,
+    limiting: Option<Arc<Limiting>>,
 }
 
 impl Responder for Published {
     type Reader = Cached;
 
     fn reader(&self) -> Cached {
-        Cached { table: Cache::new(Arc::clone(&self.table)), settings: Arc::clone(&self.settings) }
+        Cached {
+            table: Cache::new(Arc::clone(&self.table)),
+            settings: Arc::clone(&self.settings),
+            limiting: self.limiting.clone(),
+        }
     }
 }
 
@@ -53,7 +61,16 @@ impl Reader for Cached {
         let settings = &self.settings;
         let table = self.table.load();
         let now = unix_secs();
-        move |ip, query, out| answer::answer(table, settings, &Asker { transport, ip, now }, query, out)
+        let limiting = self.limiting.as_deref().filter(|_| transport == Transport::Udp);
+        let gate = limiting.map(Limiting::gate);
+        move |ip, query, out| {
+            let asker = Asker { transport, ip, now };
+            let answered = answer::answer_through(gate, table, settings, &asker, query, out);
+            if let (Some(limiting), Some(gate), Some(_)) = (limiting, gate, answered.limited) {
+                limiting.note(ip, gate.micros);
+            }
+            answered
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 
+use super::limiting::Limiting;
 use super::options;
 use super::responder::Published;
 use super::running::{Limits, Running};
@@ -116,7 +117,8 @@ impl Sockets {
     /// Serves `table` as it stands at each moment, until [`Running::stop`]: UDP from threads of its
     /// own, TCP on `runtime`.
     pub fn serve(self, table: Arc<ArcSwap<Table>>, settings: Arc<Settings>, runtime: &Handle) -> Running {
-        Running::start(self, &Published { table, settings }, Limits::default(), runtime)
+        let limiting = settings.rate_limit.clone().map(|limit| Arc::new(Limiting::new(limit)));
+        Running::start(self, &Published { table, settings, limiting }, Limits::default(), runtime)
     }
 }
 

@@ -17,6 +17,9 @@ use super::counters::{Tally, shared};
 use super::responder::{Reader, Responder};
 use crate::answer::{TCP_IDLE, Transport};
 
+/// How long a connection may take for its next query while connections are scarce.
+const IDLE_IN_A_CROWD: Duration = Duration::from_secs(1);
+
 /// How long a client may take to read what it was answered.
 const WRITE: Duration = Duration::from_secs(5);
 
@@ -46,12 +49,14 @@ const OUTBOX: usize = 2 * (PREFIX + MESSAGE);
 pub(super) struct Patience {
     /// How long a connection may take for its next whole query, a slow half of one included.
     pub(super) idle: Duration,
+    /// The same while most of the connections there may be are open; looked at this often.
+    pub(super) idle_in_a_crowd: Duration,
     pub(super) write: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { idle: TCP_IDLE, write: WRITE }
+        Patience { idle: TCP_IDLE, idle_in_a_crowd: IDLE_IN_A_CROWD, write: WRITE }
     }
 }
 
@@ -130,12 +135,16 @@ impl<R: Responder> Tcp<R> {
         let mut outbox = vec![0; OUTBOX];
         loop {
             let mut deadline = Instant::now() + self.patience.idle;
+            let mut look = Instant::now() + self.patience.idle_in_a_crowd;
             let mut last = false;
             while !inbox.has_query() {
                 tokio::select! {
                     biased;
-                    read = timeout_at(deadline, inbox.read(&mut stream)) => match read {
+                    read = timeout_at(deadline.min(look), inbox.read(&mut stream)) => match read {
                         Ok(Ok(count)) if count > 0 => {}
+                        Err(_) if Instant::now() < deadline && !self.admission.crowded() => {
+                            look = Instant::now() + self.patience.idle_in_a_crowd;
+                        }
                         _ => return,
                     },
                     () = stopped(&mut self.stop), if !last => {
@@ -271,8 +280,11 @@ mod tests {
     }
 
     fn patience(idle_ms: u64, write_ms: u64) -> Limits {
-        let patience =
-            Patience { idle: Duration::from_millis(idle_ms), write: Duration::from_millis(write_ms) };
+        let patience = Patience {
+            idle: Duration::from_millis(idle_ms),
+            write: Duration::from_millis(write_ms),
+            ..Patience::default()
+        };
         Limits { patience, ..Limits::default() }
     }
 
@@ -428,6 +440,34 @@ mod tests {
         until("there is room", || metric(&running.counters(), "detour_tcp_open", "") == 2).await;
         let mut next = connect_from("127.0.0.3", address).await;
         assert_eq!(ask(&mut next, b"next").await.unwrap(), b"txen");
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn in_a_crowd_who_says_nothing_makes_way() {
+        let bounds = Bounds { total: 4, per_source: 4 };
+        // Left alone, an idle connection would stay for ten minutes.
+        let patience =
+            Patience { idle_in_a_crowd: Duration::from_millis(50), ..patience(600_000, 5000).patience };
+        let (running, address) = serve("127.0.0.1:0", 1, Limits { bounds, patience });
+        let mut calm = connect_from("127.0.0.1", address).await;
+        assert_eq!(ask(&mut calm, b"first").await.unwrap(), b"tsrif");
+        // While there is room it may be idle, for many looks.
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(ask(&mut calm, b"again").await.unwrap(), b"niaga");
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            silent.push(connect_from("127.0.0.1", address).await);
+        }
+        let let_in = async {
+            loop {
+                let mut other = connect_from("127.0.0.2", address).await;
+                if ask(&mut other, b"other").await.is_some() {
+                    break;
+                }
+            }
+        };
+        timeout(TOO_LONG, let_in).await.expect("nobody made way");
         running.stop().await;
     }
 

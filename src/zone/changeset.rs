@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, RrSet, RrType, Serial, soa_with_serial};
+use super::{Name, RrSet, RrType, Serial, Steering, soa_with_serial};
 
 /// The one way for a published zone to change: all of it or nothing, under one new serial.
 ///
 /// Applying it means: for every `(owner, type)` in `remove`, the RRset goes; then every RRset in `add`
-/// comes; then `soa` replaces the apex's SOA. An RRset that changes stands in both lists.
+/// comes; then `soa` replaces the apex's SOA. An RRset that changes stands in both lists. These RRsets are
+/// what a transfer carries; `steer` then says which names answer something else, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changeset {
     /// The zone's apex.
@@ -25,6 +26,10 @@ pub struct Changeset {
     pub remove: Vec<RrSet>,
     /// RRsets that come.
     pub add: Vec<RrSet>,
+    /// Names whose answers come to depend on the client, each once, or (`None`) no longer do. A name that
+    /// is not among them goes on as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steer: Vec<(Name, Option<Steering>)>,
 }
 
 impl Changeset {
@@ -32,7 +37,21 @@ impl Changeset {
     /// the RRsets that are the same in both are left alone.
     pub fn new(soa: &RrSet, from: Serial, to: Serial, old: &[RrSet], new: &[RrSet]) -> Changeset {
         let (remove, add) = diff(old, new);
-        Changeset { zone: soa.owner.clone(), from, to, soa: soa_with_serial(soa, to), remove, add }
+        Changeset {
+            zone: soa.owner.clone(),
+            from,
+            to,
+            soa: soa_with_serial(soa, to),
+            remove,
+            add,
+            steer: Vec::new(),
+        }
+    }
+
+    /// The same, and who gets which answer at some of its names.
+    #[must_use]
+    pub fn with_steering(self, steer: Vec<(Name, Option<Steering>)>) -> Changeset {
+        Changeset { steer, ..self }
     }
 
     /// Every owner and type this touches, the SOA aside.
@@ -42,7 +61,7 @@ impl Changeset {
 
     /// Whether nothing but the serial would change.
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.add.is_empty()
+        self.remove.is_empty() && self.add.is_empty() && self.steer.is_empty()
     }
 }
 

@@ -18,13 +18,17 @@ pub struct Zone {
     records: usize,
 }
 
+/// How many owners' memory goes back at a time as a zone is consumed: each time costs a few system calls.
+const CONSUMED_TOGETHER: usize = 1 << 15;
+
+/// One RRset, its records elsewhere.
 #[derive(Clone, Copy, Debug)]
-struct PackedSet {
-    rtype: RrType,
-    ttl: u32,
+pub(super) struct PackedSet {
+    pub(super) rtype: RrType,
+    pub(super) ttl: u32,
     /// Where its first record begins in `rdata`.
-    start: u32,
-    records: u32,
+    pub(super) start: u32,
+    pub(super) records: u32,
 }
 
 /// One RRset of a [`Zone`], borrowed.
@@ -66,16 +70,21 @@ impl Zone {
     #[cfg(test)]
     pub(crate) fn from_rrsets(apex: Name, serial: Serial, mut sets: Vec<RrSet>) -> Zone {
         sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
-        let mut packer = Packer::new(Owners::default(), 0);
+        let mut parts =
+            Parts { owners: Owners::default(), starts: Vec::new(), sets: Vec::new(), rdata: Vec::new() };
         for owned in sets.chunk_by(|a, b| a.owner == b.owner) {
-            packer.owners.insert(owned[0].owner.as_wire());
-            packer.begin_owner();
+            parts.owners.insert(owned[0].owner.as_wire());
+            parts.starts.push(parts.sets.len() as u32);
             for set in owned {
-                packer.begin_set(set.rtype, set.ttl);
-                set.rdata.iter().for_each(|rdata| packer.record(rdata));
+                let (start, records) = (parts.rdata.len() as u32, set.rdata.len() as u32);
+                parts.sets.push(PackedSet { rtype: set.rtype, ttl: set.ttl, start, records });
+                for rdata in &set.rdata {
+                    parts.rdata.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+                    parts.rdata.extend_from_slice(rdata);
+                }
             }
         }
-        Zone { serial, ..packer.finish(apex) }
+        Zone { serial, ..parts.into_zone(apex) }
     }
 
     /// The name all others lie at or below.
@@ -115,6 +124,42 @@ impl Zone {
         (0..self.owners.len() as u32).flat_map(|id| self.owned(id))
     }
 
+    /// Hands over each owner's RRsets, ordered by type; owners come in no order to rely on. Their memory is
+    /// given back on the way, so that what is made of them grows where the zone shrinks.
+    pub fn consume(mut self, mut each: impl FnMut(&[RrSetRef<'_>])) {
+        self.owners.forget_search();
+        let mut left = self.owners.len();
+        while left > 0 {
+            // From the end on: there a vector can give back memory without moving what stays.
+            let first = (left - 1) / CONSUMED_TOGETHER * CONSUMED_TOGETHER;
+            let mut sets = Vec::new();
+            for id in (first..left).rev() {
+                sets.clear();
+                sets.extend(self.owned(id as u32));
+                if !sets.is_empty() {
+                    each(&sets);
+                }
+            }
+            self.truncate(first);
+            left = first;
+        }
+    }
+
+    /// Lets go of the owners from number `owners` on, and of their memory.
+    fn truncate(&mut self, owners: usize) {
+        if let Some(&sets) = self.starts.get(owners) {
+            if let Some(set) = self.sets.get(sets as usize) {
+                self.rdata.truncate(set.start as usize);
+                self.rdata.shrink_to_fit();
+            }
+            self.sets.truncate(sets as usize);
+            self.sets.shrink_to_fit();
+            self.starts.truncate(owners);
+            self.starts.shrink_to_fit();
+        }
+        self.owners.truncate(owners);
+    }
+
     /// A number that differs, but for a chance of 1 in 2^64, whenever the content does, and is the same
     /// in every process. The order of owners in the file is no part of the content.
     pub fn fingerprint(&self) -> u64 {
@@ -151,52 +196,21 @@ impl Zone {
     }
 }
 
-/// Makes a [`Zone`]: owners in the order of their numbers, each one's sets by type, each set's records
-/// sorted. The caller keeps RDATA below 2^32 bytes together, and each record's below 2^16.
-pub(super) struct Packer {
+/// A zone's parts, for who has packed them: see [`Zone`]'s fields.
+pub(super) struct Parts {
     pub(super) owners: Owners,
-    starts: Vec<u32>,
-    sets: Vec<PackedSet>,
-    rdata: Vec<u8>,
-    records: usize,
+    /// One for each owner.
+    pub(super) starts: Vec<u32>,
+    pub(super) sets: Vec<PackedSet>,
+    /// Below 2^32 bytes.
+    pub(super) rdata: Vec<u8>,
 }
 
-impl Packer {
-    /// Nothing packed yet; `rdata_len` is what all records' RDATA and their lengths will take.
-    pub(super) fn new(owners: Owners, rdata_len: usize) -> Packer {
-        let count = owners.len();
-        Packer {
-            owners,
-            starts: Vec::with_capacity(count),
-            sets: Vec::with_capacity(count),
-            rdata: Vec::with_capacity(rdata_len),
-            records: 0,
-        }
-    }
-
-    /// What follows is the next owner's.
-    pub(super) fn begin_owner(&mut self) {
-        self.starts.push(self.sets.len() as u32);
-    }
-
-    /// What follows is of this set.
-    pub(super) fn begin_set(&mut self, rtype: RrType, ttl: u32) {
-        self.sets.push(PackedSet { rtype, ttl, start: self.rdata.len() as u32, records: 0 });
-    }
-
-    /// One record of the set.
-    pub(super) fn record(&mut self, rdata: &[u8]) {
-        self.rdata.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-        self.rdata.extend_from_slice(rdata);
-        self.records += 1;
-        if let Some(set) = self.sets.last_mut() {
-            set.records += 1;
-        }
-    }
-
+impl Parts {
     /// The zone; its serial is that of the SOA, if there is one.
-    pub(super) fn finish(self, apex: Name) -> Zone {
-        let Packer { owners, starts, sets, rdata, records } = self;
+    pub(super) fn into_zone(self, apex: Name) -> Zone {
+        let Parts { owners, starts, sets, rdata } = self;
+        let records = sets.iter().map(|set| set.records as usize).sum();
         let zone = Zone { apex, serial: Serial(0), owners, starts, sets, rdata, records };
         Zone { serial: soa_serial(&zone.soa()), ..zone }
     }
@@ -235,6 +249,27 @@ mod tests {
         assert_eq!(seen[0].owner, seen[1].owner, "grouped by owner");
         seen.retain(|set| !sets().contains(set));
         assert_eq!(seen, []);
+    }
+
+    #[test]
+    fn a_consumed_zone_hands_over_each_owner_once() {
+        let count = CONSUMED_TOGETHER + 10;
+        let mut sets: Vec<RrSet> = (0..count)
+            .map(|i| RrSet::a(name(&format!("host{i}.example")), 60, [(i as u32).into()]))
+            .chain(sets())
+            .collect();
+        let mut seen = Vec::new();
+        zone(sets.clone()).consume(|owned| {
+            assert!(owned.windows(2).all(|two| two[0].owner == two[1].owner && two[0].rtype < two[1].rtype));
+            seen.extend(owned.iter().map(RrSetRef::to_rrset));
+        });
+        for sets in [&mut sets, &mut seen] {
+            sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
+            for set in sets {
+                set.rdata.sort();
+            }
+        }
+        assert_eq!(seen, sets);
     }
 
     #[test]

@@ -4,18 +4,22 @@
 //! that say how a published zone moves from one serial to the next. This room must never know where
 //! bytes come from, what health is, or how an answer is laid out.
 
+mod buckets;
 mod changeset;
 mod contents;
 mod lex;
 mod master;
 mod name;
+mod network;
 mod owners;
 mod rdata;
 mod rrset;
 mod serial;
 mod soa;
+mod steering;
 mod ttl;
 
+pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
 pub use master::{
@@ -23,7 +27,9 @@ pub use master::{
     MAX_TEXT_LEN, Problem, Severity, parse,
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
-pub use rdata::{UnknownType, rdata_text};
+pub use network::{Network, NetworkError};
+pub use rdata::{UnknownType, name_in_message, rdata_from_text, rdata_in_message, rdata_text};
 pub use rrset::{RrSet, RrType};
 pub use serial::Serial;
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};
+pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};

@@ -24,7 +24,7 @@ detour.toml:16:1: error: unknown key "ttl_supsect" in [[service]]
 detour.toml:1:2: error: unknown key "srever" in the file
     [srever]
      ^^^^^^
-    help: did you mean "server"? known keys: server, control, sites, probes, zone, service
+    help: did you mean "server"? known keys: server, control, heartbeat, sites, probes, zone, vantage, service, maintenance
 "#,
     );
     check(
@@ -152,12 +152,12 @@ fn probe_types() {
         Folder::new(&[("detour.toml", &text), ("example.com.zone", ZONE)]).report()
     };
     check(
-        &of_type("\"icmp\""),
+        &of_type("\"grpc\""),
         r#"
-detour.toml:4:8: error: type "icmp" is not supported yet
-    type = "icmp"
+detour.toml:4:8: error: type "grpc" is not supported yet
+    type = "grpc"
            ^^^^^^
-    help: supported: http, https, tcp
+    help: supported: http, https, tcp, tls, icmp, dns, exec, heartbeat
 "#,
     );
     check(
@@ -166,7 +166,7 @@ detour.toml:4:8: error: type "icmp" is not supported yet
 detour.toml:4:8: error: type "htpps" is unknown
     type = "htpps"
            ^^^^^^^
-    help: did you mean "https"? supported: http, https, tcp
+    help: did you mean "https"? supported: http, https, tcp, tls, icmp, dns, exec, heartbeat
 "#,
     );
     let text = HEAD.replace("port = 5432\n", "");
@@ -253,6 +253,38 @@ detour.toml:2:10: error: the API has no authentication, and 0.0.0.0:8053 is not 
     check_head(
         &first("[server]\nthreads = 5000"),
         "detour.toml:2:11: error: \"threads\" is 5000, not between 0 and 256",
+    );
+}
+
+#[test]
+fn rate_limits() {
+    let limited = |line: &str| first(&format!("[server.rate_limit]\n{line}"));
+    check_head(
+        &limited("responses_per_second = 20000"),
+        "detour.toml:2:24: error: \"responses_per_second\" is 20000, not between 0 and 10000",
+    );
+    check_head(&limited("slip = 101"), "detour.toml:2:8: error: \"slip\" is 101, not between 0 and 100");
+    check_head(
+        &limited("window = \"500ms\""),
+        "detour.toml:2:10: error: \"window\" is 500ms, not between 1s and 60s",
+    );
+    check_head(
+        &limited("ipv4_prefix = 33"),
+        "detour.toml:2:15: error: \"ipv4_prefix\" is 33, not between 1 and 32",
+    );
+    check_head(
+        &limited("table_size = 5"),
+        "detour.toml:2:14: error: \"table_size\" is 5, not between 1024 and 16777216",
+    );
+    for bad in ["192.0.2.1/24", "192.0.2.0/33", "::/129", "localhost", "192.0.2.0/"] {
+        check_head(
+            &limited(&format!("exempt = [\"{bad}\"]")),
+            &format!("detour.toml:2:11: error: {bad:?} is not a network"),
+        );
+    }
+    check_head(
+        &limited("respnses = 5"),
+        "detour.toml:2:1: error: unknown key \"respnses\" in [server.rate_limit]",
     );
 }
 

@@ -3,10 +3,32 @@
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, Thresholds, worst_case,
+    AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Target, TcpProbe, Thresholds,
+    worst_case,
 };
 
 use crate::{Folder, HEAD, ZONE, loaded};
+
+#[test]
+fn rate_limits() {
+    let limit = |lines: &str| loaded(&format!("{lines}\n{HEAD}{SERVICE}")).config.server.rate_limit;
+    assert_eq!(limit(""), None);
+    let default = limit("[server.rate_limit]").unwrap();
+    assert_eq!((default.responses, default.errors, default.slip, default.table_size), (20, 20, 2, 65_536));
+    assert_eq!((default.v4_bits, default.v6_bits, default.window), (24, 56, Duration::from_secs(1)));
+    assert_eq!(default.exempt, [("127.0.0.0".parse().unwrap(), 8), ("::1".parse().unwrap(), 128)]);
+    let chosen = limit(
+        "[server.rate_limit]
+        responses_per_second = 5
+        nxdomains_per_second = 0
+        exempt = [\"192.0.2.0/24\", \"2001:db8::/32\", \"0.0.0.0/0\", \"198.51.100.7\"]",
+    );
+    let chosen = chosen.unwrap();
+    assert_eq!((chosen.responses, chosen.nxdomains, chosen.nodata, chosen.referrals), (5, 0, 5, 5));
+    let exempt: Vec<String> =
+        chosen.exempt.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
+    assert_eq!(exempt, ["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0", "198.51.100.7/32"]);
+}
 
 const SERVICE: &str = r#"
 [[service]]
@@ -38,14 +60,8 @@ fn everything_that_may_be_left_out_has_its_default() {
     assert_eq!((web.port, db.port), (80, 5432));
     assert_eq!([web.interval, web.confirm, web.timeout].map(|d| d.as_millis()), [5000, 250, 2000]);
     assert_eq!(web.thresholds, Thresholds { fall: 3, rise: 2, window: None });
-    let http = HttpProbe {
-        tls: false,
-        path: "/".to_owned(),
-        host: Some("app.example.com".to_owned()),
-        status: vec![200..=299],
-        body: None,
-    };
-    assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp));
+    let http = HttpProbe { host: Some("app.example.com".to_owned()), ..HttpProbe::default() };
+    assert_eq!((&web.kind, &db.kind), (&ProbeKind::Http(http), &ProbeKind::Tcp(TcpProbe::default())));
 
     let service = &config.services[0];
     assert_eq!(service.policy, PolicyKind::Failover);
@@ -184,7 +200,7 @@ fn the_worst_case_adds_up() {
     let sum = |probe: &str, more: &str| {
         let text =
             format!("{HEAD}{SERVICE}{more}").replace("type = \"http\"", &format!("type = 'http'\n{probe}"));
-        worst_case(&loaded(&text).config.services[0]).to_string()
+        worst_case(&loaded(&text).config.services[0], Duration::ZERO).to_string()
     };
     assert_eq!(sum("", ""), "detection 11s + publish 0.1s + TTL 30s = 41.1s");
     // confirm above timeout sets the pace
@@ -196,6 +212,6 @@ fn the_worst_case_adds_up() {
     // the slowest probe counts
     let both = format!("{HEAD}{SERVICE}").replace(r#"["web"]"#, r#"["web", "db"]"#);
     let both = both.replace("port = 5432", "port = 5432\nfall = 5");
-    let sum = worst_case(&loaded(&both).config.services[0]);
+    let sum = worst_case(&loaded(&both).config.services[0], Duration::ZERO);
     assert_eq!(sum.detection, Duration::from_secs(15));
 }

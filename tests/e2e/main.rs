@@ -5,10 +5,13 @@ mod dig;
 mod failures;
 mod flood;
 mod harness;
+mod heartbeats;
+mod hostile;
 #[path = "../scenarios/language.rs"]
 #[allow(dead_code, reason = "the pure engine is held to more of it")]
 mod language;
 mod operators;
+mod rate_limit;
 mod reloads;
 mod restarts;
 mod scenarios;

@@ -26,11 +26,19 @@ use crate::site::{Site, start_all};
 
 /// Scenarios that cannot be played with sites on loopback, and why.
 const ENGINE_ONLY: &[(&str, &str)] = &[
+    ("canary_and_a_real_outage", "samples of canaries come in the scenario's order alone"),
+    ("canary_outage", "samples of canaries come in the scenario's order alone"),
     ("cname_targets", "this host's resolver knows no such names"),
+    ("damping", "its holds are the scenario's time"),
+    ("damping_all_down", "its holds are the scenario's time"),
+    ("damping_and_failback", "its holds are the scenario's time"),
     ("discarded", "no site can make this host stall"),
+    ("maintenance", "its windows are the scenario's time of day"),
+    ("maintenance_and_drain", "its windows are the scenario's time of day"),
     ("no_ipv6_here", "no site can make this host lose IPv6"),
     ("nothing_verified", "no site can make this host stall"),
     ("one_family_dead", "loopback has one IPv6 address; failures.rs plays it with one site"),
+    ("stale", "no site can keep the daemon from probing it"),
     ("override_in_first_round", "without state, nobody is listened to before the first round"),
 ];
 

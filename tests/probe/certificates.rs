@@ -15,13 +15,13 @@ use crate::checks::{HOST, LONG, ask_trusting, check, https};
 use crate::servers::{ok, serve, until_closed};
 
 /// An authority of the tests' own.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    roots: RootCertStore,
+    pub roots: RootCertStore,
 }
 
 impl Authority {
-    fn new(name: &str) -> Authority {
+    pub fn new(name: &str) -> Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -32,7 +32,7 @@ impl Authority {
     }
 
     /// A server with a certificate for `names`, valid over these years; what SNI its clients send.
-    async fn server(
+    pub async fn server(
         &self,
         names: &[&str],
         years: (i32, i32),
@@ -71,7 +71,7 @@ impl Authority {
     }
 }
 
-const NOW: (i32, i32) = (2020, 2090);
+pub const NOW: (i32, i32) = (2020, 2090);
 
 fn https_check(to: SocketAddr) -> Check {
     check(ProbeKind::Http(https()), to, LONG)

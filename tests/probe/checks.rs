@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::clock::Clock;
-use detour::config::{Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
+use detour::config::{
+    BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, TcpProbe, Thresholds, Whereto,
+};
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome, Sample};
 use detour::probe::{Prober, Trust};
@@ -21,20 +23,20 @@ pub const LONG: Duration = Duration::from_secs(20);
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub fn http() -> HttpProbe {
-    HttpProbe { tls: false, path: "/health".into(), host: None, status: vec![200..=299], body: None }
+    HttpProbe { path: "/health".into(), ..HttpProbe::default() }
 }
 
 pub fn https() -> HttpProbe {
-    HttpProbe { tls: true, ..http() }
+    HttpProbe { tls: Some(Arc::default()), ..http() }
 }
 
 pub fn expecting(body: &str) -> HttpProbe {
-    HttpProbe { body: Some(body.into()), ..http() }
+    HttpProbe { body: Some(BodyExpect::Text(body.into())), ..http() }
 }
 
 /// A check that is run once and then not for an hour, but for [`Pace::Confirm`].
 pub fn check(kind: ProbeKind, to: SocketAddr, timeout: Duration) -> Check {
-    let host = matches!(kind, ProbeKind::Http(_)).then(|| HOST.into());
+    let host = kind.host().is_some().then(|| HOST.into());
     let probe = Probe {
         id: "web".into(),
         kind,
@@ -43,6 +45,7 @@ pub fn check(kind: ProbeKind, to: SocketAddr, timeout: Duration) -> Check {
         confirm: Duration::from_millis(10),
         timeout,
         thresholds: Thresholds { fall: 3, rise: 2, window: None },
+        damping: None,
         watch: false,
     };
     Check {
@@ -83,6 +86,10 @@ pub async fn ask(check: Check) -> Outcome {
 }
 
 pub async fn ask_trusting(roots: rustls::RootCertStore, check: Check) -> Outcome {
+    sample_trusting(roots, check).await.outcome
+}
+
+pub async fn sample_trusting(roots: rustls::RootCertStore, check: Check) -> Sample {
     let (prober, mut samples) = prober_trusting(roots);
     let key = check.key.clone();
     prober.set(vec![check]);
@@ -91,7 +98,7 @@ pub async fn ask_trusting(roots: rustls::RootCertStore, check: Check) -> Outcome
         assert_eq!(sample.check, key);
         if !matches!(sample.outcome, Outcome::Discarded(Discard::Stalled(_))) {
             prober.stop().await;
-            return sample.outcome;
+            return sample;
         }
         prober.pace(&key, Pace::Confirm);
     }
@@ -104,7 +111,7 @@ pub async fn ask_http(http: HttpProbe, to: SocketAddr, timeout: Duration) -> Str
 
 /// What one tcp run says, in words.
 pub async fn ask_tcp(to: SocketAddr, timeout: Duration) -> String {
-    ask(check(ProbeKind::Tcp, to, timeout)).await.to_string()
+    ask(check(ProbeKind::Tcp(TcpProbe::default()), to, timeout)).await.to_string()
 }
 
 /// The next sample of the address.

@@ -1,6 +1,6 @@
 //! Connecting, or not; and where a run stood when its time ran out.
 
-use detour::config::{ProbeKind, Whereto};
+use detour::config::{ProbeKind, TcpProbe, Whereto};
 use tokio::sync::mpsc;
 
 use crate::checks::{LONG, SHORT, ask, ask_http, ask_tcp, check, http, https};
@@ -46,7 +46,7 @@ async fn a_run_whose_time_is_up_hangs_up() {
         }
     })
     .await;
-    for kind in [ProbeKind::Http(http()), ProbeKind::Http(https()), ProbeKind::Tcp] {
+    for kind in [ProbeKind::Http(http()), ProbeKind::Http(https()), ProbeKind::Tcp(TcpProbe::default())] {
         ask(check(kind, addr, SHORT)).await;
         closes.recv().await.unwrap();
     }

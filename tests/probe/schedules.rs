@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use detour::config::{
     AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
-    Target,
+    Target, TcpProbe, VantageSetup,
 };
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome};
@@ -46,7 +46,7 @@ async fn connected(connections: &AtomicUsize, count: usize) {
 #[tokio::test]
 async fn black_holes_delay_nobody() {
     let (hole, good) = (black_hole(), answering(&[&ok(b"OK")]).await);
-    let slow = check(ProbeKind::Tcp, hole.addr, Duration::from_secs(60));
+    let slow = check(ProbeKind::Tcp(TcpProbe::default()), hole.addr, Duration::from_secs(60));
     let mut checks: Vec<_> = (0..50).map(|n| named(&slow, &format!("slow-{n}"))).collect();
     let good = every(&named(&check(ProbeKind::Http(http()), good, LONG), "good"), SOON);
     checks.push(good.clone());
@@ -116,12 +116,17 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             chaos: true,
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
+            rate_limit: None,
+            max_exec: 64,
         },
         control: Control { listen: nowhere },
+        heartbeat: None,
         sites: vec![],
         probes: vec![probe.clone()],
         zones: vec![],
         services: names.iter().map(service).collect(),
+        vantage: VantageSetup::default(),
+        maintenance: vec![],
     }
 }
 
@@ -212,7 +217,7 @@ async fn failures_of_a_stalled_process_are_discarded() {
 async fn successes_of_a_stalled_process_count() {
     let (prober, mut samples) = prober();
     let addr = silent().await;
-    prober.set(vec![check(ProbeKind::Tcp, addr, LONG)]);
+    prober.set(vec![check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG)]);
     tokio::task::yield_now().await;
     std::thread::sleep(SHORT);
     assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);

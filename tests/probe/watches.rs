@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use detour::config::{Check, ProbeKind};
+use detour::config::{Check, ProbeKind, TcpProbe};
 use detour::health::Outcome;
 use detour::probe::{Prober, WatchState};
 use tokio::sync::watch;
@@ -42,7 +42,7 @@ async fn a_closed_connection_has_the_check_run_at_once_and_is_made_anew() {
     })
     .await;
     let (prober, mut samples) = prober();
-    prober.set(vec![watched(&check(ProbeKind::Tcp, addr, LONG))]);
+    prober.set(vec![watched(&check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG))]);
     for _ in 0..3 {
         assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
         becomes(&prober, WatchState::Standing).await;
@@ -73,7 +73,7 @@ async fn a_watch_goes_with_its_check_and_with_its_key() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let plain = check(ProbeKind::Tcp, addr, LONG);
+    let plain = check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG);
     let (prober, mut samples) = prober();
     prober.set(vec![watched(&plain)]);
     assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
@@ -101,7 +101,7 @@ async fn a_server_that_closes_at_once_is_not_hammered() {
     })
     .await;
     let (prober, mut samples) = prober();
-    prober.set(vec![watched(&check(ProbeKind::Tcp, addr, LONG))]);
+    prober.set(vec![watched(&check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG))]);
     // One run at first, one for each of five watches that ended.
     for _ in 0..6 {
         assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use detour::config::CheckKey;
 use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Pace, Saved};
-use detour::health::{Failure, Health, Outcome, Sample, Vantage};
+use detour::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Time;
 
@@ -20,7 +20,7 @@ fn setup(text: &str) -> Setup {
 }
 
 fn one() -> World {
-    World::start(zero(), load(&setup("service app.example.com failover fra iad fall 3 rise 2")))
+    World::start(zero(), load(&setup("service app.example.com failover fra iad fall 3 rise 2 interval 5s")))
 }
 
 fn check_at(world: &World, place: &str) -> CheckKey {
@@ -32,7 +32,14 @@ fn check_at(world: &World, place: &str) -> CheckKey {
 fn sample(world: &mut World, place: &str, ok: bool) -> Vec<Effect> {
     let outcome = if ok { Outcome::Ok } else { Outcome::Failed(Failure::Refused) };
     let (check, vantage, at) = (check_at(world, place), Vantage::local(), world.now);
-    world.step(Event::Sample(Sample { check, vantage, at, latency: Duration::ZERO, outcome }))
+    world.step(Event::Sample(Sample {
+        check,
+        vantage,
+        at,
+        latency: Duration::ZERO,
+        outcome,
+        detail: Detail::default(),
+    }))
 }
 
 const FRA: &str = "192.0.2.10";
@@ -88,7 +95,8 @@ fn samples_of_unknown_checks_and_commands_before_a_load_do_nothing() {
     let mut key = check_at(&world, FRA);
     key.probe = "other".into();
     let (vantage, at, outcome) = (Vantage::local(), world.now, Outcome::Ok);
-    let stray = Sample { check: key, vantage, at, latency: Duration::ZERO, outcome };
+    let stray =
+        Sample { check: key, vantage, at, latency: Duration::ZERO, outcome, detail: Detail::default() };
     assert_eq!(world.step(Event::Sample(stray.clone())), []);
 
     let mut engine = Engine::new(1, Vec::new());

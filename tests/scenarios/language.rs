@@ -8,10 +8,15 @@
 //! file app.example.com A 192.0.2.77 ttl 300  a record of the zone file
 //! service app.example.com failover fra iad   ttl 30s suspect 5s fall 3 rise 2 window 5
 //!         interval, confirm D; failback auto D or manual; all_down keep, all, primary, empty or ADDRESS;
+//!         damping 4 10m 1m 30m: changes, within, hold, longest; without `interval` nothing is ever late;
 //!         probes web api, all of which must pass; probes 1 of web api; cname fra=lb.fra.example.net iad=...
+//!
+//! canaries quorum 1 203.0.113.53 ...         addresses of canaries, and how many must work
+//! maintenance fra "0 3 * * 0" Europe/Berlin for 2h         of a site, or of a service
 //!
 //! at 10s    fra ok, iad fails twice "status 503"      `iad.v6` is one family, `iad.api` one probe,
 //!                                                     `3 times`; `iad discarded`
+//!                                                     `canary` is all of them
 //! at 20s    drain fra "new switch" for 1h             also force-up, force-down; `app.example.com@fra`
 //! at 30s    undrain fra
 //! at 40s    failover app.example.com to iad, failback app.example.com
@@ -106,7 +111,7 @@ pub fn parse(text: &str) -> Result<Scenario, String> {
         let fail = |why: String| format!("line {line}: {why}");
         let words = words(text).map_err(fail)?;
         let Some((head, rest)) = words.split_first() else { continue };
-        if ["site", "zone", "file", "service", "remove"].contains(&head.as_str()) {
+        if ["site", "zone", "file", "service", "remove", "canaries", "maintenance"].contains(&head.as_str()) {
             change(&mut setup, head, rest).map_err(fail)?;
             if let Some(Step { what: What::Reload(reloaded), .. }) = steps.last_mut() {
                 *reloaded = setup.clone();
@@ -154,6 +159,15 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
         ("service", words) => {
             setup.services.insert(name, service(words)?);
         }
+        ("canaries", addrs) if name == "quorum" => {
+            let (quorum, addrs) = addrs.split_first().ok_or("canaries quorum N ADDRESS ...")?;
+            let addrs: Result<_, _> =
+                addrs.iter().map(|a| a.parse().map_err(|e| format!("{a}: {e}"))).collect();
+            setup.canaries = (addrs?, number(quorum)? as usize);
+        }
+        ("maintenance", [schedule, zone, word, length]) if word == "for" => {
+            setup.maintenance.push((name, unquoted(schedule), zone.clone(), duration(length)?));
+        }
         ("remove", []) => {
             let known = setup.services.remove(&name).is_some() || setup.zones.remove(&name).is_some();
             known.then_some(()).ok_or_else(|| format!("there is no {name} to remove"))?;
@@ -166,7 +180,8 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
 fn service(words: &[String]) -> Result<ServiceSpec, String> {
     let mut spec = ServiceSpec::default();
     let keys = ["ttl", "suspect", "fall", "rise", "window", "interval", "confirm", "failback", "all_down"];
-    let is_key = |word: &String| keys.contains(&word.as_str()) || word == "probes" || word == "cname";
+    let more = ["probes", "cname", "damping"];
+    let is_key = |word: &String| keys.contains(&word.as_str()) || more.contains(&word.as_str());
     let [policy, rest @ ..] = words else { return Err("a service has a policy".to_owned()) };
     if policy != "failover" {
         return Err(format!("policy {policy} is not known"));
@@ -189,6 +204,10 @@ fn service(words: &[String]) -> Result<ServiceSpec, String> {
             ("failback", [v]) if v == "manual" => spec.failback = None,
             ("failback", [v, hold]) if v == "auto" => spec.failback = Some(duration(hold)?),
             ("all_down", [v]) => spec.all_down.clone_from(v),
+            ("damping", [changes, within, hold, longest]) => {
+                spec.damping =
+                    Some((number(changes)?, duration(within)?, duration(hold)?, duration(longest)?));
+            }
             ("probes", [need, of, values @ ..]) if of == "of" => {
                 (spec.need, spec.probes) = (Some(number(need)? as usize), values.to_vec());
             }
@@ -234,7 +253,7 @@ fn action(words: &[String], setup: &Setup) -> Result<What, String> {
                 _ => return Err(format!("\"{}\" is no action", words.join(" "))),
             };
             let (site, of) = target.split_once('.').map_or((target, None), |(site, of)| (site, Some(of)));
-            if !setup.sites.contains_key(site) {
+            if site != "canary" && !setup.sites.contains_key(site) {
                 return Err(format!("there is no site {site}"));
             }
             What::Samples { site: site.to_owned(), of: of.map(str::to_owned), outcome, times }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::config::{
-    AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder,
-    Server, Service, Site, Target, Thresholds, ZoneSource,
+    AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, Maintenance, MaintenanceScope,
+    PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target, Thresholds,
+    VantageSetup, Whereto, ZoneSource,
 };
 use detour::engine::{Load, ZoneBase};
 use detour::zone::{Name, RrSet, RrType};
@@ -36,8 +37,11 @@ pub fn load(setup: &Setup) -> Load {
             chaos: true,
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
+            rate_limit: None,
+            max_exec: 64,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
+        heartbeat: None,
         sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
         probes,
         zones: apexes
@@ -45,6 +49,8 @@ pub fn load(setup: &Setup) -> Load {
             .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone") })
             .collect(),
         services,
+        vantage: vantage(setup),
+        maintenance: setup.maintenance.iter().map(|plan| maintenance(setup, plan)).collect(),
     };
     Load { config: Arc::new(config), zones }
 }
@@ -117,15 +123,40 @@ fn tree(spec: &ServiceSpec, of: Vec<Arc<Probe>>) -> ProbeTree {
     }
 }
 
+fn vantage(setup: &Setup) -> VantageSetup {
+    let (addrs, quorum) = &setup.canaries;
+    let spec = ServiceSpec { fall: 1, rise: 1, ..ServiceSpec::default() };
+    let probe = probe("canary", &spec);
+    let key = |addr: &IpAddr| CheckKey { probe: probe.id.clone(), whereto: Whereto::Addr(*addr), host: None };
+    let check = |addr| Check { key: key(addr), probe: probe.clone() };
+    VantageSetup { canaries: addrs.iter().map(check).collect(), quorum: *quorum }
+}
+
+fn maintenance(setup: &Setup, plan: &(String, String, String, Duration)) -> Maintenance {
+    let (what, schedule, zone, duration) = plan;
+    let scope = if setup.sites.contains_key(what) {
+        MaintenanceScope::Site(what.as_str().into())
+    } else {
+        MaintenanceScope::Service(name(what))
+    };
+    Maintenance::new(scope, schedule, zone, *duration).expect("a schedule and a zone")
+}
+
 fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     Arc::new(Probe {
         id: id.into(),
-        kind: ProbeKind::Tcp,
+        kind: ProbeKind::Tcp(detour::config::TcpProbe::default()),
         port: 443,
         interval: spec.interval,
         confirm: spec.confirm,
-        timeout: spec.interval / 2,
+        timeout: Duration::from_secs(2).min(spec.interval / 2),
         thresholds: Thresholds { fall: spec.fall, rise: spec.rise, window: spec.window },
+        damping: spec.damping.map(|(changes, within, hold, max_hold)| Damping {
+            changes,
+            within,
+            hold,
+            max_hold,
+        }),
         watch: false,
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use detour::config::{CheckKey, Whereto};
 use detour::engine::{Action, COALESCE, Command, Effect, Event, ServiceView};
-use detour::health::{Discard, Failure, Sample, Vantage};
+use detour::health::{Detail, Discard, Failure, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::{RrSet, Serial};
 
@@ -103,6 +103,10 @@ impl Run {
     /// The checks at a site; of one address family, or of one probe.
     fn checks(&self, site: &str, of: Option<&str>) -> Vec<CheckKey> {
         let mut keys = Vec::new();
+        if site == "canary" {
+            let canaries = &self.world.load.config.vantage.canaries;
+            return canaries.iter().map(|canary| canary.key.clone()).collect();
+        }
         for endpoint in self.world.status().services.into_iter().flat_map(|service| service.endpoints) {
             if &*endpoint.site == site {
                 keys.extend(endpoint.places.into_iter().flat_map(|place| place.checks));
@@ -130,7 +134,14 @@ impl Run {
         };
         let latency = Duration::from_millis(12);
         let (check, vantage, at) = (key.clone(), Vantage::local(), self.world.now);
-        self.world.step(Event::Sample(Sample { check, vantage, at, latency, outcome }));
+        self.world.step(Event::Sample(Sample {
+            check,
+            vantage,
+            at,
+            latency,
+            outcome,
+            detail: Detail::default(),
+        }));
     }
 
     fn command(&mut self, reason: &str, action: Action) {

@@ -13,6 +13,10 @@ pub struct Setup {
     /// Owner, type, value and TTL of records of zone files at steered names.
     pub file: Vec<(String, String, String, u32)>,
     pub services: BTreeMap<String, ServiceSpec>,
+    /// Addresses, and how many must work.
+    pub canaries: (Vec<IpAddr>, usize),
+    /// Site or service, schedule, zone and length of maintenance windows.
+    pub maintenance: Vec<(String, String, String, Duration)>,
 }
 
 /// One `service` line.
@@ -33,6 +37,8 @@ pub struct ServiceSpec {
     /// How many of them must pass; `None` is all.
     pub need: Option<usize>,
     pub cname: BTreeMap<String, String>,
+    /// Changes, within, hold and longest hold.
+    pub damping: Option<(u32, Duration, Duration, Duration)>,
 }
 
 impl Default for Setup {
@@ -44,6 +50,8 @@ impl Default for Setup {
             zones: [("example.com".to_owned(), 1)].into(),
             file: Vec::new(),
             services: BTreeMap::new(),
+            canaries: (Vec::new(), 0),
+            maintenance: Vec::new(),
         }
     }
 }
@@ -57,13 +65,15 @@ impl Default for ServiceSpec {
             fall: 3,
             rise: 2,
             window: None,
-            interval: Duration::from_secs(5),
+            // A timeline tells what matters: nothing in it is late, unless it says the interval.
+            interval: Duration::from_secs(3600),
             confirm: Duration::from_millis(250),
             failback: Some(Duration::from_secs(60)),
             all_down: "keep".to_owned(),
             probes: vec!["web".to_owned()],
             need: None,
             cname: BTreeMap::new(),
+            damping: None,
         }
     }
 }

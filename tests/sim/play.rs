@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use detour::config::CheckKey;
 use detour::engine::{Action, COALESCE, Command, Effect, Event};
-use detour::health::{Discard, Failure, Outcome, Sample, Vantage};
+use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::Name;
 
@@ -100,12 +100,13 @@ fn service(random: &mut Random) -> ServiceSpec {
         fall,
         rise: 1 + random.below(3) as u32,
         window: random.chance(30).then(|| fall + random.below(3) as u32),
-        interval: Duration::from_secs(5),
+        interval: Duration::from_secs(3600),
         confirm: Duration::from_millis(250),
         failback: None,
         all_down: "keep".to_owned(),
         probes: random.some(&["web".to_owned(), "api".to_owned()]),
         cname: [].into(),
+        damping: None,
     }
 }
 
@@ -190,7 +191,7 @@ impl Run {
 
     fn sample_as(&mut self, check: CheckKey, outcome: Outcome) {
         let (vantage, at, latency) = (Vantage::local(), self.world.now, Duration::ZERO);
-        self.step(Event::Sample(Sample { check, vantage, at, latency, outcome }));
+        self.step(Event::Sample(Sample { check, vantage, at, latency, outcome, detail: Detail::default() }));
     }
 
     /// A whole site or one check of it dies or comes back.

@@ -5,20 +5,21 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] = &["answer", "engine", "health", "policy", "time", "zone"];
+const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "time", "zone"];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
     ("zone", &["time"]),
-    ("config", &["zone"]),
+    ("config", &["time", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
+    ("geo", &["answer", "zone"]),
     ("serve", &["answer", "zone"]),
-    ("probe", &["clock", "config", "engine::Pace", "health", "time"]),
+    ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
     (
         "control",

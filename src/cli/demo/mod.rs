@@ -227,7 +227,7 @@ impl Show {
         let config = crate::config::load(&self.running.handle.status().await?.config);
         let config = config.map_err(|report| anyhow::anyhow!("{report}"))?.config;
         let service = config.services.first().context("the demo has one service")?;
-        let worst = worst_case(service);
+        let worst = worst_case(service, config.vantage.wait());
         let secs = |d: Duration| format!("{:.2}s", d.as_secs_f64());
         let ttl = Duration::from_secs(service.ttl.into());
         let rows = [

@@ -150,7 +150,7 @@ impl Reader<'_> {
         }
         let head = head(lexer, next)?;
         let explicit = head.ttl.map(|(ttl, at)| self.bounded_ttl(scope, ttl, at));
-        let start = self.stage.rdata.len();
+        let start = self.stage.begin();
         if let Err(fault) = parse_rdata(lexer, head.rtype, &scope.origin, &mut self.stage.rdata) {
             self.stage.rdata.truncate(start);
             return Err(fault);

@@ -1,6 +1,6 @@
 //! Records as they are read, on their way into a [`Zone`].
 
-use crate::zone::contents::Packer;
+use crate::zone::contents::{PackedSet, Parts};
 use crate::zone::lex::shown;
 use crate::zone::name::text_of;
 use crate::zone::owners::Owners;
@@ -13,6 +13,11 @@ use super::problem::{Findings, Pos};
 pub const MAX_RECORDS: usize = 20_000_000;
 /// The most bytes that all owners, or all RDATA with their lengths, may take: offsets are 32 bits.
 const MAX_BYTES: usize = u32::MAX as usize - (1 << 20);
+
+/// How many records' memory goes back at a time as sets are made of them.
+const PACKED_TOGETHER: usize = 1 << 15;
+/// RDATA stands after its length in as many bytes, as in a [`Zone`].
+const LEN: usize = 2;
 
 /// Records in the order of the files.
 #[derive(Debug)]
@@ -27,16 +32,26 @@ pub(super) struct Stage {
 struct Staged {
     owner: u32,
     ttl: u32,
-    /// Where its RDATA begins in the stage's.
+    /// Where its RDATA's length begins in the stage's.
     start: u32,
-    len: u16,
     rtype: RrType,
     pos: Pos,
 }
 
 impl Staged {
+    /// Its RDATA.
     fn bytes<'a>(&self, rdata: &'a [u8]) -> &'a [u8] {
-        &rdata[self.start as usize..][..usize::from(self.len)]
+        &self.packed(rdata)[LEN..]
+    }
+
+    /// Its RDATA after its length.
+    fn packed<'a>(&self, rdata: &'a [u8]) -> &'a [u8] {
+        let packed = &rdata[self.start as usize..];
+        &packed[..LEN + usize::from(u16::from_be_bytes([packed[0], packed[1]]))]
+    }
+
+    fn same_set(&self, other: &Staged) -> bool {
+        (self.owner, self.rtype) == (other.owner, other.rtype)
     }
 }
 
@@ -47,56 +62,95 @@ impl Stage {
         let records = (text_len / 32).min(MAX_RECORDS);
         Stage {
             owners: Owners::with_capacity(records / 2, text_len / 3),
-            rdata: Vec::with_capacity(text_len / 6),
+            rdata: Vec::with_capacity(text_len / 4),
             records: Vec::with_capacity(records),
         }
     }
 
     /// Whether one more record may come.
     pub(super) fn has_room(&self) -> bool {
-        self.records.len() < MAX_RECORDS
-            && self.rdata.len() + self.records.len() * 2 < MAX_BYTES
-            && self.owners.byte_len() < MAX_BYTES
+        self.records.len() < MAX_RECORDS && self.rdata.len() < MAX_BYTES && self.owners.byte_len() < MAX_BYTES
     }
 
-    /// Takes a record; its RDATA is what stands in `rdata` from `start` on.
+    /// Begins a record, whose RDATA is then put at the end of `rdata`: what [`Stage::push`] wants to know,
+    /// and where to cut `rdata` off should nothing come of it.
+    pub(super) fn begin(&mut self) -> usize {
+        let start = self.rdata.len();
+        self.rdata.extend_from_slice(&[0; LEN]);
+        start
+    }
+
+    /// Takes the record that was begun at `start`.
     pub(super) fn push(&mut self, owner: u32, rtype: RrType, ttl: u32, start: usize, pos: Pos) {
-        let len = (self.rdata.len() - start) as u16;
-        self.records.push(Staged { owner, ttl, start: start as u32, len, rtype, pos });
+        let len = (self.rdata.len() - start - LEN) as u16;
+        self.rdata[start..start + LEN].copy_from_slice(&len.to_be_bytes());
+        self.records.push(Staged { owner, ttl, start: start as u32, rtype, pos });
     }
 
     /// The records as a zone, and where each RRset's first record stands. Reports records that stand
     /// twice, TTLs that differ within an RRset, and types that may stand once only.
     pub(super) fn into_zone(mut self, apex: &Name, findings: &mut Findings) -> (Zone, Vec<Pos>) {
-        let rdata = &self.rdata;
-        // Files are mostly in order, and this sort is then a single walk.
-        self.records.sort_by(|a, b| {
-            (a.owner, a.rtype).cmp(&(b.owner, b.rtype)).then_with(|| a.bytes(rdata).cmp(b.bytes(rdata)))
-        });
-        let mut packer = Packer::new(self.owners, rdata.len() + self.records.len() * 2);
-        let mut positions = Vec::with_capacity(packer.owners.len());
-        let mut sets = self.records.chunk_by(|a, b| (a.owner, a.rtype) == (b.owner, b.rtype)).peekable();
-        for id in 0..packer.owners.len() as u32 {
-            packer.begin_owner();
-            while let Some(set) = sets.next_if(|set| set[0].owner == id) {
-                let ttl = check_set(set, rdata, packer.owners.name(id), findings);
-                packer.begin_set(set[0].rtype, ttl);
-                for same in set.chunk_by(|a, b| a.bytes(rdata) == b.bytes(rdata)) {
-                    packer.record(same[0].bytes(rdata));
-                }
-                positions.push(first(set).pos);
+        self.sort();
+        for set in self.records.chunk_by(Staged::same_set).filter(|set| set.len() > 1) {
+            check_set(set, &self.rdata, self.owners.name(set[0].owner), findings);
+        }
+        let Stage { owners, rdata, mut records } = self;
+        let mut starts = vec![0; owners.len()];
+        let (mut sets, mut positions) = (Vec::new(), Vec::new());
+        // From the end on: there a vector can give back memory without moving what stays.
+        while let Some(&last) = records.last() {
+            let begin = records.iter().rposition(|record| !record.same_set(&last)).map_or(0, |at| at + 1);
+            let set = &records[begin..];
+            let distinct = set.chunk_by(|a, b| a.start == b.start).count() as u32;
+            sets.push(PackedSet {
+                rtype: last.rtype,
+                ttl: lowest_ttl(set),
+                start: set[0].start,
+                records: distinct,
+            });
+            positions.push(first(set).pos);
+            starts[last.owner as usize] += 1;
+            records.truncate(begin);
+            if records.capacity() - begin >= PACKED_TOGETHER {
+                records.shrink_to(begin);
             }
         }
-        (packer.finish(apex.clone()), positions)
+        sets.reverse();
+        positions.reverse();
+        let mut before = 0;
+        for start in &mut starts {
+            before += std::mem::replace(start, before);
+        }
+        (Parts { owners, starts, sets, rdata }.into_zone(apex.clone()), positions)
+    }
+
+    /// Brings the records and their RDATA into the order of a zone; records that stand twice share theirs.
+    fn sort(&mut self) {
+        let rdata = &self.rdata;
+        let order = |a: &Staged, b: &Staged| {
+            (a.owner, a.rtype).cmp(&(b.owner, b.rtype)).then_with(|| a.bytes(rdata).cmp(b.bytes(rdata)))
+        };
+        // Files are mostly in order, and no second copy of anything is needed then.
+        if self.records.is_sorted_by(|a, b| order(a, b).is_lt()) {
+            return;
+        }
+        // Equal ones stay in the order they came.
+        self.records.sort_unstable_by(|a, b| order(a, b).then(a.start.cmp(&b.start)));
+        let mut sorted = Vec::with_capacity(rdata.len());
+        for same in self.records.chunk_by_mut(|a, b| order(a, b).is_eq()) {
+            let start = sorted.len() as u32;
+            sorted.extend_from_slice(same[0].packed(rdata));
+            for record in same {
+                record.start = start;
+            }
+        }
+        self.rdata = sorted;
     }
 }
 
-/// The TTL of a set's records, sorted by RDATA, and reports of what is wrong among them.
-fn check_set(set: &[Staged], rdata: &[u8], owner: &[u8], findings: &mut Findings) -> u32 {
+/// Reports what is wrong among a set's records, which are sorted by RDATA.
+fn check_set(set: &[Staged], rdata: &[u8], owner: &[u8], findings: &mut Findings) {
     let first = first(set);
-    if set.len() == 1 {
-        return first.ttl;
-    }
     let rtype = first.rtype;
     let mut distinct = 0;
     for same in set.chunk_by(|a, b| a.bytes(rdata) == b.bytes(rdata)) {
@@ -115,7 +169,7 @@ fn check_set(set: &[Staged], rdata: &[u8], owner: &[u8], findings: &mut Findings
             findings.error_with(second.pos, message, "the first is at", first.pos);
         }
     }
-    let ttl = set.iter().map(|record| record.ttl).min().unwrap_or_default();
+    let ttl = lowest_ttl(set);
     // RRSIGs that cover different types are no RRset (RFC 4034 section 3).
     let differs = set.iter().filter(in_order).filter(|other| other.ttl != first.ttl);
     if let Some(other) = differs.min_by_key(|other| other.pos).filter(|_| rtype != RrType::RRSIG) {
@@ -127,7 +181,11 @@ fn check_set(set: &[Staged], rdata: &[u8], owner: &[u8], findings: &mut Findings
         );
         findings.warning_with(other.pos, message, "the first is at", first.pos);
     }
-    ttl
+}
+
+/// What all records of a set get (RFC 2181 section 5.2); `set` is never empty.
+fn lowest_ttl(set: &[Staged]) -> u32 {
+    set.iter().map(|record| record.ttl).min().unwrap_or_default()
 }
 
 /// The record that stands first in the files; `set` is never empty.

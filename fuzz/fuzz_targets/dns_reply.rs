@@ -1,0 +1,24 @@
+//! Any bytes as the answer to a dns probe's question: they are judged or passed over, and never panic.
+#![no_main]
+
+use detour::config::{DnsProbe, Matching};
+use detour::probe::dns::Question;
+use detour::zone::{RrType, rdata_from_text};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|reply: &[u8]| {
+    for (qtype, record) in [(RrType::A, "192.0.2.1"), (RrType::MX, "10 mail.example.com.")] {
+        let expect = DnsProbe {
+            name: None,
+            qtype,
+            tcp: false,
+            recursion: false,
+            rcode: 0,
+            authoritative: None,
+            records: vec![rdata_from_text(qtype, record).expect("a record")],
+            matching: Matching::Exact,
+        };
+        let name = "www.example.com".parse().expect("a name");
+        let _ = Question::new(0x1234, &name, &expect).reply(reply);
+    }
+});

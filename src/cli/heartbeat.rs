@@ -1,0 +1,206 @@
+//! `detour heartbeat`: calls in for a site, once or for as long as it runs. It needs no configuration: it
+//! runs at the site, where there is none.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::{StatusCode, Url};
+use tokio::time::{Instant, sleep_until};
+
+use super::client::{DONE, NO, UNREACHABLE, plain_http};
+use super::show::printable;
+use crate::config::parse_duration;
+use crate::control::Problem;
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 16 * 1024;
+/// The longest token file, in bytes.
+const MAX_TOKEN_FILE: u64 = 4_096;
+/// How much of a command's first line is told, in bytes.
+const MAX_LINE: u64 = 200;
+/// How long one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `heartbeat` takes
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Whom to call: http://HOST:8054/v1/heartbeat/SERVICE/SITE
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub url: Url,
+    /// The file that holds the endpoint's token, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub token_file: PathBuf,
+    /// Go on calling this often: 10s, 1m; once when left out
+    #[arg(long, value_name = "TIME", value_parser = parse_every)]
+    pub every: Option<Duration>,
+    /// Say that the site is not well, and why
+    #[arg(long, value_name = "TEXT", conflicts_with = "command")]
+    pub fail: Option<String>,
+    /// Run this before each call: where it fails, its first line is why the site is not well
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Calls; with `--every`, for ever: what goes wrong is printed, and the next call may do better.
+pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let http = plain_http()?;
+    let mut due = Instant::now();
+    loop {
+        // Read each time: a new token is taken up without a restart.
+        let code = match token(&args.token_file) {
+            Ok(token) => call(args, &http, &token).await,
+            Err(why) => {
+                eprintln!("error: {why:#}");
+                NO
+            }
+        };
+        let Some(every) = args.every else { return Ok(ExitCode::from(code)) };
+        due = (due + every).max(Instant::now());
+        sleep_until(due).await;
+    }
+}
+
+/// One call; what the process is to end with.
+async fn call(args: &Args, http: &reqwest::Client, token: &str) -> u8 {
+    let sick = match &args.fail {
+        Some(why) => Some(why.clone()),
+        None => ask_command(&args.command).await,
+    };
+    let mut url = args.url.clone();
+    if let (Some(_), Ok(mut segments)) = (&sick, url.path_segments_mut()) {
+        segments.pop_if_empty().push("fail");
+    }
+    let request = http.post(url).bearer_auth(token).timeout(CALL_TIMEOUT);
+    let mut answer = match request.body(sick.clone().unwrap_or_default()).send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                cause = source;
+            }
+            let why = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+            eprintln!("error: cannot reach {}: {}", args.url, printable(&why));
+            return UNREACHABLE;
+        }
+    };
+    let status = answer.status();
+    if status == StatusCode::NO_CONTENT {
+        return match sick {
+            // What a command found wrong is told; that it is wrong is the answer here.
+            Some(why) if args.fail.is_none() => {
+                eprintln!("told: {}", printable(&why));
+                NO
+            }
+            _ => DONE,
+        };
+    }
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let why =
+        serde_json::from_slice(&body).map_or_else(|_| status.to_string(), |problem: Problem| problem.detail);
+    eprintln!("error: {} says {}: {}", args.url, status.as_u16(), printable(&why));
+    NO
+}
+
+/// Why the site is not well by the command; nothing where it succeeds, or there is none.
+async fn ask_command(words: &[String]) -> Option<String> {
+    let (program, arguments) = words.split_first()?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    let name = program.clone();
+    // It may take long; then there is no beat for so long, which says just that.
+    let ended = tokio::task::spawn_blocking(move || first_line(command)).await;
+    match ended.map_err(std::io::Error::other).and_then(|ended| ended) {
+        Ok((status, _)) if status.success() => None,
+        Ok((status, line)) if line.is_empty() => Some(format!("{name}: {status}")),
+        Ok((_, line)) => Some(line),
+        Err(error) => Some(format!("{name}: {error}")),
+    }
+}
+
+/// Runs it to its end; how it ended, and the first line of what it printed, on whichever of its outputs.
+fn first_line(mut command: Command) -> std::io::Result<(std::process::ExitStatus, String)> {
+    let (reader, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // It holds the other ends of the pipe, which would not end before they are closed.
+    drop(command);
+    let (mut reader, mut line) = (BufReader::new(reader), Vec::new());
+    reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+    std::io::copy(&mut reader, &mut std::io::sink())?;
+    let status = child.wait()?;
+    Ok((status, String::from_utf8_lossy(&line).trim().to_owned()))
+}
+
+fn token(path: &Path) -> anyhow::Result<String> {
+    let read = || -> std::io::Result<String> {
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read().with_context(|| format!("cannot read {}", path.display()))?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        anyhow::bail!("{} does not hold a token and nothing else", path.display());
+    }
+    Ok(token.to_owned())
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|e| format!("{e}"))?;
+    if url.scheme() != "http" {
+        return Err("only http:// is spoken; call through a proxy or a tunnel with TLS by curl".to_owned());
+    }
+    if !url.path().starts_with("/v1/heartbeat/") {
+        return Err("its path is /v1/heartbeat/SERVICE/SITE".to_owned());
+    }
+    Ok(url)
+}
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(every) if every >= Duration::from_secs(1) => Ok(every),
+        Ok(_) => Err("at least 1s".to_owned()),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check(script: &str, want: Option<&str>) {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        assert_eq!(ask_command(&words).await.as_deref(), want, "{script}");
+    }
+
+    #[tokio::test]
+    async fn a_commands_first_line_is_why() {
+        assert_eq!(ask_command(&[]).await, None);
+        check("echo fine", None).await;
+        check("echo disk full; echo more; exit 3", Some("disk full")).await;
+        check("echo disk full >&2; exit 3", Some("disk full")).await;
+        check("exit 3", Some("sh: exit status: 3")).await;
+        // More than a pipe holds, and no line in it.
+        let long = "x".repeat(MAX_LINE as usize);
+        check("head -c 200000 /dev/zero | tr '\\0' x; exit 1", Some(&long)).await;
+        let missing = ask_command(&["/nowhere/at-all".to_owned()]).await.unwrap();
+        assert!(missing.starts_with("/nowhere/at-all: "), "{missing}");
+    }
+
+    #[test]
+    fn urls_are_those_of_a_heartbeat() {
+        assert!(parse_url("http://192.0.2.1:8054/v1/heartbeat/app.example.com/fra").is_ok());
+        for bad in ["http://192.0.2.1:8054/", "https://192.0.2.1/v1/heartbeat/a/b", "192.0.2.1:8054"] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
+    }
+}

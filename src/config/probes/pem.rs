@@ -1,0 +1,120 @@
+//! Certificates and keys, from the files that hold them. They are read when the configuration is, so
+//! that a file that is missing or wrong is a problem with a place, and one that changed is a change.
+
+use std::path::PathBuf;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
+
+use super::Files;
+use crate::config::error::{ConfigError, short};
+use crate::config::load::read_bounded;
+use crate::config::report::Findings;
+use crate::config::section::{Item, Reported};
+use crate::config::{Authorities, Identity, values};
+
+/// The longest path, in bytes.
+const MAX_FILE_NAME: usize = 4_096;
+/// The largest file, in bytes: what a whole system trusts takes about 200 KB.
+const MAX_PEM_BYTES: u64 = 1 << 20;
+
+/// A client's certificate and those between it and its authority.
+pub(super) struct Chain {
+    file: String,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+/// A client's key.
+pub(super) struct Key {
+    file: String,
+    der: PrivateKeyDer<'static>,
+}
+
+/// The authorities an item's file holds.
+pub(super) fn authorities(
+    item: Item,
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Result<Authorities, Reported> {
+    let (name, path, bytes) = read(item, "CA certificates", files, findings)?;
+    let certificates = certificates(&bytes).and_then(|certificates| {
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|why| format!("a certificate in it is none: {why}"))?;
+        }
+        Ok(certificates)
+    });
+    match certificates {
+        Ok(certificates) => Ok(Authorities { file: path, certificates }),
+        Err(why) => Err(unreadable(item, "CA certificates", &name, why, findings)),
+    }
+}
+
+/// The client certificate an item's file begins with, and what comes after it.
+pub(super) fn chain(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Chain, Reported> {
+    let what = "the client certificate";
+    let (file, _, bytes) = read(item, what, files, findings)?;
+    match certificates(&bytes) {
+        Ok(certificates) => Ok(Chain { file, certificates }),
+        Err(why) => Err(unreadable(item, what, &file, why, findings)),
+    }
+}
+
+/// The private key an item's file holds.
+pub(super) fn key(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Key, Reported> {
+    let what = "the client key";
+    let (file, _, bytes) = read(item, what, files, findings)?;
+    let Ok(der) = PrivateKeyDer::from_pem_slice(&bytes) else {
+        // The library's reason may quote the file, which is a secret.
+        let why = "it holds no private key in PEM form".to_owned();
+        return Err(unreadable(item, what, &file, why, findings));
+    };
+    Ok(Key { file, der })
+}
+
+/// Puts a certificate and its key together, if they belong together.
+pub(super) fn identity(chain: Chain, key: Key) -> Result<Identity, ConfigError> {
+    let provider = rustls::crypto::ring::default_provider();
+    match CertifiedKey::from_der(chain.certificates.clone(), key.der.clone_key(), &provider) {
+        Ok(_) => Ok(Identity { chain: chain.certificates, key: key.der }),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(ConfigError::KeyMismatch { key: short(&key.file), certificate: short(&chain.file) })
+        }
+        Err(why) => {
+            let what = format!("the client key {:?}", short(&key.file));
+            Err(ConfigError::Unreadable { what, why: why.to_string() })
+        }
+    }
+}
+
+/// An item's file: its name, its path and its content.
+fn read(
+    item: Item,
+    what: &str,
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Result<(String, PathBuf, Vec<u8>), Reported> {
+    let name = values::line(MAX_FILE_NAME)(item, findings)?;
+    let path = files.base.join(&name);
+    files.named.insert(path.clone());
+    match read_bounded(&path, MAX_PEM_BYTES) {
+        Ok(bytes) => Ok((name, path, bytes)),
+        Err(why) => Err(unreadable(item, what, &name, why.to_string(), findings)),
+    }
+}
+
+fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => Err("it holds no certificate in PEM form".into()),
+        Ok(certificates) => Ok(certificates),
+        Err(why) => Err(format!("it is not PEM: {why}")),
+    }
+}
+
+fn unreadable(item: Item, what: &str, name: &str, why: String, findings: &mut Findings) -> Reported {
+    let what = format!("{what} {:?}", short(name));
+    item.wrong(ConfigError::Unreadable { what, why }, findings)
+}

@@ -1,0 +1,97 @@
+//! Maintenance windows: which endpoints are in one, and what its end means.
+//!
+//! In a window samples are taken and healths change as ever; they move nothing. An endpoint in use stays in
+//! use, with the records it has; one that is not in use is not returned to (`policy::failover`). Operators'
+//! overrides are obeyed as ever. When a window ends, what is Down there is Suspect: a site that is still
+//! dead has to show it by `fall` failures, one that is about to come back has that long to do so.
+
+use crate::config::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId, Window};
+use crate::time::Time;
+use crate::zone::Name;
+
+use super::{Effect, Engine, Steered};
+
+/// One maintenance of the configuration, as of when it was last looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Maintained {
+    plan: Maintenance,
+    window: Window,
+}
+
+impl Maintained {
+    fn covers(&self, service: &Name, site: &SiteId) -> bool {
+        match &self.plan.scope {
+            MaintenanceScope::Site(maintained) => maintained == site,
+            MaintenanceScope::Service(maintained) => maintained == service,
+        }
+    }
+
+    fn concerns(&self, steered: &Steered) -> bool {
+        let service = &steered.service;
+        service.endpoints.iter().any(|endpoint| self.covers(&service.name, &endpoint.site))
+    }
+}
+
+impl Engine {
+    /// Until when an endpoint is in maintenance.
+    pub(super) fn maintenance_of(&self, service: &Name, site: &SiteId) -> Option<Time> {
+        let covering = self.maintained.iter().filter(|maintained| maintained.covers(service, site));
+        covering.filter_map(|maintained| maintained.window.until).max()
+    }
+
+    /// Takes up the windows of a load.
+    pub(super) fn set_maintenance(&mut self, now: Time, config: &Config) {
+        let maintained = |plan: &Maintenance| Maintained { plan: plan.clone(), window: plan.window(now) };
+        self.maintained = config.maintenance.iter().map(maintained).collect();
+        self.next_window();
+    }
+
+    /// Opens and closes windows.
+    pub(super) fn maintain(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.agenda.window.is_none_or(|at| at > now) {
+            return;
+        }
+        let mut maintained = std::mem::take(&mut self.maintained);
+        let mut closed = Vec::new();
+        for (at, maintained) in maintained.iter_mut().enumerate() {
+            if maintained.window.next.is_some_and(|next| next <= now) {
+                let before = std::mem::replace(&mut maintained.window, maintained.plan.window(now));
+                if before.until.is_some() && maintained.window.until.is_none() {
+                    closed.push(at);
+                }
+                for (name, steered) in &self.services {
+                    if maintained.concerns(steered) {
+                        self.agenda.touch(now, name.clone());
+                    }
+                }
+            }
+        }
+        self.maintained = maintained;
+        for at in closed {
+            for key in self.wholly_in(&self.maintained[at]) {
+                self.put_on_probation(now, &key, out);
+            }
+        }
+        self.next_window();
+    }
+
+    /// The checks that bear on nothing outside this maintenance, nor on what another one still covers.
+    fn wholly_in(&self, maintained: &Maintained) -> Vec<CheckKey> {
+        let within = |key: &CheckKey, name: &Name| {
+            let Some(steered) = self.services.get(name) else { return true };
+            let service = &steered.service;
+            service.endpoints.iter().zip(&steered.places).all(|(endpoint, places)| {
+                !places.iter().any(|place| place.checks.contains(key))
+                    || maintained.covers(name, &endpoint.site)
+                        && self.maintenance_of(name, &endpoint.site).is_none()
+            })
+        };
+        let checks = self.checks.iter();
+        let checks = checks.filter(|(key, watched)| watched.services.iter().all(|name| within(key, name)));
+        checks.map(|(key, _)| key.clone()).collect()
+    }
+
+    fn next_window(&mut self) {
+        self.agenda.window = self.maintained.iter().filter_map(|maintained| maintained.window.next).min();
+    }
+}

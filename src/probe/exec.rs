@@ -1,0 +1,254 @@
+//! The `exec` probe: a command of this host, whose exit code is the verdict.
+//!
+//! The command is run as it stands, by no shell, in a process group of its own. Whatever ends the run,
+//! its end, its timeout, a reload or the daemon's stop, ends the whole group.
+//!
+//! ```text
+//!   turn ──► spawn ──► read both pipes ──► ended: exit code, signal ─► Ok, Exit, Killed
+//!              │              │  └───────► too much printed ─────────► Flood        } the group
+//!              │              └──────────► dropped: timeout, abort ──► Hung, nobody } is killed
+//!              └ refused: this host's fault, discarded
+//! ```
+
+use std::fs::File;
+use std::io::{self, PipeReader, Read};
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::course::Course;
+use super::failure::bounded;
+use crate::config::{Check, ExecProbe};
+use crate::health::{Discard, Failure, Outcome, Phase};
+
+/// Commands at once, until the configuration says otherwise.
+const DEFAULT_COMMANDS: usize = 64;
+/// What a command may print, in bytes, to both of its outputs together.
+const MAX_OUTPUT: usize = 1024 * 1024;
+/// How much of the beginning of each output is kept for its first line, in bytes.
+const MAX_KEPT: usize = 1024;
+/// What is read in one go, in bytes.
+const CHUNK: usize = 4 * 1024;
+/// Where commands find others.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How many commands may run at once.
+#[derive(Debug)]
+pub(super) struct Commands(Mutex<(usize, Arc<Semaphore>)>);
+
+/// The right to run one of them.
+pub(super) type Turn = OwnedSemaphorePermit;
+
+impl Commands {
+    pub(super) fn new() -> Commands {
+        Commands(Mutex::new((DEFAULT_COMMANDS, Arc::new(Semaphore::new(DEFAULT_COMMANDS)))))
+    }
+
+    /// Changes it for those that come from now on.
+    pub(super) fn limit(&self, max: usize) {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.0 != max {
+            *turns = (max, Arc::new(Semaphore::new(max)));
+        }
+    }
+
+    /// Waits for a turn; first come, first served.
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone();
+        // Fails on a semaphore that is closed, and none ever is.
+        turns.acquire_owned().await.ok()
+    }
+}
+
+/// Runs the command for `addr` and waits for its end.
+pub(super) async fn ask(addr: IpAddr, check: &Check, exec: &ExecProbe, course: &Course) -> Outcome {
+    course.enter(Phase::Command);
+    course.note(Some(Failure::Hung { line: String::new() }));
+    let program = exec.command.first().map_or("", String::as_str);
+    let refused = |error: &io::Error| {
+        let why = bounded(&format!("cannot run {program}: {error}"));
+        tracing::warn!(check = %check.key, %why, "a probe's command does not start");
+        Outcome::Discarded(Discard::Local(why))
+    };
+    let (mut group, mut out, mut err) = match spawn(addr, check, exec) {
+        Ok(spawned) => spawned,
+        Err(error) => return refused(&error),
+    };
+    loop {
+        let (mut from_out, mut from_err) = ([0; CHUNK], [0; CHUNK]);
+        tokio::select! {
+            ended = group.child.wait() => {
+                return match ended {
+                    Ok(status) => {
+                        // Whom it left behind may hold the pipes, and shall not outlive it.
+                        group.kill();
+                        out.rest();
+                        err.rest();
+                        verdict(status, first_line(&out, &err))
+                    }
+                    Err(error) => refused(&error),
+                };
+            }
+            read = out.pipe.read(&mut from_out), if out.open => out.take(read, &from_out),
+            read = err.pipe.read(&mut from_err), if err.open => err.take(read, &from_err),
+        }
+        let line = first_line(&out, &err);
+        if out.count + err.count > MAX_OUTPUT {
+            return Outcome::Failed(Failure::Flood { limit: MAX_OUTPUT, line });
+        }
+        course.note(Some(Failure::Hung { line }));
+    }
+}
+
+fn verdict(status: ExitStatus, line: String) -> Outcome {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Outcome::Ok,
+        (Some(code), _) => Outcome::Failed(Failure::Exit { code, line }),
+        (None, signal) => Outcome::Failed(Failure::Killed { signal: signal.unwrap_or_default(), line }),
+    }
+}
+
+fn spawn(addr: IpAddr, check: &Check, exec: &ExecProbe) -> io::Result<(Group, Output, Output)> {
+    let given = Given::of(addr, check);
+    let (out, to_out) = io::pipe()?;
+    let (err, to_err) = io::pipe()?;
+    let mut words = exec.command.iter().map(|word| given.put_into(word));
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command
+        .args(words)
+        .env_clear()
+        .env("PATH", PATH)
+        .envs(exec.env.iter().map(|(name, value)| (name, given.put_into(value))))
+        .envs(given.variables())
+        .current_dir(&exec.cwd)
+        .stdin(Stdio::null())
+        .stdout(to_out)
+        .stderr(to_err)
+        .process_group(0)
+        // So that it is reaped when nobody waits for it any more.
+        .kill_on_drop(true);
+    let child = command.spawn()?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let group = Group { child, id };
+    // The command holds our ends of what it writes to until it is dropped.
+    drop(command);
+    Ok((group, Output::of(out)?, Output::of(err)?))
+}
+
+/// A command and whomever it started, killed when this is dropped.
+struct Group {
+    child: Child,
+    /// The group's number: the child's, which the child itself forgets once it was waited for.
+    id: Option<Pid>,
+}
+
+impl Group {
+    /// Kills whoever is left of it, once: later the number may be somebody else's. Right after the wait
+    /// it is not, as the kernel goes through all others before it gives a number again.
+    fn kill(&mut self) {
+        if let Some(id) = self.id.take() {
+            // There is nobody left to kill where this fails.
+            let _ = killpg(id, Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// One of the two things a command prints to.
+struct Output {
+    pipe: pipe::Receiver,
+    open: bool,
+    head: Vec<u8>,
+    count: usize,
+}
+
+impl Output {
+    fn of(pipe: PipeReader) -> io::Result<Output> {
+        let pipe = pipe::Receiver::from_owned_fd(pipe.into())?;
+        Ok(Output { pipe, open: true, head: Vec::new(), count: 0 })
+    }
+
+    fn take(&mut self, read: io::Result<usize>, bytes: &[u8]) {
+        let read = read.unwrap_or(0);
+        self.open = read > 0;
+        self.count += read;
+        let room = MAX_KEPT - self.head.len();
+        self.head.extend_from_slice(&bytes[..read.min(room)]);
+    }
+
+    /// What is in the pipe once the command has ended. Somebody that left the group may hold it open, so
+    /// its end is not waited for; and the runtime may not have noticed yet that there is anything in it.
+    fn rest(&mut self) {
+        let Ok(pipe) = self.pipe.as_fd().try_clone_to_owned() else { return };
+        let (mut pipe, mut bytes) = (File::from(pipe), [0; MAX_KEPT]);
+        if self.open && self.head.len() < MAX_KEPT {
+            let read = pipe.read(&mut bytes);
+            self.take(read, &bytes);
+        }
+    }
+}
+
+/// The first line of what was printed that is not empty, of errors where nothing else was said.
+fn first_line(out: &Output, err: &Output) -> String {
+    let first = |output: &Output| {
+        let text = String::from_utf8_lossy(&output.head);
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map(bounded)
+    };
+    first(out).or_else(|| first(err)).unwrap_or_default()
+}
+
+/// What a command is told of its check.
+struct Given {
+    address: String,
+    port: String,
+    service: String,
+    probe: String,
+}
+
+impl Given {
+    fn of(addr: IpAddr, check: &Check) -> Given {
+        let port = check.probe.port;
+        Given {
+            address: addr.to_string(),
+            port: if port == 0 { String::new() } else { port.to_string() },
+            service: check.key.host.as_deref().unwrap_or_default().to_owned(),
+            probe: check.probe.id.to_string(),
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &'static str, &str); 4] {
+        [
+            ("{address}", "DETOUR_ADDRESS", &self.address),
+            ("{port}", "DETOUR_PORT", &self.port),
+            ("{service}", "DETOUR_SERVICE", &self.service),
+            ("{probe}", "DETOUR_PROBE", &self.probe),
+        ]
+    }
+
+    /// The text with its placeholders filled in. None of the values holds a brace.
+    fn put_into(&self, text: &str) -> String {
+        self.named().iter().fold(text.to_owned(), |text, (mark, _, value)| text.replace(mark, value))
+    }
+
+    /// The variables of those that have a value.
+    fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.named()
+            .into_iter()
+            .filter(|(_, _, value)| !value.is_empty())
+            .map(|(_, name, value)| (name, value))
+    }
+}

@@ -1,0 +1,174 @@
+//! Sites that call in, by curl and by `detour heartbeat`: silence moves the name, and so does a bad word.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::{APP, Detour, detour, own_address, until, zone};
+
+const FRA_TOKEN: &str = "fra-0123456789abcdef";
+const IAD_TOKEN: &str = "iad-0123456789abcdef";
+
+/// A daemon that waits for beats of `app` at both sites; what it answers for each, and where it is called.
+struct Waiting {
+    detour: Detour,
+    fra: String,
+    iad: String,
+    base: String,
+}
+
+impl Waiting {
+    fn start() -> Waiting {
+        let [fra, iad] = [own_address(), own_address()].map(|address| address.to_string());
+        let config = format!(
+            r#"
+[server]
+listen = ["127.0.0.1:0"]
+threads = 1
+[control]
+listen = "127.0.0.1:0"
+[heartbeat]
+listen = "127.0.0.1:0"
+tokens = "tokens"
+[sites.fra]
+[sites.iad]
+[probes.beat]
+type = "heartbeat"
+interval = "1s"
+grace = "1s"
+fall = 2
+rise = 1
+[[zone]]
+name = "example.com"
+file = "example.com.zone"
+[[service]]
+name = "app.example.com"
+probes = ["beat"]
+failback = {{ mode = "auto", hold = "0s" }}
+endpoints = [{{ site = "fra", addresses = ["{fra}"] }}, {{ site = "iad", addresses = ["{iad}"] }}]
+"#
+        );
+        let tokens = format!("# service site token\n{APP} fra {FRA_TOKEN}\n{APP} iad {IAD_TOKEN}\n");
+        let (zone, files) = (zone(1, ""), ["example.com.zone", "tokens", "fra", "iad"].map(str::to_owned));
+        let texts = [zone, tokens, FRA_TOKEN.to_owned(), format!("{IAD_TOKEN}\n")];
+        let files: Vec<(String, String)> = files.into_iter().zip(texts).collect();
+        let mut detour = Detour::spawn(&config, &files);
+        // Nobody calls yet, so the first answer comes when the first beats are missed.
+        detour.await_listening();
+        let addresses = std::fs::read(detour.state_dir().join("addresses.json")).unwrap();
+        let addresses: serde_json::Value = serde_json::from_slice(&addresses).unwrap();
+        let base = format!("http://{}", addresses["heartbeat"].as_str().unwrap());
+        Waiting { detour, fra, iad, base }
+    }
+
+    fn url(&self, site: &str) -> String {
+        format!("{}/v1/heartbeat/{APP}/{site}", self.base)
+    }
+
+    fn token_file(&self, site: &str) -> String {
+        self.detour.config_path().with_file_name(site).display().to_string()
+    }
+
+    /// A site's caller, as it would run there.
+    fn caller(&self, site: &str) -> Caller {
+        let child = Command::new(env!("CARGO_BIN_EXE_detour"))
+            .args(["heartbeat", "--url", &self.url(site), "--token-file", &self.token_file(site)])
+            .args(["--every", "1s", "--", "true"])
+            .stdin(Stdio::null())
+            .spawn();
+        Caller(child.unwrap())
+    }
+
+    fn settles_on(&self, address: &str) {
+        until(&format!("{APP} answers {address}"), || {
+            (self.detour.ask(APP, "A").data() == [address]).then_some(())
+        });
+    }
+
+    fn explained(&self, words: &str) {
+        until(&format!("explain says \"{words}\""), || {
+            self.detour.told(&["explain", APP]).contains(words).then_some(())
+        });
+    }
+}
+
+struct Caller(Child);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing left to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The status of what curl gets.
+fn curl(args: &[&str]) -> String {
+    let output = Command::new("curl")
+        .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20"])
+        .args(args)
+        .output()
+        .expect("curl runs; ./test installs it");
+    assert!(output.status.success(), "curl {args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_site_that_stops_calling_is_left() {
+    let waiting = Waiting::start();
+    let (fra, _iad) = (waiting.caller("fra"), waiting.caller("iad"));
+    waiting.settles_on(&waiting.fra);
+
+    drop(fra);
+    waiting.settles_on(&waiting.iad);
+    waiting.explained("no beat for ");
+
+    let again = waiting.caller("fra");
+    waiting.settles_on(&waiting.fra);
+    drop(again);
+
+    // A site that says it is not well is not waited for.
+    let (url, file) = (waiting.url("fra"), waiting.token_file("fra"));
+    let report = |words: &[&str]| {
+        let command = ["heartbeat", "--url", &url, "--token-file", &file];
+        detour(&[&command[..], words].concat())
+    };
+    // Beats less than 100 ms apart are refused, which may happen to any one of these.
+    until("bad words make Down", || {
+        let told = report(&["--", "sh", "-c", "echo disk full; exit 1"]);
+        assert_eq!(told.code, 1);
+        assert!(told.stderr == "told: disk full\n" || told.stderr.contains("says 429"), "{told:?}");
+        (waiting.detour.ask(APP, "A").data() == [&waiting.iad]).then_some(())
+    });
+    waiting.explained("the site reports: disk full");
+    until("it is told", || (report(&["--fail", "on fire"]).code == 0).then_some(()));
+    waiting.explained("the site reports: on fire");
+}
+
+#[test]
+fn only_the_right_token_speaks_for_an_endpoint() {
+    let waiting = Waiting::start();
+    let (fra, iad) = (waiting.url("fra"), waiting.url("iad"));
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    let (right, others) = (bearer(FRA_TOKEN), bearer(IAD_TOKEN));
+    let elsewhere = waiting.url("ams");
+    let long = "x".repeat(2000);
+    let check = |args: &[&str], want: &str| assert_eq!(curl(args), want, "{args:?}");
+    check(&["-X", "POST", &fra], "401");
+    check(&["-X", "POST", "-H", &others, &fra], "401");
+    check(&["-X", "POST", "-H", &bearer("fra-0123456789abcdeg"), &fra], "401");
+    check(&["-X", "POST", "-H", &bearer(""), &fra], "401");
+    check(&["-X", "POST", "-H", &right, &iad], "401");
+    check(&["-X", "POST", "-H", &right, &elsewhere], "401");
+    check(&["-H", &right, &fra], "405");
+    check(&["-X", "POST", "-H", &right, &waiting.base], "404");
+    check(&["-H", &right, "--data-binary", &long, &format!("{fra}/fail")], "413");
+    let health = || waiting.detour.json("/v1/status")["engine"]["checks"][0]["health"].clone();
+    assert_ne!(health(), "up", "nothing of that was a beat");
+
+    assert_eq!(curl(&["-X", "POST", "-H", &right, &fra]), "204");
+    waiting.settles_on(&waiting.fra);
+    let (status, log) = (waiting.detour.get("/v1/status").1, waiting.detour.log());
+    assert!(log.contains("without the right token was refused"), "{log}");
+    for token in [FRA_TOKEN, IAD_TOKEN] {
+        assert!(!status.contains(token) && !log.contains(token), "tokens are secrets");
+    }
+}

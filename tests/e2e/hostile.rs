@@ -1,0 +1,124 @@
+//! TCP clients that mean harm, many at once and of every kind, and one that only wants an answer.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::dig::{Answer, query};
+use crate::harness::{Detour, until, zone};
+
+const CONFIG: &str = r#"
+[server]
+listen = ["127.0.0.1:0"]
+threads = 2
+
+[control]
+listen = "127.0.0.1:0"
+
+[[zone]]
+name = "example.com"
+file = "example.com.zone"
+"#;
+
+/// What the server lets one source have, and all of them (`src/serve/admission.rs`).
+const PER_SOURCE: usize = 64;
+const IN_ALL: usize = 1024;
+
+/// A connection from an address of our choice; none where the server has no room in its queue.
+fn connect(server: SocketAddr, source: [u8; 4]) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::from(source), 0)).into()).unwrap();
+    socket.connect_timeout(&server.into(), Duration::from_secs(10)).ok()?;
+    Some(socket.into())
+}
+
+fn framed(name: &str) -> Vec<u8> {
+    let query = query(7, name, "A");
+    [&(query.len() as u16).to_be_bytes(), &query[..]].concat()
+}
+
+/// Asks once; none where the connection was refused or closed.
+fn ask(server: SocketAddr, source: [u8; 4]) -> Option<Answer> {
+    let mut stream = connect(server, source)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&framed("www.example.com")).ok()?;
+    let mut len = [0; 2];
+    stream.read_exact(&mut len).ok()?;
+    let mut bytes = vec![0; usize::from(u16::from_be_bytes(len))];
+    stream.read_exact(&mut bytes).ok()?;
+    Some(Answer::read(&bytes))
+}
+
+fn check_good_client(server: SocketAddr, what: &str) {
+    let answer = until(what, || ask(server, [127, 66, 0, 1]));
+    assert_eq!(answer.data(), ["192.0.2.80"]);
+}
+
+/// Sends queries and reads no answer, until nothing more can be sent for now.
+fn stuff(stream: &mut TcpStream) {
+    stream.set_nonblocking(true).unwrap();
+    let queries = framed("www.example.com").repeat(100);
+    // Full, closed, or this often: as much harm as can be done.
+    let _sent = (0..2000).take_while(|_| stream.write_all(&queries).is_ok()).count();
+}
+
+/// What is done with a connection.
+type Harm = fn(&mut TcpStream);
+
+#[test]
+fn every_kind_of_hostile_client_at_once_keeps_nobody_from_an_answer() {
+    let detour = Detour::start(CONFIG, &zone(1, ""));
+    let kinds: [(&str, Harm); 4] = [
+        ("idle", |_| {}),
+        ("half a length", |stream| drop(stream.write(&[0]))),
+        ("half a query", |stream| drop(stream.write(&framed("www.example.com")[..20]))),
+        ("not reading", stuff),
+    ];
+    let mut held = Vec::new();
+    for (kind, (what, harm)) in (0..).zip(kinds) {
+        for source in 0..2 {
+            for _ in 0..PER_SOURCE / 2 {
+                let mut stream = connect(detour.dns, [127, 67, kind, source]).expect("a connection");
+                harm(&mut stream);
+                held.push(stream);
+            }
+        }
+        check_good_client(detour.dns, &format!("an answer beside clients that are {what}"));
+    }
+    // One byte each, again and again, is not a query either.
+    for _ in 0..20 {
+        for stream in &mut held {
+            let _ = stream.set_nonblocking(true);
+            let _ = stream.write(&[0]);
+        }
+        check_good_client(detour.dns, "an answer beside clients that drip");
+    }
+}
+
+#[test]
+fn one_source_gets_its_share_and_others_theirs() {
+    let detour = Detour::start(CONFIG, &zone(1, ""));
+    let _held: Vec<_> = (0..PER_SOURCE * 3).map(|_| connect(detour.dns, [127, 68, 0, 1])).collect();
+    until("the source is refused more", || {
+        let (_, metrics) = detour.get("/metrics");
+        let refused =
+            metrics.lines().find_map(|l| l.strip_prefix("detour_tcp_refused_total{why=\"source\"}"));
+        (refused.unwrap().trim() != "0").then_some(())
+    });
+    check_good_client(detour.dns, "an answer beside a greedy source");
+}
+
+#[test]
+fn a_server_full_of_idle_clients_makes_room() {
+    // Both this process and the daemon, which inherits it, hold more descriptors than a shell may allow.
+    let pid = std::process::id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &pid, "--nofile=4096:"]).status().unwrap();
+    assert!(raised.success());
+    let detour = Detour::start(CONFIG, &zone(1, ""));
+    let source = |n: usize| [127, 69, 0, (n / PER_SOURCE) as u8];
+    let _held: Vec<_> = (0..IN_ALL).map(|n| connect(detour.dns, source(n))).collect();
+    check_good_client(detour.dns, "an answer from a server that was full");
+}
