@@ -9,6 +9,7 @@ use super::show::{bare, forced, list, span};
 use crate::control::api::ExplainBody;
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
 use crate::policy::Decision;
+use crate::probe::WatchView;
 use crate::time::Time;
 use crate::zone::{RrSet, RrType};
 
@@ -41,9 +42,13 @@ pub(super) fn render(name: &str, body: &ExplainBody) -> String {
     let serial = service.serial.map_or_else(|| "not published yet".to_owned(), |s| format!("serial {s}"));
     let _ = writeln!(out, "{} in zone {}, {serial}, at {now}", bare(&service.name), bare(&service.zone));
     let _ = writeln!(out, "policy {}", service.policy);
+    // One probe is named by its checks.
+    if service.probes.contains(' ') {
+        let _ = writeln!(out, "probes {}", service.probes);
+    }
     for endpoint in &service.endpoints {
         out.push('\n');
-        one_endpoint(&mut out, *now, endpoint, checks);
+        one_endpoint(&mut out, *now, endpoint, checks, &body.watches);
     }
     out.push('\n');
     decision(&mut out, *now, service);
@@ -63,7 +68,13 @@ pub(super) fn render(name: &str, body: &ExplainBody) -> String {
     out
 }
 
-fn one_endpoint(out: &mut String, now: Time, endpoint: &EndpointView, checks: &[CheckView]) {
+fn one_endpoint(
+    out: &mut String,
+    now: Time,
+    endpoint: &EndpointView,
+    checks: &[CheckView],
+    watches: &[WatchView],
+) {
     let serving = if endpoint.serving { ", answered" } else { "" };
     let _ = writeln!(out, "endpoint {}: {}{serving}", endpoint.site, endpoint.health);
     if endpoint.overridden.is_some() {
@@ -71,9 +82,19 @@ fn one_endpoint(out: &mut String, now: Time, endpoint: &EndpointView, checks: &[
     }
     for place in &endpoint.places {
         let serving = if place.serving { ", answered" } else { "" };
-        let _ = writeln!(out, "  {}: {}{serving}", place.place, place.health);
+        // Where there is one check, its own line says why.
+        let because = if place.checks.len() > 1 && !place.because.is_empty() {
+            format!(", because {}", place.because)
+        } else {
+            String::new()
+        };
+        let _ = writeln!(out, "  {}: {}{serving}{because}", place.place, place.health);
         for check in checks.iter().filter(|check| place.checks.contains(&check.key)) {
             one_check(out, now, check);
+            for watch in watches.iter().filter(|watch| watch.check == check.key) {
+                let lasting = span(now.since(watch.since));
+                let _ = writeln!(out, "      watch: {}, for {lasting}", watch.state);
+            }
         }
     }
 }

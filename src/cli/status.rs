@@ -8,6 +8,7 @@ use super::show::{Table, ago, bare, forced, list, span};
 use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
+use crate::probe::{WatchState, WatchView};
 use crate::time::Time;
 
 /// What is served and why
@@ -49,6 +50,9 @@ pub(super) fn render(status: &DaemonStatus) -> String {
     section(&mut out, &sites(engine), "no site");
     section(&mut out, &services(engine), "no service");
     section(&mut out, &checks(engine), "every check is Up");
+    if !status.watches.is_empty() {
+        section(&mut out, &watches(now, &status.watches), "every watch stands");
+    }
     if !engine.canaries.is_empty() {
         section(&mut out, &canaries(engine), "no canary");
     }
@@ -133,6 +137,15 @@ fn check_table<'a>(title: &str, engine: &Status, checks: impl Iterator<Item = &'
         let stale = if c.stale { " (late)" } else { "" };
         let since = ago(engine.now, Some(c.since));
         table.row([c.key.to_string(), c.health.to_string(), since, format!("{last}{stale}"), because]);
+    }
+    table
+}
+
+/// Those that do not stand.
+fn watches(now: Time, watches: &[WatchView]) -> Table {
+    let mut table = Table::new(["WATCH", "FOR", "STATE"]);
+    for watch in watches.iter().filter(|watch| watch.state != WatchState::Standing) {
+        table.row([watch.check.to_string(), span(now.since(watch.since)), watch.state.to_string()]);
     }
     table
 }

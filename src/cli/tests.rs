@@ -78,6 +78,7 @@ fn explained(addr: [u8; 4]) -> ExplainBody {
         because: Some(because()),
         answered_text: answered.iter().flat_map(RrSet::to_lines).collect(),
         answered,
+        watches: vec![],
     }
 }
 

@@ -72,7 +72,7 @@ impl Config {
     pub fn checks(&self) -> Vec<Check> {
         let mut checks = std::collections::BTreeMap::new();
         for service in &self.services {
-            for probe in &service.probes {
+            for probe in service.probes.leaves() {
                 for whereto in service.endpoints.iter().flat_map(Endpoint::places) {
                     let key = CheckKey::of(service, probe, whereto);
                     checks.entry(key).or_insert_with(|| probe.clone());

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::MAX_PROBE_DEPTH;
 use super::duration::{DurationError, Seconds};
 use super::rto::Rto;
 use crate::zone::{Name, NameError, RrType, Severity};
@@ -153,6 +154,10 @@ pub enum ConfigError {
     UnknownProbe(String, Known),
     #[error("probe {0:?} is listed twice")]
     ProbeTwice(String),
+    #[error("probes are combined by one of \"all\", \"any\", and \"at_least\" with \"of\"")]
+    ProbesUnclear,
+    #[error("combinations of probes lie more than {MAX_PROBE_DEPTH} deep in one another")]
+    ProbesTooDeep,
     #[error("probe {probe:?} has no host to ask for: service \"{service}\" is no host name")]
     NoHost { probe: String, service: Name },
     #[error("ttl_suspect {}s is above ttl {}s", ttl_suspect, ttl)]
@@ -269,6 +274,10 @@ impl ConfigError {
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }
+            E::ProbesUnclear => {
+                "write { any = [\"a\", \"b\"] }, or { at_least = 2, of = [\"a\", \"b\", \"c\"] }"
+            }
+            E::ProbesTooDeep => "combine fewer",
             E::UnknownService(_) => "name a service of this file, as its [[service]] does",
             E::MaintenanceOfWhat => "add site = \"fra\" or service = \"app.example.com\", not both",
             E::MaxHoldBelowHold { .. } => "holds grow from hold to max_hold: raise max_hold",

@@ -65,7 +65,7 @@ pub(super) fn check(
     let mut wanted: BTreeMap<(&Name, &SiteId), &Range<usize>> = BTreeMap::new();
     for draft in services {
         let service = &draft.service;
-        if service.probes.iter().any(|probe| probe.kind == ProbeKind::Heartbeat) {
+        if service.probes.leaves().any(|probe| probe.kind == ProbeKind::Heartbeat) {
             let endpoints = service.endpoints.iter();
             wanted.extend(endpoints.map(|endpoint| ((&service.name, &endpoint.site), &draft.name_at)));
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Damping, Maintenance, ProbeKind, VantageSetup};
+use super::{Damping, Maintenance, ProbeKind, ProbeTree, VantageSetup};
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -152,6 +152,8 @@ pub struct Probe {
     pub timeout: Duration,
     /// When samples make an endpoint change.
     pub thresholds: Thresholds,
+    /// Whether a connection is held open to each place, whose end has the check run at once.
+    pub watch: bool,
     /// When an endpoint that keeps changing is held Down; `None` is never.
     pub damping: Option<Damping>,
 }
@@ -216,8 +218,8 @@ pub struct Service {
     pub ttl: u32,
     /// Seconds on answers while the endpoint in use is Suspect.
     pub ttl_suspect: u32,
-    /// All must pass; never empty.
-    pub probes: Vec<Arc<Probe>>,
+    /// Which probes must pass for a place to work.
+    pub probes: ProbeTree,
     /// When a preferred endpoint that recovered is used again.
     pub failback: Failback,
     /// What is answered when no endpoint works.

@@ -27,8 +27,12 @@ pub struct Rto {
 /// resolver that asked in the instant before the answer changed, and the slowest of the probes. Where
 /// there are canaries, their verdict on the first failure takes at most `vouch`
 /// ([`VantageSetup::wait`](super::VantageSetup::wait)).
+///
+/// The slowest counts under every combination. "At least k of n" is Down once n - k + 1 are: no sooner
+/// than the slowest of those that fail, and the slowest of all can be one of them and be the last that is
+/// needed. It is no later either, since by then every one that fails is Down.
 pub fn worst_case(service: &Service, vouch: Duration) -> Rto {
-    let detection = service.probes.iter().map(|probe| detection(probe, vouch)).max().unwrap_or_default();
+    let detection = service.probes.leaves().map(|probe| detection(probe, vouch)).max().unwrap_or_default();
     let ttl = Duration::from_secs(service.ttl.into());
     Rto { detection, publish: PUBLISH_BOUND, ttl, total: detection + PUBLISH_BOUND + ttl }
 }

@@ -11,7 +11,8 @@ use toml::de::DeValue;
 
 use super::document::{Sites, Zones};
 use super::endpoints::{self, Endpoints};
-use super::error::{ConfigError, short};
+use super::error::ConfigError;
+use super::probe_tree::{self, ProbeTree};
 use super::probes::Probes;
 use super::report::Findings;
 use super::rto::worst_case;
@@ -21,8 +22,6 @@ use crate::zone::Name;
 
 /// The most services, each name counted.
 const MAX_SERVICES: usize = 100_000;
-/// The most probes of one service.
-const MAX_PROBES: usize = 16;
 /// The longest `hold` and `rto`.
 const MAX_HOLD: Duration = Duration::from_secs(366 * 86_400);
 
@@ -83,7 +82,7 @@ fn read_service(
     });
     let ttls = read_ttls(&mut section, findings);
     let probes = section.need("probes", "probes = [\"web\"]", findings, |item, findings| {
-        read_probes(item, context, findings)
+        probe_tree::read(item, context.probes, findings)
     });
     let failback = section.read("failback", findings, read_failback);
     let all_down = section.read("all_down", findings, read_all_down);
@@ -167,19 +166,6 @@ fn read_ttls(section: &mut Section, findings: &mut Findings) -> Result<[u32; 2],
     Ok([ttl, ttl_suspect])
 }
 
-/// Each probe once.
-fn read_probes(item: Item, context: &Context, findings: &mut Findings) -> Result<Vec<Arc<Probe>>, Reported> {
-    let mut seen = BTreeSet::new();
-    let probes = item.list("probes of a service", MAX_PROBES, findings, |item, findings| {
-        let key = item.text("a probe's key", findings)?;
-        if !seen.insert(key) {
-            return Err(item.wrong(ConfigError::ProbeTwice(short(key)), findings));
-        }
-        context.probes.find(item, findings)
-    })?;
-    Ok(probes.into_iter().map(Spanned::into_inner).collect())
-}
-
 /// `"auto"`, `"manual"`, `{ mode = "auto", hold = "60s" }`
 fn read_failback(item: Item, findings: &mut Findings) -> Result<Failback, Reported> {
     let mode = |item, findings: &mut Findings| values::word(item, &["auto", "manual"], &[], findings);
@@ -253,9 +239,9 @@ fn check_cnames(
 }
 
 /// A probe without a `host` asks for the service's name, so that has to be one a host can have.
-fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &[Arc<Probe>], findings: &mut Findings) {
+fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &ProbeTree, findings: &mut Findings) {
     let needs_host = |probe: &&Arc<Probe>| probe.kind.host() == Some(None);
-    let Some(probe) = probes.iter().find(needs_host) else { return };
+    let Some(probe) = probes.leaves().find(needs_host) else { return };
     for (name, _) in names {
         let text = name.get_ref().to_string();
         if !values::is_host(text.trim_end_matches('.')) {

@@ -122,6 +122,8 @@ fn read_group(
     // A canary is asked to show what is wrong now, not to decide about a site.
     probe.thresholds = Thresholds { fall: 1, rise: 1, window: None };
     probe.damping = None;
+    // Nor is it run at any other moment than those.
+    probe.watch = false;
     let probe = Arc::new(probe);
     let host = probe.kind.host().flatten();
     let check = |addr: Spanned<IpAddr>| {

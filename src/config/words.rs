@@ -76,6 +76,7 @@ mod tests {
             timeout: second,
             thresholds,
             damping: None,
+            watch: false,
         };
         let endpoint = |site: &str, last| Endpoint {
             site: site.into(),
@@ -87,7 +88,7 @@ mod tests {
             policy: PolicyKind::Failover,
             ttl: 30,
             ttl_suspect: 5,
-            probes: vec![Arc::new(probe)],
+            probes: vec![Arc::new(probe)].into(),
             failback,
             all_down,
             rto: None,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Explanation, ServiceView};
 use crate::history::Entry;
 use crate::policy::{Decision, OverrideKind, Scope};
+use crate::probe::WatchView;
 use crate::zone::RrSet;
 
 /// `GET /v1/services/{name}`, and each of `GET /v1/services`.
@@ -29,6 +30,9 @@ pub struct ExplainBody {
     pub answered: Vec<RrSet>,
     /// The same, a line for each record.
     pub answered_text: Vec<String>,
+    /// The watches of its checks.
+    #[serde(default)]
+    pub watches: Vec<WatchView>,
 }
 
 /// `GET /v1/history`

@@ -10,6 +10,7 @@ use super::*;
 use crate::engine::{Action, Happened};
 use crate::history::{Durable, Store};
 use crate::policy::Scope;
+use crate::probe::WatchView;
 
 /// A daemon whose engine is a fixed picture.
 pub(crate) struct Fixed {
@@ -68,6 +69,10 @@ impl Daemon for Fixed {
             _ => vec![],
         }
     }
+    fn watches(&self) -> Vec<WatchView> {
+        Vec::new()
+    }
+
     fn vitals(&self) -> Vitals {
         let failing = self.failing.load(Ordering::Relaxed);
         let labels = |transport: &str| vec![("transport", transport.to_owned())];

@@ -66,7 +66,8 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
 
 fn endpoint(site: &str, addr: &str, host: &str, health: Health, serving: bool) -> EndpointView {
     let place = Whereto::Addr(addr.parse::<IpAddr>().unwrap());
-    let places = vec![PlaceView { place, health, serving, checks: vec![key(addr, host)] }];
+    let places =
+        vec![PlaceView { place, health, because: String::new(), serving, checks: vec![key(addr, host)] }];
     EndpointView { site: site.into(), health, serving, overridden: None, maintenance: None, places }
 }
 
@@ -120,6 +121,7 @@ fn app() -> ServiceView {
         zone: name("example.com"),
         policy: "failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect"
             .to_owned(),
+        probes: "web".to_owned(),
         serial: Some(Serial(2_026_112_102)),
         decision: Some(decision(12, "app.example.com", "iad", [198, 51, 100, 10])),
         since: Some(before(192)),
@@ -176,6 +178,7 @@ pub(crate) fn status() -> DaemonStatus {
         engine,
         last_load: LoadOutcome { at: before(300), ok: true, problems: None },
         warnings: vec![],
+        watches: vec![],
     }
 }
 

@@ -60,7 +60,7 @@ impl Heartbeats {
         let mut endpoints: HashMap<(Name, SiteId), Endpoint> = HashMap::new();
         for service in &config.services {
             let beats: Vec<_> =
-                service.probes.iter().filter(|probe| probe.kind == ProbeKind::Heartbeat).collect();
+                service.probes.leaves().filter(|probe| probe.kind == ProbeKind::Heartbeat).collect();
             for endpoint in service.endpoints.iter().filter(|_| !beats.is_empty()) {
                 let checks = endpoint.places().into_iter().flat_map(|place| {
                     beats.iter().map(move |probe| CheckKey::of(service, probe, place.clone()))

@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
+use crate::probe::WatchView;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
 
@@ -81,6 +82,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
     fn answered(&self, name: &Name) -> Vec<RrSet>;
+    /// How the watches of the prober stand; never waits for the engine.
+    fn watches(&self) -> Vec<WatchView>;
     /// How the daemon itself is; never waits for the engine.
     fn vitals(&self) -> Vitals;
 }
@@ -107,6 +110,9 @@ pub struct DaemonStatus {
     pub last_load: LoadOutcome,
     /// Of the last good load.
     pub warnings: Vec<String>,
+    /// Every watch.
+    #[serde(default)]
+    pub watches: Vec<WatchView>,
 }
 
 /// How a load went.

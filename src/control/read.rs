@@ -99,7 +99,11 @@ pub(super) async fn explain<D: Daemon>(
     let because =
         explanation.as_ref().and_then(|e| e.service.decision.as_ref()).map(|d| d.reason.to_string());
     let answered_text = answered.iter().flat_map(RrSet::to_lines).collect();
-    Ok(Json(ExplainBody { explanation, because, answered, answered_text }))
+    let checks = explanation.iter().flat_map(|e| &e.checks).map(|check| &check.key);
+    let checks: std::collections::BTreeSet<_> = checks.collect();
+    let mut watches = daemon.watches();
+    watches.retain(|watch| checks.contains(&watch.check));
+    Ok(Json(ExplainBody { explanation, because, answered, answered_text, watches }))
 }
 
 /// An engine that takes too long is as good as gone.

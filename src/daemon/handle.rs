@@ -18,7 +18,7 @@ use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
-use crate::probe::Prober;
+use crate::probe::{Prober, WatchView};
 use crate::serve;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
@@ -76,6 +76,7 @@ impl Daemon for Handle {
             engine: view.status,
             last_load: view.last_load,
             warnings: view.warnings,
+            watches: self.prober.watches(),
         })
     }
 
@@ -104,6 +105,10 @@ impl Daemon for Handle {
 
     fn answered(&self, name: &Name) -> Vec<RrSet> {
         self.table.load().rrsets_at(name)
+    }
+
+    fn watches(&self) -> Vec<WatchView> {
+        self.prober.watches()
     }
 
     fn vitals(&self) -> Vitals {

@@ -80,6 +80,7 @@ impl Engine {
             name: service.name.clone(),
             zone: service.zone.clone(),
             policy: service.policy_in_words(),
+            probes: service.probes.to_string(),
             serial: self.published.get(&service.zone).map(|zone| zone.published),
             decision: decision.cloned(),
             since: saved.map(|saved| saved.since),
@@ -163,6 +164,7 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
         serving: serving && decision.is_some_and(|decision| answers(decision, &whereto)),
         place: whereto,
         health: found.health,
+        because: found.because,
         checks: place.checks.clone(),
     });
     let places = views.collect();

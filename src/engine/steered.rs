@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Engine, Watched};
-use crate::config::{CheckKey, Service, Whereto};
+use crate::config::{CheckKey, ProbeTree, Service, Whereto};
 use crate::health::{self, Finding, Health};
 use crate::policy::{Standing, ruling};
 use crate::time::Time;
@@ -25,7 +25,7 @@ pub(super) struct Steered {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub whereto: Whereto,
-    /// In the order of the service's probes.
+    /// In the order of the leaves of the service's probes.
     pub checks: Vec<CheckKey>,
 }
 
@@ -33,7 +33,7 @@ impl Steered {
     pub fn new(service: Arc<Service>) -> Steered {
         let place = |whereto: Whereto| {
             let of = |probe: &Arc<_>| CheckKey::of(&service, probe, whereto.clone());
-            Place { checks: service.probes.iter().map(of).collect(), whereto }
+            Place { checks: service.probes.leaves().map(of).collect(), whereto }
         };
         let endpoint =
             |endpoint: &crate::config::Endpoint| endpoint.places().into_iter().map(place).collect();
@@ -51,12 +51,14 @@ impl Engine {
     /// How each endpoint of a service stands.
     pub(super) fn standings(&self, steered: &Steered) -> Vec<Standing> {
         let (service, checks) = (&steered.service, &self.checks);
+        let probes = &service.probes;
         let endpoints = service.endpoints.iter().zip(&steered.places);
         let standing = |(endpoint, of): (&crate::config::Endpoint, &Vec<Place>)| {
             let places: Vec<(Whereto, Finding)> =
-                of.iter().map(|place| (place.whereto.clone(), place.found(checks))).collect();
+                of.iter().map(|place| (place.whereto.clone(), place.found(probes, checks))).collect();
             let findings: Vec<Finding> = places.iter().map(|(_, found)| found.clone()).collect();
-            let last_known = of.iter().zip(&findings).map(|(place, found)| place.last_known(found, checks));
+            let last_known =
+                of.iter().zip(&findings).map(|(place, found)| place.last_known(probes, found, checks));
             let last_known: Vec<Health> = last_known.collect();
             Standing {
                 site: endpoint.site.clone(),
@@ -72,19 +74,25 @@ impl Engine {
 }
 
 impl Place {
-    /// What its checks say of it.
-    pub fn found(&self, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
-        let found = |key| checks.get(key).map(|watched| (&*watched.probe.id, watched.found()));
-        health::place(&self.checks.iter().filter_map(found).collect::<Vec<_>>())
+    /// What its checks say of it, combined as the service's `probes` say.
+    pub fn found(&self, probes: &ProbeTree, checks: &BTreeMap<CheckKey, Watched>) -> Finding {
+        // Every check of the configuration is watched.
+        let found = |key| checks.get(key).map(Watched::found);
+        health::place(probes, &self.checks.iter().map(found).collect::<Vec<_>>())
     }
 
     /// What samples last said of it, whether they are stale or damped or not.
-    fn last_known(&self, found: &Finding, checks: &BTreeMap<CheckKey, Watched>) -> Health {
+    fn last_known(
+        &self,
+        probes: &ProbeTree,
+        found: &Finding,
+        checks: &BTreeMap<CheckKey, Watched>,
+    ) -> Health {
         let watched = || self.checks.iter().filter_map(|key| checks.get(key));
         if watched().all(|watched| watched.found().health == watched.health.found().health) {
             return found.health;
         }
-        let found: Vec<_> = watched().map(|watched| (&*watched.probe.id, watched.health.found())).collect();
-        health::place(&found).health
+        let found = |key| checks.get(key).map(|watched| watched.health.found());
+        health::place(probes, &self.checks.iter().map(found).collect::<Vec<_>>()).health
     }
 }

@@ -60,6 +60,9 @@ pub struct ServiceView {
     pub zone: Name,
     /// Its policy in words: order, failback, all_down, TTLs.
     pub policy: String,
+    /// Which probes must pass: `web`, `all of (web, db)`.
+    #[serde(default)]
+    pub probes: String,
     /// The zone's published serial.
     pub serial: Option<Serial>,
     /// What is answered and why; `None` while the zone file's records are served.
@@ -96,8 +99,11 @@ pub struct EndpointView {
 pub struct PlaceView {
     /// Which.
     pub place: Whereto,
-    /// The worst health of its checks.
+    /// What its checks come to, combined as the service's probes are.
     pub health: Health,
+    /// The checks that decided, and why.
+    #[serde(default)]
+    pub because: String,
     /// Whether its record is answered now.
     pub serving: bool,
     /// What is checked there.

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! Sample ─► Tracker (one vantage) ─► CheckHealth (quorum) ─► place ─► endpoint
-//!           thresholds, window       of vantages             all      any place
-//!                                                            probes   that works
+//!           thresholds, window       of vantages             probes   any place
+//!                                                            combined that works
 //! ```
 //!
 //! The state diagram of one check stands above [`Health`]. With `fall = 1` a failure leads to Down

@@ -24,6 +24,7 @@
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
 //! - `heartbeat` waits where the others ask: it makes samples of beats, and of their absence.
+//! - `watch` holds connections open, and has a check run when one ends.
 //! - `tls` holds what is trusted, and shakes hands; `expiry` reads a certificate's last moment.
 //! - `tasks` ends what a library starts for a run with that run.
 
@@ -47,11 +48,13 @@ mod table;
 mod tasks;
 mod tcp;
 mod tls;
+mod watch;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
 pub use preflight::warnings;
 pub use prober::Prober;
 pub use tls::Trust;
+pub use watch::{WatchState, WatchView};
 
 #[cfg(test)]
 mod tests {
@@ -71,6 +74,7 @@ mod tests {
             timeout: Duration::from_secs(2),
             thresholds: Thresholds { fall: 3, rise: 2, window: None },
             damping: None,
+            watch: false,
         })
     }
 

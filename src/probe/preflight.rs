@@ -11,7 +11,8 @@ use crate::config::{Config, ProbeKind, Whereto};
 pub fn warnings(config: &Config) -> Vec<String> {
     let pings = |probe: &crate::config::Probe| matches!(probe.kind, ProbeKind::Icmp(_));
     let mut asked = Vec::new();
-    for service in config.services.iter().filter(|service| service.probes.iter().any(|probe| pings(probe))) {
+    for service in config.services.iter().filter(|service| service.probes.leaves().any(|probe| pings(probe)))
+    {
         for whereto in service.endpoints.iter().flat_map(crate::config::Endpoint::places) {
             // A name's family is not known; every host is taken to have IPv4.
             let family = match whereto {

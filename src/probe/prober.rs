@@ -15,14 +15,17 @@ use super::run::Runner;
 use super::stall::Stalls;
 use super::table::{Id, Table};
 use super::tls::Trust;
+use super::watch::{WatchView, Watches};
 use crate::clock::Clock;
 use crate::config::{Check, CheckKey, ProbeKind};
 use crate::engine::Pace;
-use crate::health::{Sample, Vantage};
+use crate::health::{Outcome, Sample, Vantage};
 use crate::time::Time;
 
 /// Runs under way at once, at most.
 const MAX_RUNS: usize = 16_384;
+/// Of the room for runs, the part that watches may take: each holds a connection for good.
+const WATCH_SHARE: usize = 2;
 /// Runs started in one go. At start-up everything is due at once, and a herd of its own making would
 /// have the process measure its own overload: bursts, this far apart, start 16,000 runs a second.
 const BURST: usize = 64;
@@ -36,6 +39,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub struct Prober {
     shared: Arc<Shared>,
     trust: Trust,
+    runtime: Handle,
     ticker: AbortHandle,
     starter: AbortHandle,
     starter_end: Mutex<Option<JoinHandle<()>>>,
@@ -52,7 +56,9 @@ struct Shared {
     stopped: AtomicBool,
     running: AtomicUsize,
     commands: Commands,
+    /// Bounds the connections of runs and watches together.
     max_runs: usize,
+    watches: Watches,
 }
 
 impl Prober {
@@ -64,6 +70,7 @@ impl Prober {
 
     /// [`Prober::start`], trusting other authorities.
     pub fn start_trusting(trust: Trust, clock: Clock, out: mpsc::Sender<Sample>, runtime: &Handle) -> Prober {
+        let max_runs = max_runs();
         let shared = Arc::new(Shared {
             clock,
             stalls: Stalls::new(clock),
@@ -72,7 +79,8 @@ impl Prober {
             stopped: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             commands: Commands::new(),
-            max_runs: max_runs(),
+            max_runs,
+            watches: Watches::new(max_runs / WATCH_SHARE, clock),
         });
         let watching = shared.clone();
         let ticker = runtime.spawn(async move { watching.stalls.watch().await }).abort_handle();
@@ -82,8 +90,9 @@ impl Prober {
         let waiter = Mutex::new(Some(waiter));
         let starter_end = runtime.spawn(shared.clone().start_runs(out));
         let starter = starter_end.abort_handle();
+        let runtime = runtime.clone();
         let starter_end = Mutex::new(Some(starter_end));
-        Prober { shared, trust, ticker, starter, starter_end, heartbeats, waiter }
+        Prober { shared, trust, runtime, ticker, starter, starter_end, heartbeats, waiter }
     }
 
     /// Makes `checks` the ones that are run: at start, and again on each reload. Those that stay as they
@@ -100,6 +109,10 @@ impl Prober {
         {
             tracing::error!(%why, "probes over TLS cannot succeed");
         }
+        // A hint for a check that the table does not know yet would be lost, but a watch begins with a run.
+        let shared = self.shared.clone();
+        let hint = move |check: &CheckKey| shared.hasten(check);
+        self.shared.watches.set(&checks, &self.runtime, &hint);
         let now = self.shared.clock.now();
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
         self.shared.table().set(checks, now, runner);
@@ -118,6 +131,11 @@ impl Prober {
         self.shared.changed.notify_one();
     }
 
+    /// How each watch stands, in the order of their checks.
+    pub fn watches(&self) -> Vec<WatchView> {
+        self.shared.watches.views()
+    }
+
     /// The checks that have given no sample for three of their intervals.
     pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
         let mut stalled = self.shared.table().stalled(now);
@@ -134,6 +152,7 @@ impl Prober {
     /// Breaks off every run; once it returns no sample comes any more.
     pub async fn stop(&self) {
         self.shared.stopped.store(true, Ordering::Release);
+        self.shared.watches.stop();
         self.shared.changed.notify_one();
         self.ticker.abort();
         let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -155,6 +174,7 @@ impl Prober {
 
 impl Drop for Prober {
     fn drop(&mut self) {
+        self.shared.watches.stop();
         self.ticker.abort();
         self.starter.abort();
         if let Some(waiter) = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -169,6 +189,13 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A watch has ended: its check is run now.
+    fn hasten(&self, check: &CheckKey) {
+        let now = self.clock.now();
+        self.table().hasten(check, now);
+        self.changed.notify_one();
+    }
+
     /// Starts what is due until told to stop.
     async fn start_runs(self: Arc<Self>, out: mpsc::Sender<Sample>) {
         let mut runs = JoinSet::new();
@@ -177,7 +204,10 @@ impl Shared {
         while !self.stopped.load(Ordering::Acquire) {
             while runs.try_join_next().is_some() {}
             let now = self.clock.now();
-            let room = self.max_runs.saturating_sub(self.running.load(Ordering::Acquire));
+            let room = self
+                .max_runs
+                .saturating_sub(self.watches.count())
+                .saturating_sub(self.running.load(Ordering::Acquire));
             if room == 0 && !full {
                 tracing::warn!(
                     runs = self.max_runs,
@@ -239,7 +269,11 @@ impl Run {
         }
         let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
         drop(turn);
+        let passed = (sample.outcome == Outcome::Ok).then(|| sample.check.clone());
         self.sampled = out.send(sample).await.is_ok();
+        if let Some(check) = passed {
+            self.shared.watches.passed(&check);
+        }
     }
 }
 

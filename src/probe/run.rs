@@ -132,7 +132,7 @@ impl Runner {
 
 /// The first address of a CNAME target, in the order the host prefers (RFC 6724): a client that follows
 /// the CNAME will most often take that one too.
-async fn resolve(name: &Arc<str>) -> io::Result<Option<IpAddr>> {
+pub(super) async fn resolve(name: &Arc<str>) -> io::Result<Option<IpAddr>> {
     // Never closed, so there is always a permit to come; the run's timeout bounds the wait.
     let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
     let name = name.clone();

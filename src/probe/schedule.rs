@@ -24,6 +24,8 @@ pub(super) struct Schedule {
     last_start: Option<Time>,
     /// `None` while a run is under way, so that a run never overlaps itself.
     due: Option<Time>,
+    /// The next run does not wait for its turn.
+    hastened: bool,
 }
 
 impl Schedule {
@@ -40,6 +42,7 @@ impl Schedule {
             pace: Pace::Normal,
             last_start: None,
             due: Some(now),
+            hastened: false,
         }
     }
 
@@ -52,11 +55,21 @@ impl Schedule {
     pub(super) fn start(&mut self, now: Time) {
         self.last_start = Some(now);
         self.due = None;
+        self.hastened = false;
     }
 
     /// The run has ended.
     pub(super) fn end(&mut self, now: Time) {
         self.due = Some(self.next(now));
+    }
+
+    /// Has the next run start now, or `confirm` after the last one where that is later: whoever asks
+    /// without end gets no more than that pace.
+    pub(super) fn hasten(&mut self, now: Time) {
+        self.hastened = true;
+        if let Some(due) = self.due {
+            self.due = Some(due.min(self.next(now)));
+        }
     }
 
     /// Changes the pace; a waiting run moves, a run under way is left alone.
@@ -74,6 +87,7 @@ impl Schedule {
     fn next(&self, now: Time) -> Time {
         let Some(last) = self.last_start else { return now };
         let next = match self.pace {
+            _ if self.hastened => last + self.confirm,
             Pace::Confirm => last + self.confirm,
             // The last grid point within an interval of the last start: a start that was late does not
             // move the ones after it. A point too near would be the same question twice, so the way
@@ -101,7 +115,8 @@ mod tests {
     fn schedule(interval_ms: u64, confirm_ms: u64, phase_ms: u64) -> Schedule {
         let confirm = Duration::from_millis(confirm_ms);
         let due = Some(Time(START));
-        Schedule { interval_ms, confirm, phase_ms, pace: Pace::Normal, last_start: None, due }
+        let (pace, last_start, hastened) = (Pace::Normal, None, false);
+        Schedule { interval_ms, confirm, phase_ms, pace, last_start, due, hastened }
     }
 
     /// Starts the due run `late` ms late and ends it `took` ms later; when the next one is due.
@@ -111,6 +126,22 @@ mod tests {
         assert_eq!(schedule.due(), None, "a run under way is never due");
         schedule.end(Time(start + took));
         schedule.due().unwrap().0
+    }
+
+    #[test]
+    fn a_hastened_run_comes_now_and_at_most_at_the_confirming_pace() {
+        let mut s = schedule(10_000, 50, 0);
+        run(&mut s, 0, 5);
+        s.hasten(Time(START + 4000));
+        assert_eq!(s.due(), Some(Time(START + 4000)));
+        s.set_pace(Pace::Confirm, Time(START + 4000));
+        s.set_pace(Pace::Normal, Time(START + 4000));
+        assert_eq!(s.due(), Some(Time(START + 4000)), "a change of pace does not put it off");
+        s.start(Time(START + 4000));
+        s.hasten(Time(START + 4001)); // while one is under way: one more after it
+        s.end(Time(START + 4005));
+        assert_eq!(s.due(), Some(Time(START + 4050)));
+        assert_eq!(run(&mut s, 0, 5), START + 10_000, "and then as ever");
     }
 
     #[test]

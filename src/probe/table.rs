@@ -116,14 +116,23 @@ impl Table {
         }
     }
 
+    /// Has a check run now; an unknown check is none of ours any more.
+    pub(super) fn hasten(&mut self, key: &CheckKey, now: Time) {
+        self.reschedule(key, |schedule| schedule.hasten(now));
+    }
+
     /// Changes a check's pace; an unknown check is none of ours any more.
     pub(super) fn pace(&mut self, key: &CheckKey, pace: Pace, now: Time) {
+        self.reschedule(key, |schedule| schedule.set_pace(pace, now));
+    }
+
+    fn reschedule(&mut self, key: &CheckKey, change: impl FnOnce(&mut Schedule)) {
         let Some(&id) = self.ids.get(key) else { return };
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if let Some(due) = entry.schedule.due() {
             self.queue.remove(&(due, id));
         }
-        entry.schedule.set_pace(pace, now);
+        change(&mut entry.schedule);
         self.queue.extend(entry.schedule.due().map(|due| (due, id)));
     }
 

@@ -71,6 +71,7 @@ fn dns_probes_that_are_refused() {
         check_head(&folder.report(), &format!("detour.toml:9:{want}"));
     };
     check("path = \"/\"", "1: error: \"path\" means nothing to a dns probe");
+    check("watch = true", "1: error: \"watch\" means nothing to a dns probe");
     check("qtype = \"ANY\"", "9: error: \"ANY\" is not a type of records in a zone");
     check("transport = \"quic\"", "13: error: transport \"quic\" is unknown");
     check(
@@ -118,6 +119,7 @@ fn heartbeats_that_are_refused() {
         check_head(&with_tokens(&heartbeat(probe), tokens).report(), &format!("detour.toml:{want}"));
     };
     check("port = 80", TOKENS, "11:1: error: \"port\" means nothing to a heartbeat probe");
+    check("watch = true", TOKENS, "11:1: error: \"watch\" means nothing to a heartbeat probe");
     check("timeout = \"1s\"", TOKENS, "11:1: error: \"timeout\" means nothing to a heartbeat probe");
     check("grace = \"6s\"", TOKENS, "11:9: error: grace 6s is above interval 5s");
     let unreadable = |tokens: &str, why: &str| {

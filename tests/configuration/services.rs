@@ -1,7 +1,7 @@
 //! What is refused of services and their endpoints.
 
 use crate::refused::{END, check, check_head, endpoints, service};
-use crate::{Folder, HEAD, ZONE, folder};
+use crate::{Folder, HEAD, ZONE, folder, loaded};
 
 #[test]
 fn what_services_name_must_exist() {
@@ -186,5 +186,88 @@ detour.toml:15:7: error: a worst case of 41.1s exceeds rto 30s
     check_head(
         &service("names = [\"a.example.com\", \"b.example.com\"]\nrto = \"41099ms\""),
         "detour.toml:15:7: error: a worst case of 41.1s exceeds rto 41.099s",
+    );
+}
+
+/// A service whose `probes` are this, on line 15.
+fn probes(value: &str) -> String {
+    let service = format!("[[service]]\nname = \"app.example.com\"\nprobes = {value}\n");
+    let endpoints = "endpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]\n";
+    format!("{HEAD}{service}{endpoints}")
+}
+
+#[test]
+fn combinations_of_probes_are_read() {
+    let check = |value: &str, expect: &str| {
+        let config = loaded(&probes(value)).config;
+        assert_eq!(config.services[0].probes.to_string(), expect, "{value}");
+    };
+    check("[\"web\"]", "web");
+    check("[\"web\", \"db\"]", "all of (web, db)");
+    check("{ all = [\"web\", \"db\"] }", "all of (web, db)");
+    check("{ any = [\"web\", \"db\"] }", "any of (web, db)");
+    check("{ at_least = 1, of = [\"web\", \"db\"] }", "any of (web, db)");
+    check(
+        "{ at_least = 2, of = [\"web\", \"db\", { any = [\"web\", \"db\"] }] }",
+        "2 of (web, db, any of (web, db))",
+    );
+    check("[\"web\", { any = [\"db\"] }]", "all of (web, db)");
+}
+
+#[test]
+fn combinations_of_probes_say_what_is_wrong() {
+    let refused =
+        |value: &str| Folder::new(&[("detour.toml", &probes(value)), ("example.com.zone", ZONE)]).report();
+    let unclear = "error: probes are combined by one of \"all\", \"any\", and \"at_least\" with \"of\"";
+    check(
+        &refused("{ at_least = 2 }"),
+        &format!(
+            "detour.toml:15:10: {unclear}\n    probes = {{ at_least = 2 }}\n             ^^^^^^^^^^^^^^^^\n    \
+             help: write {{ any = [\"a\", \"b\"] }}, or {{ at_least = 2, of = [\"a\", \"b\", \"c\"] }}"
+        ),
+    );
+    check_head(&refused("{ any = [\"web\"], all = [\"db\"] }"), &format!("detour.toml:15:10: {unclear}"));
+    check_head(
+        &refused("{ at_least = 3, of = [\"web\", \"db\"] }"),
+        "detour.toml:15:23: error: \"at_least\" is 3, not between 1 and 2",
+    );
+    check_head(&refused("{ any = [] }"), "detour.toml:15:18: error: \"any\" is an empty list");
+    check_head(
+        &refused("{ one = [\"web\"], any = [\"db\"] }"),
+        "detour.toml:15:12: error: unknown key \"one\" in \"probes\"",
+    );
+    check_head(
+        &refused("{ any = [\"web\", \"web\"] }"),
+        "detour.toml:15:26: error: probe \"web\" is listed twice",
+    );
+    check_head(
+        &refused("[[\"web\"]]"),
+        "detour.toml:15:11: error: \"probes\" is a list, not a probe's key, or a table that combines probes",
+    );
+    let deep = |depth: usize| {
+        (0..depth).fold("\"web\"".to_owned(), |inner, _| format!("{{ any = [\"db\", {inner}] }}"))
+    };
+    assert_eq!(loaded(&probes(&deep(4))).config.services[0].probes.leaves().count(), 5);
+    let too_deep = refused(&deep(5));
+    assert!(
+        too_deep.contains("error: combinations of probes lie more than 4 deep in one another"),
+        "{too_deep}"
+    );
+    let many = ["{ any = [\"web\", \"db\"] }"; 9].join(", ");
+    check_head(&refused(&format!("[{many}]")), "detour.toml:15:10: error: more than 16 probes of a service");
+}
+
+#[test]
+fn a_probe_is_watched_where_it_says_so() {
+    let watched = |key: &str| {
+        let text = HEAD.replace("port = 5432\n", &format!("port = 5432\n{key}\n"));
+        loaded(&text).config.probes[1].watch
+    };
+    assert!(!watched(""));
+    assert!(watched("watch = true"));
+    assert!(!watched("watch = false"));
+    check_head(
+        &crate::refused::probe("watch = \"yes\""),
+        "detour.toml:10:9: error: \"watch\" is a string, not true or false",
     );
 }

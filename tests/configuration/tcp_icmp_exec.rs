@@ -119,6 +119,10 @@ fn an_icmp_probe_has_no_port() {
         &bad("type = \"icmp\"\nport = 1"),
         "detour.toml:9:1: error: \"port\" means nothing to an icmp probe",
     );
+    check_head(
+        &bad("type = \"icmp\"\nwatch = true"),
+        "detour.toml:9:1: error: \"watch\" means nothing to an icmp probe",
+    );
 }
 
 #[test]

@@ -20,3 +20,4 @@ mod scenarios;
 mod setup;
 mod setup_files;
 mod site;
+mod watches;

@@ -43,17 +43,21 @@ pub fn files(
             Some(hold) => format!("{{ mode = \"auto\", hold = \"{}ms\" }}", (hold / FASTER).as_millis()),
             None => "\"manual\"".to_owned(),
         };
+        let probes = match spec.need {
+            Some(need) => format!("{{ at_least = {need}, of = {:?} }}", spec.probes),
+            None => format!("{:?}", spec.probes),
+        };
         let all_down = match spec.all_down.parse::<IpAddr>() {
             Ok(address) => format!("{{ fallback = [\"{address}\"] }}"),
             Err(_) => format!("\"{}\"", spec.all_down),
         };
         let _ = writeln!(
             config,
-            "[[service]]\nname = \"{name}\"\nttl = \"{}s\"\nttl_suspect = \"{}s\"\nprobes = {:?}\n\
+            "[[service]]\nname = \"{name}\"\nttl = \"{}s\"\nttl_suspect = \"{}s\"\nprobes = {}\n\
              failback = {failback}\nall_down = {all_down}\nendpoints = [",
             spec.ttl.as_secs(),
             spec.suspect.as_secs(),
-            spec.probes,
+            probes,
         );
         for site in &spec.sites {
             let addresses: Vec<String> =

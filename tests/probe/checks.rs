@@ -46,6 +46,7 @@ pub fn check(kind: ProbeKind, to: SocketAddr, timeout: Duration) -> Check {
         timeout,
         thresholds: Thresholds { fall: 3, rise: 2, window: None },
         damping: None,
+        watch: false,
     };
     Check {
         key: CheckKey { probe: probe.id.clone(), whereto: Whereto::Addr(to.ip()), host },

@@ -13,3 +13,4 @@ mod options;
 mod schedules;
 mod servers;
 mod talks;
+mod watches;

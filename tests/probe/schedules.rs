@@ -95,7 +95,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             policy: PolicyKind::Failover,
             ttl: 30,
             ttl_suspect: 5,
-            probes: vec![probe.clone()],
+            probes: vec![probe.clone()].into(),
             failback: Failback::Manual,
             all_down: AllDown::Keep,
             rto: None,

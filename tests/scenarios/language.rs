@@ -9,7 +9,7 @@
 //! service app.example.com failover fra iad   ttl 30s suspect 5s fall 3 rise 2 window 5
 //!         interval, confirm D; failback auto D or manual; all_down keep, all, primary, empty or ADDRESS;
 //!         damping 4 10m 1m 30m: changes, within, hold, longest; without `interval` nothing is ever late;
-//!         probes web api; cname fra=lb.fra.example.net iad=...
+//!         probes web api, all of which must pass; probes 1 of web api; cname fra=lb.fra.example.net iad=...
 //!
 //! canaries quorum 1 203.0.113.53 ...         addresses of canaries, and how many must work
 //! maintenance fra "0 3 * * 0" Europe/Berlin for 2h         of a site, or of a service
@@ -207,6 +207,9 @@ fn service(words: &[String]) -> Result<ServiceSpec, String> {
             ("damping", [changes, within, hold, longest]) => {
                 spec.damping =
                     Some((number(changes)?, duration(within)?, duration(hold)?, duration(longest)?));
+            }
+            ("probes", [need, of, values @ ..]) if of == "of" => {
+                (spec.need, spec.probes) = (Some(number(need)? as usize), values.to_vec());
             }
             ("probes", values) => spec.probes = values.to_vec(),
             ("cname", values) => {

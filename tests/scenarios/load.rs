@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use detour::config::{
     AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, Maintenance, MaintenanceScope,
-    PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service, Site, Target, Thresholds, VantageSetup,
-    Whereto, ZoneSource,
+    PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target, Thresholds,
+    VantageSetup, Whereto, ZoneSource,
 };
 use detour::engine::{Load, ZoneBase};
 use detour::zone::{Name, RrSet, RrType};
@@ -24,7 +24,7 @@ pub fn load(setup: &Setup) -> Load {
     for (name, spec) in &setup.services {
         let of: Vec<Arc<Probe>> = spec.probes.iter().map(|id| probe(id, spec)).collect();
         probes.extend(of.iter().cloned());
-        services.push(Arc::new(service(setup, &self::name(name), spec, of, &apexes)));
+        services.push(Arc::new(service(setup, &self::name(name), spec, tree(spec, of), &apexes)));
     }
     let sites = setup.sites.keys();
     let config = Config {
@@ -115,6 +115,14 @@ fn zone_of(name: &Name, apexes: &[Name]) -> Name {
     above.max_by_key(|apex| apex.labels().count()).expect("a zone for each service").clone()
 }
 
+/// All of these, or as many as the service says.
+fn tree(spec: &ServiceSpec, of: Vec<Arc<Probe>>) -> ProbeTree {
+    match spec.need {
+        None => of.into(),
+        Some(need) => ProbeTree::AtLeast { need, of: of.into_iter().map(ProbeTree::One).collect() },
+    }
+}
+
 fn vantage(setup: &Setup) -> VantageSetup {
     let (addrs, quorum) = &setup.canaries;
     let spec = ServiceSpec { fall: 1, rise: 1, ..ServiceSpec::default() };
@@ -149,16 +157,11 @@ fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
             hold,
             max_hold,
         }),
+        watch: false,
     })
 }
 
-fn service(
-    setup: &Setup,
-    name: &Name,
-    spec: &ServiceSpec,
-    probes: Vec<Arc<Probe>>,
-    apexes: &[Name],
-) -> Service {
+fn service(setup: &Setup, name: &Name, spec: &ServiceSpec, probes: ProbeTree, apexes: &[Name]) -> Service {
     let endpoints = spec.sites.iter().map(|site| Endpoint {
         site: site.as_str().into(),
         target: if let Some(target) = spec.cname.get(site) {

@@ -34,6 +34,8 @@ pub struct ServiceSpec {
     pub failback: Option<Duration>,
     pub all_down: String,
     pub probes: Vec<String>,
+    /// How many of them must pass; `None` is all.
+    pub need: Option<usize>,
     pub cname: BTreeMap<String, String>,
     /// Changes, within, hold and longest hold.
     pub damping: Option<(u32, Duration, Duration, Duration)>,
@@ -69,6 +71,7 @@ impl Default for ServiceSpec {
             failback: Some(Duration::from_secs(60)),
             all_down: "keep".to_owned(),
             probes: vec!["web".to_owned()],
+            need: None,
             cname: BTreeMap::new(),
             damping: None,
         }

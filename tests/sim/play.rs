@@ -93,6 +93,7 @@ fn setup(random: &mut Random) -> Setup {
 fn service(random: &mut Random) -> ServiceSpec {
     let fall = 1 + random.below(3) as u32;
     ServiceSpec {
+        need: None,
         sites: Vec::new(),
         ttl: Duration::from_secs(30),
         suspect: Duration::from_secs(5),

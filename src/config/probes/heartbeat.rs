@@ -7,7 +7,7 @@ use super::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT, KEYS_OF_TYPES, MAX_INTERVAL, read
 use crate::config::ConfigError;
 
 /// What only those that go to a place can have.
-const FOREIGN: [&str; 3] = ["port", "confirm", "timeout"];
+const FOREIGN: [&str; 4] = ["port", "confirm", "timeout", "watch"];
 
 /// `interval`, `grace` and the thresholds. A beat cannot be asked for, so there is no other pace: the
 /// probe's `confirm` is its interval, and its `timeout` the grace, which is how the worst case adds up too.
@@ -32,5 +32,15 @@ pub(super) fn read(id: ProbeId, mut section: Section, findings: &mut Findings) -
     };
     let (kind, thresholds) = (ProbeKind::Heartbeat, thresholds?);
     let damping = or(damping, Some(Damping::default()))?;
-    Ok(Probe { id, kind, port: 0, interval, confirm: interval, timeout: grace, thresholds, damping })
+    Ok(Probe {
+        id,
+        kind,
+        port: 0,
+        interval,
+        confirm: interval,
+        timeout: grace,
+        thresholds,
+        damping,
+        watch: false,
+    })
 }

@@ -37,6 +37,8 @@ const DEFAULT_RISE: u32 = 2;
 /// The protocols there are, and those to come.
 const TYPES: [&str; 8] = ["http", "https", "tcp", "tls", "icmp", "dns", "exec", "heartbeat"];
 const LATER_TYPES: [&str; 1] = ["grpc"];
+/// Those that ask over TCP, so that a connection to the place can be held open.
+const WATCHED_TYPES: [&str; 4] = ["http", "https", "tcp", "tls"];
 /// The keys that some types have and others do not.
 const KEYS_OF_TYPES: [&str; 23] = [
     "path",
@@ -137,6 +139,12 @@ fn read_probe(
         "exec" => (exec::read(&mut section, findings).map(ProbeKind::Exec), "an exec probe", Some(0)),
         _ => (tcp::read(&mut section, findings).map(ProbeKind::Tcp), "a tcp probe", None),
     };
+    let watch = if WATCHED_TYPES.contains(&word) {
+        section.read("watch", findings, values::boolean)
+    } else {
+        section.refuse_unasked(&["watch"], a_probe, findings);
+        Ok(None)
+    };
     section.refuse_unasked(&KEYS_OF_TYPES, a_probe, findings);
     let port = match (port, default_port) {
         (Ok(Some(port)), _) => Ok(port.into_inner()),
@@ -148,7 +156,8 @@ fn read_probe(
     let [interval, confirm, timeout] = pace?;
     let (kind, port, thresholds) = (kind?, port?, thresholds?);
     let damping = or(damping, Some(Damping::default()))?;
-    Ok(Probe { id, kind, port, interval, confirm, timeout, thresholds, damping })
+    let watch = or(watch, false)?;
+    Ok(Probe { id, kind, port, interval, confirm, timeout, thresholds, watch, damping })
 }
 
 /// `max_latency`, which `timeout` has to leave room for.

@@ -1,0 +1,182 @@
+//! Several probes on one service: which of them must pass.
+
+use std::fmt;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::Probe;
+use super::error::{ConfigError, short};
+use super::probes::Probes;
+use super::report::Findings;
+use super::section::{Item, Reported, Section};
+use super::values;
+
+/// The most probes of one service, each mention counted.
+const MAX_PROBES: usize = 16;
+/// How deep combinations may lie in one another; a plain list is 1 deep.
+pub const MAX_PROBE_DEPTH: usize = 4;
+
+/// The probes of a service, and how many of them make a place work.
+///
+/// "All" is at least all of them and "any" is at least one, so there is one kind of combination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeTree {
+    /// This one decides.
+    One(Arc<Probe>),
+    /// As many as `need` of `of`.
+    AtLeast {
+        /// 1 to as many as there are.
+        need: usize,
+        /// Never empty; no probe stands twice in one of these.
+        of: Vec<ProbeTree>,
+    },
+}
+
+impl ProbeTree {
+    /// Every probe, from left to right. One that is named by two branches is there twice.
+    pub fn leaves(&self) -> Leaves<'_> {
+        Leaves(vec![self])
+    }
+
+    /// A combination of these; one alone is what it is by itself.
+    fn combined(need: usize, mut of: Vec<ProbeTree>) -> ProbeTree {
+        match of.pop() {
+            Some(only) if of.is_empty() => only,
+            last => {
+                of.extend(last);
+                ProbeTree::AtLeast { need, of }
+            }
+        }
+    }
+}
+
+/// All of them must pass.
+impl From<Vec<Arc<Probe>>> for ProbeTree {
+    fn from(probes: Vec<Arc<Probe>>) -> ProbeTree {
+        ProbeTree::combined(probes.len(), probes.into_iter().map(ProbeTree::One).collect())
+    }
+}
+
+/// The probes of a tree, from left to right.
+#[derive(Clone, Debug)]
+pub struct Leaves<'a>(Vec<&'a ProbeTree>);
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = &'a Arc<Probe>;
+
+    fn next(&mut self) -> Option<&'a Arc<Probe>> {
+        loop {
+            match self.0.pop()? {
+                ProbeTree::One(probe) => return Some(probe),
+                ProbeTree::AtLeast { of, .. } => self.0.extend(of.iter().rev()),
+            }
+        }
+    }
+}
+
+/// `web`, `all of (web, db)`, `any of (web, 2 of (a, b, c))`
+impl fmt::Display for ProbeTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (need, of) = match self {
+            ProbeTree::One(probe) => return f.write_str(&probe.id),
+            ProbeTree::AtLeast { need, of } => (*need, of),
+        };
+        match need {
+            need if need == of.len() => f.write_str("all")?,
+            1 => f.write_str("any")?,
+            need => write!(f, "{need}")?,
+        }
+        for (at, child) in of.iter().enumerate() {
+            write!(f, "{}{child}", if at == 0 { " of (" } else { ", " })?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// Reads `probes`: a list of which all must pass, or a table.
+pub(super) fn read(item: Item, known: &Probes, findings: &mut Findings) -> Result<ProbeTree, Reported> {
+    let tree = read_tree(item, known, 1, findings)?;
+    if tree.leaves().count() > MAX_PROBES {
+        return Err(
+            item.wrong(ConfigError::TooMany { what: "probes of a service", limit: MAX_PROBES }, findings)
+        );
+    }
+    Ok(tree)
+}
+
+fn read_tree(
+    item: Item,
+    known: &Probes,
+    depth: usize,
+    findings: &mut Findings,
+) -> Result<ProbeTree, Reported> {
+    if depth > MAX_PROBE_DEPTH {
+        return Err(item.wrong(ConfigError::ProbesTooDeep, findings));
+    }
+    match item.value.get_ref() {
+        DeValue::Table(_) => read_combination(item, known, depth, findings),
+        DeValue::Array(_) => {
+            let of = read_list(item, known, depth, findings)?;
+            Ok(ProbeTree::combined(of.len(), of))
+        }
+        _ => {
+            Err(item
+                .wrong_type("a list of probes, or a table with \"all\", \"any\" or \"at_least\"", findings))
+        }
+    }
+}
+
+/// `{ all = [...] }`, `{ any = [...] }`, `{ at_least = 2, of = [...] }`
+fn read_combination(
+    item: Item,
+    known: &Probes,
+    depth: usize,
+    findings: &mut Findings,
+) -> Result<ProbeTree, Reported> {
+    let mut section = Section::of("\"probes\"".to_owned(), item, findings)?;
+    let list = |item: Item, findings: &mut Findings| read_list(item, known, depth, findings);
+    let all = section.read("all", findings, list);
+    let any = section.read("any", findings, list);
+    let least = section.item("at_least");
+    let of = section.read("of", findings, list);
+    section.finish(findings);
+    match (all?, any?, least, of?) {
+        (Some(all), None, None, None) => {
+            let all = all.into_inner();
+            Ok(ProbeTree::combined(all.len(), all))
+        }
+        (None, Some(any), None, None) => Ok(ProbeTree::combined(1, any.into_inner())),
+        (None, None, Some(least), Some(of)) => {
+            let of = of.into_inner();
+            // A list holds at most `MAX_PROBES`.
+            let need = values::integer(1, of.len() as u32)(least, findings)?;
+            Ok(ProbeTree::combined(need as usize, of))
+        }
+        _ => Err(item.wrong(ConfigError::ProbesUnclear, findings)),
+    }
+}
+
+/// A list of probes and further combinations.
+fn read_list(
+    item: Item,
+    known: &Probes,
+    depth: usize,
+    findings: &mut Findings,
+) -> Result<Vec<ProbeTree>, Reported> {
+    let mut seen = std::collections::BTreeSet::new();
+    let list = item.list("probes of a service", MAX_PROBES, findings, |item, findings| {
+        let DeValue::String(key) = item.value.get_ref() else {
+            return match item.value.get_ref() {
+                DeValue::Table(_) => read_tree(item, known, depth + 1, findings),
+                _ => Err(item.wrong_type("a probe's key, or a table that combines probes", findings)),
+            };
+        };
+        if !seen.insert(key.clone()) {
+            return Err(item.wrong(ConfigError::ProbeTwice(short(key)), findings));
+        }
+        known.find(item, findings).map(ProbeTree::One)
+    })?;
+    Ok(list.into_iter().map(Spanned::into_inner).collect())
+}

@@ -1,0 +1,114 @@
+//! Connections held open beside the runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use detour::config::{Check, ProbeKind, TcpProbe};
+use detour::health::Outcome;
+use detour::probe::{Prober, WatchState};
+use tokio::sync::watch;
+
+use crate::checks::{LONG, check, prober};
+use crate::servers::{serve, until_closed};
+
+/// The same check, watched.
+fn watched(check: &Check) -> Check {
+    let mut check = check.clone();
+    Arc::make_mut(&mut check.probe).watch = true;
+    check
+}
+
+/// Waits until the one watch stands like this.
+async fn becomes(prober: &Prober, state: WatchState) {
+    while prober.watches().iter().all(|watch| watch.state != state) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The checks here are run once an hour: a further sample comes of the watch, or the test hangs.
+#[tokio::test]
+async fn a_closed_connection_has_the_check_run_at_once_and_is_made_anew() {
+    let (close, closing) = watch::channel(());
+    let addr = serve(move |mut stream| {
+        let mut closing = closing.clone();
+        closing.mark_unchanged(); // a close before this connection is not its own
+        async move {
+            tokio::select! {
+                _ = closing.changed() => {}
+                () = until_closed(&mut stream) => {}
+            }
+        }
+    })
+    .await;
+    let (prober, mut samples) = prober();
+    prober.set(vec![watched(&check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG))]);
+    for _ in 0..3 {
+        assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
+        becomes(&prober, WatchState::Standing).await;
+        close.send(()).unwrap();
+        while prober.watches()[0].state == WatchState::Standing {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok, "a hint is no failure");
+    prober.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_goes_with_its_check_and_with_its_key() {
+    let held = Arc::new(AtomicUsize::new(0));
+    let counted = held.clone();
+    let addr = serve(move |mut stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let counted = counted.clone();
+        async move {
+            until_closed(&mut stream).await;
+            counted.fetch_sub(1, Ordering::SeqCst);
+        }
+    })
+    .await;
+    let settles = async |want: usize| {
+        while held.load(Ordering::SeqCst) != want {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let plain = check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG);
+    let (prober, mut samples) = prober();
+    prober.set(vec![watched(&plain)]);
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
+    becomes(&prober, WatchState::Standing).await;
+    settles(1).await;
+    prober.set(vec![plain.clone()]);
+    settles(0).await;
+    assert_eq!(prober.watches(), []);
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok, "a changed probe is run at once");
+
+    prober.set(vec![watched(&plain)]);
+    becomes(&prober, WatchState::Standing).await;
+    prober.stop().await;
+    settles(0).await;
+}
+
+/// A server that closes every connection at once is left alone after a few, and it is told.
+#[tokio::test]
+async fn a_server_that_closes_at_once_is_not_hammered() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    let addr = serve(move |stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move { drop(stream) }
+    })
+    .await;
+    let (prober, mut samples) = prober();
+    prober.set(vec![watched(&check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG))]);
+    // One run at first, one for each of five watches that ended.
+    for _ in 0..6 {
+        assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
+    }
+    becomes(&prober, WatchState::NotUseful).await;
+    // Nothing else is due for minutes: six runs and five watches are all there was.
+    assert_eq!(connections.load(Ordering::SeqCst), 11);
+    assert!(samples.try_recv().is_err());
+    prober.stop().await;
+}
