@@ -45,6 +45,7 @@ scenarios! {
     all_down_fallback
     all_down_keep
     all_down_primary
+    any_probe
     cname_targets
     cold_start_primary_dead
     cold_start_primary_slow
@@ -69,6 +70,7 @@ scenarios! {
     several_probes
     suspect_ttl
     three_sites
+    two_of_three_probes
     canary_and_a_real_outage
     canary_outage
     damping

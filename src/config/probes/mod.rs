@@ -120,7 +120,12 @@ fn read_probe(
     if kind.as_ref().is_ok_and(|kind| *kind.get_ref() == "heartbeat") {
         return heartbeat::read(id, section, findings);
     }
-    let port = section.read("port", findings, values::port);
+    let port = if kind.as_ref().is_ok_and(|kind| *kind.get_ref() == "icmp") {
+        section.refuse_unasked(&["port"], "an icmp probe", findings);
+        Ok(None)
+    } else {
+        section.read("port", findings, values::port)
+    };
     let pace = read_pace(&mut section, findings);
     let thresholds = read_thresholds(&mut section, findings);
     let damping = section.read("damping", findings, damping::read);
@@ -132,10 +137,7 @@ fn read_probe(
         "https" => (http::read(Some(files), timeout, &mut section, findings), "an https probe", Some(443)),
         "tls" => (tls::read(files, timeout, &mut section, findings), "a tls probe", Some(443)),
         "dns" => (dns::read(&mut section, findings).map(ProbeKind::Dns), "a dns probe", Some(53)),
-        "icmp" => {
-            section.refuse_unasked(&["port"], "an icmp probe", findings);
-            (icmp::read(timeout, &mut section, findings).map(ProbeKind::Icmp), "an icmp probe", Some(0))
-        }
+        "icmp" => (icmp::read(timeout, &mut section, findings).map(ProbeKind::Icmp), "an icmp probe", Some(0)),
         "exec" => (exec::read(&mut section, findings).map(ProbeKind::Exec), "an exec probe", Some(0)),
         _ => (tcp::read(&mut section, findings).map(ProbeKind::Tcp), "a tcp probe", None),
     };
