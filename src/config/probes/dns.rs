@@ -66,11 +66,11 @@ fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Exp
             item.list("records", MAX_RECORDS, findings, |item, findings| record(item, qtype, findings))
         })
     } else {
-        section.refuse("records", "an answer that is not NOERROR", findings);
+        section.refuse_unasked(&["records"], "an answer that is not NOERROR", findings);
         Ok(None)
     };
     let matching = if let Ok(None) = &records {
-        section.refuse("match", "an answer without \"records\"", findings);
+        section.refuse_unasked(&["match"], "an answer without \"records\"", findings);
         Ok(Matching::All)
     } else {
         or(section.read("match", findings, matching), Matching::All)
