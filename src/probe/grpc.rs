@@ -131,7 +131,7 @@ async fn weigh(answer: Response<Incoming>, course: &Course) -> Result<Outcome, h
     }
     let content = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !content.is_some_and(is_grpc) {
-        let content = content.map(String::from_utf8_lossy).unwrap_or("missing".into());
+        let content = content.map_or("missing".into(), String::from_utf8_lossy);
         return wrong(&format!("the answer's content type is {content}, not {CONTENT}"));
     }
     // An answer without a message may say all of it in its head ("Trailers-Only").
