@@ -30,6 +30,8 @@ pub enum ProbeKind {
     Tls(TlsProbe),
     /// One question, one answer.
     Dns(DnsProbe),
+    /// A call of the standard health service.
+    Grpc(GrpcProbe),
     /// Echo requests.
     Icmp(IcmpProbe),
     /// A command of this host.
@@ -43,6 +45,7 @@ impl ProbeKind {
     pub fn host(&self) -> Option<Option<Arc<str>>> {
         match self {
             ProbeKind::Http(http) => Some(http.host.as_deref().map(Arc::from)),
+            ProbeKind::Grpc(grpc) => Some(grpc.host.as_deref().map(Arc::from)),
             ProbeKind::Tls(probe) => Some(probe.tls.server_name.as_deref().map(Arc::from)),
             ProbeKind::Dns(dns) => Some(dns.name.as_ref().map(without_dot)),
             // Whoever calls in speaks for one service, so services never share this check.
@@ -57,6 +60,7 @@ impl ProbeKind {
     pub fn tls(&self) -> Option<&Arc<TlsOptions>> {
         match self {
             ProbeKind::Http(http) => http.tls.as_ref(),
+            ProbeKind::Grpc(grpc) => grpc.tls.as_ref(),
             ProbeKind::Tls(probe) => Some(&probe.tls),
             _ => None,
         }
@@ -66,6 +70,7 @@ impl ProbeKind {
     pub fn max_latency(&self) -> Option<Duration> {
         match self {
             ProbeKind::Http(http) => http.max_latency,
+            ProbeKind::Grpc(grpc) => grpc.max_latency,
             ProbeKind::Tls(probe) => probe.max_latency,
             _ => None,
         }
@@ -214,6 +219,19 @@ impl Hash for Identity {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.chain.hash(state);
     }
+}
+
+/// `type = "grpc"`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcProbe {
+    /// The service that is asked about; empty for the server itself.
+    pub service: String,
+    /// The call's authority and SNI; the service's name when left out.
+    pub host: Option<String>,
+    /// How TLS is spoken; clear text when left out.
+    pub tls: Option<Arc<TlsOptions>>,
+    /// How long the run may take that is a success otherwise.
+    pub max_latency: Option<Duration>,
 }
 
 /// `type = "dns"`

@@ -184,6 +184,12 @@ pub enum Failure {
     /// A DNS answer that is wrong otherwise.
     #[error("DNS: {0}")]
     Dns(String),
+    /// The health service says that the endpoint does not serve.
+    #[error("reports {0}")]
+    NotServing(String),
+    /// A gRPC call that ended with another status than OK, or an answer that is wrong otherwise.
+    #[error("gRPC: {0}")]
+    Grpc(String),
     /// The site should have called in, and has not for so long.
     #[error("no beat for {}", Seconds(*.0))]
     NoBeat(Duration),

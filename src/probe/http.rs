@@ -26,7 +26,7 @@ use super::tls::shake;
 use crate::config::{BodyExpect, Check, HttpProbe, HttpVersion, MAX_BODY_READ, TlsOptions, Whereto};
 use crate::health::{Failure, Outcome, Phase};
 
-const AGENT: &str = concat!("detour/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("detour/", env!("CARGO_PKG_VERSION"));
 /// What an endpoint may send ahead of being read over HTTP/2, in bytes: a body as far as it is read.
 const WINDOW: u32 = MAX_BODY_READ as u32;
 
@@ -46,7 +46,7 @@ pub(super) async fn ask(
     tls: Option<(Arc<ClientConfig>, &TlsOptions)>,
     course: &Course,
 ) -> Outcome {
-    let (host, authority) = names(check, http);
+    let (host, authority) = names(check, if http.tls.is_some() { 443 } else { 80 });
     let request = match request(http, &authority) {
         Ok(request) => request,
         Err(why) => {
@@ -113,7 +113,7 @@ where
 
 /// Keeps the connection moving until the answer is weighed. What ends the connection ends the answer too,
 /// which tells it.
-async fn drive<T>(connection: impl Future, answering: impl Future<Output = T>) -> T {
+pub(super) async fn drive<T>(connection: impl Future, answering: impl Future<Output = T>) -> T {
     let (mut connection, mut answering) = (pin!(connection), pin!(answering));
     let mut over = false;
     std::future::poll_fn(|context| {
@@ -199,7 +199,7 @@ fn holds(body: &[u8], text: &[u8]) -> bool {
 
 /// The name that is asked for, and the same as a Host header has it: with the port, unless it is the
 /// scheme's own (RFC 9110, section 7.2), and in brackets if it is an IPv6 address (RFC 3986, section 3.2.2).
-fn names(check: &Check, http: &HttpProbe) -> (String, String) {
+pub(super) fn names(check: &Check, default_port: u16) -> (String, String) {
     let host = match (&check.key.host, &check.key.whereto) {
         (Some(host), _) => host.to_string(),
         (None, Whereto::Addr(addr)) => addr.to_string(),
@@ -209,7 +209,6 @@ fn names(check: &Check, http: &HttpProbe) -> (String, String) {
         Ok(IpAddr::V6(addr)) => format!("[{addr}]"),
         _ => host.clone(),
     };
-    let default_port = if http.tls.is_some() { 443 } else { 80 };
     let authority =
         if check.probe.port == default_port { bare } else { format!("{bare}:{}", check.probe.port) };
     (host, authority)
@@ -247,7 +246,7 @@ mod tests {
     fn the_host_header_has_the_port_unless_it_is_the_schemes_own() {
         let check = |host: &str, port: u16, want: &str| {
             let (check, http) = http_check("192.0.2.1", host, port);
-            assert_eq!(names(&check, &http), (host.to_owned(), want.to_owned()));
+            assert_eq!(names(&check, 80), (host.to_owned(), want.to_owned()));
             assert_eq!(request(&http, want).unwrap().headers()[HOST], want);
         };
         check("app.example.com", 80, "app.example.com");

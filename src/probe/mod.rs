@@ -17,7 +17,7 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `icmp` and `exec` ask the question, one
+//! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `grpc`, `icmp` and `exec` ask the question, one
 //!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
 //! - `connection` is what they ask it over, and how it ends.
 //! - `preflight` says before any run what this host does not let its probes do.
@@ -35,6 +35,7 @@ mod echo;
 mod exec;
 mod expiry;
 mod failure;
+mod grpc;
 mod handshake;
 mod heartbeat;
 mod http;

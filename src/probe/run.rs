@@ -13,7 +13,7 @@ use super::exec::{self, Commands, Turn};
 use super::failure::{bounded, judge};
 use super::stall::Stalls;
 use super::tls::Trust;
-use super::{dns, handshake, http, icmp, tcp};
+use super::{dns, grpc, handshake, http, icmp, tcp};
 use crate::clock::Clock;
 use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
@@ -115,6 +115,13 @@ impl Runner {
             ProbeKind::Icmp(icmp) => Box::pin(icmp::ask(addr, icmp, course)).await,
             ProbeKind::Exec(exec) => Box::pin(exec::ask(addr, &self.check, exec, course)).await,
             ProbeKind::Dns(dns) => dns::ask(&self.check, dns, to, course).await,
+            ProbeKind::Grpc(grpc) => {
+                let tls = grpc.tls.as_deref().map(|options| self.tls(options, &grpc::ALPN));
+                match tls.transpose() {
+                    Ok(tls) => Box::pin(grpc::ask(to, &self.check, grpc, tls, course)).await,
+                    Err(failure) => Outcome::Failed(failure),
+                }
+            }
             // The prober hands these to `heartbeat`, which waits where others ask.
             ProbeKind::Heartbeat => Outcome::Discarded(Discard::Local("a heartbeat is not asked for".into())),
         }

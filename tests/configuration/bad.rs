@@ -152,21 +152,12 @@ fn probe_types() {
         Folder::new(&[("detour.toml", &text), ("example.com.zone", ZONE)]).report()
     };
     check(
-        &of_type("\"grpc\""),
-        r#"
-detour.toml:4:8: error: type "grpc" is not supported yet
-    type = "grpc"
-           ^^^^^^
-    help: supported: http, https, tcp, tls, icmp, dns, exec, heartbeat
-"#,
-    );
-    check(
         &of_type("\"htpps\""),
         r#"
 detour.toml:4:8: error: type "htpps" is unknown
     type = "htpps"
            ^^^^^^^
-    help: did you mean "https"? supported: http, https, tcp, tls, icmp, dns, exec, heartbeat
+    help: did you mean "https"? supported: http, https, tcp, tls, icmp, dns, grpc, exec, heartbeat
 "#,
     );
     let text = HEAD.replace("port = 5432\n", "");

@@ -1,6 +1,6 @@
 //! Probes that are not asked over HTTP: their keys, and what is wrong with them.
 
-use detour::config::{Config, DnsProbe, Matching, ProbeKind, worst_case};
+use detour::config::{Config, DnsProbe, GrpcProbe, Matching, ProbeKind, worst_case};
 use detour::zone::{RrType, rdata_from_text};
 
 use crate::refused::check_head;
@@ -87,6 +87,42 @@ fn dns_probes_that_are_refused() {
         "12: error: \"match\" means nothing to an answer without \"records\"",
     );
     check("expect = { rcode = \"NODATA\" }", "20: error: rcode \"NODATA\" is unknown");
+}
+
+fn grpc(keys: &str) -> (Config, GrpcProbe) {
+    let config = loaded(&text(&format!("type = \"grpc\"\n{keys}"))).config;
+    let ProbeKind::Grpc(grpc) = config.probes[1].kind.clone() else { panic!("{:?}", config.probes[1]) };
+    (config, grpc)
+}
+
+#[test]
+fn grpc_probes() {
+    let (config, probe) = grpc("port = 50051\nservice = \"\"");
+    let want = GrpcProbe { service: String::new(), host: None, tls: None, max_latency: None };
+    assert_eq!((&probe, config.probes[1].port), (&want, 50051));
+    assert_eq!(config.checks()[0].key.to_string(), "db@192.0.2.10 (app.example.com)");
+
+    let (config, probe) = grpc(
+        "service = \"shop.Cart\"\nhost = \"Cart.example.org\"\ntls = { min_days = 14 }\nmax_latency = \"300ms\"",
+    );
+    assert_eq!((&*probe.service, config.probes[1].port), ("shop.Cart", 443));
+    assert_eq!(probe.tls.unwrap().min_days.unwrap().days, 14);
+    assert_eq!(probe.max_latency, Some(std::time::Duration::from_millis(300)));
+    assert_eq!(config.checks()[0].key.to_string(), "db@192.0.2.10 (cart.example.org)");
+}
+
+#[test]
+fn grpc_probes_that_are_refused() {
+    let check = |line: &str, want: &str| {
+        let text = text(&format!("type = \"grpc\"\n{line}"));
+        let folder = Folder::new(&[("detour.toml", &text), ("example.com.zone", ZONE)]);
+        check_head(&folder.report(), &format!("detour.toml:{want}"));
+    };
+    check("", "7:1: error: [probes.db] has no \"port\"");
+    check("port = 1\npath = \"/\"", "10:1: error: \"path\" means nothing to a grpc probe");
+    check("service = 1\nport = 1", "9:11: error: \"service\" is an integer, not a string");
+    check("tls = { alpn = [\"h2\"] }", "9:9: error: \"alpn\" means nothing to a grpc probe, which offers h2");
+    check("port = 1\nmax_latency = \"2s\"", "10:15: error: max_latency 2s is not below timeout 2s");
 }
 
 /// The text with `[heartbeat]` before it.

@@ -31,6 +31,16 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), roots }
     }
 
+    /// A certificate for `names` and its key, as PEM.
+    pub fn pem(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(NOW.0, 1, 1);
+        params.not_after = date_time_ymd(NOW.1, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// A server with a certificate for `names`, valid over these years; what SNI its clients send.
     pub async fn server(
         &self,

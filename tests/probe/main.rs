@@ -9,6 +9,7 @@ mod connects;
 mod dns;
 mod echoes;
 mod execs;
+mod grpc;
 mod options;
 mod schedules;
 mod servers;

@@ -35,14 +35,14 @@ fn ping() -> Step {
 }
 
 /// A server program of this test's own, killed with its group's other processes when dropped.
-struct Server {
+pub struct Server {
     child: Child,
-    addr: SocketAddr,
+    pub addr: SocketAddr,
 }
 
 impl Server {
     /// Starts it on a port that was free a moment ago, and waits until it takes connections.
-    async fn start(command: impl Fn(u16) -> Command) -> Server {
+    pub async fn start(command: impl Fn(u16) -> Command) -> Server {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut command = command(port);

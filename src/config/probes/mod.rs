@@ -2,6 +2,7 @@
 
 mod dns;
 mod exec;
+mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
@@ -34,13 +35,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_FALL: u32 = 3;
 const DEFAULT_RISE: u32 = 2;
 
-/// The protocols there are, and those to come.
-const TYPES: [&str; 8] = ["http", "https", "tcp", "tls", "icmp", "dns", "exec", "heartbeat"];
-const LATER_TYPES: [&str; 1] = ["grpc"];
+/// The protocols there are.
+const TYPES: [&str; 9] = ["http", "https", "tcp", "tls", "icmp", "dns", "grpc", "exec", "heartbeat"];
 /// Those that ask over TCP, so that a connection to the place can be held open.
 const WATCHED_TYPES: [&str; 4] = ["http", "https", "tcp", "tls"];
 /// The keys that some types have and others do not.
-const KEYS_OF_TYPES: [&str; 23] = [
+const KEYS_OF_TYPES: [&str; 24] = [
     "path",
     "host",
     "expect",
@@ -64,6 +64,7 @@ const KEYS_OF_TYPES: [&str; 23] = [
     "command",
     "env",
     "cwd",
+    "service",
 ];
 
 /// The files that probes name.
@@ -115,7 +116,7 @@ fn read_probe(
 ) -> Result<Probe, Reported> {
     let mut section = Section::of(format!("[probes.{id}]"), item, findings)?;
     let kind = section.need("type", "type = \"http\", or another type", findings, |item, findings| {
-        values::word(item, &TYPES, &LATER_TYPES, findings)
+        values::word(item, &TYPES, &[], findings)
     });
     if kind.as_ref().is_ok_and(|kind| *kind.get_ref() == "heartbeat") {
         return heartbeat::read(id, section, findings);
@@ -137,7 +138,15 @@ fn read_probe(
         "https" => (http::read(Some(files), timeout, &mut section, findings), "an https probe", Some(443)),
         "tls" => (tls::read(files, timeout, &mut section, findings), "a tls probe", Some(443)),
         "dns" => (dns::read(&mut section, findings).map(ProbeKind::Dns), "a dns probe", Some(53)),
-        "icmp" => (icmp::read(timeout, &mut section, findings).map(ProbeKind::Icmp), "an icmp probe", Some(0)),
+        "grpc" => {
+            let read = grpc::read(files, timeout, &mut section, findings);
+            // In clear text there is no port that everybody means.
+            let default = read.as_ref().map_or(true, |grpc| grpc.tls.is_some()).then_some(443);
+            (read.map(ProbeKind::Grpc), "a grpc probe", default)
+        }
+        "icmp" => {
+            (icmp::read(timeout, &mut section, findings).map(ProbeKind::Icmp), "an icmp probe", Some(0))
+        }
         "exec" => (exec::read(&mut section, findings).map(ProbeKind::Exec), "an exec probe", Some(0)),
         _ => (tcp::read(&mut section, findings).map(ProbeKind::Tcp), "a tcp probe", None),
     };
