@@ -7,6 +7,7 @@
 mod buckets;
 mod changeset;
 mod contents;
+mod layout;
 mod lex;
 mod master;
 mod name;
@@ -22,9 +23,10 @@ mod ttl;
 pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
+pub use layout::{LayoutError, declared_apex, has_soa, lay_out};
 pub use master::{
-    Include, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
-    MAX_TEXT_LEN, Problem, Severity, parse,
+    Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
+    MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};
