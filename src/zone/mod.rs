@@ -5,6 +5,7 @@
 //! bytes come from, what health is, or how an answer is laid out.
 
 mod buckets;
+mod canonical;
 mod changeset;
 mod contents;
 mod layout;
@@ -21,6 +22,7 @@ mod steering;
 mod ttl;
 
 pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
+pub use canonical::canonical_lines;
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
 pub use layout::{LayoutError, declared_apex, has_soa, lay_out};
