@@ -34,7 +34,9 @@ pub struct Args {
 /// or denied lint.
 pub fn run(args: &Args, config: Option<&Path>, json: bool) -> Result<ExitCode> {
     if args.list {
-        Lint::ALL.iter().for_each(|lint| println!("{lint:18}{}", lint.about()));
+        for lint in Lint::ALL {
+            println!("{lint:18}{}", lint.about());
+        }
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(both) = args.allow.iter().find(|lint| args.deny.contains(lint)) {
@@ -55,7 +57,7 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool) -> Result<ExitCode> {
             told.extend(problems.iter().map(as_json));
             continue;
         }
-        problems.iter().for_each(|problem| eprintln!("{problem}"));
+        input::tell(&problems);
         let (errors, warnings) = (count(errors, "error"), count(problems.len() - errors, "warning"));
         match zone {
             Some(zone) => println!(

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::input;
-use crate::zone::{Name, RrSet, Serial, Zone, diff, soa_with_serial};
+use crate::zone::{Name, RrSet, RrType, Serial, Zone, diff, soa_with_serial};
 
 /// What to compare.
 #[derive(Debug, clap::Args)]
@@ -32,9 +32,12 @@ pub fn run(args: &Args, json: bool) -> Result<ExitCode> {
     let (Some(old), Some(new)) = (old, new) else { return Ok(ExitCode::from(1)) };
     let sets = |zone: &Zone| -> Vec<RrSet> {
         let sets = zone.rrsets().map(|set| set.to_rrset());
-        sets.map(|set| match args.ignore_serial && set.rtype == crate::zone::RrType::SOA {
-            true => soa_with_serial(&set, Serial(0)),
-            false => set,
+        sets.map(|set| {
+            if args.ignore_serial && set.rtype == RrType::SOA {
+                soa_with_serial(&set, Serial(0))
+            } else {
+                set
+            }
         })
         .collect()
     };

@@ -77,7 +77,7 @@ fn laid_out(given: Option<&Name>, path: &Path, read: ZoneText) -> Result<Option<
     let before = match fingerprint(&text) {
         Ok(before) => before,
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            input::tell(&problems);
             return Ok(None);
         }
     };

@@ -54,10 +54,17 @@ pub fn good_zone(given: Option<&Name>, path: &Path) -> Result<Option<Zone>> {
     Ok(match zone(given, path)? {
         Ok((zone, _)) => Some(zone),
         Err(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            tell(&problems);
             None
         }
     })
+}
+
+/// Problems to stderr.
+pub fn tell(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
 }
 
 #[cfg(test)]

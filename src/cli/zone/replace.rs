@@ -26,10 +26,11 @@ pub fn create(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     with_temporary(path, bytes, |file| {
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
     })?;
-    let placed = match force {
-        true => fs::rename(temporary(path), path),
+    let placed = if force {
+        fs::rename(temporary(path), path)
+    } else {
         // Unlike a rename, a link does not replace what came in the meantime.
-        false => fs::hard_link(temporary(path), path).and_then(|()| fs::remove_file(temporary(path))),
+        fs::hard_link(temporary(path), path).and_then(|()| fs::remove_file(temporary(path)))
     };
     placed.inspect_err(|_| forget(path))
 }

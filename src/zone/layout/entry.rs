@@ -83,7 +83,9 @@ pub(super) fn read<'a>(
     words[0] = Cow::Owned(words[0].to_ascii_uppercase());
     let mut comments: Vec<_> = comments(&pieces).collect();
     let comment = comments.pop();
-    comments.into_iter().for_each(|comment| each(Item::Comment(comment)));
+    for comment in comments {
+        each(Item::Comment(comment));
+    }
     each(Item::Directive { words, comment });
     Ok(())
 }

@@ -85,6 +85,6 @@ fn each_item<'a>(text: &'a [u8], mut each: impl FnMut(Item<'a>)) -> Result<(), L
 }
 
 fn located(text: &[u8], fault: Fault) -> LayoutError {
-    let line = text[..fault.at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let line = text[..fault.at.min(text.len())].split(|&byte| byte == b'\n').count();
     LayoutError { line, message: fault.message }
 }

@@ -35,11 +35,10 @@ impl Checks<'_> {
         for owner in owners.clone() {
             let Some((_, first)) = self.sets(owner).next() else { continue };
             self.owner_name(owner, first, &twice);
-            let promised = match promises.is_empty() {
-                true => None,
-                false => {
-                    Name::from_wire(self.zone.owners().name(owner)).ok().and_then(|name| promises.get(&name))
-                }
+            let promised = if promises.is_empty() {
+                None
+            } else {
+                Name::from_wire(self.zone.owners().name(owner)).ok().and_then(|name| promises.get(&name))
             };
             for (set, pos) in self.sets(owner) {
                 self.set(owner, &set, pos, &twice);

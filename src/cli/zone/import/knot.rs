@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Found> {
                 found.note(&item.place, format!("{} {}", item.section, item.get("id").unwrap_or_default()));
             }
             section if section.starts_with("mod-") => {
-                found.note(&item.place, format!("the module {section}"))
+                found.note(&item.place, format!("the module {section}"));
             }
             _ => {}
         }

@@ -147,7 +147,7 @@ fn powerdns(path: &Path) -> Result<Found> {
                 found.notes.extend(inner.notes);
             }
             "launch" if value != "bind" => {
-                found.note(&place, format!("backends {value}: zones in databases; transfer them"))
+                found.note(&place, format!("backends {value}: zones in databases; transfer them"));
             }
             "include-dir" => found.note(&place, format!("the settings below {value}")),
             _ => {}
@@ -163,7 +163,7 @@ fn unique(found: &mut Found) -> Vec<FoundZone> {
     for zone in found.zones.drain(..) {
         match zones.get(&zone.name) {
             Some(first) => {
-                notes.push(format!("{}: {} again; it is taken from {}", zone.place, zone.name, first.place))
+                notes.push(format!("{}: {} again; it is taken from {}", zone.place, zone.name, first.place));
             }
             None => drop(zones.insert(zone.name.clone(), zone)),
         }
@@ -182,7 +182,7 @@ fn outputs(args: &Args, zones: &[FoundZone], notes: &mut Vec<String>) -> Result<
         let shown = zone.file.display().to_string();
         match parse(&zone.name, &shown, &text, &mut |name| includes.read(name)) {
             Err(problems) => {
-                problems.iter().for_each(|problem| eprintln!("{problem}"));
+                input::tell(&problems);
                 good = false;
             }
             Ok((read, _)) => {

@@ -102,7 +102,7 @@ fn load(path: &Path, budget: &mut Budget, depth: usize, clauses: &mut Vec<Clause
                 }
                 (None, next) => key = next,
                 (Some(name), _) if name == "include" => {
-                    include(&beside(path, &word), budget, depth, clauses)?
+                    include(&beside(path, &word), budget, depth, clauses)?;
                 }
                 (Some(name), _) => {
                     if let Some(clause) = clauses.last_mut() {
