@@ -17,7 +17,6 @@ pub const MAX_BODY_READ: usize = 64 * 1024;
 const MAX_PATTERN: usize = 1 << 20;
 
 /// What a probe speaks.
-#[expect(clippy::large_enum_variant, reason = "one for each probe, which all its checks share")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
     /// One request, one answer, over plain TCP or TLS.

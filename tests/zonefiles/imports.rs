@@ -1,5 +1,6 @@
 //! Zones taken over from running servers: what Detour then answers is what they answer.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
@@ -133,7 +134,7 @@ fn check(kind: &str, program: &str, config: impl Fn(u16, &str) -> String, args: 
     for file in ["new/zones/example.com.zone", "new/zones/2.0.192.in-addr.arpa.zone"] {
         for line in folder.zone(&["export", file]).ended(0).out.lines() {
             let words: Vec<&str> = line.split(' ').collect();
-            questions += &format!("{} {}\n", words[0].replace("*.", "any."), words[3]);
+            writeln!(questions, "{} {}", words[0].replace("*.", "any."), words[3]).unwrap();
         }
     }
     let (mine, other) = (ours.ask(&questions, &folder.path("")), theirs.ask(&questions, &folder.path("")));
