@@ -12,6 +12,8 @@ mod dns_reply;
 mod query;
 #[path = "../fuzz/bodies/zone_file.rs"]
 mod zone_file;
+#[path = "../fuzz/bodies/zone_layout.rs"]
+mod zone_layout;
 
 /// SplitMix64: as much chance as a mutation needs.
 struct Chance(u64);
@@ -100,6 +102,11 @@ fn queries() {
 #[test]
 fn zone_files() {
     run("zone_file", 1_500, zone_file::run);
+}
+
+#[test]
+fn layouts_of_zone_files() {
+    run("zone_layout", 1_500, zone_layout::run);
 }
 
 #[test]

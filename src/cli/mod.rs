@@ -2,7 +2,7 @@
 //! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
 //! daemon can't be reached.
 //!
-//! `serve`, `demo`, `check` and `heartbeat` work here; every other command is a client of a running daemon's API and
+//! `serve`, `demo`, `check`, `heartbeat` and `zone` work here; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
 mod check;
@@ -23,6 +23,7 @@ mod show;
 mod status;
 #[cfg(test)]
 mod tests;
+mod zone;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +72,9 @@ enum Here {
     Check,
     /// Call in for a site, so that its heartbeat probe passes
     Heartbeat(heartbeat::Args),
+    /// Check, lay out, compare, export and import zone files
+    #[command(subcommand)]
+    Zone(zone::Command),
 }
 
 /// Commands that a running daemon carries out.
@@ -122,6 +126,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
         Command::Here(Here::Heartbeat(args)) => heartbeat::run(args).await,
+        Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json),
         Command::There(command) => {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             ask(&Client::new(found)?, command, cli.json).await

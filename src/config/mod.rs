@@ -42,6 +42,7 @@ mod values;
 mod vantage;
 mod words;
 mod zone_files;
+mod zone_text;
 
 pub use check_key::{Check, CheckKey, Whereto};
 pub use damping::Damping;
@@ -57,3 +58,4 @@ pub use report::{MAX_PROBLEMS, Problem, Report};
 pub use rto::{PUBLISH_BOUND, Rto, worst_case};
 pub use source::Place;
 pub use vantage::VantageSetup;
+pub use zone_text::{Includes, ZoneText};

@@ -5,15 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Draft, DraftZone};
 use super::error::{ConfigError, short};
-use super::load::read_bounded;
 use super::report::{Findings, Problem};
 use super::services::DraftService;
 use super::source::{Place, excerpt};
+use super::zone_text::ZoneText;
 use super::{Service, Target};
 use crate::zone::{self, Name, RrType, Zone};
-
-/// The largest zone file, what it includes counted in, in bytes.
-const MAX_ZONE_BYTES: u64 = 1 << 30;
 
 /// Reads the file of each zone and checks its services against it. `shown` is the folder that zone files
 /// are relative to, as it is shown to people; each file looked at is added to `files`.
@@ -46,22 +43,17 @@ fn read_zone(
 ) -> Option<Zone> {
     let path = &draft.source.file;
     files.insert(path.clone());
-    let text = match read_bounded(path, MAX_ZONE_BYTES) {
-        Ok(text) => text,
+    let ZoneText { text, mut includes } = match ZoneText::read(path, shown) {
+        Ok(read) => read,
         Err(why) => {
             let (what, why) = (format!("zone file {:?}", short(&draft.file)), why.to_string());
             findings.push(&draft.file_at, ConfigError::Unreadable { what, why });
             return None;
         }
     };
-    let mut includes = Includes {
-        folder: path.parent().unwrap_or(Path::new("/")),
-        shown: shown.parent().unwrap_or(Path::new("")),
-        bytes_left: MAX_ZONE_BYTES - text.len() as u64,
-        files,
-    };
     let shown = shown.display().to_string();
     let parsed = zone::parse(&draft.source.name, &shown, &text, &mut |name| includes.read(name));
+    files.append(&mut includes.into_files());
     let (zone, problems) = match parsed {
         Ok((zone, warnings)) => (Some(zone), warnings),
         Err(problems) => (None, problems),
@@ -84,35 +76,6 @@ fn positioned(problem: zone::Problem) -> Problem {
         file: problem.file.into(),
         place,
         error: ConfigError::ZoneFile(problem.message),
-    }
-}
-
-/// The files that `$INCLUDE` may reach: those in the zone file's folder and below it. How many and how
-/// deep is the zone's own bound.
-struct Includes<'a> {
-    folder: &'a Path,
-    shown: &'a Path,
-    bytes_left: u64,
-    files: &'a mut BTreeSet<PathBuf>,
-}
-
-impl Includes<'_> {
-    /// The file's name as it is shown and its content, or why it may not or cannot be had.
-    fn read(&mut self, name: &str) -> Result<(String, Vec<u8>), String> {
-        let quoted = short(name);
-        let path = self.folder.join(name);
-        self.files.insert(path.clone());
-        let cannot = |why: std::io::Error| format!("cannot read {quoted:?}: {why}");
-        // Both with every symbolic link followed: a link in the folder must not lead out of it, and a
-        // folder that is itself a link is the operator's own doing.
-        let folder = self.folder.canonicalize().map_err(cannot)?;
-        let real = path.canonicalize().map_err(cannot)?;
-        if !real.starts_with(folder) {
-            return Err(format!("{quoted:?} lies outside the zone file's folder; move it there"));
-        }
-        let bytes = read_bounded(&real, self.bytes_left).map_err(cannot)?;
-        self.bytes_left -= bytes.len() as u64;
-        Ok((self.shown.join(name).display().to_string(), bytes))
     }
 }
 

@@ -21,6 +21,17 @@ pub(super) struct Token<'a> {
     pub(super) quoted: bool,
 }
 
+/// A part of an entry, parentheses aside.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece<'a> {
+    /// A word, and how it is written: quotes and all.
+    Word(Token<'a>, &'a [u8]),
+    /// From its semicolon to the end of its line.
+    Comment(&'a [u8]),
+    /// The end of a line inside parentheses.
+    LineEnd,
+}
+
 /// Something wrong at an offset of the text, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -88,23 +99,54 @@ impl<'a> Lexer<'a> {
                 b'\n' if self.depth == 0 => return Ok(None),
                 b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
                 b';' => self.skip_to_line_end(),
-                b'(' => {
-                    if self.depth == 0 {
-                        self.opened_at = self.at;
-                    }
-                    self.depth = self.depth.saturating_add(1);
-                    self.at += 1;
-                }
-                b')' => {
-                    self.at += 1;
-                    self.depth = self.depth.checked_sub(1).ok_or_else(|| {
-                        Fault::new(self.at - 1, "no parenthesis is open here; write \\) for the character")
-                    })?;
-                }
+                b'(' => self.open(),
+                b')' => self.close()?,
                 b'"' => return self.quoted().map(Some),
                 _ => return self.unquoted().map(Some),
             }
         }
+    }
+
+    /// The same with what [`Lexer::next`] leaves out, for who keeps a text's layout.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Piece<'a>>, Fault> {
+        loop {
+            let start = self.at;
+            let Some(&byte) = self.text.get(start) else { return self.end_of_text().map(|_| None) };
+            match byte {
+                b'\n' if self.depth == 0 => return Ok(None),
+                b'\n' => {
+                    self.at += 1;
+                    return Ok(Some(Piece::LineEnd));
+                }
+                b' ' | b'\t' | b'\r' => self.at += 1,
+                b';' => {
+                    self.skip_to_line_end();
+                    return Ok(Some(Piece::Comment(&self.text[start..self.at])));
+                }
+                b'(' => self.open(),
+                b')' => self.close()?,
+                _ => {
+                    let token = if byte == b'"' { self.quoted()? } else { self.unquoted()? };
+                    return Ok(Some(Piece::Word(token, &self.text[start..self.at])));
+                }
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        if self.depth == 0 {
+            self.opened_at = self.at;
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.at += 1;
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
+        self.at += 1;
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| {
+            Fault::new(self.at - 1, "no parenthesis is open here; write \\) for the character")
+        })?;
+        Ok(())
     }
 
     /// The next word, which must not be missing; `expected` says what it is.

@@ -5,8 +5,10 @@
 //! bytes come from, what health is, or how an answer is laid out.
 
 mod buckets;
+mod canonical;
 mod changeset;
 mod contents;
+mod layout;
 mod lex;
 mod master;
 mod name;
@@ -20,11 +22,13 @@ mod steering;
 mod ttl;
 
 pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
+pub use canonical::canonical_lines;
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
+pub use layout::{LayoutError, declared_apex, has_soa, lay_out};
 pub use master::{
-    Include, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
-    MAX_TEXT_LEN, Problem, Severity, parse,
+    Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
+    MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};

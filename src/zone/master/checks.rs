@@ -4,22 +4,31 @@ use crate::zone::contents::RrSetRef;
 use crate::zone::name::{text_of, wire_is_at_or_below};
 use crate::zone::{RrType, Zone};
 
+use super::lint::Lint;
+use super::lints::Promises;
 use super::problem::{Findings, Pos};
 
 /// The owner delegates: it has NS and is not the apex.
-const CUT: u8 = 1;
+pub(super) const CUT: u8 = 1;
 /// The owner has a DNAME.
-const REDIRECT: u8 = 2;
+pub(super) const REDIRECT: u8 = 2;
 /// Some NS record names the owner.
 const SERVER: u8 = 4;
 /// The owner has a CNAME.
-const ALIAS: u8 = 8;
+pub(super) const ALIAS: u8 = 8;
 /// The owner has an A or AAAA.
 const ADDRESS: u8 = 16;
 
 /// Reports everything that is wrong among the RRsets of `zone`, which stand at `positions`. Unless the
-/// files were read in full (`complete`), nothing is said of what is missing.
-pub(super) fn check(zone: &Zone, positions: &[Pos], complete: bool, findings: &mut Findings) {
+/// files were read in full (`complete`), nothing is said of what is missing. With `promises`, lints that
+/// a server does not look for are told too.
+pub(super) fn check(
+    zone: &Zone,
+    positions: &[Pos],
+    complete: bool,
+    promises: Option<&Promises>,
+    findings: &mut Findings,
+) {
     let mut checks = Checks { zone, positions, flags: vec![0; zone.owners().len()], findings };
     checks.flag_owners();
     if complete {
@@ -33,38 +42,41 @@ pub(super) fn check(zone: &Zone, positions: &[Pos], complete: bool, findings: &m
             checks.occluded(owner);
         }
     }
+    if let Some(promises) = promises.filter(|_| complete) {
+        checks.lint(promises);
+    }
 }
 
-struct Checks<'a> {
-    zone: &'a Zone,
+pub(super) struct Checks<'a> {
+    pub(super) zone: &'a Zone,
     positions: &'a [Pos],
     /// For each owner.
     flags: Vec<u8>,
-    findings: &'a mut Findings,
+    pub(super) findings: &'a mut Findings,
 }
 
 impl<'a> Checks<'a> {
     /// An owner's RRsets and where they stand.
-    fn sets(&self, owner: u32) -> impl Iterator<Item = (RrSetRef<'a>, Pos)> + use<'a> {
+    pub(super) fn sets(&self, owner: u32) -> impl Iterator<Item = (RrSetRef<'a>, Pos)> + use<'a> {
         let positions = &self.positions[self.zone.first_set(owner)..];
         self.zone.owned(owner).zip(positions.iter().copied())
     }
 
     /// Where an owner's RRset of a type stands.
-    fn position(&self, owner: u32, rtype: RrType) -> Option<Pos> {
+    pub(super) fn position(&self, owner: u32, rtype: RrType) -> Option<Pos> {
         self.sets(owner).find(|(set, _)| set.rtype == rtype).map(|(_, pos)| pos)
     }
 
-    fn is_apex(&self, owner: u32) -> bool {
+    pub(super) fn is_apex(&self, owner: u32) -> bool {
         self.zone.owners().name(owner) == self.zone.apex().as_wire()
     }
 
-    fn text(&self, owner: u32) -> String {
+    pub(super) fn text(&self, owner: u32) -> String {
         text_of(self.zone.owners().name(owner))
     }
 
     /// The flags of a name, 0 where it owns nothing.
-    fn flags_of(&self, name: &[u8]) -> u8 {
+    pub(super) fn flags_of(&self, name: &[u8]) -> u8 {
         self.zone.owners().find(name).map_or(0, |owner| self.flags[owner as usize])
     }
 
@@ -153,21 +165,21 @@ impl<'a> Checks<'a> {
                         set.rtype,
                         text_of(target)
                     );
-                    self.findings.warning(pos, message);
+                    self.findings.warning(Lint::AliasTarget, pos, message);
                 } else if set.rtype == RrType::NS && complete && self.lacks_address(owner, target) {
                     let message = format!(
                         "server {} of {} has no address here; add its A or AAAA",
                         text_of(target),
                         self.text(owner)
                     );
-                    self.findings.warning(pos, message);
+                    self.findings.warning(Lint::MissingAddress, pos, message);
                 }
             }
         }
     }
 
     /// Whether `server`, which an NS at `owner` names, has no address though only this zone could give it.
-    fn lacks_address(&self, owner: u32, server: &[u8]) -> bool {
+    pub(super) fn lacks_address(&self, owner: u32, server: &[u8]) -> bool {
         if !wire_is_at_or_below(server, self.zone.apex().as_wire()) || self.flags_of(server) & ADDRESS != 0 {
             return false;
         }
@@ -191,7 +203,7 @@ impl<'a> Checks<'a> {
     }
 
     /// The closest owner above `name`, or at it, that has one of these flags.
-    fn above(&self, name: &[u8], at_it: bool, flags: u8) -> Option<u32> {
+    pub(super) fn above(&self, name: &[u8], at_it: bool, flags: u8) -> Option<u32> {
         let apex = self.zone.apex().as_wire();
         let mut name = if at_it { Some(name) } else { parent(name) };
         while let Some(here) = name.filter(|name| name.len() >= apex.len()) {
@@ -231,13 +243,15 @@ impl<'a> Checks<'a> {
                 set.rtype,
                 self.text(cut)
             );
-            self.findings.warning_with(pos, message, "that stands at", by_pos);
+            let is_address = !redirects && [RrType::A, RrType::AAAA].contains(&set.rtype);
+            let lint = if is_address { Lint::UnusedGlue } else { Lint::Occluded };
+            self.findings.warning_with(lint, pos, message, "that stands at", by_pos);
         }
     }
 }
 
 /// A name in wire form without its first label; `None` for the root.
-fn parent(name: &[u8]) -> Option<&[u8]> {
+pub(super) fn parent(name: &[u8]) -> Option<&[u8]> {
     let (&len, rest) = name.split_first()?;
     if len == 0 { None } else { rest.get(usize::from(len)..) }
 }

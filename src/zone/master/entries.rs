@@ -7,6 +7,7 @@ use crate::zone::ttl::{MAX_TTL, parse_ttl};
 use crate::zone::{Name, RrType};
 
 use super::Include;
+use super::lint::Lint;
 use super::problem::{Findings, Pos, Source};
 use super::stage::{MAX_RECORDS, Stage};
 
@@ -183,7 +184,7 @@ impl Reader<'_> {
             let message = format!(
                 "the SOA has no TTL and there is no $TTL: taking its minimum, {ttl}; add \"$TTL {ttl}\" above"
             );
-            self.findings.warning(self.pos(scope, at), message);
+            self.findings.warning(Lint::DefaultTtl, self.pos(scope, at), message);
             return Ok(ttl);
         }
         // Once is enough: the next record without one is not reported.
@@ -200,7 +201,7 @@ impl Reader<'_> {
             return ttl;
         }
         let message = format!("a TTL of {ttl} counts as 0: the longest is {MAX_TTL} (RFC 2181 section 8)");
-        self.findings.warning(self.pos(scope, at), message);
+        self.findings.warning(Lint::TtlTooLong, self.pos(scope, at), message);
         0
     }
 

@@ -15,6 +15,8 @@ mod checks;
 mod directives;
 mod entries;
 mod generate;
+mod lint;
+mod lints;
 mod problem;
 mod stage;
 #[cfg(test)]
@@ -26,6 +28,8 @@ use crate::zone::{Name, Zone};
 
 pub use directives::{MAX_INCLUDE_DEPTH, MAX_INCLUDES};
 pub use generate::MAX_GENERATE;
+pub use lint::{Lint, UnknownLint};
+pub use lints::Promises;
 pub use problem::{MAX_LINE_TEXT, MAX_PROBLEMS, Problem, Severity};
 pub use stage::MAX_RECORDS;
 
@@ -50,6 +54,28 @@ pub fn parse(
     text: &[u8],
     include: &mut Include<'_>,
 ) -> Result<(Zone, Vec<Problem>), Vec<Problem>> {
+    read(apex, file, text, include, None)
+}
+
+/// The same with every [`Lint`], among them those that a server does not look for; `promises` are of names
+/// in this zone.
+pub fn lint(
+    apex: &Name,
+    file: &str,
+    text: &[u8],
+    include: &mut Include<'_>,
+    promises: &Promises,
+) -> Result<(Zone, Vec<Problem>), Vec<Problem>> {
+    read(apex, file, text, include, Some(promises))
+}
+
+fn read(
+    apex: &Name,
+    file: &str,
+    text: &[u8],
+    include: &mut Include<'_>,
+    promises: Option<&Promises>,
+) -> Result<(Zone, Vec<Problem>), Vec<Problem>> {
     let mut reader = Reader {
         apex,
         include,
@@ -68,7 +94,7 @@ pub fn parse(
     let Reader { stage, mut findings, sources, .. } = reader;
     let complete = !findings.has_errors();
     let (zone, positions) = stage.into_zone(apex, &mut findings);
-    checks::check(&zone, &positions, complete, &mut findings);
+    checks::check(&zone, &positions, complete, promises, &mut findings);
     let failed = findings.has_errors();
     let problems = findings.resolve(&sources);
     if failed { Err(problems) } else { Ok((zone, problems)) }

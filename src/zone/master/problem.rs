@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::zone::lex::Fault;
 
+use super::lint::Lint;
+
 /// The most problems of each severity that are told; how many more there are is told too.
 pub const MAX_PROBLEMS: usize = 100;
 /// The most characters of a source line that a problem repeats.
@@ -33,6 +35,8 @@ pub struct Problem {
     pub line_text: String,
     /// What is wrong, and the way out.
     pub message: String,
+    /// The name of a warning's kind; errors have none.
+    pub lint: Option<Lint>,
 }
 
 /// `file:line:column: error: message`, then the line, then a mark below the column.
@@ -71,6 +75,7 @@ struct Finding {
     /// `None` for the zone as a whole.
     pos: Option<Pos>,
     message: String,
+    lint: Option<Lint>,
     /// Another place the message ends with: `the other is at` it.
     other: Option<(&'static str, Pos)>,
 }
@@ -85,7 +90,7 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn error(&mut self, pos: Pos, message: impl Into<String>) {
-        self.add(Severity::Error, Some(pos), message.into(), None);
+        self.add(Severity::Error, None, Some(pos), message.into(), None);
     }
 
     /// An error whose message ends with another place: `what` it is, as in "the other is at".
@@ -96,30 +101,31 @@ impl Findings {
         what: &'static str,
         other: Pos,
     ) {
-        self.add(Severity::Error, Some(pos), message.into(), Some((what, other)));
+        self.add(Severity::Error, None, Some(pos), message.into(), Some((what, other)));
     }
 
     /// An error of the zone as a whole.
     pub(super) fn error_of_zone(&mut self, message: impl Into<String>) {
-        self.add(Severity::Error, None, message.into(), None);
+        self.add(Severity::Error, None, None, message.into(), None);
     }
 
     pub(super) fn fault(&mut self, source: u16, fault: Fault) {
         self.error(Pos { source, at: fault.at as u32 }, fault.message);
     }
 
-    pub(super) fn warning(&mut self, pos: Pos, message: impl Into<String>) {
-        self.add(Severity::Warning, Some(pos), message.into(), None);
+    pub(super) fn warning(&mut self, lint: Lint, pos: Pos, message: impl Into<String>) {
+        self.add(Severity::Warning, Some(lint), Some(pos), message.into(), None);
     }
 
     pub(super) fn warning_with(
         &mut self,
+        lint: Lint,
         pos: Pos,
         message: impl Into<String>,
         what: &'static str,
         other: Pos,
     ) {
-        self.add(Severity::Warning, Some(pos), message.into(), Some((what, other)));
+        self.add(Severity::Warning, Some(lint), Some(pos), message.into(), Some((what, other)));
     }
 
     pub(super) fn has_errors(&self) -> bool {
@@ -129,6 +135,7 @@ impl Findings {
     fn add(
         &mut self,
         severity: Severity,
+        lint: Option<Lint>,
         pos: Option<Pos>,
         message: String,
         other: Option<(&'static str, Pos)>,
@@ -139,7 +146,7 @@ impl Findings {
         };
         *count += 1;
         if *count <= MAX_PROBLEMS {
-            self.found.push(Finding { severity, pos, message, other });
+            self.found.push(Finding { severity, pos, message, lint, other });
         }
     }
 
@@ -152,7 +159,13 @@ impl Findings {
             if count > MAX_PROBLEMS {
                 let what = if severity == Severity::Error { "errors" } else { "warnings" };
                 let message = format!("{} more {what}", count - MAX_PROBLEMS);
-                problems.push(lines.problem(&Finding { severity, pos: None, message, other: None }));
+                problems.push(lines.problem(&Finding {
+                    severity,
+                    pos: None,
+                    message,
+                    lint: None,
+                    other: None,
+                }));
             }
         }
         problems
@@ -188,7 +201,7 @@ impl<'s, 'a> Lines<'s, 'a> {
         }
         let (line, column, line_text) = finding.pos.map(|pos| self.place(pos)).unwrap_or_default();
         let file = finding.pos.map_or(&*self.sources[0].file, |pos| self.file(pos)).to_owned();
-        Problem { severity: finding.severity, file, line, column, line_text, message }
+        Problem { severity: finding.severity, file, line, column, line_text, message, lint: finding.lint }
     }
 
     fn file(&self, pos: Pos) -> &str {

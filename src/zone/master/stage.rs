@@ -7,6 +7,7 @@ use crate::zone::owners::Owners;
 use crate::zone::rdata::rdata_text;
 use crate::zone::{Name, RrType, Zone};
 
+use super::lint::Lint;
 use super::problem::{Findings, Pos};
 
 /// The most records of one zone, repeated ones counted.
@@ -158,7 +159,7 @@ fn check_set(set: &[Staged], rdata: &[u8], owner: &[u8], findings: &mut Findings
         for again in &same[1..] {
             let text = rdata_text(rtype, same[0].bytes(rdata));
             let message = format!("{rtype} {} stands twice; it is kept once", shown(text.as_bytes()));
-            findings.warning_with(again.pos, message, "the first is at", same[0].pos);
+            findings.warning_with(Lint::DuplicateRecord, again.pos, message, "the first is at", same[0].pos);
         }
     }
     let in_order = |other: &&Staged| other.pos > first.pos;
@@ -179,7 +180,7 @@ fn check_set(set: &[Staged], rdata: &[u8], owner: &[u8], findings: &mut Findings
             first.ttl,
             other.ttl
         );
-        findings.warning_with(other.pos, message, "the first is at", first.pos);
+        findings.warning_with(Lint::TtlDiffers, other.pos, message, "the first is at", first.pos);
     }
 }
 

@@ -1,0 +1,74 @@
+//! A zone file's bytes, and the way to those it includes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::short;
+use super::load::read_bounded;
+
+/// The largest zone file, what it includes counted in, in bytes.
+const MAX_ZONE_BYTES: u64 = 1 << 30;
+
+/// A zone file as read, for [`crate::zone::parse`] and its like.
+#[derive(Debug)]
+pub struct ZoneText {
+    /// Its content.
+    pub text: Vec<u8>,
+    /// The way to the files it includes.
+    pub includes: Includes,
+}
+
+/// The files that `$INCLUDE` may reach: those in the zone file's folder and below it. How many and how
+/// deep is the zone's own bound.
+#[derive(Debug)]
+pub struct Includes {
+    folder: PathBuf,
+    shown: PathBuf,
+    bytes_left: u64,
+    files: BTreeSet<PathBuf>,
+}
+
+impl ZoneText {
+    /// Reads the file at `path`, which is shown to people as `shown`. Fails where it cannot be read or is
+    /// too large.
+    pub fn read(path: &Path, shown: &Path) -> io::Result<ZoneText> {
+        let text = read_bounded(path, MAX_ZONE_BYTES)?;
+        let includes = Includes {
+            folder: match path.parent() {
+                Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+                Some(folder) => folder.to_owned(),
+                None => PathBuf::from("/"),
+            },
+            shown: shown.parent().unwrap_or(Path::new("")).to_owned(),
+            bytes_left: MAX_ZONE_BYTES - text.len() as u64,
+            files: BTreeSet::new(),
+        };
+        Ok(ZoneText { text, includes })
+    }
+}
+
+impl Includes {
+    /// The file's name as it is shown and its content, or why it may not or cannot be had.
+    pub fn read(&mut self, name: &str) -> Result<(String, Vec<u8>), String> {
+        let quoted = short(name);
+        let path = self.folder.join(name);
+        self.files.insert(path.clone());
+        let cannot = |why: io::Error| format!("cannot read {quoted:?}: {why}");
+        // Both with every symbolic link followed: a link in the folder must not lead out of it, and a
+        // folder that is itself a link is the operator's own doing.
+        let folder = self.folder.canonicalize().map_err(cannot)?;
+        let real = path.canonicalize().map_err(cannot)?;
+        if !real.starts_with(folder) {
+            return Err(format!("{quoted:?} lies outside the zone file's folder; move it there"));
+        }
+        let bytes = read_bounded(&real, self.bytes_left).map_err(cannot)?;
+        self.bytes_left -= bytes.len() as u64;
+        Ok((self.shown.join(name).display().to_string(), bytes))
+    }
+
+    /// Every file asked for so far.
+    pub fn into_files(self) -> BTreeSet<PathBuf> {
+        self.files
+    }
+}
