@@ -7,6 +7,7 @@ mod flood;
 mod harness;
 mod heartbeats;
 mod hostile;
+mod kinds;
 #[path = "../scenarios/language.rs"]
 #[allow(dead_code, reason = "the pure engine is held to more of it")]
 mod language;
