@@ -83,6 +83,10 @@ impl Daemon for Fixed {
             doubt: self.doubting.load(Ordering::Relaxed).then(|| "0 of 2 canaries work".to_owned()),
             udp_workers_failed: u64::from(failing),
             last_load_ok: !failing,
+            lateness: Lateness {
+                upto: vec![(Some(Duration::from_millis(50)), 3), (None, 4)],
+                sum: Duration::from_millis(120),
+            },
             counters: vec![
                 ("detour_queries_total", labels("udp"), 7),
                 ("detour_tcp_connections", vec![], 2),

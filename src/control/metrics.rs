@@ -13,6 +13,7 @@ use super::{Daemon, DaemonStatus, Vitals};
 use crate::config::CheckKey;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
+use crate::probe::Lateness;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -44,6 +45,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
     }
+    lateness(&mut out, &vitals.lateness);
     counters(&mut out, vitals);
     out.0
 }
@@ -131,6 +133,19 @@ fn zones(out: &mut Text, engine: &Status) {
     out.gauge("detour_override", "An override in force.", each);
 }
 
+/// A histogram, in the format's own three series.
+fn lateness(out: &mut Text, lateness: &Lateness) {
+    let name = "detour_probe_lateness_seconds";
+    out.line(format_args!("# HELP {name} How much later than due probe runs started, first runs aside."));
+    out.line(format_args!("# TYPE {name} histogram"));
+    for (bound, count) in &lateness.upto {
+        let bound = bound.map_or("+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
+        out.line(format_args!("{name}_bucket{{le=\"{bound}\"}} {count}"));
+    }
+    out.line(format_args!("{name}_sum {}", lateness.sum.as_secs_f64()));
+    out.line(format_args!("{name}_count {}", lateness.upto.last().map_or(0, |(_, count)| *count)));
+}
+
 /// The answer side's counts. All series of one name must stand together, in whatever order they came.
 fn counters(out: &mut Text, vitals: &Vitals) {
     let mut names: Vec<&'static str> = Vec::new();
@@ -187,22 +202,38 @@ impl Text {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
         for (labels, value) in series {
-            let labels: Vec<String> =
-                labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escape(value))).collect();
-            match &labels[..] {
-                [] => self.line(format_args!("{name} {value}")),
-                labels => self.line(format_args!("{name}{{{}}} {value}", labels.join(","))),
+            // There may be a million of these: nothing is put together elsewhere.
+            self.0.push_str(name);
+            for (n, (key, value)) in labels.iter().enumerate() {
+                self.0.push(if n == 0 { '{' } else { ',' });
+                self.0.push_str(key);
+                self.0.push_str("=\"");
+                self.escaped(value);
+                self.0.push('"');
             }
+            self.0.push_str(if labels.is_empty() { " " } else { "} " });
+            self.line(format_args!("{value}"));
         }
+    }
+
+    /// A label's value: backslash, quote and line feed are escaped.
+    fn escaped(&mut self, mut value: &str) {
+        while let Some(at) = value.find(['\\', '"', '\n']) {
+            let (plain, rest) = value.split_at(at);
+            self.0.push_str(plain);
+            let odd = rest.as_bytes()[0];
+            self.0.push_str(match odd {
+                b'\\' => "\\\\",
+                b'"' => "\\\"",
+                _ => "\\n",
+            });
+            value = &rest[1..];
+        }
+        self.0.push_str(value);
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a String has no error.
         let _ = writeln!(self.0, "{line}");
     }
-}
-
-/// A label's value: backslash, quote and line feed are escaped.
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

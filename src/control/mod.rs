@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
-use crate::probe::WatchView;
+use crate::probe::{Lateness, WatchView};
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
 
@@ -152,7 +152,9 @@ pub struct Vitals {
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.
     pub last_load_ok: bool,
-    /// Metric name, labels, value: the answer side's counts.
+    /// How late probe runs started.
+    pub lateness: Lateness,
+    /// Metric name, labels, value: the answer side's counts, and others'.
     pub counters: Vec<Counter>,
 }
 

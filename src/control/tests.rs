@@ -248,11 +248,13 @@ fn parse_metrics(text: &str) -> Series {
         let line = lines.next().unwrap();
         let kind = line.strip_prefix(&format!("# TYPE {family} ")).expect(line);
         assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
-        assert!(["counter", "gauge"].contains(&kind), "{line}");
+        assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
             let (id, value) = line.rsplit_once(' ').expect(line);
             let (name, labels) = id.split_once('{').map_or((id, None), |(name, labels)| (name, Some(labels)));
-            assert_eq!(name, family, "{line}");
+            let part = name.strip_prefix(family).expect(line);
+            assert!(part.is_empty() != (kind == "histogram"), "{line}");
+            assert!(["", "_bucket", "_sum", "_count"].contains(&part), "{line}");
             let mut rest = labels.map(|labels| labels.strip_suffix('}').expect(line)).unwrap_or_default();
             while !rest.is_empty() {
                 let (key, value) = rest.split_once("=\"").expect(line);
@@ -300,6 +302,10 @@ async fn metrics_are_prometheus_text() {
     check("detour_queries_total{transport=\"udp\"}", 7.0);
     check("detour_queries_total{transport=\"t\\\"c\\\\p\\n\"}", 1.0);
     check("detour_tcp_connections", 2.0);
+    check("detour_probe_lateness_seconds_bucket{le=\"0.05\"}", 3.0);
+    check("detour_probe_lateness_seconds_bucket{le=\"+Inf\"}", 4.0);
+    check("detour_probe_lateness_seconds_sum", 0.12);
+    check("detour_probe_lateness_seconds_count", 4.0);
     assert!(!series.contains_key("detour_service_ttl_seconds{service=\"new.example.com\"}"));
 
     served.daemon.gone.store(true, Ordering::Relaxed);

@@ -32,6 +32,9 @@ use crate::zone::Changeset;
 pub const QUORUM: usize = 1;
 /// Samples taken up in one turn.
 const SAMPLE_BATCH: usize = 1024;
+/// From one batch of samples to the next, at least, so that ten thousand a second do not wake the core ten
+/// thousand times. A sample after a pause is taken up at once.
+const GATHER: Duration = Duration::from_millis(2);
 /// How often the core shows that it lives, and writes the samples it holds, when nothing else happens.
 const BEAT: Duration = Duration::from_millis(500);
 /// Between two tries to begin again after a panic.
@@ -137,6 +140,7 @@ impl Core {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(SAMPLE_BATCH);
+        let mut gathered = Instant::now();
         loop {
             self.pulse.turned.store(self.clock.now().0, Ordering::Relaxed);
             let wake = self.wake.map(|at| Instant::from_std(self.clock.instant(at)));
@@ -152,7 +156,8 @@ impl Core {
                     Some(input) => self.take(input),
                     None => return,
                 },
-                _ = samples.recv_many(&mut batch, SAMPLE_BATCH), if !samples.is_closed() => {
+                () = gather(gathered, samples, &mut batch), if !samples.is_closed() => {
+                    gathered = Instant::now() + GATHER;
                     let mut effects = Vec::new();
                     for sample in batch.drain(..) {
                         effects.extend(self.engine.step(self.clock.now(), Event::Sample(sample)));
@@ -327,6 +332,12 @@ impl Core {
         let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
         lasting.chain(trouble).chain(slow).collect()
     }
+}
+
+/// Waits for samples, and until `from` for more of them. Broken off, it has lost none.
+async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut Vec<Sample>) {
+    sleep_until(from).await;
+    samples.recv_many(batch, SAMPLE_BATCH).await;
 }
 
 /// One line for each thing an operator should find in the log. A load says its own.

@@ -124,6 +124,7 @@ impl Daemon for Handle {
         counters.push(("detour_state_write_errors_total", vec![], write_errors));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         counters.push(("detour_state_late_writes_total", vec![], late));
+        counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         Vitals {
             now,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
@@ -131,6 +132,7 @@ impl Daemon for Handle {
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             udp_workers_failed: failed,
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
+            lateness: self.prober.lateness(),
             counters,
         }
     }

@@ -13,7 +13,7 @@ use crate::zone::Name;
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
 /// Samples that may wait for the core; probes wait for room.
-pub const SAMPLE_QUEUE: usize = 4096;
+pub const SAMPLE_QUEUE: usize = 16_384;
 /// Reloads that may wait; further askers wait for room.
 pub const RELOAD_QUEUE: usize = 16;
 

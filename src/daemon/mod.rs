@@ -14,6 +14,7 @@ mod core;
 mod handle;
 mod loader;
 mod messages;
+mod open_files;
 mod signals;
 mod start;
 #[cfg(test)]

@@ -24,6 +24,7 @@ use super::core::{Core, Pulse, QUORUM};
 use super::handle::{Handle, Open};
 use super::loader;
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
+use super::open_files;
 use super::watch as watcher;
 use super::writer::Writer;
 use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
@@ -97,11 +98,38 @@ pub struct Running {
     control: tokio::task::JoinHandle<()>,
     /// Dropped or sent, the word to close; and the task that does.
     heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    /// Until the end, when nothing is left on it.
+    _probing: Probing,
+}
+
+/// The threads that probes run on, which nothing else does: whoever reads a status or the metrics of 100,000
+/// checks, or reloads them, makes no run late.
+struct Probing {
+    handle: runtime::Handle,
+    runtime: Option<runtime::Runtime>,
+}
+
+impl Probing {
+    fn start() -> io::Result<Probing> {
+        let runtime = runtime::Builder::new_multi_thread().thread_name("probe").enable_all().build()?;
+        Ok(Probing { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        // A runtime may not be waited for on another one's threads; the prober has broken off its runs.
+        self.runtime.take().into_iter().for_each(runtime::Runtime::shutdown_background);
+    }
 }
 
 /// Starts a daemon from a configuration file and returns once it serves.
 pub async fn start(path: &Path) -> Result<Running, StartError> {
     map_large_blocks();
+    // Before the prober, which takes its share of them.
+    if let Err(why) = open_files::raise() {
+        warn!("the limit on open files stays as it is: {why}");
+    }
     let seed = seed();
     let fresh = loader::load_aside(path.to_owned(), seed).await;
     let fresh = fresh.map_err(|refused| StartError::Config(refused.problems))?;
@@ -134,7 +162,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (files_tx, files_rx) = watch::channel(Vec::new());
     let (pending_tx, pending_rx) = watch::channel(0);
     let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
-    let prober = Arc::new(Prober::start(clock, sample_tx, &runtime::Handle::current()));
+    let probing = Probing::start().map_err(StartError::Thread)?;
+    let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
@@ -204,7 +233,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         Some(Open { addresses: dns.clone(), running });
     let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control, heartbeat })
+    Ok(Running { handle, addresses, close_control, control, heartbeat, _probing: probing })
 }
 
 /// A listener, and where it came to listen.

@@ -17,6 +17,7 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
+//! - `lateness` counts how late runs start.
 //! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `grpc`, `icmp` and `exec` ask the question, one
 //!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
 //! - `connection` is what they ask it over, and how it ends.
@@ -40,6 +41,7 @@ mod handshake;
 mod heartbeat;
 mod http;
 mod icmp;
+mod lateness;
 mod preflight;
 mod prober;
 mod run;
@@ -52,6 +54,7 @@ mod tls;
 mod watch;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
+pub use lateness::Lateness;
 pub use preflight::warnings;
 pub use prober::Prober;
 pub use tls::Trust;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
@@ -11,9 +12,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::exec::Commands;
 use super::heartbeat::{Beat, Heartbeats, TooSoon};
+use super::lateness::{Counts, Lateness};
 use super::run::Runner;
 use super::stall::Stalls;
-use super::table::{Id, Table};
+use super::table::{Due, Id, Room, Table};
 use super::tls::Trust;
 use super::watch::{WatchView, Watches};
 use crate::clock::Clock;
@@ -23,14 +25,23 @@ use crate::health::{Outcome, Sample, Vantage};
 use crate::time::Time;
 
 /// Runs under way at once, at most.
-const MAX_RUNS: usize = 16_384;
+const MAX_RUNS: usize = 32_768;
 /// Of the room for runs, the part that watches may take: each holds a connection for good.
 const WATCH_SHARE: usize = 2;
-/// Runs started in one go. At start-up everything is due at once, and a herd of its own making would
-/// have the process measure its own overload: bursts, this far apart, start 16,000 runs a second.
+/// File descriptors that probes leave to others, unless that is more than half of all.
+const FILES_FOR_OTHERS: usize = 4096;
+/// Runs started in a millisecond, on average. At start-up everything is due at once, and a herd of its own
+/// making would have the process measure its own overload.
+const RUNS_PER_MS: usize = 16;
+/// What may be started in one go by a task that was woken late, to catch up.
+const MAX_BURST: usize = 512;
+/// First runs in one go, [`BURST_GAP`] apart.
 const BURST: usize = 64;
 /// From one full burst to the next.
 const BURST_GAP: Duration = Duration::from_millis(4);
+/// First runs in one go where the task was woken later than it asked to be: this process has all the work it
+/// can do, and what is new has the most time.
+const BURST_BUSY: usize = 8;
 /// How long the task sleeps with nothing to wait for; whatever changes wakes it.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -56,6 +67,7 @@ struct Shared {
     stopped: AtomicBool,
     running: AtomicUsize,
     commands: Commands,
+    lateness: Counts,
     /// Bounds the connections of runs and watches together.
     max_runs: usize,
     watches: Watches,
@@ -79,6 +91,7 @@ impl Prober {
             stopped: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             commands: Commands::new(),
+            lateness: Counts::default(),
             max_runs,
             watches: Watches::new(max_runs / WATCH_SHARE, clock),
         });
@@ -144,6 +157,16 @@ impl Prober {
         stalled
     }
 
+    /// How late runs were started, from the time they were due.
+    pub fn lateness(&self) -> Lateness {
+        self.shared.lateness.read()
+    }
+
+    /// Runs under way.
+    pub fn runs(&self) -> usize {
+        self.shared.running.load(Ordering::Acquire)
+    }
+
     /// A site calls in. Nothing happens for a check that is not waited for.
     pub async fn beat(&self, check: &CheckKey, beat: Beat) -> Result<(), TooSoon> {
         self.heartbeats.beat(check, beat).await
@@ -200,7 +223,8 @@ impl Shared {
     async fn start_runs(self: Arc<Self>, out: mpsc::Sender<Sample>) {
         let mut runs = JoinSet::new();
         let mut gate = self.clock.now();
-        let mut full = false;
+        let (mut full, mut wake) = (false, gate);
+        let (mut budget, mut filled) = (BURST, gate);
         while !self.stopped.load(Ordering::Acquire) {
             while runs.try_join_next().is_some() {}
             let now = self.clock.now();
@@ -215,11 +239,20 @@ impl Shared {
                 );
             }
             full = room == 0;
-            if now >= gate && self.start_due(now, room.min(BURST), &mut runs, &out) == BURST {
-                gate = now + BURST_GAP;
+            if now >= gate {
+                let ms = usize::try_from(now.since(filled).as_millis()).unwrap_or(MAX_BURST);
+                budget = budget.saturating_add(ms.saturating_mul(RUNS_PER_MS)).min(MAX_BURST);
+                filled = now;
+                let new = if now.since(wake) < BURST_GAP { BURST } else { BURST_BUSY };
+                let room = Room { all: room.min(budget), new, slow_runs: self.slow_runs() };
+                let (started, first) = self.start_due(now, room, &mut runs, &out);
+                budget -= started;
+                if budget == 0 || first >= new {
+                    gate = now + BURST_GAP;
+                }
             }
-            let due = self.table().next_due().filter(|_| !full);
-            let wake = due.map_or(now + IDLE, |due| due.max(gate));
+            let due = self.table().sleep(full, self.slow_runs());
+            wake = due.map_or(now + IDLE, |due| due.max(gate));
             tokio::select! {
                 () = sleep_until(Instant::from_std(self.clock.instant(wake))) => {}
                 () = self.changed.notified() => {}
@@ -228,23 +261,29 @@ impl Shared {
         runs.shutdown().await;
     }
 
-    /// Starts at most `max` runs; how many it started.
+    /// Runs under way at once of checks that are slow or new, at most: what is left is for the quick.
+    fn slow_runs(&self) -> usize {
+        (self.max_runs / 4 * 3).max(1)
+    }
+
+    /// Starts what is due and has room; how many that were, and how many of them first runs.
     fn start_due(
         self: &Arc<Self>,
         now: Time,
-        max: usize,
+        room: Room,
         runs: &mut JoinSet<()>,
         out: &mpsc::Sender<Sample>,
-    ) -> usize {
-        let started = self.table().start(now, max);
-        let count = started.len();
-        for (id, runner) in started {
+    ) -> (usize, usize) {
+        let started = self.table().start(now, room);
+        let counts = (started.len(), started.iter().filter(|due| due.late.is_none()).count());
+        for Due { id, runner, late } in started {
+            late.inspect(|late| self.lateness.add(*late));
             let slot = Some(Slot::take(self));
             let run = Run { id, shared: self.clone(), slot, sampled: false };
             let abort = runs.spawn(run.go(runner, out.clone()));
             self.table().attach(id, abort);
         }
-        count
+        counts
     }
 }
 
@@ -262,6 +301,7 @@ impl Run {
             // Those that wait for a turn must not keep others from theirs. Turns are few, so the limit on
             // runs is exceeded by few.
             self.slot = None;
+            self.shared.changed.notify_one();
         }
         let turn = runner.turn(&self.shared.commands).await;
         if self.slot.is_none() {
@@ -279,10 +319,13 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let now = self.shared.clock.now();
-        self.shared.table().end(self.id, now, self.sampled);
+        // Before the end, which says whether somebody waits for the room.
         self.slot = None;
-        self.shared.changed.notify_one();
+        let now = self.shared.clock.now();
+        let wake = self.shared.table().end(self.id, now, self.sampled);
+        if wake {
+            self.shared.changed.notify_one();
+        }
     }
 }
 
@@ -299,21 +342,18 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
-        self.0.changed.notify_one();
     }
 }
 
-/// Half of the file descriptors this process may open, so that a herd of slow targets leaves enough for
-/// the clients of DNS over TCP.
+/// The file descriptors this process may open, but for half of them or [`FILES_FOR_OTHERS`]: a herd of slow
+/// targets leaves enough for the clients of DNS over TCP.
 fn max_runs() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    open_files(&limits).map_or(MAX_RUNS, |files| (files / 2).clamp(1, MAX_RUNS))
+    let files = getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| usize::try_from(soft).ok());
+    files.map_or(MAX_RUNS, within)
 }
 
-/// The soft limit on open files; none for `unlimited`.
-fn open_files(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+fn within(files: usize) -> usize {
+    (files - (files / 2).min(FILES_FOR_OTHERS)).clamp(1, MAX_RUNS)
 }
 
 #[cfg(test)]
@@ -321,15 +361,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_limit_on_open_files() {
-        let check = |limits: &str, want: Option<usize>| assert_eq!(open_files(limits), want, "{limits:?}");
-        let line = |soft: &str| {
-            format!(
-                "Limit                     Soft Limit           Hard Limit           Units\nMax processes             7                    8                    processes\nMax open files            {soft}                 524288               files\n"
-            )
-        };
-        check(&line("1024"), Some(1024));
-        check(&line("unlimited"), None);
-        check("", None);
+    fn runs_leave_files_for_others() {
+        let check = |files: usize, want: usize| assert_eq!(within(files), want, "of {files}");
+        check(0, 1);
+        check(1024, 512);
+        check(20_000, 15_904);
+        check(usize::MAX, MAX_RUNS);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
@@ -18,14 +19,56 @@ const STALLED_INTERVALS: u32 = 3;
 /// that was removed or changed cannot be taken for its successor's.
 pub(super) type Id = u64;
 
-/// Every check, and the queue of those that wait. Both are bounded by the configuration.
+/// A run that took this long is a slow one: black holes, and what is on its way to be one.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// Every check, and the queues of those that wait. All are bounded by the configuration.
+///
+/// A check under way is in no queue. Those whose last run was quick go first: they have a share of the runs
+/// that no slow target can take, and no crowd of new checks is ahead of them.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     ids: HashMap<CheckKey, Id>,
     entries: HashMap<Id, Entry>,
-    /// Those that wait, soonest first; a check under way is not in it.
-    queue: BTreeSet<(Time, Id)>,
+    /// Those that wait, by [`Manner`], soonest first.
+    queues: [BTreeSet<(Time, Id)>; 3],
+    /// Runs under way that count against the share of the slow.
+    slow_runs: usize,
+    /// Until when whoever starts runs sleeps, and whether for want of room: then each end is of interest.
+    sleeps_until: Option<Time>,
+    wants_room: bool,
     last_id: Id,
+}
+
+/// What to expect of a check's next run, by its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// It was done soon.
+    Quick,
+    /// It took [`SLOW`] or longer.
+    Slow,
+    /// There was none. Many are due at once: all of a start, or those that a reload adds.
+    New,
+}
+
+/// How many runs may start now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// At most, in all.
+    pub all: usize,
+    /// Those among them that are the first of their check.
+    pub new: usize,
+    /// Runs under way, at most, whose check's last one was slow, or that are its first.
+    pub slow_runs: usize,
+}
+
+/// A run to start.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub id: Id,
+    pub runner: Arc<Runner>,
+    /// How much too late; a first run has no time to be late for.
+    pub late: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -33,6 +76,9 @@ struct Entry {
     check: Check,
     runner: Arc<Runner>,
     schedule: Schedule,
+    manner: Manner,
+    /// When the run under way was started, and whether it counts against the share of the slow.
+    started: Option<(Time, bool)>,
     /// The run under way.
     run: Option<AbortHandle>,
     /// When the last sample was handed over, or when the check was taken up.
@@ -50,9 +96,10 @@ impl Table {
             let id = same.unwrap_or_else(|| {
                 let (runner, schedule) = (Arc::new(runner(&check)), Schedule::new(&check, now));
                 self.last_id += 1;
-                let entry = Entry { check: check.clone(), runner, schedule, run: None, sampled: now };
+                let (check, manner) = (check.clone(), Manner::New);
+                let entry = Entry { check, runner, schedule, manner, started: None, run: None, sampled: now };
+                self.queues[manner as usize].insert((now, self.last_id));
                 self.entries.insert(self.last_id, entry);
-                self.queue.insert((now, self.last_id));
                 self.last_id
             });
             staying.insert(check.key, id);
@@ -67,30 +114,48 @@ impl Table {
     fn remove(&mut self, id: Id) {
         if let Some(entry) = self.entries.remove(&id) {
             if let Some(due) = entry.schedule.due() {
-                self.queue.remove(&(due, id));
+                self.queues[entry.manner as usize].remove(&(due, id));
             }
+            self.slow_runs -= usize::from(entry.started.is_some_and(|(_, slow)| slow));
             if let Some(run) = entry.run {
                 run.abort();
             }
         }
     }
 
-    /// When the next check is due.
-    pub(super) fn next_due(&self) -> Option<Time> {
-        self.queue.first().map(|&(due, _)| due)
+    /// When the next check is due that there is room for, until when nobody looks: at most `slow_runs` of the
+    /// slow may be under way, and none where it `is_full`.
+    pub(super) fn sleep(&mut self, is_full: bool, slow_runs: usize) -> Option<Time> {
+        let slow_full = self.slow_runs >= slow_runs;
+        let queues = match (is_full, slow_full) {
+            (true, _) => &self.queues[..0],
+            (false, true) => &self.queues[..1],
+            (false, false) => &self.queues[..],
+        };
+        self.sleeps_until = queues.iter().filter_map(|queue| queue.first()).map(|&(due, _)| due).min();
+        self.wants_room = is_full || slow_full;
+        self.sleeps_until
     }
 
-    /// Starts the checks that are due, the longest overdue first, `max` at most.
-    pub(super) fn start(&mut self, now: Time, max: usize) -> Vec<(Id, Arc<Runner>)> {
+    /// Starts the checks that are due: the quick, then the slow, then the new ones, and of each the longest
+    /// overdue first, as far as there is room.
+    pub(super) fn start(&mut self, now: Time, room: Room) -> Vec<Due> {
         let mut started = Vec::new();
-        while started.len() < max
-            && let Some(&(due, id)) = self.queue.first()
-            && due <= now
-        {
-            self.queue.pop_first();
-            if let Some(entry) = self.entries.get_mut(&id) {
+        for manner in [Manner::Quick, Manner::Slow, Manner::New] {
+            let max = if manner == Manner::New { room.all.min(started.len() + room.new) } else { room.all };
+            let slow = manner != Manner::Quick;
+            while started.len() < max
+                && !(slow && self.slow_runs >= room.slow_runs)
+                && let Some(&(due, id)) = self.queues[manner as usize].first()
+                && due <= now
+            {
+                self.queues[manner as usize].pop_first();
+                let Some(entry) = self.entries.get_mut(&id) else { continue };
                 entry.schedule.start(now);
-                started.push((id, entry.runner.clone()));
+                entry.started = Some((now, slow));
+                self.slow_runs += usize::from(slow);
+                let late = (manner != Manner::New).then(|| now.since(due));
+                started.push(Due { id, runner: entry.runner.clone(), late });
             }
         }
         started
@@ -104,16 +169,25 @@ impl Table {
         }
     }
 
-    /// A run is over; `sampled` when its sample was handed over.
-    pub(super) fn end(&mut self, id: Id, now: Time, sampled: bool) {
+    /// A run is over; `sampled` when its sample was handed over. Says whether the one who
+    /// [sleeps](Table::sleep) has to know now.
+    pub(super) fn end(&mut self, id: Id, now: Time, sampled: bool) -> bool {
+        let mut sooner = false;
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.schedule.end(now);
             entry.run = None;
             if sampled {
                 entry.sampled = now;
             }
-            self.queue.extend(entry.schedule.due().map(|due| (due, id)));
+            if let Some((from, slow)) = entry.started.take() {
+                self.slow_runs -= usize::from(slow);
+                entry.manner = if now.since(from) < SLOW { Manner::Quick } else { Manner::Slow };
+            }
+            let due = entry.schedule.due();
+            sooner = due.is_some_and(|due| self.sleeps_until.is_none_or(|until| due < until));
+            self.queues[entry.manner as usize].extend(due.map(|due| (due, id)));
         }
+        sooner || self.wants_room
     }
 
     /// Has a check run now; an unknown check is none of ours any more.
@@ -129,11 +203,12 @@ impl Table {
     fn reschedule(&mut self, key: &CheckKey, change: impl FnOnce(&mut Schedule)) {
         let Some(&id) = self.ids.get(key) else { return };
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        let queue = &mut self.queues[entry.manner as usize];
         if let Some(due) = entry.schedule.due() {
-            self.queue.remove(&(due, id));
+            queue.remove(&(due, id));
         }
         change(&mut entry.schedule);
-        self.queue.extend(entry.schedule.due().map(|due| (due, id)));
+        queue.extend(entry.schedule.due().map(|due| (due, id)));
     }
 
     /// The checks that have given no sample for three intervals, in a stable order.
@@ -149,8 +224,6 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::tests::{check, tcp_probe};
     use super::super::tls::Trust;
     use super::*;
@@ -159,6 +232,7 @@ mod tests {
 
     const ONE: [u8; 4] = [127, 0, 0, 1];
     const TWO: [u8; 4] = [127, 0, 0, 2];
+    const ENOUGH: Room = Room { all: usize::MAX, new: usize::MAX - 1_000_000, slow_runs: usize::MAX };
 
     fn set(table: &mut Table, checks: &[Check], now: u64) {
         table.set(checks.to_vec(), Time(now), |check| {
@@ -167,7 +241,7 @@ mod tests {
     }
 
     fn started(table: &mut Table, now: u64) -> Vec<Id> {
-        table.start(Time(now), usize::MAX).into_iter().map(|(id, _)| id).collect()
+        table.start(Time(now), ENOUGH).into_iter().map(|due| due.id).collect()
     }
 
     #[test]
@@ -175,7 +249,7 @@ mod tests {
         let probe = tcp_probe("web", 1);
         let mut table = Table::default();
         set(&mut table, &[check(&probe, ONE), check(&probe, TWO)], 1000);
-        assert_eq!(table.next_due(), Some(Time(1000)));
+        assert_eq!(table.sleep(false, usize::MAX), Some(Time(1000)));
         assert_eq!(started(&mut table, 1000), [1, 2]);
         assert_eq!(started(&mut table, 900_000), [] as [Id; 0], "both are under way");
         table.end(1, Time(1010), true);
@@ -188,9 +262,9 @@ mod tests {
         let mut table = Table::default();
         set(&mut table, &[check(&probe, ONE)], 1000);
         set(&mut table, &[check(&probe, ONE), check(&probe, TWO)], 2000);
-        let first: Vec<Id> = table.start(Time(3000), 1).into_iter().map(|(id, _)| id).collect();
-        assert_eq!(first, [1]);
-        assert_eq!(table.next_due(), Some(Time(2000)));
+        let first = table.start(Time(3000), Room { all: 1, ..ENOUGH });
+        assert_eq!(first.iter().map(|due| due.id).collect::<Vec<_>>(), [1]);
+        assert_eq!(table.sleep(false, usize::MAX), Some(Time(2000)));
     }
 
     #[test]
@@ -201,20 +275,21 @@ mod tests {
         set(&mut table, &[check(&probe, ONE), check(&probe, TWO)], 1000);
         started(&mut table, 1000);
         table.end(1, Time(1005), true);
-        let due = table.next_due();
+        let due = table.sleep(false, usize::MAX);
         // An equal probe, though not the same allocation, is no change.
         let equal = Arc::new((*probe).clone());
         set(&mut table, &[check(&equal, ONE), check(&equal, TWO)], 1100);
-        assert_eq!(table.next_due(), due, "its next run stays where it was");
+        assert_eq!(table.sleep(false, usize::MAX), due, "its next run stays where it was");
         set(&mut table, &[check(&probe, ONE), check(&slower, TWO)], 1200);
-        assert_eq!(table.next_due(), Some(Time(1200)), "the changed one starts anew, at once");
+        assert_eq!(table.sleep(false, usize::MAX), Some(Time(1200)), "the changed one starts anew, at once");
         assert_eq!(started(&mut table, 1200), [3]);
         table.end(2, Time(1201), true); // its predecessor's run is nobody's now
         set(&mut table, &[check(&slower, TWO)], 1300);
-        assert_eq!(table.next_due(), None, "one is removed, the other under way");
+        assert_eq!(table.sleep(false, usize::MAX), None, "one is removed, the other under way");
         set(&mut table, &[], 1400);
         table.end(3, Time(1401), true);
-        assert_eq!((table.next_due(), table.entries.len(), table.ids.len()), (None, 0, 0));
+        assert_eq!((table.sleep(false, usize::MAX), table.entries.len(), table.ids.len()), (None, 0, 0));
+        assert_eq!(table.slow_runs, 0);
     }
 
     #[test]
@@ -226,12 +301,12 @@ mod tests {
         set(&mut table, &[check(&probe, ONE)], 1000);
         started(&mut table, 1000);
         table.end(1, Time(1010), true);
-        let normal = table.next_due();
+        let normal = table.sleep(false, usize::MAX);
         table.pace(&key, Pace::Confirm, Time(1020));
-        assert_eq!(table.next_due(), Some(Time(1000) + probe.confirm));
+        assert_eq!(table.sleep(false, usize::MAX), Some(Time(1000) + probe.confirm));
         table.pace(&key, Pace::Normal, Time(1030));
-        assert_eq!(table.next_due(), normal);
-        assert_eq!(table.queue.len(), 1);
+        assert_eq!(table.sleep(false, usize::MAX), normal);
+        assert_eq!(table.queues.each_ref().map(BTreeSet::len), [1, 0, 0]);
     }
 
     #[test]
@@ -246,5 +321,80 @@ mod tests {
         table.end(2, Time(1500), false); // it ended, but nobody took its sample
         assert_eq!(table.stalled(Time(1001 + three)), [check(&probe, TWO).key]);
         assert_eq!(table.stalled(Time(1501 + three)).len(), 2);
+    }
+
+    /// Black holes take their whole timeout of two seconds, healthy targets five milliseconds. Ten runs may be
+    /// under way, four fewer of the slow, where two hundred holes alone would take forty.
+    #[test]
+    fn black_holes_do_not_delay_healthy_checks() {
+        let probe = tcp_probe("web", 1);
+        let checks: Vec<Check> = (0..240u8).map(|n| check(&probe, [127, 0, 1, n])).collect();
+        let hole = |id: Id| id > 40;
+        let (max_runs, slow_runs) = (10, 6);
+        let mut table = Table::default();
+        set(&mut table, &checks, 0);
+        let mut under_way: BTreeSet<(u64, Id)> = BTreeSet::new();
+        let (mut worst, mut runs, mut holes_run) = (Duration::ZERO, 0, 0);
+        for now in 0..300_000 {
+            while let Some(&(end, id)) = under_way.first()
+                && end <= now
+            {
+                under_way.pop_first();
+                table.end(id, Time(now), true);
+            }
+            let all = max_runs - under_way.len();
+            for due in table.start(Time(now), Room { all, new: 1, slow_runs }) {
+                under_way.insert((now + if hole(due.id) { 2000 } else { 5 }, due.id));
+                // Until each hole has shown itself as one, nobody can tell.
+                let settled = now > 150_000;
+                if settled && hole(due.id) {
+                    holes_run += 1;
+                } else if settled {
+                    runs += 1;
+                    worst = worst.max(due.late.unwrap_or(Duration::MAX));
+                }
+            }
+        }
+        assert!(worst <= Duration::from_millis(10), "{worst:?}");
+        // 40 of them, every 5 s.
+        assert!((1190..=1210).contains(&runs), "{runs}");
+        // Six at once, two seconds each: the holes get no less than their share.
+        assert!((440..=450).contains(&holes_run), "{holes_run}");
+    }
+
+    #[test]
+    fn the_sleeper_is_woken_for_what_concerns_it_alone() {
+        let probe = tcp_probe("web", 1);
+        let mut table = Table::default();
+        set(&mut table, &[check(&probe, ONE), check(&probe, TWO)], 1000);
+        started(&mut table, 1000);
+        assert_eq!(table.sleep(false, 9), None);
+        assert!(table.end(1, Time(1010), true), "it sleeps without end, and this one will be due");
+        let due = table.sleep(false, 9).unwrap();
+        assert_eq!(started(&mut table, due.0), [1]);
+        table.sleep(false, 9);
+        table.end(2, Time(1020), true);
+        table.sleep(false, 9);
+        assert!(!table.end(1, due, true), "it is due after what the sleeper wakes for");
+        started(&mut table, 20_000);
+        assert_eq!(table.sleep(true, 9), None);
+        table.end(1, Time(20_001), true);
+        assert_eq!(table.sleep(true, 9), None);
+        assert!(table.end(2, Time(20_002), true), "it waits for room, whoever makes it");
+    }
+
+    #[test]
+    fn new_checks_wait_for_those_that_are_due() {
+        let probe = tcp_probe("web", 1);
+        let mut table = Table::default();
+        set(&mut table, &[check(&probe, ONE)], 1000);
+        started(&mut table, 1000);
+        table.end(1, Time(1010), true);
+        let due = table.sleep(false, usize::MAX).unwrap();
+        let more: Vec<Check> = (1..=50u8).map(|n| check(&probe, [127, 0, 0, n])).collect();
+        set(&mut table, &more, 1020);
+        let first = table.start(due, Room { all: 8, new: 4, ..ENOUGH });
+        assert_eq!(first.iter().map(|due| due.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(first.iter().filter_map(|due| due.late).collect::<Vec<_>>(), [Duration::ZERO]);
     }
 }

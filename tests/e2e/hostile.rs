@@ -122,3 +122,29 @@ fn a_server_full_of_idle_clients_makes_room() {
     let _held: Vec<_> = (0..IN_ALL).map(|n| connect(detour.dns, source(n))).collect();
     check_good_client(detour.dns, "an answer from a server that was full");
 }
+
+#[test]
+fn the_daemon_opens_as_many_files_as_it_may() {
+    let mut first = Detour::start(CONFIG, &zone(1, ""));
+    first.kill();
+    // As a shell starts it: few files, and leave to have more. prlimit becomes the daemon.
+    let config = first.config_path();
+    let mut limited = Command::new("prlimit")
+        .args(["--nofile=1024:4096", env!("CARGO_BIN_EXE_detour"), "serve", "-c"])
+        .arg(&config)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", limited.id());
+    let raised = std::panic::catch_unwind(|| {
+        until("the soft limit is the hard one", || {
+            let limits = std::fs::read_to_string(&limits).unwrap();
+            let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+            let [soft, hard, _] = files.split_whitespace().collect::<Vec<_>>()[..] else { return None };
+            (soft == "4096" && hard == "4096").then_some(())
+        });
+    });
+    limited.kill().unwrap();
+    limited.wait().unwrap();
+    raised.unwrap();
+}
