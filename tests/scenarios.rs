@@ -2,23 +2,24 @@
 
 #[path = "scenarios/effects.rs"]
 mod effects;
-#[path = "scenarios/language.rs"]
-mod language;
-#[path = "scenarios/load.rs"]
-mod load;
-#[path = "scenarios/run.rs"]
-mod run;
-#[path = "scenarios/setup.rs"]
-mod setup;
-#[path = "scenarios/world.rs"]
-mod world;
+
+use detour::scenario::{load, parse, run};
+
+/// Runs a scenario file; panics with the file and line of what is not as expected.
+fn play(file: &str, text: &str) {
+    let scenario = parse(text).unwrap_or_else(|why| panic!("tests/scenarios/{file}: {why}"));
+    let load = load(&scenario.setup).unwrap_or_else(|why| panic!("{file}: {why}"));
+    let played = run(scenario, load, |_| ());
+    let expectations = played.unwrap_or_else(|why| panic!("tests/scenarios/{file}: {why}"));
+    assert!(expectations > 0, "{file} expects nothing");
+}
 
 /// A test for each file, and one that none is forgotten.
 macro_rules! scenarios {
     ($($name:ident)*) => {
         $(#[test]
         fn $name() {
-            run::run(
+            play(
                 concat!(stringify!($name), ".scenario"),
                 include_str!(concat!("scenarios/", stringify!($name), ".scenario")),
             );

@@ -7,16 +7,10 @@
 mod day;
 #[path = "sim/judge.rs"]
 mod judge;
-#[path = "scenarios/load.rs"]
-mod load;
 #[path = "sim/play.rs"]
 mod play;
 #[path = "sim/random.rs"]
 mod random;
-#[path = "scenarios/setup.rs"]
-mod setup;
-#[path = "scenarios/world.rs"]
-mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -7,16 +7,10 @@ mod flood;
 mod harness;
 mod heartbeats;
 mod hostile;
-#[path = "../scenarios/language.rs"]
-#[allow(dead_code, reason = "the pure engine is held to more of it")]
-mod language;
 mod operators;
 mod rate_limit;
 mod reloads;
 mod restarts;
 mod scenarios;
-#[path = "../scenarios/setup.rs"]
-#[allow(dead_code, reason = "the pure engine is held to more of it")]
-mod setup;
 mod setup_files;
 mod site;

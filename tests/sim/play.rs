@@ -10,10 +10,8 @@ use detour::policy::{OverrideKind, Scope};
 use detour::zone::Name;
 
 use super::judge::{Before, Judge, check_settled};
-use super::load::load;
 use super::random::Random;
-use super::setup::{ServiceSpec, Setup};
-use super::world::{World, decisions, zero};
+use detour::scenario::{ServiceSpec, Setup, World, decisions, load, zero};
 
 /// Steps of the eventful part.
 const STEPS: usize = 50;
@@ -49,7 +47,7 @@ struct Run {
 pub fn play(seed: u64) -> Played {
     let mut random = Random::new(seed);
     let setup = setup(&mut random);
-    let world = World::start(zero(), load(&setup));
+    let world = World::start(zero(), load(&setup).expect("a load"));
     let judge = Judge::default();
     let mut run = Run { random, world, judge, setup, dead: BTreeSet::new(), played: Played::default() };
     if run.random.chance(80) {
@@ -266,7 +264,7 @@ impl Run {
                 self.setup.services.insert(name, spec);
             }
         }
-        self.step(Event::Load(load(&self.setup)));
+        self.step(Event::Load(load(&self.setup).expect("a load")));
     }
 
     fn restart(&mut self) {
