@@ -270,7 +270,7 @@ fn advised(tried: &[Advice], best: Option<&Advice>, load: &Load, rto: Duration) 
     };
     let _ = writeln!(
         out,
-        "of those within {}, the fewest false failovers; of these, the fewest probes; then the fastest:",
+        "of those within {}, the fewest false failovers; of these, the fewest probes; then the most patient:",
         Seconds(rto)
     );
     for probe in &best.candidate.apply(&load.config).probes {

@@ -111,7 +111,8 @@ fn render(outlook: &Outlook) -> String {
     }
     let _ = writeln!(out, "\n{} not concerned", services(outlook.untouched));
     for (zone, changesets) in &outlook.changesets {
-        let _ = writeln!(out, "zone {}: {changesets} changesets", bare(zone));
+        let plural = if *changesets == 1 { "" } else { "s" };
+        let _ = writeln!(out, "zone {}: {changesets} changeset{plural}", bare(zone));
     }
     for refused in &outlook.refused {
         let _ = writeln!(out, "refused: {refused}");

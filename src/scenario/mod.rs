@@ -19,4 +19,4 @@ pub use language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong, pa
 pub use load::{load, name, rrset};
 pub use run::{Told, run, settle};
 pub use setup::{ServiceSpec, Setup};
-pub use world::{Published, World, decisions, zero};
+pub use world::{Given, Published, World, decisions, zero};

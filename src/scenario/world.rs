@@ -26,6 +26,15 @@ pub struct World {
     pub saved: BTreeMap<String, Saved>,
     /// When the engine wants to be woken.
     pub wake: Option<Time>,
+    /// Everything the engine was given, and each beginning of one from what was saved.
+    pub given: Vec<Given>,
+}
+
+/// One thing an engine was given.
+#[derive(Clone, Debug)]
+pub enum Given {
+    Start(Vec<Saved>),
+    Event(Time, Event),
 }
 
 impl World {
@@ -39,6 +48,7 @@ impl World {
             load: load.clone(),
             saved: BTreeMap::new(),
             wake: None,
+            given: vec![Given::Start(Vec::new())],
         };
         world.step(Event::Load(load));
         world
@@ -49,6 +59,7 @@ impl World {
         if let Event::Load(load) = &event {
             self.load = load.clone();
         }
+        self.given.push(Given::Event(self.now, event.clone()));
         let effects = self.engine.step(self.now, event);
         let mut publishing = false;
         for effect in &effects {
@@ -94,7 +105,9 @@ impl World {
             let text = serde_json::to_string(saved).expect("state is written");
             serde_json::from_str(&text).expect("state is read again") // as above
         });
-        self.engine = Engine::new(1, saved.collect());
+        let saved: Vec<Saved> = saved.collect();
+        self.given.push(Given::Start(saved.clone()));
+        self.engine = Engine::new(1, saved);
         self.wake = None;
         self.step(Event::Load(self.load.clone()))
     }

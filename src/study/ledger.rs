@@ -1,6 +1,8 @@
 //! What was decided, in order.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::StudyError;
 use crate::config::{SiteId, Whereto};
@@ -11,6 +13,9 @@ use crate::zone::{Name, RrType};
 
 /// The most decisions a ledger holds.
 pub const MAX_DECISIONS: usize = 1_000_000;
+
+/// How far apart two decisions may be that are the same: the host was busy, or late to wake the engine.
+pub const SAME: Duration = Duration::from_secs(2);
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,35 +65,28 @@ impl Ledger {
         if self.full { Err(StudyError::TooMuch(MAX_DECISIONS, "decisions")) } else { Ok(()) }
     }
 
-    /// What is in one and not in the other, in the order of time: `true` stands for what is in `other`.
+    /// What is in one and not in the other, in the order of time: `true` stands for what is in `other`. The
+    /// same decision no more than [`SAME`] apart is no difference.
     pub fn difference<'a>(&'a self, other: &'a Ledger) -> Vec<(bool, &'a Decided)> {
+        let mut others: BTreeMap<&Name, VecDeque<&Decided>> = BTreeMap::new();
+        for decided in &other.decisions {
+            others.entry(&decided.service).or_default().push_back(decided);
+        }
         let mut different = Vec::new();
-        let key = |decided: &Decided| (decided.at, decided.service.clone());
-        let sorted = |ledger: &'a Ledger| {
-            let mut all: Vec<&Decided> = ledger.decisions.iter().collect();
-            all.sort_by_key(|decided| key(decided));
-            all
-        };
-        let (mine, others) = (sorted(self), sorted(other));
-        let (mut i, mut j) = (0, 0);
-        while i < mine.len() || j < others.len() {
-            match (mine.get(i), others.get(j)) {
-                (Some(a), Some(b)) if a == b => (i, j) = (i + 1, j + 1),
-                (Some(a), Some(b)) if key(a) <= key(b) => {
-                    different.push((false, *a));
-                    i += 1;
+        for mine in &self.decisions {
+            let theirs = others.entry(&mine.service).or_default();
+            let near = theirs.iter().take_while(|their| their.at <= mine.at + SAME);
+            match near.into_iter().position(|their| their.is_same(mine)) {
+                Some(at) => {
+                    // Those before it have no counterpart: decisions come in order on both sides.
+                    different.extend(theirs.drain(..at).map(|their| (true, their)));
+                    theirs.pop_front();
                 }
-                (Some(a), None) => {
-                    different.push((false, *a));
-                    i += 1;
-                }
-                (_, Some(b)) => {
-                    different.push((true, *b));
-                    j += 1;
-                }
-                (None, None) => break,
+                None => different.push((false, mine)),
             }
         }
+        different.extend(others.into_values().flatten().map(|their| (true, their)));
+        different.sort_by_key(|(_, decided)| decided.at);
         different
     }
 }
@@ -109,6 +107,11 @@ impl Decided {
             addresses: addresses.collect(),
             text: format!("TTL {}: {}", decision.ttl, decision.reason),
         }
+    }
+
+    fn is_same(&self, other: &Decided) -> bool {
+        let near = self.at.since(other.at).max(other.at.since(self.at)) <= SAME;
+        near && self.sites == other.sites && self.addresses == other.addresses && self.text == other.text
     }
 
     /// Whether a place of one of its sites is answered.

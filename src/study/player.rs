@@ -28,11 +28,13 @@ pub struct Player {
     config: Option<Arc<Config>>,
     now: Time,
     wake: Option<Time>,
-    /// With another configuration: its checks, how fast each is wanted, and when the last run began that
+    /// With another configuration: its checks, how fast each is wanted, and when the last run was due that
     /// was taken.
     probes: BTreeMap<CheckKey, Arc<Probe>>,
     paces: BTreeMap<CheckKey, Pace>,
     taken: BTreeMap<CheckKey, Time>,
+    /// How they were run when the samples were taken.
+    recorded: BTreeMap<CheckKey, Arc<Probe>>,
 }
 
 impl Player {
@@ -46,8 +48,8 @@ impl Player {
                 checks.chain(canaries).map(|check| (check.key, check.probe)).collect()
             }
         };
-        let (paces, taken) = (BTreeMap::new(), BTreeMap::new());
-        Player { run, engine: None, config: None, now: Time(0), wake: None, probes, paces, taken }
+        let (paces, taken, recorded) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Player { run, engine: None, config: None, now: Time(0), wake: None, probes, paces, taken, recorded }
     }
 
     /// The engine as far as it has come.
@@ -74,6 +76,9 @@ impl Player {
     }
 
     fn begin(&mut self, head: &Head, tell: &mut impl FnMut(Time, &Effect)) -> Result<(), StudyError> {
+        if let (Run::With(_), Some(note)) = (&self.run, &head.load) {
+            self.recorded_by(note)?;
+        }
         if head.continues && self.engine.is_some() {
             return Ok(());
         }
@@ -103,7 +108,8 @@ impl Player {
         }
         match note {
             // What comes of time alone is this engine's own to ask for.
-            Note::Tick | Note::Load(_) if other => {}
+            Note::Tick if other => {}
+            Note::Load(note) if other => self.recorded_by(note)?,
             Note::Tick => self.step(at, Event::Tick, tell),
             Note::Load(note) => {
                 let load = recalled(note)?;
@@ -120,18 +126,36 @@ impl Player {
     /// than it asks for.
     fn would_come(&mut self, sample: &Sample) -> bool {
         let Some(probe) = self.probes.get(&sample.check) else { return false };
+        let as_before = self.recorded.get(&sample.check).is_some_and(|before| {
+            let pace = |probe: &Probe| (probe.interval, probe.confirm, probe.thresholds);
+            pace(before) == pace(probe)
+        });
+        if as_before {
+            return true;
+        }
         let wanted = match self.paces.get(&sample.check) {
             Some(Pace::Confirm) => probe.confirm,
             _ => probe.interval,
         };
         let began = sample.at - sample.latency;
-        let last = self.taken.get(&sample.check);
         // Runs begin by a schedule, give or take what the host was busy with.
-        let comes = last.is_none_or(|last| began.since(*last) >= wanted.mul_f64(0.75));
+        let slack = wanted / 10;
+        let due = self.taken.get(&sample.check).map(|last| *last + wanted);
+        let comes = due.is_none_or(|due| began + slack >= due);
         if comes {
-            self.taken.insert(sample.check.clone(), began);
+            let by_schedule = due.filter(|due| began.since(*due) <= slack);
+            self.taken.insert(sample.check.clone(), by_schedule.unwrap_or(began));
         }
         comes
+    }
+
+    /// From now on samples are taken as this load has it.
+    fn recorded_by(&mut self, note: &LoadNote) -> Result<(), StudyError> {
+        let config = recalled(note)?.config;
+        let canaries = config.vantage.canaries.iter().cloned();
+        let checks = config.checks().into_iter().chain(canaries);
+        self.recorded = checks.map(|check| (check.key, check.probe)).collect();
+        Ok(())
     }
 
     /// Lets time pass, with a tick at each wake.

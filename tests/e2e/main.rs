@@ -9,6 +9,7 @@ mod heartbeats;
 mod hostile;
 mod operators;
 mod rate_limit;
+mod recordings;
 mod reloads;
 mod restarts;
 mod scenarios;

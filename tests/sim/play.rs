@@ -11,7 +11,7 @@ use detour::zone::Name;
 
 use super::judge::{Before, Judge, check_settled};
 use super::random::Random;
-use detour::scenario::{ServiceSpec, Setup, World, decisions, load, zero};
+use detour::scenario::{Given, ServiceSpec, Setup, World, decisions, load, zero};
 
 /// Steps of the eventful part.
 const STEPS: usize = 50;
@@ -26,6 +26,7 @@ const QUIET_ROUNDS: usize = 12;
 #[derive(Default)]
 pub struct Played {
     pub effects: Vec<Effect>,
+    pub given: Vec<Given>,
     pub moves: usize,
     pub failbacks: usize,
     pub all_down: usize,
@@ -58,6 +59,7 @@ pub fn play(seed: u64) -> Played {
     }
     run.quiet();
     run.judge.tell(&mut run.played);
+    run.played.given = std::mem::take(&mut run.world.given);
     run.played
 }
 

@@ -33,7 +33,7 @@ use crate::engine::{Command, Saved, ZoneBase};
 use crate::health::Sample;
 use crate::time::Time;
 
-pub use code::Encoder;
+pub use code::{Decoder, Encoder};
 pub use read::Recording;
 pub use write::{Bounds, Recorder, Trouble};
 
