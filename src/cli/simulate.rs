@@ -102,16 +102,16 @@ impl Page {
             Told::Effect(_, Effect::Record(Happened::Sample(_))) => {}
             Told::Effect(at, Effect::Record(what)) => {
                 let after = at.since(zero());
-                self.push(after, &what.to_string(), serde_json::to_value(what).unwrap_or_default());
+                self.push(after, &what.to_string(), &serde_json::to_value(what).unwrap_or_default());
             }
             Told::Effect(at, Effect::Refused(why)) => {
-                self.push(at.since(zero()), &format!("refused: {why}"), json!({ "event": "refused" }));
+                self.push(at.since(zero()), &format!("refused: {why}"), &json!({ "event": "refused" }));
             }
             Told::Effect(..) => {}
         }
     }
 
-    fn push(&mut self, after: Duration, text: &str, event: Value) {
+    fn push(&mut self, after: Duration, text: &str, event: &Value) {
         let text = text.replace('\n', " ");
         let _ = writeln!(self.text, "{:>9}  {text}", Seconds(after).to_string());
         let at_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);

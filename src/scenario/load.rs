@@ -70,8 +70,8 @@ pub fn rrset(owner: &Name, rtype: &str, ttl: u32, value: &str) -> Result<RrSet, 
     let addr = || value.parse::<IpAddr>().map_err(|e| format!("{value}: {e}"));
     Ok(match rtype {
         "CNAME" => RrSet::cname(owner.clone(), ttl, &name(value)?),
-        "A" => RrSet::a(owner.clone(), ttl, v4(addr()?).into_iter()),
-        "AAAA" => RrSet::aaaa(owner.clone(), ttl, v6(addr()?).into_iter()),
+        "A" => RrSet::a(owner.clone(), ttl, v4(addr()?)),
+        "AAAA" => RrSet::aaaa(owner.clone(), ttl, v6(addr()?)),
         other => return Err(format!("no {other} records here")),
     })
 }

@@ -33,7 +33,9 @@ pub fn run(scenario: Scenario, load: Load, mut tell: impl FnMut(Told)) -> Result
         if let What::Expect(expect) = step.what {
             expectations += 1;
             let effects = settle(&mut run.world);
-            effects.iter().for_each(|effect| tell(Told::Effect(run.world.now, effect)));
+            for effect in &effects {
+                tell(Told::Effect(run.world.now, effect));
+            }
             run.check(&expect).map_err(|why| Wrong { line, why })?;
         } else {
             for (at, effect) in run.world.advance_told(zero() + step.at) {
@@ -45,7 +47,9 @@ pub fn run(scenario: Scenario, load: Load, mut tell: impl FnMut(Told)) -> Result
     }
     // What the last line brought about.
     let effects = settle(&mut run.world);
-    effects.iter().for_each(|effect| tell(Told::Effect(run.world.now, effect)));
+    for effect in &effects {
+        tell(Told::Effect(run.world.now, effect));
+    }
     Ok(expectations)
 }
 

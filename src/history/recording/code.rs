@@ -143,16 +143,13 @@ impl Encoder {
             (&sample.vantage, &sample.outcome, &sample.detail.warning);
         // Plain data with text for keys: it cannot fail, and would read as damage if it did.
         let text = serde_json::to_string(&story).unwrap_or_default();
-        let id = match self.stories.get(&text) {
-            Some(&id) => id,
-            None => {
-                let id = self.stories.len() as u64;
-                self.out.push(STORY);
-                self.bytes(text.as_bytes());
-                self.stories.insert(text, id);
-                id
-            }
-        };
+        let known = self.stories.get(&text).copied();
+        let id = known.unwrap_or(self.stories.len() as u64);
+        if known.is_none() {
+            self.out.push(STORY);
+            self.bytes(text.as_bytes());
+            self.stories.insert(text, id);
+        }
         if plain {
             self.plain = Some(id);
         }
