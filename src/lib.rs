@@ -22,6 +22,8 @@ pub mod health;
 pub mod history;
 pub mod policy;
 pub mod probe;
+pub mod scenario;
 pub mod serve;
+pub mod study;
 pub mod time;
 pub mod zone;

@@ -2,23 +2,24 @@
 
 #[path = "scenarios/effects.rs"]
 mod effects;
-#[path = "scenarios/language.rs"]
-mod language;
-#[path = "scenarios/load.rs"]
-mod load;
-#[path = "scenarios/run.rs"]
-mod run;
-#[path = "scenarios/setup.rs"]
-mod setup;
-#[path = "scenarios/world.rs"]
-mod world;
+
+use detour::scenario::{load, parse, run};
+
+/// Runs a scenario file; panics with the file and line of what is not as expected.
+fn play(file: &str, text: &str) {
+    let scenario = parse(text).unwrap_or_else(|why| panic!("tests/scenarios/{file}: {why}"));
+    let load = load(&scenario.setup).unwrap_or_else(|why| panic!("{file}: {why}"));
+    let played = run(scenario, load, |_| ());
+    let expectations = played.unwrap_or_else(|why| panic!("tests/scenarios/{file}: {why}"));
+    assert!(expectations > 0, "{file} expects nothing");
+}
 
 /// A test for each file, and one that none is forgotten.
 macro_rules! scenarios {
     ($($name:ident)*) => {
         $(#[test]
         fn $name() {
-            run::run(
+            play(
                 concat!(stringify!($name), ".scenario"),
                 include_str!(concat!("scenarios/", stringify!($name), ".scenario")),
             );
@@ -80,4 +81,42 @@ scenarios! {
     maintenance_and_drain
     stale
     window
+}
+
+/// The sample of a scenario against the sample of a configuration, as people run it; and what they are told
+/// when it does not hold.
+#[test]
+fn the_sample_scenario_holds_for_the_sample_configuration() {
+    let zones = concat!(env!("CARGO_MANIFEST_DIR"), "/zones");
+    let simulate = |file: &str, more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_detour"));
+        let output =
+            command.args(["simulate", file, "-c", &format!("{zones}/detour.toml")]).args(more).output();
+        let output = output.expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let sample = format!("{zones}/fra-fails.scenario");
+    let (code, said, told) = simulate(&sample, &[]);
+    assert_eq!((code, told.as_str()), (Some(0), ""), "{said}");
+    assert!(said.contains("12.02s  decision 3: app.example.com. from iad, TTL 30: fra Down"), "{said}");
+    let (_, json, _) = simulate(&sample, &["--json"]);
+    let page: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((page["expectations"].as_u64(), page["failure"].is_null()), (Some(5), true));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |text: &str, expect: &str| {
+        let file = folder.path().join("own.scenario").display().to_string();
+        std::fs::write(&file, text).expect("it is written");
+        let (code, _, told) = simulate(&file, &[]);
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.contains(&format!("own.scenario:{expect}")), "{told}");
+    };
+    check("at 0s fra ok, iad ok\nexpect A 198.51.100.10", "2: records: got");
+    check("at 0s fra ok, ams ok", "1: there is no site ams");
+    check("service app.example.com failover fra iad", "1: \"service\": with a configuration file");
+    check(
+        "at 0s drain nobody.example.com \"why\"\nexpect app.example.com undecided",
+        "2: refused: there is no",
+    );
 }

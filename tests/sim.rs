@@ -7,16 +7,12 @@
 mod day;
 #[path = "sim/judge.rs"]
 mod judge;
-#[path = "scenarios/load.rs"]
-mod load;
 #[path = "sim/play.rs"]
 mod play;
 #[path = "sim/random.rs"]
 mod random;
-#[path = "scenarios/setup.rs"]
-mod setup;
-#[path = "scenarios/world.rs"]
-mod world;
+#[path = "sim/recorded.rs"]
+mod recorded;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -79,6 +75,20 @@ fn random_runs_keep_every_promise_1() {
 #[test]
 fn random_runs_keep_every_promise_2() {
     play_part(1, 2);
+}
+
+/// What was given to an engine, written as a recording is and read again, makes another one decide the same.
+#[test]
+fn a_recording_replays_to_the_same_decisions() {
+    let mut decisions = 0;
+    for seed in seeds(0, 10) {
+        let played = play(seed);
+        let again = recorded::play_again(&played.given);
+        let (was, is) = (recorded::said(&played.effects), recorded::said(&again));
+        assert!(was == is, "seed {seed} replays differently");
+        decisions += recorded::decisions(&again);
+    }
+    assert!(decisions > 1000 || std::env::var("DETOUR_SIM_SEED").is_ok(), "only {decisions} decisions");
 }
 
 /// Days of losing samples at random. With three failures in a row that make Down, 1 % makes one false

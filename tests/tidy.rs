@@ -67,7 +67,8 @@ fn every_dependency_says_why() {
 /// What the pages tell people to type is there.
 #[test]
 fn the_pages_show_commands_that_exist() {
-    for page in ["README.md", "ARCHITECTURE.md", "docs/configuration.md", "docs/zones.md"] {
+    for page in ["README.md", "ARCHITECTURE.md", "docs/configuration.md", "docs/knowing.md", "docs/zones.md"]
+    {
         for command in rules::commands_shown(&read(page)) {
             let status =
                 Command::new(env!("CARGO_BIN_EXE_detour")).args([&command, "--help"]).output().unwrap();
@@ -78,7 +79,15 @@ fn the_pages_show_commands_that_exist() {
 
 #[test]
 fn the_pages_link_to_files_that_exist() {
-    for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/configuration.md", "docs/zones.md"] {
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "docs/configuration.md",
+        "docs/knowing.md",
+        "docs/zones.md",
+    ];
+    for page in pages {
         let folder = Path::new(ROOT).join(page).parent().unwrap().to_owned();
         for target in rules::links(&read(page)) {
             assert!(folder.join(&target).exists(), "{page} links to {target}, which does not exist");

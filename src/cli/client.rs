@@ -1,6 +1,5 @@
 //! The way to a running daemon: one request, one answer, and what an answer means for the exit code.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -171,13 +170,8 @@ impl Client {
 pub fn finish(said: Result<String, ClientError>) -> anyhow::Result<ExitCode> {
     match said {
         Ok(text) => {
-            let mut out = std::io::stdout().lock();
-            let text = super::show::printable(text.trim_end());
-            match writeln!(out, "{text}").and_then(|()| out.flush()) {
-                // `detour history | head` has read enough.
-                Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
-                _ => Ok(ExitCode::from(DONE)),
-            }
+            super::show::print(&text)?;
+            Ok(ExitCode::from(DONE))
         }
         Err(error) => {
             eprintln!("error: {}", super::show::printable(&error.to_string()));

@@ -18,6 +18,12 @@ use crate::zone::{RrSet, RrType};
 pub struct Args {
     /// A service's name
     pub name: String,
+    /// As it was then: 2026-11-21T03:00:00Z, or 10m for so long ago; from the daemon's recording
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Where the recording is, with --at; the configuration's state_dir when left out
+    #[arg(long, value_name = "STATE_DIR", requires = "at")]
+    pub history: Option<std::path::PathBuf>,
 }
 
 /// Prints the whole chain.

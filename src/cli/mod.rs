@@ -2,7 +2,8 @@
 //! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
 //! daemon can't be reached.
 //!
-//! `serve`, `demo`, `check`, `heartbeat` and `zone` work here; every other command is a client of a running daemon's API and
+//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `whatif`, `replay` and `explain --at` work here, the last
+//! three on what a daemon recorded; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
 mod check;
@@ -10,6 +11,7 @@ mod client;
 mod demo;
 mod dns_client;
 mod explain;
+mod explain_past;
 mod failback;
 mod failover;
 mod find;
@@ -17,12 +19,16 @@ mod healthz;
 mod heartbeat;
 mod history;
 mod override_cmds;
+mod recorded;
 mod reload;
+mod replay;
 mod serve;
 mod show;
+mod simulate;
 mod status;
 #[cfg(test)]
 mod tests;
+mod whatif;
 mod zone;
 
 use std::path::PathBuf;
@@ -70,6 +76,12 @@ enum Here {
     Demo(demo::Args),
     /// Every problem of a configuration and its zone files, and each service's worst-case failover time
     Check,
+    /// Play a timeline of samples and commands, against a configuration or a setup of its own
+    Simulate(simulate::Args),
+    /// What would follow if a site failed or were drained: which names move where, and why
+    Whatif(whatif::Args),
+    /// A changed configuration over recorded samples: what it would have done otherwise
+    Replay(replay::Args),
     /// Call in for a site, so that its heartbeat probe passes
     Heartbeat(heartbeat::Args),
     /// Check, lay out, compare, export and import zone files
@@ -125,6 +137,12 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Here(Here::Serve) => serve::run(&config).await,
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
+        Command::Here(Here::Simulate(args)) => simulate::run(args, cli.config.as_deref(), cli.json),
+        Command::Here(Here::Whatif(args)) => whatif::run(args, &config, cli.json),
+        Command::Here(Here::Replay(args)) => replay::run(args, &config, cli.config.is_some(), cli.json),
+        Command::There(There::Explain(args)) if args.at.is_some() => {
+            explain_past::run(args, args.at.as_deref().unwrap_or_default(), &config, cli.json)
+        }
         Command::Here(Here::Heartbeat(args)) => heartbeat::run(args).await,
         Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json),
         Command::There(command) => {

@@ -96,7 +96,7 @@ fn scope_to_clear(target: &str, status: &Status) -> Result<Scope, String> {
 
 /// What a target means: only the daemon knows which names are sites and which are services. A name with
 /// a dot at its end is never a site.
-fn scope(target: &str, status: &Status) -> Result<Scope, String> {
+pub(super) fn scope(target: &str, status: &Status) -> Result<Scope, String> {
     let known: Vec<&str> = status.sites.iter().map(|site| &*site.id).collect();
     let no_site =
         |site: &str| format!("there is no site \"{site}\"; the configuration has {}", known.join(", "));

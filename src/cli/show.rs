@@ -1,6 +1,7 @@
 //! Text for people: tables, times, names.
 
 use std::fmt;
+use std::io::Write as _;
 use std::time::Duration;
 
 use crate::policy::Override;
@@ -35,6 +36,17 @@ impl fmt::Display for Table {
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// Prints a page; whoever reads it may stop reading.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let text = printable(text.trim_end());
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // `detour history | head` has read enough.
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use toml::de::DeTable;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::heartbeat::{self, DraftHeartbeat};
+use super::history;
 use super::maintenance;
 use super::probes::{self, Probes};
 use super::rate_limit;
@@ -20,7 +21,9 @@ use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::vantage::{self, DraftVantage};
-use super::{Control, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values};
+use super::{
+    Control, HistoryBounds, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values,
+};
 use crate::zone::Name;
 
 /// The most sites.
@@ -52,6 +55,7 @@ pub(super) struct Draft {
     pub services: Vec<DraftService>,
     pub vantage: Result<VantageSetup, Reported>,
     pub maintenance: Vec<Maintenance>,
+    pub history: Result<HistoryBounds, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -141,13 +145,14 @@ pub(super) fn read(
         .item("maintenance")
         .and_then(|item| maintenance::read(item, &sites, &services, findings).ok())
         .unwrap_or_default();
+    let history = history::read(root.item("history"), findings);
     let vantage = vantage.map(|draft| {
         draft.check_services(&services, findings);
         draft.setup
     });
     root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
-    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance }
+    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance, history }
 }
 
 fn read_server(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -23,6 +24,8 @@ const MAX_CONFIG_BYTES: u64 = 64 << 20;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// The file's text, as history keeps it.
+    pub text: Arc<str>,
     /// One for each of `config.zones`, in that order.
     pub zones: Vec<Zone>,
     /// What is allowed and probably not meant.
@@ -63,8 +66,27 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
     let zones = zone_files::read(&draft, shown, &mut findings, &mut files);
     let files = files.into_iter().collect();
     match (findings.errors(), assemble(draft, path)) {
-        (0, Some(config)) => Ok(Loaded { config, zones, warnings: findings.into_warnings(), files }),
+        (0, Some(config)) => {
+            let (text, warnings) = (source.text.as_str().into(), findings.into_warnings());
+            Ok(Loaded { config, text, zones, warnings, files })
+        }
         _ => Err(findings.into_report(files)),
+    }
+}
+
+/// The configuration that a text from history came to when it was the file at `path`. Zone files are not
+/// read: they may have changed since, and history knows what they were. Certificates and secrets are.
+pub fn recall(path: &Path, text: &str) -> Result<Config, Report> {
+    let source = &Source::new(&path.display().to_string(), text.to_owned());
+    let mut files = BTreeSet::new();
+    let mut findings = Findings::new(source);
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    note_syntax(&errors, source, &mut findings);
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let draft = document::read(&document, base, &mut findings, &mut files);
+    match (findings.errors(), assemble(draft, path.to_owned())) {
+        (0, Some(config)) => Ok(config),
+        _ => Err(findings.into_report(files.into_iter().collect())),
     }
 }
 
@@ -80,6 +102,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         heartbeat: Ok(heartbeat),
         vantage: Ok(vantage),
         maintenance,
+        history: Ok(history),
         sites,
         probes,
         zones,
@@ -99,6 +122,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         services: services.into_iter().map(|draft| draft.service).collect(),
         vantage,
         maintenance,
+        history,
     })
 }
 

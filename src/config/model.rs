@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Damping, Maintenance, ProbeKind, ProbeTree, VantageSetup};
+use super::{Damping, HistoryBounds, Maintenance, ProbeKind, ProbeTree, VantageSetup};
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -40,6 +40,8 @@ pub struct Config {
     pub vantage: VantageSetup,
     /// `[[maintenance]]`
     pub maintenance: Vec<Maintenance>,
+    /// `[history]`
+    pub history: HistoryBounds,
 }
 
 /// `[server]`

@@ -40,6 +40,17 @@ impl ProbeTree {
         Leaves(vec![self])
     }
 
+    /// The same combination of other probes.
+    #[must_use]
+    pub fn map(&self, change: &impl Fn(&Arc<Probe>) -> Arc<Probe>) -> ProbeTree {
+        match self {
+            ProbeTree::One(probe) => ProbeTree::One(change(probe)),
+            ProbeTree::AtLeast { need, of } => {
+                ProbeTree::AtLeast { need: *need, of: of.iter().map(|child| child.map(change)).collect() }
+            }
+        }
+    }
+
     /// A combination of these; one alone is what it is by itself.
     fn combined(need: usize, mut of: Vec<ProbeTree>) -> ProbeTree {
         match of.pop() {

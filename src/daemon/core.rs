@@ -19,13 +19,15 @@ use super::messages::{Fresh, Input, Refused, View};
 use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
-use crate::config::CheckKey;
+use crate::config::{CheckKey, Config};
 use crate::control::{Heartbeats, LoadOutcome, Reloaded};
 use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
+use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
+use crate::time::Time;
 use crate::zone::Changeset;
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
@@ -73,6 +75,7 @@ struct Done {
 pub struct Core {
     pub clock: Clock,
     pub engine: Engine,
+    pub recorder: Recorder,
     pub store: Arc<Store>,
     pub writer: Writer,
     pub table: Arc<ArcSwap<Table>>,
@@ -92,7 +95,7 @@ pub struct Core {
     pub held: Vec<Happened>,
     /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
     pub retired: Vec<Arc<Table>>,
-    pub wake: Option<crate::time::Time>,
+    pub wake: Option<Time>,
 }
 
 impl Core {
@@ -126,7 +129,9 @@ impl Core {
     fn begin_again(&mut self) -> Result<(), String> {
         let fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
         self.writer.settle(LAST_PATIENCE);
-        self.engine = Engine::new(QUORUM, self.store.saved().map_err(|e| e.to_string())?);
+        let saved = self.store.saved().map_err(|e| e.to_string())?;
+        self.recorder.begin(self.clock.now(), false, saved.clone());
+        self.engine = Engine::new(QUORUM, saved);
         self.wake = None;
         if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
             self.start_warnings.push(PANIC_NOTE.to_owned());
@@ -149,6 +154,7 @@ impl Core {
                     Some(Input::Stop(done)) => {
                         self.keep(Vec::new(), Durable::Now);
                         self.writer.settle(LAST_PATIENCE);
+                        self.recorder.settle(LAST_PATIENCE);
                         // The one who asked may be gone; there is nobody else to tell.
                         let _ = done.send(());
                         return;
@@ -160,17 +166,18 @@ impl Core {
                     gathered = Instant::now() + GATHER;
                     let mut effects = Vec::new();
                     for sample in batch.drain(..) {
-                        effects.extend(self.engine.step(self.clock.now(), Event::Sample(sample)));
+                        effects.extend(self.step(self.clock.now(), Event::Sample(sample)));
                     }
                     self.perform(effects, None);
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.wake = None;
-                    let effects = self.engine.step(self.clock.now(), Event::Tick);
+                    let effects = self.step(self.clock.now(), Event::Tick);
                     self.perform(effects, None);
                 }
                 _ = beat.tick() => {
                     self.keep(Vec::new(), Durable::Later);
+                    self.record();
                     self.retired.retain(|table| Arc::strong_count(table) > 1);
                 }
             }
@@ -192,7 +199,7 @@ impl Core {
                 let _ = reply.send(self.engine.explain(now, &name));
             }
             Input::Command(command, reply) => {
-                let effects = self.engine.step(now, Event::Command(command));
+                let effects = self.step(now, Event::Command(command));
                 let done = self.perform(effects, None);
                 let _ = reply.send(done.refused.map_or(Ok(done.decisions), Err));
             }
@@ -227,10 +234,12 @@ impl Core {
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
         let loaded = fresh.clone();
-        let Fresh { load, table, files, warnings } = fresh;
+        let Fresh { load, text, table, files, warnings } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
-        let effects = self.engine.step(now, Event::Load(load));
+        let note = LoadNote { path: config.path.clone(), text, zones: load.zones.as_slice().into() };
+        self.recorder.load(now, note, bounds(&config));
+        let effects = self.step(now, Event::Load(load));
         // Before the effects, which pace checks that are to run.
         let mut checks = config.checks();
         checks.extend(config.vantage.canaries.iter().cloned());
@@ -246,6 +255,21 @@ impl Core {
         self.loaded = Some(loaded);
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
+    }
+
+    /// Puts an event into the engine, and into the recording.
+    fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        self.recorder.note(now, &event);
+        self.engine.step(now, event)
+    }
+
+    /// Hands what was recorded over, and begins another segment where it is time for one.
+    fn record(&mut self) {
+        self.recorder.flush();
+        let now = self.clock.now();
+        if self.recorder.wants_segment(now) {
+            self.recorder.begin(now, true, self.engine.saved());
+        }
     }
 
     /// Carries out what a step asks for.
@@ -268,6 +292,7 @@ impl Core {
         let told = records.clone();
         if !saves.is_empty() || !records.is_empty() {
             self.held.append(&mut records);
+            self.recorder.flush();
             self.keep(saves, Durable::Now);
         } else if self.held.len() >= MAX_HELD_RECORDS {
             self.keep(Vec::new(), Durable::Later);
@@ -330,7 +355,7 @@ impl Core {
             format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
         });
         let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
-        lasting.chain(trouble).chain(slow).collect()
+        lasting.chain(trouble).chain(slow).chain(self.recorder.trouble()).collect()
     }
 }
 
@@ -338,6 +363,11 @@ impl Core {
 async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut Vec<Sample>) {
     sleep_until(from).await;
     samples.recv_many(batch, SAMPLE_BATCH).await;
+}
+
+/// How much of the recording is kept.
+pub(super) fn bounds(config: &Config) -> Bounds {
+    Bounds { bytes: config.history.max, age: config.history.keep }
 }
 
 /// One line for each thing an operator should find in the log. A load says its own.

@@ -9,20 +9,20 @@ use tokio::sync::{mpsc, oneshot};
 use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
 use crate::config::{self, Config};
-use crate::engine::{Load, ZoneBase};
-use crate::zone::{Name, RrType, Zone};
+use crate::engine::Load;
+use crate::zone::Name;
 
 /// Reads, checks and compiles, blocking.
 pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
-    let config::Loaded { config, zones, warnings, files } =
+    let config::Loaded { config, text, zones, warnings, files } =
         config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
     // Before the table, which takes the zones apart.
-    let bases = zones.iter().map(|zone| base(zone, &config)).collect();
+    let load = Load::of(Arc::new(config), &zones);
     let table = Table::compile(zones, &steered, seed);
-    let unfit = crate::probe::warnings(&config);
+    let unfit = crate::probe::warnings(&load.config);
     let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
-    Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
+    Ok(Fresh { load, text, table, files, warnings })
 }
 
 /// [`load`] on a thread where blocking harms nobody.
@@ -32,15 +32,6 @@ pub async fn load_aside(path: PathBuf, seed: u64) -> Result<Fresh, Refused> {
     loaded.unwrap_or_else(|e| {
         Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
     })
-}
-
-/// What the engine needs to know of a zone file.
-fn base(zone: &Zone, config: &Config) -> ZoneBase {
-    let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
-    let types = [RrType::A, RrType::AAAA, RrType::CNAME];
-    let steered =
-        steered.flat_map(|service| types.iter().filter_map(|&t| zone.rrset(&service.name, t))).collect();
-    ZoneBase { apex: zone.apex().clone(), soa: zone.soa(), fingerprint: zone.fingerprint(), steered }
 }
 
 /// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are

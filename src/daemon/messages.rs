@@ -1,6 +1,7 @@
 //! What the daemon's tasks send each other, and how much of it may wait.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -54,6 +55,8 @@ pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
 pub struct Fresh {
     /// What the engine gets.
     pub load: Load,
+    /// The configuration's text, as history keeps it.
+    pub text: Arc<str>,
     /// The files' content, compiled; decisions are laid over it by the core.
     pub table: Table,
     /// Every file that was read.

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::core::{Core, Pulse, QUORUM};
+use super::core::{self, Core, Pulse, QUORUM};
 use super::handle::{Handle, Open};
 use super::loader;
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened};
+use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, Store, StoreError};
 use crate::probe::Prober;
 use crate::serve::{BindError, Sockets, map_large_blocks};
@@ -171,9 +172,12 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
         kept_in.commit(now, saves, records, when)
     });
+    let bounds = core::bounds(&config);
+    let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let mut core = Core {
         clock,
-        engine: Engine::new(QUORUM, saved),
+        engine: Engine::new(QUORUM, saved.clone()),
+        recorder,
         store: store.clone(),
         writer: writer.map_err(StartError::Thread)?,
         table: table.clone(),
@@ -191,6 +195,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         wake: None,
     };
     store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;
+    core.recorder.begin(clock.now(), false, saved);
     begin(&mut core, fresh);
 
     let handle = Arc::new(Handle {

@@ -10,7 +10,7 @@ use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample};
 use crate::policy::{Decision, Override, Scope};
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, Serial};
+use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
 
 /// Everything that can happen to the engine.
 #[derive(Clone, Debug)]
@@ -34,8 +34,23 @@ pub struct Load {
     pub zones: Vec<ZoneBase>,
 }
 
+impl Load {
+    /// What a configuration and its zones, in its order, come to.
+    pub fn of(config: Arc<Config>, zones: &[Zone]) -> Load {
+        let base = |zone: &Zone| {
+            let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
+            let types = [RrType::A, RrType::AAAA, RrType::CNAME];
+            let sets = steered.flat_map(|service| types.iter().filter_map(|&t| zone.rrset(&service.name, t)));
+            let (apex, soa, steered) = (zone.apex().clone(), zone.soa(), sets.collect());
+            ZoneBase { apex, soa, fingerprint: zone.fingerprint(), steered }
+        };
+        let zones = zones.iter().map(base).collect();
+        Load { config, zones }
+    }
+}
+
 /// What the engine needs to know of a zone file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneBase {
     /// The apex.
     pub apex: Name,

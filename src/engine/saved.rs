@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Engine;
 use crate::config::CheckKey;
 use crate::health::{Damper, Health};
 use crate::policy::{Decision, Marks, Override, Scope};
@@ -20,6 +21,21 @@ pub enum Saved {
     Check(CheckKey, Option<SavedCheck>),
     /// An override.
     Override(Scope, Option<Override>),
+}
+
+impl Engine {
+    /// Everything a new engine needs to go on from here, as after a restart: what was saved last, under
+    /// each key.
+    pub fn saved(&self) -> Vec<Saved> {
+        let zones = self.published.iter().map(|(apex, zone)| Saved::Zone(apex.clone(), Some(zone.clone())));
+        let services = self.decided.iter();
+        let services = services.map(|(name, kept)| Saved::Service(name.clone(), Some(kept.clone())));
+        let checks = self.checks.iter().filter(|(_, watched)| watched.health.has_reported());
+        let checks = checks.map(|(key, watched)| Saved::Check(key.clone(), Some(watched.saved())));
+        let overrides = self.overrides.iter();
+        let overrides = overrides.map(|(scope, kept)| Saved::Override(scope.clone(), Some(kept.clone())));
+        zones.chain(services).chain(checks).chain(overrides).collect()
+    }
 }
 
 /// What a [`Saved`] is kept under.

@@ -160,7 +160,7 @@ impl Watched {
     }
 
     /// What outlives the process.
-    fn saved(&self) -> SavedCheck {
+    pub fn saved(&self) -> SavedCheck {
         let Finding { health, since, because } = self.health.found().clone();
         SavedCheck { health, since, because, damper: self.damper.clone() }
     }

@@ -26,6 +26,7 @@ mod entry;
 #[cfg(test)]
 mod kill;
 mod open;
+pub mod recording;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -215,3 +215,15 @@ fn the_worst_case_adds_up() {
     let sum = worst_case(&loaded(&both).config.services[0], Duration::ZERO);
     assert_eq!(sum.detection, Duration::from_secs(15));
 }
+
+#[test]
+fn history_takes_a_size_and_an_age() {
+    use detour::config::HistoryBounds;
+    let bounds = |text: &str| loaded(&format!("{HEAD}{text}")).config.history;
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    assert_eq!(bounds(""), HistoryBounds { max: 256 << 20, keep: days(30) });
+    assert_eq!(
+        bounds("[history]\nmax = '2 GiB'\nkeep = '48h'"),
+        HistoryBounds { max: 2 << 30, keep: days(2) }
+    );
+}

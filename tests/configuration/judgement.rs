@@ -127,3 +127,16 @@ fn maintenance_of_nothing_is_refused() {
         "detour.toml:20:12: error: \"0 25 * * *\" is not minute, hour, day of the month, month and day of the week, as crontab has them",
     );
 }
+
+#[test]
+fn a_history_that_cannot_be_is_refused() {
+    for (text, expect) in [
+        ("[history]\nmax = '256MB'", "\"256MB\" is not a size"),
+        ("[history]\nmax = '1KiB'", "\"max\" is 1KiB, not between 1MiB and 1TiB"),
+        ("[history]\nkeep = '1s'", "\"keep\" is 1s, not between"),
+        ("[history]\nkept = '1h'", "unknown key \"kept\" in [history]"),
+    ] {
+        let report = refused(text);
+        assert!(report.contains(expect), "{report}");
+    }
+}

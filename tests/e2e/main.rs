@@ -8,17 +8,12 @@ mod harness;
 mod heartbeats;
 mod hostile;
 mod kinds;
-#[path = "../scenarios/language.rs"]
-#[allow(dead_code, reason = "the pure engine is held to more of it")]
-mod language;
 mod operators;
 mod rate_limit;
+mod recordings;
 mod reloads;
 mod restarts;
 mod scenarios;
-#[path = "../scenarios/setup.rs"]
-#[allow(dead_code, reason = "the pure engine is held to more of it")]
-mod setup;
 mod setup_files;
 mod site;
 mod watches;

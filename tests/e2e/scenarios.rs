@@ -3,7 +3,7 @@
 //! history, in order, and at last in its answers.
 //!
 //! Time is not the scenario's: what takes a minute there takes seconds here. Serials, reasons and the words
-//! of a refusal are the pure engine's business (tests/scenarios/run.rs); here a serial only must not go
+//! of a refusal are the pure engine's business (src/scenario/run.rs); here a serial only must not go
 //! back, and what is refused must be.
 
 use std::collections::BTreeMap;
@@ -16,11 +16,10 @@ use std::{fs, thread};
 use detour::engine::Happened;
 use detour::history::Entry;
 use detour::policy::Decision;
+use detour::scenario::{Expect, Outcome, Scenario, Setup, Step, What, parse};
 use detour::zone::{RrSet, RrType, Serial};
 
 use crate::harness::{Detour, MACHINE, Ran, own_address, until};
-use crate::language::{Expect, Outcome, Scenario, Step, What, parse};
-use crate::setup::Setup;
 use crate::setup_files::files;
 use crate::site::{Site, start_all};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use detour::scenario::Setup;
+
 use crate::scenarios::FASTER;
-use crate::setup::Setup;
 
 /// A setup's configuration and zone files.
 pub fn files(

@@ -127,6 +127,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         services: names.iter().map(service).collect(),
         vantage: VantageSetup::default(),
         maintenance: vec![],
+        history: detour::config::HistoryBounds::default(),
     }
 }
 

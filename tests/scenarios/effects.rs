@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use detour::config::CheckKey;
-use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Pace, Saved};
+use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Load, Pace, Saved};
 use detour::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Time;
+use detour::zone::Name;
 
-use super::language::parse;
-use super::load::{load, name};
-use super::run::settle;
-use super::setup::Setup;
-use super::world::{World, decisions, zero};
+use detour::scenario::{Setup, World, decisions, parse, settle, zero};
+
+fn load(setup: &Setup) -> Load {
+    detour::scenario::load(setup).expect("a load")
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
 
 fn setup(text: &str) -> Setup {
     parse(text).expect("a setup").setup

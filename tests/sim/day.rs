@@ -9,10 +9,8 @@ use detour::engine::{Effect, Event, Happened, Pace};
 use detour::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
 use detour::time::Time;
 
-use super::load::load;
 use super::random::Random;
-use super::setup::{ServiceSpec, Setup};
-use super::world::{World, decisions, zero};
+use detour::scenario::{ServiceSpec, Setup, World, decisions, load, zero};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The defaults of a probe.
@@ -67,7 +65,7 @@ pub fn play(seed: u64, loss_percent: usize, mishap: Option<Mishap>) -> Seen {
     let spec = ServiceSpec { sites, interval: INTERVAL, confirm: CONFIRM, ..ServiceSpec::default() };
     let mut setup = Setup::default();
     setup.services.insert("app.example.com".to_owned(), spec);
-    let world = World::start(zero(), load(&setup));
+    let world = World::start(zero(), load(&setup).expect("a load"));
     let keys: Vec<CheckKey> = world.load.config.checks().into_iter().map(|check| check.key).collect();
     let mut day = Day {
         world,

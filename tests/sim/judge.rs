@@ -13,7 +13,7 @@ use detour::time::Time;
 use detour::zone::{Name, RrSet};
 
 use super::play::Played;
-use super::world::{World, decisions};
+use detour::scenario::{World, decisions};
 
 /// What the judge remembers of each endpoint.
 #[derive(Clone, Copy, Default)]

@@ -10,10 +10,8 @@ use detour::policy::{OverrideKind, Scope};
 use detour::zone::Name;
 
 use super::judge::{Before, Judge, check_settled};
-use super::load::load;
 use super::random::Random;
-use super::setup::{ServiceSpec, Setup};
-use super::world::{World, decisions, zero};
+use detour::scenario::{Given, ServiceSpec, Setup, World, decisions, load, zero};
 
 /// Steps of the eventful part.
 const STEPS: usize = 50;
@@ -28,6 +26,7 @@ const QUIET_ROUNDS: usize = 12;
 #[derive(Default)]
 pub struct Played {
     pub effects: Vec<Effect>,
+    pub given: Vec<Given>,
     pub moves: usize,
     pub failbacks: usize,
     pub all_down: usize,
@@ -49,7 +48,7 @@ struct Run {
 pub fn play(seed: u64) -> Played {
     let mut random = Random::new(seed);
     let setup = setup(&mut random);
-    let world = World::start(zero(), load(&setup));
+    let world = World::start(zero(), load(&setup).expect("a load"));
     let judge = Judge::default();
     let mut run = Run { random, world, judge, setup, dead: BTreeSet::new(), played: Played::default() };
     if run.random.chance(80) {
@@ -60,6 +59,7 @@ pub fn play(seed: u64) -> Played {
     }
     run.quiet();
     run.judge.tell(&mut run.played);
+    run.played.given = std::mem::take(&mut run.world.given);
     run.played
 }
 
@@ -267,7 +267,7 @@ impl Run {
                 self.setup.services.insert(name, spec);
             }
         }
-        self.step(Event::Load(load(&self.setup)));
+        self.step(Event::Load(load(&self.setup).expect("a load")));
     }
 
     fn restart(&mut self) {

@@ -5,7 +5,7 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "time", "zone"];
+const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "zone"];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
@@ -20,7 +20,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("geo", &["answer", "zone"]),
     ("serve", &["answer", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
+    ("scenario", &["config", "engine", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
+    ("study", &["config", "engine", "health", "history", "policy", "time", "zone"]),
     (
         "control",
         &[

@@ -43,10 +43,14 @@ pub struct ServiceSpec {
 
 impl Default for Setup {
     fn default() -> Setup {
-        let site = |id: &str, addr: &str| (id.to_owned(), vec![addr.parse().expect("an address")]);
+        let site = |id: &str, addr: [u8; 4]| (id.to_owned(), vec![IpAddr::from(addr)]);
         Setup {
-            sites: [site("fra", "192.0.2.10"), site("iad", "198.51.100.10"), site("sin", "203.0.113.10")]
-                .into(),
+            sites: [
+                site("fra", [192, 0, 2, 10]),
+                site("iad", [198, 51, 100, 10]),
+                site("sin", [203, 0, 113, 10]),
+            ]
+            .into(),
             zones: [("example.com".to_owned(), 1)].into(),
             file: Vec::new(),
             services: BTreeMap::new(),

@@ -1,5 +1,5 @@
 //! The language of `.scenario` files: timelines that read as stories. Parsing alone; `run.rs` drives the
-//! pure engine with what comes out, and an end-to-end test can drive a daemon with the same.
+//! pure engine with what comes out, and an end-to-end test drives a daemon with the same.
 //!
 //! ```text
 //! # a comment
@@ -43,6 +43,14 @@ use super::setup::{ServiceSpec, Setup};
 pub struct Scenario {
     pub setup: Setup,
     pub steps: Vec<Step>,
+}
+
+/// What is wrong with a file, or not as it expects, and on which line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct Wrong {
+    pub line: usize,
+    pub why: String,
 }
 
 /// One action or expectation, with its line in the file.
@@ -101,17 +109,30 @@ pub enum Count {
     Is(u32),
 }
 
-/// Parses a file; the error names the line.
-pub fn parse(text: &str) -> Result<Scenario, String> {
+/// Parses a file that says itself what is configured.
+pub fn parse(text: &str) -> Result<Scenario, Wrong> {
+    parse_for(text, None)
+}
+
+/// Parses a file; with `sites`, it is one for a configuration that has these, and configures nothing itself.
+pub fn parse_for(text: &str, sites: Option<Vec<String>>) -> Result<Scenario, Wrong> {
     let mut setup = Setup::default();
+    let given = sites.is_some();
+    if let Some(sites) = sites {
+        setup.sites = sites.into_iter().map(|site| (site, Vec::new())).collect();
+    }
     let mut first = None;
     let mut steps: Vec<Step> = Vec::new();
     let mut at = Duration::ZERO;
     for (line, text) in (1..).zip(text.lines()) {
-        let fail = |why: String| format!("line {line}: {why}");
+        let fail = |why: String| Wrong { line, why };
         let words = words(text).map_err(fail)?;
         let Some((head, rest)) = words.split_first() else { continue };
         if ["site", "zone", "file", "service", "remove", "canaries", "maintenance"].contains(&head.as_str()) {
+            if given {
+                let why = "with a configuration file the setup stands there, and not in the scenario";
+                return Err(fail(format!("\"{head}\": {why}")));
+            }
             change(&mut setup, head, rest).map_err(fail)?;
             if let Some(Step { what: What::Reload(reloaded), .. }) = steps.last_mut() {
                 *reloaded = setup.clone();

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use detour::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
-use detour::time::Time;
-use detour::zone::{Changeset, Name, RrSet, RrType, Serial, soa_serial};
+use crate::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
+use crate::time::Time;
+use crate::zone::{Changeset, Name, RrSet, RrType, Serial, soa_serial};
 
 /// A published zone as a client could see it: steered names alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,15 @@ pub struct World {
     pub saved: BTreeMap<String, Saved>,
     /// When the engine wants to be woken.
     pub wake: Option<Time>,
+    /// Everything the engine was given, and each beginning of one from what was saved.
+    pub given: Vec<Given>,
+}
+
+/// One thing an engine was given.
+#[derive(Clone, Debug)]
+pub enum Given {
+    Start(Vec<Saved>),
+    Event(Time, Event),
 }
 
 impl World {
@@ -39,6 +48,7 @@ impl World {
             load: load.clone(),
             saved: BTreeMap::new(),
             wake: None,
+            given: vec![Given::Start(Vec::new())],
         };
         world.step(Event::Load(load));
         world
@@ -49,6 +59,7 @@ impl World {
         if let Event::Load(load) = &event {
             self.load = load.clone();
         }
+        self.given.push(Given::Event(self.now, event.clone()));
         let effects = self.engine.step(self.now, event);
         let mut publishing = false;
         for effect in &effects {
@@ -71,11 +82,17 @@ impl World {
 
     /// Lets time pass, with a tick at each wake.
     pub fn advance(&mut self, to: Time) -> Vec<Effect> {
+        self.advance_told(to).into_iter().map(|(_, effect)| effect).collect()
+    }
+
+    /// As [`World::advance`], with the moment of each effect.
+    pub fn advance_told(&mut self, to: Time) -> Vec<(Time, Effect)> {
         let mut effects = Vec::new();
         while let Some(at) = self.wake.filter(|&at| at <= to) {
             self.wake = None;
             self.now = self.now.max(at);
-            effects.extend(self.step(Event::Tick));
+            let now = self.now;
+            effects.extend(self.step(Event::Tick).into_iter().map(|effect| (now, effect)));
         }
         self.now = self.now.max(to);
         effects
@@ -84,10 +101,13 @@ impl World {
     /// Ends the engine as `kill -9` would and starts one from what was saved.
     pub fn restart(&mut self) -> Vec<Effect> {
         let saved = self.saved.values().map(|saved| {
+            // Of what the engine saves nothing can fail to be written, nor to be read again.
             let text = serde_json::to_string(saved).expect("state is written");
-            serde_json::from_str(&text).expect("state is read again")
+            serde_json::from_str(&text).expect("state is read again") // as above
         });
-        self.engine = Engine::new(1, saved.collect());
+        let saved: Vec<Saved> = saved.collect();
+        self.given.push(Given::Start(saved.clone()));
+        self.engine = Engine::new(1, saved);
         self.wake = None;
         self.step(Event::Load(self.load.clone()))
     }
@@ -122,6 +142,7 @@ impl World {
     }
 
     fn publish(&mut self, changeset: &Changeset) {
+        // The engine publishes zones of its last load, and each was laid over by that.
         let zone = self.zones.get_mut(&changeset.zone).expect("a zone that was loaded");
         assert_eq!(changeset.from, zone.serial, "a changeset builds on what is published");
         assert!(changeset.to.is_after(changeset.from), "the serial advances");
@@ -134,8 +155,8 @@ impl World {
         let before = std::mem::take(&mut self.zones);
         assert_eq!(changesets.len(), self.load.zones.len(), "each zone is laid over");
         for changeset in changesets {
-            let base =
-                self.load.zones.iter().find(|base| base.apex == changeset.zone).expect("a zone loaded");
+            let base = self.load.zones.iter().find(|base| base.apex == changeset.zone);
+            let base = base.expect("a zone loaded"); // as each changeset of a rebase is of a zone loaded
             assert_eq!(changeset.from, soa_serial(&base.soa), "a rebase builds on the file");
             let key = |set: &RrSet| ((set.owner.clone(), set.rtype), set.clone());
             let mut zone = Published { serial: changeset.from, sets: base.steered.iter().map(key).collect() };
@@ -183,7 +204,7 @@ impl Published {
 }
 
 /// The decisions among effects.
-pub fn decisions(effects: &[Effect]) -> impl Iterator<Item = &detour::policy::Decision> {
+pub fn decisions(effects: &[Effect]) -> impl Iterator<Item = &crate::policy::Decision> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Record(Happened::Decision(decision)) => Some(decision),
         _ => None,

@@ -2,33 +2,55 @@
 
 use std::time::Duration;
 
-use detour::config::{CheckKey, Whereto};
-use detour::engine::{Action, COALESCE, Command, Effect, Event, ServiceView};
-use detour::health::{Detail, Discard, Failure, Sample, Vantage};
-use detour::policy::{OverrideKind, Scope};
-use detour::zone::{RrSet, Serial};
+use crate::config::{CheckKey, Whereto};
+use crate::engine::{Action, COALESCE, Command, Effect, Event, Load, ServiceView};
+use crate::health::{Detail, Discard, Failure, Sample, Vantage};
+use crate::policy::{OverrideKind, Scope};
+use crate::zone::{RrSet, Serial};
 
-use super::language::{Count, Expect, Hold, Outcome, Step, What, parse};
+use super::language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong};
 use super::load::{load, name, rrset};
-use super::setup::Setup;
 use super::world::{World, zero};
+use crate::time::Time;
 
-/// Runs a scenario file; panics with the file and line of what is not as expected.
-pub fn run(file: &str, text: &str) {
-    let scenario = parse(text).unwrap_or_else(|why| panic!("{file}: {why}"));
-    let mut run = Run::new(&scenario.setup);
+/// What a run has to tell, as it happens.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// A line is about to be played.
+    Line(&'a Step),
+    /// What came of the engine.
+    Effect(Time, &'a Effect),
+}
+
+/// Plays a scenario from `load` on, which is what its setup comes to or a configuration of its own. Gives
+/// how many expectations there were, all of which hold, or the first thing that is not as expected.
+pub fn run(scenario: Scenario, load: Load, mut tell: impl FnMut(Told)) -> Result<usize, Wrong> {
+    let mut run = Run::new(load);
     let mut expectations = 0;
-    for Step { line, at, what } in scenario.steps {
-        if let What::Expect(expect) = what {
+    for step in scenario.steps {
+        let line = step.line;
+        tell(Told::Line(&step));
+        if let What::Expect(expect) = step.what {
             expectations += 1;
-            settle(&mut run.world);
-            run.check(&expect).unwrap_or_else(|why| panic!("tests/scenarios/{file}:{line}: {why}"));
+            let effects = settle(&mut run.world);
+            for effect in &effects {
+                tell(Told::Effect(run.world.now, effect));
+            }
+            run.check(&expect).map_err(|why| Wrong { line, why })?;
         } else {
-            run.world.advance(zero() + at);
-            run.act(what).unwrap_or_else(|why| panic!("tests/scenarios/{file}:{line}: {why}"));
+            for (at, effect) in run.world.advance_told(zero() + step.at) {
+                tell(Told::Effect(at, &effect));
+            }
+            run.act(step.what).map_err(|why| Wrong { line, why })?;
+            run.effects.drain(..).for_each(|effect| tell(Told::Effect(run.world.now, &effect)));
         }
     }
-    assert!(expectations > 0, "{file} expects nothing");
+    // What the last line brought about.
+    let effects = settle(&mut run.world);
+    for effect in &effects {
+        tell(Told::Effect(run.world.now, effect));
+    }
+    Ok(expectations)
 }
 
 /// Lets pending decisions be made.
@@ -41,15 +63,17 @@ struct Run {
     /// What the last command was told.
     refused: Option<String>,
     /// As of the last `expect` line.
-    serials: std::collections::BTreeMap<detour::zone::Name, Serial>,
+    serials: std::collections::BTreeMap<crate::zone::Name, Serial>,
     changesets: usize,
+    /// Of the line under way.
+    effects: Vec<Effect>,
 }
 
 impl Run {
-    fn new(setup: &Setup) -> Run {
-        let world = World::start(zero(), load(setup));
+    fn new(load: Load) -> Run {
+        let world = World::start(zero(), load);
         let serials = world.zones.iter().map(|(apex, zone)| (apex.clone(), zone.serial)).collect();
-        Run { world, refused: None, serials, changesets: 0 }
+        Run { world, refused: None, serials, changesets: 0, effects: Vec::new() }
     }
 
     fn act(&mut self, what: What) -> Result<(), String> {
@@ -72,30 +96,35 @@ impl Run {
                     _ => OverrideKind::ForceDown,
                 };
                 let until = lasts.map(|lasts| self.world.now + lasts);
-                self.command(&reason, Action::Override { scope: Run::scope(&scope), kind, until });
+                self.command(&reason, Action::Override { scope: Run::scope(&scope)?, kind, until });
             }
-            What::Clear { scope } => self.command("done", Action::Clear { scope: Run::scope(&scope) }),
+            What::Clear { scope } => self.command("done", Action::Clear { scope: Run::scope(&scope)? }),
             What::Failover { service, to } => {
-                let action = Action::Failover { service: name(&service), to: to.as_str().into() };
+                let action = Action::Failover { service: name(&service)?, to: to.as_str().into() };
                 self.command("a drill", action);
             }
             What::Failback { service } => {
-                self.command("the drill is over", Action::Failback { service: name(&service) });
+                self.command("the drill is over", Action::Failback { service: name(&service)? });
             }
             What::Restart => {
                 // A health saved just before the end is decided upon just after the start.
-                settle(&mut self.world);
+                let effects = settle(&mut self.world);
+                self.effects.extend(effects);
                 let before = self.world.zones.clone();
-                self.world.restart();
+                let effects = self.world.restart();
+                self.effects.extend(effects);
                 if self.world.zones != before {
                     return Err(format!("the restart changed {before:?} to {:?}", self.world.zones));
                 }
             }
             What::Reload(setup) => {
-                self.world.step(Event::Load(load(&setup)));
+                // Without a setup of its own it is the configuration at hand, once more.
+                let load = if setup.services.is_empty() { self.world.load.clone() } else { load(&setup)? };
+                let effects = self.world.step(Event::Load(load));
+                self.effects.extend(effects);
             }
-            What::Nothing => {}
-            What::Expect(_) => unreachable!("checked by the caller"),
+            // What is expected is checked by the caller.
+            What::Nothing | What::Expect(_) => {}
         }
         Ok(())
     }
@@ -125,23 +154,19 @@ impl Run {
 
     fn sample(&mut self, key: &CheckKey, outcome: &Outcome) {
         let outcome = match outcome {
-            Outcome::Ok => detour::health::Outcome::Ok,
+            Outcome::Ok => crate::health::Outcome::Ok,
             Outcome::Fails(text) if text == "connection refused" => {
-                detour::health::Outcome::Failed(Failure::Refused)
+                crate::health::Outcome::Failed(Failure::Refused)
             }
-            Outcome::Fails(text) => detour::health::Outcome::Failed(Failure::Other(text.clone())),
-            Outcome::Discarded => detour::health::Outcome::Discarded(Discard::Local("no route".to_owned())),
+            Outcome::Fails(text) => crate::health::Outcome::Failed(Failure::Other(text.clone())),
+            Outcome::Discarded => crate::health::Outcome::Discarded(Discard::Local("no route".to_owned())),
         };
         let latency = Duration::from_millis(12);
         let (check, vantage, at) = (key.clone(), Vantage::local(), self.world.now);
-        self.world.step(Event::Sample(Sample {
-            check,
-            vantage,
-            at,
-            latency,
-            outcome,
-            detail: Detail::default(),
-        }));
+        let detail = Detail::default();
+        let sample = Sample { check, vantage, at, latency, outcome, detail };
+        let effects = self.world.step(Event::Sample(sample));
+        self.effects.extend(effects);
     }
 
     fn command(&mut self, reason: &str, action: Action) {
@@ -151,28 +176,29 @@ impl Run {
             Effect::Refused(why) => Some(why.to_string()),
             _ => None,
         });
+        self.effects.extend(effects);
     }
 
-    fn scope(text: &str) -> Scope {
-        match text.split_once('@') {
-            Some((service, site)) => Scope::Endpoint(name(service), site.into()),
-            None if text.contains('.') => Scope::Service(name(text)),
+    fn scope(text: &str) -> Result<Scope, String> {
+        Ok(match text.split_once('@') {
+            Some((service, site)) => Scope::Endpoint(name(service)?, site.into()),
+            None if text.contains('.') => Scope::Service(name(text)?),
             None => Scope::Site(text.into()),
-        }
+        })
     }
 
     fn check(&mut self, expect: &Expect) -> Result<(), String> {
         let view = self.service(expect.service.as_deref())?;
         let answer = self.world.answer(&view.name);
         if let Some(records) = &expect.records {
-            same("records", &lines(&answer), &expected(records))?;
+            same("records", &lines(&answer), &expected(records)?)?;
         }
         same("undecided", &view.decision.is_none(), &expect.undecided)?;
         if let Some(ttl) = expect.ttl {
             let ttls: Vec<u32> = answer.iter().map(|set| set.ttl).collect();
             same("ttls", &ttls, &vec![ttl; answer.len()])?;
         }
-        let serial = self.world.zones[&view.zone].serial;
+        let serial = view.serial.ok_or("the zone is not published")?;
         let before = self.serials.insert(view.zone.clone(), serial).unwrap_or(serial);
         match expect.serial {
             Some(Count::Is(number)) => same("serial", &serial.0, &number)?,
@@ -207,9 +233,10 @@ impl Run {
     }
 
     fn service(&self, asked: Option<&str>) -> Result<ServiceView, String> {
+        let asked_name = asked.map(name).transpose()?;
         let mut services = self.world.status().services.into_iter();
-        let found = match asked {
-            Some(text) => services.find(|service| service.name == name(text)),
+        let found = match &asked_name {
+            Some(name) => services.find(|service| service.name == *name),
             None => services.next(),
         };
         found.ok_or_else(|| format!("there is no service {asked:?}"))
@@ -229,11 +256,10 @@ fn lines(sets: &[RrSet]) -> Vec<String> {
     lines
 }
 
-fn expected(records: &[(String, String)]) -> Vec<String> {
-    let owner = detour::zone::Name::root();
-    let sets: Vec<RrSet> =
-        records.iter().map(|(rtype, value)| rrset(&owner, rtype, 0, &[value.as_str()])).collect();
-    lines(&sets)
+fn expected(records: &[(String, String)]) -> Result<Vec<String>, String> {
+    let owner = crate::zone::Name::root();
+    let sets = records.iter().map(|(rtype, value)| rrset(&owner, rtype, 0, value));
+    Ok(lines(&sets.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// `fra Suspect 1/3` as reasons write it: `fra Suspect: 1 of 3 failed`.

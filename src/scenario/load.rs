@@ -5,26 +5,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use detour::config::{
-    AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, Maintenance, MaintenanceScope,
-    PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target, Thresholds,
-    VantageSetup, Whereto, ZoneSource,
+use crate::config::{
+    AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, HistoryBounds, Maintenance,
+    MaintenanceScope, PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target,
+    Thresholds, VantageSetup, Whereto, ZoneSource,
 };
-use detour::engine::{Load, ZoneBase};
-use detour::zone::{Name, RrSet, RrType};
+use crate::engine::{Load, ZoneBase};
+use crate::zone::{Name, RrSet, RrType};
 
 use super::setup::{ServiceSpec, Setup};
 
 /// What the checked files of this setup would come to.
-pub fn load(setup: &Setup) -> Load {
-    let zones: Vec<ZoneBase> = setup.zones.iter().map(|(apex, serial)| zone(setup, apex, *serial)).collect();
+pub fn load(setup: &Setup) -> Result<Load, String> {
+    let zones = setup.zones.iter().map(|(apex, serial)| zone(setup, apex, *serial));
+    let zones: Vec<ZoneBase> = zones.collect::<Result<_, _>>()?;
     let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex.clone()).collect();
     let mut services = Vec::new();
     let mut probes: Vec<Arc<Probe>> = Vec::new();
     for (name, spec) in &setup.services {
         let of: Vec<Arc<Probe>> = spec.probes.iter().map(|id| probe(id, spec)).collect();
         probes.extend(of.iter().cloned());
-        services.push(Arc::new(service(setup, &self::name(name), spec, tree(spec, of), &apexes)));
+        services.push(Arc::new(service(setup, &self::name(name)?, spec, tree(spec, of), &apexes)?));
     }
     let sites = setup.sites.keys();
     let config = Config {
@@ -50,24 +51,30 @@ pub fn load(setup: &Setup) -> Load {
             .collect(),
         services,
         vantage: vantage(setup),
-        maintenance: setup.maintenance.iter().map(|plan| maintenance(setup, plan)).collect(),
+        maintenance: setup
+            .maintenance
+            .iter()
+            .map(|plan| maintenance(setup, plan))
+            .collect::<Result<_, _>>()?,
+        history: HistoryBounds::default(),
     };
-    Load { config: Arc::new(config), zones }
+    Ok(Load { config: Arc::new(config), zones })
 }
 
-pub fn name(text: &str) -> Name {
-    text.parse().unwrap_or_else(|e| panic!("{text} {e}"))
+/// A domain name.
+pub fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|e| format!("{text} {e}"))
 }
 
 /// An RRset of values as text, with this TTL.
-pub fn rrset(owner: &Name, rtype: &str, ttl: u32, values: &[&str]) -> RrSet {
-    let addrs = || values.iter().map(|value| value.parse::<IpAddr>().expect("an address"));
-    match rtype {
-        "CNAME" => RrSet::cname(owner.clone(), ttl, &name(values[0])),
-        "A" => RrSet::a(owner.clone(), ttl, addrs().filter_map(v4)),
-        "AAAA" => RrSet::aaaa(owner.clone(), ttl, addrs().filter_map(v6)),
-        other => panic!("no {other} records here"),
-    }
+pub fn rrset(owner: &Name, rtype: &str, ttl: u32, value: &str) -> Result<RrSet, String> {
+    let addr = || value.parse::<IpAddr>().map_err(|e| format!("{value}: {e}"));
+    Ok(match rtype {
+        "CNAME" => RrSet::cname(owner.clone(), ttl, &name(value)?),
+        "A" => RrSet::a(owner.clone(), ttl, v4(addr()?)),
+        "AAAA" => RrSet::aaaa(owner.clone(), ttl, v6(addr()?)),
+        other => return Err(format!("no {other} records here")),
+    })
 }
 
 fn v4(addr: IpAddr) -> Option<std::net::Ipv4Addr> {
@@ -78,21 +85,21 @@ fn v6(addr: IpAddr) -> Option<std::net::Ipv6Addr> {
     if let IpAddr::V6(v6) = addr { Some(v6) } else { None }
 }
 
-fn zone(setup: &Setup, apex: &str, serial: u32) -> ZoneBase {
-    let owner = name(apex);
+fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
+    let owner = name(apex)?;
     let mut soa = b"\x02ns\0\x05admin\0".to_vec();
     for number in [serial, 3600, 900, 604_800, 300] {
         soa.extend_from_slice(&number.to_be_bytes());
     }
     let mut steered: Vec<RrSet> = Vec::new();
-    let apexes: Vec<Name> = setup.zones.keys().map(|apex| name(apex)).collect();
+    let apexes: Vec<Name> = setup.zones.keys().map(|apex| name(apex)).collect::<Result<_, _>>()?;
     for (at, rtype, value, ttl) in &setup.file {
-        let at = name(at);
+        let at = name(at)?;
         // Whether a service steers it or not: the published zone holds it all the same.
-        if zone_of(&at, &apexes) != owner {
+        if zone_of(&at, &apexes)? != owner {
             continue;
         }
-        let mut set = rrset(&at, rtype, *ttl, &[value]);
+        let mut set = rrset(&at, rtype, *ttl, value)?;
         match steered.iter_mut().find(|have| have.owner == set.owner && have.rtype == set.rtype) {
             Some(have) => {
                 set.rdata.append(&mut have.rdata);
@@ -106,13 +113,14 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> ZoneBase {
     let fingerprint = content
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    ZoneBase { apex: owner.clone(), soa: RrSet::new(owner, RrType::SOA, 3600, [soa]), fingerprint, steered }
+    let apex = owner.clone();
+    Ok(ZoneBase { apex, soa: RrSet::new(owner, RrType::SOA, 3600, [soa]), fingerprint, steered })
 }
 
 /// The longest apex a name lies below.
-fn zone_of(name: &Name, apexes: &[Name]) -> Name {
+fn zone_of(name: &Name, apexes: &[Name]) -> Result<Name, String> {
     let above = apexes.iter().filter(|apex| name.is_at_or_below(apex));
-    above.max_by_key(|apex| apex.labels().count()).expect("a zone for each service").clone()
+    above.max_by_key(|apex| apex.labels().count()).cloned().ok_or_else(|| format!("{name} lies in no zone"))
 }
 
 /// All of these, or as many as the service says.
@@ -132,20 +140,21 @@ fn vantage(setup: &Setup) -> VantageSetup {
     VantageSetup { canaries: addrs.iter().map(check).collect(), quorum: *quorum }
 }
 
-fn maintenance(setup: &Setup, plan: &(String, String, String, Duration)) -> Maintenance {
+fn maintenance(setup: &Setup, plan: &(String, String, String, Duration)) -> Result<Maintenance, String> {
     let (what, schedule, zone, duration) = plan;
     let scope = if setup.sites.contains_key(what) {
         MaintenanceScope::Site(what.as_str().into())
     } else {
-        MaintenanceScope::Service(name(what))
+        MaintenanceScope::Service(name(what)?)
     };
-    Maintenance::new(scope, schedule, zone, *duration).expect("a schedule and a zone")
+    Maintenance::new(scope, schedule, zone, *duration)
+        .ok_or_else(|| format!("\"{schedule}\" in {zone} is no schedule"))
 }
 
 fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     Arc::new(Probe {
         id: id.into(),
-        kind: ProbeKind::Tcp(detour::config::TcpProbe::default()),
+        kind: ProbeKind::Tcp(crate::config::TcpProbe::default()),
         port: 443,
         interval: spec.interval,
         confirm: spec.confirm,
@@ -161,23 +170,29 @@ fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     })
 }
 
-fn service(setup: &Setup, name: &Name, spec: &ServiceSpec, probes: ProbeTree, apexes: &[Name]) -> Service {
-    let endpoints = spec.sites.iter().map(|site| Endpoint {
-        site: site.as_str().into(),
-        target: if let Some(target) = spec.cname.get(site) {
-            Target::Cname(self::name(target))
+fn service(
+    setup: &Setup,
+    name: &Name,
+    spec: &ServiceSpec,
+    probes: ProbeTree,
+    apexes: &[Name],
+) -> Result<Service, String> {
+    let endpoints = spec.sites.iter().map(|site| {
+        let target = if let Some(target) = spec.cname.get(site) {
+            Target::Cname(self::name(target)?)
         } else {
-            let addrs = &setup.sites[site];
+            let addrs = setup.sites.get(site).ok_or_else(|| format!("there is no site {site}"))?;
             Target::Addresses {
                 v4: addrs.iter().copied().filter_map(v4).collect(),
                 v6: addrs.iter().copied().filter_map(v6).collect(),
             }
-        },
+        };
+        Ok(Endpoint { site: site.as_str().into(), target })
     });
     let secs = |d: Duration| d.as_secs() as u32;
-    Service {
+    Ok(Service {
         name: name.clone(),
-        zone: zone_of(name, apexes),
+        zone: zone_of(name, apexes)?,
         policy: PolicyKind::Failover,
         ttl: secs(spec.ttl),
         ttl_suspect: secs(spec.suspect),
@@ -188,9 +203,11 @@ fn service(setup: &Setup, name: &Name, spec: &ServiceSpec, probes: ProbeTree, ap
             "all" => AllDown::All,
             "primary" => AllDown::Primary,
             "empty" => AllDown::Empty,
-            fallback => AllDown::Fallback(vec![fallback.parse().expect("an all_down")]),
+            fallback => {
+                AllDown::Fallback(vec![fallback.parse().map_err(|e| format!("all_down {fallback}: {e}"))?])
+            }
         },
         rto: None,
-        endpoints: endpoints.collect(),
-    }
+        endpoints: endpoints.collect::<Result<_, String>>()?,
+    })
 }

@@ -1,0 +1,42 @@
+//! The way to a recording: the state directory that is named, or the configuration's; and moments in time as
+//! people write them.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::config::{self, parse_duration};
+use crate::engine::Load;
+use crate::history::recording::Recording;
+use crate::time::Time;
+
+/// The recording below `state_dir`, or below that of the configuration.
+pub(super) fn open(state_dir: Option<&Path>, config: &Path) -> anyhow::Result<Recording> {
+    let state_dir: PathBuf = match state_dir {
+        Some(dir) => dir.to_owned(),
+        None => load(config)?.config.server.state_dir.clone(),
+    };
+    Ok(Recording::open(&state_dir)?)
+}
+
+/// What a configuration file comes to.
+pub(super) fn load(path: &Path) -> anyhow::Result<Load> {
+    let loaded = config::load(path).map_err(|report| anyhow!("{report}"))?;
+    Ok(Load::of(std::sync::Arc::new(loaded.config), &loaded.zones))
+}
+
+/// `2026-11-21T03:00:00Z`, with or without parts of a second and an offset; or `10m`, so long ago.
+pub(super) fn moment(text: &str) -> anyhow::Result<Time> {
+    if let Ok(ago) = parse_duration(text) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        return Ok(Time(0) + now.saturating_sub(ago));
+    }
+    let at: jiff::Timestamp = text.parse().with_context(|| {
+        format!("\"{text}\" is no time: write 2026-11-21T03:00:00Z, or 10m for so long ago")
+    })?;
+    match u64::try_from(at.as_millisecond()) {
+        Ok(ms) => Ok(Time(ms)),
+        Err(_) => bail!("\"{text}\" lies before 1970"),
+    }
+}

@@ -1,0 +1,96 @@
+//! A recording as it lies on the disk, read from the oldest segment that matters to the newest.
+
+use std::path::{Path, PathBuf};
+
+use super::code::Decoder;
+use super::segment::{self, Segment};
+use super::{Head, Moment, RecordingError};
+use crate::time::Time;
+
+/// The segments of one state directory. Nothing in it is written or locked.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The oldest first, each with when it begins.
+    segments: Vec<(Time, Segment)>,
+}
+
+impl Recording {
+    /// What is there now.
+    pub fn open(state_dir: &Path) -> Result<Recording, RecordingError> {
+        let listed = segment::list(state_dir);
+        let listed = listed.map_err(|source| RecordingError::Io { path: state_dir.to_owned(), source })?;
+        let mut segments = Vec::new();
+        for segment in listed {
+            match segment::begins(&segment) {
+                Ok(at) => segments.push((at, segment)),
+                // The daemon removes the oldest, and a start that was cut short leaves an empty one.
+                Err(RecordingError::Io { source, .. })
+                    if [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof]
+                        .contains(&source.kind()) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        if segments.is_empty() {
+            return Err(RecordingError::None(state_dir.to_owned()));
+        }
+        Ok(Recording { segments })
+    }
+
+    /// When the oldest segment begins.
+    pub fn begins(&self) -> Time {
+        self.segments.first().map_or(Time(0), |(at, _)| *at)
+    }
+
+    /// The same without what is needed by nobody who looks at `from` and later: it begins with the last
+    /// segment that began by then.
+    #[must_use]
+    pub fn since(mut self, from: Time) -> Recording {
+        let first = self.segments.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+        self.segments.drain(..first);
+        self
+    }
+
+    /// The same, without segments that begin after `to`.
+    #[must_use]
+    pub fn until(mut self, to: Time) -> Recording {
+        let kept = self.segments.partition_point(|(at, _)| *at <= to).max(1);
+        self.segments.truncate(kept);
+        self
+    }
+
+    /// The newest segment alone.
+    #[must_use]
+    pub fn newest(mut self) -> Recording {
+        let before = self.segments.len().saturating_sub(1);
+        self.segments.drain(..before);
+        self
+    }
+
+    /// Calls `each` with all that was put in, in its order; gives the files that end before their time.
+    pub fn play<E: From<RecordingError>>(
+        &self,
+        mut each: impl FnMut(Moment) -> Result<(), E>,
+    ) -> Result<Vec<PathBuf>, E> {
+        let mut cut = Vec::new();
+        let mut before: Option<u64> = None;
+        for (_, segment) in &self.segments {
+            let (head, frames, whole) = segment::read(segment)?;
+            // An engine goes on only from all that came before.
+            let continues = head.continues && before.is_some_and(|before| before + 1 == segment.number);
+            let head = Head { continues, ..head };
+            let mut decoder = Decoder::new(head.at, head.load.clone());
+            each(Moment::Begin(Box::new(head)))?;
+            for frame in frames {
+                let notes = decoder.frame(&frame).map_err(|why| segment::damaged(segment, &why))?;
+                for (at, note) in notes {
+                    each(Moment::Input(at, Box::new(note)))?;
+                }
+            }
+            before = Some(segment.number).filter(|_| whole);
+            if !whole {
+                cut.push(segment.path.clone());
+            }
+        }
+        Ok(cut)
+    }
+}

@@ -1,0 +1,54 @@
+//! Studies: what would be, and what would have been.
+//!
+//! In: a recording, moment by moment, or an engine and its configuration; and what to suppose. Out: the
+//! decisions that follow, and what they cost. This room must never know a rule by which the engine decides:
+//! it drives engines, and compares what they say.
+//!
+//! ```text
+//! recording ─► Player ─► decisions as they were ─┬─► Truth: when each check really failed
+//!     │                                          ├─► Cost: switches, false failovers, dead seconds
+//!     └──────► Player with another load ─► decisions as they would have been ─► Cost
+//! engine ────► whatif: probes of a site fail, an order is given ─► what moves where
+//! ```
+
+mod advise;
+mod cost;
+mod ledger;
+mod player;
+#[cfg(test)]
+mod tests;
+mod truth;
+mod whatif;
+
+pub use advise::{Advice, Candidate, advise, candidates};
+pub use cost::{Cost, FalseFailover};
+pub use ledger::{Decided, Ledger, MAX_DECISIONS};
+pub use player::{Player, Run};
+pub use truth::{MAX_STREAKS, Truth};
+pub use whatif::{Consequence, Outlook, Supposition, healthy, suppose};
+
+use std::path::PathBuf;
+
+use crate::history::recording::RecordingError;
+
+/// How many vantages must agree that a check is Down: recordings are of single nodes.
+pub const QUORUM: usize = 1;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// The recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// A configuration it holds.
+    #[error("the recorded configuration {path} cannot be read again: {problems}")]
+    Recall {
+        /// Its file then.
+        path: PathBuf,
+        /// Every problem.
+        problems: String,
+    },
+    /// More than is held in memory.
+    #[error("more than {0} {1}: narrow the span with --from and --to")]
+    TooMuch(usize, &'static str),
+}

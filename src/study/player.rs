@@ -1,0 +1,198 @@
+//! Drives an engine with a recording: as it was, or with another configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{QUORUM, StudyError};
+use crate::config::{self, CheckKey, Config, Probe};
+use crate::engine::{Effect, Engine, Event, Load, Pace};
+use crate::health::Sample;
+use crate::history::recording::{Head, LoadNote, Moment, Note};
+use crate::time::Time;
+
+/// Under which configuration a recording is played.
+#[derive(Clone, Debug)]
+pub enum Run {
+    /// Each as it was loaded.
+    AsRecorded,
+    /// This one, all the time.
+    With(Load),
+}
+
+/// An engine on its way through a recording.
+#[derive(Debug)]
+pub struct Player {
+    run: Run,
+    engine: Option<Engine>,
+    config: Option<Arc<Config>>,
+    now: Time,
+    wake: Option<Time>,
+    /// With another configuration: its checks, how fast each is wanted, and when the last run was due that
+    /// was taken.
+    probes: BTreeMap<CheckKey, Arc<Probe>>,
+    paces: BTreeMap<CheckKey, Pace>,
+    taken: BTreeMap<CheckKey, Time>,
+    /// How they were run when the samples were taken.
+    recorded: BTreeMap<CheckKey, Arc<Probe>>,
+}
+
+impl Player {
+    /// One that has heard nothing yet.
+    pub fn new(run: Run) -> Player {
+        let probes = match &run {
+            Run::AsRecorded => BTreeMap::new(),
+            Run::With(load) => {
+                let checks = load.config.checks().into_iter();
+                let canaries = load.config.vantage.canaries.iter().cloned();
+                checks.chain(canaries).map(|check| (check.key, check.probe)).collect()
+            }
+        };
+        let (paces, taken, recorded) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Player { run, engine: None, config: None, now: Time(0), wake: None, probes, paces, taken, recorded }
+    }
+
+    /// The engine as far as it has come.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.config.as_ref()
+    }
+
+    /// The moment it has come to.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Takes the next moment in; each effect goes to `tell`.
+    pub fn take(&mut self, moment: &Moment, tell: &mut impl FnMut(Time, &Effect)) -> Result<(), StudyError> {
+        match moment {
+            Moment::Begin(head) => self.begin(head, tell),
+            Moment::Input(at, note) => self.input(*at, note, tell),
+        }
+    }
+
+    fn begin(&mut self, head: &Head, tell: &mut impl FnMut(Time, &Effect)) -> Result<(), StudyError> {
+        if let (Run::With(_), Some(note)) = (&self.run, &head.load) {
+            self.recorded_by(note)?;
+        }
+        if head.continues && self.engine.is_some() {
+            return Ok(());
+        }
+        self.engine = Some(Engine::new(QUORUM, head.saved.clone()));
+        self.wake = None;
+        self.paces.clear();
+        let load = match (&self.run, &head.load) {
+            (Run::With(load), _) => Some(load.clone()),
+            (Run::AsRecorded, Some(note)) => Some(recalled(note)?),
+            (Run::AsRecorded, None) => None,
+        };
+        if let Some(load) = load {
+            self.load(head.at, load, tell);
+        }
+        Ok(())
+    }
+
+    fn input(
+        &mut self,
+        at: Time,
+        note: &Note,
+        tell: &mut impl FnMut(Time, &Effect),
+    ) -> Result<(), StudyError> {
+        let other = matches!(self.run, Run::With(_));
+        if other {
+            self.advance(at, tell);
+        }
+        match note {
+            // What comes of time alone is this engine's own to ask for.
+            Note::Tick if other => {}
+            Note::Load(note) if other => self.recorded_by(note)?,
+            Note::Tick => self.step(at, Event::Tick, tell),
+            Note::Load(note) => {
+                let load = recalled(note)?;
+                self.load(at, load, tell);
+            }
+            Note::Sample(sample) if other && !self.would_come(sample) => {}
+            Note::Sample(sample) => self.step(at, Event::Sample(sample.clone()), tell),
+            Note::Command(command) => self.step(at, Event::Command(command.clone()), tell),
+        }
+        Ok(())
+    }
+
+    /// Whether a probe of this configuration would have been run then: a recording may hold more samples
+    /// than it asks for.
+    fn would_come(&mut self, sample: &Sample) -> bool {
+        let Some(probe) = self.probes.get(&sample.check) else { return false };
+        let as_before = self.recorded.get(&sample.check).is_some_and(|before| {
+            let pace = |probe: &Probe| (probe.interval, probe.confirm, probe.thresholds);
+            pace(before) == pace(probe)
+        });
+        if as_before {
+            return true;
+        }
+        let wanted = match self.paces.get(&sample.check) {
+            Some(Pace::Confirm) => probe.confirm,
+            _ => probe.interval,
+        };
+        let began = sample.at - sample.latency;
+        // Runs begin by a schedule, give or take what the host was busy with.
+        let slack = wanted / 10;
+        let due = self.taken.get(&sample.check).map(|last| *last + wanted);
+        let comes = due.is_none_or(|due| began + slack >= due);
+        if comes {
+            let by_schedule = due.filter(|due| began.since(*due) <= slack);
+            self.taken.insert(sample.check.clone(), by_schedule.unwrap_or(began));
+        }
+        comes
+    }
+
+    /// From now on samples are taken as this load has it.
+    fn recorded_by(&mut self, note: &LoadNote) -> Result<(), StudyError> {
+        let config = recalled(note)?.config;
+        let canaries = config.vantage.canaries.iter().cloned();
+        let checks = config.checks().into_iter().chain(canaries);
+        self.recorded = checks.map(|check| (check.key, check.probe)).collect();
+        Ok(())
+    }
+
+    /// Lets time pass, with a tick at each wake.
+    fn advance(&mut self, to: Time, tell: &mut impl FnMut(Time, &Effect)) {
+        while let Some(at) = self.wake.filter(|&at| at < to) {
+            self.wake = None;
+            // Nobody woke it while the daemon was stopped; an engine takes one late tick for many.
+            let at = if to.since(at) > Duration::from_secs(60) { to } else { at };
+            self.step(at, Event::Tick, tell);
+        }
+    }
+
+    fn load(&mut self, at: Time, load: Load, tell: &mut impl FnMut(Time, &Effect)) {
+        self.config = Some(load.config.clone());
+        self.step(at, Event::Load(load), tell);
+    }
+
+    fn step(&mut self, at: Time, event: Event, tell: &mut impl FnMut(Time, &Effect)) {
+        self.now = self.now.max(at);
+        let Some(engine) = &mut self.engine else { return };
+        for effect in engine.step(self.now, event) {
+            match &effect {
+                Effect::Wake(at) => self.wake = Some(*at),
+                Effect::Pace(check, pace) if matches!(self.run, Run::With(_)) => {
+                    self.paces.insert(check.clone(), *pace);
+                }
+                _ => {}
+            }
+            tell(self.now, &effect);
+        }
+    }
+}
+
+/// The load that a recording tells of.
+fn recalled(note: &LoadNote) -> Result<Load, StudyError> {
+    let config = config::recall(&note.path, &note.text);
+    let config = config
+        .map_err(|report| StudyError::Recall { path: note.path.clone(), problems: report.to_string() })?;
+    Ok(Load { config: Arc::new(config), zones: note.zones.to_vec() })
+}

@@ -1,0 +1,243 @@
+//! What would follow: a copy of an engine is told that probes of a site fail, or what an operator orders,
+//! and says what it decides.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::QUORUM;
+use crate::config::{CheckKey, Config, Probe, SiteId, Whereto, worst_case};
+use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView};
+use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use crate::policy::{OverrideKind, Scope};
+use crate::time::Time;
+use crate::zone::Name;
+
+/// The most rounds of probes that are played: a window of samples and canaries fit in.
+const MAX_ROUNDS: u32 = 200;
+
+/// What is supposed.
+#[derive(Clone, Debug, Default)]
+pub struct Supposition {
+    /// Sites whose probes all fail.
+    pub down: Vec<SiteId>,
+    /// Sites whose probes all pass.
+    pub up: Vec<SiteId>,
+    /// What an operator drains.
+    pub drain: Vec<Scope>,
+}
+
+/// What becomes of one service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Consequence {
+    /// Which.
+    pub service: Name,
+    /// The sites it is answered from now.
+    pub from: Vec<SiteId>,
+    /// The sites it would be answered from.
+    pub to: Vec<SiteId>,
+    /// Why, as its decision says.
+    pub because: String,
+    /// Whether no site that works would be left to it.
+    pub stranded: bool,
+    /// Whether a latch keeps it where it is, until a failback is asked for.
+    pub latched: bool,
+    /// Until when a hold keeps it from going back.
+    pub hold_until: Option<Time>,
+    /// The longest time to a client's new answer, in milliseconds.
+    pub worst_ms: u64,
+}
+
+/// What would follow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outlook {
+    /// As of when.
+    pub at: Time,
+    /// Services that would be answered from other sites.
+    pub moved: Vec<Consequence>,
+    /// Services that would stay although a site they are answered from, or prefer, is concerned.
+    pub stays: Vec<Consequence>,
+    /// How many services are not concerned.
+    pub untouched: usize,
+    /// Changesets, and so serials, of each zone.
+    pub changesets: BTreeMap<Name, usize>,
+    /// Orders that would be refused, and why.
+    pub refused: Vec<String>,
+}
+
+/// An engine of this load in which everything works.
+pub fn healthy(load: &Load, now: Time) -> (Engine, Time) {
+    let mut world =
+        Supposed { engine: Engine::new(QUORUM, Vec::new()), now, wake: None, changesets: BTreeMap::new() };
+    world.step(Event::Load(load.clone()));
+    let probes = probes(&load.config);
+    let works: BTreeMap<&CheckKey, bool> = probes.keys().map(|key| (key, true)).collect();
+    for _ in 0..rounds(&load.config) {
+        world.round(&probes, &works);
+    }
+    (world.engine, world.now)
+}
+
+/// What would follow for an engine that has come to `now` under `config`.
+pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposition) -> Outlook {
+    let before = engine.status(now);
+    let probes = probes(config);
+    let mut works: BTreeMap<&CheckKey, bool> = BTreeMap::new();
+    for check in before.checks.iter().chain(&before.canaries) {
+        if let Some((key, _)) = probes.get_key_value(&check.key) {
+            // What is not seen to fail is taken to go on working.
+            works.insert(key, !matches!(check.health, Health::Down | Health::Suspect));
+        }
+    }
+    let touched: Vec<Scope> =
+        supposition.down.iter().chain(&supposition.up).map(|s| Scope::Site(s.clone())).collect();
+    for (sites, well) in [(&supposition.down, false), (&supposition.up, true)] {
+        for key in at_sites(config, sites) {
+            if let Some((key, _)) = probes.get_key_value(&key) {
+                works.insert(key, well);
+            }
+        }
+    }
+    let mut world = Supposed { engine, now, wake: None, changesets: BTreeMap::new() };
+    let mut refused = Vec::new();
+    for scope in &supposition.drain {
+        let action = Action::Override { scope: scope.clone(), kind: OverrideKind::Drain, until: None };
+        let (who, reason) = ("whatif".to_owned(), "supposed".to_owned());
+        refused.extend(world.step(Event::Command(Command { who, reason, action })));
+    }
+    if !touched.is_empty() {
+        for _ in 0..rounds(config) {
+            world.round(&probes, &works);
+        }
+    }
+    let after = world.engine.status(world.now);
+    let concerned: Vec<Scope> = touched.into_iter().chain(supposition.drain.iter().cloned()).collect();
+    let mut outlook = Outlook {
+        at: now,
+        moved: Vec::new(),
+        stays: Vec::new(),
+        untouched: 0,
+        changesets: world.changesets,
+        refused,
+    };
+    let vouch = config.vantage.wait();
+    let known: BTreeMap<&Name, _> = config.services.iter().map(|service| (&service.name, service)).collect();
+    for (old, new) in before.services.iter().zip(&after.services) {
+        let sum = known.get(&new.name).map(|service| worst_case(service, vouch).total).unwrap_or_default();
+        let consequence = consequence(old, new, sum);
+        if consequence.from != consequence.to {
+            outlook.moved.push(consequence);
+        } else if concerned.iter().any(|scope| concerns(scope, new)) {
+            outlook.stays.push(consequence);
+        } else {
+            outlook.untouched += 1;
+        }
+    }
+    outlook
+}
+
+fn consequence(old: &ServiceView, new: &ServiceView, worst: Duration) -> Consequence {
+    let sites = |view: &ServiceView| view.decision.as_ref().map(|d| d.sites.clone()).unwrap_or_default();
+    let usable = |endpoint: &crate::engine::EndpointView| match &endpoint.overridden {
+        Some(forced) => forced.kind == OverrideKind::ForceUp,
+        None => endpoint.health != Health::Down,
+    };
+    Consequence {
+        service: new.name.clone(),
+        from: sites(old),
+        to: sites(new),
+        because: new.decision.as_ref().map(|d| d.reason.to_string()).unwrap_or_default(),
+        stranded: !new.endpoints.iter().any(usable),
+        latched: new.latched,
+        hold_until: new.hold_until,
+        worst_ms: u64::try_from(worst.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+fn concerns(scope: &Scope, service: &ServiceView) -> bool {
+    let has = |site: &SiteId| service.endpoints.iter().any(|endpoint| endpoint.site == *site);
+    match scope {
+        Scope::Site(site) => has(site),
+        Scope::Service(name) => *name == service.name,
+        Scope::Endpoint(name, site) => *name == service.name && has(site),
+    }
+}
+
+/// Every check of the configuration, canaries too.
+fn probes(config: &Config) -> BTreeMap<CheckKey, std::sync::Arc<Probe>> {
+    let all = config.checks().into_iter().chain(config.vantage.canaries.iter().cloned());
+    all.map(|check| (check.key, check.probe)).collect()
+}
+
+/// The checks of endpoints at these sites.
+fn at_sites(config: &Config, sites: &[SiteId]) -> Vec<CheckKey> {
+    let mut keys = Vec::new();
+    for service in &config.services {
+        for endpoint in service.endpoints.iter().filter(|endpoint| sites.contains(&endpoint.site)) {
+            let places: Vec<Whereto> = endpoint.places();
+            for probe in service.probes.leaves() {
+                keys.extend(places.iter().map(|place| CheckKey::of(service, probe, place.clone())));
+            }
+        }
+    }
+    keys
+}
+
+/// Rounds after which every check's health is what its samples say.
+fn rounds(config: &Config) -> u32 {
+    let needed = config.probes.iter().map(|probe| {
+        let limits = probe.thresholds;
+        limits.fall.max(limits.rise).max(limits.window.unwrap_or(0))
+    });
+    // One more for whatever waits for canaries.
+    (needed.max().unwrap_or(1) + 1).min(MAX_ROUNDS)
+}
+
+/// An engine, and its effects as far as they matter here.
+struct Supposed {
+    engine: Engine,
+    now: Time,
+    wake: Option<Time>,
+    changesets: BTreeMap<Name, usize>,
+}
+
+impl Supposed {
+    /// One sample of each check, then as much time as what is decided waits for.
+    fn round(
+        &mut self,
+        probes: &BTreeMap<CheckKey, std::sync::Arc<Probe>>,
+        works: &BTreeMap<&CheckKey, bool>,
+    ) {
+        for key in probes.keys() {
+            let outcome = match works.get(key) {
+                Some(false) => Outcome::Failed(Failure::Other("supposed".to_owned())),
+                _ => Outcome::Ok,
+            };
+            let (check, vantage, latency) = (key.clone(), Vantage::local(), Duration::from_millis(1));
+            let (at, detail) = (self.now, Detail::default());
+            self.step(Event::Sample(Sample { check, vantage, at, latency, outcome, detail }));
+        }
+        let to = self.now + COALESCE + Duration::from_millis(1);
+        while let Some(at) = self.wake.filter(|&at| at <= to) {
+            self.wake = None;
+            self.now = self.now.max(at);
+            self.step(Event::Tick);
+        }
+        self.now = to;
+    }
+
+    /// The words of a refusal, if it is one.
+    fn step(&mut self, event: Event) -> Option<String> {
+        let mut refused = None;
+        for effect in self.engine.step(self.now, event) {
+            match effect {
+                Effect::Wake(at) => self.wake = Some(at),
+                Effect::Publish(changeset) => *self.changesets.entry(changeset.zone).or_default() += 1,
+                Effect::Refused(why) => refused = Some(why.to_string()),
+                _ => {}
+            }
+        }
+        refused
+    }
+}
