@@ -329,14 +329,11 @@ impl ConfigError {
             E::BadOwnRecord { .. } => {
                 "write a type and its data as in a zone file, as in \"MX 10 mail.example.com.\", without owner and TTL"
             }
-            E::RecordsBesideCname(_) => {
-                "give the endpoint addresses: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
-            }
             E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",
             E::CnameBesideAddresses(_) => {
                 "keep one of them: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
             }
-            E::CnameAtApex(_) | E::CnameBesideOther { .. } => {
+            E::CnameAtApex(_) | E::CnameBesideOther { .. } | E::RecordsBesideCname(_) => {
                 "give the endpoint addresses: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
             }
             E::AllWithCname => "use all_down \"keep\", \"primary\", \"empty\" or a fallback",

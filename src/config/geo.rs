@@ -139,13 +139,12 @@ fn rule(item: Item, sites: &Sites, findings: &mut Findings) -> Result<(OfRule, V
         .map(|listed| OfRule::Networks(listed.into_inner().into_iter().map(Spanned::into_inner).collect()));
     let told = [country?, continent?, asn?].into_iter().flatten().map(OfRule::Told);
     let mut given: Vec<OfRule> = networks.into_iter().chain(told).collect();
-    match (given.pop(), given.is_empty()) {
-        (Some(of), true) => Ok((of, prefer?.into_inner())),
-        _ => {
-            let (key, choices) = ("rules".to_owned(), "networks, country, continent and asn");
-            let example = "{ country = \"DE\", prefer = [\"fra\"] }";
-            Err(item.wrong(ConfigError::NotOneOf { key, choices, example }, findings))
-        }
+    if let (Some(of), true) = (given.pop(), given.is_empty()) {
+        Ok((of, prefer?.into_inner()))
+    } else {
+        let (key, choices) = ("rules".to_owned(), "networks, country, continent and asn");
+        let example = "{ country = \"DE\", prefer = [\"fra\"] }";
+        Err(item.wrong(ConfigError::NotOneOf { key, choices, example }, findings))
     }
 }
 

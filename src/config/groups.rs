@@ -229,7 +229,7 @@ impl Draft {
                 continue;
             }
             depth[at] = level;
-            let members = self.groups[at].members.iter().flat_map(|members| members.get_ref());
+            let members = self.groups[at].members.iter().flat_map(Spanned::get_ref);
             open.extend(members.filter_map(|member| self.find(member.get_ref())).map(|at| (at, level + 1)));
         }
         let mut places: Vec<usize> = (0..self.groups.len()).filter(|&at| depth[at] > 0).collect();
@@ -257,7 +257,9 @@ impl Draft {
         // Those that are not there have been reported.
         let mut members: Vec<Member> = named.iter().filter_map(member).collect();
         if draft.policy != PolicyKind::Weighted {
-            members.iter_mut().for_each(|member| member.weight = 1);
+            for member in &mut members {
+                member.weight = 1;
+            }
         }
         let counted = members.iter().filter(|member| member.weight > 0).count();
         if counted == 0 {
@@ -316,7 +318,9 @@ impl Draft {
             refuse(&slow.span(), "slow_start", "a service without a group that is weighted or all");
         }
         if !weighted {
-            weighed.iter().for_each(|at| refuse(at, "weight", "a service without a weighted group"));
+            for at in weighed {
+                refuse(at, "weight", "a service without a weighted group");
+            }
         }
         for draft in places.iter().map(|&at| &self.groups[at]).filter(|it| it.policy != PolicyKind::All) {
             if let Some(max) = &draft.max_answers {

@@ -235,7 +235,9 @@ fn shared(situation: &Situation, tree: &Tree, group: &Group, members: &[Stance],
     // In a weighted group shares are relative as they are. In one of `all` somebody has to be in every answer.
     let whole = used.iter().any(|&(_, weight)| weight >= SLOW_STEPS);
     if group.policy == PolicyKind::All && !whole {
-        used.iter_mut().for_each(|(_, weight)| *weight = SLOW_STEPS);
+        for (_, weight) in &mut used {
+            *weight = SLOW_STEPS;
+        }
     }
     let in_use = used.iter().map(|&(at, _)| members[at].id.clone()).collect();
     Run { used, memory: Memory { in_use, latched: false, marks }, rule: None, again }
