@@ -1,7 +1,7 @@
 //! Policies from a configuration file to what each client is answered: a real configuration and zone, the
 //! engine, and the table that answers. Samples in, answers out; time is an argument.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use detour::geo;
 use detour::health::{Detail, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Time;
-use detour::zone::{Name, RrType};
+use detour::zone::{Name, RrSet, RrType};
 
 const HEAD: &str = r#"
 [sites.fra]
@@ -115,7 +115,9 @@ impl Node {
             match effect {
                 Effect::Rebase(changesets) => {
                     self.table = self.compiled.clone();
-                    changesets.iter().for_each(|changes| self.table.apply(changes).expect("it fits"));
+                    for changes in &changesets {
+                        self.table.apply(changes).expect("it fits");
+                    }
                 }
                 Effect::Publish(changes) => self.table.apply(&changes).expect("it fits"),
                 Effect::Wake(at) => self.wake = Some(at),
@@ -182,8 +184,11 @@ impl Node {
             None => (self.table.rrsets_at(&app()), 0),
         };
         assert!(sets.iter().any(|set| set.rtype == RrType::TXT), "what the file holds beside is there");
-        let addresses = sets.iter().filter(|set| set.rtype == RrType::A).flat_map(|set| &set.rdata);
-        let text = |rdata: &Box<[u8]>| match **rdata {
+        let addresses = sets
+            .iter()
+            .filter(|set| set.rtype == RrType::A)
+            .flat_map(|set| set.rdata.iter().map(|rdata| &**rdata));
+        let text = |rdata: &[u8]| match *rdata {
             [a, b, c, d] => Ipv4Addr::new(a, b, c, d).to_string(),
             _ => panic!("no address"),
         };
@@ -303,16 +308,16 @@ fn who_recovers_gets_its_share_back_in_steps() {
     node.turns(FRA, false);
     assert!(share(&node.networks(), FRA) < f64::EPSILON);
     node.turns(FRA, true);
-    let mut steps = BTreeSet::new();
+    let mut steps = 0;
     let mut last = 0.0;
     for _ in 0..12 {
         let now = share(&node.networks(), FRA);
         assert!(now >= last, "it never shrinks: {now} after {last}");
-        steps.insert((now * 1000.0) as u32);
+        steps += usize::from(now > last);
         last = now;
         node.wait(Duration::from_secs(10));
     }
-    assert!(steps.len() >= 5, "{steps:?}");
+    assert!(steps >= 5, "{steps}");
     assert!((last - whole).abs() < 0.001, "{last} of {whole}");
 }
 
@@ -401,7 +406,7 @@ endpoints = [
     );
     let mx = |node: &Node| {
         let sets = node.table.rrsets_at(&app());
-        sets.iter().filter(|set| set.rtype == RrType::MX).flat_map(|set| set.to_lines()).collect::<String>()
+        sets.iter().filter(|set| set.rtype == RrType::MX).flat_map(RrSet::to_lines).collect::<String>()
     };
     assert!(mx(&node).contains("mail.fra.example.com."), "{}", mx(&node));
     node.turns(FRA, false);
