@@ -87,7 +87,7 @@ async fn explains_steered_and_plain_names() {
     assert_eq!(plain["answered_text"], json!(["plain.example.com. 300 IN A 192.0.2.1"]));
     let client = served.get("/v1/explain?name=app.example.com&from=10.1.2.3").await.json();
     assert_eq!(client["client"]["scope"], 16);
-    assert_eq!(client["client"]["answered_text"][0], "app.example.com.\t30\tIN\tA\t192.0.2.10");
+    assert_eq!(client["client"]["answered_text"][0], "app.example.com. 30 IN A 192.0.2.10");
     let client = served.get("/v1/explain?name=plain.example.com&from=10.1.2.3").await.json();
     assert_eq!(client["client"]["scope"], 0);
     assert!(client["client"]["region"].is_null());
