@@ -79,6 +79,7 @@ fn explained(addr: [u8; 4]) -> ExplainBody {
         answered_text: answered.iter().flat_map(RrSet::to_lines).collect(),
         answered,
         watches: vec![],
+        client: None,
     }
 }
 
@@ -217,7 +218,11 @@ async fn every_command_reaches_the_daemon() {
         let service = Some("app.example.com".to_owned());
         let args = history::Args { service, limit: 2, samples: true, before: Some(4) };
         done(history::said(&client, &args, json).await, json);
-        done(explain::said(&client, &explain::Args { name: "app.example.com".to_owned() }, json).await, json);
+        done(
+            explain::said(&client, &explain::Args { name: "app.example.com".to_owned(), from: None }, json)
+                .await,
+            json,
+        );
         done(reload::said(&client, json).await, json);
 
         let (target, reason) = ("app.example.com@fra".to_owned(), "disk swap".to_owned());
@@ -258,7 +263,7 @@ async fn a_no_ends_with_1() {
     };
     let args = failover::Args { service: "app.example.com".into(), to: "fra".into(), reason: None };
     no(failover::said(&client, &args, false).await, "fra is Down: 3 of 3 failed");
-    let args = explain::Args { name: "none.example.com".into() };
+    let args = explain::Args { name: "none.example.com".into(), from: None };
     no(explain::said(&client, &args, false).await, "is no service, and the zones hold no record there");
     let clear = |target: &str| override_cmds::ClearArgs { target: target.into(), reason: None };
     no(override_cmds::said_clear(&client, &clear("iad"), false).await, "there is no override on \"iad\"");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use toml::de::DeTable;
 
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
+use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::maintenance;
 use super::probes::{self, Probes};
@@ -20,7 +22,7 @@ use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::vantage::{self, DraftVantage};
-use super::{Control, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values};
+use super::{Control, Geo, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values};
 use crate::zone::Name;
 
 /// The most sites.
@@ -52,6 +54,8 @@ pub(super) struct Draft {
     pub services: Vec<DraftService>,
     pub vantage: Result<VantageSetup, Reported>,
     pub maintenance: Vec<Maintenance>,
+    pub geo: Vec<Arc<Geo>>,
+    pub databases: Databases,
 }
 
 /// The zones that are right, and the names of all.
@@ -134,7 +138,12 @@ pub(super) fn read(
         None => Ok(DraftVantage::default()),
     };
     let vouch = vantage.as_ref().map_or(Duration::ZERO, |draft| draft.setup.wait());
-    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, vouch };
+    let (geo, databases) = root
+        .item("geo")
+        .and_then(|item| geo::read(item, &sites, base, files, findings).ok())
+        .unwrap_or_default();
+    let geos: Vec<Arc<str>> = geo.iter().map(|geo| geo.id.clone()).collect();
+    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, geos: &geos, vouch };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
     let services = services.unwrap_or_default();
     let maintenance = root
@@ -147,7 +156,7 @@ pub(super) fn read(
     });
     root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
-    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance }
+    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance, geo, databases }
 }
 
 fn read_server(

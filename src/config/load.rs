@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::Config;
 use super::document::{self, Draft};
 use super::error::ConfigError;
+use super::geo::Databases;
 use super::report::{Findings, Problem, Report};
 use super::source::Source;
 use super::zone_files;
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every file that was read, this one and the `$INCLUDE`d ones too: a change to any is worth a reload.
     pub files: Vec<PathBuf>,
+    /// What the databases of `config.geo` hold.
+    pub databases: Databases,
 }
 
 /// Reads and checks a configuration file and the zone files it names.
@@ -58,12 +61,15 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
         return Err(findings.into_report(files.into_iter().collect()));
     }
     let base = path.parent().unwrap_or(Path::new("/"));
-    let draft = document::read(&document, base, &mut findings, &mut files);
+    let mut draft = document::read(&document, base, &mut findings, &mut files);
     let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
     let zones = zone_files::read(&draft, shown, &mut findings, &mut files);
     let files = files.into_iter().collect();
+    let databases = std::mem::take(&mut draft.databases);
     match (findings.errors(), assemble(draft, path)) {
-        (0, Some(config)) => Ok(Loaded { config, zones, warnings: findings.into_warnings(), files }),
+        (0, Some(config)) => {
+            Ok(Loaded { config, zones, warnings: findings.into_warnings(), files, databases })
+        }
         _ => Err(findings.into_report(files)),
     }
 }
@@ -84,6 +90,8 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         probes,
         zones,
         services,
+        geo,
+        databases: _,
     } = draft
     else {
         return None; // reported where it was read
@@ -99,6 +107,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         services: services.into_iter().map(|draft| draft.service).collect(),
         vantage,
         maintenance,
+        geo,
     })
 }
 

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Damping, Maintenance, ProbeKind, ProbeTree, VantageSetup};
-use crate::zone::Name;
+use super::{Damping, Geo, Maintenance, ProbeKind, ProbeTree, Tree, VantageSetup};
+use crate::zone::{Name, RrType};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -40,6 +40,8 @@ pub struct Config {
     pub vantage: VantageSetup,
     /// `[[maintenance]]`
     pub maintenance: Vec<Maintenance>,
+    /// `[geo.*]`, in the file's order.
+    pub geo: Vec<Arc<Geo>>,
 }
 
 /// `[server]`
@@ -228,13 +230,21 @@ pub struct Service {
     pub rto: Option<Duration>,
     /// In order of preference; never empty, each site once.
     pub endpoints: Vec<Endpoint>,
+    /// How they are picked, where that is not failover in their order.
+    pub tree: Option<Arc<Tree>>,
 }
 
 /// `policy`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// The first endpoint that works.
+    /// The first that works.
     Failover,
+    /// Each that works, by its share.
+    Weighted,
+    /// The first that works in the order of the client's region.
+    Geo,
+    /// All that work, in one answer.
+    All,
 }
 
 /// `failback`
@@ -271,6 +281,10 @@ pub struct Endpoint {
     pub site: SiteId,
     /// What is answered and probed.
     pub target: Target,
+    /// What is answered beside addresses: types and RDATA in wire form.
+    pub records: Vec<(RrType, Box<[u8]>)>,
+    /// Its share where a group's policy is `weighted`; zero: it is not used.
+    pub weight: u32,
 }
 
 /// What an endpoint answers with.

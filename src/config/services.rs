@@ -12,12 +12,13 @@ use toml::de::DeValue;
 use super::document::{Sites, Zones};
 use super::endpoints::{self, Endpoints};
 use super::error::ConfigError;
+use super::groups;
 use super::probe_tree::{self, ProbeTree};
 use super::probes::Probes;
 use super::report::Findings;
 use super::rto::worst_case;
 use super::section::{Item, Read, Reported, Section, or};
-use super::{AllDown, Failback, PolicyKind, Probe, Service, values};
+use super::{AllDown, Failback, Probe, Service, values};
 use crate::zone::Name;
 
 /// The most services, each name counted.
@@ -29,15 +30,13 @@ const DEFAULT_TTL: u32 = 30;
 const DEFAULT_TTL_SUSPECT: u32 = 5;
 const DEFAULT_HOLD: Duration = Duration::from_secs(60);
 
-/// The policies there are, and those to come.
-const POLICIES: [&str; 1] = ["failover"];
-const LATER_POLICIES: [&str; 3] = ["weighted", "geo", "all"];
-
 /// What services refer to.
 pub(super) struct Context<'a> {
     pub sites: &'a Sites,
     pub probes: &'a Probes,
     pub zones: &'a Zones,
+    /// The keys of `[geo.*]`.
+    pub geos: &'a [Arc<str>],
     /// How long the canaries may take to vouch for a failure.
     pub vouch: Duration,
 }
@@ -77,9 +76,7 @@ fn read_service(
     let mut section = Section::of("[[service]]".to_owned(), item, findings)?;
     let names = read_names(&mut section, findings);
     let names = names.map(|names| settle(names, context, seen, findings));
-    let policy = section.read("policy", findings, |item, findings| {
-        values::word(item, &POLICIES, &LATER_POLICIES, findings).map(|_| PolicyKind::Failover)
-    });
+    let groups = groups::read(&mut section, context.geos, findings);
     let ttls = read_ttls(&mut section, findings);
     let probes = section.need("probes", "probes = [\"web\"]", findings, |item, findings| {
         probe_tree::read(item, context.probes, findings)
@@ -94,12 +91,15 @@ fn read_service(
 
     let (names, endpoints, all_down) = (names?, endpoints?.into_inner(), all_down?);
     check_cnames(&names, &endpoints, all_down.as_ref(), findings);
+    let groups = groups?;
+    let policy = groups.policy();
+    let tree = groups.settle(&endpoints.list, &endpoints.weighed, findings)?;
     let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
     check_hosts(&names, &probes, findings);
     let pattern = Service {
         name: Name::root(),
         zone: Name::root(),
-        policy: or(policy, PolicyKind::Failover)?,
+        policy,
         ttl,
         ttl_suspect,
         probes,
@@ -107,6 +107,7 @@ fn read_service(
         all_down: all_down.map_or(AllDown::Keep, Spanned::into_inner),
         rto: rto.as_ref().map(|rto| *rto.get_ref()),
         endpoints: endpoints.list,
+        tree,
     };
     check_rto(&pattern, context.vouch, rto.as_ref(), findings);
     let service = |(name, zone): (Spanned<Name>, Name)| DraftService {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::Seconds;
-use super::{AllDown, Failback, PolicyKind, Service};
+use super::{AllDown, Endpoint, Failback, Member, Of, PolicyKind, Service, Tree};
 
 impl Service {
     /// `failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect`
@@ -14,7 +14,7 @@ impl Service {
         format!(
             "{}: {}; failback {}; all_down {}; TTL {}, {} while Suspect",
             self.policy,
-            sites.join(", "),
+            self.tree.as_ref().map_or_else(|| sites.join(", "), |tree| in_words(tree, 0, &self.endpoints)),
             self.failback,
             self.all_down,
             seconds(self.ttl),
@@ -23,10 +23,38 @@ impl Service {
     }
 }
 
+/// `eu (failover: fra, ams), iad`; `fra 3, iad 1, each client's network keeps its share`
+fn in_words(tree: &Tree, at: usize, endpoints: &[Endpoint]) -> String {
+    let group = &tree.groups[at];
+    let member = |member: &Member| {
+        let id = tree.id(*member, endpoints);
+        let weight =
+            if group.policy == PolicyKind::Weighted { format!(" {}", member.weight) } else { String::new() };
+        match member.of {
+            Of::Endpoint(_) => format!("{id}{weight}"),
+            Of::Group(below) => {
+                let policy = tree.groups[below].policy;
+                format!("{id}{weight} ({policy}: {})", in_words(tree, below, endpoints))
+            }
+        }
+    };
+    let mut words = group.members.iter().map(member).collect::<Vec<_>>().join(", ");
+    if group.min_up > 1 {
+        words = format!("{words}, at least {} up", group.min_up);
+    }
+    if at == 0 && tree.sticky {
+        words.push_str(", each client's network keeps its share");
+    }
+    words
+}
+
 impl fmt::Display for PolicyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PolicyKind::Failover => f.write_str("failover"),
+            PolicyKind::Weighted => f.write_str("weighted"),
+            PolicyKind::Geo => f.write_str("geo"),
+            PolicyKind::All => f.write_str("all"),
         }
     }
 }
@@ -81,6 +109,8 @@ mod tests {
         let endpoint = |site: &str, last| Endpoint {
             site: site.into(),
             target: Target::Addresses { v4: vec![[192, 0, 2, last].into()], v6: vec![] },
+            records: vec![],
+            weight: 1,
         };
         Service {
             zone: name.clone(),
@@ -93,6 +123,7 @@ mod tests {
             all_down,
             rto: None,
             endpoints: vec![endpoint("fra", 1), endpoint("iad", 2)],
+            tree: None,
         }
     }
 

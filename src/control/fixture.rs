@@ -61,6 +61,7 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
         records: vec![a_records(service, addr, 30)],
         ttl: 30,
         reason: reason(),
+        steer: None,
     }
 }
 

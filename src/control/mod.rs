@@ -29,7 +29,7 @@ mod tests;
 mod write;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
+use crate::answer::ChoiceFor;
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
@@ -84,6 +85,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn answered(&self, name: &Name) -> Vec<RrSet>;
     /// How the watches of the prober stand; never waits for the engine.
     fn watches(&self) -> Vec<WatchView>;
+    /// What it answers a client at an address, where that depends on the client.
+    fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor>;
     /// How the daemon itself is; never waits for the engine.
     fn vitals(&self) -> Vitals;
 }

@@ -1,6 +1,6 @@
 //! The handle: what control may ask of a running daemon.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::core::Pulse;
 use super::messages::{Asker, Input};
-use crate::answer::Table;
+use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
 use crate::engine::{Command, CommandError, Explanation};
@@ -109,6 +109,10 @@ impl Daemon for Handle {
 
     fn watches(&self) -> Vec<WatchView> {
         self.prober.watches()
+    }
+
+    fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor> {
+        self.table.load().choice_for(name, client)
     }
 
     fn vitals(&self) -> Vitals {

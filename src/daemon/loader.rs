@@ -1,6 +1,7 @@
 //! The loader: configuration and zone files in, a checked load with its compiled table out, off the
 //! core's thread, one at a time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,19 +11,34 @@ use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
 use crate::config::{self, Config};
 use crate::engine::{Load, ZoneBase};
+use crate::geo;
 use crate::zone::{Name, RrType, Zone};
 
 /// Reads, checks and compiles, blocking.
 pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
-    let config::Loaded { config, zones, warnings, files } =
+    let config::Loaded { config, zones, warnings, files, databases } =
         config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
     // Before the table, which takes the zones apart.
     let bases = zones.iter().map(|zone| base(zone, &config)).collect();
-    let table = Table::compile(zones, &steered, seed);
+    let clients = match geo::clients(&config, &databases) {
+        Ok(clients) => clients,
+        Err(why) => {
+            let problems = format!("{}: error: {why}", config.path.display());
+            return Err(Refused { problems, files });
+        }
+    };
+    // The databases may be large; the maps made from them are not.
+    drop(databases);
+    let table = Table::compile(zones, &steered, seed).with_clients(clients.maps);
     let unfit = crate::probe::warnings(&config);
     let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
-    Ok(Fresh { load: Load { config: Arc::new(config), zones: bases }, table, files, warnings })
+    Ok(Fresh {
+        load: Load { config: Arc::new(config), zones: bases, regions: clients.regions },
+        table,
+        files,
+        warnings,
+    })
 }
 
 /// [`load`] on a thread where blocking harms nobody.
@@ -37,10 +53,36 @@ pub async fn load_aside(path: PathBuf, seed: u64) -> Result<Fresh, Refused> {
 /// What the engine needs to know of a zone file.
 fn base(zone: &Zone, config: &Config) -> ZoneBase {
     let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
-    let types = [RrType::A, RrType::AAAA, RrType::CNAME];
-    let steered =
-        steered.flat_map(|service| types.iter().filter_map(|&t| zone.rrset(&service.name, t))).collect();
-    ZoneBase { apex: zone.apex().clone(), soa: zone.soa(), fingerprint: zone.fingerprint(), steered }
+    let mut base = ZoneBase {
+        apex: zone.apex().clone(),
+        soa: zone.soa(),
+        fingerprint: zone.fingerprint(),
+        steered: Vec::new(),
+        beside: Vec::new(),
+    };
+    let mut by_client = BTreeSet::new();
+    for service in steered {
+        let own = service.endpoints.iter().flat_map(|endpoint| &endpoint.records).map(|(rtype, _)| *rtype);
+        let types: BTreeSet<RrType> =
+            [RrType::A, RrType::AAAA, RrType::CNAME].into_iter().chain(own).collect();
+        base.steered.extend(types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)));
+        if service.tree.is_some() {
+            by_client.insert((service.name.as_wire(), types));
+        }
+    }
+    if by_client.is_empty() {
+        return base;
+    }
+    // Who gets an answer of their own gets all there is at the name in it, but for what shapes the zone.
+    let by_client: BTreeMap<_, _> = by_client.into_iter().collect();
+    for set in zone.rrsets() {
+        let shapes = matches!(set.rtype, RrType::SOA | RrType::NS | RrType::DNAME);
+        if !shapes && by_client.get(set.owner).is_some_and(|types| !types.contains(&set.rtype)) {
+            let owner = config.services.iter().find(|service| service.name.as_wire() == set.owner);
+            base.beside.extend(owner.and_then(|service| zone.rrset(&service.name, set.rtype)));
+        }
+    }
+    base
 }
 
 /// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are

@@ -160,7 +160,8 @@ impl Engine {
         self.check_round(name)?;
         let standings = self.services.get(name).map(|steered| self.standings(steered));
         let target = standings.iter().flatten().find(|standing| standing.site == *to);
-        match target.and_then(refuse_failover) {
+        let service = self.services.get(name).map(|steered| &steered.service);
+        match service.zip(target).and_then(|(service, target)| refuse_failover(service, target)) {
             Some(why) => Err(CommandError::NotUsable(why)),
             None => Ok(()),
         }

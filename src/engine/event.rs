@@ -1,5 +1,6 @@
 //! The engine's one door in, and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use super::Doubt;
 use super::saved::Saved;
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample};
-use crate::policy::{Decision, Override, Scope};
+use crate::policy::{Decision, Override, Regions, Scope};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, Serial};
 
@@ -32,6 +33,8 @@ pub struct Load {
     pub config: Arc<Config>,
     /// One for each zone in `config.zones`, in that order.
     pub zones: Vec<ZoneBase>,
+    /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
+    pub regions: BTreeMap<Name, Arc<Regions>>,
 }
 
 /// What the engine needs to know of a zone file.
@@ -43,8 +46,11 @@ pub struct ZoneBase {
     pub soa: RrSet,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
-    /// The A, AAAA and CNAME RRsets the file holds at the names of services.
+    /// The RRsets the file holds at the names of services that decisions replace: A, AAAA and CNAME, and the
+    /// types of their endpoints' own records.
     pub steered: Vec<RrSet>,
+    /// The other RRsets there, which every client gets beside what is decided.
+    pub beside: Vec<RrSet>,
 }
 
 /// What an operator asks for.

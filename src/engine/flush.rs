@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Effect, Engine, Happened, Saved, SavedService};
 use crate::config::SiteId;
-use crate::policy::{Choice, Decision, Order, Situation, choose};
+use crate::policy::{Choice, Decision, Memories, Order, Situation, choose};
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, Serial, soa_serial};
+use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
 
 /// An operator's order that the next decision of one service carries out.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Decided {
     pub zone: Name,
     old: Vec<RrSet>,
     new: Vec<RrSet>,
+    /// The name, if it is answered by client from now on in another way than before, or no longer is.
+    steer: Option<(Name, Option<Steering>)>,
 }
 
 /// What is to become of one zone.
@@ -29,6 +31,7 @@ pub(super) struct Decided {
 struct Rewrite {
     old: Vec<RrSet>,
     new: Vec<RrSet>,
+    steer: Vec<(Name, Option<Steering>)>,
     decisions: Vec<u64>,
     /// Those among them that change records.
     published: Vec<u64>,
@@ -48,8 +51,9 @@ impl Engine {
             let Some(decided) = self.decide(now, &name, order, out, &mut records) else { continue };
             let rewrite = rewrites.entry(decided.zone).or_default();
             rewrite.decisions.push(decided.id);
-            if decided.old != decided.new {
+            if decided.old != decided.new || decided.steer.is_some() {
                 rewrite.published.push(decided.id);
+                rewrite.steer.extend(decided.steer);
                 rewrite.old.extend(decided.old);
                 rewrite.new.extend(decided.new);
             }
@@ -82,7 +86,8 @@ impl Engine {
         }
         let decisions = rewrite.published;
         records.push(Effect::Record(Happened::Published { zone: apex, from, to, decisions }));
-        Some(Effect::Publish(Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new)))
+        let changeset = Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new);
+        Some(Effect::Publish(changeset.with_steering(rewrite.steer)))
     }
 
     /// Decides one service, if its first round is finished. `None` where nothing came of it but what is
@@ -105,8 +110,10 @@ impl Engine {
         let last = self.decided.get(name);
         let unchanged = last.is_some_and(|last| is_as_decided(&choice, &last.decision));
         if let Some(last) = last.filter(|_| unchanged) {
-            if last.latched != choice.latched || last.marks != choice.marks {
-                let saved = SavedService { latched: choice.latched, marks: choice.marks, ..last.clone() };
+            let same = last.latched == choice.latched && last.marks == choice.marks;
+            if !same || last.groups != choice.groups {
+                let Choice { latched, marks, groups, .. } = choice;
+                let saved = SavedService { latched, marks, groups, ..last.clone() };
                 self.save_service(name, saved, out);
             }
             return None;
@@ -117,11 +124,25 @@ impl Engine {
         let new = choice.records.clone();
         let same_sites = last.filter(|last| last.decision.sites == choice.sites);
         let since = same_sites.map_or(now, |last| last.since);
-        let Choice { sites, records: answer, ttl, reason, latched, marks, .. } = choice;
-        let decision = Decision { id, at: now, service: name.clone(), sites, records: answer, ttl, reason };
+        let steered_so = last.and_then(|last| last.decision.steer.clone());
+        let steer = (steered_so != choice.steer)
+            .then(|| (name.clone(), self.steering(name, choice.steer.as_deref())));
+        let Choice { sites, records: answer, ttl, reason, latched, marks, groups, steer: by_client, .. } =
+            choice;
+        let decision = Decision {
+            id,
+            at: now,
+            service: name.clone(),
+            sites,
+            records: answer,
+            ttl,
+            reason,
+            steer: by_client,
+        };
         records.push(Effect::Record(Happened::Decision(decision.clone())));
-        self.save_service(name, SavedService { decision, latched, zone: zone.clone(), since, marks }, out);
-        Some(Decided { id, zone, old, new })
+        let saved = SavedService { decision, latched, zone: zone.clone(), since, marks, groups };
+        self.save_service(name, saved, out);
+        Some(Decided { id, zone, old, new, steer })
     }
 
     /// What policy makes of a service now; `None` where there is no such service.
@@ -129,7 +150,7 @@ impl Engine {
         let steered = self.services.get(name)?;
         let standings = self.standings(steered);
         let last = self.decided.get(name);
-        let no_marks = BTreeMap::new();
+        let (no_marks, no_groups) = (BTreeMap::new(), Memories::new());
         Some(choose(&Situation {
             now,
             service: &steered.service,
@@ -137,6 +158,8 @@ impl Engine {
             last: last.map(|last| &last.decision),
             latched: last.is_some_and(|last| last.latched),
             marks: last.map_or(&no_marks, |last| &last.marks),
+            groups: last.map_or(&no_groups, |last| &last.groups),
+            regions: self.regions.get(name).map(|regions| &**regions),
             order: order.map(|ordered| match &ordered.to {
                 Some(site) => Order::Failover(site),
                 None => Order::Failback,
@@ -162,6 +185,7 @@ impl Engine {
 fn is_as_decided(choice: &Choice, decision: &Decision) -> bool {
     choice.sites == decision.sites
         && choice.records == decision.records
+        && choice.steer == decision.steer
         && choice.ttl == decision.ttl
         && choice.reason == decision.reason
 }

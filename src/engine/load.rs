@@ -11,8 +11,9 @@ impl Engine {
     /// Takes up a configuration and its zones, decides every service whose checks have all reported, and
     /// lays all decisions over the files.
     pub(super) fn load(&mut self, now: Time, load: Load, out: &mut Vec<Effect>) {
-        let Load { config, zones } = load;
+        let Load { config, zones, regions } = load;
         let before = self.overlays();
+        self.regions = regions;
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
         self.take_zones(zones, out);

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{CheckKey, Config};
-use crate::policy::{Override, Scope};
+use crate::policy::{Override, Regions, Scope};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -43,6 +43,7 @@ mod maintenance;
 mod saved;
 mod show;
 mod steered;
+mod tables;
 mod view;
 mod watched;
 mod words;
@@ -52,6 +53,7 @@ use agenda::Agenda;
 use doubt::Canaries;
 use maintenance::Maintained;
 use steered::Steered;
+use tables::Tables;
 use watched::Watched;
 use zones::ZoneState;
 
@@ -78,6 +80,9 @@ pub struct Engine {
     zones: BTreeMap<Name, ZoneState>,
     canaries: Canaries,
     maintained: Vec<Maintained>,
+    /// Which endpoints the clients of services prefer.
+    regions: BTreeMap<Name, Arc<Regions>>,
+    tables: Tables,
 
     // What outlives the process.
     decided: BTreeMap<Name, SavedService>,
@@ -103,6 +108,8 @@ impl Engine {
             zones: BTreeMap::new(),
             canaries: Canaries::default(),
             maintained: Vec::new(),
+            regions: BTreeMap::new(),
+            tables: Tables::default(),
             decided: BTreeMap::new(),
             published: BTreeMap::new(),
             overrides: BTreeMap::new(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::CheckKey;
 use crate::health::{Damper, Health};
-use crate::policy::{Decision, Marks, Override, Scope};
+use crate::policy::{Decision, Marks, Memories, Override, Scope};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
 
@@ -70,6 +70,9 @@ pub struct SavedService {
     pub since: Time,
     /// What is remembered of endpoints that were of no use.
     pub marks: Marks,
+    /// What is remembered of its groups, where it has any.
+    #[serde(default, skip_serializing_if = "Memories::is_empty")]
+    pub groups: Memories,
 }
 
 /// A check's part.

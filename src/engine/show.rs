@@ -115,12 +115,20 @@ impl Engine {
                 (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped, _) | (_, None) => {
                     next.push("the first endpoint to be Up is used at once".to_owned());
                 }
+                (Rule::Steered { notes, .. }, _) => next.extend(notes.iter().map(|(_, rule)| match rule {
+                    Rule::Holding { back, until } => {
+                        format!("{back} is used again at {until}, if it stays Up until then")
+                    }
+                    _ => "`detour failback` returns to what is preferred and Up".to_owned(),
+                })),
                 (Rule::InOrder, Some(_)) => {}
             },
             None => next.push("until it is decided, the zone file's records are answered".to_owned()),
         }
         let serving = self.decided.get(name).map(|saved| &saved.decision.sites[..]);
-        if let Some([serving]) = serving {
+        if let Some([serving]) = serving
+            && steered.service.tree.is_none()
+        {
             next.push(match after(&standings, serving) {
                 Some(standing) => format!("should {serving} be Down, {} takes over", standing.site),
                 None => format!("should {serving} be Down, no endpoint is left"),
@@ -181,8 +189,9 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
 /// Whether a place's record is among those decided.
 fn answers(decision: &Decision, whereto: &Whereto) -> bool {
     let has = |rtype: RrType, rdata: &[u8]| {
-        let mut sets = decision.records.iter().filter(|set| set.rtype == rtype);
-        sets.any(|set| set.rdata.iter().any(|have| **have == *rdata))
+        let variants = decision.steer.iter().flat_map(|steer| &steer.variants);
+        let sets = decision.records.iter().chain(variants.flat_map(|variant| &variant.records));
+        sets.filter(|set| set.rtype == rtype).any(|set| set.rdata.iter().any(|have| **have == *rdata))
     };
     match whereto {
         Whereto::Addr(IpAddr::V4(v4)) => has(RrType::A, &v4.octets()),

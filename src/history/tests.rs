@@ -15,7 +15,7 @@ use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Qu
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{Decision, Marks, Override, OverrideKind, Reason, Rule, Scope};
+use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial};
 
@@ -37,6 +37,7 @@ pub(super) fn decision(id: u64) -> Decision {
         records: vec![RrSet::a(name("app.example.com"), 30, [Ipv4Addr::new(192, 0, 2, 10)])],
         ttl: 30,
         reason: reason(),
+        steer: None,
     }
 }
 
@@ -72,7 +73,7 @@ pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
 
 pub(super) fn saved_service(decision: Decision) -> SavedService {
     let (zone, since) = (name("example.com"), Time(2));
-    SavedService { decision, latched: true, zone, since, marks: Marks::default() }
+    SavedService { decision, latched: true, zone, since, marks: Marks::default(), groups: Memories::new() }
 }
 
 /// One of each kind of value, in the order a store gives them back.

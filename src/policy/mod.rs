@@ -20,11 +20,16 @@ mod failover;
 mod overrides;
 mod reason;
 mod records;
+mod stance;
 mod standing;
+mod steer;
+mod tree;
 
 pub use choice::{Choice, Order, Situation, choose, refuse_failover};
 pub use decision::Decision;
 pub use failover::{Mark, Marks};
 pub use overrides::{Override, OverrideKind, Scope, ruling};
-pub use reason::{Forced, LastResort, Latch, Noted, Reason, Rule, Withheld};
+pub use reason::{Forced, LastResort, Latch, Noted, Portion, Reason, Rule, Toward, Withheld};
 pub use standing::Standing;
+pub use steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
+pub use tree::{MIN_STEP, Memories, Memory, Regions, SLOW_STEPS};

@@ -41,6 +41,15 @@ pub enum Rule {
     },
     /// No endpoint works but such as are held Down by damping: one of these is better than none.
     Damped,
+    /// Answers differ by client, or hold several endpoints.
+    Steered {
+        /// The root's policy.
+        policy: String,
+        /// Where clients go.
+        toward: Vec<Toward>,
+        /// What keeps groups where they are, by their names.
+        notes: Vec<(SiteId, Rule)>,
+    },
     /// No endpoint works.
     AllDown {
         /// What is answered.
@@ -51,6 +60,24 @@ pub enum Rule {
         /// What is answered.
         answer: LastResort,
     },
+}
+
+/// Where the clients of one or more regions go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toward {
+    /// The site they prefer to all others; `None` where clients are not told apart.
+    pub near: Option<SiteId>,
+    /// What they get.
+    pub to: Vec<Portion>,
+}
+
+/// A share of clients or queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Portion {
+    /// The sites in their answer.
+    pub sites: Vec<SiteId>,
+    /// How many of a thousand.
+    pub permille: u16,
 }
 
 /// What keeps a service from failing back by itself.
@@ -147,6 +174,10 @@ impl Noted {
         }
     }
 
+    fn is_wholly_up(&self) -> bool {
+        self.is_plainly_up() && self.withheld.is_empty()
+    }
+
     fn is_plainly_up(&self) -> bool {
         self.health == Health::Up && self.forced.is_none() && self.maintenance.is_none()
     }
@@ -179,6 +210,15 @@ impl fmt::Display for Reason {
                 list(f, &self.endpoints)?;
                 write!(f, "; {answer}")
             }
+            (Rule::Steered { policy, toward, notes }, _) => {
+                write!(f, "{policy}: ")?;
+                write_toward(f, toward)?;
+                write_notes(f, notes)?;
+                for noted in self.endpoints.iter().filter(|noted| !noted.is_wholly_up()) {
+                    write!(f, "; {noted}")?;
+                }
+                Ok(())
+            }
             (_, None) => write!(f, "{} is in use", self.serving.as_deref().unwrap_or("nothing")),
             (rule, Some((serving, before))) => {
                 list(f, before)?;
@@ -207,7 +247,7 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             write!(f, "{it}; it is used all the same, as no other endpoint works")?;
             return Ok(());
         }
-        Rule::InOrder | Rule::AllDown { .. } | Rule::Unverified { .. } => {
+        Rule::InOrder | Rule::Steered { .. } | Rule::AllDown { .. } | Rule::Unverified { .. } => {
             let rank = if first { "first" } else { "next" };
             if it.is_plainly_up() {
                 write!(f, "{site} is {rank} in order and Up")?;
@@ -225,6 +265,39 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
     }
     if it.is_plainly_up() { write_withheld(f, it) } else { write!(f, "; {it}") }
 }
+
+/// `fra 60 %, iad 40 %`; `near fra to fra, near iad to fra`
+fn write_toward(f: &mut fmt::Formatter<'_>, toward: &[Toward]) -> fmt::Result {
+    for (at, Toward { near, to }) in toward.iter().enumerate() {
+        f.write_str(if at == 0 { "" } else { ", " })?;
+        if let Some(near) = near {
+            write!(f, "near {near} to ")?;
+        }
+        for (at, Portion { sites, permille }) in to.iter().enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, sites.join(" and "))?;
+            if to.len() > 1 {
+                write!(f, " {} %", f64::from(*permille) / 10.0)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_notes(f: &mut fmt::Formatter<'_>, notes: &[(SiteId, Rule)]) -> fmt::Result {
+    for (group, rule) in notes {
+        f.write_str("; ")?;
+        if !group.is_empty() {
+            write!(f, "in {group} ")?;
+        }
+        match rule {
+            Rule::Holding { back, until } => write!(f, "{back} is used again at {until}, after its hold")?,
+            Rule::Latched { by: Latch::Operator } => f.write_str("latched by an operator")?,
+            _ => f.write_str("failback is manual: one that is Up waits for `detour failback`")?,
+        }
+    }
+    Ok(())
+}
+
 fn list(f: &mut fmt::Formatter<'_>, endpoints: &[Noted]) -> fmt::Result {
     for (at, noted) in endpoints.iter().enumerate() {
         write!(f, "{}{noted}", if at == 0 { "" } else { "; " })?;

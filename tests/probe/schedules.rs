@@ -102,7 +102,10 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             endpoints: vec![Endpoint {
                 site: "fra".into(),
                 target: Target::Addresses { v4: vec![*addr.ip()], v6: vec![] },
+                records: vec![],
+                weight: 1,
             }],
+            tree: None,
         })
     };
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -127,6 +130,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         services: names.iter().map(service).collect(),
         vantage: VantageSetup::default(),
         maintenance: vec![],
+        geo: vec![],
     }
 }
 

@@ -51,8 +51,9 @@ pub fn load(setup: &Setup) -> Load {
         services,
         vantage: vantage(setup),
         maintenance: setup.maintenance.iter().map(|plan| maintenance(setup, plan)).collect(),
+        geo: Vec::new(),
     };
-    Load { config: Arc::new(config), zones }
+    Load { config: Arc::new(config), zones, regions: std::collections::BTreeMap::new() }
 }
 
 pub fn name(text: &str) -> Name {
@@ -106,7 +107,13 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> ZoneBase {
     let fingerprint = content
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    ZoneBase { apex: owner.clone(), soa: RrSet::new(owner, RrType::SOA, 3600, [soa]), fingerprint, steered }
+    ZoneBase {
+        apex: owner.clone(),
+        soa: RrSet::new(owner, RrType::SOA, 3600, [soa]),
+        fingerprint,
+        steered,
+        beside: Vec::new(),
+    }
 }
 
 /// The longest apex a name lies below.
@@ -173,6 +180,8 @@ fn service(setup: &Setup, name: &Name, spec: &ServiceSpec, probes: ProbeTree, ap
                 v6: addrs.iter().copied().filter_map(v6).collect(),
             }
         },
+        records: Vec::new(),
+        weight: 1,
     });
     let secs = |d: Duration| d.as_secs() as u32;
     Service {
@@ -192,5 +201,6 @@ fn service(setup: &Setup, name: &Name, spec: &ServiceSpec, probes: ProbeTree, ap
         },
         rto: None,
         endpoints: endpoints.collect(),
+        tree: None,
     }
 }
