@@ -70,7 +70,9 @@ fn run(target: &str, mutants: usize, body: fn(&[u8])) {
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).expect("its bytes")).collect();
     assert!(seeds.len() >= 3, "{target} has {} seeds", seeds.len());
-    seeds.iter().for_each(|seed| body(seed));
+    for seed in &seeds {
+        body(seed);
+    }
     let mut chance = Chance(seeds.len() as u64);
     for number in 0..mutants {
         let mutant = mutate(&mut chance, &seeds);
