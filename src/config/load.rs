@@ -79,6 +79,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         control: Ok(control),
         heartbeat: Ok(heartbeat),
         vantage: Ok(vantage),
+        safety: Ok(safety),
         maintenance,
         sites,
         probes,
@@ -99,6 +100,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         services: services.into_iter().map(|draft| draft.service).collect(),
         vantage,
         maintenance,
+        safety,
     })
 }
 

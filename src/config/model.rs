@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Damping, Maintenance, ProbeKind, VantageSetup};
+use super::{Damping, Maintenance, Moving, ProbeKind, Safety, VantageSetup};
 use crate::zone::Name;
 
 /// A site's key in the configuration: `fra`.
@@ -40,6 +40,8 @@ pub struct Config {
     pub vantage: VantageSetup,
     /// `[[maintenance]]`
     pub maintenance: Vec<Maintenance>,
+    /// `[safety]`
+    pub safety: Safety,
 }
 
 /// `[server]`
@@ -133,6 +135,8 @@ pub struct Site {
     pub name: String,
     /// Latitude and longitude in degrees.
     pub location: Option<[f64; 2]>,
+    /// The load it can carry; services say what they add to it.
+    pub capacity: Option<u32>,
 }
 
 /// `[probes.KEY]`
@@ -224,6 +228,8 @@ pub struct Service {
     pub all_down: AllDown,
     /// The promise `detour check` holds the sum against.
     pub rto: Option<Duration>,
+    /// What a move waits for, and how it is made.
+    pub moving: Moving,
     /// In order of preference; never empty, each site once.
     pub endpoints: Vec<Endpoint>,
 }

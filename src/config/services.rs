@@ -12,23 +12,21 @@ use toml::de::DeValue;
 use super::document::{Sites, Zones};
 use super::endpoints::{self, Endpoints};
 use super::error::{ConfigError, short};
+use super::moving::{self, MAX_HOLD, MAX_LOAD};
 use super::probes::Probes;
 use super::report::Findings;
 use super::rto::worst_case;
-use super::section::{Item, Read, Reported, Section, or};
-use super::{AllDown, Failback, PolicyKind, Probe, Service, values};
+use super::section::{Item, Reported, Section, or};
+use super::{AllDown, Moving, PolicyKind, Probe, Service, Unanswered, values};
 use crate::zone::Name;
 
 /// The most services, each name counted.
 const MAX_SERVICES: usize = 100_000;
 /// The most probes of one service.
 const MAX_PROBES: usize = 16;
-/// The longest `hold` and `rto`.
-const MAX_HOLD: Duration = Duration::from_secs(366 * 86_400);
 
 const DEFAULT_TTL: u32 = 30;
 const DEFAULT_TTL_SUSPECT: u32 = 5;
-const DEFAULT_HOLD: Duration = Duration::from_secs(60);
 
 /// The policies there are, and those to come.
 const POLICIES: [&str; 1] = ["failover"];
@@ -85,7 +83,11 @@ fn read_service(
     let probes = section.need("probes", "probes = [\"web\"]", findings, |item, findings| {
         read_probes(item, context, findings)
     });
-    let failback = section.read("failback", findings, read_failback);
+    let failback = section.read("failback", findings, moving::read_failback);
+    let failover = section.read("failover", findings, moving::read_failover);
+    let exempt = section.read("exempt_from_safety", findings, values::boolean);
+    let load = section.read("load", findings, values::integer(0, MAX_LOAD));
+    let shed = section.read("shed", findings, values::boolean);
     let all_down = section.read("all_down", findings, read_all_down);
     let rto = section.read("rto", findings, values::positive(MAX_HOLD));
     let endpoints = section.need("endpoints", endpoints::EXAMPLE, findings, |item, findings| {
@@ -97,6 +99,18 @@ fn read_service(
     check_cnames(&names, &endpoints, all_down.as_ref(), findings);
     let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
     check_hosts(&names, &probes, findings);
+    let failback = or(failback, moving::DraftFailback::default())?;
+    let (delay, approval) = or(failover, (Duration::ZERO, None))?;
+    let moving = Moving {
+        delay,
+        approval,
+        approve_failback: failback.approve,
+        steps: failback.steps,
+        step_hold: failback.step_hold,
+        exempt: or(exempt, false)?,
+        load: or(load, 0)?,
+        shed: or(shed, false)?,
+    };
     let pattern = Service {
         name: Name::root(),
         zone: Name::root(),
@@ -104,9 +118,10 @@ fn read_service(
         ttl,
         ttl_suspect,
         probes,
-        failback: or(failback, Failback::Auto { hold: DEFAULT_HOLD })?,
+        failback: failback.failback,
         all_down: all_down.map_or(AllDown::Keep, Spanned::into_inner),
         rto: rto.as_ref().map(|rto| *rto.get_ref()),
+        moving,
         endpoints: endpoints.list,
     };
     check_rto(&pattern, context.vouch, rto.as_ref(), findings);
@@ -180,28 +195,6 @@ fn read_probes(item: Item, context: &Context, findings: &mut Findings) -> Result
     Ok(probes.into_iter().map(Spanned::into_inner).collect())
 }
 
-/// `"auto"`, `"manual"`, `{ mode = "auto", hold = "60s" }`
-fn read_failback(item: Item, findings: &mut Findings) -> Result<Failback, Reported> {
-    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "manual"], &[], findings);
-    if let DeValue::String(_) = item.value.get_ref() {
-        return Ok(match mode(item, findings)? {
-            "manual" => Failback::Manual,
-            _ => Failback::Auto { hold: DEFAULT_HOLD },
-        });
-    }
-    let mut section = Section::of("\"failback\"".to_owned(), item, findings)?;
-    let mode = or(section.read("mode", findings, mode), "auto");
-    let failback = if mode == Ok("manual") {
-        section.refuse_unasked(&["hold"], "a manual failback", findings);
-        Ok(Failback::Manual)
-    } else {
-        let hold: Read<_> = section.read("hold", findings, values::duration(MAX_HOLD));
-        or(hold, DEFAULT_HOLD).map(|hold| Failback::Auto { hold })
-    };
-    section.finish(findings);
-    mode.and(failback)
-}
-
 /// A word, or `{ fallback = [...] }`.
 fn read_all_down(item: Item, findings: &mut Findings) -> Result<AllDown, Reported> {
     match item.value.get_ref() {
@@ -268,6 +261,12 @@ fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &[Arc<Probe>], findings:
 /// The sum is the same for every name of a `[[service]]`, so it is held against `rto` once.
 fn check_rto(pattern: &Service, vouch: Duration, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
     let sum = worst_case(pattern, vouch);
+    if let Some(rto) = rto
+        && pattern.moving.approval.is_some_and(|approval| approval.unanswered == Unanswered::Stay)
+    {
+        findings.push(&rto.span(), ConfigError::RtoWithoutAnswer);
+        return;
+    }
     if let Some(rto) = rto
         && sum.total > *rto.get_ref()
     {

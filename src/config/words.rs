@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::Seconds;
-use super::{AllDown, Failback, PolicyKind, Service};
+use super::{AllDown, Approval, Failback, Moving, PolicyKind, Service, Unanswered};
 
 impl Service {
     /// `failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect`
@@ -12,14 +12,42 @@ impl Service {
         let sites: Vec<&str> = self.endpoints.iter().map(|endpoint| &*endpoint.site).collect();
         let seconds = |ttl: u32| Seconds(Duration::from_secs(ttl.into()));
         format!(
-            "{}: {}; failback {}; all_down {}; TTL {}, {} while Suspect",
+            "{}: {}{}; failback {}{}; all_down {}; TTL {}, {} while Suspect",
             self.policy,
             sites.join(", "),
+            self.moving.failover_in_words(),
             self.failback,
+            self.moving.failback_in_words(),
             self.all_down,
             seconds(self.ttl),
             seconds(self.ttl_suspect),
         )
+    }
+}
+
+impl Moving {
+    /// `; failover after 10s Down, by approval within 600s, else it moves`; nothing where it moves at once.
+    fn failover_in_words(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.delay.is_zero() {
+            parts.push(format!("after {} Down", Seconds(self.delay)));
+        }
+        if let Some(Approval { wait, unanswered }) = self.approval {
+            let else_ = if unanswered == Unanswered::Move { "moves" } else { "stays" };
+            parts.push(format!("by approval within {}, else it {else_}", Seconds(wait)));
+        }
+        if parts.is_empty() { String::new() } else { format!("; failover {}", parts.join(", ")) }
+    }
+
+    /// ` by approval, in steps of 1 %, 10 %, 100 %, each 60s`; nothing where all go back at once.
+    fn failback_in_words(&self) -> String {
+        let mut words = if self.approve_failback { " by approval".to_owned() } else { String::new() };
+        if !self.steps.is_empty() {
+            let steps: Vec<String> = self.steps.iter().map(|step| format!("{step} %")).collect();
+            let hold = Seconds(self.step_hold);
+            words = format!("{words}, in steps of {}, 100 %, each {hold}", steps.join(", "));
+        }
+        words
     }
 }
 
@@ -91,6 +119,7 @@ mod tests {
             failback,
             all_down,
             rto: None,
+            moving: Moving::default(),
             endpoints: vec![endpoint("fra", 1), endpoint("iad", 2)],
         }
     }
