@@ -1,6 +1,7 @@
 //! The loader: configuration and zone files in, a checked load with its compiled table out, off the
 //! core's thread, one at a time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +41,19 @@ fn base(zone: &Zone, config: &Config) -> ZoneBase {
     let types = [RrType::A, RrType::AAAA, RrType::CNAME];
     let steered =
         steered.flat_map(|service| types.iter().filter_map(|&t| zone.rrset(&service.name, t))).collect();
-    ZoneBase { apex: zone.apex().clone(), soa: zone.soa(), fingerprint: zone.fingerprint(), steered }
+    // Only where a part of the clients can be answered otherwise does it matter what stands beside.
+    let in_steps = config.services.iter().filter(|service| !service.moving.steps.is_empty());
+    let owners: BTreeSet<&[u8]> = in_steps.map(|service| service.name.as_wire()).collect();
+    let of_zone = [RrType::SOA, RrType::NS, RrType::DNAME];
+    let is_beside = |rtype: RrType| !types.contains(&rtype) && !of_zone.contains(&rtype);
+    let beside = if owners.is_empty() {
+        Vec::new()
+    } else {
+        let sets = zone.rrsets().filter(|set| is_beside(set.rtype) && owners.contains(set.owner));
+        sets.map(|set| set.to_rrset()).collect()
+    };
+    let (apex, soa, fingerprint) = (zone.apex().clone(), zone.soa(), zone.fingerprint());
+    ZoneBase { apex, soa, fingerprint, steered, beside }
 }
 
 /// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are

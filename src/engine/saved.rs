@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::CheckKey;
 use crate::health::{Damper, Health};
-use crate::policy::{Decision, Marks, Override, Scope};
+use crate::policy::{Decision, Marks, Override, Proposal, Scope, Step};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
 
@@ -70,6 +70,15 @@ pub struct SavedService {
     pub since: Time,
     /// What is remembered of endpoints that were of no use.
     pub marks: Marks,
+    /// The move that waits for an operator, or that one has rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
+    /// How far a failback in steps has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// When it moved by itself within the last hour; at most [`MAX_SWITCHES_KEPT`](crate::policy::MAX_SWITCHES_KEPT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<Time>,
 }
 
 /// A check's part.

@@ -12,7 +12,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::partial::steering;
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
+use crate::policy::Partial;
 use crate::zone::{Changeset, Name, RrSet, Serial, soa_serial};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
@@ -25,22 +27,28 @@ pub(super) struct ZoneState {
     pub soa: RrSet,
     /// What the file holds at steered names.
     pub file: BTreeMap<Name, Vec<RrSet>>,
+    /// What else it holds there, which no decision touches.
+    pub beside: BTreeMap<Name, Vec<RrSet>>,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
     /// How many services lie in it.
     pub services: usize,
 }
 
-/// For each zone, the decided records of each name that has a decision.
-pub(super) type Overlays = BTreeMap<Name, BTreeMap<Name, Vec<RrSet>>>;
+/// For each zone, the decided records of each name that has a decision, and what a part of the clients gets.
+pub(super) type Overlays = BTreeMap<Name, BTreeMap<Name, (Vec<RrSet>, Option<Partial>)>>;
 
 impl From<ZoneBase> for ZoneState {
     fn from(base: ZoneBase) -> ZoneState {
-        let mut file: BTreeMap<Name, Vec<RrSet>> = BTreeMap::new();
-        for set in base.steered {
-            file.entry(set.owner.clone()).or_default().push(set);
-        }
-        ZoneState { soa: base.soa, file, fingerprint: base.fingerprint, services: 0 }
+        let by_owner = |sets: Vec<RrSet>| {
+            let mut owners: BTreeMap<Name, Vec<RrSet>> = BTreeMap::new();
+            for set in sets {
+                owners.entry(set.owner.clone()).or_default().push(set);
+            }
+            owners
+        };
+        let (file, beside) = (by_owner(base.steered), by_owner(base.beside));
+        ZoneState { soa: base.soa, file, beside, fingerprint: base.fingerprint, services: 0 }
     }
 }
 
@@ -50,7 +58,8 @@ impl Engine {
         let mut overlays = Overlays::new();
         for (name, decided) in &self.decided {
             let overlay = overlays.entry(decided.zone.clone()).or_default();
-            overlay.insert(name.clone(), decided.decision.records.clone());
+            let decision = &decided.decision;
+            overlay.insert(name.clone(), (decision.records.clone(), decision.partial.clone()));
         }
         overlays
     }
@@ -116,8 +125,14 @@ impl Engine {
             }
             let held = overlay.keys().filter_map(|name| zone.file.get(name)).flatten();
             let held: Vec<RrSet> = held.cloned().collect();
-            let laid: Vec<RrSet> = overlay.values().flatten().cloned().collect();
-            changesets.push(Changeset::new(&zone.soa, file, to, &held, &laid));
+            let laid: Vec<RrSet> = overlay.values().flat_map(|(records, _)| records).cloned().collect();
+            let parted = overlay.iter().filter(|(_, (_, partial))| partial.is_some());
+            let steer = parted.filter_map(|(name, _)| {
+                let decision = &self.decided.get(name)?.decision;
+                Some((name.clone(), steering(decision, apex, self.beside(apex, name))))
+            });
+            let steer = steer.collect();
+            changesets.push(Changeset::new(&zone.soa, file, to, &held, &laid).with_steering(steer));
         }
         Effect::Rebase(changesets)
     }
@@ -147,7 +162,7 @@ mod tests {
         let mut soa = vec![0, 0];
         soa.extend([file, 0, 0, 0, 0].iter().flat_map(|number| number.to_be_bytes()));
         let soa = RrSet::new(Name::root(), RrType::SOA, 60, [soa]);
-        ZoneState { soa, file: BTreeMap::new(), fingerprint: FINGERPRINT, services: 0 }
+        ZoneState { soa, file: BTreeMap::new(), beside: BTreeMap::new(), fingerprint: FINGERPRINT, services: 0 }
     }
 
     #[test]

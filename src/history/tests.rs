@@ -37,6 +37,7 @@ pub(super) fn decision(id: u64) -> Decision {
         records: vec![RrSet::a(name("app.example.com"), 30, [Ipv4Addr::new(192, 0, 2, 10)])],
         ttl: 30,
         reason: reason(),
+        partial: None,
     }
 }
 
@@ -72,7 +73,7 @@ pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
 
 pub(super) fn saved_service(decision: Decision) -> SavedService {
     let (zone, since) = (name("example.com"), Time(2));
-    SavedService { decision, latched: true, zone, since, marks: Marks::default() }
+    SavedService { decision, latched: true, zone, since, marks: Marks::default(), proposal: None, step: None, switches: vec![] }
 }
 
 /// One of each kind of value, in the order a store gives them back.
@@ -94,7 +95,7 @@ fn one_of_each() -> Vec<Saved> {
 }
 
 fn drain_command() -> Command {
-    let action = Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None };
+    let action = Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None, force: false };
     Command { who: "ana".into(), reason: "disk swap".into(), action }
 }
 

@@ -4,7 +4,7 @@ use super::failover::{self, Marks};
 use super::reason::{LastResort, Noted, Reason, Rule};
 use super::records;
 use super::standing::Standing;
-use super::{Decision, OverrideKind};
+use super::{Decision, OverrideKind, Partial};
 use crate::config::{PolicyKind, Service, SiteId};
 use crate::health::Health;
 use crate::time::Time;
@@ -55,6 +55,8 @@ pub struct Choice {
     pub marks: Marks,
     /// When to choose again because a hold ends.
     pub hold_until: Option<Time>,
+    /// The clients that a failback has moved already.
+    pub partial: Option<Partial>,
 }
 
 /// Chooses what a service answers with.
@@ -77,7 +79,7 @@ pub fn choose(situation: &Situation) -> Choice {
         None => last_resort(situation),
     };
     let (latched, marks, hold_until) = (pick.latched, pick.marks, pick.hold_until);
-    Choice { sites, records, ttl, reason, latched, marks, hold_until }
+    Choice { sites, records, ttl, reason, latched, marks, hold_until, partial: None }
 }
 
 /// No endpoint is eligible: the configuration's `all_down` says what is answered, with the short TTL,

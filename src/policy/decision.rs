@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Reason;
+use super::{Partial, Reason};
 use crate::config::SiteId;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
@@ -24,4 +24,7 @@ pub struct Decision {
     pub ttl: u32,
     /// Why.
     pub reason: Reason,
+    /// The clients that a failback has moved already, and what they are answered instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Partial>,
 }

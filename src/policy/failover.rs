@@ -115,11 +115,14 @@ fn damped(standings: &[Standing], serving: Option<usize>) -> Option<usize> {
     serving.or_else(|| standings.iter().position(Standing::is_damped))
 }
 
-/// The first in order that is Up, better one that is not being maintained; failing that, the first that is
+/// The first in order that is Up, better one that is not being maintained, and of those one that has room
+/// where the service sheds; failing that, the first that is
 /// Suspect.
 fn best(standings: &[Standing]) -> Option<usize> {
-    let sound = standings.iter().position(|s| s.is_up() && s.maintenance.is_none());
-    let up = sound.or_else(|| standings.iter().position(Standing::is_up));
+    let sound = |roomy: bool| {
+        standings.iter().position(|s| s.is_up() && s.maintenance.is_none() && !(roomy && s.full))
+    };
+    let up = sound(true).or_else(|| sound(false)).or_else(|| standings.iter().position(Standing::is_up));
     up.or_else(|| standings.iter().position(Standing::is_eligible))
 }
 
@@ -132,7 +135,7 @@ fn stay_or_return(situation: &Situation, marks: &Marks, at: usize) -> (Option<us
     for (index, standing) in situation.standings[..at].iter().enumerate() {
         // What is being maintained is returned to when that is over, or when an operator says so.
         let maintained = standing.maintenance.is_some() && situation.order.is_none();
-        if !standing.is_up() || maintained {
+        if !standing.is_up() || maintained || standing.full && situation.order.is_none() {
             continue;
         }
         let until = match (marks.get(&standing.site), situation.service.failback) {
@@ -169,7 +172,7 @@ fn hold_end(mark: Mark, standing: &Standing, hold: Duration) -> Time {
 }
 
 /// The marks as they are now: who is out gets one, who no longer is keeps it as [`Mark::Back`].
-fn marked(situation: &Situation) -> Marks {
+pub(super) fn marked(situation: &Situation) -> Marks {
     let mark = |standing: &Standing| {
         let old = situation.marks.get(&standing.site);
         if standing.is_taken() {

@@ -17,14 +17,20 @@
 mod choice;
 mod decision;
 mod failover;
+mod moving;
 mod overrides;
+mod proposal;
 mod reason;
 mod records;
+mod safety;
 mod standing;
 
 pub use choice::{Choice, Order, Situation, choose, refuse_failover};
 pub use decision::Decision;
 pub use failover::{Mark, Marks};
+pub use moving::{Move, MoveKind, Partial, Step, delayed_until, movement, standby, stay, step, unready};
 pub use overrides::{Override, OverrideKind, Scope, ruling};
+pub use proposal::{IfUnanswered, Proposal, ProposalNews, ProposalState};
 pub use reason::{Forced, LastResort, Latch, Noted, Reason, Rule, Withheld};
+pub use safety::{Carried, HOUR, Ledger, MAX_SWITCHES_KEPT, Tally};
 pub use standing::Standing;

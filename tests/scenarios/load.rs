@@ -42,7 +42,7 @@ pub fn load(setup: &Setup) -> Load {
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         heartbeat: None,
-        sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
+        sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None, capacity: setup.capacity.get(id).copied() }).collect(),
         probes,
         zones: apexes
             .iter()
@@ -51,6 +51,7 @@ pub fn load(setup: &Setup) -> Load {
         services,
         vantage: vantage(setup),
         maintenance: setup.maintenance.iter().map(|plan| maintenance(setup, plan)).collect(),
+        safety: setup.safety.clone(),
     };
     Load { config: Arc::new(config), zones }
 }
@@ -106,7 +107,8 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> ZoneBase {
     let fingerprint = content
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    ZoneBase { apex: owner.clone(), soa: RrSet::new(owner, RrType::SOA, 3600, [soa]), fingerprint, steered }
+    let soa = RrSet::new(owner.clone(), RrType::SOA, 3600, [soa]);
+    ZoneBase { apex: owner, soa, fingerprint, steered, beside: Vec::new() }
 }
 
 /// The longest apex a name lies below.
@@ -188,6 +190,7 @@ fn service(
             fallback => AllDown::Fallback(vec![fallback.parse().expect("an all_down")]),
         },
         rto: None,
+        moving: spec.moving.clone(),
         endpoints: endpoints.collect(),
     }
 }
