@@ -21,7 +21,9 @@ use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::vantage::{self, DraftVantage};
-use super::{Control, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup, ZoneSource, values};
+use super::{
+    Control, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup, ZoneSource, values,
+};
 use crate::zone::Name;
 
 /// The most sites.
@@ -147,7 +149,8 @@ pub(super) fn read(
         draft.check_services(&services, findings);
         draft.setup
     });
-    let safety = root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
+    let safety =
+        root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
     root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
     Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance, safety }

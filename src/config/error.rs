@@ -264,7 +264,9 @@ impl ConfigError {
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
             E::IdleStep => "give it send, send_hex or expect",
-            E::StepsOutOfOrder => "percents of clients, each above the one before, as in steps = [1, 10, 100]",
+            E::StepsOutOfOrder => {
+                "percents of clients, each above the one before, as in steps = [1, 10, 100]"
+            }
             E::RtoWithoutAnswer => "set unanswered = \"move\", or take rto away",
             E::BadPattern { .. } => {
                 "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"

@@ -124,7 +124,10 @@ fn moving(out: &mut Text, engine: &Status) {
     let name = |s: &ServiceView| vec![("service", bare(&s.name))];
     let standby = |s: &ServiceView| {
         let standby = s.standby.as_ref()?;
-        Some((vec![("service", bare(&s.name)), ("site", standby.site.to_string())], u8::from(standby.ready())))
+        Some((
+            vec![("service", bare(&s.name)), ("site", standby.site.to_string())],
+            u8::from(standby.ready()),
+        ))
     };
     let each = engine.services.iter().filter_map(standby);
     out.gauge("detour_service_standby_ready", "Whether a service's next site could take over now.", each);

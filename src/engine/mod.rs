@@ -60,7 +60,9 @@ use zones::ZoneState;
 pub use doubt::Doubt;
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
-pub use view::{CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView};
+pub use view::{
+    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
+};
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
 pub const COALESCE: Duration = Duration::from_millis(20);

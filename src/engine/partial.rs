@@ -72,7 +72,13 @@ impl Engine {
     }
 
     /// Tells once when the next endpoint could not take over any more, and when it can again.
-    pub(super) fn tell_standby(&mut self, now: Time, name: &Name, choice: &Choice, records: &mut Vec<Effect>) {
+    pub(super) fn tell_standby(
+        &mut self,
+        now: Time,
+        name: &Name,
+        choice: &Choice,
+        records: &mut Vec<Effect>,
+    ) {
         let told = self.standby_of(now, name, choice.reason.serving.as_ref());
         let Some(steered) = self.services.get_mut(name) else { return };
         let state = told.as_ref().map(|(site, why)| (site.clone(), why.is_none()));

@@ -81,7 +81,8 @@ impl Engine {
             return Moderated { choice, proposal: Some(proposal), step: running, switched: false, told };
         }
         let switched = !begun;
-        let config = self.services.get(name).map(|steered| steered.service.moving.clone()).unwrap_or_default();
+        let config =
+            self.services.get(name).map(|steered| steered.service.moving.clone()).unwrap_or_default();
         let next = match moving.kind {
             MoveKind::Failback => step(&config, running.as_ref(), &moving.to, now),
             MoveKind::Failover => None,
@@ -125,10 +126,7 @@ impl Engine {
                 (ProposalState::Approved, _) => return Verdict::Go,
                 (ProposalState::Pending, _) if !still => told.extend(withdrawn(Some(held))),
                 (ProposalState::Pending, Some((until, then))) if until <= now => {
-                    told.push(Happened::Proposal {
-                        news: ProposalNews::Unanswered,
-                        proposal: held.clone(),
-                    });
+                    told.push(Happened::Proposal { news: ProposalNews::Unanswered, proposal: held.clone() });
                     if then == IfUnanswered::Stay {
                         held.state = ProposalState::Rejected { by: "nobody".to_owned() };
                         return Verdict::Wait(held);

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::steered::Place;
 use super::{
-    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView,
-    StandbyView, Status, Steered, ZoneView,
+    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, StandbyView,
+    Status, Steered, ZoneView,
 };
 use crate::config::{Site, Whereto};
 use crate::health::Health;
@@ -110,31 +110,35 @@ impl Engine {
         }
         let standings = self.standings(steered);
         match self.decided.get(name).map(|saved| &saved.decision.reason) {
-            Some(reason) => match (&reason.rule, &reason.serving) {
-                (Rule::Holding { back, until }, _) => {
-                    next.push(format!("{back} is used again at {until}, if it stays Up until then"));
+            Some(reason) => {
+                match (&reason.rule, &reason.serving) {
+                    (Rule::Holding { back, until }, _) => {
+                        next.push(format!("{back} is used again at {until}, if it stays Up until then"));
+                    }
+                    (Rule::Latched { .. }, _) => {
+                        next.push("`detour failback` returns it to the first in order that is Up".to_owned());
+                    }
+                    (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped, _) | (_, None) => {
+                        next.push("the first endpoint to be Up is used at once".to_owned());
+                    }
+                    (Rule::Delayed { to, until }, _) => {
+                        next.push(format!("at {until} it moves to {to}, unless it works again until then"));
+                    }
+                    (Rule::Proposed { to, proposal, .. }, _) => {
+                        next.push(format!("`detour approve {proposal}` moves it to {to}, `detour reject {proposal}` does not"));
+                    }
+                    (Rule::Rejected { to, proposal, .. }, _) => {
+                        next.push(format!("`detour approve {proposal}` moves it to {to} all the same"));
+                    }
+                    (Rule::Stepping { back, next: percent, at, .. }, _) => {
+                        next.push(format!(
+                            "{back} gets {percent} % of the clients at {at}, if it stays Up until then"
+                        ));
+                        next.push(format!("should {back} not be Up, all clients leave it at once"));
+                    }
+                    (Rule::InOrder, Some(_)) => {}
                 }
-                (Rule::Latched { .. }, _) => {
-                    next.push("`detour failback` returns it to the first in order that is Up".to_owned());
-                }
-                (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped, _) | (_, None) => {
-                    next.push("the first endpoint to be Up is used at once".to_owned());
-                }
-                (Rule::Delayed { to, until }, _) => {
-                    next.push(format!("at {until} it moves to {to}, unless it works again until then"));
-                }
-                (Rule::Proposed { to, proposal, .. }, _) => {
-                    next.push(format!("`detour approve {proposal}` moves it to {to}, `detour reject {proposal}` does not"));
-                }
-                (Rule::Rejected { to, proposal, .. }, _) => {
-                    next.push(format!("`detour approve {proposal}` moves it to {to} all the same"));
-                }
-                (Rule::Stepping { back, next: percent, at, .. }, _) => {
-                    next.push(format!("{back} gets {percent} % of the clients at {at}, if it stays Up until then"));
-                    next.push(format!("should {back} not be Up, all clients leave it at once"));
-                }
-                (Rule::InOrder, Some(_)) => {}
-            },
+            }
             None => next.push("until it is decided, the zone file's records are answered".to_owned()),
         }
         let serving = self.decided.get(name).map(|saved| &saved.decision.sites[..]);
@@ -173,7 +177,10 @@ impl Engine {
 /// Whether a decision waits for something else than a hold to end.
 fn waits(decision: &Decision) -> bool {
     let rule = &decision.reason.rule;
-    matches!(rule, Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Stepping { .. })
+    matches!(
+        rule,
+        Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Stepping { .. }
+    )
 }
 
 /// The endpoint that takes over from the one in use.

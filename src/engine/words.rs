@@ -58,7 +58,10 @@ impl fmt::Display for Happened {
             Happened::Proposal { news: ProposalNews::Proposed, proposal } => proposal.fmt(f),
             Happened::Proposal { news: ProposalNews::Withdrawn, proposal } => {
                 let Proposal { id, service, from, to, .. } = proposal;
-                write!(f, "proposal {id} withdrawn: no reason is left for {service} to move from {from} to {to}")
+                write!(
+                    f,
+                    "proposal {id} withdrawn: no reason is left for {service} to move from {from} to {to}"
+                )
             }
             Happened::Proposal { news: ProposalNews::Unanswered, proposal } => {
                 let then = match proposal.due {

@@ -162,7 +162,13 @@ mod tests {
         let mut soa = vec![0, 0];
         soa.extend([file, 0, 0, 0, 0].iter().flat_map(|number| number.to_be_bytes()));
         let soa = RrSet::new(Name::root(), RrType::SOA, 60, [soa]);
-        ZoneState { soa, file: BTreeMap::new(), beside: BTreeMap::new(), fingerprint: FINGERPRINT, services: 0 }
+        ZoneState {
+            soa,
+            file: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            fingerprint: FINGERPRINT,
+            services: 0,
+        }
     }
 
     #[test]

@@ -73,7 +73,16 @@ pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
 
 pub(super) fn saved_service(decision: Decision) -> SavedService {
     let (zone, since) = (name("example.com"), Time(2));
-    SavedService { decision, latched: true, zone, since, marks: Marks::default(), proposal: None, step: None, switches: vec![] }
+    SavedService {
+        decision,
+        latched: true,
+        zone,
+        since,
+        marks: Marks::default(),
+        proposal: None,
+        step: None,
+        switches: vec![],
+    }
 }
 
 /// One of each kind of value, in the order a store gives them back.
@@ -95,7 +104,8 @@ fn one_of_each() -> Vec<Saved> {
 }
 
 fn drain_command() -> Command {
-    let action = Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None, force: false };
+    let action =
+        Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None, force: false };
     Command { who: "ana".into(), reason: "disk swap".into(), action }
 }
 

@@ -265,7 +265,10 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             return write!(f, "{it}; it stays: the move to {to} was rejected by {by} (proposal {proposal})");
         }
         Rule::Stepping { back, percent, next, at } => {
-            write!(f, "{back} has {percent} % of the clients and gets {next} % at {at}; {site} has the others")?;
+            write!(
+                f,
+                "{back} has {percent} % of the clients and gets {next} % at {at}; {site} has the others"
+            )?;
         }
         Rule::Damped => {
             write!(f, "{it}; it is used all the same, as no other endpoint works")?;
@@ -357,7 +360,15 @@ mod tests {
 
     fn noted(site: &str, health: Health, because: &str) -> Noted {
         let because = because.to_owned();
-        Noted { site: site.into(), health, because, forced: None, maintenance: None, full: false, withheld: Vec::new() }
+        Noted {
+            site: site.into(),
+            health,
+            because,
+            forced: None,
+            maintenance: None,
+            full: false,
+            withheld: Vec::new(),
+        }
     }
 
     fn drained(noted: Noted, until: Option<Time>) -> Noted {

@@ -75,7 +75,8 @@ impl Ledger {
         if let Some(max) = safety.max_switches_per_hour.filter(|&max| switches > max as usize) {
             return Some(format!("{switches} moves within an hour, and max_switches_per_hour is {max}"));
         }
-        let moved = self.movers.len() + movers.iter().filter(|name| !self.movers.contains_key(**name)).count();
+        let moved =
+            self.movers.len() + movers.iter().filter(|name| !self.movers.contains_key(**name)).count();
         let allowed = |percent: u8| (total * usize::from(percent) / 100).max(1);
         if let Some(max) = safety.max_share_moved.filter(|&max| moved > allowed(max)) {
             let within = Seconds(safety.window);
@@ -116,8 +117,11 @@ impl Tally {
 
     /// How many sites answer for some service, now and after these moves.
     pub fn in_service(&self, moves: &[Move]) -> (usize, usize) {
-        let mut services: BTreeMap<&SiteId, i64> =
-            self.0.iter().map(|(site, carried)| (site, i64::try_from(carried.services).unwrap_or(i64::MAX))).collect();
+        let mut services: BTreeMap<&SiteId, i64> = self
+            .0
+            .iter()
+            .map(|(site, carried)| (site, i64::try_from(carried.services).unwrap_or(i64::MAX)))
+            .collect();
         let before = services.values().filter(|count| **count > 0).count();
         for moving in moves {
             *services.entry(&moving.from).or_default() -= 1;
@@ -141,7 +145,8 @@ mod tests {
 
     #[test]
     fn rules_count_within_their_windows() {
-        let safety = Safety { max_switches_per_hour: Some(3), max_share_moved: Some(30), ..Safety::default() };
+        let safety =
+            Safety { max_switches_per_hour: Some(3), max_share_moved: Some(30), ..Safety::default() };
         let mut ledger = Ledger::default();
         let mut broken = |secs, service: usize, moves: bool| {
             let broken = ledger.limit(at(secs), &safety, 10, [&name(service)], (2, 2));

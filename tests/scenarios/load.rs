@@ -42,7 +42,14 @@ pub fn load(setup: &Setup) -> Load {
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         heartbeat: None,
-        sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None, capacity: setup.capacity.get(id).copied() }).collect(),
+        sites: sites
+            .map(|id| Site {
+                id: id.as_str().into(),
+                name: id.clone(),
+                location: None,
+                capacity: setup.capacity.get(id).copied(),
+            })
+            .collect(),
         probes,
         zones: apexes
             .iter()

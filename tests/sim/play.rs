@@ -224,7 +224,12 @@ impl Run {
                 let kinds = [OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown];
                 let until = self.world.now + Duration::from_secs(1 + self.random.below(30) as u64);
                 let until = self.random.chance(60).then_some(until);
-                Action::Override { scope, kind: *self.random.pick(&kinds), until, force: self.random.chance(50) }
+                Action::Override {
+                    scope,
+                    kind: *self.random.pick(&kinds),
+                    until,
+                    force: self.random.chance(50),
+                }
             }
             4..6 => match self.world.status().overrides.first() {
                 Some(forced) => Action::Clear { scope: forced.scope.clone() },
