@@ -206,8 +206,6 @@ impl Run {
             let partial = view.decision.as_ref().and_then(|decision| decision.partial.as_ref());
             let got = partial.map_or(0, |partial| u32::from(partial.percent));
             same("percent", &got, &percent)?;
-            let moved = self.world.moved(&view.name);
-            same("percent of buckets, at most one off", &(moved.abs_diff(got * 4096 / 100) <= 1), &true)?;
         }
         if let Some(proposals) = expect.proposals {
             let pending = |held: &&Proposal| held.state == ProposalState::Pending;

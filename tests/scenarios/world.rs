@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use detour::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
 use detour::time::Time;
-use detour::zone::{Changeset, Name, Pick, RrSet, RrType, Serial, Steering, soa_serial};
+use detour::zone::{BUCKETS, Changeset, Name, Pick, RrSet, RrType, Serial, Steering, soa_serial};
 
 /// A published zone as a client could see it: steered names alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// How many of the 4096 buckets of clients get what a failback moves them to.
-    pub fn moved(&self, name: &Name) -> u32 {
+    fn moved(&self, name: &Name) -> u32 {
         let steering = self.zones.values().find_map(|zone| zone.steered.get(name));
         match steering.map(|steering| &steering.regions[0]) {
             Some(Pick::PerClient(buckets)) => {
@@ -191,6 +191,8 @@ impl World {
                 let records = service.decision.as_ref().map(|decision| decision.records.clone());
                 let variants = [records.expect("a decision"), partial.records.clone()];
                 assert_eq!(steering.variants, variants, "each part gets what was decided");
+                let wanted = u32::from(partial.percent) * BUCKETS as u32 / 100;
+                assert!(self.moved(&service.name).abs_diff(wanted) <= 1, "no more move than it says");
             }
             let serial = self.zones[&service.zone].serial;
             assert_eq!(service.serial, Some(serial), "the serial shown is the one published");
