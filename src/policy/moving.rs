@@ -78,7 +78,9 @@ pub fn movement(situation: &Situation, wish: &Choice) -> Option<Move> {
     };
     let to = wish.reason.serving.as_ref().filter(|to| *to != from)?;
     let left = standing(situation, from).filter(|left| !left.is_taken())?;
-    let kind = if left.is_eligible() { MoveKind::Failback } else { MoveKind::Failover };
+    // What could stay, as nothing that counts speaks against it, is left for a preferred one alone.
+    let stays = left.is_eligible() || left.may_stay();
+    let kind = if stays { MoveKind::Failback } else { MoveKind::Failover };
     Some(Move { from: from.clone(), to: to.clone(), kind })
 }
 

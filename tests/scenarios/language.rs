@@ -9,7 +9,7 @@
 //! service app.example.com failover fra iad   ttl 30s suspect 5s fall 3 rise 2 window 5
 //!         interval, confirm D; failback auto D or manual; all_down keep, all, primary, empty or ADDRESS;
 //!         damping 4 10m 1m 30m: changes, within, hold, longest; without `interval` nothing is ever late;
-//!         failback approve D, steps 1 10 100 each D; delay D; approve D move, or stay: within D,
+//!         failback approve D, steps 1 10 100 each D; delay D; approval D move, or stay: within D,
 //!         what if nobody answers; exempt; load 10, shed: beside `capacity`
 //!         probes web api; cname fra=lb.fra.example.net iad=...
 //!
@@ -216,7 +216,7 @@ fn safety(words: &[String]) -> Result<Safety, String> {
 fn service(words: &[String]) -> Result<ServiceSpec, String> {
     let mut spec = ServiceSpec::default();
     let keys = ["ttl", "suspect", "fall", "rise", "window", "interval", "confirm", "failback", "all_down"];
-    let more = ["probes", "cname", "damping", "delay", "approve", "steps", "exempt", "load", "shed"];
+    let more = ["probes", "cname", "damping", "delay", "approval", "steps", "exempt", "load", "shed"];
     let is_key = |word: &String| keys.contains(&word.as_str()) || more.contains(&word.as_str());
     let [policy, rest @ ..] = words else { return Err("a service has a policy".to_owned()) };
     if policy != "failover" {
@@ -249,7 +249,7 @@ fn service(words: &[String]) -> Result<ServiceSpec, String> {
                 spec.moving.approve_failback = true;
             }
             ("delay", [v]) => spec.moving.delay = duration(v)?,
-            ("approve", [wait, then]) => {
+            ("approval", [wait, then]) => {
                 let unanswered = if then == "move" { Unanswered::Move } else { Unanswered::Stay };
                 spec.moving.approval = Some(Approval { wait: duration(wait)?, unanswered });
             }
