@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::client::{Client, ClientError, DONE, NO, UNREACHABLE, finish, who};
 use super::find::Found;
-use super::{explain, failback, failover, history, override_cmds, reload, status};
+use super::{answer, explain, failback, failover, history, override_cmds, reload, status};
 use crate::control::api::{CommandBody, ExplainBody, HistoryBody};
 use crate::control::fixed::served;
 use crate::control::{Problem, fixture};

@@ -20,7 +20,7 @@ pub const MAX_REPLY_READ: usize = 16 * 1024;
 pub const PLACEHOLDERS: [&str; 4] = ["{address}", "{port}", "{service}", "{probe}"];
 
 /// What a probe speaks.
-#[expect(clippy::large_enum_variant, reason = "one for each probe, which all its checks share")]
+#[allow(clippy::large_enum_variant, reason = "one for each probe, which all its checks share")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
     /// One request, one answer, over plain TCP or TLS.

@@ -31,6 +31,7 @@ pub(crate) fn reason() -> Reason {
         because: because.to_owned(),
         forced: None,
         maintenance: None,
+        full: false,
         withheld: vec![],
     };
     Reason {

@@ -106,6 +106,7 @@ impl Engine {
         let zone = steered.service.zone.clone();
         let wish = self.choose(now, name, order)?;
         let Moderated { choice, proposal, step, switched, told } = self.moderate(now, name, order, wish);
+        let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
         self.tell_standby(now, name, &choice, records);
         let steered = self.services.get(name)?;

@@ -45,7 +45,7 @@ impl Engine {
     ) -> Moderated {
         let mut told = Vec::new();
         let last = self.decided.get(name);
-        let pending = last.and_then(|last| last.proposal.clone());
+        let pending = last.and_then(|last| last.proposal.as_deref().cloned());
         let running = last.and_then(|last| last.step.clone());
         let percent = last.and_then(|last| last.decision.partial.as_ref()).map(|partial| partial.percent);
         let found = self.with_situation(now, name, order, |situation| {
@@ -215,7 +215,8 @@ impl Engine {
 
     /// Every proposal, the oldest first.
     pub(super) fn proposals(&self) -> Vec<&Proposal> {
-        let mut proposals: Vec<_> = self.decided.values().filter_map(|last| last.proposal.as_ref()).collect();
+        let mut proposals: Vec<_> =
+            self.decided.values().filter_map(|last| last.proposal.as_deref()).collect();
         proposals.sort_by_key(|proposal| proposal.id);
         proposals
     }

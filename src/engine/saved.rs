@@ -9,6 +9,7 @@ use crate::time::Time;
 use crate::zone::{Name, Serial};
 
 /// One value to keep, under its key. `None` forgets the key.
+#[expect(clippy::large_enum_variant, reason = "on its way to the disk; what is kept is the service itself")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Saved {
@@ -72,7 +73,7 @@ pub struct SavedService {
     pub marks: Marks,
     /// The move that waits for an operator, or that one has rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proposal: Option<Proposal>,
+    pub proposal: Option<Box<Proposal>>,
     /// How far a failback in steps has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,

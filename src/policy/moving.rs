@@ -72,10 +72,7 @@ pub fn movement(situation: &Situation, wish: &Choice) -> Option<Move> {
     if matches!(last.reason.rule, Rule::Unverified { .. }) {
         return None;
     }
-    let from = match (&last.reason.serving, &last.sites[..]) {
-        (Some(from), _) | (None, [from]) => from,
-        (None, _) => return None,
-    };
+    let ((Some(from), _) | (None, [from])) = (&last.reason.serving, &last.sites[..]) else { return None };
     let to = wish.reason.serving.as_ref().filter(|to| *to != from)?;
     let left = standing(situation, from).filter(|left| !left.is_taken())?;
     // What could stay, as nothing that counts speaks against it, is left for a preferred one alone.

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_site_too_few_is_one_less_than_before() {
         let safety = Safety { min_sites_in_service: Some(2), ..Safety::default() };
-        let mut limit = |in_service| Ledger::default().limit(at(0), &safety, 9, [&name(0)], in_service);
+        let limit = |in_service| Ledger::default().limit(at(0), &safety, 9, [&name(0)], in_service);
         assert_eq!(limit((2, 2)), None);
         let text = "sites in service: 1, and min_sites_in_service is 2";
         assert_eq!(limit((2, 1)).as_deref(), Some(text));
