@@ -163,7 +163,7 @@ impl Node {
 
     fn drain(&mut self, site: &str) {
         let (scope, kind) = (Scope::Site(site.into()), OverrideKind::Drain);
-        self.command(Action::Override { scope, kind, until: None });
+        self.command(Action::Override { scope, kind, until: None, force: false });
     }
 
     /// Ends as `kill -9` would and goes on from what was saved.

@@ -80,4 +80,19 @@ scenarios! {
     maintenance_and_drain
     stale
     window
+    approve_and_recovery
+    approve_and_restart
+    approve_and_nobody_answers
+    approve_failback
+    delay_and_flap
+    drain_and_outage_with_approval
+    safety_in_a_disaster
+    safety_false_alarm
+    safety_warns
+    safety_and_drain
+    safety_min_sites
+    failback_in_steps
+    failback_in_steps_and_outage
+    failback_in_steps_by_approval
+    capacity_and_outage
 }

@@ -5,6 +5,7 @@
 //! `serve`, `demo`, `check`, `heartbeat` and `zone` work here; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
+mod answer;
 mod check;
 mod client;
 mod demo;
@@ -16,6 +17,7 @@ mod find;
 mod healthz;
 mod heartbeat;
 mod history;
+mod moving;
 mod override_cmds;
 mod reload;
 mod serve;
@@ -98,6 +100,10 @@ enum There {
     Failover(failover::Args),
     /// Let a service return to the endpoint it prefers, at once
     Failback(failback::Args),
+    /// Have a proposed move made, or all of them that wait
+    Approve(answer::ApproveArgs),
+    /// Have a proposed move not made, as long as its reason lasts
+    Reject(answer::RejectArgs),
     /// Load configuration and zone files anew, all or nothing
     Reload(reload::Args),
     /// Whether the daemon itself is well: exit 0 when it is
@@ -145,6 +151,8 @@ async fn ask(client: &Client, command: &There, json: bool) -> anyhow::Result<Exi
         There::ForceDown(args) => override_cmds::set(client, OverrideKind::ForceDown, args, json).await,
         There::Failover(args) => failover::run(client, args, json).await,
         There::Failback(args) => failback::run(client, args, json).await,
+        There::Approve(args) => answer::approve(client, args, json).await,
+        There::Reject(args) => answer::reject(client, args, json).await,
         There::Reload(args) => reload::run(client, args, json).await,
         There::Healthz => healthz::run(client, json).await,
     }

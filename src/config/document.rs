@@ -16,13 +16,16 @@ use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::maintenance;
+use super::moving::{self, MAX_LOAD};
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::vantage::{self, DraftVantage};
-use super::{Control, Geo, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values};
+use super::{
+    Control, Geo, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup, ZoneSource, values,
+};
 use crate::zone::Name;
 
 /// The most sites.
@@ -56,6 +59,7 @@ pub(super) struct Draft {
     pub maintenance: Vec<Maintenance>,
     pub geo: Vec<Arc<Geo>>,
     pub databases: Databases,
+    pub safety: Result<Safety, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -154,9 +158,24 @@ pub(super) fn read(
         draft.check_services(&services, findings);
         draft.setup
     });
+    let safety =
+        root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
     root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
-    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance, geo, databases }
+    Draft {
+        server,
+        control,
+        heartbeat,
+        sites,
+        probes,
+        zones,
+        services,
+        vantage,
+        maintenance,
+        geo,
+        databases,
+        safety,
+    }
 }
 
 fn read_server(
@@ -264,8 +283,14 @@ fn read_site(id: SiteId, item: Item, findings: &mut Findings) -> Result<Site, Re
     let mut section = Section::of(format!("[sites.{id}]"), item, findings)?;
     let name = section.read("name", findings, values::line(MAX_SITE_NAME));
     let location = section.read("location", findings, location);
+    let capacity = section.read("capacity", findings, values::count(MAX_LOAD));
     section.finish(findings);
-    Ok(Site { name: or(name, id.to_string())?, location: location?.map(Spanned::into_inner), id })
+    Ok(Site {
+        name: or(name, id.to_string())?,
+        location: location?.map(Spanned::into_inner),
+        capacity: capacity?.map(Spanned::into_inner),
+        id,
+    })
 }
 
 /// Latitude and longitude.

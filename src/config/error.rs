@@ -141,6 +141,14 @@ pub enum ConfigError {
     #[error("probe {0:?} waits for a site to call in, and a canary does not")]
     CanaryCallsIn(String),
 
+    // -- moving --
+    #[error("the steps of a failback do not grow up to 100")]
+    StepsOutOfOrder,
+    #[error("{0} is for policy failover, without members, groups and min_up")]
+    ForFailover(&'static str),
+    #[error("rto promises a time, and failover waits for an approval for as long as it takes")]
+    RtoWithoutAnswer,
+
     // -- services --
     #[error("service \"{0}\" is configured twice")]
     ServiceTwice(Name),
@@ -293,6 +301,13 @@ impl ConfigError {
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
             E::IdleStep => "give it send, send_hex or expect",
+            E::StepsOutOfOrder => {
+                "percents of clients, each above the one before, as in steps = [1, 10, 100]"
+            }
+            E::ForFailover(_) => {
+                "leave it out: there is no one endpoint that all clients of this service use"
+            }
+            E::RtoWithoutAnswer => "set unanswered = \"move\", or take rto away",
             E::BadPattern { .. } => {
                 "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"
             }

@@ -85,6 +85,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         control: Ok(control),
         heartbeat: Ok(heartbeat),
         vantage: Ok(vantage),
+        safety: Ok(safety),
         maintenance,
         sites,
         probes,
@@ -108,6 +109,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         vantage,
         maintenance,
         geo,
+        safety,
     })
 }
 

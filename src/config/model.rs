@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Damping, Geo, Maintenance, ProbeKind, ProbeTree, Tree, VantageSetup};
+use super::{Damping, Geo, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup};
 use crate::zone::{Name, RrType};
 
 /// A site's key in the configuration: `fra`.
@@ -42,6 +42,8 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// `[geo.*]`, in the file's order.
     pub geo: Vec<Arc<Geo>>,
+    /// `[safety]`
+    pub safety: Safety,
 }
 
 /// `[server]`
@@ -135,6 +137,8 @@ pub struct Site {
     pub name: String,
     /// Latitude and longitude in degrees.
     pub location: Option<[f64; 2]>,
+    /// The load it can carry; services say what they add to it.
+    pub capacity: Option<u32>,
 }
 
 /// `[probes.KEY]`
@@ -228,6 +232,8 @@ pub struct Service {
     pub all_down: AllDown,
     /// The promise `detour check` holds the sum against.
     pub rto: Option<Duration>,
+    /// What a move waits for, and how it is made.
+    pub moving: Moving,
     /// In order of preference; never empty, each site once.
     pub endpoints: Vec<Endpoint>,
     /// How they are picked, where that is not failover in their order.

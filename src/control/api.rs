@@ -105,6 +105,9 @@ pub struct OverrideRequest {
     pub who: Option<String>,
     /// For how many seconds; until cleared when left out.
     pub for_secs: Option<u64>,
+    /// Whether it is set although it breaks a safety rule.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// `DELETE /v1/overrides`
@@ -115,6 +118,16 @@ pub struct ClearRequest {
     pub scope: Scope,
     /// Why; `cleared` when left out.
     pub reason: Option<String>,
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
+/// `POST /v1/proposals/{id}/approve`, `POST /v1/proposals/all/approve`, `POST /v1/proposals/{id}/reject`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// Why.
+    pub reason: String,
     /// Who asks; `api` when left out.
     pub who: Option<String>,
 }

@@ -83,6 +83,7 @@ impl Daemon for Fixed {
         let labels = |transport: &str| vec![("transport", transport.to_owned())];
         Vitals {
             now: fixture::NOW,
+            notes: vec![],
             engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },
             stalled_checks: if failing { (0..12).map(|n| format!("web@{n}")).collect() } else { vec![] },
             doubt: self.doubting.load(Ordering::Relaxed).then(|| "0 of 2 canaries work".to_owned()),

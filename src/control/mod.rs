@@ -151,6 +151,8 @@ pub struct Vitals {
     pub stalled_checks: Vec<String>,
     /// Why the vantage doubts itself, where it does.
     pub doubt: Option<String>,
+    /// What people should know before it is too late: moves that wait, standbys that could not take over.
+    pub notes: Vec<String>,
     /// UDP workers that ended before their time.
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.
@@ -199,6 +201,9 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
         .route("/v1/services/{name}/failover", post(write::failover::<D>))
         .route("/v1/services/{name}/failback", post(write::failback::<D>))
+        .route("/v1/proposals", get(read::proposals::<D>))
+        .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
+        .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

@@ -14,6 +14,7 @@ use super::api::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem};
 use crate::engine::SiteView;
 use crate::history::{self, MAX_QUERY};
+use crate::policy::Proposal;
 use crate::zone::{Name, RrSet};
 
 /// How many entries are shown when the request does not say.
@@ -59,6 +60,12 @@ pub(super) async fn service<D: Daemon>(
 
 pub(super) async fn sites<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Vec<SiteView>>, Problem> {
     Ok(Json(patiently(daemon.status()).await?.engine.sites))
+}
+
+pub(super) async fn proposals<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+) -> Result<Json<Vec<Proposal>>, Problem> {
+    Ok(Json(patiently(daemon.status()).await?.engine.proposals))
 }
 
 pub(super) async fn history<D: Daemon>(

@@ -130,7 +130,7 @@ async fn carries_commands_to_the_engine() {
     assert_eq!(body.decisions[0].decision.id, 13);
     let scope = Scope::Endpoint(fixture::name("app.example.com"), "fra".into());
     let until = Some(fixture::NOW + Duration::from_secs(60));
-    let action = Action::Override { scope, kind: OverrideKind::ForceDown, until };
+    let action = Action::Override { scope, kind: OverrideKind::ForceDown, until, force: false };
     assert_eq!(served.told(), Command { who: "ana@ops1".into(), reason: "disk swap".into(), action });
 
     served.write("DELETE", "/v1/overrides", &json!({ "scope": { "site": "fra" } })).await.json();

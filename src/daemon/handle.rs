@@ -133,6 +133,7 @@ impl Daemon for Handle {
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
             stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            notes: self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             udp_workers_failed: failed,
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
             counters,

@@ -66,7 +66,7 @@ fn base(zone: &Zone, config: &Config) -> ZoneBase {
         let types: BTreeSet<RrType> =
             [RrType::A, RrType::AAAA, RrType::CNAME].into_iter().chain(own).collect();
         base.steered.extend(types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)));
-        if service.tree.is_some() {
+        if service.tree.is_some() || !service.moving.steps.is_empty() {
             by_client.insert((service.name.as_wire(), types));
         }
     }

@@ -9,7 +9,7 @@ use super::Doubt;
 use super::saved::Saved;
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample};
-use crate::policy::{Decision, Override, Regions, Scope};
+use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, Serial};
 
@@ -49,7 +49,7 @@ pub struct ZoneBase {
     /// The RRsets the file holds at the names of services that decisions replace: A, AAAA and CNAME, and the
     /// types of their endpoints' own records.
     pub steered: Vec<RrSet>,
-    /// The other RRsets there, which every client gets beside what is decided.
+    /// The other RRsets there, but for SOA, NS and DNAME: they stand beside whatever is decided.
     pub beside: Vec<RrSet>,
 }
 
@@ -76,6 +76,9 @@ pub enum Action {
         kind: crate::policy::OverrideKind,
         /// Until when.
         until: Option<Time>,
+        /// Whether it is set although it breaks a safety rule.
+        #[serde(default)]
+        force: bool,
     },
     /// Clears the override on a scope.
     Clear {
@@ -94,6 +97,16 @@ pub enum Action {
     Failback {
         /// The service.
         service: Name,
+    },
+    /// Has a proposed move made, or all of them that wait.
+    Approve {
+        /// Its id; `None` is all.
+        proposal: Option<u64>,
+    },
+    /// Has a proposed move not made, as long as its reason lasts.
+    Reject {
+        /// Its id.
+        proposal: u64,
     },
 }
 
@@ -147,6 +160,12 @@ pub enum CommandError {
     /// A move to something that does not work.
     #[error("{0}")]
     NotUsable(String),
+    /// Nothing of that id waits.
+    #[error("there is no proposal {0}; those that wait: {1}")]
+    NoProposal(u64, String),
+    /// A safety rule would be broken.
+    #[error("it would break a safety rule: {0}; --force does it all the same")]
+    Unsafe(String),
     /// An override must say why.
     #[error("an override needs a reason")]
     NoReason,
@@ -203,6 +222,31 @@ pub enum Happened {
     Command(Command),
     /// An override ran out.
     Expired(Override),
+    /// A move was proposed, or its proposal ended without an operator.
+    Proposal {
+        /// What became of it.
+        news: ProposalNews,
+        /// The proposal.
+        proposal: Proposal,
+    },
+    /// A move broke a safety rule that only warns.
+    Limit {
+        /// The service that moved.
+        service: Name,
+        /// Where to.
+        to: SiteId,
+        /// The rule, in words.
+        limit: String,
+    },
+    /// A service's next endpoint could not take over any more, or can again.
+    Standby {
+        /// The service.
+        service: Name,
+        /// The next endpoint's site.
+        site: SiteId,
+        /// Why it could not; `None` where it can.
+        unready: Option<String>,
+    },
     /// The vantage began to doubt itself: no sample counts from now on.
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.

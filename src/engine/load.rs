@@ -22,10 +22,11 @@ impl Engine {
         self.watch(now, config.checks(), out);
         self.steer(&config.services, out);
         self.config = Some(config);
+        self.count_all();
 
         self.agenda.clear_services();
         let mut decisions: BTreeMap<Name, Vec<u64>> = BTreeMap::new();
-        for name in self.services.keys().cloned().collect::<Vec<_>>() {
+        for name in self.in_order(self.services.keys().cloned().collect::<Vec<_>>()) {
             if let Some(decided) = self.decide(now, &name, None, out, &mut records) {
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
@@ -40,9 +41,11 @@ impl Engine {
 
     /// Takes up the services, ties each to its checks, and forgets what was decided for others.
     fn steer(&mut self, services: &[std::sync::Arc<crate::config::Service>], out: &mut Vec<Effect>) {
-        self.services.clear();
-        for service in services {
-            let mut steered = Steered::new(service.clone());
+        let before = std::mem::take(&mut self.services);
+        for (rank, service) in services.iter().enumerate() {
+            let mut steered = Steered::new(service.clone(), rank);
+            // What was told is told once.
+            steered.standby = before.get(&service.name).and_then(|before| before.standby.clone());
             let mut unreported = 0;
             for key in steered.checks() {
                 let Some(watched) = self.checks.get_mut(key) else { continue };

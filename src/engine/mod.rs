@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{CheckKey, Config};
-use crate::policy::{Override, Regions, Scope};
+use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -40,6 +40,8 @@ mod event;
 mod flush;
 mod load;
 mod maintenance;
+mod partial;
+mod proposals;
 mod saved;
 mod show;
 mod steered;
@@ -60,7 +62,9 @@ use zones::ZoneState;
 pub use doubt::Doubt;
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
-pub use view::{CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView};
+pub use view::{
+    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
+};
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
 pub const COALESCE: Duration = Duration::from_millis(20);
@@ -83,6 +87,8 @@ pub struct Engine {
     /// Which endpoints the clients of services prefer.
     regions: BTreeMap<Name, Arc<Regions>>,
     tables: Tables,
+    /// What each site carries, by the decisions.
+    tally: Tally,
 
     // What outlives the process.
     decided: BTreeMap<Name, SavedService>,
@@ -91,6 +97,8 @@ pub struct Engine {
     /// What an earlier run found of checks, until the first load takes it up.
     restored: BTreeMap<CheckKey, SavedCheck>,
     last_decision: u64,
+    /// What moved of late.
+    ledger: Ledger,
 
     agenda: Agenda,
 }
@@ -110,11 +118,13 @@ impl Engine {
             maintained: Vec::new(),
             regions: BTreeMap::new(),
             tables: Tables::default(),
+            tally: Tally::default(),
             decided: BTreeMap::new(),
             published: BTreeMap::new(),
             overrides: BTreeMap::new(),
             restored: BTreeMap::new(),
             last_decision: 0,
+            ledger: Ledger::default(),
             agenda: Agenda::default(),
         };
         for saved in saved {
@@ -131,6 +141,7 @@ impl Engine {
             }
             Saved::Service(name, Some(service)) => {
                 self.last_decision = self.last_decision.max(service.decision.id);
+                service.switches.iter().for_each(|&at| self.ledger.add(at, &name));
                 self.decided.insert(name, service);
             }
             Saved::Check(key, Some(check)) => {

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::Engine;
-use crate::policy::{Branch, Flow, Steer};
-use crate::zone::{Buckets, Name, Pick, RrSet, Steering, Weighted, mix};
+use super::partial::steering;
+use super::zones::Laid;
+use crate::policy::{Branch, Flow};
+use crate::zone::{Buckets, Name, Pick, Steering, Weighted, mix};
 
 /// How many tables are kept for the next names; at 4 KiB each.
 const MAX_TABLES: usize = 512;
@@ -78,13 +80,12 @@ fn key(id: &str) -> u64 {
 impl Engine {
     /// How a name is to be steered: `None` where its answers do not depend on the client, or where the map
     /// its decision was made for is gone.
-    pub(super) fn steering(&mut self, name: &Name, steer: Option<&Steer>) -> Option<Steering> {
-        let steer = steer?;
+    pub(super) fn steering(&mut self, name: &Name, zone: &Name, laid: &Laid) -> Option<Steering> {
+        let Some(steer) = &laid.steer else { return steering(laid, zone, self.beside(zone, name)) };
         if steer.clients.is_some() && steer.clients.as_ref() != self.regions.get(name).map(|r| &r.id) {
             return None;
         }
-        let zone = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
-        let beside: Vec<RrSet> = zone.and_then(|zone| zone.beside.get(name)).cloned().unwrap_or_default();
+        let beside = self.beside(zone, name).to_vec();
         let variants = steer.variants.iter().map(|variant| {
             let mut sets = variant.records.clone();
             sets.extend(beside.iter().cloned());

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
-use crate::policy::Steer;
+use crate::policy::{Decision, Partial, Steer};
 use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
@@ -40,8 +40,18 @@ pub(super) type Overlays = BTreeMap<Name, BTreeMap<Name, Laid>>;
 /// What was decided for a name.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Laid {
-    records: Vec<RrSet>,
-    steer: Option<Box<Steer>>,
+    pub records: Vec<RrSet>,
+    pub steer: Option<Box<Steer>>,
+    /// What a part of the clients gets.
+    pub partial: Option<Partial>,
+}
+
+impl Laid {
+    /// What a decision lays over its name.
+    pub fn of(decision: &Decision) -> Laid {
+        let Decision { records, steer, partial, .. } = decision;
+        Laid { records: records.clone(), steer: steer.clone(), partial: partial.clone() }
+    }
 }
 
 impl From<ZoneBase> for ZoneState {
@@ -64,8 +74,7 @@ impl Engine {
         let mut overlays = Overlays::new();
         for (name, decided) in &self.decided {
             let overlay = overlays.entry(decided.zone.clone()).or_default();
-            let (records, steer) = (decided.decision.records.clone(), decided.decision.steer.clone());
-            overlay.insert(name.clone(), Laid { records, steer });
+            overlay.insert(name.clone(), Laid::of(&decided.decision));
         }
         overlays
     }
@@ -144,8 +153,8 @@ impl Engine {
         let mut all = BTreeMap::new();
         for (apex, overlay) in overlays {
             let mut names = Vec::new();
-            for (name, laid) in overlay.iter().filter(|(_, laid)| laid.steer.is_some()) {
-                let steering = self.steering(name, laid.steer.as_deref());
+            for (name, laid) in overlay {
+                let steering = self.steering(name, apex, laid);
                 names.extend(steering.map(|steering| (name.clone(), Some(steering))));
             }
             all.insert(apex.clone(), names);

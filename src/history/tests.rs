@@ -38,6 +38,7 @@ pub(super) fn decision(id: u64) -> Decision {
         ttl: 30,
         reason: reason(),
         steer: None,
+        partial: None,
     }
 }
 
@@ -73,7 +74,17 @@ pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
 
 pub(super) fn saved_service(decision: Decision) -> SavedService {
     let (zone, since) = (name("example.com"), Time(2));
-    SavedService { decision, latched: true, zone, since, marks: Marks::default(), groups: Memories::new() }
+    SavedService {
+        decision,
+        latched: true,
+        zone,
+        since,
+        marks: Marks::default(),
+        groups: Memories::new(),
+        proposal: None,
+        step: None,
+        switches: vec![],
+    }
 }
 
 /// One of each kind of value, in the order a store gives them back.
@@ -95,7 +106,8 @@ fn one_of_each() -> Vec<Saved> {
 }
 
 fn drain_command() -> Command {
-    let action = Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None };
+    let action =
+        Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None, force: false };
     Command { who: "ana".into(), reason: "disk swap".into(), action }
 }
 

@@ -6,7 +6,7 @@ use super::records;
 use super::standing::Standing;
 use super::steer::Steer;
 use super::tree::{self, Memories, Regions};
-use super::{Decision, OverrideKind};
+use super::{Decision, OverrideKind, Partial};
 use crate::config::{Service, SiteId};
 use crate::health::Health;
 use crate::time::Time;
@@ -65,6 +65,8 @@ pub struct Choice {
     pub groups: Memories,
     /// How that depends on the client, where it does.
     pub steer: Option<Box<Steer>>,
+    /// The clients that a failback has moved already.
+    pub partial: Option<Partial>,
 }
 
 /// Chooses what a service answers with.
@@ -86,7 +88,7 @@ pub fn choose(situation: &Situation) -> Choice {
             let noted = standings[..=at].iter().map(Noted::of).collect();
             let reason = Reason { serving: Some(standing.site.clone()), rule: pick.rule, endpoints: noted };
             let (sites, groups, steer) = (vec![standing.site.clone()], Memories::new(), None);
-            Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer }
+            Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer, partial: None }
         }
     }
 }
@@ -104,7 +106,7 @@ pub(super) fn last_resort(situation: &Situation) -> Choice {
     let reason = Reason { serving: None, rule, endpoints: standings.iter().map(Noted::of).collect() };
     let steer = if answer == LastResort::Keep { records::kept_steer(situation, ttl) } else { None };
     let (latched, marks, hold_until, groups) = (false, Marks::new(), None, Memories::new());
-    Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer }
+    Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer, partial: None }
 }
 
 /// Why a failover of this service to this endpoint is refused; `None` where it is not.

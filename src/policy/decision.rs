@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Steer};
+use super::{Partial, Reason, Steer};
 use crate::config::SiteId;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
@@ -27,4 +27,7 @@ pub struct Decision {
     /// How the answer depends on the client, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steer: Option<Box<Steer>>,
+    /// The clients that a failback has moved already, and what they are answered instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Partial>,
 }

@@ -61,13 +61,13 @@ pub(super) struct Bench<'a> {
     pub served: Option<usize>,
     pub latched: bool,
     pub marks: &'a Marks,
-    pub order: Option<Move>,
+    pub order: Option<Asked>,
     pub failback: Failback,
 }
 
 /// An operator's order, as it concerns one group.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Move {
+pub(super) enum Asked {
     /// To the member in use.
     To,
     /// To the best that is Up.
@@ -96,8 +96,8 @@ pub(super) fn pick(situation: &Situation) -> Pick {
         latched: situation.latched,
         marks: situation.marks,
         order: situation.order.map(|order| match order {
-            Order::Failover(_) => Move::To,
-            Order::Failback => Move::Back,
+            Order::Failover(_) => Asked::To,
+            Order::Failback => Asked::Back,
         }),
         failback: situation.service.failback,
     })
@@ -109,8 +109,8 @@ pub(super) fn pick_of(bench: &Bench) -> Pick {
     let mut marks = marked(bench.now, members, bench.marks);
     let mut latched = bench.latched;
     match bench.order {
-        Some(Move::To) => latched = true,
-        Some(Move::Back) => {
+        Some(Asked::To) => latched = true,
+        Some(Asked::Back) => {
             latched = false;
             marks.retain(|site, _| !members.iter().any(|s| s.id == *site && s.up));
         }
@@ -148,11 +148,11 @@ fn damped(members: &[Stance], serving: Option<usize>) -> Option<usize> {
     serving.or_else(|| members.iter().position(|member| member.damped))
 }
 
-/// The first in order that is Up, better one that is not being maintained; failing that, the first that is
-/// Suspect.
+/// The first in order that is Up, better one that is not being maintained, and of those one that has room
+/// where the service sheds; failing that, the first that is Suspect.
 fn best(members: &[Stance]) -> Option<usize> {
-    let sound = members.iter().position(|s| s.up && !s.maintained);
-    let up = sound.or_else(|| members.iter().position(|s| s.up));
+    let sound = |roomy: bool| members.iter().position(|s| s.up && !s.maintained && !(roomy && s.full));
+    let up = sound(true).or_else(|| sound(false)).or_else(|| members.iter().position(|s| s.up));
     up.or_else(|| members.iter().position(|s| s.eligible))
 }
 
@@ -163,9 +163,10 @@ fn stay_or_return(bench: &Bench, marks: &Marks, at: usize) -> (Option<usize>, Ru
     let mut waits: Option<(Time, &SiteId)> = None;
     let mut manual = false;
     for (index, member) in bench.members[..at].iter().enumerate() {
-        // What is being maintained is returned to when that is over, or when an operator says so.
-        let maintained = member.maintained && bench.order.is_none();
-        if !member.up || maintained {
+        // What is being maintained is returned to when that is over, and what is full when it has room, or when
+        // an operator says so.
+        let passed_over = (member.maintained || member.full) && bench.order.is_none();
+        if !member.up || passed_over {
             continue;
         }
         let until = match (marks.get(&member.id), bench.failback) {

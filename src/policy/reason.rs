@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OverrideKind, Standing};
+use super::{IfUnanswered, OverrideKind, Standing};
 use crate::config::{AllDown, SiteId};
 use crate::health::Health;
 use crate::time::Time;
@@ -38,6 +38,44 @@ pub enum Rule {
     Latched {
         /// Who wants it so.
         by: Latch,
+    },
+    /// It is Down, and the service leaves it once it has been so for its delay.
+    Delayed {
+        /// Where it goes then.
+        to: SiteId,
+        /// When.
+        until: Time,
+    },
+    /// A move waits for an operator.
+    Proposed {
+        /// Where it would go.
+        to: SiteId,
+        /// What `detour approve` takes.
+        proposal: u64,
+        /// The safety rule that holds it; `None` where the service asks for approval.
+        limit: Option<String>,
+        /// When it is no longer waited for, and what happens then.
+        due: Option<(Time, IfUnanswered)>,
+    },
+    /// A move was not approved.
+    Rejected {
+        /// Where it would have gone.
+        to: SiteId,
+        /// What `detour approve` takes all the same.
+        proposal: u64,
+        /// By whom; `nobody` where no answer came.
+        by: String,
+    },
+    /// A failback is under way, step by step.
+    Stepping {
+        /// Where to.
+        back: SiteId,
+        /// How many of the client prefixes it has moved, in percent.
+        percent: u8,
+        /// How many it moves next.
+        next: u8,
+        /// When it does.
+        at: Time,
     },
     /// No endpoint works but such as are held Down by damping: one of these is better than none.
     Damped,
@@ -120,6 +158,9 @@ pub struct Noted {
     /// Until when it is in maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Time>,
+    /// Whether it is passed over because it would be over capacity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
     /// Places whose records are left out of the answer while another place works.
     pub withheld: Vec<Withheld>,
 }
@@ -164,6 +205,7 @@ impl Noted {
                 until: forced.until,
             }),
             maintenance: standing.maintenance,
+            full: standing.full,
             withheld: withheld
                 .map(|(place, found)| Withheld {
                     place: place.to_string(),
@@ -242,6 +284,31 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
         }
         Rule::Latched { by: Latch::Manual } => {
             write!(f, "failback is manual: {site} stays until `detour failback`")?;
+        }
+        Rule::Delayed { to, until } => {
+            write!(f, "{it}; it stays until {until}, when it has been Down for its delay, then {to}")?;
+            return Ok(());
+        }
+        Rule::Proposed { to, proposal, limit, due } => {
+            write!(f, "{it}; the move to {to} waits for `detour approve {proposal}`")?;
+            match due {
+                Some((until, IfUnanswered::Move)) => write!(f, " until {until}, then it is made")?,
+                Some((until, IfUnanswered::Stay)) => write!(f, " until {until}, then {site} stays")?,
+                None => {}
+            }
+            return match limit {
+                Some(limit) => write!(f, ", held by a safety rule: {limit}"),
+                None => Ok(()),
+            };
+        }
+        Rule::Rejected { to, proposal, by } => {
+            return write!(f, "{it}; it stays: the move to {to} was rejected by {by} (proposal {proposal})");
+        }
+        Rule::Stepping { back, percent, next, at } => {
+            write!(
+                f,
+                "{back} has {percent} % of the clients and gets {next} % at {at}; {site} has the others"
+            )?;
         }
         Rule::Damped => {
             write!(f, "{it}; it is used all the same, as no other endpoint works")?;
@@ -337,6 +404,9 @@ impl fmt::Display for Noted {
                 write!(f, ": {reason} (samples say {found})")?;
             }
         }
+        if self.full {
+            f.write_str(" (at capacity)")?;
+        }
         if let Some(until) = maintenance {
             write!(f, " (in maintenance until {until})")?;
         }
@@ -363,7 +433,15 @@ mod tests {
 
     fn noted(site: &str, health: Health, because: &str) -> Noted {
         let because = because.to_owned();
-        Noted { site: site.into(), health, because, forced: None, maintenance: None, withheld: Vec::new() }
+        Noted {
+            site: site.into(),
+            health,
+            because,
+            forced: None,
+            maintenance: None,
+            full: false,
+            withheld: Vec::new(),
+        }
     }
 
     fn drained(noted: Noted, until: Option<Time>) -> Noted {

@@ -22,6 +22,8 @@ pub(super) struct Stance {
     /// Stays in use though it is not eligible.
     pub may_stay: bool,
     pub maintained: bool,
+    /// Whether it has no room left for the service.
+    pub full: bool,
     /// Whether an override rules it.
     pub forced: bool,
     /// Of use only where it is up.
@@ -40,6 +42,7 @@ impl Stance {
             damped: standing.is_damped(),
             may_stay: standing.may_stay(),
             maintained: standing.maintenance.is_some(),
+            full: standing.full,
             forced: standing.overridden.is_some(),
             up_since: standing.up_since(),
         }
@@ -63,6 +66,8 @@ impl Stance {
             damped: !eligible && enough(|it| it.eligible || it.damped),
             may_stay: !eligible && enough(|it| it.eligible || it.may_stay),
             maintained: up && !enough(|it| it.up && !it.maintained),
+            // A service that sheds has no groups.
+            full: false,
             forced: members.iter().all(|it| it.forced),
             up_since: since.get(min_up.saturating_sub(1)).copied().unwrap_or_default(),
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, Order, Situation};
-use super::failover::{self, Bench, Mark, Marks, Move};
+use super::failover::{self, Asked, Bench, Mark, Marks};
 use super::reason::{Latch, Noted, Portion, Reason, Rule, Toward};
 use super::stance::Stance;
 use super::steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
@@ -137,8 +137,8 @@ fn fail_over(situation: &Situation, tree: &Tree, group: &Group, members: &[Stanc
         _ => None,
     };
     let order = match situation.order {
-        Some(Order::Failback) => Some(Move::Back),
-        Some(Order::Failover(_)) => ordered.map(|_| Move::To),
+        Some(Order::Failback) => Some(Asked::Back),
+        Some(Order::Failover(_)) => ordered.map(|_| Asked::To),
         None => None,
     };
     let pick = failover::pick_of(&Bench {
@@ -393,7 +393,18 @@ impl Scene<'_> {
         let differs = steer.variants.len() > 1;
         let steer = differs.then(|| Box::new(steer));
         let (latched, marks, groups, hold_until) = (false, Marks::default(), Memories::new(), None);
-        Choice { sites, records: plain.records, ttl, reason, latched, marks, hold_until, groups, steer }
+        Choice {
+            sites,
+            records: plain.records,
+            ttl,
+            reason,
+            latched,
+            marks,
+            hold_until,
+            groups,
+            steer,
+            partial: None,
+        }
     }
 
     /// For people: where the clients of each region go, regions with the same nearest endpoint and the same

@@ -99,6 +99,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             failback: Failback::Manual,
             all_down: AllDown::Keep,
             rto: None,
+            moving: detour::config::Moving::default(),
             endpoints: vec![Endpoint {
                 site: "fra".into(),
                 target: Target::Addresses { v4: vec![*addr.ip()], v6: vec![] },
@@ -131,6 +132,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         vantage: VantageSetup::default(),
         maintenance: vec![],
         geo: vec![],
+        safety: detour::config::Safety::default(),
     }
 }
 

@@ -42,7 +42,14 @@ pub fn load(setup: &Setup) -> Load {
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         heartbeat: None,
-        sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
+        sites: sites
+            .map(|id| Site {
+                id: id.as_str().into(),
+                name: id.clone(),
+                location: None,
+                capacity: setup.capacity.get(id).copied(),
+            })
+            .collect(),
         probes,
         zones: apexes
             .iter()
@@ -52,6 +59,7 @@ pub fn load(setup: &Setup) -> Load {
         vantage: vantage(setup),
         maintenance: setup.maintenance.iter().map(|plan| maintenance(setup, plan)).collect(),
         geo: Vec::new(),
+        safety: setup.safety.clone(),
     };
     Load { config: Arc::new(config), zones, regions: std::collections::BTreeMap::new() }
 }
@@ -200,6 +208,7 @@ fn service(setup: &Setup, name: &Name, spec: &ServiceSpec, probes: ProbeTree, ap
             fallback => AllDown::Fallback(vec![fallback.parse().expect("an all_down")]),
         },
         rto: None,
+        moving: spec.moving.clone(),
         endpoints: endpoints.collect(),
         tree: None,
     }
