@@ -11,6 +11,8 @@ mod good;
 mod judgement;
 #[path = "configuration/kinds.rs"]
 mod kinds;
+#[path = "configuration/moving.rs"]
+mod moving;
 #[path = "configuration/refused.rs"]
 mod refused;
 #[path = "configuration/services.rs"]

@@ -81,6 +81,21 @@ scenarios! {
     maintenance_and_drain
     stale
     window
+    approve_and_recovery
+    approve_and_restart
+    approve_and_nobody_answers
+    approve_failback
+    delay_and_flap
+    drain_and_outage_with_approval
+    safety_in_a_disaster
+    safety_false_alarm
+    safety_warns
+    safety_and_drain
+    safety_min_sites
+    failback_in_steps
+    failback_in_steps_and_outage
+    failback_in_steps_by_approval
+    capacity_and_outage
 }
 
 /// The sample of a scenario against the sample of a configuration, as people run it; and what they are told

@@ -20,6 +20,10 @@ pub fn run(path: &Path) -> Result<ExitCode> {
             return Ok(ExitCode::from(1));
         }
     };
+    if let Err(why) = crate::geo::clients(&loaded.config, &loaded.databases) {
+        eprintln!("{}: error: {why}\n{}: 1 error", path.display(), path.display());
+        return Ok(ExitCode::from(1));
+    }
     let unfit = crate::probe::warnings(&loaded.config);
     for warning in loaded.warnings.iter().map(ToString::to_string).chain(unfit.clone()) {
         eprintln!("{warning}");

@@ -1,12 +1,13 @@
 //! `detour explain NAME`: the chain from samples to answer, in the order data flows.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
 use super::show::{bare, forced, list, span};
-use crate::control::api::ExplainBody;
+use crate::control::api::{ClientBody, ExplainBody};
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
 use crate::policy::Decision;
 use crate::probe::WatchView;
@@ -24,6 +25,9 @@ pub struct Args {
     /// Where the recording is, with --at; the configuration's state_dir when left out
     #[arg(long, value_name = "STATE_DIR", requires = "at")]
     pub history: Option<std::path::PathBuf>,
+    /// What the client at this address is answered
+    #[arg(long, value_name = "IP")]
+    pub from: Option<IpAddr>,
 }
 
 /// Prints the whole chain.
@@ -32,7 +36,10 @@ pub async fn run(client: &Client, args: &Args, json: bool) -> anyhow::Result<Exi
 }
 
 pub(super) async fn said(client: &Client, args: &Args, json: bool) -> Result<String, ClientError> {
-    let answer = client.get(&["v1", "explain"], &[("name", &args.name)]).await?;
+    let from = args.from.map(|from| from.to_string());
+    let mut query = vec![("name", args.name.as_str())];
+    query.extend(from.as_deref().map(|from| ("from", from)));
+    let answer = client.get(&["v1", "explain"], &query).await?;
     if json { Ok(pretty(&answer)) } else { Ok(render(&args.name, &client.decode(&answer)?)) }
 }
 
@@ -64,6 +71,7 @@ pub(super) fn render(name: &str, body: &ExplainBody) -> String {
     {
         out.push_str("  this is NOT what was decided; a rewrite may be under way, else see the log\n");
     }
+    client(&mut out, body);
     out.push_str("\nnext:\n");
     for line in next {
         let _ = writeln!(out, "  {line}");
@@ -157,9 +165,29 @@ fn answered(out: &mut String, body: &ExplainBody) {
     }
 }
 
+fn client(out: &mut String, body: &ExplainBody) {
+    let Some(ClientBody { from, region, variant, scope, answered_text }) = &body.client else { return };
+    let _ = match (region, variant) {
+        (None, _) => writeln!(out, "\nthe client at {from} is answered the same as everybody:"),
+        (Some(region), Some(variant)) => {
+            writeln!(out, "\nthe client at {from} (region {region}) gets variant {variant}, scope /{scope}:")
+        }
+        (Some(region), None) => {
+            writeln!(
+                out,
+                "\nthe client at {from} (region {region}) draws with each query, scope /{scope}; one draw:"
+            )
+        }
+    };
+    for line in answered_text {
+        let _ = writeln!(out, "  {line}");
+    }
+}
+
 /// Whether the steered types at the name are what was decided, in any order.
 fn same(decision: &Decision, answered: &[RrSet]) -> bool {
-    let steered = |set: &&RrSet| [RrType::A, RrType::AAAA, RrType::CNAME].contains(&set.rtype);
+    let own = |set: &RrSet| decision.records.iter().any(|have| have.rtype == set.rtype);
+    let steered = |set: &&RrSet| [RrType::A, RrType::AAAA, RrType::CNAME].contains(&set.rtype) || own(set);
     let answered: Vec<&RrSet> = answered.iter().filter(steered).collect();
     answered.len() == decision.records.len() && decision.records.iter().all(|set| answered.contains(&set))
 }

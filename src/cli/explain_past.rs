@@ -85,5 +85,12 @@ fn body(explanation: Explanation) -> ExplainBody {
     let answered = decision.map(|decision| decision.records.clone()).unwrap_or_default();
     let because = decision.map(|decision| decision.reason.to_string());
     let answered_text = answered.iter().flat_map(RrSet::to_lines).collect();
-    ExplainBody { explanation: Some(explanation), because, answered, answered_text, watches: Vec::new() }
+    ExplainBody {
+        explanation: Some(explanation),
+        because,
+        answered,
+        answered_text,
+        watches: Vec::new(),
+        client: None,
+    }
 }

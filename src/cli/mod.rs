@@ -6,6 +6,7 @@
 //! three on what a daemon recorded; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
+mod answer;
 mod check;
 mod client;
 mod demo;
@@ -18,6 +19,7 @@ mod find;
 mod healthz;
 mod heartbeat;
 mod history;
+mod moving;
 mod override_cmds;
 mod recorded;
 mod reload;
@@ -110,6 +112,10 @@ enum There {
     Failover(failover::Args),
     /// Let a service return to the endpoint it prefers, at once
     Failback(failback::Args),
+    /// Have a proposed move made, or all of them that wait
+    Approve(answer::ApproveArgs),
+    /// Have a proposed move not made, as long as its reason lasts
+    Reject(answer::RejectArgs),
     /// Load configuration and zone files anew, all or nothing
     Reload(reload::Args),
     /// Whether the daemon itself is well: exit 0 when it is
@@ -163,6 +169,8 @@ async fn ask(client: &Client, command: &There, json: bool) -> anyhow::Result<Exi
         There::ForceDown(args) => override_cmds::set(client, OverrideKind::ForceDown, args, json).await,
         There::Failover(args) => failover::run(client, args, json).await,
         There::Failback(args) => failback::run(client, args, json).await,
+        There::Approve(args) => answer::approve(client, args, json).await,
+        There::Reject(args) => answer::reject(client, args, json).await,
         There::Reload(args) => reload::run(client, args, json).await,
         There::Healthz => healthz::run(client, json).await,
     }

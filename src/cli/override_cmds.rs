@@ -26,6 +26,9 @@ pub struct Args {
     /// For how long: 30m, 1h, 1h30m; until undrain when left out
     #[arg(long = "for", value_name = "TIME", value_parser = parse_for)]
     pub for_time: Option<Duration>,
+    /// Do it although it breaks a safety rule
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What `undrain` takes
@@ -64,6 +67,7 @@ pub(super) async fn said_set(
         reason: args.reason.clone(),
         who: Some(who()),
         for_secs: args.for_time.map(|time| time.as_secs()),
+        force: args.force,
     };
     let answer = client.write(Method::POST, &["v1", "overrides"], &request).await?;
     say(client, &done, &answer, json)

@@ -23,7 +23,8 @@ pub(super) fn open(state_dir: Option<&Path>, config: &Path) -> anyhow::Result<Re
 /// What a configuration file comes to.
 pub(super) fn load(path: &Path) -> anyhow::Result<Load> {
     let loaded = config::load(path).map_err(|report| anyhow!("{report}"))?;
-    Ok(Load::of(std::sync::Arc::new(loaded.config), &loaded.zones))
+    let clients = crate::geo::clients(&loaded.config, &loaded.databases)?;
+    Ok(Load::of(std::sync::Arc::new(loaded.config), &loaded.zones, clients.regions))
 }
 
 /// `2026-11-21T03:00:00Z`, with or without parts of a second and an offset; or `10m`, so long ago.

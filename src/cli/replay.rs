@@ -1,6 +1,7 @@
 //! `detour replay`: a changed configuration over recorded samples, and what it would have done otherwise;
 //! `--advise` tries thresholds on them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -93,7 +94,7 @@ pub fn run(args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Resul
 /// The load last recorded, as far as configurations go.
 fn recorded_load(recorded: &Played) -> anyhow::Result<Load> {
     match &recorded.config {
-        Some(config) => Ok(Load { config: config.clone(), zones: Vec::new() }),
+        Some(config) => Ok(Load { config: config.clone(), zones: Vec::new(), regions: BTreeMap::new() }),
         None => bail!("the recording holds no configuration yet"),
     }
 }
@@ -220,11 +221,12 @@ fn advice(
     rto: Duration,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let zones = load.zones.clone();
+    let (zones, regions) = (load.zones.clone(), load.regions.clone());
     let mut tried: Vec<Advice> = Vec::new();
     for candidate in candidates() {
         let config = candidate.apply(&load.config);
-        let run = Run::With(Load { config: Arc::new(config.clone()), zones: zones.clone() });
+        let (config, zones, regions) = (Arc::new(config), zones.clone(), regions.clone());
+        let run = Run::With(Load { config: config.clone(), zones, regions });
         let played = subject.play(run)?;
         let cost = subject.cost(&played, &recorded.truth);
         tried.push(candidate.advice(&config, cost));

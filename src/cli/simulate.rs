@@ -6,15 +6,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::client::{DONE, NO};
-use super::show;
-use crate::config::{self, Seconds};
+use super::{recorded, show};
+use crate::config::Seconds;
 use crate::engine::{Effect, Happened, Load};
 use crate::scenario::{self, Scenario, Told, Wrong, zero};
 
@@ -82,9 +81,8 @@ fn staged(text: &str, config: Option<&Path>) -> anyhow::Result<Result<(Scenario,
         });
         return Ok(staged);
     };
-    let loaded = config::load(path).map_err(|report| anyhow::anyhow!("{report}"))?;
-    let sites = loaded.config.sites.iter().map(|site| site.id.to_string()).collect();
-    let load = Load::of(Arc::new(loaded.config), &loaded.zones);
+    let load = recorded::load(path)?;
+    let sites = load.config.sites.iter().map(|site| site.id.to_string()).collect();
     Ok(scenario::parse_for(text, Some(sites)).map(|scenario| (scenario, load)))
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::client::{Client, ClientError, finish, pretty};
+use super::moving;
 use super::show::{Table, ago, bare, forced, list, span};
 use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
@@ -58,6 +59,14 @@ pub(super) fn render(status: &DaemonStatus) -> String {
     }
     section(&mut out, &zones(engine), "no zone");
     section(&mut out, &overrides(engine), "no override");
+    let notes = moving::notes(engine);
+    if !notes.is_empty() {
+        let _ = write!(out, "\n{notes}");
+    }
+    let loads = moving::loads(engine);
+    if !loads.is_empty() {
+        section(&mut out, &loads, "");
+    }
     out
 }
 

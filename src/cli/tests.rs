@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::client::{Client, ClientError, DONE, NO, UNREACHABLE, finish, who};
 use super::find::Found;
-use super::{explain, failback, failover, history, override_cmds, reload, status};
+use super::{answer, explain, failback, failover, history, override_cmds, reload, status};
 use crate::control::api::{CommandBody, ExplainBody, HistoryBody};
 use crate::control::fixed::served;
 use crate::control::{Problem, fixture};
@@ -79,6 +79,7 @@ fn explained(addr: [u8; 4]) -> ExplainBody {
         answered_text: answered.iter().flat_map(RrSet::to_lines).collect(),
         answered,
         watches: vec![],
+        client: None,
     }
 }
 
@@ -220,7 +221,7 @@ async fn every_command_reaches_the_daemon() {
         done(
             explain::said(
                 &client,
-                &explain::Args { name: "app.example.com".to_owned(), at: None, history: None },
+                &explain::Args { name: "app.example.com".to_owned(), at: None, history: None, from: None },
                 json,
             )
             .await,
@@ -230,7 +231,7 @@ async fn every_command_reaches_the_daemon() {
 
         let (target, reason) = ("app.example.com@fra".to_owned(), "disk swap".to_owned());
         let for_time = Some(Duration::from_secs(60));
-        let args = override_cmds::Args { target: target.clone(), reason, for_time };
+        let args = override_cmds::Args { target: target.clone(), reason, for_time, force: false };
         done(override_cmds::said_set(&client, OverrideKind::ForceDown, &args, json).await, json);
         let scope = Scope::Endpoint(fixture::name("app.example.com"), "fra".into());
         let until = Some(fixture::NOW + Duration::from_secs(60));
@@ -238,11 +239,23 @@ async fn every_command_reaches_the_daemon() {
         assert_eq!((told.reason.as_str(), told.who), ("disk swap", who()));
         assert_eq!(
             told.action,
-            Action::Override { scope: scope.clone(), kind: OverrideKind::ForceDown, until }
+            Action::Override { scope: scope.clone(), kind: OverrideKind::ForceDown, until, force: false }
         );
         let args = override_cmds::ClearArgs { target, reason: None };
         done(override_cmds::said_clear(&client, &args, json).await, json);
         assert_eq!(served.told().action, Action::Clear { scope });
+
+        let reason = "looks right".to_owned();
+        let args = answer::ApproveArgs { proposal: Some(7), all: false, reason: reason.clone() };
+        done(answer::said_approve(&client, &args, json).await, json);
+        let told = served.told();
+        assert_eq!((told.action, told.reason), (Action::Approve { proposal: Some(7) }, reason.clone()));
+        let args = answer::ApproveArgs { proposal: None, all: true, reason: reason.clone() };
+        done(answer::said_approve(&client, &args, json).await, json);
+        assert_eq!(served.told().action, Action::Approve { proposal: None });
+        let args = answer::RejectArgs { proposal: 7, reason };
+        done(answer::said_reject(&client, &args, json).await, json);
+        assert_eq!(served.told().action, Action::Reject { proposal: 7 });
 
         let service = fixture::name("app.example.com");
         let args = failover::Args { service: service.to_string(), to: "iad".to_owned(), reason: None };
@@ -266,7 +279,7 @@ async fn a_no_ends_with_1() {
     };
     let args = failover::Args { service: "app.example.com".into(), to: "fra".into(), reason: None };
     no(failover::said(&client, &args, false).await, "fra is Down: 3 of 3 failed");
-    let args = explain::Args { name: "none.example.com".into(), at: None, history: None };
+    let args = explain::Args { name: "none.example.com".into(), at: None, history: None, from: None };
     no(explain::said(&client, &args, false).await, "is no service, and the zones hold no record there");
     let clear = |target: &str| override_cmds::ClearArgs { target: target.into(), reason: None };
     no(override_cmds::said_clear(&client, &clear("iad"), false).await, "there is no override on \"iad\"");

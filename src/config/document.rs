@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use toml::de::DeTable;
 
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
+use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::history;
 use super::maintenance;
+use super::moving::{self, MAX_LOAD};
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
@@ -22,7 +25,8 @@ use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::vantage::{self, DraftVantage};
 use super::{
-    Control, HistoryBounds, Maintenance, RrsetOrder, Server, Site, SiteId, VantageSetup, ZoneSource, values,
+    Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup,
+    ZoneSource, values,
 };
 use crate::zone::Name;
 
@@ -56,6 +60,9 @@ pub(super) struct Draft {
     pub vantage: Result<VantageSetup, Reported>,
     pub maintenance: Vec<Maintenance>,
     pub history: Result<HistoryBounds, Reported>,
+    pub geo: Vec<Arc<Geo>>,
+    pub databases: Databases,
+    pub safety: Result<Safety, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -138,7 +145,12 @@ pub(super) fn read(
         None => Ok(DraftVantage::default()),
     };
     let vouch = vantage.as_ref().map_or(Duration::ZERO, |draft| draft.setup.wait());
-    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, vouch };
+    let (geo, databases) = root
+        .item("geo")
+        .and_then(|item| geo::read(item, &sites, base, files, findings).ok())
+        .unwrap_or_default();
+    let geos: Vec<Arc<str>> = geo.iter().map(|geo| geo.id.clone()).collect();
+    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, geos: &geos, vouch };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
     let services = services.unwrap_or_default();
     let maintenance = root
@@ -150,9 +162,25 @@ pub(super) fn read(
         draft.check_services(&services, findings);
         draft.setup
     });
+    let safety =
+        root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
     root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
-    Draft { server, control, heartbeat, sites, probes, zones, services, vantage, maintenance, history }
+    Draft {
+        server,
+        control,
+        heartbeat,
+        sites,
+        probes,
+        zones,
+        services,
+        vantage,
+        maintenance,
+        history,
+        geo,
+        databases,
+        safety,
+    }
 }
 
 fn read_server(
@@ -260,8 +288,14 @@ fn read_site(id: SiteId, item: Item, findings: &mut Findings) -> Result<Site, Re
     let mut section = Section::of(format!("[sites.{id}]"), item, findings)?;
     let name = section.read("name", findings, values::line(MAX_SITE_NAME));
     let location = section.read("location", findings, location);
+    let capacity = section.read("capacity", findings, values::count(MAX_LOAD));
     section.finish(findings);
-    Ok(Site { name: or(name, id.to_string())?, location: location?.map(Spanned::into_inner), id })
+    Ok(Site {
+        name: or(name, id.to_string())?,
+        location: location?.map(Spanned::into_inner),
+        capacity: capacity?.map(Spanned::into_inner),
+        id,
+    })
 }
 
 /// Latitude and longitude.

@@ -7,16 +7,22 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::document::Sites;
-use super::error::ConfigError;
+use super::error::{ConfigError, short};
+use super::groups;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
 use super::{Endpoint, SiteId, Target, values};
-use crate::zone::Name;
+use crate::zone::{Name, RrType, rdata_from_text};
 
 /// The most endpoints of one service.
 const MAX_ENDPOINTS: usize = 64;
 /// The most addresses of one endpoint, and of a fallback: their RRset still fits one answer over UDP.
 const MAX_ADDRESSES: usize = 32;
+
+/// The most further records of one endpoint.
+const MAX_RECORDS: usize = 32;
+/// The longest of them, in bytes of text.
+const MAX_RECORD_TEXT: usize = 4_096;
 
 /// What is missing when a service has no `endpoints`.
 pub(super) const EXAMPLE: &str = "endpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]";
@@ -25,12 +31,16 @@ pub(super) const EXAMPLE: &str = "endpoints = [{ site = \"fra\", addresses = [\"
 pub(super) struct Endpoints {
     pub list: Vec<Endpoint>,
     pub cnames: Vec<Spanned<Name>>,
+    /// Where weights stand.
+    pub weighed: Vec<Range<usize>>,
 }
 
 struct Draft {
     site: Spanned<SiteId>,
     addresses: Vec<Spanned<IpAddr>>,
     cname: Option<Spanned<Name>>,
+    weight: Option<Spanned<u32>>,
+    records: Vec<(RrType, Box<[u8]>)>,
 }
 
 /// Reads the list.
@@ -41,13 +51,16 @@ pub(super) fn read(item: Item, sites: &Sites, findings: &mut Findings) -> Result
     check_sites(&drafts, findings);
     check_addresses(&drafts, findings);
     check_families(&drafts, findings);
-    let mut endpoints = Endpoints { list: Vec::with_capacity(drafts.len()), cnames: Vec::new() };
-    for Draft { site, addresses, cname } in drafts {
+    let mut endpoints =
+        Endpoints { list: Vec::with_capacity(drafts.len()), cnames: Vec::new(), weighed: Vec::new() };
+    for Draft { site, addresses, cname, weight, records } in drafts {
         let target = match &cname {
             Some(cname) => Target::Cname(cname.get_ref().clone()),
             None => by_family(&addresses),
         };
-        endpoints.list.push(Endpoint { site: site.into_inner(), target });
+        endpoints.weighed.extend(weight.as_ref().map(Spanned::span));
+        let weight = weight.map_or(1, Spanned::into_inner);
+        endpoints.list.push(Endpoint { site: site.into_inner(), target, records, weight });
         endpoints.cnames.extend(cname);
     }
     Ok(endpoints)
@@ -69,16 +82,57 @@ fn read_one(item: Item, sites: &Sites, findings: &mut Findings) -> Result<Draft,
     let site = section.need("site", "site = \"fra\"", findings, |item, findings| sites.find(item, findings));
     let addresses = section.read("addresses", findings, read_addresses);
     let cname = section.read("cname", findings, values::name);
+    let weight = section.read("weight", findings, groups::weight);
+    let records = section.read("records", findings, |item, findings| {
+        item.list("records of an endpoint", MAX_RECORDS, findings, record)
+    });
     let at: Range<usize> = section.at().clone();
     section.finish(findings);
     let (site, addresses, cname) = (site?, addresses?, cname?);
+    let (weight, records) = (weight?, records?);
     let id = site.get_ref().to_string();
     match (&addresses, &cname) {
         (None, None) => findings.push(&at, ConfigError::NoTarget(id)),
         (Some(_), Some(cname)) => findings.push(&cname.span(), ConfigError::CnameBesideAddresses(id)),
         _ => {}
     }
-    Ok(Draft { site, addresses: addresses.map(Spanned::into_inner).unwrap_or_default(), cname })
+    if let (Some(_), Some(records)) = (&cname, &records) {
+        findings.push(&records.span(), ConfigError::RecordsBesideCname(site.get_ref().to_string()));
+    }
+    let addresses = addresses.map(Spanned::into_inner).unwrap_or_default();
+    let records = records.map(Spanned::into_inner).unwrap_or_default();
+    let records = records.into_iter().map(Spanned::into_inner).collect();
+    Ok(Draft { site, addresses, cname, weight, records })
+}
+
+/// `MX 10 mail.example.com.`: a type and its data as in a zone file.
+fn record(item: Item, findings: &mut Findings) -> Result<(RrType, Box<[u8]>), Reported> {
+    let text = values::line(MAX_RECORD_TEXT)(item, findings)?;
+    let mut bad = |why: String| {
+        let text = short(&text);
+        item.wrong(ConfigError::BadOwnRecord { text, why }, findings)
+    };
+    let (word, data) = text.trim().split_once(char::is_whitespace).unwrap_or((&text, ""));
+    let Some(rtype) = RrType::from_text(word.as_bytes()) else {
+        return Err(bad(format!("{:?} is no type of records", short(word))));
+    };
+    if [RrType::A, RrType::AAAA].contains(&rtype) {
+        return Err(bad(
+            "addresses have a key of their own, \"addresses\", so that they are probed".to_owned()
+        ));
+    }
+    if rtype == RrType::CNAME {
+        return Err(bad("a CNAME target has a key of its own, \"cname\"".to_owned()));
+    }
+    // What shapes a zone or signs it comes with its file.
+    let own = [RrType::SOA, RrType::NS, RrType::DNAME, RrType::DS, RrType::RRSIG, RrType::NSEC];
+    if own.contains(&rtype) || rtype.is_meta() {
+        return Err(bad(format!("{rtype} records come from the zone file alone")));
+    }
+    match rdata_from_text(rtype, data.trim()) {
+        Ok(rdata) => Ok((rtype, rdata)),
+        Err(why) => Err(bad(why)),
+    }
 }
 
 /// Each site once.

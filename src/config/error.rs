@@ -141,6 +141,14 @@ pub enum ConfigError {
     #[error("probe {0:?} waits for a site to call in, and a canary does not")]
     CanaryCallsIn(String),
 
+    // -- moving --
+    #[error("the steps of a failback do not grow up to 100")]
+    StepsOutOfOrder,
+    #[error("{0} is for policy failover, without members, groups and min_up")]
+    ForFailover(&'static str),
+    #[error("rto promises a time, and failover waits for an approval for as long as it takes")]
+    RtoWithoutAnswer,
+
     // -- services --
     #[error("service \"{0}\" is configured twice")]
     ServiceTwice(Name),
@@ -164,6 +172,34 @@ pub enum ConfigError {
     SuspectAboveTtl { ttl_suspect: u32, ttl: u32 },
     #[error("a worst case of {} exceeds rto {}", Seconds(sum.total), Seconds(*rto))]
     RtoExceeded { sum: Rto, rto: Duration },
+
+    // -- groups and regions --
+    #[error("unknown member {0:?}")]
+    UnknownMember(String, Known),
+    #[error("{0:?} is listed twice")]
+    MemberTwice(String),
+    #[error("group {0:?} has the name of an endpoint's site")]
+    GroupIsSite(String),
+    #[error("{what} {id:?} is a member of no group that is used")]
+    UnusedMember { what: &'static str, id: String },
+    #[error("groups lie in each other more than {limit} deep, or in a circle")]
+    GroupsTooDeep { limit: usize },
+    #[error("min_up {min_up} is more than there are members to use, {members}")]
+    MinUpAboveMembers { min_up: usize, members: usize },
+    #[error("all members have a weight of 0")]
+    NothingWeighs,
+    #[error("a group of policy all has a member that shares clients out")]
+    AllOfShares,
+    #[error("policy all puts several endpoints into one answer, and one of them has a CNAME target")]
+    AllPolicyWithCname,
+    #[error("unknown geo {0:?}")]
+    UnknownGeo(String, Known),
+    #[error("a rule about what a database tells, and no database")]
+    RuleWithoutDatabase,
+    #[error("record {text:?}: {why}")]
+    BadOwnRecord { text: String, why: String },
+    #[error("endpoint {0:?} has records beside a CNAME target")]
+    RecordsBesideCname(String),
 
     // -- endpoints --
     #[error("unknown site {0:?}")]
@@ -215,6 +251,8 @@ impl ConfigError {
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
             E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
+            E::UnknownMember(_, known) => known.help("endpoints and groups"),
+            E::UnknownGeo(_, known) => known.help("configured"),
             E::UnknownSite(_, known) => known.help("configured sites"),
             E::MissingKey { example, .. } => format!("add {example}"),
             E::Malformed { example, .. } | E::NotOneOf { example, .. } => format!("write it like {example}"),
@@ -263,6 +301,13 @@ impl ConfigError {
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
             E::IdleStep => "give it send, send_hex or expect",
+            E::StepsOutOfOrder => {
+                "percents of clients, each above the one before, as in steps = [1, 10, 100]"
+            }
+            E::ForFailover(_) => {
+                "leave it out: there is no one endpoint that all clients of this service use"
+            }
+            E::RtoWithoutAnswer => "set unanswered = \"move\", or take rto away",
             E::BadPattern { .. } => {
                 "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"
             }
@@ -291,11 +336,28 @@ impl ConfigError {
             E::CanaryWithoutHost(_) => "set it at the probe: a canary has no service to take it from",
             E::NoHost { .. } => "set \"host\" at the probe",
             E::SuspectAboveTtl { .. } => "ttl_suspect is there to shorten caching: lower it",
+            E::GroupIsSite(_) => "members are told apart by name: give the group another one",
+            E::UnusedMember { .. } => "list it in \"members\" of the service or of a group, or take it away",
+            E::GroupsTooDeep { .. } => {
+                "take a group out of its own members, or put its members where it stands"
+            }
+            E::MinUpAboveMembers { .. } => "it would never be up: lower min_up, or add members",
+            E::NothingWeighs => "give at least one a weight above 0",
+            E::AllOfShares => {
+                "members of an all group are endpoints, or groups of policy failover, geo or all (without pick = \"rotate\" or slow_start)"
+            }
+            E::AllPolicyWithCname => {
+                "give the endpoint addresses, or use another policy: a CNAME stands alone (RFC 1034 section 3.6.2)"
+            }
+            E::RuleWithoutDatabase => "add databases = [\"GeoLite2-City.mmdb\"], or name networks",
+            E::BadOwnRecord { .. } => {
+                "write a type and its data as in a zone file, as in \"MX 10 mail.example.com.\", without owner and TTL"
+            }
             E::NoTarget(_) => "add addresses = [\"192.0.2.10\"], or cname = \"lb.example.net\"",
             E::CnameBesideAddresses(_) => {
                 "keep one of them: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
             }
-            E::CnameAtApex(_) | E::CnameBesideOther { .. } => {
+            E::CnameAtApex(_) | E::CnameBesideOther { .. } | E::RecordsBesideCname(_) => {
                 "give the endpoint addresses: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
             }
             E::AllWithCname => "use all_down \"keep\", \"primary\", \"empty\" or a fallback",

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::Config;
 use super::document::{self, Draft};
 use super::error::ConfigError;
+use super::geo::Databases;
 use super::report::{Findings, Problem, Report};
 use super::source::Source;
 use super::zone_files;
@@ -32,6 +33,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every file that was read, this one and the `$INCLUDE`d ones too: a change to any is worth a reload.
     pub files: Vec<PathBuf>,
+    /// What the databases of `config.geo` hold.
+    pub databases: Databases,
 }
 
 /// Reads and checks a configuration file and the zone files it names.
@@ -61,14 +64,15 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
         return Err(findings.into_report(files.into_iter().collect()));
     }
     let base = path.parent().unwrap_or(Path::new("/"));
-    let draft = document::read(&document, base, &mut findings, &mut files);
+    let mut draft = document::read(&document, base, &mut findings, &mut files);
     let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
     let zones = zone_files::read(&draft, shown, &mut findings, &mut files);
     let files = files.into_iter().collect();
+    let databases = std::mem::take(&mut draft.databases);
     match (findings.errors(), assemble(draft, path)) {
         (0, Some(config)) => {
             let (text, warnings) = (source.text.as_str().into(), findings.into_warnings());
-            Ok(Loaded { config, text, zones, warnings, files })
+            Ok(Loaded { config, text, zones, warnings, files, databases })
         }
         _ => Err(findings.into_report(files)),
     }
@@ -101,12 +105,15 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         control: Ok(control),
         heartbeat: Ok(heartbeat),
         vantage: Ok(vantage),
+        safety: Ok(safety),
         maintenance,
         history: Ok(history),
         sites,
         probes,
         zones,
         services,
+        geo,
+        databases: _,
     } = draft
     else {
         return None; // reported where it was read
@@ -123,6 +130,8 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         vantage,
         maintenance,
         history,
+        geo,
+        safety,
     })
 }
 

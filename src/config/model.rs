@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Damping, HistoryBounds, Maintenance, ProbeKind, ProbeTree, VantageSetup};
-use crate::zone::Name;
+use super::{
+    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup,
+};
+use crate::zone::{Name, RrType};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -42,6 +44,10 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// `[history]`
     pub history: HistoryBounds,
+    /// `[geo.*]`, in the file's order.
+    pub geo: Vec<Arc<Geo>>,
+    /// `[safety]`
+    pub safety: Safety,
 }
 
 /// `[server]`
@@ -135,6 +141,8 @@ pub struct Site {
     pub name: String,
     /// Latitude and longitude in degrees.
     pub location: Option<[f64; 2]>,
+    /// The load it can carry; services say what they add to it.
+    pub capacity: Option<u32>,
 }
 
 /// `[probes.KEY]`
@@ -228,15 +236,25 @@ pub struct Service {
     pub all_down: AllDown,
     /// The promise `detour check` holds the sum against.
     pub rto: Option<Duration>,
+    /// What a move waits for, and how it is made.
+    pub moving: Moving,
     /// In order of preference; never empty, each site once.
     pub endpoints: Vec<Endpoint>,
+    /// How they are picked, where that is not failover in their order.
+    pub tree: Option<Arc<Tree>>,
 }
 
 /// `policy`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// The first endpoint that works.
+    /// The first that works.
     Failover,
+    /// Each that works, by its share.
+    Weighted,
+    /// The first that works in the order of the client's region.
+    Geo,
+    /// All that work, in one answer.
+    All,
 }
 
 /// `failback`
@@ -273,6 +291,10 @@ pub struct Endpoint {
     pub site: SiteId,
     /// What is answered and probed.
     pub target: Target,
+    /// What is answered beside addresses: types and RDATA in wire form.
+    pub records: Vec<(RrType, Box<[u8]>)>,
+    /// Its share where a group's policy is `weighted`; zero: it is not used.
+    pub weight: u32,
 }
 
 /// What an endpoint answers with.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::Seconds;
-use super::{Probe, Service};
+use super::{Approval, Probe, Service, Unanswered};
 
 /// From the decision to answers that carry it, the engine's wait for more events of the same instant
 /// (20 ms at most) included.
@@ -15,6 +15,10 @@ pub const PUBLISH_BOUND: Duration = Duration::from_millis(100);
 pub struct Rto {
     /// Until the endpoint is Down.
     pub detection: Duration,
+    /// Until the service may move: its delay.
+    pub delay: Duration,
+    /// Until it moves although nobody has approved.
+    pub approval: Duration,
     /// Until the answer has changed.
     pub publish: Duration,
     /// Until resolvers ask again.
@@ -34,7 +38,14 @@ pub struct Rto {
 pub fn worst_case(service: &Service, vouch: Duration) -> Rto {
     let detection = service.probes.leaves().map(|probe| detection(probe, vouch)).max().unwrap_or_default();
     let ttl = Duration::from_secs(service.ttl.into());
-    Rto { detection, publish: PUBLISH_BOUND, ttl, total: detection + PUBLISH_BOUND + ttl }
+    let delay = service.moving.delay;
+    let approval = match service.moving.approval {
+        Some(Approval { wait, unanswered: Unanswered::Move }) => wait,
+        // Where nobody's answer is no, there is no bound to add.
+        Some(Approval { unanswered: Unanswered::Stay, .. }) | None => Duration::ZERO,
+    };
+    let total = detection + delay + approval + PUBLISH_BOUND + ttl;
+    Rto { detection, delay, approval, publish: PUBLISH_BOUND, ttl, total }
 }
 
 /// The wait for the next run, then `fall` runs that each take their whole timeout. Runs of one check do
@@ -49,8 +60,15 @@ fn detection(probe: &Probe, vouch: Duration) -> Duration {
 /// `detection 11s + publish 0.1s + TTL 30s = 41.1s`
 impl fmt::Display for Rto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rto { detection, publish, ttl, total } = *self;
-        let (detection, publish) = (Seconds(detection), Seconds(publish));
-        write!(f, "detection {detection} + publish {publish} + TTL {} = {}", Seconds(ttl), Seconds(total))
+        let Rto { detection, delay, approval, publish, ttl, total } = *self;
+        write!(f, "detection {}", Seconds(detection))?;
+        if !delay.is_zero() {
+            write!(f, " + delay {}", Seconds(delay))?;
+        }
+        if !approval.is_zero() {
+            write!(f, " + approval {}", Seconds(approval))?;
+        }
+        let (publish, ttl, total) = (Seconds(publish), Seconds(ttl), Seconds(total));
+        write!(f, " + publish {publish} + TTL {ttl} = {total}")
     }
 }

@@ -12,32 +12,29 @@ use toml::de::DeValue;
 use super::document::{Sites, Zones};
 use super::endpoints::{self, Endpoints};
 use super::error::ConfigError;
+use super::groups;
+use super::moving::{DraftMoving, MAX_HOLD};
 use super::probe_tree::{self, ProbeTree};
 use super::probes::Probes;
 use super::report::Findings;
 use super::rto::worst_case;
-use super::section::{Item, Read, Reported, Section, or};
-use super::{AllDown, Failback, PolicyKind, Probe, Service, values};
+use super::section::{Item, Reported, Section, or};
+use super::{AllDown, Probe, Service, Unanswered, values};
 use crate::zone::Name;
 
 /// The most services, each name counted.
 const MAX_SERVICES: usize = 100_000;
-/// The longest `hold` and `rto`.
-const MAX_HOLD: Duration = Duration::from_secs(366 * 86_400);
 
 const DEFAULT_TTL: u32 = 30;
 const DEFAULT_TTL_SUSPECT: u32 = 5;
-const DEFAULT_HOLD: Duration = Duration::from_secs(60);
-
-/// The policies there are, and those to come.
-const POLICIES: [&str; 1] = ["failover"];
-const LATER_POLICIES: [&str; 3] = ["weighted", "geo", "all"];
 
 /// What services refer to.
 pub(super) struct Context<'a> {
     pub sites: &'a Sites,
     pub probes: &'a Probes,
     pub zones: &'a Zones,
+    /// The keys of `[geo.*]`.
+    pub geos: &'a [Arc<str>],
     /// How long the canaries may take to vouch for a failure.
     pub vouch: Duration,
 }
@@ -77,14 +74,12 @@ fn read_service(
     let mut section = Section::of("[[service]]".to_owned(), item, findings)?;
     let names = read_names(&mut section, findings);
     let names = names.map(|names| settle(names, context, seen, findings));
-    let policy = section.read("policy", findings, |item, findings| {
-        values::word(item, &POLICIES, &LATER_POLICIES, findings).map(|_| PolicyKind::Failover)
-    });
+    let groups = groups::read(&mut section, context.geos, findings);
     let ttls = read_ttls(&mut section, findings);
     let probes = section.need("probes", "probes = [\"web\"]", findings, |item, findings| {
         probe_tree::read(item, context.probes, findings)
     });
-    let failback = section.read("failback", findings, read_failback);
+    let moving = DraftMoving::read(&mut section, findings);
     let all_down = section.read("all_down", findings, read_all_down);
     let rto = section.read("rto", findings, values::positive(MAX_HOLD));
     let endpoints = section.need("endpoints", endpoints::EXAMPLE, findings, |item, findings| {
@@ -94,19 +89,25 @@ fn read_service(
 
     let (names, endpoints, all_down) = (names?, endpoints?.into_inner(), all_down?);
     check_cnames(&names, &endpoints, all_down.as_ref(), findings);
+    let groups = groups?;
+    let policy = groups.policy();
+    let tree = groups.settle(&endpoints.list, &endpoints.weighed, findings)?;
     let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
     check_hosts(&names, &probes, findings);
+    let (failback, moving) = moving.settle(tree.is_some(), findings)?;
     let pattern = Service {
         name: Name::root(),
         zone: Name::root(),
-        policy: or(policy, PolicyKind::Failover)?,
+        policy,
         ttl,
         ttl_suspect,
         probes,
-        failback: or(failback, Failback::Auto { hold: DEFAULT_HOLD })?,
+        failback,
         all_down: all_down.map_or(AllDown::Keep, Spanned::into_inner),
         rto: rto.as_ref().map(|rto| *rto.get_ref()),
+        moving,
         endpoints: endpoints.list,
+        tree,
     };
     check_rto(&pattern, context.vouch, rto.as_ref(), findings);
     let service = |(name, zone): (Spanned<Name>, Name)| DraftService {
@@ -164,28 +165,6 @@ fn read_ttls(section: &mut Section, findings: &mut Findings) -> Result<[u32; 2],
         findings.push(&suspect.span(), ConfigError::SuspectAboveTtl { ttl_suspect, ttl });
     }
     Ok([ttl, ttl_suspect])
-}
-
-/// `"auto"`, `"manual"`, `{ mode = "auto", hold = "60s" }`
-fn read_failback(item: Item, findings: &mut Findings) -> Result<Failback, Reported> {
-    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "manual"], &[], findings);
-    if let DeValue::String(_) = item.value.get_ref() {
-        return Ok(match mode(item, findings)? {
-            "manual" => Failback::Manual,
-            _ => Failback::Auto { hold: DEFAULT_HOLD },
-        });
-    }
-    let mut section = Section::of("\"failback\"".to_owned(), item, findings)?;
-    let mode = or(section.read("mode", findings, mode), "auto");
-    let failback = if mode == Ok("manual") {
-        section.refuse_unasked(&["hold"], "a manual failback", findings);
-        Ok(Failback::Manual)
-    } else {
-        let hold: Read<_> = section.read("hold", findings, values::duration(MAX_HOLD));
-        or(hold, DEFAULT_HOLD).map(|hold| Failback::Auto { hold })
-    };
-    section.finish(findings);
-    mode.and(failback)
 }
 
 /// A word, or `{ fallback = [...] }`.
@@ -254,6 +233,12 @@ fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &ProbeTree, findings: &m
 /// The sum is the same for every name of a `[[service]]`, so it is held against `rto` once.
 fn check_rto(pattern: &Service, vouch: Duration, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
     let sum = worst_case(pattern, vouch);
+    if let Some(rto) = rto
+        && pattern.moving.approval.is_some_and(|approval| approval.unanswered == Unanswered::Stay)
+    {
+        findings.push(&rto.span(), ConfigError::RtoWithoutAnswer);
+        return;
+    }
     if let Some(rto) = rto
         && sum.total > *rto.get_ref()
     {

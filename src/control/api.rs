@@ -1,6 +1,8 @@
 //! The API's bodies: what control writes and a client reads. Reasons come typed and in words, records in
 //! wire form and as text.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Explanation, ServiceView};
@@ -33,6 +35,24 @@ pub struct ExplainBody {
     /// The watches of its checks.
     #[serde(default)]
     pub watches: Vec<WatchView>,
+    /// What one client is answered, if the request names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientBody>,
+}
+
+/// What one client is answered, and how far around it that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientBody {
+    /// Who asks.
+    pub from: IpAddr,
+    /// The region it is of, by number; `None` where the answer depends on no client.
+    pub region: Option<u16>,
+    /// Which of the name's variants it gets; `None` also where every query draws one.
+    pub variant: Option<u8>,
+    /// How many bits of its address the answer depends on (RFC 7871).
+    pub scope: u8,
+    /// A line for each record; where every query draws, of one draw.
+    pub answered_text: Vec<String>,
 }
 
 /// `GET /v1/history`
@@ -85,6 +105,9 @@ pub struct OverrideRequest {
     pub who: Option<String>,
     /// For how many seconds; until cleared when left out.
     pub for_secs: Option<u64>,
+    /// Whether it is set although it breaks a safety rule.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// `DELETE /v1/overrides`
@@ -95,6 +118,16 @@ pub struct ClearRequest {
     pub scope: Scope,
     /// Why; `cleared` when left out.
     pub reason: Option<String>,
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
+/// `POST /v1/proposals/{id}/approve`, `POST /v1/proposals/all/approve`, `POST /v1/proposals/{id}/reject`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// Why.
+    pub reason: String,
     /// Who asks; `api` when left out.
     pub who: Option<String>,
 }

@@ -62,6 +62,11 @@ impl Daemon for Fixed {
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
     }
+    fn answered_to(&self, name: &Name, _: IpAddr) -> Option<ChoiceFor> {
+        let rrsets = vec![fixture::a_records("app.example.com", [192, 0, 2, 10], 30)];
+        let to_app = name.to_string() == "app.example.com.";
+        to_app.then_some(ChoiceFor { region: 2, variant: Some(1), scope: 16, rrsets })
+    }
     fn answered(&self, name: &Name) -> Vec<RrSet> {
         match name.to_string().as_str() {
             "app.example.com." => vec![fixture::a_records("app.example.com", [198, 51, 100, 10], 30)],
@@ -78,6 +83,7 @@ impl Daemon for Fixed {
         let labels = |transport: &str| vec![("transport", transport.to_owned())];
         Vitals {
             now: fixture::NOW,
+            notes: vec![],
             engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },
             stalled_checks: if failing { (0..12).map(|n| format!("web@{n}")).collect() } else { vec![] },
             doubt: self.doubting.load(Ordering::Relaxed).then(|| "0 of 2 canaries work".to_owned()),

@@ -31,6 +31,7 @@ pub(crate) fn reason() -> Reason {
         because: because.to_owned(),
         forced: None,
         maintenance: None,
+        full: false,
         withheld: vec![],
     };
     Reason {
@@ -61,6 +62,8 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
         records: vec![a_records(service, addr, 30)],
         ttl: 30,
         reason: reason(),
+        steer: None,
+        partial: None,
     }
 }
 
@@ -127,6 +130,7 @@ fn app() -> ServiceView {
         since: Some(before(192)),
         latched: false,
         hold_until: Some(NOW + Duration::from_secs(40)),
+        standby: None,
         endpoints: vec![
             endpoint("fra", "192.0.2.10", "app.example.com", Health::Down, false),
             endpoint("iad", "198.51.100.10", "app.example.com", Health::Up, true),
@@ -151,7 +155,7 @@ fn undecided() -> ServiceView {
 
 fn site(id: &str, name: &str, [up, down, serving]: [usize; 3], overridden: Option<Override>) -> SiteView {
     let (id, name) = (id.into(), name.to_owned());
-    SiteView { id, name, up, suspect: 0, down, unknown: 0, serving, overridden }
+    SiteView { id, name, up, suspect: 0, down, unknown: 0, serving, overridden, load: 0, capacity: None }
 }
 
 pub(crate) fn status() -> DaemonStatus {
@@ -169,6 +173,7 @@ pub(crate) fn status() -> DaemonStatus {
         overrides: vec![drain()],
         canaries: vec![],
         doubt: None,
+        proposals: vec![],
     };
     DaemonStatus {
         version: "0.1.0".to_owned(),

@@ -21,6 +21,10 @@ pub struct HealthzBody {
     pub status: String,
     /// Why it is not ok.
     pub reasons: Vec<String>,
+    /// What does not make it less well, and people should know: moves that wait for an answer, standbys
+    /// that could not take over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusCode, Json<HealthzBody>) {
@@ -33,7 +37,7 @@ pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusC
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
     reasons.extend(vitals.doubt.map(|why| format!("the vantage doubts itself, no sample counts: {why}")));
-    (status, Json(HealthzBody { status: word.to_owned(), reasons }))
+    (status, Json(HealthzBody { status: word.to_owned(), reasons, notes: vitals.notes }))
 }
 
 /// A refused load is no reason: the last good one serves.

@@ -11,8 +11,9 @@ use axum::response::IntoResponse;
 use super::read::patiently;
 use super::{Daemon, DaemonStatus, Vitals};
 use crate::config::CheckKey;
-use crate::engine::{CheckView, ServiceView, Status};
+use crate::engine::{CheckView, ServiceView, SiteView, Status};
 use crate::health::Health;
+use crate::policy::{Proposal, ProposalState};
 use crate::probe::Lateness;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,6 +45,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
         vantage(&mut out, &status.engine);
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
+        moving(&mut out, &status.engine);
     }
     lateness(&mut out, &vitals.lateness);
     counters(&mut out, vitals);
@@ -118,6 +120,31 @@ fn services(out: &mut Text, services: &[ServiceView]) {
     out.gauge("detour_service_decision_id", "The id of a service's last decision.", each);
     let each = services.iter().map(|s| (name(s), u8::from(s.latched)));
     out.gauge("detour_service_latched", "Whether a service waits for `detour failback`.", each);
+}
+
+fn moving(out: &mut Text, engine: &Status) {
+    let name = |s: &ServiceView| vec![("service", bare(&s.name))];
+    let standby = |s: &ServiceView| {
+        let standby = s.standby.as_ref()?;
+        Some((
+            vec![("service", bare(&s.name)), ("site", standby.site.to_string())],
+            u8::from(standby.ready()),
+        ))
+    };
+    let each = engine.services.iter().filter_map(standby);
+    out.gauge("detour_service_standby_ready", "Whether a service's next site could take over now.", each);
+    let partial = |s: &ServiceView| Some((name(s), s.decision.as_ref()?.partial.as_ref()?.percent));
+    let each = engine.services.iter().filter_map(partial);
+    out.gauge("detour_service_failback_percent", "Client prefixes a failback in steps has moved.", each);
+    let label = |p: &Proposal| vec![("service", bare(&p.service)), ("proposal", p.id.to_string())];
+    let waits = engine.proposals.iter().filter(|p| p.state == ProposalState::Pending);
+    let each = waits.map(|p| (label(p), u8::from(p.limit.is_some())));
+    out.gauge("detour_proposal", "A move that waits for approval; 1 where a safety rule holds it.", each);
+    let site = |s: &SiteView| vec![("site", s.id.to_string())];
+    let each = engine.sites.iter().map(|s| (site(s), s.load));
+    out.gauge("detour_site_load", "The load a site carries, by what services declare.", each);
+    let each = engine.sites.iter().filter_map(|s| Some((site(s), s.capacity?)));
+    out.gauge("detour_site_capacity", "The load a site can carry, as declared.", each);
 }
 
 fn zones(out: &mut Text, engine: &Status) {

@@ -29,7 +29,7 @@ mod tests;
 mod write;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
+use crate::answer::ChoiceFor;
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
@@ -84,6 +85,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn answered(&self, name: &Name) -> Vec<RrSet>;
     /// How the watches of the prober stand; never waits for the engine.
     fn watches(&self) -> Vec<WatchView>;
+    /// What it answers a client at an address, where that depends on the client.
+    fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor>;
     /// How the daemon itself is; never waits for the engine.
     fn vitals(&self) -> Vitals;
 }
@@ -148,6 +151,8 @@ pub struct Vitals {
     pub stalled_checks: Vec<String>,
     /// Why the vantage doubts itself, where it does.
     pub doubt: Option<String>,
+    /// What people should know before it is too late: moves that wait, standbys that could not take over.
+    pub notes: Vec<String>,
     /// UDP workers that ended before their time.
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.
@@ -198,6 +203,9 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
         .route("/v1/services/{name}/failover", post(write::failover::<D>))
         .route("/v1/services/{name}/failback", post(write::failback::<D>))
+        .route("/v1/proposals", get(read::proposals::<D>))
+        .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
+        .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

@@ -59,8 +59,9 @@ impl From<CommandError> for Problem {
             CommandError::NoSite(..)
             | CommandError::NoService(..)
             | CommandError::NoEndpoint(..)
+            | CommandError::NoProposal(..)
             | CommandError::NoOverride(..) => StatusCode::NOT_FOUND,
-            CommandError::NotUsable(..) => StatusCode::CONFLICT,
+            CommandError::NotUsable(..) | CommandError::Unsafe(..) => StatusCode::CONFLICT,
             CommandError::NoReason => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Problem::new(status, error.to_string())

@@ -1,6 +1,7 @@
 //! What is asked without changing anything.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,10 +10,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::api::{EntryBody, ExplainBody, HistoryBody, ServiceBody};
+use super::api::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem};
 use crate::engine::SiteView;
 use crate::history::{self, MAX_QUERY};
+use crate::policy::Proposal;
 use crate::zone::{Name, RrSet};
 
 /// How many entries are shown when the request does not say.
@@ -31,6 +33,7 @@ pub(super) struct HistoryArgs {
 #[serde(deny_unknown_fields)]
 pub(super) struct ExplainArgs {
     name: String,
+    from: Option<IpAddr>,
 }
 
 pub(super) async fn status<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<DaemonStatus>, Problem> {
@@ -57,6 +60,12 @@ pub(super) async fn service<D: Daemon>(
 
 pub(super) async fn sites<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Vec<SiteView>>, Problem> {
     Ok(Json(patiently(daemon.status()).await?.engine.sites))
+}
+
+pub(super) async fn proposals<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+) -> Result<Json<Vec<Proposal>>, Problem> {
+    Ok(Json(patiently(daemon.status()).await?.engine.proposals))
 }
 
 pub(super) async fn history<D: Daemon>(
@@ -103,7 +112,20 @@ pub(super) async fn explain<D: Daemon>(
     let checks: std::collections::BTreeSet<_> = checks.collect();
     let mut watches = daemon.watches();
     watches.retain(|watch| checks.contains(&watch.check));
-    Ok(Json(ExplainBody { explanation, because, answered, answered_text, watches }))
+    let client = args.from.map(|from| client(&*daemon, &name, from, &answered));
+    Ok(Json(ExplainBody { explanation, because, answered, answered_text, watches, client }))
+}
+
+fn client<D: Daemon>(daemon: &D, name: &Name, from: IpAddr, plain: &[RrSet]) -> ClientBody {
+    let choice = daemon.answered_to(name, from);
+    let records = choice.as_ref().map_or(plain, |choice| &choice.rrsets);
+    ClientBody {
+        from,
+        region: choice.as_ref().map(|choice| choice.region),
+        variant: choice.as_ref().and_then(|choice| choice.variant),
+        scope: choice.as_ref().map_or(0, |choice| choice.scope),
+        answered_text: records.iter().flat_map(RrSet::to_lines).collect(),
+    }
 }
 
 /// An engine that takes too long is as good as gone.

@@ -85,6 +85,13 @@ async fn explains_steered_and_plain_names() {
     let plain = served.get("/v1/explain?name=plain.example.com").await.json();
     assert_eq!(plain["explanation"], Value::Null);
     assert_eq!(plain["answered_text"], json!(["plain.example.com. 300 IN A 192.0.2.1"]));
+    let client = served.get("/v1/explain?name=app.example.com&from=10.1.2.3").await.json();
+    assert_eq!(client["client"]["scope"], 16);
+    assert_eq!(client["client"]["answered_text"][0], "app.example.com. 30 IN A 192.0.2.10");
+    let client = served.get("/v1/explain?name=plain.example.com&from=10.1.2.3").await.json();
+    assert_eq!(client["client"]["scope"], 0);
+    assert!(client["client"]["region"].is_null());
+    assert_eq!(served.get("/v1/explain?name=app.example.com&from=nowhere").await.0, 400);
     assert_eq!(served.get("/v1/explain?name=none.example.com").await.0, 404);
     assert_eq!(served.get("/v1/explain").await.0, 400);
 }
@@ -123,7 +130,7 @@ async fn carries_commands_to_the_engine() {
     assert_eq!(body.decisions[0].decision.id, 13);
     let scope = Scope::Endpoint(fixture::name("app.example.com"), "fra".into());
     let until = Some(fixture::NOW + Duration::from_secs(60));
-    let action = Action::Override { scope, kind: OverrideKind::ForceDown, until };
+    let action = Action::Override { scope, kind: OverrideKind::ForceDown, until, force: false };
     assert_eq!(served.told(), Command { who: "ana@ops1".into(), reason: "disk swap".into(), action });
 
     served.write("DELETE", "/v1/overrides", &json!({ "scope": { "site": "fra" } })).await.json();

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, OverrideRequest,
+    AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, OverrideRequest,
 };
 use super::read::parse_name;
 use super::{Daemon, Problem, Reloaded};
@@ -38,7 +38,7 @@ pub(super) async fn set_override<D: Daemon>(
         }
         Some(time) => Some(daemon.vitals().now + time),
     };
-    let action = Action::Override { scope: asked.scope, kind: asked.kind, until };
+    let action = Action::Override { scope: asked.scope, kind: asked.kind, until, force: asked.force };
     command(&*daemon, action, asked.who, asked.reason).await
 }
 
@@ -71,6 +71,31 @@ pub(super) async fn failback<D: Daemon>(
     let action = Action::Failback { service: parse_name(&name)? };
     command(&*daemon, action, asked.who, asked.reason.unwrap_or_else(|| "failback asked for".to_owned()))
         .await
+}
+
+pub(super) async fn approve<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(proposal): Path<String>,
+    body: Body,
+) -> Result<Json<CommandBody>, Problem> {
+    let asked: AnswerRequest = parse(body)?;
+    // A name as the path's last segment, for there is no proposal of that number.
+    let proposal = if proposal == "all" { None } else { Some(parse_id(&proposal)?) };
+    command(&*daemon, Action::Approve { proposal }, asked.who, asked.reason).await
+}
+
+pub(super) async fn reject<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(proposal): Path<String>,
+    body: Body,
+) -> Result<Json<CommandBody>, Problem> {
+    let asked: AnswerRequest = parse(body)?;
+    let proposal = parse_id(&proposal)?;
+    command(&*daemon, Action::Reject { proposal }, asked.who, asked.reason).await
+}
+
+fn parse_id(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| Problem::bad_request(format!("\"{text}\" is no proposal's number")))
 }
 
 pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {

@@ -61,6 +61,8 @@ pub struct Pulse {
     pub write_error: Mutex<Option<String>>,
     /// Why the vantage doubts itself, where it does.
     pub doubt: Mutex<Option<String>>,
+    /// What people should know: moves that wait, standbys that could not take over.
+    pub notes: Mutex<Vec<String>>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
 }
@@ -290,6 +292,7 @@ impl Core {
             }
         }
         let told = records.clone();
+        let saves_none = saves.is_empty() && records.is_empty();
         if !saves.is_empty() || !records.is_empty() {
             self.held.append(&mut records);
             self.recorder.flush();
@@ -299,6 +302,9 @@ impl Core {
         }
         self.publish(fresh, &changesets);
         self.tell_doubt();
+        if !saves_none {
+            *self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner) = self.engine.notes();
+        }
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
         told.iter().for_each(log);
@@ -377,7 +383,13 @@ fn log(what: &Happened) {
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
-        Happened::Command(_) | Happened::Expired(_) | Happened::Doubt(_) | Happened::Trust(_) => {
+        Happened::Command(_)
+        | Happened::Expired(_)
+        | Happened::Doubt(_)
+        | Happened::Trust(_)
+        | Happened::Proposal { .. }
+        | Happened::Limit { .. }
+        | Happened::Standby { .. } => {
             warn!("{what}");
         }
         Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),

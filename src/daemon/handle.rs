@@ -1,6 +1,6 @@
 //! The handle: what control may ask of a running daemon.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::core::Pulse;
 use super::messages::{Asker, Input};
-use crate::answer::Table;
+use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
 use crate::engine::{Command, CommandError, Explanation};
@@ -111,6 +111,10 @@ impl Daemon for Handle {
         self.prober.watches()
     }
 
+    fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor> {
+        self.table.load().choice_for(name, client)
+    }
+
     fn vitals(&self) -> Vitals {
         let now = self.clock.now();
         let turned = Time(self.pulse.turned.load(Ordering::Relaxed));
@@ -130,6 +134,7 @@ impl Daemon for Handle {
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
             stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            notes: self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             udp_workers_failed: failed,
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
             lateness: self.prober.lateness(),

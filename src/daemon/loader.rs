@@ -10,16 +10,26 @@ use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
 use crate::config::{self, Config};
 use crate::engine::Load;
+use crate::geo;
 use crate::zone::Name;
 
 /// Reads, checks and compiles, blocking.
 pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
-    let config::Loaded { config, text, zones, warnings, files } =
+    let config::Loaded { config, text, zones, warnings, files, databases } =
         config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
+    let clients = match geo::clients(&config, &databases) {
+        Ok(clients) => clients,
+        Err(why) => {
+            let problems = format!("{}: error: {why}", config.path.display());
+            return Err(Refused { problems, files });
+        }
+    };
+    // The databases may be large; the maps made from them are not.
+    drop(databases);
     // Before the table, which takes the zones apart.
-    let load = Load::of(Arc::new(config), &zones);
-    let table = Table::compile(zones, &steered, seed);
+    let load = Load::of(Arc::new(config), &zones, clients.regions);
+    let table = Table::compile(zones, &steered, seed).with_clients(clients.maps);
     let unfit = crate::probe::warnings(&load.config);
     let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
     Ok(Fresh { load, text, table, files, warnings })

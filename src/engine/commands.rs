@@ -1,9 +1,11 @@
 //! What operators ask for, and overrides that run out.
 
+use std::collections::BTreeSet;
+
 use super::flush::Ordered;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved};
 use crate::config::SiteId;
-use crate::policy::{Override, OverrideKind, Scope, refuse_failover};
+use crate::policy::{Move, MoveKind, Override, OverrideKind, Scope, refuse_failover};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -17,8 +19,15 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Result<Option<Ordered>, CommandError> {
         let ordered = match &command.action {
-            Action::Override { scope, kind, until } => {
+            Action::Override { scope, kind, until, force } => {
+                if !force {
+                    self.check_safety(now, &command, scope, *kind)?;
+                }
                 self.set_override(now, &command, scope, *kind, *until, out)?;
+                None
+            }
+            Action::Approve { .. } | Action::Reject { .. } => {
+                self.answer(now, &command, out)?;
                 None
             }
             Action::Clear { scope } => {
@@ -93,6 +102,63 @@ impl Engine {
         Ok(())
     }
 
+    /// Refuses what takes endpoints out if the moves that follow would break a safety rule.
+    fn check_safety(
+        &mut self,
+        now: Time,
+        command: &Command,
+        scope: &Scope,
+        kind: OverrideKind,
+    ) -> Result<(), CommandError> {
+        let is_set = self.config.as_ref().is_some_and(|config| config.safety.is_set());
+        if kind == OverrideKind::ForceUp || !is_set {
+            return Ok(());
+        }
+        let forced = Override {
+            scope: scope.clone(),
+            kind,
+            reason: command.reason.clone(),
+            who: command.who.clone(),
+            at: now,
+            until: None,
+        };
+        let before = self.overrides.insert(scope.clone(), forced);
+        let mut moves = Vec::new();
+        let mut concerned = self.concerned(scope);
+        // Where clients are shared out, no one endpoint is left for another.
+        concerned.retain(|name| self.services.get(name).is_some_and(|of| of.service.tree.is_none()));
+        for name in concerned {
+            let from = self.decided.get(&name).and_then(|last| last.decision.reason.serving.clone());
+            let to = self.choose(now, &name, None).and_then(|choice| choice.reason.serving);
+            if let (Some(from), Some(to)) = (from, to)
+                && from != to
+            {
+                moves.push((name, Move { from, to, kind: MoveKind::Failover }));
+            }
+        }
+        match before {
+            Some(before) => self.overrides.insert(scope.clone(), before),
+            None => self.overrides.remove(scope),
+        };
+        match self.limit_of(now, &moves) {
+            Some(limit) => Err(CommandError::Unsafe(limit)),
+            None => Ok(()),
+        }
+    }
+
+    /// The services that a scope bears on.
+    fn concerned(&self, scope: &Scope) -> BTreeSet<Name> {
+        let at_site = |site: &SiteId| {
+            let services = self.services.iter();
+            let there = services.filter(|(_, of)| of.service.endpoints.iter().any(|at| at.site == *site));
+            there.map(|(name, _)| name.clone()).collect()
+        };
+        match scope {
+            Scope::Site(site) => at_site(site),
+            Scope::Service(name) | Scope::Endpoint(name, _) => BTreeSet::from([name.clone()]),
+        }
+    }
+
     fn remove_override(&mut self, scope: &Scope, out: &mut Vec<Effect>) -> Option<Override> {
         let removed = self.overrides.remove(scope)?;
         if let Some(until) = removed.until {
@@ -103,15 +169,8 @@ impl Engine {
     }
 
     fn touch_scope(&mut self, now: Time, scope: &Scope) {
-        match scope {
-            Scope::Service(name) | Scope::Endpoint(name, _) => self.agenda.touch(now, name.clone()),
-            Scope::Site(site) => {
-                for (name, steered) in &self.services {
-                    if steered.service.endpoints.iter().any(|endpoint| endpoint.site == *site) {
-                        self.agenda.touch(now, name.clone());
-                    }
-                }
-            }
+        for name in self.concerned(scope) {
+            self.agenda.touch(now, name);
         }
     }
 
@@ -160,7 +219,8 @@ impl Engine {
         self.check_round(name)?;
         let standings = self.services.get(name).map(|steered| self.standings(steered));
         let target = standings.iter().flatten().find(|standing| standing.site == *to);
-        match target.and_then(refuse_failover) {
+        let service = self.services.get(name).map(|steered| &steered.service);
+        match service.zip(target).and_then(|(service, target)| refuse_failover(service, target)) {
             Some(why) => Err(CommandError::NotUsable(why)),
             None => Ok(()),
         }

@@ -1,5 +1,6 @@
 //! The engine's one door in, and what comes out of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use super::Doubt;
 use super::saved::Saved;
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample};
-use crate::policy::{Decision, Override, Scope};
+use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
 
@@ -32,20 +33,51 @@ pub struct Load {
     pub config: Arc<Config>,
     /// One for each zone in `config.zones`, in that order.
     pub zones: Vec<ZoneBase>,
+    /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
+    pub regions: BTreeMap<Name, Arc<Regions>>,
 }
 
 impl Load {
     /// What a configuration and its zones, in its order, come to.
-    pub fn of(config: Arc<Config>, zones: &[Zone]) -> Load {
-        let base = |zone: &Zone| {
-            let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
-            let types = [RrType::A, RrType::AAAA, RrType::CNAME];
-            let sets = steered.flat_map(|service| types.iter().filter_map(|&t| zone.rrset(&service.name, t)));
-            let (apex, soa, steered) = (zone.apex().clone(), zone.soa(), sets.collect());
-            ZoneBase { apex, soa, fingerprint: zone.fingerprint(), steered }
+    pub fn of(config: Arc<Config>, zones: &[Zone], regions: BTreeMap<Name, Arc<Regions>>) -> Load {
+        let zones = zones.iter().map(|zone| ZoneBase::of(zone, &config)).collect();
+        Load { config, zones, regions }
+    }
+}
+
+impl ZoneBase {
+    /// What the engine needs to know of this zone.
+    fn of(zone: &Zone, config: &Config) -> ZoneBase {
+        let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
+        let mut base = ZoneBase {
+            apex: zone.apex().clone(),
+            soa: zone.soa(),
+            fingerprint: zone.fingerprint(),
+            steered: Vec::new(),
+            beside: Vec::new(),
         };
-        let zones = zones.iter().map(base).collect();
-        Load { config, zones }
+        let mut by_client = BTreeMap::new();
+        for service in steered {
+            let own =
+                service.endpoints.iter().flat_map(|endpoint| &endpoint.records).map(|(rtype, _)| *rtype);
+            let types: BTreeSet<RrType> =
+                [RrType::A, RrType::AAAA, RrType::CNAME].into_iter().chain(own).collect();
+            base.steered.extend(types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)));
+            if service.tree.is_some() || !service.moving.steps.is_empty() {
+                by_client.insert(service.name.as_wire(), types);
+            }
+        }
+        if by_client.is_empty() {
+            return base;
+        }
+        // Who gets an answer of their own gets all there is at the name in it, but for what shapes the zone.
+        for set in zone.rrsets() {
+            let shapes = matches!(set.rtype, RrType::SOA | RrType::NS | RrType::DNAME);
+            if !shapes && by_client.get(set.owner).is_some_and(|types| !types.contains(&set.rtype)) {
+                base.beside.push(set.to_rrset());
+            }
+        }
+        base
     }
 }
 
@@ -58,8 +90,11 @@ pub struct ZoneBase {
     pub soa: RrSet,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
-    /// The A, AAAA and CNAME RRsets the file holds at the names of services.
+    /// The RRsets the file holds at the names of services that decisions replace: A, AAAA and CNAME, and the
+    /// types of their endpoints' own records.
     pub steered: Vec<RrSet>,
+    /// The other RRsets there, but for SOA, NS and DNAME: they stand beside whatever is decided.
+    pub beside: Vec<RrSet>,
 }
 
 /// What an operator asks for.
@@ -85,6 +120,9 @@ pub enum Action {
         kind: crate::policy::OverrideKind,
         /// Until when.
         until: Option<Time>,
+        /// Whether it is set although it breaks a safety rule.
+        #[serde(default)]
+        force: bool,
     },
     /// Clears the override on a scope.
     Clear {
@@ -103,6 +141,16 @@ pub enum Action {
     Failback {
         /// The service.
         service: Name,
+    },
+    /// Has a proposed move made, or all of them that wait.
+    Approve {
+        /// Its id; `None` is all.
+        proposal: Option<u64>,
+    },
+    /// Has a proposed move not made, as long as its reason lasts.
+    Reject {
+        /// Its id.
+        proposal: u64,
     },
 }
 
@@ -156,6 +204,12 @@ pub enum CommandError {
     /// A move to something that does not work.
     #[error("{0}")]
     NotUsable(String),
+    /// Nothing of that id waits.
+    #[error("there is no proposal {0}; those that wait: {1}")]
+    NoProposal(u64, String),
+    /// A safety rule would be broken.
+    #[error("it would break a safety rule: {0}; --force does it all the same")]
+    Unsafe(String),
     /// An override must say why.
     #[error("an override needs a reason")]
     NoReason,
@@ -212,6 +266,31 @@ pub enum Happened {
     Command(Command),
     /// An override ran out.
     Expired(Override),
+    /// A move was proposed, or its proposal ended without an operator.
+    Proposal {
+        /// What became of it.
+        news: ProposalNews,
+        /// The proposal.
+        proposal: Proposal,
+    },
+    /// A move broke a safety rule that only warns.
+    Limit {
+        /// The service that moved.
+        service: Name,
+        /// Where to.
+        to: SiteId,
+        /// The rule, in words.
+        limit: String,
+    },
+    /// A service's next endpoint could not take over any more, or can again.
+    Standby {
+        /// The service.
+        service: Name,
+        /// The next endpoint's site.
+        site: SiteId,
+        /// Why it could not; `None` where it can.
+        unready: Option<String>,
+    },
     /// The vantage began to doubt itself: no sample counts from now on.
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.

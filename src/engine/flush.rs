@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::proposals::Moderated;
+use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService};
 use crate::config::SiteId;
-use crate::policy::{Choice, Decision, Order, Situation, choose};
+use crate::policy::{Choice, Decision, HOUR, MAX_SWITCHES_KEPT, Memories, Order, Situation, choose};
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, Serial, soa_serial};
+use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
 
 /// An operator's order that the next decision of one service carries out.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Decided {
     pub zone: Name,
     old: Vec<RrSet>,
     new: Vec<RrSet>,
+    /// The name, if it is answered by client from now on in another way than before, or no longer is.
+    steer: Option<(Name, Option<Steering>)>,
 }
 
 /// What is to become of one zone.
@@ -29,6 +33,7 @@ pub(super) struct Decided {
 struct Rewrite {
     old: Vec<RrSet>,
     new: Vec<RrSet>,
+    steer: Vec<(Name, Option<Steering>)>,
     decisions: Vec<u64>,
     /// Those among them that change records.
     published: Vec<u64>,
@@ -43,15 +48,16 @@ impl Engine {
         }
         let mut rewrites: BTreeMap<Name, Rewrite> = BTreeMap::new();
         let mut records = Vec::new();
-        for name in dirty {
+        for name in self.in_order(dirty) {
             let order = ordered.filter(|ordered| ordered.service == name);
             let Some(decided) = self.decide(now, &name, order, out, &mut records) else { continue };
             let rewrite = rewrites.entry(decided.zone).or_default();
             rewrite.decisions.push(decided.id);
-            if decided.old != decided.new {
+            if decided.old != decided.new || decided.steer.is_some() {
                 rewrite.published.push(decided.id);
                 rewrite.old.extend(decided.old);
                 rewrite.new.extend(decided.new);
+                rewrite.steer.extend(decided.steer);
             }
         }
         let rewrites = rewrites.into_iter();
@@ -82,7 +88,8 @@ impl Engine {
         }
         let decisions = rewrite.published;
         records.push(Effect::Record(Happened::Published { zone: apex, from, to, decisions }));
-        Some(Effect::Publish(Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new)))
+        let changeset = Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new);
+        Some(Effect::Publish(changeset.with_steering(rewrite.steer)))
     }
 
     /// Decides one service, if its first round is finished. `None` where nothing came of it but what is
@@ -96,8 +103,13 @@ impl Engine {
         records: &mut Vec<Effect>,
     ) -> Option<Decided> {
         let steered = self.services.get(name).filter(|steered| steered.unreported == 0)?;
-        let choice = self.choose(now, name, order)?;
         let zone = steered.service.zone.clone();
+        let wish = self.choose(now, name, order)?;
+        let Moderated { choice, proposal, step, switched, told } = self.moderate(now, name, order, wish);
+        let proposal = proposal.map(Box::new);
+        records.extend(told.into_iter().map(Effect::Record));
+        self.tell_standby(now, name, &choice, records);
+        let steered = self.services.get(name)?;
         self.agenda.hold(name, steered.hold_until, choice.hold_until);
         if let Some(steered) = self.services.get_mut(name) {
             steered.hold_until = choice.hold_until;
@@ -105,8 +117,9 @@ impl Engine {
         let last = self.decided.get(name);
         let unchanged = last.is_some_and(|last| is_as_decided(&choice, &last.decision));
         if let Some(last) = last.filter(|_| unchanged) {
-            if last.latched != choice.latched || last.marks != choice.marks {
-                let saved = SavedService { latched: choice.latched, marks: choice.marks, ..last.clone() };
+            let Choice { latched, marks, groups, .. } = choice;
+            let saved = SavedService { latched, marks, groups, proposal, step, ..last.clone() };
+            if *last != saved {
                 self.save_service(name, saved, out);
             }
             return None;
@@ -117,26 +130,84 @@ impl Engine {
         let new = choice.records.clone();
         let same_sites = last.filter(|last| last.decision.sites == choice.sites);
         let since = same_sites.map_or(now, |last| last.since);
-        let Choice { sites, records: answer, ttl, reason, latched, marks, .. } = choice;
-        let decision = Decision { id, at: now, service: name.clone(), sites, records: answer, ttl, reason };
+        let mut switches = last.map(|last| last.switches.clone()).unwrap_or_default();
+        switches.retain(|&at| now.since(at) < HOUR);
+        if switched {
+            let spare = (switches.len() + 1).saturating_sub(MAX_SWITCHES_KEPT);
+            switches.drain(..spare);
+            switches.push(now);
+        }
+        let by_client = last.map(|last| (last.decision.steer.clone(), last.decision.partial.clone()));
+        let (before, parted) = by_client.unwrap_or_default();
+        let Choice { sites, records: answer, ttl, reason, latched, marks, groups, steer, partial, .. } =
+            choice;
+        let service = name.clone();
+        let decision = Decision { id, at: now, service, sites, records: answer, ttl, reason, steer, partial };
+        // Steps hold what all others are answered, so they change with that too.
+        let changes = decision.steer != before
+            || decision.partial != parted
+            || decision.partial.is_some() && old != new;
+        let steer = changes.then(|| (name.clone(), self.steering(name, &zone, &Laid::of(&decision))));
+        if switched && !self.services.get(name).is_some_and(|steered| steered.service.moving.exempt) {
+            self.ledger.add(now, name);
+        }
         records.push(Effect::Record(Happened::Decision(decision.clone())));
-        self.save_service(name, SavedService { decision, latched, zone: zone.clone(), since, marks }, out);
-        Some(Decided { id, zone, old, new })
+        let saved = SavedService {
+            decision,
+            latched,
+            zone: zone.clone(),
+            since,
+            marks,
+            groups,
+            proposal,
+            step,
+            switches,
+        };
+        self.save_service(name, saved, out);
+        Some(Decided { id, zone, old, new, steer })
     }
 
-    /// What policy makes of a service now; `None` where there is no such service.
+    /// The order in which services are decided: that of the configuration, where one's move can keep another
+    /// from moving.
+    pub(super) fn in_order(&self, names: impl IntoIterator<Item = Name>) -> Vec<Name> {
+        let mut names: Vec<Name> = names.into_iter().collect();
+        let config = self.config.as_ref();
+        let counts = |config: &crate::config::Config| {
+            config.safety.is_set() || config.sites.iter().any(|site| site.capacity.is_some())
+        };
+        if config.is_some_and(|config| counts(config)) {
+            names.sort_by_key(|name| self.services.get(name).map(|steered| steered.rank));
+        }
+        names
+    }
+
+    /// What policy makes of a service now, whatever keeps it from being carried out; `None` where there is
+    /// no such service.
     pub(super) fn choose(&self, now: Time, name: &Name, order: Option<&Ordered>) -> Option<Choice> {
+        self.with_situation(now, name, order, choose)
+    }
+
+    /// Everything a decision depends on; `None` where there is no such service.
+    pub(super) fn with_situation<T>(
+        &self,
+        now: Time,
+        name: &Name,
+        order: Option<&Ordered>,
+        make: impl FnOnce(&Situation) -> T,
+    ) -> Option<T> {
         let steered = self.services.get(name)?;
         let standings = self.standings(steered);
         let last = self.decided.get(name);
-        let no_marks = BTreeMap::new();
-        Some(choose(&Situation {
+        let (no_marks, no_groups) = (BTreeMap::new(), Memories::new());
+        Some(make(&Situation {
             now,
             service: &steered.service,
             standings: &standings,
             last: last.map(|last| &last.decision),
             latched: last.is_some_and(|last| last.latched),
             marks: last.map_or(&no_marks, |last| &last.marks),
+            groups: last.map_or(&no_groups, |last| &last.groups),
+            regions: self.regions.get(name).map(|regions| &**regions),
             order: order.map(|ordered| match &ordered.to {
                 Some(site) => Order::Failover(site),
                 None => Order::Failback,
@@ -146,6 +217,12 @@ impl Engine {
 
     fn save_service(&mut self, name: &Name, saved: SavedService, out: &mut Vec<Effect>) {
         out.push(Effect::Save(Saved::Service(name.clone(), Some(saved.clone()))));
+        if let Some(steered) = self.services.get(name) {
+            if let Some(before) = self.decided.get(name) {
+                self.tally.remove(&steered.service, &before.decision);
+            }
+            self.tally.add(&steered.service, &saved.decision);
+        }
         self.decided.insert(name.clone(), saved);
     }
 
@@ -162,6 +239,8 @@ impl Engine {
 fn is_as_decided(choice: &Choice, decision: &Decision) -> bool {
     choice.sites == decision.sites
         && choice.records == decision.records
+        && choice.steer == decision.steer
         && choice.ttl == decision.ttl
         && choice.reason == decision.reason
+        && choice.partial == decision.partial
 }

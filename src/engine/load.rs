@@ -11,8 +11,9 @@ impl Engine {
     /// Takes up a configuration and its zones, decides every service whose checks have all reported, and
     /// lays all decisions over the files.
     pub(super) fn load(&mut self, now: Time, load: Load, out: &mut Vec<Effect>) {
-        let Load { config, zones } = load;
+        let Load { config, zones, regions } = load;
         let before = self.overlays();
+        self.regions = regions;
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
         self.take_zones(zones, out);
@@ -21,10 +22,11 @@ impl Engine {
         self.watch(now, config.checks(), out);
         self.steer(&config.services, out);
         self.config = Some(config);
+        self.count_all();
 
         self.agenda.clear_services();
         let mut decisions: BTreeMap<Name, Vec<u64>> = BTreeMap::new();
-        for name in self.services.keys().cloned().collect::<Vec<_>>() {
+        for name in self.in_order(self.services.keys().cloned().collect::<Vec<_>>()) {
             if let Some(decided) = self.decide(now, &name, None, out, &mut records) {
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
@@ -39,9 +41,11 @@ impl Engine {
 
     /// Takes up the services, ties each to its checks, and forgets what was decided for others.
     fn steer(&mut self, services: &[std::sync::Arc<crate::config::Service>], out: &mut Vec<Effect>) {
-        self.services.clear();
-        for service in services {
-            let mut steered = Steered::new(service.clone());
+        let before = std::mem::take(&mut self.services);
+        for (rank, service) in services.iter().enumerate() {
+            let mut steered = Steered::new(service.clone(), rank);
+            // What was told is told once.
+            steered.standby = before.get(&service.name).and_then(|before| before.standby.clone());
             let mut unreported = 0;
             for key in steered.checks() {
                 let Some(watched) = self.checks.get_mut(key) else { continue };

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{CheckKey, Config};
-use crate::policy::{Override, Scope};
+use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -40,9 +40,12 @@ mod event;
 mod flush;
 mod load;
 mod maintenance;
+mod partial;
+mod proposals;
 mod saved;
 mod show;
 mod steered;
+mod tables;
 mod view;
 mod watched;
 mod words;
@@ -52,13 +55,16 @@ use agenda::Agenda;
 use doubt::Canaries;
 use maintenance::Maintained;
 use steered::Steered;
+use tables::Tables;
 use watched::Watched;
 use zones::ZoneState;
 
 pub use doubt::Doubt;
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
-pub use view::{CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView};
+pub use view::{
+    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
+};
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
 pub const COALESCE: Duration = Duration::from_millis(20);
@@ -78,6 +84,11 @@ pub struct Engine {
     zones: BTreeMap<Name, ZoneState>,
     canaries: Canaries,
     maintained: Vec<Maintained>,
+    /// Which endpoints the clients of services prefer.
+    regions: BTreeMap<Name, Arc<Regions>>,
+    tables: Tables,
+    /// What each site carries, by the decisions.
+    tally: Tally,
 
     // What outlives the process.
     decided: BTreeMap<Name, SavedService>,
@@ -86,6 +97,8 @@ pub struct Engine {
     /// What an earlier run found of checks, until the first load takes it up.
     restored: BTreeMap<CheckKey, SavedCheck>,
     last_decision: u64,
+    /// What moved of late.
+    ledger: Ledger,
 
     agenda: Agenda,
 }
@@ -103,11 +116,15 @@ impl Engine {
             zones: BTreeMap::new(),
             canaries: Canaries::default(),
             maintained: Vec::new(),
+            regions: BTreeMap::new(),
+            tables: Tables::default(),
+            tally: Tally::default(),
             decided: BTreeMap::new(),
             published: BTreeMap::new(),
             overrides: BTreeMap::new(),
             restored: BTreeMap::new(),
             last_decision: 0,
+            ledger: Ledger::default(),
             agenda: Agenda::default(),
         };
         for saved in saved {
@@ -124,6 +141,7 @@ impl Engine {
             }
             Saved::Service(name, Some(service)) => {
                 self.last_decision = self.last_decision.max(service.decision.id);
+                service.switches.iter().for_each(|&at| self.ledger.add(at, &name));
                 self.decided.insert(name, service);
             }
             Saved::Check(key, Some(check)) => {

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::config::CheckKey;
 use crate::health::{Damper, Health};
-use crate::policy::{Decision, Marks, Override, Scope};
+use crate::policy::{Decision, Marks, Memories, Override, Proposal, Scope, Step};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
 
 /// One value to keep, under its key. `None` forgets the key.
+#[expect(clippy::large_enum_variant, reason = "on its way to the disk; what is kept is the service itself")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Saved {
@@ -86,6 +87,18 @@ pub struct SavedService {
     pub since: Time,
     /// What is remembered of endpoints that were of no use.
     pub marks: Marks,
+    /// What is remembered of its groups, where it has any.
+    #[serde(default, skip_serializing_if = "Memories::is_empty")]
+    pub groups: Memories,
+    /// The move that waits for an operator, or that one has rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Box<Proposal>>,
+    /// How far a failback in steps has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// When it moved by itself within the last hour; at most [`MAX_SWITCHES_KEPT`](crate::policy::MAX_SWITCHES_KEPT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<Time>,
 }
 
 /// A check's part.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::steered::Place;
 use super::{
-    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, Status,
-    Steered, ZoneView,
+    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, StandbyView,
+    Status, Steered, ZoneView,
 };
 use crate::config::{Site, Whereto};
 use crate::health::Health;
@@ -17,7 +17,7 @@ impl Engine {
     /// The whole picture.
     pub fn status(&self, now: Time) -> Status {
         let services: Vec<ServiceView> =
-            self.services.values().map(|steered| self.service(steered)).collect();
+            self.services.values().map(|steered| self.service(now, steered)).collect();
         let sites = self.config.iter().flat_map(|config| &config.sites);
         Status {
             now,
@@ -28,6 +28,7 @@ impl Engine {
             overrides: self.overrides.values().cloned().collect(),
             canaries: self.canaries.views(now).collect(),
             doubt: self.canaries.doubt().cloned(),
+            proposals: self.proposals().into_iter().cloned().collect(),
         }
     }
 
@@ -42,7 +43,7 @@ impl Engine {
         let keys = steered.checks().into_iter();
         let checks: Vec<CheckView> =
             keys.filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key))).collect();
-        Some(Explanation { now, service: self.service(steered), checks, next: self.next(steered) })
+        Some(Explanation { now, service: self.service(now, steered), checks, next: self.next(steered) })
     }
 
     fn site(&self, site: &Site, services: &[ServiceView]) -> SiteView {
@@ -57,6 +58,8 @@ impl Engine {
             unknown: count(Health::Unknown),
             serving: here().filter(|endpoint| endpoint.serving).count(),
             overridden: self.overrides.get(&Scope::Site(site.id.clone())).cloned(),
+            load: self.tally.of(&site.id).load,
+            capacity: site.capacity,
         }
     }
 
@@ -68,7 +71,7 @@ impl Engine {
         })
     }
 
-    fn service(&self, steered: &Steered) -> ServiceView {
+    fn service(&self, now: Time, steered: &Steered) -> ServiceView {
         let service = &steered.service;
         let saved = self.decided.get(&service.name);
         let decision = saved.map(|saved| &saved.decision);
@@ -76,6 +79,8 @@ impl Engine {
         let endpoints = standings.into_iter().zip(&steered.places);
         let endpoints = endpoints.map(|(standing, places)| endpoint(standing, places, decision));
         let manual = matches!(decision.map(|d| &d.reason.rule), Some(Rule::Latched { by: Latch::Manual }));
+        let serving = decision.and_then(|decision| decision.reason.serving.as_ref());
+        let standby = self.standby_of(now, &service.name, serving);
         ServiceView {
             name: service.name.clone(),
             zone: service.zone.clone(),
@@ -85,7 +90,8 @@ impl Engine {
             decision: decision.cloned(),
             since: saved.map(|saved| saved.since),
             latched: manual || saved.is_some_and(|saved| saved.latched),
-            hold_until: steered.hold_until,
+            hold_until: steered.hold_until.filter(|_| !decision.is_some_and(waits)),
+            standby: standby.map(|(site, unready)| StandbyView { site, unready }),
             endpoints: endpoints.collect(),
         }
     }
@@ -115,12 +121,37 @@ impl Engine {
                 (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped, _) | (_, None) => {
                     next.push("the first endpoint to be Up is used at once".to_owned());
                 }
+                (Rule::Delayed { to, until }, _) => {
+                    next.push(format!("at {until} it moves to {to}, unless it works again until then"));
+                }
+                (Rule::Proposed { to, proposal, .. }, _) => {
+                    next.push(format!(
+                        "`detour approve {proposal}` moves it to {to}, `detour reject {proposal}` does not"
+                    ));
+                }
+                (Rule::Rejected { to, proposal, .. }, _) => {
+                    next.push(format!("`detour approve {proposal}` moves it to {to} all the same"));
+                }
+                (Rule::Stepping { back, next: percent, at, .. }, _) => {
+                    next.push(format!(
+                        "{back} gets {percent} % of the clients at {at}, if it stays Up until then"
+                    ));
+                    next.push(format!("should {back} not be Up, all clients leave it at once"));
+                }
+                (Rule::Steered { notes, .. }, _) => next.extend(notes.iter().map(|(_, rule)| match rule {
+                    Rule::Holding { back, until } => {
+                        format!("{back} is used again at {until}, if it stays Up until then")
+                    }
+                    _ => "`detour failback` returns to what is preferred and Up".to_owned(),
+                })),
                 (Rule::InOrder, Some(_)) => {}
             },
             None => next.push("until it is decided, the zone file's records are answered".to_owned()),
         }
         let serving = self.decided.get(name).map(|saved| &saved.decision.sites[..]);
-        if let Some([serving]) = serving {
+        if let Some([serving]) = serving
+            && steered.service.tree.is_none()
+        {
             next.push(match after(&standings, serving) {
                 Some(standing) => format!("should {serving} be Down, {} takes over", standing.site),
                 None => format!("should {serving} be Down, no endpoint is left"),
@@ -152,6 +183,15 @@ impl Engine {
     }
 }
 
+/// Whether a decision waits for something else than a hold to end.
+fn waits(decision: &Decision) -> bool {
+    let rule = &decision.reason.rule;
+    matches!(
+        rule,
+        Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Stepping { .. }
+    )
+}
+
 /// The endpoint that takes over from the one in use.
 fn after<'a>(standings: &'a [Standing], serving: &str) -> Option<&'a Standing> {
     let others = || standings.iter().filter(|standing| &*standing.site != serving);
@@ -181,8 +221,9 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
 /// Whether a place's record is among those decided.
 fn answers(decision: &Decision, whereto: &Whereto) -> bool {
     let has = |rtype: RrType, rdata: &[u8]| {
-        let mut sets = decision.records.iter().filter(|set| set.rtype == rtype);
-        sets.any(|set| set.rdata.iter().any(|have| **have == *rdata))
+        let variants = decision.steer.iter().flat_map(|steer| &steer.variants);
+        let sets = decision.records.iter().chain(variants.flat_map(|variant| &variant.records));
+        sets.filter(|set| set.rtype == rtype).any(|set| set.rdata.iter().any(|have| **have == *rdata))
     };
     match whereto {
         Whereto::Addr(IpAddr::V4(v4)) => has(RrType::A, &v4.octets()),

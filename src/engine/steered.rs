@@ -19,6 +19,10 @@ pub(super) struct Steered {
     pub unreported: usize,
     /// When the hold that runs ends.
     pub hold_until: Option<Time>,
+    /// Its place in the configuration: who comes first is served first.
+    pub rank: usize,
+    /// The next endpoint in order as last told of, and whether it could take over.
+    pub standby: Option<(crate::config::SiteId, bool)>,
 }
 
 /// One place of an endpoint.
@@ -30,7 +34,7 @@ pub(super) struct Place {
 }
 
 impl Steered {
-    pub fn new(service: Arc<Service>) -> Steered {
+    pub fn new(service: Arc<Service>, rank: usize) -> Steered {
         let place = |whereto: Whereto| {
             let of = |probe: &Arc<_>| CheckKey::of(&service, probe, whereto.clone());
             Place { checks: service.probes.leaves().map(of).collect(), whereto }
@@ -38,7 +42,7 @@ impl Steered {
         let endpoint =
             |endpoint: &crate::config::Endpoint| endpoint.places().into_iter().map(place).collect();
         let places = service.endpoints.iter().map(endpoint).collect();
-        Steered { service, places, unreported: 0, hold_until: None }
+        Steered { service, places, unreported: 0, hold_until: None, rank, standby: None }
     }
 
     /// Every check that bears on it, each once.
@@ -67,6 +71,7 @@ impl Engine {
                 last_known,
                 overridden: ruling(&self.overrides, &service.name, &endpoint.site).cloned(),
                 maintenance: self.maintenance_of(&service.name, &endpoint.site),
+                full: service.moving.shed && self.would_be_over(service, &endpoint.site),
             }
         };
         endpoints.map(standing).collect()

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Doubt;
 use crate::config::{CheckKey, SiteId, Whereto};
 use crate::health::{Health, Sample};
-use crate::policy::{Decision, Override};
+use crate::policy::{Decision, Override, Proposal};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
 
@@ -28,6 +28,25 @@ pub struct Status {
     pub canaries: Vec<CheckView>,
     /// Since when and why the vantage abstains; `None` while it is trusted.
     pub doubt: Option<Doubt>,
+    /// Moves that wait for an operator or were rejected, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<Proposal>,
+}
+
+/// The endpoint that comes next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyView {
+    /// Where.
+    pub site: SiteId,
+    /// Why it could not take over now; `None` where it could.
+    pub unready: Option<String>,
+}
+
+impl StandbyView {
+    /// Whether it could take over now.
+    pub fn ready(&self) -> bool {
+        self.unready.is_none()
+    }
 }
 
 /// A site.
@@ -49,6 +68,12 @@ pub struct SiteView {
     pub serving: usize,
     /// An override on the whole site.
     pub overridden: Option<Override>,
+    /// The sum of the loads of the services answered from here.
+    #[serde(default)]
+    pub load: u64,
+    /// What it can carry, as configured.
+    #[serde(default)]
+    pub capacity: Option<u32>,
 }
 
 /// A service.
@@ -73,6 +98,9 @@ pub struct ServiceView {
     pub latched: bool,
     /// When the running hold ends.
     pub hold_until: Option<Time>,
+    /// Who would take over; `None` where there is no other endpoint, or no endpoint works.
+    #[serde(default)]
+    pub standby: Option<StandbyView>,
     /// In order of preference.
     pub endpoints: Vec<EndpointView>,
 }

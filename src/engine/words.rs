@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Action, Happened};
+use crate::policy::{IfUnanswered, Proposal, ProposalNews};
 
 impl fmt::Display for Happened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,17 +37,48 @@ impl fmt::Display for Happened {
             }
             Happened::Command(c) => {
                 match &c.action {
-                    Action::Override { scope, kind, until } => {
+                    Action::Override { scope, kind, until, force } => {
                         write!(f, "command: {kind} {scope}")?;
                         if let Some(until) = until {
                             write!(f, " until {until}")?;
+                        }
+                        if *force {
+                            f.write_str(" whatever safety rules say")?;
                         }
                     }
                     Action::Clear { scope } => write!(f, "command: undrain {scope}")?,
                     Action::Failover { service, to } => write!(f, "command: failover {service} to {to}")?,
                     Action::Failback { service } => write!(f, "command: failback {service}")?,
+                    Action::Approve { proposal: None } => f.write_str("command: approve all")?,
+                    Action::Approve { proposal: Some(id) } => write!(f, "command: approve {id}")?,
+                    Action::Reject { proposal } => write!(f, "command: reject {proposal}")?,
                 }
                 write!(f, ", by {}: {}", c.who, c.reason)
+            }
+            Happened::Proposal { news: ProposalNews::Proposed, proposal } => proposal.fmt(f),
+            Happened::Proposal { news: ProposalNews::Withdrawn, proposal } => {
+                let Proposal { id, service, from, to, .. } = proposal;
+                write!(
+                    f,
+                    "proposal {id} withdrawn: no reason is left for {service} to move from {from} to {to}"
+                )
+            }
+            Happened::Proposal { news: ProposalNews::Unanswered, proposal } => {
+                let then = match proposal.due {
+                    Some((_, IfUnanswered::Move)) => "it is made",
+                    Some((_, IfUnanswered::Stay)) | None => "the service stays",
+                };
+                let Proposal { id, service, from, to, .. } = proposal;
+                write!(f, "proposal {id} of {service} from {from} to {to} was not answered: {then}")
+            }
+            Happened::Limit { service, to, limit } => {
+                write!(f, "safety rule broken by {service} moving to {to}: {limit}")
+            }
+            Happened::Standby { service, site, unready: Some(why) } => {
+                write!(f, "standby {site} of {service} could not take over now: {why}")
+            }
+            Happened::Standby { service, site, unready: None } => {
+                write!(f, "standby {site} of {service} could take over")
             }
             Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),
             Happened::Trust(doubt) => {

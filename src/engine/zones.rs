@@ -13,7 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
-use crate::zone::{Changeset, Name, RrSet, Serial, soa_serial};
+use crate::policy::{Decision, Partial, Steer};
+use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
 const MAX_GONE_ZONES: usize = 10_000;
@@ -25,22 +26,45 @@ pub(super) struct ZoneState {
     pub soa: RrSet,
     /// What the file holds at steered names.
     pub file: BTreeMap<Name, Vec<RrSet>>,
+    /// What it holds there beside that, which decisions leave alone.
+    pub beside: BTreeMap<Name, Vec<RrSet>>,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
     /// How many services lie in it.
     pub services: usize,
 }
 
-/// For each zone, the decided records of each name that has a decision.
-pub(super) type Overlays = BTreeMap<Name, BTreeMap<Name, Vec<RrSet>>>;
+/// For each zone, what is laid over each name that has a decision.
+pub(super) type Overlays = BTreeMap<Name, BTreeMap<Name, Laid>>;
+
+/// What was decided for a name.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Laid {
+    pub records: Vec<RrSet>,
+    pub steer: Option<Box<Steer>>,
+    /// What a part of the clients gets.
+    pub partial: Option<Partial>,
+}
+
+impl Laid {
+    /// What a decision lays over its name.
+    pub fn of(decision: &Decision) -> Laid {
+        let Decision { records, steer, partial, .. } = decision;
+        Laid { records: records.clone(), steer: steer.clone(), partial: partial.clone() }
+    }
+}
 
 impl From<ZoneBase> for ZoneState {
     fn from(base: ZoneBase) -> ZoneState {
-        let mut file: BTreeMap<Name, Vec<RrSet>> = BTreeMap::new();
-        for set in base.steered {
-            file.entry(set.owner.clone()).or_default().push(set);
-        }
-        ZoneState { soa: base.soa, file, fingerprint: base.fingerprint, services: 0 }
+        let by_name = |sets: Vec<RrSet>| {
+            let mut names: BTreeMap<Name, Vec<RrSet>> = BTreeMap::new();
+            for set in sets {
+                names.entry(set.owner.clone()).or_default().push(set);
+            }
+            names
+        };
+        let (file, beside) = (by_name(base.steered), by_name(base.beside));
+        ZoneState { soa: base.soa, file, beside, fingerprint: base.fingerprint, services: 0 }
     }
 }
 
@@ -50,7 +74,7 @@ impl Engine {
         let mut overlays = Overlays::new();
         for (name, decided) in &self.decided {
             let overlay = overlays.entry(decided.zone.clone()).or_default();
-            overlay.insert(name.clone(), decided.decision.records.clone());
+            overlay.insert(name.clone(), Laid::of(&decided.decision));
         }
         overlays
     }
@@ -89,6 +113,7 @@ impl Engine {
         let now = self.overlays();
         let none = BTreeMap::new();
         let mut changesets = Vec::new();
+        let mut steer = self.all_steering(&now);
         for (apex, zone) in &self.zones {
             let overlay = now.get(apex).unwrap_or(&none);
             let last = self.published.get(apex);
@@ -116,10 +141,25 @@ impl Engine {
             }
             let held = overlay.keys().filter_map(|name| zone.file.get(name)).flatten();
             let held: Vec<RrSet> = held.cloned().collect();
-            let laid: Vec<RrSet> = overlay.values().flatten().cloned().collect();
-            changesets.push(Changeset::new(&zone.soa, file, to, &held, &laid));
+            let laid: Vec<RrSet> = overlay.values().flat_map(|laid| &laid.records).cloned().collect();
+            let steer = steer.remove(apex).unwrap_or_default();
+            changesets.push(Changeset::new(&zone.soa, file, to, &held, &laid).with_steering(steer));
         }
         Effect::Rebase(changesets)
+    }
+
+    /// For each zone the names whose answers depend on the client: tables just compiled know of none.
+    fn all_steering(&mut self, overlays: &Overlays) -> BTreeMap<Name, Vec<(Name, Option<Steering>)>> {
+        let mut all = BTreeMap::new();
+        for (apex, overlay) in overlays {
+            let mut names = Vec::new();
+            for (name, laid) in overlay {
+                let steering = self.steering(name, apex, laid);
+                names.extend(steering.map(|steering| (name.clone(), Some(steering))));
+            }
+            all.insert(apex.clone(), names);
+        }
+        all
     }
 }
 
@@ -147,7 +187,13 @@ mod tests {
         let mut soa = vec![0, 0];
         soa.extend([file, 0, 0, 0, 0].iter().flat_map(|number| number.to_be_bytes()));
         let soa = RrSet::new(Name::root(), RrType::SOA, 60, [soa]);
-        ZoneState { soa, file: BTreeMap::new(), fingerprint: FINGERPRINT, services: 0 }
+        ZoneState {
+            soa,
+            file: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            fingerprint: FINGERPRINT,
+            services: 0,
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //!
 //! Networks of one list are one region, so there are as many regions as lists, however many networks.
 
+mod configured;
 mod database;
 mod distance;
 #[cfg(test)]
@@ -27,6 +28,8 @@ use crate::answer::{ClientMap, ClientMapError};
 use crate::zone::{ClientsId, Network, mix};
 
 use orders::Orders;
+
+pub use configured::{Clients, ClientsError, MAX_MAPS, clients};
 
 /// The most sites that clients can be shared out among.
 pub const MAX_SITES: usize = 256;

@@ -49,8 +49,12 @@ impl Query {
                 Action::Failover { service: moved, .. } | Action::Failback { service: moved } => {
                     moved == service
                 }
+                // Whose they are, the decisions they lead to say.
+                Action::Approve { .. } | Action::Reject { .. } => false,
             },
             Happened::Expired(over) => concerns(&over.scope, service),
+            Happened::Proposal { proposal, .. } => proposal.service == *service,
+            Happened::Limit { service: of, .. } | Happened::Standby { service: of, .. } => of == service,
             // They concern every service.
             Happened::Doubt(_) | Happened::Trust(_) => true,
             Happened::Started { .. }

@@ -15,7 +15,7 @@ use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Qu
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{Decision, Marks, Override, OverrideKind, Reason, Rule, Scope};
+use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial};
 
@@ -37,6 +37,8 @@ pub(super) fn decision(id: u64) -> Decision {
         records: vec![RrSet::a(name("app.example.com"), 30, [Ipv4Addr::new(192, 0, 2, 10)])],
         ttl: 30,
         reason: reason(),
+        steer: None,
+        partial: None,
     }
 }
 
@@ -72,7 +74,17 @@ pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
 
 pub(super) fn saved_service(decision: Decision) -> SavedService {
     let (zone, since) = (name("example.com"), Time(2));
-    SavedService { decision, latched: true, zone, since, marks: Marks::default() }
+    SavedService {
+        decision,
+        latched: true,
+        zone,
+        since,
+        marks: Marks::default(),
+        groups: Memories::new(),
+        proposal: None,
+        step: None,
+        switches: vec![],
+    }
 }
 
 /// One of each kind of value, in the order a store gives them back.
@@ -94,7 +106,8 @@ fn one_of_each() -> Vec<Saved> {
 }
 
 fn drain_command() -> Command {
-    let action = Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None };
+    let action =
+        Action::Override { scope: drain().scope, kind: OverrideKind::Drain, until: None, force: false };
     Command { who: "ana".into(), reason: "disk swap".into(), action }
 }
 

@@ -4,8 +4,10 @@ use super::failover::{self, Marks};
 use super::reason::{LastResort, Noted, Reason, Rule};
 use super::records;
 use super::standing::Standing;
-use super::{Decision, OverrideKind};
-use crate::config::{PolicyKind, Service, SiteId};
+use super::steer::Steer;
+use super::tree::{self, Memories, Regions};
+use super::{Decision, OverrideKind, Partial};
+use crate::config::{Service, SiteId};
 use crate::health::Health;
 use crate::time::Time;
 use crate::zone::RrSet;
@@ -25,6 +27,10 @@ pub struct Situation<'a> {
     pub latched: bool,
     /// What is remembered of endpoints that were of no use.
     pub marks: &'a Marks,
+    /// What is remembered of its groups, where it has any.
+    pub groups: &'a Memories,
+    /// Which endpoints clients prefer, where that matters.
+    pub regions: Option<&'a Regions>,
     /// What an operator asks for at this moment.
     pub order: Option<Order<'a>>,
 }
@@ -53,17 +59,26 @@ pub struct Choice {
     pub latched: bool,
     /// What to remember of endpoints that are or were of no use.
     pub marks: Marks,
-    /// When to choose again because a hold ends.
+    /// When to choose again because a hold ends or a share grows.
     pub hold_until: Option<Time>,
+    /// What to remember of its groups.
+    pub groups: Memories,
+    /// How that depends on the client, where it does.
+    pub steer: Option<Box<Steer>>,
+    /// The clients that a failback has moved already.
+    pub partial: Option<Partial>,
 }
 
 /// Chooses what a service answers with.
 pub fn choose(situation: &Situation) -> Choice {
-    let pick = match situation.service.policy {
-        PolicyKind::Failover => failover::pick(situation),
-    };
+    if let Some(tree) = &situation.service.tree {
+        return tree::choose(situation, tree);
+    }
+    let pick = failover::pick(situation);
     let (service, standings) = (situation.service, situation.standings);
-    let (sites, records, ttl, reason) = match pick.index {
+    let (latched, marks, hold_until) = (pick.latched, pick.marks, pick.hold_until);
+    match pick.index {
+        None => Choice { latched, marks, hold_until, ..last_resort(situation) },
         Some(at) => {
             let standing = &standings[at];
             let shaky = pick.rule == Rule::Damped || standing.is_shaky() && !pick.frozen;
@@ -72,18 +87,16 @@ pub fn choose(situation: &Situation) -> Choice {
             let records = kept.map_or_else(|| records::of(service, ttl, &[(at, standing)]), |(_, kept)| kept);
             let noted = standings[..=at].iter().map(Noted::of).collect();
             let reason = Reason { serving: Some(standing.site.clone()), rule: pick.rule, endpoints: noted };
-            (vec![standing.site.clone()], records, ttl, reason)
+            let (sites, groups, steer) = (vec![standing.site.clone()], Memories::new(), None);
+            Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer, partial: None }
         }
-        None => last_resort(situation),
-    };
-    let (latched, marks, hold_until) = (pick.latched, pick.marks, pick.hold_until);
-    Choice { sites, records, ttl, reason, latched, marks, hold_until }
+    }
 }
 
 /// No endpoint is eligible: the configuration's `all_down` says what is answered, with the short TTL,
 /// so that clients come back soon. Where nothing at all is known of any endpoint, none is known to be
 /// down either, and the last answer, or else the first endpoint, stays.
-fn last_resort(situation: &Situation) -> (Vec<SiteId>, Vec<RrSet>, u32, Reason) {
+pub(super) fn last_resort(situation: &Situation) -> Choice {
     let standings = situation.standings;
     let ttl = situation.service.ttl_suspect;
     let verified = standings.iter().any(Standing::is_out);
@@ -91,11 +104,22 @@ fn last_resort(situation: &Situation) -> (Vec<SiteId>, Vec<RrSet>, u32, Reason) 
     let (sites, records, answer) = records::last_resort(situation, asked, ttl);
     let rule = if verified { Rule::AllDown { answer } } else { Rule::Unverified { answer } };
     let reason = Reason { serving: None, rule, endpoints: standings.iter().map(Noted::of).collect() };
-    (sites, records, ttl, reason)
+    let steer = if answer == LastResort::Keep { records::kept_steer(situation, ttl) } else { None };
+    let (latched, marks, hold_until, groups) = (false, Marks::new(), None, Memories::new());
+    Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer, partial: None }
 }
 
-/// Why a failover to this endpoint is refused; `None` where it is not.
-pub fn refuse_failover(standing: &Standing) -> Option<String> {
+/// Why a failover of this service to this endpoint is refused; `None` where it is not.
+pub fn refuse_failover(service: &Service, standing: &Standing) -> Option<String> {
+    let at = service.endpoints.iter().position(|endpoint| endpoint.site == standing.site);
+    if let (Some(tree), Some(at)) = (&service.tree, at)
+        && !tree.fails_over(at)
+    {
+        let site = &standing.site;
+        return Some(format!(
+            "{site} is in no group with policy failover; drain the other sites to send everybody there"
+        ));
+    }
     if standing.is_eligible() {
         return None;
     }

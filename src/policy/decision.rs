@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Reason;
+use super::{Partial, Reason, Steer};
 use crate::config::SiteId;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
@@ -18,10 +18,16 @@ pub struct Decision {
     pub service: Name,
     /// The sites answered with; empty under `all_down = "empty"` or a fallback.
     pub sites: Vec<SiteId>,
-    /// What the name answers; empty only where the configuration says so.
+    /// What the name answers, or where that depends on the client, those nobody knows anything of; empty only where the configuration says so.
     pub records: Vec<RrSet>,
     /// Seconds.
     pub ttl: u32,
     /// Why.
     pub reason: Reason,
+    /// How the answer depends on the client, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steer: Option<Box<Steer>>,
+    /// The clients that a failback has moved already, and what they are answered instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Partial>,
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Order, Situation};
 use super::reason::{Latch, Rule};
-use super::standing::Standing;
+use super::stance::Stance;
 use crate::config::{Failback, SiteId};
 use crate::time::Time;
 
@@ -51,32 +51,83 @@ pub(super) struct Pick {
     pub hold_until: Option<Time>,
 }
 
-/// Picks the endpoint.
+/// What there is to pick from: the members of one group in order, and what is remembered of them.
+pub(super) struct Bench<'a> {
+    pub now: Time,
+    pub members: &'a [Stance],
+    /// The member in use: the one ordered, or the one last decided for.
+    pub in_use: Option<usize>,
+    /// The member that clients are sent to now, and not as a last resort.
+    pub served: Option<usize>,
+    pub latched: bool,
+    pub marks: &'a Marks,
+    pub order: Option<Asked>,
+    pub failback: Failback,
+}
+
+/// An operator's order, as it concerns one group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To the member in use.
+    To,
+    /// To the best that is Up.
+    Back,
+}
+
+/// Picks the endpoint of a service whose endpoints are one group.
 pub(super) fn pick(situation: &Situation) -> Pick {
-    let standings = situation.standings;
-    let mut marks = marked(situation);
-    let mut latched = situation.latched;
-    match situation.order {
-        Some(Order::Failover(_)) => latched = true,
-        Some(Order::Failback) => {
+    let members: Vec<Stance> = situation.standings.iter().map(Stance::of).collect();
+    let place = |site: &SiteId| members.iter().position(|member| member.id == *site);
+    let sites = situation.last.map(|last| &last.sites[..]);
+    let in_use = match (situation.order, sites) {
+        (Some(Order::Failover(to)), _) => place(to),
+        (_, Some([site])) => place(site),
+        _ => None,
+    };
+    let served = situation.last.and_then(|last| match &last.sites[..] {
+        [site] if last.reason.serving.as_ref() == Some(site) => place(site),
+        _ => None,
+    });
+    pick_of(&Bench {
+        now: situation.now,
+        members: &members,
+        in_use,
+        served,
+        latched: situation.latched,
+        marks: situation.marks,
+        order: situation.order.map(|order| match order {
+            Order::Failover(_) => Asked::To,
+            Order::Failback => Asked::Back,
+        }),
+        failback: situation.service.failback,
+    })
+}
+
+/// Picks a member.
+pub(super) fn pick_of(bench: &Bench) -> Pick {
+    let members = bench.members;
+    let mut marks = marked(bench.now, members, bench.marks);
+    let mut latched = bench.latched;
+    match bench.order {
+        Some(Asked::To) => latched = true,
+        Some(Asked::Back) => {
             latched = false;
-            marks.retain(|site, _| !standings.iter().any(|s| s.site == *site && s.is_up()));
+            marks.retain(|site, _| !members.iter().any(|s| s.id == *site && s.up));
         }
         None => {}
     }
-    let serving = current(situation);
-    let stays = |at: usize| standings[at].may_stay() && is_served(situation, at);
-    let in_use = serving.filter(|&at| standings[at].is_eligible() || stays(at));
+    let stays = |at: usize| members[at].may_stay && bench.served == Some(at);
+    let in_use = bench.in_use.filter(|&at| members[at].eligible || stays(at));
     let (index, rule, hold_until) = match in_use {
-        None => match best(standings) {
+        None => match best(members) {
             Some(at) => (Some(at), Rule::InOrder, None),
-            None => (damped(standings, serving), Rule::Damped, None),
+            None => (damped(members, bench.in_use), Rule::Damped, None),
         },
         Some(at) if latched && at > 0 => (Some(at), Rule::Latched { by: Latch::Operator }, None),
-        Some(at) => stay_or_return(situation, &marks, at),
+        Some(at) => stay_or_return(bench, &marks, at),
     };
     if let Some(at) = index {
-        marks.remove(&standings[at].site);
+        marks.remove(&members[at].id);
         latched &= at > 0;
     }
     let rule = match (index, latched) {
@@ -84,72 +135,55 @@ pub(super) fn pick(situation: &Situation) -> Pick {
         _ => rule,
     };
     let frozen = index.is_some_and(|at| {
-        let standing = &standings[at];
-        standing.maintenance.is_some() && standing.overridden.is_none() && is_served(situation, at)
+        let member = &members[at];
+        member.maintained && !member.forced && bench.served == Some(at)
     });
     Pick { index, rule, latched, frozen, marks, hold_until }
 }
 
-/// The endpoint in use: the one ordered, or the one last decided for.
-fn current(situation: &Situation) -> Option<usize> {
-    let site = match (situation.order, situation.last.map(|last| &last.sites[..])) {
-        (Some(Order::Failover(to)), _) => to,
-        (_, Some([site])) => site,
-        _ => return None,
-    };
-    situation.standings.iter().position(|standing| standing.site == *site)
-}
-
-/// Whether clients are sent there now, and not as a last resort.
-fn is_served(situation: &Situation, at: usize) -> bool {
-    let site = &situation.standings[at].site;
-    situation
-        .last
-        .is_some_and(|last| last.sites == [site.clone()] && last.reason.serving.as_ref() == Some(site))
-}
-
 /// An endpoint that only damping keeps out, where there is no other: the one in use, or the first. Damping
 /// is there to calm answers down, never to take the last one away.
-fn damped(standings: &[Standing], serving: Option<usize>) -> Option<usize> {
-    let serving = serving.filter(|&at| standings[at].is_damped());
-    serving.or_else(|| standings.iter().position(Standing::is_damped))
+fn damped(members: &[Stance], serving: Option<usize>) -> Option<usize> {
+    let serving = serving.filter(|&at| members[at].damped);
+    serving.or_else(|| members.iter().position(|member| member.damped))
 }
 
-/// The first in order that is Up, better one that is not being maintained; failing that, the first that is
-/// Suspect.
-fn best(standings: &[Standing]) -> Option<usize> {
-    let sound = standings.iter().position(|s| s.is_up() && s.maintenance.is_none());
-    let up = sound.or_else(|| standings.iter().position(Standing::is_up));
-    up.or_else(|| standings.iter().position(Standing::is_eligible))
+/// The first in order that is Up, better one that is not being maintained, and of those one that has room
+/// where the service sheds; failing that, the first that is Suspect.
+fn best(members: &[Stance]) -> Option<usize> {
+    let sound = |roomy: bool| members.iter().position(|s| s.up && !s.maintained && !(roomy && s.full));
+    let up = sound(true).or_else(|| sound(false)).or_else(|| members.iter().position(|s| s.up));
+    up.or_else(|| members.iter().position(|s| s.eligible))
 }
 
 /// The endpoint in use works: stay, unless one before it is Up and free to be returned to. Either way,
 /// those before the one chosen may be Up and have to wait.
-fn stay_or_return(situation: &Situation, marks: &Marks, at: usize) -> (Option<usize>, Rule, Option<Time>) {
+fn stay_or_return(bench: &Bench, marks: &Marks, at: usize) -> (Option<usize>, Rule, Option<Time>) {
     let mut chosen = at;
     let mut waits: Option<(Time, &SiteId)> = None;
     let mut manual = false;
-    for (index, standing) in situation.standings[..at].iter().enumerate() {
-        // What is being maintained is returned to when that is over, or when an operator says so.
-        let maintained = standing.maintenance.is_some() && situation.order.is_none();
-        if !standing.is_up() || maintained {
+    for (index, member) in bench.members[..at].iter().enumerate() {
+        // What is being maintained is returned to when that is over, and what is full when it has room, or when
+        // an operator says so.
+        let passed_over = (member.maintained || member.full) && bench.order.is_none();
+        if !member.up || passed_over {
             continue;
         }
-        let until = match (marks.get(&standing.site), situation.service.failback) {
+        let until = match (marks.get(&member.id), bench.failback) {
             (None, _) => None,
             (Some(_), Failback::Manual) => {
                 manual = true;
                 continue;
             }
-            (Some(mark), Failback::Auto { hold }) => Some(hold_end(*mark, standing, hold)),
+            (Some(mark), Failback::Auto { hold }) => Some(hold_end(*mark, member, hold)),
         };
-        match until.filter(|&until| until > situation.now) {
+        match until.filter(|&until| until > bench.now) {
             None => {
                 chosen = index;
                 break;
             }
             Some(until) if waits.is_none_or(|(earliest, _)| until < earliest) => {
-                waits = Some((until, &standing.site));
+                waits = Some((until, &member.id));
             }
             Some(_) => {}
         }
@@ -162,28 +196,28 @@ fn stay_or_return(situation: &Situation, marks: &Marks, at: usize) -> (Option<us
     (Some(chosen), rule, waits.map(|(until, _)| until))
 }
 
-fn hold_end(mark: Mark, standing: &Standing, hold: Duration) -> Time {
-    let since = standing.up_since();
-    let from = if let Mark::Back(back) = mark { back.max(since) } else { since };
+/// When a member has been Up for as long as it has to be, counted from where its mark says.
+pub(super) fn hold_end(mark: Mark, member: &Stance, hold: Duration) -> Time {
+    let from = if let Mark::Back(back) = mark { back.max(member.up_since) } else { member.up_since };
     from + hold
 }
 
 /// The marks as they are now: who is out gets one, who no longer is keeps it as [`Mark::Back`].
-fn marked(situation: &Situation) -> Marks {
-    let mark = |standing: &Standing| {
-        let old = situation.marks.get(&standing.site);
-        if standing.is_taken() {
+pub(super) fn marked(now: Time, members: &[Stance], marks: &Marks) -> Marks {
+    let mark = |member: &Stance| {
+        let old = marks.get(&member.id);
+        if member.taken {
             return Some(Mark::Taken);
         }
-        if standing.is_out() {
+        if member.out {
             return Some(Mark::Down);
         }
         match old? {
             // An Up's `since` is the sample that made it so, a little before this decision.
-            Mark::Down if standing.is_up() => Some(Mark::Back(standing.up_since())),
-            Mark::Down | Mark::Taken => Some(Mark::Back(situation.now)),
+            Mark::Down if member.up => Some(Mark::Back(member.up_since)),
+            Mark::Down | Mark::Taken => Some(Mark::Back(now)),
             Mark::Back(at) => Some(Mark::Back(*at)),
         }
     };
-    situation.standings.iter().filter_map(|s| Some((s.site.clone(), mark(s)?))).collect()
+    members.iter().filter_map(|s| Some((s.id.clone(), mark(s)?))).collect()
 }

@@ -17,14 +17,25 @@
 mod choice;
 mod decision;
 mod failover;
+mod moving;
 mod overrides;
+mod proposal;
 mod reason;
 mod records;
+mod safety;
+mod stance;
 mod standing;
+mod steer;
+mod tree;
 
 pub use choice::{Choice, Order, Situation, choose, refuse_failover};
 pub use decision::Decision;
 pub use failover::{Mark, Marks};
+pub use moving::{Move, MoveKind, Partial, Step, delayed_until, movement, standby, stay, step, unready};
 pub use overrides::{Override, OverrideKind, Scope, ruling};
-pub use reason::{Forced, LastResort, Latch, Noted, Reason, Rule, Withheld};
+pub use proposal::{IfUnanswered, Proposal, ProposalNews, ProposalState};
+pub use reason::{Forced, LastResort, Latch, Noted, Portion, Reason, Rule, Toward, Withheld};
+pub use safety::{Carried, HOUR, Ledger, MAX_SWITCHES_KEPT, Tally};
 pub use standing::Standing;
+pub use steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
+pub use tree::{MIN_STEP, Memories, Memory, Regions, SLOW_STEPS};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OverrideKind, Standing};
+use super::{IfUnanswered, OverrideKind, Standing};
 use crate::config::{AllDown, SiteId};
 use crate::health::Health;
 use crate::time::Time;
@@ -39,8 +39,55 @@ pub enum Rule {
         /// Who wants it so.
         by: Latch,
     },
+    /// It is Down, and the service leaves it once it has been so for its delay.
+    Delayed {
+        /// Where it goes then.
+        to: SiteId,
+        /// When.
+        until: Time,
+    },
+    /// A move waits for an operator.
+    Proposed {
+        /// Where it would go.
+        to: SiteId,
+        /// What `detour approve` takes.
+        proposal: u64,
+        /// The safety rule that holds it; `None` where the service asks for approval.
+        limit: Option<String>,
+        /// When it is no longer waited for, and what happens then.
+        due: Option<(Time, IfUnanswered)>,
+    },
+    /// A move was not approved.
+    Rejected {
+        /// Where it would have gone.
+        to: SiteId,
+        /// What `detour approve` takes all the same.
+        proposal: u64,
+        /// By whom; `nobody` where no answer came.
+        by: String,
+    },
+    /// A failback is under way, step by step.
+    Stepping {
+        /// Where to.
+        back: SiteId,
+        /// How many of the client prefixes it has moved, in percent.
+        percent: u8,
+        /// How many it moves next.
+        next: u8,
+        /// When it does.
+        at: Time,
+    },
     /// No endpoint works but such as are held Down by damping: one of these is better than none.
     Damped,
+    /// Answers differ by client, or hold several endpoints.
+    Steered {
+        /// The root's policy.
+        policy: String,
+        /// Where clients go.
+        toward: Vec<Toward>,
+        /// What keeps groups where they are, by their names.
+        notes: Vec<(SiteId, Rule)>,
+    },
     /// No endpoint works.
     AllDown {
         /// What is answered.
@@ -51,6 +98,24 @@ pub enum Rule {
         /// What is answered.
         answer: LastResort,
     },
+}
+
+/// Where the clients of one or more regions go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toward {
+    /// The site they prefer to all others; `None` where clients are not told apart.
+    pub near: Option<SiteId>,
+    /// What they get.
+    pub to: Vec<Portion>,
+}
+
+/// A share of clients or queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Portion {
+    /// The sites in their answer.
+    pub sites: Vec<SiteId>,
+    /// How many of a thousand.
+    pub permille: u16,
 }
 
 /// What keeps a service from failing back by itself.
@@ -93,6 +158,9 @@ pub struct Noted {
     /// Until when it is in maintenance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Time>,
+    /// Whether it is passed over because it would be over capacity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
     /// Places whose records are left out of the answer while another place works.
     pub withheld: Vec<Withheld>,
 }
@@ -137,6 +205,7 @@ impl Noted {
                 until: forced.until,
             }),
             maintenance: standing.maintenance,
+            full: standing.full,
             withheld: withheld
                 .map(|(place, found)| Withheld {
                     place: place.to_string(),
@@ -145,6 +214,10 @@ impl Noted {
                 })
                 .collect(),
         }
+    }
+
+    fn is_wholly_up(&self) -> bool {
+        self.is_plainly_up() && self.withheld.is_empty()
     }
 
     fn is_plainly_up(&self) -> bool {
@@ -179,6 +252,15 @@ impl fmt::Display for Reason {
                 list(f, &self.endpoints)?;
                 write!(f, "; {answer}")
             }
+            (Rule::Steered { policy, toward, notes }, _) => {
+                write!(f, "{policy}: ")?;
+                write_toward(f, toward)?;
+                write_notes(f, notes)?;
+                for noted in self.endpoints.iter().filter(|noted| !noted.is_wholly_up()) {
+                    write!(f, "; {noted}")?;
+                }
+                Ok(())
+            }
             (_, None) => write!(f, "{} is in use", self.serving.as_deref().unwrap_or("nothing")),
             (rule, Some((serving, before))) => {
                 list(f, before)?;
@@ -203,11 +285,36 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
         Rule::Latched { by: Latch::Manual } => {
             write!(f, "failback is manual: {site} stays until `detour failback`")?;
         }
+        Rule::Delayed { to, until } => {
+            write!(f, "{it}; it stays until {until}, when it has been Down for its delay, then {to}")?;
+            return Ok(());
+        }
+        Rule::Proposed { to, proposal, limit, due } => {
+            write!(f, "{it}; the move to {to} waits for `detour approve {proposal}`")?;
+            match due {
+                Some((until, IfUnanswered::Move)) => write!(f, " until {until}, then it is made")?,
+                Some((until, IfUnanswered::Stay)) => write!(f, " until {until}, then {site} stays")?,
+                None => {}
+            }
+            return match limit {
+                Some(limit) => write!(f, ", held by a safety rule: {limit}"),
+                None => Ok(()),
+            };
+        }
+        Rule::Rejected { to, proposal, by } => {
+            return write!(f, "{it}; it stays: the move to {to} was rejected by {by} (proposal {proposal})");
+        }
+        Rule::Stepping { back, percent, next, at } => {
+            write!(
+                f,
+                "{back} has {percent} % of the clients and gets {next} % at {at}; {site} has the others"
+            )?;
+        }
         Rule::Damped => {
             write!(f, "{it}; it is used all the same, as no other endpoint works")?;
             return Ok(());
         }
-        Rule::InOrder | Rule::AllDown { .. } | Rule::Unverified { .. } => {
+        Rule::InOrder | Rule::Steered { .. } | Rule::AllDown { .. } | Rule::Unverified { .. } => {
             let rank = if first { "first" } else { "next" };
             if it.is_plainly_up() {
                 write!(f, "{site} is {rank} in order and Up")?;
@@ -225,6 +332,39 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
     }
     if it.is_plainly_up() { write_withheld(f, it) } else { write!(f, "; {it}") }
 }
+
+/// `fra 60 %, iad 40 %`; `near fra to fra, near iad to fra`
+fn write_toward(f: &mut fmt::Formatter<'_>, toward: &[Toward]) -> fmt::Result {
+    for (at, Toward { near, to }) in toward.iter().enumerate() {
+        f.write_str(if at == 0 { "" } else { ", " })?;
+        if let Some(near) = near {
+            write!(f, "near {near} to ")?;
+        }
+        for (at, Portion { sites, permille }) in to.iter().enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, sites.join(" and "))?;
+            if to.len() > 1 {
+                write!(f, " {} %", f64::from(*permille) / 10.0)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_notes(f: &mut fmt::Formatter<'_>, notes: &[(SiteId, Rule)]) -> fmt::Result {
+    for (group, rule) in notes {
+        f.write_str("; ")?;
+        if !group.is_empty() {
+            write!(f, "in {group} ")?;
+        }
+        match rule {
+            Rule::Holding { back, until } => write!(f, "{back} is used again at {until}, after its hold")?,
+            Rule::Latched { by: Latch::Operator } => f.write_str("latched by an operator")?,
+            _ => f.write_str("failback is manual: one that is Up waits for `detour failback`")?,
+        }
+    }
+    Ok(())
+}
+
 fn list(f: &mut fmt::Formatter<'_>, endpoints: &[Noted]) -> fmt::Result {
     for (at, noted) in endpoints.iter().enumerate() {
         write!(f, "{}{noted}", if at == 0 { "" } else { "; " })?;
@@ -264,6 +404,9 @@ impl fmt::Display for Noted {
                 write!(f, ": {reason} (samples say {found})")?;
             }
         }
+        if self.full {
+            f.write_str(" (at capacity)")?;
+        }
         if let Some(until) = maintenance {
             write!(f, " (in maintenance until {until})")?;
         }
@@ -290,7 +433,15 @@ mod tests {
 
     fn noted(site: &str, health: Health, because: &str) -> Noted {
         let because = because.to_owned();
-        Noted { site: site.into(), health, because, forced: None, maintenance: None, withheld: Vec::new() }
+        Noted {
+            site: site.into(),
+            health,
+            because,
+            forced: None,
+            maintenance: None,
+            full: false,
+            withheld: Vec::new(),
+        }
     }
 
     fn drained(noted: Noted, until: Option<Time>) -> Noted {

@@ -1,12 +1,14 @@
 //! The record sets a choice answers with.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::choice::Situation;
 use super::reason::LastResort;
 use super::standing::Standing;
+use super::steer::Steer;
 use crate::config::{AllDown, Endpoint, Service, SiteId, Target, Whereto};
-use crate::zone::{Name, RrSet};
+use crate::zone::{Name, RrSet, RrType};
 
 /// The records of these endpoints, each given with its place in order, of the places that are answered.
 pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) -> Vec<RrSet> {
@@ -20,7 +22,37 @@ pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) 
             }
         }
     }
-    of_addresses(&service.name, ttl, &addresses)
+    let mut sets = of_addresses(&service.name, ttl, &addresses);
+    add_own(&mut sets, service, ttl, endpoints.iter().map(|&(at, _)| &service.endpoints[at]));
+    sets
+}
+
+/// Adds the records that endpoints have beside their addresses.
+fn add_own<'a>(
+    sets: &mut Vec<RrSet>,
+    service: &Service,
+    ttl: u32,
+    endpoints: impl Iterator<Item = &'a Endpoint>,
+) {
+    let mut own: BTreeMap<RrType, Vec<Box<[u8]>>> = BTreeMap::new();
+    for (rtype, rdata) in endpoints.flat_map(|endpoint| &endpoint.records) {
+        own.entry(*rtype).or_default().push(rdata.clone());
+    }
+    let owner = &service.name;
+    sets.extend(own.into_iter().map(|(rtype, rdata)| RrSet::new(owner.clone(), rtype, ttl, rdata)));
+}
+
+/// What depended on the client goes on doing so, with this TTL, where the last answer is kept.
+pub(super) fn kept_steer(situation: &Situation, ttl: u32) -> Option<Box<Steer>> {
+    let mut steer = situation.last?.steer.clone()?;
+    let map = situation.regions.map(|regions| &regions.id);
+    if steer.clients.is_some() && steer.clients.as_ref() != map {
+        return None;
+    }
+    for set in steer.variants.iter_mut().flat_map(|variant| &mut variant.records) {
+        set.ttl = ttl;
+    }
+    Some(steer)
 }
 
 fn of_addresses(owner: &Name, ttl: u32, addresses: &[IpAddr]) -> Vec<RrSet> {
@@ -58,7 +90,7 @@ pub(super) fn last_resort(
 
 /// The first endpoint that is not drained, or the first where all are.
 fn primary(service: &Service, standings: &[Standing], ttl: u32) -> (Vec<SiteId>, Vec<RrSet>, LastResort) {
-    let at = standings.iter().position(|standing| !standing.is_drained()).unwrap_or(0);
+    let at = standings.iter().zip(&service.endpoints).position(|it| !is_drained(it)).unwrap_or(0);
     let standing = &standings[at];
     (vec![standing.site.clone()], of(service, ttl, &[(at, standing)]), LastResort::Primary)
 }
@@ -66,13 +98,19 @@ fn primary(service: &Service, standings: &[Standing], ttl: u32) -> (Vec<SiteId>,
 /// Every endpoint that is not drained, or every one where all are. A CNAME stands alone at its owner
 /// (RFC 1034 section 3.6.2), so as soon as one endpoint has a CNAME, the first alone is answered.
 fn all<'a>(service: &Service, standings: &'a [Standing]) -> Vec<(usize, &'a Standing)> {
-    let undrained = standings.iter().any(|standing| !standing.is_drained());
+    let drained = |at: usize| is_drained((&standings[at], &service.endpoints[at]));
+    let undrained = (0..standings.len()).any(|at| !drained(at));
     let mut all: Vec<_> =
-        standings.iter().enumerate().filter(|(_, standing)| !undrained || !standing.is_drained()).collect();
+        standings.iter().enumerate().filter(|&(at, _)| !undrained || !drained(at)).collect();
     if all.iter().any(|&(at, _)| matches!(service.endpoints[at].target, Target::Cname(_))) {
         all.truncate(1);
     }
     all
+}
+
+/// Whether it must not be answered with even as a last resort: by an operator, or a weight of zero.
+fn is_drained((standing, endpoint): (&Standing, &Endpoint)) -> bool {
+    standing.is_drained() || endpoint.weight == 0
 }
 
 /// The last answer with nothing changed but its TTL, if the configuration still has all of it.
@@ -109,5 +147,6 @@ fn whole(service: &Service, endpoints: &[&Endpoint]) -> Vec<RrSet> {
         }
     }
     sets.extend(of_addresses(&service.name, 0, &addresses));
+    add_own(&mut sets, service, 0, endpoints.iter().copied());
     sets
 }

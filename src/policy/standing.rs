@@ -20,6 +20,8 @@ pub struct Standing {
     pub overridden: Option<Override>,
     /// Until when it is in maintenance.
     pub maintenance: Option<Time>,
+    /// Whether the service would take the site over capacity, and sheds.
+    pub full: bool,
 }
 
 impl Standing {
@@ -121,7 +123,7 @@ mod tests {
         });
         let last_known = findings.iter().map(|found| found.health).collect();
         let (site, found) = ("fra".into(), crate::health::endpoint(&findings));
-        Standing { site, found, places, last_known, overridden, maintenance: None }
+        Standing { site, found, places, last_known, overridden, maintenance: None, full: false }
     }
 
     #[test]

@@ -9,9 +9,13 @@
 //! service app.example.com failover fra iad   ttl 30s suspect 5s fall 3 rise 2 window 5
 //!         interval, confirm D; failback auto D or manual; all_down keep, all, primary, empty or ADDRESS;
 //!         damping 4 10m 1m 30m: changes, within, hold, longest; without `interval` nothing is ever late;
+//!         failback approve D, steps 1 10 100 each D; delay D; approval D move, or stay: within D,
+//!         what if nobody answers; exempt; load 10, shed: beside `capacity`
 //!         probes web api, all of which must pass; probes 1 of web api; cname fra=lb.fra.example.net iad=...
 //!
 //! canaries quorum 1 203.0.113.53 ...         addresses of canaries, and how many must work
+//! safety switches 4 share 30 window 5m sites 2 warn         each of them may be left out
+//! capacity fra 100
 //! maintenance fra "0 3 * * 0" Europe/Berlin for 2h         of a site, or of a service
 //!
 //! at 10s    fra ok, iad fails twice "status 503"      `iad.v6` is one family, `iad.api` one probe,
@@ -19,6 +23,8 @@
 //!                                                     `canary` is all of them
 //! at 20s    drain fra "new switch" for 1h             also force-up, force-down; `app.example.com@fra`
 //! at 30s    undrain fra
+//! at 35s    drain fra "new switch" forced             whatever safety rules say
+//! at 36s    approve all, approve app.example.com, reject app.example.com         its proposal
 //! at 40s    failover app.example.com to iad, failback app.example.com
 //! at 50s    restart                                   the engine, from what it saved
 //! at 60s    reload                                    with the site, zone, file, service and
@@ -30,11 +36,14 @@
 //! An `expect` line holds 20 ms after the line before it. The service may be left out where there is one.
 //! Records are all there are; `empty` is none; `undecided` is no decision. `serial +1` counts from the
 //! `expect` line before, `serial 9` is the number; `changesets 1` counts publishes likewise;
+//! `percent 10` of the clients have moved back, `proposals 1` wait for an answer;
 //! `latched`, `free`, `hold 75s` and `no-hold` show what keeps it; `refused "text"` is what the
 //! last command was told; `because TEXT`, up to the end of the line, stands in the decision's reason,
 //! where `fra Suspect 1/3` is short for `fra Suspect: 1 of 3 failed`.
 
 use std::time::Duration;
+
+use crate::config::{Approval, OnLimit, Safety, Unanswered};
 
 use super::setup::{ServiceSpec, Setup};
 
@@ -64,7 +73,9 @@ pub struct Step {
 #[derive(Debug)]
 pub enum What {
     Samples { site: String, of: Option<String>, outcome: Outcome, times: u32 },
-    Override { kind: String, scope: String, reason: String, lasts: Option<Duration> },
+    Override { kind: String, scope: String, reason: String, lasts: Option<Duration>, force: bool },
+    Approve { service: Option<String> },
+    Reject { service: String },
     Clear { scope: String },
     Failover { service: String, to: String },
     Failback { service: String },
@@ -93,6 +104,8 @@ pub struct Expect {
     pub changesets: Option<usize>,
     pub latched: Option<bool>,
     pub hold: Option<Hold>,
+    pub percent: Option<u32>,
+    pub proposals: Option<usize>,
     pub refused: Option<String>,
     pub because: Option<String>,
 }
@@ -128,7 +141,9 @@ pub fn parse_for(text: &str, sites: Option<Vec<String>>) -> Result<Scenario, Wro
         let fail = |why: String| Wrong { line, why };
         let words = words(text).map_err(fail)?;
         let Some((head, rest)) = words.split_first() else { continue };
-        if ["site", "zone", "file", "service", "remove", "canaries", "maintenance"].contains(&head.as_str()) {
+        let heads =
+            ["site", "zone", "file", "service", "remove", "canaries", "maintenance", "safety", "capacity"];
+        if heads.contains(&head.as_str()) {
             if given {
                 let why = "with a configuration file the setup stands there, and not in the scenario";
                 return Err(fail(format!("\"{head}\": {why}")));
@@ -186,6 +201,10 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
                 addrs.iter().map(|a| a.parse().map_err(|e| format!("{a}: {e}"))).collect();
             setup.canaries = (addrs?, number(quorum)? as usize);
         }
+        ("capacity", [load]) => {
+            setup.capacity.insert(name, number(load)?);
+        }
+        ("safety", _) => setup.safety = safety(rest)?,
         ("maintenance", [schedule, zone, word, length]) if word == "for" => {
             setup.maintenance.push((name, unquoted(schedule), zone.clone(), duration(length)?));
         }
@@ -198,10 +217,27 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
     Ok(())
 }
 
+fn safety(words: &[String]) -> Result<Safety, String> {
+    let mut safety = Safety::default();
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} what?"));
+        match word {
+            "switches" => safety.max_switches_per_hour = Some(number(value()?)?),
+            "share" => safety.max_share_moved = Some(number(value()?)? as u8),
+            "window" => safety.window = duration(value()?)?,
+            "sites" => safety.min_sites_in_service = Some(number(value()?)? as usize),
+            "warn" => safety.on_limit = OnLimit::Warn,
+            _ => return Err(format!("\"{word}\" is no safety rule")),
+        }
+    }
+    Ok(safety)
+}
+
 fn service(words: &[String]) -> Result<ServiceSpec, String> {
     let mut spec = ServiceSpec::default();
     let keys = ["ttl", "suspect", "fall", "rise", "window", "interval", "confirm", "failback", "all_down"];
-    let more = ["probes", "cname", "damping"];
+    let more = ["probes", "cname", "damping", "delay", "approval", "steps", "exempt", "load", "shed"];
     let is_key = |word: &String| keys.contains(&word.as_str()) || more.contains(&word.as_str());
     let [policy, rest @ ..] = words else { return Err("a service has a policy".to_owned()) };
     if policy != "failover" {
@@ -232,6 +268,24 @@ fn service(words: &[String]) -> Result<ServiceSpec, String> {
             ("probes", [need, of, values @ ..]) if of == "of" => {
                 (spec.need, spec.probes) = (Some(number(need)? as usize), values.to_vec());
             }
+            ("failback", [v, hold]) if v == "approve" => {
+                spec.failback = Some(duration(hold)?);
+                spec.moving.approve_failback = true;
+            }
+            ("delay", [v]) => spec.moving.delay = duration(v)?,
+            ("approval", [wait, then]) => {
+                let unanswered = if then == "move" { Unanswered::Move } else { Unanswered::Stay };
+                spec.moving.approval = Some(Approval { wait: duration(wait)?, unanswered });
+            }
+            ("steps", [steps @ .., each, hold]) if each == "each" => {
+                let steps: Result<Vec<u8>, String> =
+                    steps.iter().map(|step| Ok(number(step)? as u8)).collect();
+                spec.moving.steps = steps?.into_iter().filter(|&step| step < 100).collect();
+                spec.moving.step_hold = duration(hold)?;
+            }
+            ("exempt", []) => spec.moving.exempt = true,
+            ("load", [v]) => spec.moving.load = number(v)?,
+            ("shed", []) => spec.moving.shed = true,
             ("probes", values) => spec.probes = values.to_vec(),
             ("cname", values) => {
                 let pair = |v: &String| v.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()));
@@ -247,18 +301,25 @@ fn action(words: &[String], setup: &Setup) -> Result<What, String> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     Ok(match words[..] {
         ["restart"] => What::Restart,
+        ["approve", "all"] => What::Approve { service: None },
+        ["approve", service] => What::Approve { service: Some(service.to_owned()) },
+        ["reject", service] => What::Reject { service: service.to_owned() },
         ["reload"] => What::Reload(setup.clone()),
         ["undrain", scope] => What::Clear { scope: scope.to_owned() },
         ["failover", service, "to", to] => What::Failover { service: service.to_owned(), to: to.to_owned() },
         ["failback", service] => What::Failback { service: service.to_owned() },
         [kind @ ("drain" | "force-up" | "force-down"), scope, reason, ref lasts @ ..] => {
+            let (lasts, force) = match lasts {
+                [lasts @ .., "forced"] => (lasts, true),
+                lasts => (lasts, false),
+            };
             let lasts = match lasts {
                 [] => None,
                 ["for", time] => Some(duration(time)?),
                 other => return Err(format!("\"{}\" after the reason", other.join(" "))),
             };
             let (kind, scope, reason) = (kind.to_owned(), scope.to_owned(), unquoted(reason));
-            What::Override { kind, scope, reason, lasts }
+            What::Override { kind, scope, reason, lasts, force }
         }
         [target, verb, ref rest @ ..] => {
             let (times, rest) = match rest {
@@ -305,6 +366,8 @@ fn expect(words: &[String], text: &str) -> Result<Expect, String> {
             "latched" => expect.latched = Some(true),
             "free" => expect.latched = Some(false),
             "hold" => expect.hold = Some(Hold::Until(duration(value()?)?)),
+            "percent" => expect.percent = Some(number(value()?)?),
+            "proposals" => expect.proposals = Some(number(value()?)? as usize),
             "no-hold" => expect.hold = Some(Hold::None),
             "refused" => expect.refused = Some(unquoted(value()?)),
             "because" => {

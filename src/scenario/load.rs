@@ -43,7 +43,14 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
         heartbeat: None,
-        sites: sites.map(|id| Site { id: id.as_str().into(), name: id.clone(), location: None }).collect(),
+        sites: sites
+            .map(|id| Site {
+                id: id.as_str().into(),
+                name: id.clone(),
+                location: None,
+                capacity: setup.capacity.get(id).copied(),
+            })
+            .collect(),
         probes,
         zones: apexes
             .iter()
@@ -57,8 +64,10 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             .map(|plan| maintenance(setup, plan))
             .collect::<Result<_, _>>()?,
         history: HistoryBounds::default(),
+        geo: Vec::new(),
+        safety: setup.safety.clone(),
     };
-    Ok(Load { config: Arc::new(config), zones })
+    Ok(Load { config: Arc::new(config), zones, regions: std::collections::BTreeMap::new() })
 }
 
 /// A domain name.
@@ -113,8 +122,13 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
     let fingerprint = content
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let apex = owner.clone();
-    Ok(ZoneBase { apex, soa: RrSet::new(owner, RrType::SOA, 3600, [soa]), fingerprint, steered })
+    Ok(ZoneBase {
+        apex: owner.clone(),
+        soa: RrSet::new(owner, RrType::SOA, 3600, [soa]),
+        fingerprint,
+        steered,
+        beside: Vec::new(),
+    })
 }
 
 /// The longest apex a name lies below.
@@ -187,7 +201,7 @@ fn service(
                 v6: addrs.iter().copied().filter_map(v6).collect(),
             }
         };
-        Ok(Endpoint { site: site.as_str().into(), target })
+        Ok(Endpoint { site: site.as_str().into(), target, records: Vec::new(), weight: 1 })
     });
     let secs = |d: Duration| d.as_secs() as u32;
     Ok(Service {
@@ -208,6 +222,8 @@ fn service(
             }
         },
         rto: None,
+        moving: spec.moving.clone(),
         endpoints: endpoints.collect::<Result<_, String>>()?,
+        tree: None,
     })
 }

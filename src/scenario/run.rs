@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, COALESCE, Command, Effect, Event, Load, ServiceView};
 use crate::health::{Detail, Discard, Failure, Sample, Vantage};
-use crate::policy::{OverrideKind, Scope};
+use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
 use crate::zone::{RrSet, Serial};
 
 use super::language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong};
@@ -89,14 +89,22 @@ impl Run {
                     }
                 }
             }
-            What::Override { kind, scope, reason, lasts } => {
+            What::Approve { service } => {
+                let proposal = service.map(|service| self.proposal(&service)).transpose()?;
+                self.command("seen", Action::Approve { proposal });
+            }
+            What::Reject { service } => {
+                let proposal = self.proposal(&service)?;
+                self.command("a false alarm", Action::Reject { proposal });
+            }
+            What::Override { kind, scope, reason, lasts, force } => {
                 let kind = match kind.as_str() {
                     "drain" => OverrideKind::Drain,
                     "force-up" => OverrideKind::ForceUp,
                     _ => OverrideKind::ForceDown,
                 };
                 let until = lasts.map(|lasts| self.world.now + lasts);
-                self.command(&reason, Action::Override { scope: Run::scope(&scope)?, kind, until });
+                self.command(&reason, Action::Override { scope: Run::scope(&scope)?, kind, until, force });
             }
             What::Clear { scope } => self.command("done", Action::Clear { scope: Run::scope(&scope)? }),
             What::Failover { service, to } => {
@@ -179,6 +187,13 @@ impl Run {
         self.effects.extend(effects);
     }
 
+    /// The id of a service's proposal; 0 where there is none.
+    fn proposal(&self, service: &str) -> Result<u64, String> {
+        let proposals = self.world.status().proposals;
+        let service = name(service)?;
+        Ok(proposals.iter().find(|held| held.service == service).map_or(0, |held| held.id))
+    }
+
     fn scope(text: &str) -> Result<Scope, String> {
         Ok(match text.split_once('@') {
             Some((service, site)) => Scope::Endpoint(name(service)?, site.into()),
@@ -212,6 +227,15 @@ impl Run {
         }
         if let Some(latched) = expect.latched {
             same("latched", &view.latched, &latched)?;
+        }
+        if let Some(percent) = expect.percent {
+            let partial = view.decision.as_ref().and_then(|decision| decision.partial.as_ref());
+            let got = partial.map_or(0, |partial| u32::from(partial.percent));
+            same("percent", &got, &percent)?;
+        }
+        if let Some(proposals) = expect.proposals {
+            let pending = |held: &&Proposal| held.state == ProposalState::Pending;
+            same("proposals", &self.world.status().proposals.iter().filter(pending).count(), &proposals)?;
         }
         let until = view.hold_until.map(|until| until.since(zero()));
         match expect.hold {

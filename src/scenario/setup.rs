@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::config::{Moving, Safety};
+
 /// What is configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setup {
@@ -17,6 +19,9 @@ pub struct Setup {
     pub canaries: (Vec<IpAddr>, usize),
     /// Site or service, schedule, zone and length of maintenance windows.
     pub maintenance: Vec<(String, String, String, Duration)>,
+    pub safety: Safety,
+    /// By site.
+    pub capacity: BTreeMap<String, u32>,
 }
 
 /// One `service` line.
@@ -39,6 +44,7 @@ pub struct ServiceSpec {
     pub cname: BTreeMap<String, String>,
     /// Changes, within, hold and longest hold.
     pub damping: Option<(u32, Duration, Duration, Duration)>,
+    pub moving: Moving,
 }
 
 impl Default for Setup {
@@ -56,6 +62,8 @@ impl Default for Setup {
             services: BTreeMap::new(),
             canaries: (Vec::new(), 0),
             maintenance: Vec::new(),
+            safety: Safety::default(),
+            capacity: BTreeMap::new(),
         }
     }
 }
@@ -78,6 +86,7 @@ impl Default for ServiceSpec {
             need: None,
             cname: BTreeMap::new(),
             damping: None,
+            moving: Moving::default(),
         }
     }
 }

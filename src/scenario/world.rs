@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, RrType, Serial, soa_serial};
+use crate::zone::{BUCKETS, Changeset, Name, Pick, RrSet, RrType, Serial, Steering, soa_serial};
 
 /// A published zone as a client could see it: steered names alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     pub serial: Serial,
     pub sets: BTreeMap<(Name, RrType), RrSet>,
+    /// Names of which a part of the clients gets something else.
+    pub steered: BTreeMap<Name, Steering>,
 }
 
 pub struct World {
@@ -116,6 +118,20 @@ impl World {
         self.engine.status(self.now)
     }
 
+    /// How many of the 4096 buckets of clients get what a failback moves them to.
+    fn moved(&self, name: &Name) -> u32 {
+        let steering = self.zones.values().find_map(|zone| zone.steered.get(name));
+        match steering.map(|steering| &steering.regions[0]) {
+            Some(Pick::PerClient(buckets)) => {
+                buckets.as_slice().iter().map(|&variant| u32::from(variant == 1)).sum()
+            }
+            other => {
+                assert!(other.is_none(), "shares are of clients");
+                0
+            }
+        }
+    }
+
     /// What is answered at a name.
     pub fn answer(&self, name: &Name) -> Vec<RrSet> {
         let above = self.zones.iter().filter(|(apex, _)| name.is_at_or_below(apex));
@@ -159,7 +175,11 @@ impl World {
             let base = base.expect("a zone loaded"); // as each changeset of a rebase is of a zone loaded
             assert_eq!(changeset.from, soa_serial(&base.soa), "a rebase builds on the file");
             let key = |set: &RrSet| ((set.owner.clone(), set.rtype), set.clone());
-            let mut zone = Published { serial: changeset.from, sets: base.steered.iter().map(key).collect() };
+            let mut zone = Published {
+                serial: changeset.from,
+                sets: base.steered.iter().map(key).collect(),
+                steered: BTreeMap::new(),
+            };
             zone.apply(changeset);
             if let Some(before) = before.get(&changeset.zone) {
                 let after = zone.serial.is_after(before.serial);
@@ -180,6 +200,21 @@ impl World {
             };
             expect.sort_by_key(|set| set.rtype);
             assert_eq!(self.answer(&service.name), expect, "the answer is what was decided");
+            let partial = service.decision.as_ref().and_then(|decision| decision.partial.as_ref());
+            let steering = self.zones[&service.zone].steered.get(&service.name);
+            assert_eq!(
+                partial.is_some(),
+                steering.is_some(),
+                "a part is steered while a failback is in steps"
+            );
+            if let (Some(partial), Some(steering)) = (partial, steering) {
+                steering.check(&service.name).expect("a steering that can be followed");
+                let records = service.decision.as_ref().map(|decision| decision.records.clone());
+                let variants = [records.expect("a decision"), partial.records.clone()];
+                assert_eq!(steering.variants, variants, "each part gets what was decided");
+                let wanted = u32::from(partial.percent) * BUCKETS as u32 / 100;
+                assert!(self.moved(&service.name).abs_diff(wanted) <= 1, "no more move than it says");
+            }
             let serial = self.zones[&service.zone].serial;
             assert_eq!(service.serial, Some(serial), "the serial shown is the one published");
         }
@@ -197,6 +232,12 @@ impl Published {
             assert!(!set.rdata.is_empty());
             let old = self.sets.insert((set.owner.clone(), set.rtype), set.clone());
             assert_eq!(old, None, "what is added was not there");
+        }
+        for (name, steering) in &changeset.steer {
+            match steering {
+                Some(steering) => self.steered.insert(name.clone(), steering.clone()),
+                None => self.steered.remove(name),
+            };
         }
         assert_eq!(soa_serial(&changeset.soa), changeset.to, "the SOA has the new serial");
         self.serial = changeset.to;

@@ -43,7 +43,7 @@ fn load() -> Load {
     std::fs::write(&path, CONFIG).unwrap();
     std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
     let loaded = crate::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
-    Load::of(Arc::new(loaded.config), &loaded.zones)
+    Load::of(Arc::new(loaded.config), &loaded.zones, std::collections::BTreeMap::new())
 }
 
 fn names(consequences: &[Consequence]) -> Vec<String> {
@@ -138,7 +138,7 @@ fn play(moments: &[Moment], load: &Load) -> (Ledger, Truth) {
 
 fn with_fall(load: &Load, fall: u32) -> Load {
     let config: Config = Candidate { interval: 1, confirm: 1, fall }.apply(&load.config);
-    Load { config: Arc::new(config), zones: load.zones.clone() }
+    Load { config: Arc::new(config), ..load.clone() }
 }
 
 #[test]

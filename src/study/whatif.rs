@@ -102,7 +102,8 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
     let mut world = Supposed { engine, now, wake: None, changesets: BTreeMap::new() };
     let mut refused = Vec::new();
     for scope in &supposition.drain {
-        let action = Action::Override { scope: scope.clone(), kind: OverrideKind::Drain, until: None };
+        let action =
+            Action::Override { scope: scope.clone(), kind: OverrideKind::Drain, until: None, force: true };
         let (who, reason) = ("whatif".to_owned(), "supposed".to_owned());
         refused.extend(world.step(Event::Command(Command { who, reason, action })));
     }

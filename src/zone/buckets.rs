@@ -89,6 +89,14 @@ impl Buckets {
         Buckets(table.into())
     }
 
+    /// This table, whose variants are places in `below`, led on: each bucket gets what that table gives it.
+    /// A place that is not there gives the first variant.
+    #[must_use]
+    pub fn through(&self, below: &[Buckets]) -> Buckets {
+        let led = |(bucket, &at): (usize, &u8)| below.get(usize::from(at)).map_or(0, |table| table.0[bucket]);
+        Buckets(self.0.iter().enumerate().map(led).collect())
+    }
+
     /// The table: [`BUCKETS`] variants.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {

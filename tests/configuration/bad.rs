@@ -11,11 +11,11 @@ fn keys() {
 detour.toml:15:1: error: unknown key "time_to_live" in [[service]]
     time_to_live = "30s"
     ^^^^^^^^^^^^
-    help: known keys: name, names, policy, ttl, ttl_suspect, probes, failback, all_down, rto, endpoints
+    help: known keys: name, names, policy, members, min_up, max_answers, pick, sticky, slow_start, geo, groups, ttl, ttl_suspect, probes, failback, failover, exempt_from_safety, load, shed, all_down and 2 more
 detour.toml:16:1: error: unknown key "ttl_supsect" in [[service]]
     ttl_supsect = "5s"
     ^^^^^^^^^^^
-    help: did you mean "ttl_suspect"? known keys: name, names, policy, ttl, ttl_suspect, probes, failback, all_down, rto, endpoints
+    help: did you mean "ttl_suspect"? known keys: name, names, policy, members, min_up, max_answers, pick, sticky, slow_start, geo, groups, ttl, ttl_suspect, probes, failback, failover, exempt_from_safety, load, shed, all_down and 2 more
 "#,
     );
     check(
@@ -24,7 +24,7 @@ detour.toml:16:1: error: unknown key "ttl_supsect" in [[service]]
 detour.toml:1:2: error: unknown key "srever" in the file
     [srever]
      ^^^^^^
-    help: did you mean "server"? known keys: server, control, heartbeat, sites, probes, zone, vantage, service, maintenance, history
+    help: did you mean "server"? known keys: server, control, heartbeat, sites, probes, zone, vantage, geo, service, maintenance, history, safety
 "#,
     );
     check(

@@ -52,17 +52,8 @@ detour.toml:14:8: error: service "app.example.org." lies in no configured zone
 }
 
 #[test]
-fn words_that_are_not_known_or_not_yet() {
+fn words_that_are_not_known() {
     let named = |line: &str| service(&format!("name = \"app.example.com\"\n{line}"));
-    check(
-        &named("policy = \"geo\""),
-        r#"
-detour.toml:15:10: error: policy "geo" is not supported yet
-    policy = "geo"
-             ^^^^^
-    help: supported: failover
-"#,
-    );
     check_head(&named("policy = \"failovr\""), "detour.toml:15:10: error: policy \"failovr\" is unknown");
     check_head(&named("all_down = \"none\""), "detour.toml:15:12: error: all_down \"none\" is unknown");
     check_head(

@@ -25,6 +25,21 @@ use crate::site::{Site, start_all};
 
 /// Scenarios that cannot be played with sites on loopback, and why.
 const ENGINE_ONLY: &[(&str, &str)] = &[
+    ("approve_and_recovery", "what it waits for is the scenario's time"),
+    ("approve_and_restart", "what it waits for is the scenario's time"),
+    ("approve_and_nobody_answers", "what it waits for is the scenario's time"),
+    ("approve_failback", "what it waits for is the scenario's time"),
+    ("delay_and_flap", "what it waits for is the scenario's time"),
+    ("drain_and_outage_with_approval", "what it waits for is the scenario's time"),
+    ("safety_in_a_disaster", "what it waits for is the scenario's time"),
+    ("safety_false_alarm", "what it waits for is the scenario's time"),
+    ("safety_warns", "what it waits for is the scenario's time"),
+    ("safety_and_drain", "what it waits for is the scenario's time"),
+    ("safety_min_sites", "what it waits for is the scenario's time"),
+    ("failback_in_steps", "what it waits for is the scenario's time"),
+    ("failback_in_steps_and_outage", "what it waits for is the scenario's time"),
+    ("failback_in_steps_by_approval", "what it waits for is the scenario's time"),
+    ("capacity_and_outage", "what it waits for is the scenario's time"),
     ("canary_and_a_real_outage", "samples of canaries come in the scenario's order alone"),
     ("canary_outage", "samples of canaries come in the scenario's order alone"),
     ("cname_targets", "this host's resolver knows no such names"),
@@ -179,9 +194,11 @@ impl Stage {
                 }
                 None
             }
-            What::Override { kind, scope, reason, lasts } => {
+            What::Approve { .. } | What::Reject { .. } => unreachable!("such a scenario is the engine's"),
+            What::Override { kind, scope, reason, lasts, force } => {
                 let lasts = lasts.map(|lasts| format!("{}s", (lasts / FASTER).max(SHORTEST).as_secs()));
                 let mut args = vec![kind.as_str(), scope, "--reason", reason];
+                args.extend(force.then_some("--force"));
                 args.extend(lasts.iter().flat_map(|lasts| ["--for", lasts]));
                 Some(self.detour.cli(&args))
             }

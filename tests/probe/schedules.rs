@@ -99,10 +99,14 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             failback: Failback::Manual,
             all_down: AllDown::Keep,
             rto: None,
+            moving: detour::config::Moving::default(),
             endpoints: vec![Endpoint {
                 site: "fra".into(),
                 target: Target::Addresses { v4: vec![*addr.ip()], v6: vec![] },
+                records: vec![],
+                weight: 1,
             }],
+            tree: None,
         })
     };
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -128,6 +132,8 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         vantage: VantageSetup::default(),
         maintenance: vec![],
         history: detour::config::HistoryBounds::default(),
+        geo: vec![],
+        safety: detour::config::Safety::default(),
     }
 }
 

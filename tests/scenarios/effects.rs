@@ -133,7 +133,8 @@ fn an_override_that_runs_out_is_recorded() {
     sample(&mut world, IAD, true);
     settle(&mut world);
     let until = Some(world.now + Duration::from_secs(60));
-    let action = Action::Override { scope: Scope::Site("fra".into()), kind: OverrideKind::Drain, until };
+    let action =
+        Action::Override { scope: Scope::Site("fra".into()), kind: OverrideKind::Drain, until, force: false };
     let command = Command { who: "ann".to_owned(), reason: "new switch".to_owned(), action };
     let effects = world.step(Event::Command(command.clone()));
     assert!(effects.contains(&Effect::Record(Happened::Command(command))));

@@ -107,6 +107,7 @@ fn service(random: &mut Random) -> ServiceSpec {
         probes: random.some(&["web".to_owned(), "api".to_owned()]),
         cname: [].into(),
         damping: None,
+        moving: detour::config::Moving::default(),
     }
 }
 
@@ -225,7 +226,7 @@ impl Run {
                 let kinds = [OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown];
                 let until = self.world.now + Duration::from_secs(1 + self.random.below(30) as u64);
                 let until = self.random.chance(60).then_some(until);
-                Action::Override { scope, kind: *self.random.pick(&kinds), until }
+                Action::Override { scope, kind: *self.random.pick(&kinds), until, force: false }
             }
             4..6 => match self.world.status().overrides.first() {
                 Some(forced) => Action::Clear { scope: forced.scope.clone() },

@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
-    ("geo", &["answer", "zone"]),
+    ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("serve", &["answer", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("scenario", &["config", "engine", "health", "policy", "time", "zone"]),

@@ -1,0 +1,127 @@
+//! What a decision means beyond one service: the clients that a failback in steps has moved, what sites
+//! carry, and whether who comes next could take over.
+
+use super::zones::Laid;
+use super::{Effect, Engine, Happened};
+use crate::config::{Service, SiteId};
+use crate::policy::{Choice, ProposalState, Tally, standby, unready};
+use crate::time::Time;
+use crate::zone::{Buckets, Name, Pick, RrSet, Steering};
+
+/// How many notes are told.
+const MAX_NOTES: usize = 20;
+/// What shares are counted in: hundredths of a percent.
+const PER_PERCENT: u32 = 100;
+
+/// Who gets what while a part of the clients has moved; `None` where all get the same. The variant of who
+/// has not moved comes first, as transfers carry it.
+pub(super) fn steering(laid: &Laid, zone: &Name, beside: &[RrSet]) -> Option<Steering> {
+    let partial = laid.partial.as_ref()?;
+    let variant = |records: &[RrSet]| {
+        let is_cname = records.iter().any(|set| set.rtype == crate::zone::RrType::CNAME);
+        // Nothing stands beside a CNAME (RFC 1034 section 3.6.2).
+        let others = if is_cname { &[] } else { beside };
+        records.iter().chain(others).cloned().collect()
+    };
+    let share = u32::from(partial.percent) * PER_PERCENT;
+    Some(Steering {
+        variants: vec![variant(&laid.records), variant(&partial.records)],
+        clients: None,
+        regions: vec![Pick::PerClient(Buckets::share(1, 0, share))],
+        // The names of a zone that go back to one site move the same clients, whatever they are called.
+        salt: salt(zone, &partial.site),
+    })
+}
+
+/// FNV-1a: the same on every node and in every version.
+fn salt(zone: &Name, site: &SiteId) -> u64 {
+    let bytes = zone.as_wire().iter().chain(site.as_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Engine {
+    /// What the zone file holds at a steered name that no decision touches.
+    pub(super) fn beside(&self, zone: &Name, name: &Name) -> &[RrSet] {
+        self.zones.get(zone).and_then(|zone| zone.beside.get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Counts anew what each site carries: loads are the configuration's.
+    pub(super) fn count_all(&mut self) {
+        let mut tally = Tally::default();
+        for (name, steered) in &self.services {
+            if let Some(last) = self.decided.get(name) {
+                tally.add(&steered.service, &last.decision);
+            }
+        }
+        self.tally = tally;
+    }
+
+    /// The load that a site can carry.
+    pub(super) fn capacity(&self, site: &SiteId) -> Option<u32> {
+        let config = self.config.as_ref()?;
+        config.sites.iter().find(|known| known.id == *site)?.capacity
+    }
+
+    /// Whether a site would be over capacity with a service answered from it.
+    pub(super) fn would_be_over(&self, service: &Service, site: &SiteId) -> bool {
+        let Some(capacity) = self.capacity(site) else { return false };
+        let load = u64::from(service.moving.load);
+        let last = self.decided.get(&service.name);
+        let has = last.is_some_and(|last| last.decision.sites.contains(site));
+        let others = self.tally.of(site).load.saturating_sub(if has { load } else { 0 });
+        others + load > u64::from(capacity)
+    }
+
+    /// Tells once when the next endpoint could not take over any more, and when it can again.
+    pub(super) fn tell_standby(
+        &mut self,
+        now: Time,
+        name: &Name,
+        choice: &Choice,
+        records: &mut Vec<Effect>,
+    ) {
+        let told = self.standby_of(now, name, choice.reason.serving.as_ref());
+        let Some(steered) = self.services.get_mut(name) else { return };
+        let state = told.as_ref().map(|(site, why)| (site.clone(), why.is_none()));
+        let before = std::mem::replace(&mut steered.standby, state);
+        let Some((site, unready)) = told else { return };
+        // That all is well needs no word, unless it was not.
+        let was_ready = before.filter(|(before, _)| *before == site).is_none_or(|(_, ready)| ready);
+        if was_ready == unready.is_some() {
+            let service = name.clone();
+            records.push(Effect::Record(Happened::Standby { service, site, unready }));
+        }
+    }
+
+    /// What people should know before it is too late, [`MAX_NOTES`] lines at most.
+    pub fn notes(&self) -> Vec<String> {
+        let waits = self.proposals().into_iter().filter(|held| held.state == ProposalState::Pending);
+        let unready = self.services.iter().filter_map(|(name, steered)| match &steered.standby {
+            Some((site, false)) => Some(format!("standby {site} of {name} could not take over now")),
+            _ => None,
+        });
+        let all: Vec<String> = waits.map(ToString::to_string).chain(unready).collect();
+        let more = all.len().saturating_sub(MAX_NOTES);
+        let mut notes: Vec<String> = all.into_iter().take(MAX_NOTES).collect();
+        if more > 0 {
+            notes.push(format!("and {more} more; `detour status` has them all"));
+        }
+        notes
+    }
+
+    /// The endpoint that comes next after the one in use, and why it could not take over now.
+    pub(super) fn standby_of(
+        &self,
+        now: Time,
+        name: &Name,
+        serving: Option<&SiteId>,
+    ) -> Option<(SiteId, Option<String>)> {
+        // Where clients are shared out, nobody stands by.
+        let plain = self.services.get(name).is_some_and(|steered| steered.service.tree.is_none());
+        let serving = serving.filter(|_| plain)?;
+        let found = self.with_situation(now, name, None, |situation| {
+            standby(situation.standings, serving).map(|next| (next.site.clone(), unready(next)))
+        });
+        found.flatten()
+    }
+}

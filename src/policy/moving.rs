@@ -1,0 +1,154 @@
+//! Whether a move that policy wants may be made now: moves are told from other choices, and a choice that
+//! has to wait becomes one that stays.
+//!
+//! ```text
+//!  wish ── no move ────────────────────────────────────────────────► carried out
+//!    │ a failover, not Down for its delay ──► Delayed
+//!    │ approval asked for, or a safety rule broken ──► Proposed ─ approved, nobody answered ─┐
+//!    │                                                   └─ rejected ──► Rejected (stays)     │
+//!    └ a failback in steps ──► Stepping ─ last step over ─────────────────────────────────────┴► moved
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::choice::{Choice, Situation};
+use super::failover::marked;
+use super::reason::{Noted, Reason, Rule};
+use super::records;
+use super::stance::Stance;
+use super::standing::Standing;
+use crate::config::{Moving, SiteId};
+use crate::health::Health;
+use crate::time::Time;
+use crate::zone::RrSet;
+
+/// A move that nobody ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Where the service is answered from.
+    pub from: SiteId,
+    /// Where it would be.
+    pub to: SiteId,
+    /// Why.
+    pub kind: MoveKind,
+}
+
+/// Which way a service moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveKind {
+    /// Off an endpoint that does not work.
+    Failover,
+    /// From one that works to one that is preferred.
+    Failback,
+}
+
+/// The clients that a failback has moved so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    /// The site they are sent to.
+    pub site: SiteId,
+    /// How many of all client prefixes they are, in percent.
+    pub percent: u8,
+    /// What they are answered.
+    pub records: Vec<RrSet>,
+}
+
+/// How far a failback in steps has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Where it leads.
+    pub to: SiteId,
+    /// Which step, from 0.
+    pub at: usize,
+    /// Since when.
+    pub since: Time,
+}
+
+/// The move a wish comes to, where it is one that nobody ordered. An operator who takes the endpoint in use
+/// out has ordered what follows; the first choice of all, and what the configuration no longer has, is left
+/// without asking.
+pub fn movement(situation: &Situation, wish: &Choice) -> Option<Move> {
+    // Where clients are shared out, no one endpoint is the one that is left.
+    let plain = situation.order.is_none() && situation.service.tree.is_none();
+    let last = situation.last.filter(|_| plain)?;
+    if matches!(last.reason.rule, Rule::Unverified { .. }) {
+        return None;
+    }
+    let ((Some(from), _) | (None, [from])) = (&last.reason.serving, &last.sites[..]) else { return None };
+    let to = wish.reason.serving.as_ref().filter(|to| *to != from)?;
+    let left = standing(situation, from).filter(|left| !left.is_taken())?;
+    // What could stay, as nothing that counts speaks against it, is left for a preferred one alone.
+    let stays = left.is_eligible() || left.may_stay();
+    let kind = if stays { MoveKind::Failback } else { MoveKind::Failover };
+    Some(Move { from: from.clone(), to: to.clone(), kind })
+}
+
+/// Until when a failover is delayed; `None` where it no longer is.
+pub fn delayed_until(situation: &Situation, moving: &Move) -> Option<Time> {
+    let delay = situation.service.moving.delay;
+    let left = standing(situation, &moving.from)?;
+    let counts = moving.kind == MoveKind::Failover && !delay.is_zero() && left.found.health == Health::Down;
+    counts.then(|| left.found.since + delay).filter(|&until| until > situation.now)
+}
+
+/// The step a failback is at: begun now, gone on with, or `None` once the last one is over and all move.
+pub fn step(config: &Moving, last: Option<&Step>, to: &SiteId, now: Time) -> Option<Step> {
+    let step = match last.filter(|step| step.to == *to) {
+        None => Step { to: to.clone(), at: 0, since: now },
+        Some(step) if step.since + config.step_hold <= now => {
+            Step { to: to.clone(), at: step.at + 1, since: now }
+        }
+        Some(step) => step.clone(),
+    };
+    (step.at < config.steps.len()).then_some(step)
+}
+
+/// The choice to stay where the service is, as `rule` says: the records it has, with the short TTL. `percent`
+/// of the clients are sent to where it would move.
+pub fn stay(situation: &Situation, wish: Choice, moving: &Move, rule: Rule, percent: Option<u8>) -> Choice {
+    let service = situation.service;
+    let ttl = service.ttl_suspect;
+    let find = |site: &SiteId| situation.standings.iter().position(|standing| standing.site == *site);
+    let of = |site: &SiteId| {
+        let at = find(site)?;
+        Some(records::of(service, ttl, &[(at, &situation.standings[at])]))
+    };
+    let works = find(&moving.from).is_some_and(|at| situation.standings[at].is_eligible());
+    let kept = if works { None } else { records::kept(situation, ttl).map(|(_, kept)| kept) };
+    let Some(records) = kept.or_else(|| of(&moving.from)) else { return wish };
+    let partial = percent
+        .and_then(|percent| Some(Partial { site: moving.to.clone(), percent, records: of(&moving.to)? }));
+    let members: Vec<Stance> = situation.standings.iter().map(Stance::of).collect();
+    let mut marks = marked(situation.now, &members, situation.marks);
+    marks.remove(&moving.from);
+    let noted = |site: &SiteId| find(site).map(|at| Noted::of(&situation.standings[at]));
+    let target = noted(&moving.to).filter(|_| moving.kind == MoveKind::Failback);
+    let endpoints = target.into_iter().chain(noted(&moving.from)).collect();
+    Choice {
+        sites: vec![moving.from.clone()],
+        records,
+        ttl,
+        reason: Reason { serving: Some(moving.from.clone()), rule, endpoints },
+        latched: situation.latched,
+        marks,
+        hold_until: wish.hold_until,
+        groups: wish.groups,
+        steer: None,
+        partial,
+    }
+}
+
+/// The endpoint that would take over from `serving`: the next in order. `None` where there is no other.
+pub fn standby<'a>(standings: &'a [Standing], serving: &str) -> Option<&'a Standing> {
+    standings.iter().find(|standing| &*standing.site != serving)
+}
+
+/// Why an endpoint could not take over now; `None` where it could.
+pub fn unready(standing: &Standing) -> Option<String> {
+    (!standing.is_eligible()).then(|| Noted::of(standing).to_string())
+}
+
+fn standing<'a>(situation: &Situation<'a>, site: &SiteId) -> Option<&'a Standing> {
+    situation.standings.iter().find(|standing| standing.site == *site)
+}

@@ -1,0 +1,195 @@
+//! Safety rules: a circuit breaker on ourselves. What has moved of late and which site carries what, in;
+//! whether one more move would break a rule, out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Decision, Move};
+use crate::config::{Safety, Seconds, Service, SiteId};
+use crate::time::Time;
+use crate::zone::Name;
+
+/// What `max_switches_per_hour` looks back over.
+pub const HOUR: Duration = Duration::from_secs(3_600);
+/// How many of its last moves are kept of each service.
+pub const MAX_SWITCHES_KEPT: usize = 64;
+
+/// What has moved within the last hour, moves that an operator ordered aside.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    switches: BTreeSet<(Time, Name)>,
+    /// The last move of each service that moved within the window.
+    movers: BTreeMap<Name, Time>,
+    by_time: BTreeSet<(Time, Name)>,
+}
+
+/// What one site carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Services answered from it.
+    pub services: usize,
+    /// The sum of their loads.
+    pub load: u64,
+}
+
+/// What each site carries, as decided now.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(BTreeMap<SiteId, Carried>);
+
+impl Ledger {
+    /// Takes note of a move.
+    pub fn add(&mut self, at: Time, service: &Name) {
+        self.switches.insert((at, service.clone()));
+        if let Some(before) = self.movers.insert(service.clone(), at) {
+            self.by_time.remove(&(before, service.clone()));
+        }
+        self.by_time.insert((at, service.clone()));
+    }
+
+    /// Forgets what is too old to count.
+    fn prune(&mut self, now: Time, window: Duration) {
+        let old = |at: Time, span| now.since(at) >= span;
+        while self.switches.first().is_some_and(|(at, _)| old(*at, HOUR)) {
+            self.switches.pop_first();
+        }
+        while self.by_time.first().is_some_and(|(at, _)| old(*at, window)) {
+            if let Some((_, service)) = self.by_time.pop_first() {
+                self.movers.remove(&service);
+            }
+        }
+    }
+
+    /// The first rule that these services' moving now would break, in words. `tally` is what each site
+    /// carries before, `after` what it would carry then; `total` is how many services there are.
+    pub fn limit<'a>(
+        &mut self,
+        now: Time,
+        safety: &Safety,
+        total: usize,
+        movers: impl IntoIterator<Item = &'a Name>,
+        in_service: (usize, usize),
+    ) -> Option<String> {
+        self.prune(now, safety.window);
+        let movers: Vec<&Name> = movers.into_iter().collect();
+        let switches = self.switches.len() + movers.len();
+        if let Some(max) = safety.max_switches_per_hour.filter(|&max| switches > max as usize) {
+            return Some(format!("{switches} moves within an hour, and max_switches_per_hour is {max}"));
+        }
+        let moved =
+            self.movers.len() + movers.iter().filter(|name| !self.movers.contains_key(**name)).count();
+        let allowed = |percent: u8| (total * usize::from(percent) / 100).max(1);
+        if let Some(max) = safety.max_share_moved.filter(|&max| moved > allowed(max)) {
+            let within = Seconds(safety.window);
+            return Some(format!(
+                "{moved} of {total} services moved within {within}, and max_share_moved is {max}%"
+            ));
+        }
+        let (before, after) = in_service;
+        let min = safety.min_sites_in_service.filter(|&min| after < min && after < before)?;
+        Some(format!("sites in service: {after}, and min_sites_in_service is {min}"))
+    }
+}
+
+impl Tally {
+    /// Counts a service in, as decided.
+    pub fn add(&mut self, service: &Service, decision: &Decision) {
+        for site in &decision.sites {
+            let carried = self.0.entry(site.clone()).or_default();
+            carried.services += 1;
+            carried.load += u64::from(service.moving.load);
+        }
+    }
+
+    /// Counts it out again.
+    pub fn remove(&mut self, service: &Service, decision: &Decision) {
+        for site in &decision.sites {
+            if let Some(carried) = self.0.get_mut(site) {
+                carried.services = carried.services.saturating_sub(1);
+                carried.load = carried.load.saturating_sub(u64::from(service.moving.load));
+            }
+        }
+    }
+
+    /// What a site carries.
+    pub fn of(&self, site: &SiteId) -> Carried {
+        self.0.get(site).copied().unwrap_or_default()
+    }
+
+    /// How many sites answer for some service, now and after these moves.
+    pub fn in_service(&self, moves: &[Move]) -> (usize, usize) {
+        let mut services: BTreeMap<&SiteId, i64> = self
+            .0
+            .iter()
+            .map(|(site, carried)| (site, i64::try_from(carried.services).unwrap_or(i64::MAX)))
+            .collect();
+        let before = services.values().filter(|count| **count > 0).count();
+        for moving in moves {
+            *services.entry(&moving.from).or_default() -= 1;
+            *services.entry(&moving.to).or_default() += 1;
+        }
+        (before, services.values().filter(|count| **count > 0).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> Name {
+        format!("s{number}.example.com").parse().expect("a name")
+    }
+
+    fn at(secs: u64) -> Time {
+        Time(1_000_000_000 + secs * 1_000)
+    }
+
+    #[test]
+    fn rules_count_within_their_windows() {
+        let safety =
+            Safety { max_switches_per_hour: Some(3), max_share_moved: Some(30), ..Safety::default() };
+        let mut ledger = Ledger::default();
+        let mut broken = |secs, service: usize, moves: bool| {
+            let broken = ledger.limit(at(secs), &safety, 10, [&name(service)], (2, 2));
+            if moves {
+                ledger.add(at(secs), &name(service));
+            }
+            broken
+        };
+        assert_eq!(broken(0, 0, true), None);
+        assert_eq!(broken(0, 1, true), None);
+        assert_eq!(broken(0, 2, true), None, "three in ten are thirty percent");
+        let hour = "4 moves within an hour, and max_switches_per_hour is 3";
+        assert_eq!(broken(0, 3, false).as_deref(), Some(hour));
+        assert_eq!(broken(3_599, 3, false).as_deref(), Some(hour));
+        assert_eq!(broken(3_600, 3, true), None);
+
+        let safety = Safety { max_switches_per_hour: None, ..safety };
+        let mut share = |secs, services: &[usize]| {
+            let names: Vec<Name> = services.iter().map(|&number| name(number)).collect();
+            ledger.limit(at(secs), &safety, 10, &names, (2, 2))
+        };
+        assert_eq!(share(3_700, &[3, 4, 5]), None, "who moved already is one of those who did");
+        let text = "4 of 10 services moved within 300s, and max_share_moved is 30%";
+        assert_eq!(share(3_700, &[4, 5, 6]).as_deref(), Some(text));
+        assert_eq!(share(3_900, &[4, 5, 6]), None);
+    }
+
+    #[test]
+    fn one_service_may_always_move() {
+        let safety = Safety { max_share_moved: Some(1), ..Safety::default() };
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.limit(at(0), &safety, 3, [&name(0)], (2, 1)), None);
+        assert!(ledger.limit(at(0), &safety, 3, [&name(0), &name(1)], (2, 1)).is_some());
+    }
+
+    #[test]
+    fn a_site_too_few_is_one_less_than_before() {
+        let safety = Safety { min_sites_in_service: Some(2), ..Safety::default() };
+        let limit = |in_service| Ledger::default().limit(at(0), &safety, 9, [&name(0)], in_service);
+        assert_eq!(limit((2, 2)), None);
+        let text = "sites in service: 1, and min_sites_in_service is 2";
+        assert_eq!(limit((2, 1)).as_deref(), Some(text));
+        assert_eq!(limit((1, 1)), None, "it was no better before");
+        assert_eq!(limit((3, 2)), None);
+    }
+}
