@@ -207,10 +207,9 @@ impl World {
                 steering.is_some(),
                 "a part is steered while a failback is in steps"
             );
-            if let (Some(partial), Some(steering)) = (partial, steering) {
-                steering.check(&service.name).expect("a steering that can be followed");
-                let records = service.decision.as_ref().map(|decision| decision.records.clone());
-                let variants = [records.expect("a decision"), partial.records.clone()];
+            if let (Some(decision), Some(partial), Some(steering)) = (&service.decision, partial, steering) {
+                assert!(steering.check(&service.name).is_ok(), "a steering that can be followed");
+                let variants = [decision.records.clone(), partial.records.clone()];
                 assert_eq!(steering.variants, variants, "each part gets what was decided");
                 let wanted = u32::from(partial.percent) * BUCKETS as u32 / 100;
                 assert!(self.moved(&service.name).abs_diff(wanted) <= 1, "no more move than it says");
