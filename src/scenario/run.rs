@@ -81,7 +81,8 @@ impl Run {
             What::Samples { site, of, outcome, times } => {
                 let keys = self.checks(&site, of.as_deref());
                 if keys.is_empty() {
-                    return Err(format!("nothing is checked at {site} {of:?}"));
+                    let what = of.map_or_else(|| site.clone(), |of| format!("{site} of {of}"));
+                    return Err(format!("nothing is checked at {what}: no service of the setup is there"));
                 }
                 for _ in 0..times {
                     for key in &keys {
