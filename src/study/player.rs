@@ -194,6 +194,6 @@ fn recalled(note: &LoadNote) -> Result<Load, StudyError> {
     let config = config::recall(&note.path, &note.text);
     let config = config
         .map_err(|report| StudyError::Recall { path: note.path.clone(), problems: report.to_string() })?;
-    // Databases of networks are not recorded: to a replay everybody is in the one region that is always there.
+    // Databases of networks are not recorded, so nothing is known of regions here.
     Ok(Load { config: Arc::new(config), zones: note.zones.to_vec(), regions: BTreeMap::new() })
 }
