@@ -166,6 +166,14 @@ pub enum Failure {
     /// A status outside the expected ranges.
     #[error("status {0}")]
     Status(u16),
+    /// A status outside the expected ranges that sends the client elsewhere, where probes do not go.
+    #[error("status {status}, a redirect to {to}, which is not followed")]
+    Redirect {
+        /// 300 to 399.
+        status: u16,
+        /// What its `Location` says.
+        to: String,
+    },
     /// The expected text is not in the part of the body that is read.
     #[error("body mismatch: {0}")]
     Body(String),

@@ -12,7 +12,7 @@ use std::task::Poll;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -138,7 +138,7 @@ async fn weigh(
 ) -> Result<Outcome, hyper::Error> {
     let status = answer.status().as_u16();
     if !http.status.iter().any(|range| range.contains(&status)) {
-        return Ok(Outcome::Failed(Failure::Status(status)));
+        return Ok(Outcome::Failed(unexpected(&answer)));
     }
     for (name, text) in &http.expect_headers {
         if let Some(why) = lacks(answer.headers(), name, text) {
@@ -149,6 +149,19 @@ async fn weigh(
     let Some(expect) = &http.body else { return Ok(Outcome::Ok) };
     course.enter(Phase::Body);
     seek(answer.into_body(), expect).await
+}
+
+/// What an answer with a status that is not expected fails with. Where a redirect leads is said, for the
+/// configuration may want to ask there; following it would show that some other server is well.
+fn unexpected(answer: &Response<Incoming>) -> Failure {
+    let status = answer.status();
+    match answer.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+        Some(to) => {
+            let to = bounded(&String::from_utf8_lossy(to.as_bytes()));
+            Failure::Redirect { status: status.as_u16(), to }
+        }
+        None => Failure::Status(status.as_u16()),
+    }
 }
 
 /// Why the header is not as expected, if it is not.

@@ -57,7 +57,8 @@ async fn a_redirect_is_an_answer_and_not_an_errand() {
     let redirect =
         format!("HTTP/1.1 302 Found\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n");
     let addr = answering(&[redirect.as_bytes()]).await;
-    assert_eq!(ask_http(http(), addr, LONG).await, "status 302");
+    let said = format!("status 302, a redirect to http://{elsewhere}/, which is not followed");
+    assert_eq!(ask_http(http(), addr, LONG).await, said);
     assert!(follows.try_recv().is_err());
 }
 
@@ -120,6 +121,12 @@ async fn endless_answers_are_given_up_early() {
         assert!(written.load(Ordering::Relaxed) < BUFFERED, "{written:?} bytes were taken");
     };
     check("HTTP/1.1 200 OK\r\n\r\n", "................", "body mismatch").await;
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    check(chunked, "1\r\n.\r\n", "body mismatch").await;
+    // Framing without end: extensions of a chunk (RFC 9112, section 7.1.1), and trailers.
+    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=", "................", "bad HTTP: ")
+        .await;
+    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-A: b\r\n", "bad HTTP: ").await;
     check("HTTP/1.1 200 OK\r\n", "X-Padding: ................\r\n", "bad HTTP: ").await;
     check("HTTP/1.1 200 OK\r\nX-Padding: ", "................", "bad HTTP: ").await;
 }
@@ -139,6 +146,7 @@ async fn a_drip_does_not_hold_a_run_beyond_its_timeout() {
     };
     check("HTTP/1.1 200 OK\r\nX-Slow: ", "timeout in first byte").await;
     check("HTTP/1.1 200 OK\r\n\r\n", "timeout in body").await;
+    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=", "timeout in body").await;
 }
 
 #[tokio::test]
@@ -173,5 +181,10 @@ async fn what_is_not_http_is_said_to_be_so() {
     };
     check("SSH-2.0-OpenSSH_9.9\r\n").await;
     check("HTTP/1.1 two hundred\r\n\r\n").await;
-    check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    // RFC 9112, section 7.1: a chunk is its size in hexadecimal digits, its bytes, and the end of a line.
+    for chunks in
+        ["zz\r\n", "\r\n", "-3\r\nREA\r\n", "ffffffffffffffff0\r\n", "3\r\nREADY\r\n0\r\n\r\n", "3 REA\r\n"]
+    {
+        check(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await;
+    }
 }

@@ -4,55 +4,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use detour::config::{Check, ProbeKind};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::RootCertStore;
+use rcgen::date_time_ymd;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::checks::{HOST, LONG, ask_trusting, check, https};
+use crate::checks::{HOST, LONG, SHORT, ask_trusting, check, https};
+use crate::peers::authority::{Authority, NOW};
 use crate::servers::{ok, serve, until_closed};
 
-/// An authority of the tests' own.
-pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pub roots: RootCertStore,
-}
-
 impl Authority {
-    pub fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(params.self_signed(&key).unwrap().der().clone()).unwrap();
-        Authority { issuer: Issuer::new(params, key), roots }
-    }
-
-    /// A certificate for `names` and its key, as PEM.
-    pub fn pem(&self, names: &[&str]) -> (String, String) {
-        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.not_before = date_time_ymd(NOW.0, 1, 1);
-        params.not_after = date_time_ymd(NOW.1, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
-    /// A server with a certificate for `names`, valid over these years; what SNI its clients send.
-    pub async fn server(
-        &self,
-        names: &[&str],
-        years: (i32, i32),
-    ) -> (SocketAddr, mpsc::UnboundedReceiver<Option<String>>) {
-        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.not_before = date_time_ymd(years.0, 1, 1);
-        params.not_after = date_time_ymd(years.1, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+    /// What a server with a certificate for `names`, valid over these years, goes by.
+    fn config(&self, names: &[&str], years: (i32, i32)) -> Arc<rustls::ServerConfig> {
+        let (certificate, key) = self.issue(names, |params| {
+            params.not_before = date_time_ymd(years.0, 1, 1);
+            params.not_after = date_time_ymd(years.1, 1, 1);
+        });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -63,7 +31,17 @@ impl Authority {
                 PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
             )
             .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Arc::new(config)
+    }
+
+    /// A server with a certificate for `names`, valid over these years; what SNI its clients send.
+    pub async fn server(
+        &self,
+        names: &[&str],
+        years: (i32, i32),
+    ) -> (SocketAddr, mpsc::UnboundedReceiver<Option<String>>) {
+        let config = self.config(names, years);
+        let acceptor = TlsAcceptor::from(config);
         let (names, seen) = mpsc::unbounded_channel();
         let addr = serve(move |stream| {
             let (acceptor, names) = (acceptor.clone(), names.clone());
@@ -80,8 +58,6 @@ impl Authority {
         (addr, seen)
     }
 }
-
-pub const NOW: (i32, i32) = (2020, 2090);
 
 fn https_check(to: SocketAddr) -> Check {
     check(ProbeKind::Http(https()), to, LONG)
@@ -155,4 +131,54 @@ async fn a_server_without_tls() {
     })
     .await;
     assert_eq!(ask(&authority, https_check(closing)).await, "TLS: closed during the handshake");
+}
+
+/// Says the beginning of its part of the handshake and then nothing, until the probe has hung up.
+#[tokio::test]
+async fn a_handshake_that_stalls() {
+    let authority = Authority::new("ours");
+    let config = authority.config(&[HOST], NOW);
+    let (left, mut leaves) = mpsc::unbounded_channel();
+    // The ServerHello alone; that and the half of a record; one byte.
+    for said in [|hello: usize| hello, |hello| hello + 20, |_| 1] {
+        let (config, left) = (config.clone(), left.clone());
+        let stalls = serve(move |mut stream| {
+            let (config, left) = (config.clone(), left.clone());
+            async move {
+                let mut session = rustls::ServerConnection::new(config).unwrap();
+                let mut hello = [0; 4096];
+                let read = stream.read(&mut hello).await.unwrap();
+                session.read_tls(&mut &hello[..read]).unwrap();
+                session.process_new_packets().unwrap();
+                let mut flight = Vec::new();
+                session.write_tls(&mut flight).unwrap();
+                // RFC 8446, section 5.1: a record has five bytes of head, the last two of which are its length.
+                let first = 5 + usize::from(u16::from_be_bytes([flight[3], flight[4]]));
+                stream.write_all(&flight[..said(first)]).await.unwrap();
+                until_closed(&mut stream).await;
+                left.send(()).unwrap();
+            }
+        })
+        .await;
+        let check = check(ProbeKind::Http(https()), stalls, SHORT);
+        assert_eq!(ask(&authority, check).await, "timeout in TLS");
+        leaves.recv().await.unwrap();
+    }
+}
+
+/// A byte at a time, each sooner than any run's timeout: the whole is what is bounded.
+#[tokio::test]
+async fn a_handshake_that_drips() {
+    let authority = Authority::new("ours");
+    let drips = serve(|mut stream| async move {
+        // A handshake record that would be 16 KiB long.
+        let mut bytes = [0x16, 3, 3, 0x40, 0].into_iter().chain(std::iter::repeat(2));
+        while let Some(byte) = bytes.next()
+            && stream.write_all(&[byte]).await.is_ok()
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    let check = check(ProbeKind::Http(https()), drips.await, SHORT);
+    assert_eq!(ask(&authority, check).await, "timeout in TLS");
 }

@@ -19,8 +19,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::RootCertStore;
 
-use crate::certificates::{Authority, NOW};
 use crate::checks::{HOST, LONG, SHORT, ask_trusting, check};
+use crate::peers::authority::{Authority, NOW};
 use crate::servers::{answering, ok, refusing, serve, silent};
 use crate::talks::Server;
 

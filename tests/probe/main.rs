@@ -10,7 +10,10 @@ mod dns;
 mod echoes;
 mod execs;
 mod grpc;
+mod nginx;
 mod options;
+#[path = "../peers/mod.rs"]
+mod peers;
 mod schedules;
 mod servers;
 mod talks;

@@ -8,8 +8,8 @@ use detour::health::{Failure, Phase, Warning};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
-use crate::certificates::{Authority, NOW};
 use crate::checks::{HOST, LONG, SHORT, ask_http, check, http, https, sample_trusting};
+use crate::peers::authority::{Authority, NOW};
 use crate::servers::{answering, head, ok, serve, silent};
 
 #[tokio::test]

@@ -1,0 +1,6 @@
+//! Real counterparts that several test targets share: an authority that signs certificates when it is asked to,
+//! and nginx.
+#![allow(dead_code, reason = "each target that shares this uses its own part")]
+
+pub mod authority;
+pub mod nginx;
