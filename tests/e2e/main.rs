@@ -1,6 +1,7 @@
 //! The real daemon with real sites, seen from outside: by `dig`, by UDP sockets, by its own commands.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod certificates;
 mod dig;
 mod failures;
 mod flood;
@@ -9,6 +10,8 @@ mod heartbeats;
 mod hostile;
 mod kinds;
 mod operators;
+#[path = "../peers/mod.rs"]
+mod peers;
 mod rate_limit;
 mod recordings;
 mod reloads;

@@ -1,5 +1,5 @@
-//! Echo requests, in network namespaces of this test's own: there nobody else pings, and the kernel can
-//! be told to let pings through or not.
+//! Echo requests, in network namespaces, where nobody else pings and the kernel can be told to let pings
+//! through or not.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -9,24 +9,13 @@ use detour::config::{IcmpProbe, ProbeKind};
 use detour::health::{Discard, Outcome};
 
 use crate::checks::{LONG, SHORT, ask, check};
+use crate::namespace::{self, ip, sysctl};
 
-/// Set in the namespace.
-const INSIDE: &str = "DETOUR_TEST_INSIDE";
 const ONE: IcmpProbe = IcmpProbe { count: 1, max_loss: 0, spacing: Duration::from_millis(20), size: 56 };
 
 async fn ping(to: &str, icmp: IcmpProbe, timeout: Duration) -> Outcome {
     let to: IpAddr = to.parse().unwrap();
     ask(check(ProbeKind::Icmp(icmp), (to, 0).into(), timeout)).await
-}
-
-fn sysctl(name: &str, value: &str) {
-    let path = format!("/proc/sys/net/{}", name.replace('.', "/"));
-    std::fs::write(&path, value).unwrap_or_else(|e| panic!("{path}: {e}"));
-}
-
-fn ip(arguments: &str) {
-    let done = Command::new("ip").args(arguments.split(' ')).output().expect("the Debian package iproute2");
-    assert!(done.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// Which sockets the kernel lets the probe open.
@@ -37,33 +26,19 @@ enum Lets {
     Neither,
 }
 
-/// Runs the test `name` once more in a namespace, and tells whether this is it.
+/// Whether this is the test `name` in a namespace that lets the probe do this.
 fn inside(name: &str, lets: Lets) -> bool {
-    if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
-        return true;
-    }
-    let mut words = vec!["unshare", "--user", "--map-root-user", "--net"];
     // In a new namespace no group may ping. Capabilities go after what needs them is written.
-    let script = match lets {
-        Lets::Datagram => {
-            "echo '0 0' > /proc/sys/net/ipv4/ping_group_range && exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\""
-        }
-        Lets::Raw => "exec \"$@\"",
-        Lets::Neither => "exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\"",
-    };
-    words.extend(["sh", "-c", script, "sh"]);
-    let this = std::env::current_exe().unwrap();
-    let ran = Command::new(words[0])
-        .args(&words[1..])
-        .arg(this)
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, name)
-        .output()
-        .unwrap_or_else(|e| panic!("{words:?}: {e}"));
-    let said = String::from_utf8_lossy(&ran.stdout);
-    let passed = ran.status.success() && said.contains("1 passed");
-    assert!(passed, "in a network namespace:\n{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    false
+    namespace::inside(
+        name,
+        match lets {
+            Lets::Datagram => {
+                "echo '0 0' > /proc/sys/net/ipv4/ping_group_range && exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\""
+            }
+            Lets::Raw => "exec \"$@\"",
+            Lets::Neither => "exec setpriv --bounding-set -net_raw --inh-caps -net_raw \"$@\"",
+        },
+    )
 }
 
 /// What holds whichever socket is used.

@@ -10,6 +10,8 @@ mod dns;
 mod echoes;
 mod execs;
 mod grpc;
+mod holes;
+mod namespace;
 mod nginx;
 mod options;
 #[path = "../peers/mod.rs"]
