@@ -58,9 +58,8 @@ pub(super) fn judge(error: &(dyn Error + 'static), phase: Phase, routed: impl Fn
             Failure::Protocol("closed before the answer was complete".into())
         }
         Phase::FirstByte | Phase::Body => Failure::Protocol(bounded(&text)),
-        Phase::Resolve => Failure::Resolve(bounded(&text)),
         Phase::Reply if cut_short => Failure::Reset,
-        Phase::Connect | Phase::Reply | Phase::Command => Failure::Other(bounded(&text)),
+        Phase::Resolve | Phase::Connect | Phase::Reply | Phase::Command => Failure::Other(bounded(&text)),
     })
 }
 
@@ -213,7 +212,6 @@ mod tests {
         check(io::ErrorKind::UnexpectedEof, Phase::Tls, "TLS: closed during the handshake");
         check(io::ErrorKind::UnexpectedEof, Phase::Body, "bad HTTP: closed before the answer was complete");
         check(io::ErrorKind::InvalidData, Phase::FirstByte, "bad HTTP: odd");
-        check(io::ErrorKind::Other, Phase::Resolve, "cannot resolve: odd");
         check(io::ErrorKind::Other, Phase::Connect, "odd");
     }
 

@@ -20,6 +20,7 @@
 //! - `lateness` counts how late runs start.
 //! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `grpc`, `icmp` and `exec` ask the question, one
 //!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
+//! - `lookup` finds the address of a CNAME target.
 //! - `connection` is what they ask it over, and how it ends.
 //! - `preflight` says before any run what this host does not let its probes do.
 //! - `failure` turns errors into typed failures, or into faults of this host.
@@ -42,6 +43,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod lateness;
+mod lookup;
 mod preflight;
 mod prober;
 mod run;

@@ -1,27 +1,19 @@
 //! One run of a check, from its start to its sample.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use super::course::Course;
 use super::exec::{self, Commands, Turn};
-use super::failure::{bounded, judge};
 use super::stall::Stalls;
 use super::tls::Trust;
-use super::{dns, grpc, handshake, http, icmp, tcp};
+use super::{dns, grpc, handshake, http, icmp, lookup, tcp};
 use crate::clock::Clock;
 use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
-
-/// CNAME targets being resolved at once. The host's resolver works on blocking threads and cannot be
-/// interrupted, so a look-up may outlive the run that asked for it.
-const MAX_LOOKUPS: usize = 128;
-static LOOKUPS: Semaphore = Semaphore::const_new(MAX_LOOKUPS);
 
 /// What is kept of a check between its runs.
 #[derive(Debug)]
@@ -60,7 +52,7 @@ impl Runner {
         let (outcome, bound) = match (ended, too_slow) {
             (Ok(Outcome::Ok), Some(max)) => (Outcome::Failed(Failure::Slow(max)), max),
             (Ok(outcome), _) => (outcome, probe.timeout),
-            (Err(_), _) => (Outcome::Failed(course.timed_out()), probe.timeout),
+            (Err(_), _) => (self.timed_out(&course), probe.timeout),
         };
         // A success is a success, however long this process slept over it.
         let outcome = match outcome {
@@ -75,17 +67,21 @@ impl Runner {
         Sample { check, vantage, at: clock.now(), latency, outcome, detail }
     }
 
+    fn timed_out(&self, course: &Course) -> Outcome {
+        match &self.check.key.whereto {
+            Whereto::Name(name) if course.phase() == Phase::Resolve => lookup::too_late(name),
+            _ => Outcome::Failed(course.timed_out()),
+        }
+    }
+
     async fn ask(&self, course: &Course) -> Outcome {
         let addr = match &self.check.key.whereto {
             Whereto::Addr(addr) => *addr,
             Whereto::Name(name) => {
                 course.enter(Phase::Resolve);
-                match resolve(name).await {
-                    Ok(Some(addr)) => addr,
-                    Ok(None) => {
-                        return Outcome::Failed(Failure::Resolve(bounded(&format!("{name} has no address"))));
-                    }
-                    Err(error) => return judge(&error, Phase::Resolve, || true),
+                match lookup::resolve(name).await {
+                    Ok(addr) => addr,
+                    Err(outcome) => return outcome,
                 }
             }
         };
@@ -135,20 +131,6 @@ impl Runner {
         let config = self.trust.config(options, alpn)?;
         Ok(self.tls.get_or_init(|| config).clone())
     }
-}
-
-/// The first address of a CNAME target, in the order the host prefers (RFC 6724): a client that follows
-/// the CNAME will most often take that one too.
-pub(super) async fn resolve(name: &Arc<str>) -> io::Result<Option<IpAddr>> {
-    // Never closed, so there is always a permit to come; the run's timeout bounds the wait.
-    let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
-    let name = name.clone();
-    let lookup = tokio::spawn(async move {
-        let _held_to_the_end = permit;
-        let mut addrs = tokio::net::lookup_host((&*name, 0)).await?;
-        Ok(addrs.next().map(|addr| addr.ip()))
-    });
-    lookup.await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::run::resolve;
+use super::lookup::resolve;
 use crate::clock::Clock;
 use crate::config::{Check, CheckKey, Whereto};
 use crate::time::Time;
@@ -249,7 +249,7 @@ impl Watch {
     async fn connect(&self) -> io::Result<TcpStream> {
         let addr = match &self.check.key.whereto {
             Whereto::Addr(addr) => *addr,
-            Whereto::Name(name) => resolve(name).await?.ok_or(io::ErrorKind::NotFound)?,
+            Whereto::Name(name) => resolve(name).await.map_err(|_| io::ErrorKind::NotFound)?,
         };
         let to = SocketAddr::new(addr, self.check.probe.port);
         let stream = TcpStream::connect(to).await?;

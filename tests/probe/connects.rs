@@ -62,7 +62,4 @@ async fn a_cname_target_is_resolved_at_each_run() {
     };
     // The host's resolver takes an address for a name; no name is needed that only some hosts know.
     assert_eq!(ask(to_name("127.0.0.1")).await.to_string(), "ok");
-    // RFC 6761, section 6.4: there is no such name.
-    let outcome = ask(to_name("detour-test.invalid")).await.to_string();
-    assert!(outcome.starts_with("cannot resolve: ") || outcome == "timeout in name resolution", "{outcome}");
 }
