@@ -7,12 +7,16 @@ mod arbitrary;
 mod bad;
 #[path = "configuration/good.rs"]
 mod good;
+#[path = "configuration/http_tls.rs"]
+mod http_tls;
 #[path = "configuration/judgement.rs"]
 mod judgement;
 #[path = "configuration/kinds.rs"]
 mod kinds;
 #[path = "configuration/moving.rs"]
 mod moving;
+#[path = "peers/mod.rs"]
+mod peers;
 #[path = "configuration/refused.rs"]
 mod refused;
 #[path = "configuration/services.rs"]
