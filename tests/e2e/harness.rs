@@ -225,8 +225,12 @@ impl Detour {
         fs::write(self.config_path(), config).unwrap();
     }
 
+    pub fn config(&self) -> String {
+        fs::read_to_string(self.config_path()).unwrap()
+    }
+
     pub fn edit_config(&self, from: &str, to: &str) {
-        let config = fs::read_to_string(self.config_path()).unwrap();
+        let config = self.config();
         assert!(config.contains(from), "{from} is not in:\n{config}");
         self.write_config(&config.replace(from, to));
     }

@@ -8,6 +8,7 @@ mod flood;
 mod harness;
 mod heartbeats;
 mod hostile;
+mod judgement;
 mod kinds;
 mod operators;
 #[path = "../peers/mod.rs"]
