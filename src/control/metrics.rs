@@ -14,13 +14,21 @@ use crate::config::CheckKey;
 use crate::engine::{CheckView, ServiceView, SiteView, Status};
 use crate::health::Health;
 use crate::policy::{Proposal, ProposalState};
-use crate::probe::Lateness;
+use crate::probe::{Lateness, WatchState, WatchView};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every health, for metrics that have one series for each.
 const HEALTHS: [(&str, Health); 4] =
     [("unknown", Health::Unknown), ("up", Health::Up), ("suspect", Health::Suspect), ("down", Health::Down)];
+
+/// Every state of a watch.
+const WATCH_STATES: [(&str, WatchState); 4] = [
+    ("waiting", WatchState::Waiting),
+    ("standing", WatchState::Standing),
+    ("not_useful", WatchState::NotUseful),
+    ("no_room", WatchState::NoRoom),
+];
 
 pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
     // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
@@ -42,6 +50,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
     if let Some(status) = status {
         daemon(&mut out, status);
         checks(&mut out, &status.engine.checks);
+        watches(&mut out, &status.watches);
         vantage(&mut out, &status.engine);
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
@@ -89,6 +98,16 @@ fn checks(out: &mut Text, checks: &[CheckView]) {
     out.gauge("detour_check_unknown", "Whether nothing is known of a check, or not any more.", each);
     let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
     out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
+}
+
+fn watches(out: &mut Text, watches: &[WatchView]) {
+    let each = watches.iter().map(|w| (check_labels(&w.check), u8::from(w.state == WatchState::Standing)));
+    out.gauge("detour_watch_standing", "Whether a watch holds a connection.", each);
+    let each = WATCH_STATES.map(|(word, state)| {
+        let count = watches.iter().filter(|w| w.state == state).count();
+        (vec![("state", word.to_owned())], count)
+    });
+    out.gauge("detour_watches", "How many watches are in a state; no_room: more than are allowed.", each);
 }
 
 fn vantage(out: &mut Text, engine: &Status) {

@@ -304,6 +304,7 @@ async fn metrics_are_prometheus_text() {
     check("detour_service_latched{service=\"www.example.com\"}", 1.0);
     check("detour_endpoint_health{service=\"app.example.com\",site=\"fra\",health=\"down\"}", 1.0);
     check("detour_endpoint_health{service=\"app.example.com\",site=\"fra\",health=\"up\"}", 0.0);
+    check("detour_watches{state=\"no_room\"}", 0.0);
     check("detour_zone_serial{zone=\"example.com\"}", 2_026_112_102.0);
     check("detour_override{scope=\"fra\",kind=\"drain\"}", 1.0);
     check("detour_queries_total{transport=\"udp\"}", 7.0);

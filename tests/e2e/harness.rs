@@ -196,7 +196,23 @@ impl Detour {
             fs::write(folder.path().join(name.as_ref()), text.as_ref()).unwrap();
         }
         let log = Arc::default();
-        let process = spawn(folder.path(), &log);
+        let process = spawn(folder.path(), &log, None);
+        Detour::at(folder, log, process)
+    }
+
+    /// [`Detour::start`] with no more than this many open files.
+    pub fn start_within(files: u32, config: &str, zone: &str) -> Detour {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("detour.toml"), config).unwrap();
+        fs::write(folder.path().join("example.com.zone"), zone).unwrap();
+        let log = Arc::default();
+        let process = spawn(folder.path(), &log, Some(files));
+        let mut detour = Detour::at(folder, log, process);
+        detour.await_listening();
+        detour
+    }
+
+    fn at(folder: tempfile::TempDir, log: Arc<Mutex<Vec<String>>>, process: Child) -> Detour {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Detour { folder, process, log, dns: nowhere, control: nowhere }
     }
@@ -263,7 +279,7 @@ impl Detour {
     pub fn spawn_again(&mut self) {
         // It may not have come as far as writing the file.
         let _ = fs::remove_file(self.state_dir().join("addresses.json"));
-        self.process = spawn(self.folder.path(), &self.log);
+        self.process = spawn(self.folder.path(), &self.log, None);
     }
 
     /// The same, and waits until it listens.
@@ -347,8 +363,13 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("waited {PATIENCE:?} in vain until {what}");
 }
 
-fn spawn(folder: &Path, log: &Arc<Mutex<Vec<String>>>) -> Child {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_detour"))
+fn spawn(folder: &Path, log: &Arc<Mutex<Vec<String>>>, files: Option<u32>) -> Child {
+    let mut command = Command::new(if files.is_some() { "prlimit" } else { env!("CARGO_BIN_EXE_detour") });
+    if let Some(files) = files {
+        // It becomes what it starts, so the process is the daemon's own.
+        command.arg(format!("--nofile={files}")).arg(env!("CARGO_BIN_EXE_detour"));
+    }
+    let mut process = command
         .args(["serve", "-c"])
         .arg(folder.join("detour.toml"))
         .stdin(Stdio::null())

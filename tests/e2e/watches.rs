@@ -45,6 +45,39 @@ fn a_killed_process_is_noticed_whatever_the_interval() {
     drop(iad);
 }
 
+/// Of the files a process may open, half are for runs and watches, and half of those for watches: 256 leave 64.
+#[test]
+fn more_watches_than_allowed_are_told_of() {
+    let address = own_address();
+    let [mut site] = sites(&[vec![address]]);
+    let setup = Setup { interval: "1h", timeout: "5s", ..Setup::default() };
+    let names: Vec<String> = (0..70).map(|n| format!("\"n{n}.example.com\"")).collect();
+    // Each is asked for by its own name, so none share a check.
+    let config = watched(&config(&setup, site.port, &[address], &[own_address()]))
+        .replace("name = \"app.example.com\"", &format!("names = [{}]", names.join(", ")));
+    let (head, _) = config.split_once("endpoints = [").unwrap();
+    let config = format!("{head}endpoints = [{{ site = \"fra\", addresses = [\"{address}\"] }}]\n");
+    let detour = Detour::start_within(256, &config, &zone(1, ""));
+    until("as many watches as allowed stand", || (watches(&detour, "standing") == 64).then_some(()));
+    assert_eq!(watches(&detour, "no_room"), 6);
+    let (_, metrics) = detour.get("/metrics");
+    for line in ["detour_watches{state=\"standing\"} 64", "detour_watches{state=\"no_room\"} 6"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in:\n{metrics}");
+    }
+    let status = detour.told(&["status"]);
+    assert_eq!(status.matches("none: there are as many as allowed").count(), 6, "{status}");
+    assert!(detour.log().contains("more watches than allowed"), "{}", detour.log());
+    // All of them are run all the same, and the site's end is noticed where a watch stands.
+    let healths = |health: &str| {
+        let status = detour.json("/v1/status");
+        let checks = status["engine"]["checks"].as_array().unwrap();
+        checks.iter().filter(|check| check["health"] == health).count()
+    };
+    assert_eq!(healths("up"), 70);
+    site.kill();
+    until("the watches have told", || (healths("down") >= 64).then_some(()));
+}
+
 /// A server that closes idle connections after 200 ms, as servers do, only sooner.
 #[test]
 fn an_idle_timeout_is_no_failure_and_the_server_is_not_hammered() {

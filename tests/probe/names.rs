@@ -12,13 +12,13 @@ use crate::namespace::{inside, ip};
 use crate::servers::silent;
 
 /// This host's resolver asks 127.0.0.1 once, and waits a second.
-const RESOLVER: &str = "mount -t tmpfs tmpfs /mnt && echo 'hosts: dns' > /mnt/nsswitch.conf \
+pub const RESOLVER: &str = "mount -t tmpfs tmpfs /mnt && echo 'hosts: dns' > /mnt/nsswitch.conf \
     && printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' > /mnt/resolv.conf \
     && mount --bind /mnt/nsswitch.conf /etc/nsswitch.conf \
     && mount --bind /mnt/resolv.conf /etc/resolv.conf && exec \"$@\"";
 
 /// A name server of a few names, each of which it treats in a way of its own; how often it was asked.
-async fn name_server() -> Arc<AtomicUsize> {
+pub async fn name_server() -> Arc<AtomicUsize> {
     let socket = UdpSocket::bind("127.0.0.1:53").await.unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();

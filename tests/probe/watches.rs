@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use detour::config::{Check, ProbeKind, TcpProbe};
-use detour::health::Outcome;
+use detour::config::{Check, ProbeKind, TcpProbe, Whereto};
+use detour::engine::Pace;
+use detour::health::{Failure, Outcome, Phase};
 use detour::probe::{Prober, WatchState};
 use tokio::sync::watch;
 
-use crate::checks::{LONG, check, prober};
-use crate::servers::{serve, until_closed};
+use crate::checks::{HOST, LONG, SHORT, check, https, prober, prober_trusting};
+use crate::names::{RESOLVER, name_server};
+use crate::namespace::{inside, ip, nft, swallow};
+use crate::peers::authority::Authority;
+use crate::peers::nginx::Nginx;
+use crate::servers::{serve, silent, until_closed};
 
 /// The same check, watched.
 fn watched(check: &Check) -> Check {
@@ -110,5 +115,87 @@ async fn a_server_that_closes_at_once_is_not_hammered() {
     // Nothing else is due for minutes: six runs and five watches are all there was.
     assert_eq!(connections.load(Ordering::SeqCst), 11);
     assert!(samples.try_recv().is_err());
+    prober.stop().await;
+}
+
+/// The watch says nothing, so a server that waits for a handshake is watched as well as any.
+#[tokio::test]
+async fn a_server_of_https_that_dies_is_noticed() {
+    let authority = Authority::new("ours");
+    let (certificate, key) = authority.pem(&[HOST]);
+    let block = "ssl_certificate site.pem; ssl_certificate_key site.key; location / { return 204; }";
+    let files = [("site.pem", &*certificate), ("site.key", &*key)];
+    let nginx = Nginx::start([127, 0, 0, 1].into(), &files, &[("ssl", block)]);
+    let (prober, mut samples) = prober_trusting(authority.roots.clone());
+    prober.set(vec![watched(&check(ProbeKind::Http(https()), nginx.at[0], LONG))]);
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
+    becomes(&prober, WatchState::Standing).await;
+    drop(nginx);
+    // The watch's reset, and what it led to: the next run is due in an hour.
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Failed(Failure::Refused));
+    becomes(&prober, WatchState::Waiting).await;
+    prober.stop().await;
+}
+
+/// The name is looked up for the watch as it is for a run, by a name server of this test's own.
+#[tokio::test]
+async fn a_cname_target_is_watched() {
+    if !inside("watches::a_cname_target_is_watched", RESOLVER) {
+        return;
+    }
+    ip("link set lo up");
+    let asked = name_server().await;
+    let (close, closing) = watch::channel(());
+    let addr = serve(move |mut stream| {
+        let mut closing = closing.clone();
+        closing.mark_unchanged();
+        async move {
+            tokio::select! {
+                _ = closing.changed() => {}
+                () = until_closed(&mut stream) => {}
+            }
+        }
+    })
+    .await;
+    let mut check = watched(&check(ProbeKind::Tcp(TcpProbe::default()), addr, LONG));
+    check.key.whereto = Whereto::Name("there.example.com".into());
+    let (prober, mut samples) = prober();
+    prober.set(vec![check]);
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
+    becomes(&prober, WatchState::Standing).await;
+    // Both for A and AAAA, once for the run and once for the watch.
+    assert!(asked.load(Ordering::SeqCst) >= 4);
+    close.send(()).unwrap();
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok, "the end of a watch is a hint");
+    becomes(&prober, WatchState::Standing).await;
+    prober.stop().await;
+}
+
+/// Whoever falls silent with a connection open says no farewell: TCP's keepalive finds it, and from then on the
+/// runs alone say what is.
+#[tokio::test]
+async fn a_host_that_dies_without_a_word_is_noticed() {
+    if !inside("watches::a_host_that_dies_without_a_word_is_noticed", "exec \"$@\"") {
+        return;
+    }
+    ip("link set lo up");
+    let check = watched(&check(ProbeKind::Tcp(TcpProbe::default()), silent().await, SHORT));
+    let (prober, mut samples) = prober();
+    prober.set(vec![check.clone()]);
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Ok);
+    becomes(&prober, WatchState::Standing).await;
+
+    swallow("127.0.0.1");
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Failed(Failure::Timeout(Phase::Connect)));
+    becomes(&prober, WatchState::Waiting).await;
+    prober.pace(&check.key, Pace::Confirm);
+    assert_eq!(samples.recv().await.unwrap().outcome, Outcome::Failed(Failure::Timeout(Phase::Connect)));
+    assert_eq!(prober.watches()[0].state, WatchState::Waiting, "nothing is watched that no run has reached");
+
+    nft("delete table inet hole");
+    prober.pace(&check.key, Pace::Confirm);
+    // A run may have begun before.
+    while samples.recv().await.unwrap().outcome != Outcome::Ok {}
+    becomes(&prober, WatchState::Standing).await;
     prober.stop().await;
 }
