@@ -71,7 +71,7 @@ impl ClientError {
 }
 
 /// A client that speaks plain HTTP to whom it is told, and to no other.
-pub(super) fn plain_http() -> anyhow::Result<reqwest::Client> {
+fn plain_http() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

@@ -18,6 +18,7 @@ use super::heartbeat::{self, DraftHeartbeat};
 use super::history;
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
+use super::pem;
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
@@ -129,9 +130,9 @@ pub(super) fn read(
     let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
     let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
-    let heartbeat = heartbeat::read(root.item("heartbeat"), base, findings, files);
+    let mut named = pem::Files { base, named: files };
+    let heartbeat = heartbeat::read(root.item("heartbeat"), &mut named, findings);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
-    let mut named = probes::Files { base, named: files };
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {

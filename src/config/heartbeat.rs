@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::document::MAX_FILE_NAME;
 use super::error::{ConfigError, short};
 use super::load::read_bounded;
+use super::pem::{self, Files, Whose};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
-use super::{BeatToken, Heartbeat, ProbeKind, SiteId, values};
+use super::{BeatToken, Heartbeat, Identity, ProbeKind, SiteId, values};
 use crate::zone::Name;
 
 /// The largest file of tokens, in bytes.
@@ -29,30 +31,46 @@ pub(super) struct DraftHeartbeat {
     tokens_at: Range<usize>,
 }
 
-/// Reads `[heartbeat]`; the file of tokens is added to `files`.
+/// Reads `[heartbeat]`; what it names is added to `files`.
 pub(super) fn read(
     item: Option<Item>,
-    base: &Path,
+    files: &mut Files,
     findings: &mut Findings,
-    files: &mut BTreeSet<PathBuf>,
 ) -> Result<Option<DraftHeartbeat>, Reported> {
     let Some(item) = item else { return Ok(None) };
     let mut section = Section::of("[heartbeat]".to_owned(), item, findings)?;
     let listen = section.read("listen", findings, values::socket);
     let tokens = section.need("tokens", "tokens = \"heartbeat.tokens\"", findings, |item, findings| {
         let name = values::line(MAX_FILE_NAME)(item, findings)?;
-        let path = base.join(&name);
-        files.insert(path.clone());
+        let path = files.base.join(&name);
+        files.named.insert(path.clone());
         read_tokens(&path).map_err(|why| {
             let what = format!("heartbeat tokens {:?}", short(&name));
             item.wrong(ConfigError::Unreadable { what, why }, findings)
         })
     });
+    let tls = section.item("tls").map(|item| read_tls(item, files, findings)).transpose();
     section.finish(findings);
     let tokens = tokens?;
     let tokens_at = tokens.span();
     let listen = or(listen, SocketAddr::from((Ipv4Addr::LOCALHOST, 8054)))?;
-    Ok(Some(DraftHeartbeat { read: Heartbeat { listen, tokens: tokens.into_inner() }, tokens_at }))
+    Ok(Some(DraftHeartbeat {
+        read: Heartbeat { listen, tokens: tokens.into_inner(), tls: tls?.map(Arc::new) },
+        tokens_at,
+    }))
+}
+
+/// `tls`: what the listener shows of itself.
+fn read_tls(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Identity, Reported> {
+    let mut section = Section::of("\"tls\"".to_owned(), item, findings)?;
+    let pair = pem::pair(&mut section, Whose::Server, files, findings);
+    let found = match pair {
+        Ok(None) => Err(section.missing("certificate", "certificate = \"server.pem\"", findings)),
+        Ok(Some(identity)) => Ok(identity),
+        Err(reported) => Err(reported),
+    };
+    section.finish(findings);
+    found
 }
 
 /// Holds the services that sites call in for against the tokens there are.

@@ -206,7 +206,7 @@ impl Hash for Authorities {
     }
 }
 
-/// `certificate` and `key`, which belong together.
+/// `certificate` and `key`, which belong together, of a probe or of a listener.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The certificate, and those between it and its authority.

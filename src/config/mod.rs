@@ -33,6 +33,7 @@ mod maintenance;
 mod model;
 mod moving;
 mod pattern;
+mod pem;
 mod probe_tree;
 mod probes;
 mod rate_limit;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup,
+    Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree,
+    VantageSetup,
 };
 use crate::zone::{Name, RrType};
 
@@ -186,6 +187,8 @@ pub struct Heartbeat {
     pub listen: SocketAddr,
     /// Who may, for what; never empty.
     pub tokens: Vec<BeatToken>,
+    /// What the listener shows of itself; without it, calls come in clear text.
+    pub tls: Option<Arc<Identity>>,
 }
 
 /// The right to call in for one endpoint.

@@ -19,13 +19,14 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use rustls::ServerConfig;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-use super::callers::Callers;
+use super::callers::{Callers, Secured};
 use super::{ENGINE_PATIENCE, Gone, Problem, SHUTDOWN_GRACE, problem};
-use crate::config::{CheckKey, Config, ProbeKind, SiteId};
+use crate::config::{CheckKey, Config, Identity, ProbeKind, SiteId};
 use crate::probe::{Beat, Prober, TooSoon};
 use crate::zone::Name;
 
@@ -38,6 +39,9 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 pub struct Heartbeats {
     prober: Arc<Prober>,
     endpoints: ArcSwap<HashMap<(Name, SiteId), Endpoint>>,
+    secured: Secured,
+    /// What that was made of.
+    shown: Mutex<Option<Arc<Identity>>>,
     refused: AtomicU64,
     complained: Mutex<Option<Instant>>,
 }
@@ -51,8 +55,14 @@ struct Endpoint {
 impl Heartbeats {
     /// Nobody may, until [`Heartbeats::set`].
     pub fn new(prober: Arc<Prober>) -> Heartbeats {
-        let (endpoints, refused, complained) = (ArcSwap::default(), AtomicU64::new(0), Mutex::new(None));
-        Heartbeats { prober, endpoints, refused, complained }
+        Heartbeats {
+            prober,
+            endpoints: ArcSwap::default(),
+            secured: Secured::default(),
+            shown: Mutex::default(),
+            refused: AtomicU64::new(0),
+            complained: Mutex::default(),
+        }
     }
 
     /// Takes up who may by a configuration.
@@ -75,6 +85,23 @@ impl Heartbeats {
             }
         }
         self.endpoints.store(Arc::new(endpoints));
+        self.show(config.heartbeat.as_ref().and_then(|heartbeat| heartbeat.tls.clone()));
+    }
+
+    /// What the next callers are shown.
+    fn show(&self, identity: Option<Arc<Identity>>) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown == identity {
+            return;
+        }
+        match identity.as_deref().map(secured).transpose() {
+            Ok(config) => {
+                self.secured.store(config.map(Arc::new));
+                *shown = identity;
+            }
+            // In clear text nobody would be served by it either.
+            Err(error) => tracing::error!(%error, "heartbeat.tls cannot be used, and stays as it is"),
+        }
     }
 
     /// The checks that a caller with this token speaks for.
@@ -100,6 +127,18 @@ impl Heartbeats {
     }
 }
 
+/// How calls over TLS are taken. Errors: a certificate that is none, which loading has ruled out.
+fn secured(identity: &Identity) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+    // Of what a client may offer (RFC 7301, section 6), the one that is spoken here.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
 pub async fn serve(
     listener: TcpListener,
@@ -111,7 +150,8 @@ pub async fn serve(
         shutdown.await;
         drop(ending);
     };
-    let serving = axum::serve(Callers::new(listener), routes(heartbeats)).with_graceful_shutdown(shutdown);
+    let callers = Callers::new(listener, heartbeats.secured.clone());
+    let serving = axum::serve(callers, routes(heartbeats)).with_graceful_shutdown(shutdown);
     let grace = async {
         // Either way the sender is gone: the shutdown has begun.
         let _ = ended.await;

@@ -282,3 +282,40 @@ fn pem_files_that_are_not_there_or_not_right() {
         assert!(report.starts_with(&want), "{report}");
     }
 }
+
+/// The listener that sites call in on shows a certificate too.
+#[test]
+fn the_certificate_of_the_heartbeat_listener() {
+    let tls = |keys: &str| {
+        let folder = with("type = \"heartbeat\"", "");
+        let text = std::fs::read_to_string(folder.path("detour.toml")).unwrap();
+        let text = format!("[heartbeat]\ntokens = \"tokens\"\ntls = {keys}\n{text}");
+        std::fs::write(folder.path("detour.toml"), text).unwrap();
+        std::fs::write(folder.path("tokens"), "app.example.com fra 0123456789abcdef\n").unwrap();
+        folder
+    };
+    let folder = tls("{ certificate = \"pem/own.pem\", key = \"pem/own.key\" }");
+    let loaded = folder.load().unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.config.heartbeat.unwrap().tls.unwrap().chain.len(), 1);
+    for file in ["pem/own.pem", "pem/own.key"] {
+        assert!(loaded.files.contains(&folder.path(file)), "{file} is watched");
+    }
+    let refused = |keys: &str, want: &str| {
+        check_head(&tls(keys).report(), &format!("detour.toml:3:{want}"));
+    };
+    refused("true", "7: error: \"tls\" is a boolean, not a table");
+    refused("{}", "7: error: \"tls\" has no \"certificate\"");
+    refused("{ certificate = \"pem/own.pem\" }", "7: error: \"tls\" has no \"key\"");
+    refused(
+        "{ certificate = \"pem/own.pem\", key = \"pem/own.key\", ca = \"pem/ca.pem\" }",
+        "59: error: unknown key \"ca\" in \"tls\"",
+    );
+    refused(
+        "{ key = \"pem/other.key\", certificate = \"pem/own.pem\" }",
+        "15: error: key \"pem/other.key\" does not belong to certificate \"pem/own.pem\"",
+    );
+    refused(
+        "{ key = \"empty\", certificate = \"pem/own.pem\" }",
+        "15: error: cannot read the server key \"empty\": it holds no private key in PEM form",
+    );
+}

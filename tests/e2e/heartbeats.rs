@@ -1,8 +1,11 @@
 //! Sites that call in, by curl and by `detour heartbeat`: silence moves the name, and so does a bad word.
 
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{APP, Detour, detour, own_address, until, zone};
+use crate::harness::{APP, Detour, Ran, detour, own_address, until, zone};
+use crate::peers::authority::Authority;
 
 const FRA_TOKEN: &str = "fra-0123456789abcdef";
 const IAD_TOKEN: &str = "iad-0123456789abcdef";
@@ -17,6 +20,11 @@ struct Waiting {
 
 impl Waiting {
     fn start() -> Waiting {
+        Waiting::start_with("http", "", &[])
+    }
+
+    /// Called by this scheme, with a further line under `[heartbeat]` and further files.
+    fn start_with(scheme: &str, tls: &str, more: &[(&str, &str)]) -> Waiting {
         let [fra, iad] = [own_address(), own_address()].map(|address| address.to_string());
         let config = format!(
             r#"
@@ -28,6 +36,7 @@ listen = "127.0.0.1:0"
 [heartbeat]
 listen = "127.0.0.1:0"
 tokens = "tokens"
+{tls}
 [sites.fra]
 [sites.iad]
 [probes.beat]
@@ -49,13 +58,14 @@ endpoints = [{{ site = "fra", addresses = ["{fra}"] }}, {{ site = "iad", address
         let tokens = format!("# service site token\n{APP} fra {FRA_TOKEN}\n{APP} iad {IAD_TOKEN}\n");
         let (zone, files) = (zone(1, ""), ["example.com.zone", "tokens", "fra", "iad"].map(str::to_owned));
         let texts = [zone, tokens, FRA_TOKEN.to_owned(), format!("{IAD_TOKEN}\n")];
-        let files: Vec<(String, String)> = files.into_iter().zip(texts).collect();
+        let more = more.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let files: Vec<(String, String)> = files.into_iter().zip(texts).chain(more).collect();
         let mut detour = Detour::spawn(&config, &files);
         // Nobody calls yet, so the first answer comes when the first beats are missed.
         detour.await_listening();
         let addresses = std::fs::read(detour.state_dir().join("addresses.json")).unwrap();
         let addresses: serde_json::Value = serde_json::from_slice(&addresses).unwrap();
-        let base = format!("http://{}", addresses["heartbeat"].as_str().unwrap());
+        let base = format!("{scheme}://{}", addresses["heartbeat"].as_str().unwrap());
         Waiting { detour, fra, iad, base }
     }
 
@@ -171,4 +181,71 @@ fn only_the_right_token_speaks_for_an_endpoint() {
     for token in [FRA_TOKEN, IAD_TOKEN] {
         assert!(!status.contains(token) && !log.contains(token), "tokens are secrets");
     }
+}
+
+/// What `curl` ends with when it trusts nobody who signed the certificate (curl(1), exit codes).
+const UNTRUSTED: i32 = 60;
+
+/// A beat by curl that trusts this file of authorities: the status, or what curl ended with.
+fn curl_trusting(ca: &Path, url: &str) -> Result<String, i32> {
+    let output = Command::new("curl")
+        .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "-X", "POST", "--cacert"])
+        .arg(ca)
+        .args(["-H", &format!("Authorization: Bearer {FRA_TOKEN}"), url])
+        .output()
+        .expect("curl runs; ./test installs it");
+    match output.status.code() {
+        Some(0) => Ok(String::from_utf8(output.stdout).unwrap()),
+        code => Err(code.expect("curl ends by itself")),
+    }
+}
+
+#[test]
+fn sites_call_in_over_tls_with_certificates_that_are_replaced() {
+    let (first, second) = (Authority::new("the first"), Authority::new("the second"));
+    let (certificate, key) = first.pem(&["127.0.0.1"]);
+    let waiting = Waiting::start_with(
+        "https",
+        "tls = { certificate = \"server.pem\", key = \"server.key\" }",
+        &[
+            ("server.pem", &certificate),
+            ("server.key", &key),
+            ("first.pem", &first.pem),
+            ("second.pem", &second.pem),
+        ],
+    );
+    let (url, token) = (waiting.url("fra"), waiting.token_file("fra"));
+    let file = |name: &str| waiting.detour.config_path().with_file_name(name);
+    let beat = |ca: &str| -> Ran {
+        let ca = file(ca).display().to_string();
+        detour(&["heartbeat", "--url", &url, "--token-file", &token, "--ca", &ca])
+    };
+    // A caller that connects and says nothing keeps nobody waiting.
+    let _silent = TcpStream::connect(url.split('/').nth(2).unwrap()).unwrap();
+    // Beats less than 100 ms apart are refused, which may happen to any one of these.
+    let taken = |status: &Result<String, i32>| matches!(status.as_deref(), Ok("204" | "429"));
+
+    assert_eq!(curl_trusting(&file("first.pem"), &url), Ok("204".to_owned()));
+    waiting.settles_on(&waiting.fra);
+    until("our own client is heard", || (beat("first.pem").code == 0).then_some(()));
+    assert_eq!(curl_trusting(&file("second.pem"), &url), Err(UNTRUSTED));
+    let untrusted = beat("second.pem");
+    assert!(untrusted.code == 3 && untrusted.stderr.contains("UnknownIssuer"), "{untrusted:?}");
+    let strangers = detour(&["heartbeat", "--url", &url, "--token-file", &token]);
+    assert_eq!(strangers.code, 3, "a host does not trust an authority of ours: {strangers:?}");
+    let plain = detour(&["heartbeat", "--url", &url.replace("https", "http"), "--token-file", &token]);
+    assert_eq!(plain.code, 3, "a token is not taken in clear text: {plain:?}");
+
+    // The certificate alone does not fit the key that is there: what was loaded goes on.
+    let (certificate, key) = second.pem(&["127.0.0.1"]);
+    waiting.detour.write_file("server.pem", &certificate);
+    until("the pair that does not fit is refused", || {
+        let load = &waiting.detour.json("/v1/status")["last_load"];
+        load["problems"].as_str().is_some_and(|why| why.contains("does not belong")).then_some(())
+    });
+    let goes_on = curl_trusting(&file("first.pem"), &url);
+    assert!(taken(&goes_on), "{goes_on:?}");
+    waiting.detour.write_file("server.key", &key);
+    until("the new certificate is shown", || taken(&curl_trusting(&file("second.pem"), &url)).then_some(()));
+    assert_eq!(curl_trusting(&file("first.pem"), &url), Err(UNTRUSTED));
 }

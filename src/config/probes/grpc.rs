@@ -6,9 +6,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::tls::{Alpn, options};
-use super::{Files, host, read_max_latency};
+use super::{host, read_max_latency};
 use crate::config::GrpcProbe;
 use crate::config::error::ConfigError;
+use crate::config::pem::Files;
 use crate::config::report::Findings;
 use crate::config::section::{Item, Reported, Section, or};
 

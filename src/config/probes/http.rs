@@ -7,8 +7,9 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::tls::{Alpn, options};
-use super::{Files, host, read_max_latency};
+use super::{host, read_max_latency};
 use crate::config::error::{ConfigError, short};
+use crate::config::pem::Files;
 use crate::config::report::Findings;
 use crate::config::section::{Item, Read, Reported, Section, entries, or};
 use crate::config::{BodyExpect, HttpProbe, HttpVersion, ProbeKind, TlsOptions, pattern, values};

@@ -6,18 +6,17 @@ mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
-mod pem;
 mod tcp;
 mod tls;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::error::{ConfigError, Known, short};
+use super::pem::Files;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::{Damping, Probe, ProbeId, ProbeKind, Thresholds, damping, values};
@@ -66,14 +65,6 @@ const KEYS_OF_TYPES: [&str; 24] = [
     "cwd",
     "service",
 ];
-
-/// The files that probes name.
-pub(super) struct Files<'a> {
-    /// What a relative path is below.
-    pub base: &'a Path,
-    /// Those that were read, or should have been.
-    pub named: &'a mut BTreeSet<PathBuf>,
-}
 
 /// The probes that are right, and the keys of all.
 #[derive(Default)]

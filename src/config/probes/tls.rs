@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{Files, host, pem, read_max_latency};
+use super::{host, read_max_latency};
+use crate::config::pem::{self, Files, Whose};
 use crate::config::report::Findings;
 use crate::config::section::{Item, Reported, Section, or};
-use crate::config::{Identity, MinDays, ProbeKind, TlsOptions, TlsProbe, values};
+use crate::config::{MinDays, ProbeKind, TlsOptions, TlsProbe, values};
 
 /// The largest `min_days`.
 const MAX_MIN_DAYS: u32 = 3_650;
@@ -51,7 +52,7 @@ pub(super) fn options(
     let mut section = Section::of("\"tls\"".to_owned(), item, findings)?;
     let verify = section.read("verify", findings, values::boolean);
     let ca = section.read("ca", findings, |item, findings| pem::authorities(item, files, findings));
-    let identity = identity(&mut section, files, findings);
+    let identity = pem::pair(&mut section, Whose::Client, files, findings);
     let server_name = section.read("server_name", findings, host);
     let min_days = min_days(&mut section, findings);
     let protocols = match alpn {
@@ -78,29 +79,6 @@ pub(super) fn options(
         min_days: min_days?,
         alpn: or(protocols, Vec::new())?,
     })
-}
-
-/// `certificate` and `key`: both or none.
-fn identity(
-    section: &mut Section,
-    files: &mut Files,
-    findings: &mut Findings,
-) -> Result<Option<Identity>, Reported> {
-    let certificate =
-        section.read("certificate", findings, |item, findings| pem::chain(item, files, findings));
-    let key = section.read("key", findings, |item, findings| pem::key(item, files, findings));
-    match (certificate?, key?) {
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(section.missing("key", "key = \"client.key\"", findings)),
-        (None, Some(_)) => Err(section.missing("certificate", "certificate = \"client.pem\"", findings)),
-        (Some(chain), Some(key)) => {
-            let at = key.span();
-            pem::identity(chain.into_inner(), key.into_inner()).map(Some).map_err(|error| {
-                findings.push(&at, error);
-                Reported
-            })
-        }
-    }
 }
 
 /// `min_days` and `min_days_is`.

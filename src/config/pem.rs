@@ -1,35 +1,91 @@
 //! Certificates and keys, from the files that hold them. They are read when the configuration is, so
 //! that a file that is missing or wrong is a problem with a place, and one that changed is a change.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
 
-use super::Files;
-use crate::config::error::{ConfigError, short};
-use crate::config::load::read_bounded;
-use crate::config::report::Findings;
-use crate::config::section::{Item, Reported};
-use crate::config::{Authorities, Identity, values};
+use super::error::{ConfigError, short};
+use super::load::read_bounded;
+use super::report::Findings;
+use super::section::{Item, Reported, Section};
+use super::{Authorities, Identity, values};
 
 /// The longest path, in bytes.
 const MAX_FILE_NAME: usize = 4_096;
 /// The largest file, in bytes: what a whole system trusts takes about 200 KB.
 const MAX_PEM_BYTES: u64 = 1 << 20;
 
-/// A client's certificate and those between it and its authority.
-pub(super) struct Chain {
+/// The files that a configuration names.
+pub(super) struct Files<'a> {
+    /// What a relative path is below.
+    pub base: &'a Path,
+    /// Those that were read, or should have been.
+    pub named: &'a mut BTreeSet<PathBuf>,
+}
+
+/// Who shows a certificate; in messages, and in the names of examples.
+#[derive(Clone, Copy)]
+pub(super) enum Whose {
+    Client,
+    Server,
+}
+
+impl Whose {
+    fn word(self) -> &'static str {
+        match self {
+            Whose::Client => "client",
+            Whose::Server => "server",
+        }
+    }
+
+    fn examples(self) -> [&'static str; 2] {
+        match self {
+            Whose::Client => ["certificate = \"client.pem\"", "key = \"client.key\""],
+            Whose::Server => ["certificate = \"server.pem\"", "key = \"server.key\""],
+        }
+    }
+}
+
+/// A certificate and those between it and its authority.
+struct Chain {
     file: String,
     certificates: Vec<CertificateDer<'static>>,
 }
 
-/// A client's key.
-pub(super) struct Key {
+/// A private key.
+struct Key {
     file: String,
     der: PrivateKeyDer<'static>,
+}
+
+/// Reads `certificate` and `key`: both or none.
+pub(super) fn pair(
+    section: &mut Section,
+    whose: Whose,
+    files: &mut Files,
+    findings: &mut Findings,
+) -> Result<Option<Identity>, Reported> {
+    let certificate =
+        section.read("certificate", findings, |item, findings| chain(item, whose, files, findings));
+    let key = section.read("key", findings, |item, findings| key(item, whose, files, findings));
+    let [add_certificate, add_key] = whose.examples();
+    match (certificate?, key?) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(section.missing("key", add_key, findings)),
+        (None, Some(_)) => Err(section.missing("certificate", add_certificate, findings)),
+        (Some(chain), Some(key)) => {
+            let at = key.span();
+            identity(chain.into_inner(), key.into_inner(), whose).map(Some).map_err(|error| {
+                findings.push(&at, error);
+                Reported
+            })
+        }
+    }
 }
 
 /// The authorities an item's file holds.
@@ -52,30 +108,30 @@ pub(super) fn authorities(
     }
 }
 
-/// The client certificate an item's file begins with, and what comes after it.
-pub(super) fn chain(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Chain, Reported> {
-    let what = "the client certificate";
-    let (file, _, bytes) = read(item, what, files, findings)?;
+/// The certificate an item's file begins with, and what comes after it.
+fn chain(item: Item, whose: Whose, files: &mut Files, findings: &mut Findings) -> Result<Chain, Reported> {
+    let what = format!("the {} certificate", whose.word());
+    let (file, _, bytes) = read(item, &what, files, findings)?;
     match certificates(&bytes) {
         Ok(certificates) => Ok(Chain { file, certificates }),
-        Err(why) => Err(unreadable(item, what, &file, why, findings)),
+        Err(why) => Err(unreadable(item, &what, &file, why, findings)),
     }
 }
 
 /// The private key an item's file holds.
-pub(super) fn key(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Key, Reported> {
-    let what = "the client key";
-    let (file, _, bytes) = read(item, what, files, findings)?;
+fn key(item: Item, whose: Whose, files: &mut Files, findings: &mut Findings) -> Result<Key, Reported> {
+    let what = format!("the {} key", whose.word());
+    let (file, _, bytes) = read(item, &what, files, findings)?;
     let Ok(der) = PrivateKeyDer::from_pem_slice(&bytes) else {
         // The library's reason may quote the file, which is a secret.
         let why = "it holds no private key in PEM form".to_owned();
-        return Err(unreadable(item, what, &file, why, findings));
+        return Err(unreadable(item, &what, &file, why, findings));
     };
     Ok(Key { file, der })
 }
 
 /// Puts a certificate and its key together, if they belong together.
-pub(super) fn identity(chain: Chain, key: Key) -> Result<Identity, ConfigError> {
+fn identity(chain: Chain, key: Key, whose: Whose) -> Result<Identity, ConfigError> {
     let provider = rustls::crypto::ring::default_provider();
     match CertifiedKey::from_der(chain.certificates.clone(), key.der.clone_key(), &provider) {
         Ok(_) => Ok(Identity { chain: chain.certificates, key: key.der }),
@@ -83,7 +139,7 @@ pub(super) fn identity(chain: Chain, key: Key) -> Result<Identity, ConfigError> 
             Err(ConfigError::KeyMismatch { key: short(&key.file), certificate: short(&chain.file) })
         }
         Err(why) => {
-            let what = format!("the client key {:?}", short(&key.file));
+            let what = format!("the {} key {:?}", whose.word(), short(&key.file));
             Err(ConfigError::Unreadable { what, why: why.to_string() })
         }
     }

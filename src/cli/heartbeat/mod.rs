@@ -1,22 +1,24 @@
 //! `detour heartbeat`: calls in for a site, once or for as long as it runs. It needs no configuration: it
 //! runs at the site, where there is none.
 
+mod call;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::{StatusCode, Url};
-use tokio::time::{Instant, sleep_until};
+use rustls::ClientConfig;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::client::{DONE, NO, UNREACHABLE, plain_http};
+use super::client::{DONE, NO, UNREACHABLE};
 use super::show::printable;
 use crate::config::parse_duration;
 use crate::control::Problem;
 
-/// The longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 16 * 1024;
 /// The longest token file, in bytes.
 const MAX_TOKEN_FILE: u64 = 4_096;
 /// How much of a command's first line is told, in bytes.
@@ -27,12 +29,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `heartbeat` takes
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Whom to call: http://HOST:8054/v1/heartbeat/SERVICE/SITE
+    /// Whom to call: https://HOST:8054/v1/heartbeat/SERVICE/SITE, or http:// where the daemon is told no certificate
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub url: Url,
     /// The file that holds the endpoint's token, and nothing else
     #[arg(long, value_name = "FILE")]
     pub token_file: PathBuf,
+    /// The PEM file of the authorities to trust over https, instead of those this host trusts
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Go on calling this often: 10s, 1m; once when left out
     #[arg(long, value_name = "TIME", value_parser = parse_every)]
     pub every: Option<Duration>,
@@ -46,12 +51,13 @@ pub struct Args {
 
 /// Calls; with `--every`, for ever: what goes wrong is printed, and the next call may do better.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let http = plain_http()?;
     let mut due = Instant::now();
     loop {
-        // Read each time: a new token is taken up without a restart.
-        let code = match token(&args.token_file) {
-            Ok(token) => call(args, &http, &token).await,
+        // Read each time: a new token, or a new authority, is taken up without a restart.
+        let code = match token(&args.token_file)
+            .and_then(|token| Ok((token, call::trust(&args.url, args.ca.as_deref())?)))
+        {
+            Ok((token, trust)) => call(args, trust, &token).await,
             Err(why) => {
                 eprintln!("error: {why:#}");
                 NO
@@ -64,7 +70,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// One call; what the process is to end with.
-async fn call(args: &Args, http: &reqwest::Client, token: &str) -> u8 {
+async fn call(args: &Args, trust: Option<Arc<ClientConfig>>, token: &str) -> u8 {
     let sick = match &args.fail {
         Some(why) => Some(why.clone()),
         None => ask_command(&args.command).await,
@@ -73,41 +79,29 @@ async fn call(args: &Args, http: &reqwest::Client, token: &str) -> u8 {
     if let (Some(_), Ok(mut segments)) = (&sick, url.path_segments_mut()) {
         segments.pop_if_empty().push("fail");
     }
-    let request = http.post(url).bearer_auth(token).timeout(CALL_TIMEOUT);
-    let mut answer = match request.body(sick.clone().unwrap_or_default()).send().await {
-        Ok(answer) => answer,
-        Err(error) => {
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(source) = cause.source() {
-                cause = source;
-            }
-            let why = if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
-            eprintln!("error: cannot reach {}: {}", args.url, printable(&why));
-            return UNREACHABLE;
+    let posted = call::post(&url, trust, token, sick.clone().unwrap_or_default());
+    let why = match timeout(CALL_TIMEOUT, posted).await {
+        Ok(Ok((StatusCode::NO_CONTENT, _))) => {
+            return match sick {
+                // What a command found wrong is told; that it is wrong is the answer here.
+                Some(why) if args.fail.is_none() => {
+                    eprintln!("told: {}", printable(&why));
+                    NO
+                }
+                _ => DONE,
+            };
         }
+        Ok(Ok((status, body))) => {
+            let why = serde_json::from_slice(&body)
+                .map_or_else(|_| status.to_string(), |problem: Problem| problem.detail);
+            eprintln!("error: {} says {}: {}", args.url, status.as_u16(), printable(&why));
+            return NO;
+        }
+        Ok(Err(error)) => error.root_cause().to_string(),
+        Err(_) => "no answer in time".to_owned(),
     };
-    let status = answer.status();
-    if status == StatusCode::NO_CONTENT {
-        return match sick {
-            // What a command found wrong is told; that it is wrong is the answer here.
-            Some(why) if args.fail.is_none() => {
-                eprintln!("told: {}", printable(&why));
-                NO
-            }
-            _ => DONE,
-        };
-    }
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            break;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let why =
-        serde_json::from_slice(&body).map_or_else(|_| status.to_string(), |problem: Problem| problem.detail);
-    eprintln!("error: {} says {}: {}", args.url, status.as_u16(), printable(&why));
-    NO
+    eprintln!("error: cannot reach {}: {}", args.url, printable(&why));
+    UNREACHABLE
 }
 
 /// Why the site is not well by the command; nothing where it succeeds, or there is none.
@@ -156,8 +150,8 @@ fn token(path: &Path) -> anyhow::Result<String> {
 
 fn parse_url(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|e| format!("{e}"))?;
-    if url.scheme() != "http" {
-        return Err("only http:// is spoken; call through a proxy or a tunnel with TLS by curl".to_owned());
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err("it begins with https:// or http://".to_owned());
     }
     if !url.path().starts_with("/v1/heartbeat/") {
         return Err("its path is /v1/heartbeat/SERVICE/SITE".to_owned());
@@ -198,8 +192,12 @@ mod tests {
 
     #[test]
     fn urls_are_those_of_a_heartbeat() {
-        assert!(parse_url("http://192.0.2.1:8054/v1/heartbeat/app.example.com/fra").is_ok());
-        for bad in ["http://192.0.2.1:8054/", "https://192.0.2.1/v1/heartbeat/a/b", "192.0.2.1:8054"] {
+        for scheme in ["http", "https"] {
+            assert!(
+                parse_url(&format!("{scheme}://192.0.2.1:8054/v1/heartbeat/app.example.com/fra")).is_ok()
+            );
+        }
+        for bad in ["http://192.0.2.1:8054/", "ftp://192.0.2.1/v1/heartbeat/a/b", "192.0.2.1:8054"] {
             assert!(parse_url(bad).is_err(), "{bad}");
         }
     }
