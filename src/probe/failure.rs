@@ -42,7 +42,9 @@ pub(super) fn judge(error: &(dyn Error + 'static), phase: Phase, routed: impl Fn
             return Outcome::Failed(Failure::Head { bytes, lines });
         }
         link = cause.source();
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
+        // HTTP/2's errors hold the operating system's, and do not give it as their source.
+        let io = cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+        if let Some(io) = io.or_else(|| cause.downcast_ref()) {
             if let Some(outcome) = of_io(io, phase, &routed) {
                 return outcome;
             }

@@ -39,6 +39,11 @@ impl Nginx {
         panic!("nginx does not start:\n{log}");
     }
 
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where `location /` finds a file of this name.
     pub fn page(&self, name: &str) -> PathBuf {
         self.folder.path().join("html").join(name)

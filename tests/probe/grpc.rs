@@ -118,7 +118,7 @@ async fn servers_that_speak_something_else_or_nothing() {
 }
 
 /// A server over HTTP/2 that answers whatever is asked with what `answer` makes.
-async fn http_2<F, A, B>(answer: F) -> SocketAddr
+pub async fn http_2<F, A, B>(answer: F) -> SocketAddr
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response<B>> + Send + 'static,
@@ -196,7 +196,7 @@ async fn answers_that_are_wrong_are_told_apart() {
 }
 
 /// Says the same for ever.
-struct Endless;
+pub struct Endless;
 
 impl Body for Endless {
     type Data = Bytes;

@@ -11,6 +11,7 @@ mod echoes;
 mod execs;
 mod grpc;
 mod holes;
+mod http_two;
 mod names;
 mod namespace;
 mod nginx;

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::checks::{HOST, sample_trusting};
 use crate::peers::authority::Authority;
 use crate::peers::nginx::Nginx;
+use crate::talks::Server;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -94,11 +95,10 @@ impl World {
     /// What a probe with these keys says of a server, in one run.
     async fn sample(&self, at: At, keys: &str) -> Sample {
         // A host without authorities of its own, so that a certificate is trusted by `ca` or not at all.
-        sample_trusting(RootCertStore::empty(), self.check(at, keys)).await
+        sample_trusting(RootCertStore::empty(), self.check(self.nginx.at[at as usize].port(), keys)).await
     }
 
-    fn check(&self, at: At, keys: &str) -> Check {
-        let port = self.nginx.at[at as usize].port();
+    fn check(&self, port: u16, keys: &str) -> Check {
         let text = format!(
             "[sites.fra]\n[probes.web]\ninterval = \"1h\"\ntimeout = \"20s\"\nport = {port}\n{keys}\n\
              [[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n\
@@ -112,7 +112,13 @@ impl World {
     }
 
     async fn says(&self, at: At, keys: &str, want: &str) {
-        assert_eq!(self.sample(at, keys).await.outcome.to_string(), want, "{keys}");
+        self.says_of(self.nginx.at[at as usize].port(), keys, want).await;
+    }
+
+    /// The same of a server that is not nginx.
+    async fn says_of(&self, port: u16, keys: &str, want: &str) {
+        let sample = sample_trusting(RootCertStore::empty(), self.check(port, keys)).await;
+        assert_eq!(sample.outcome.to_string(), want, "{keys}");
     }
 }
 
@@ -184,6 +190,39 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
     let none = none.replace("body =", "status = [\"400\"], body =");
     world.says(At::Client, &none, "ok").await;
     world.says(At::Client, &with(", PAIR").replace('X', "odd"), "status 400").await;
+}
+
+/// OpenSSL's own server ends the connection instead, by an alert that comes after the handshake (RFC 8446, section
+/// 4.4.2.4, and appendix E.1.2).
+#[tokio::test]
+async fn a_server_that_insists_on_a_client_certificate() {
+    let world = World::start();
+    for (version, want) in [
+        ("-tls1_3", "TLS: the endpoint wants a client certificate"),
+        ("-tls1_2", "TLS: the endpoint refused the handshake: HandshakeFailure"),
+    ] {
+        let server = Server::start(|port| {
+            let mut command = Command::new("openssl");
+            command.args([
+                "s_server",
+                "-www",
+                "-Verify",
+                "1",
+                "-verify_return_error",
+                version,
+                "-CAfile",
+                "ours.pem",
+            ]);
+            command.args(["-cert", "good.pem", "-key", "good.key", "-accept", &format!("127.0.0.1:{port}")]);
+            command.current_dir(world.nginx.folder());
+            command
+        })
+        .await;
+        let https = |pair: &str| format!("type = \"https\"\ntls = {{ ca = \"ours.pem\"{pair} }}");
+        let shown = https(", certificate = \"probe.pem\", key = \"probe.key\"");
+        world.says_of(server.addr.port(), &shown, "ok").await;
+        world.says_of(server.addr.port(), &https(""), want).await;
+    }
 }
 
 #[tokio::test]
