@@ -84,7 +84,7 @@ async fn what_breaks_off_is_told_in_time() {
     // INTERNAL_ERROR (RFC 9113, section 7), of the stream and of the connection.
     let reset = frame(RST_STREAM, 0, 1, &[0, 0, 0, 2]);
     let gone = frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]);
-    for end in [reset, gone, frame(DATA, 0, 1, &[0; 20_000]), b"HTTP/1.1 200 OK\r\n\r\n".to_vec()] {
+    for end in [reset, gone, frame(DATA, 0, 1, &vec![0; 20_000]), b"HTTP/1.1 200 OK\r\n\r\n".to_vec()] {
         let outcome = said(&[head.clone(), some.clone(), end], false, LONG).await;
         assert!(matches!(outcome, Outcome::Failed(Failure::Protocol(_))), "{outcome}");
     }
