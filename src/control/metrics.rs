@@ -5,16 +5,20 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
 use super::read::patiently;
-use super::{Daemon, DaemonStatus, Vitals};
+use super::{Daemon, DaemonStatus, Problem, Vitals};
 use crate::config::CheckKey;
 use crate::engine::{CheckView, ServiceView, SiteView, Status};
 use crate::health::Health;
 use crate::policy::{Proposal, ProposalState};
 use crate::probe::{Lateness, WatchState, WatchView};
+use crate::serve::aside;
+
+/// Of a family with one series.
+const NONE: &str = "";
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -33,20 +37,26 @@ const WATCH_STATES: [(&str, WatchState); 4] = [
 pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
     // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
     let status = patiently(daemon.status()).await.ok();
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], render(status.as_ref(), &daemon.vitals()))
+    let vitals = daemon.vitals();
+    // Half a million lines, where there are many checks: probes and clients go first.
+    let text = aside("metrics", move || render(status.as_ref(), &vitals)).await;
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    }
 }
 
 fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
     let mut out = Text::default();
-    out.gauge("detour_up", "Whether the engine answers.", [(vec![], u8::from(status.is_some()))]);
+    out.gauge("detour_up", "Whether the engine answers.", [(NONE, u8::from(status.is_some()))]);
     let idle = seconds(vitals.engine_idle_ms);
-    out.gauge("detour_engine_idle_seconds", "Time since the engine's loop last turned.", [(vec![], idle)]);
+    out.gauge("detour_engine_idle_seconds", "Time since the engine's loop last turned.", [(NONE, idle)]);
     let stalled = vitals.stalled_checks.len();
-    out.gauge("detour_checks_stalled", "Checks without a sample for three intervals.", [(vec![], stalled)]);
+    out.gauge("detour_checks_stalled", "Checks without a sample for three intervals.", [(NONE, stalled)]);
     let failed = vitals.udp_workers_failed;
-    out.gauge("detour_udp_workers_failed", "UDP workers that ended before their time.", [(vec![], failed)]);
+    out.gauge("detour_udp_workers_failed", "UDP workers that ended before their time.", [(NONE, failed)]);
     let ok = u8::from(vitals.last_load_ok);
-    out.gauge("detour_last_load_ok", "Whether the last load was taken up.", [(vec![], ok)]);
+    out.gauge("detour_last_load_ok", "Whether the last load was taken up.", [(NONE, ok)]);
     if let Some(status) = status {
         daemon(&mut out, status);
         checks(&mut out, &status.engine.checks);
@@ -65,39 +75,41 @@ fn daemon(out: &mut Text, status: &DaemonStatus) {
     let version = vec![("version", status.version.clone())];
     out.gauge("detour_build_info", "The version that runs.", [(version, 1)]);
     let started = seconds(status.started.0);
-    out.gauge("detour_start_time_seconds", "When the daemon started, since 1970.", [(vec![], started)]);
+    out.gauge("detour_start_time_seconds", "When the daemon started, since 1970.", [(NONE, started)]);
     let at = seconds(status.last_load.at.0);
-    out.gauge("detour_last_load_time_seconds", "When the last load was tried, since 1970.", [(vec![], at)]);
+    out.gauge("detour_last_load_time_seconds", "When the last load was tried, since 1970.", [(NONE, at)]);
 }
 
 fn checks(out: &mut Text, checks: &[CheckView]) {
-    let up = |c: &CheckView| u8::from(matches!(c.health, Health::Up | Health::Suspect));
-    let each = checks.iter().map(|c| (check_labels(&c.key), up(c)));
-    out.gauge("detour_check_up", "Whether a check is Up or Suspect.", each);
-    let each = checks.iter().filter_map(|c| Some((check_labels(&c.key), seconds(c.last_sample_age_ms?))));
+    // There may be a hundred thousand, each in every family: their labels are written once.
+    let checks: Vec<(String, &CheckView)> =
+        checks.iter().map(|c| (check_labels(&c.key).written(), c)).collect();
+    let all =
+        |value: fn(&CheckView) -> bool| checks.iter().map(move |(l, c)| (l.as_str(), u8::from(value(c))));
+    let up = |c: &CheckView| matches!(c.health, Health::Up | Health::Suspect);
+    out.gauge("detour_check_up", "Whether a check is Up or Suspect.", all(up));
+    let each = checks.iter().filter_map(|(l, c)| Some((l.as_str(), seconds(c.last_sample_age_ms?))));
     out.gauge("detour_check_last_sample_age_seconds", "Age of a check's last sample.", each);
     let latency = |c: &CheckView| c.recent.first().map(|sample| sample.latency.as_secs_f64());
-    let each = checks.iter().filter_map(|c| Some((check_labels(&c.key), latency(c)?)));
+    let each = checks.iter().filter_map(|(l, c)| Some((l.as_str(), latency(c)?)));
     out.gauge("detour_check_latency_seconds", "Latency of a check's last sample.", each);
     let phases = |c: &CheckView| c.recent.first().map(|sample| sample.detail.phases).unwrap_or_default();
-    let each = checks.iter().flat_map(|c| {
+    let each = checks.iter().flat_map(|(l, c)| {
         let times: Vec<_> = phases(c).iter().collect();
-        times.into_iter().map(|(phase, took)| {
-            let mut labels = check_labels(&c.key);
-            labels.push(("phase", phase.to_string()));
-            (labels, took.as_secs_f64())
-        })
+        times.into_iter().map(move |(phase, took)| (format!("{l},phase=\"{phase}\""), took.as_secs_f64()))
     });
     out.gauge("detour_check_phase_seconds", "How long a check's last run was in each phase.", each);
     let warned = |c: &CheckView| c.recent.first().is_some_and(|sample| sample.detail.warning.is_some());
-    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(warned(c))));
-    out.gauge("detour_check_warning", "Whether a check's last sample has a warning.", each);
-    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.held_until.is_some())));
-    out.gauge("detour_check_damped", "Whether a check is held Down because it changes too often.", each);
-    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.health == Health::Unknown)));
-    out.gauge("detour_check_unknown", "Whether nothing is known of a check, or not any more.", each);
-    let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
-    out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
+    out.gauge("detour_check_warning", "Whether a check's last sample has a warning.", all(warned));
+    let damped = |c: &CheckView| c.held_until.is_some();
+    out.gauge(
+        "detour_check_damped",
+        "Whether a check is held Down because it changes too often.",
+        all(damped),
+    );
+    let unknown = |c: &CheckView| c.health == Health::Unknown;
+    out.gauge("detour_check_unknown", "Whether nothing is known of a check, or not any more.", all(unknown));
+    out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", all(|c| c.stale));
 }
 
 fn watches(out: &mut Text, watches: &[WatchView]) {
@@ -112,7 +124,7 @@ fn watches(out: &mut Text, watches: &[WatchView]) {
 
 fn vantage(out: &mut Text, engine: &Status) {
     let doubt = u8::from(engine.doubt.is_some());
-    out.gauge("detour_vantage_in_doubt", "Whether canaries fail and no sample counts.", [(vec![], doubt)]);
+    out.gauge("detour_vantage_in_doubt", "Whether canaries fail and no sample counts.", [(NONE, doubt)]);
     let each = engine.canaries.iter().map(|c| (check_labels(&c.key), u8::from(c.health != Health::Down)));
     out.gauge("detour_canary_up", "Whether a canary works, as far as is known.", each);
 }
@@ -225,6 +237,44 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
+/// The labels of one series, in whatever form there is.
+trait Labels {
+    /// Writes them as the format has them, without the braces.
+    fn write(&self, out: &mut Text);
+
+    /// What [`Labels::write`] writes.
+    fn written(&self) -> String {
+        let mut out = Text::default();
+        self.write(&mut out);
+        out.0
+    }
+}
+
+impl Labels for Vec<(&'static str, String)> {
+    fn write(&self, out: &mut Text) {
+        for (n, (key, value)) in self.iter().enumerate() {
+            out.0.push_str(if n == 0 { "" } else { "," });
+            out.0.push_str(key);
+            out.0.push_str("=\"");
+            out.escaped(value);
+            out.0.push('"');
+        }
+    }
+}
+
+/// Labels that were written before.
+impl Labels for &str {
+    fn write(&self, out: &mut Text) {
+        out.0.push_str(self);
+    }
+}
+
+impl Labels for String {
+    fn write(&self, out: &mut Text) {
+        self.as_str().write(out);
+    }
+}
+
 #[derive(Default)]
 struct Text(String);
 
@@ -233,7 +283,7 @@ impl Text {
         &mut self,
         name: &str,
         help: &str,
-        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, V)>,
+        series: impl IntoIterator<Item = (impl Labels, V)>,
     ) {
         self.family(name, "gauge", help, series);
     }
@@ -243,21 +293,21 @@ impl Text {
         name: &str,
         kind: &str,
         help: &str,
-        series: impl IntoIterator<Item = (Vec<(&'static str, String)>, V)>,
+        series: impl IntoIterator<Item = (impl Labels, V)>,
     ) {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
         for (labels, value) in series {
-            // There may be a million of these: nothing is put together elsewhere.
             self.0.push_str(name);
-            for (n, (key, value)) in labels.iter().enumerate() {
-                self.0.push(if n == 0 { '{' } else { ',' });
-                self.0.push_str(key);
-                self.0.push_str("=\"");
-                self.escaped(value);
-                self.0.push('"');
+            let begin = self.0.len();
+            self.0.push('{');
+            labels.write(self);
+            if self.0.len() == begin + 1 {
+                self.0.truncate(begin);
+                self.0.push(' ');
+            } else {
+                self.0.push_str("} ");
             }
-            self.0.push_str(if labels.is_empty() { " " } else { "} " });
             self.line(format_args!("{value}"));
         }
     }

@@ -127,7 +127,7 @@ impl Canaries {
     }
 
     pub fn views(&self, now: Time) -> impl Iterator<Item = CheckView> + '_ {
-        self.each.iter().map(move |(key, canary)| canary.view(now, key))
+        self.each.iter().map(move |(key, canary)| canary.view(now, key, 1))
     }
 }
 

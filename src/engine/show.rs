@@ -23,7 +23,7 @@ impl Engine {
             now,
             sites: sites.map(|site| self.site(site, &services)).collect(),
             services,
-            checks: self.checks.iter().map(|(key, watched)| watched.view(now, key)).collect(),
+            checks: self.checks.iter().map(|(key, watched)| watched.view(now, key, 1)).collect(),
             zones: self.zones().collect(),
             overrides: self.overrides.values().cloned().collect(),
             canaries: self.canaries.views(now).collect(),
@@ -41,8 +41,9 @@ impl Engine {
     pub fn explain(&self, now: Time, name: &Name) -> Option<Explanation> {
         let steered = self.services.get(name)?;
         let keys = steered.checks().into_iter();
-        let checks: Vec<CheckView> =
-            keys.filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key))).collect();
+        let checks: Vec<CheckView> = keys
+            .filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key, usize::MAX)))
+            .collect();
         Some(Explanation { now, service: self.service(now, steered), checks, next: self.next(steered) })
     }
 

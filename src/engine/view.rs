@@ -157,7 +157,8 @@ pub struct CheckView {
     pub stale: bool,
     /// Until when it is held Down though samples say that it works, because it changed too often.
     pub held_until: Option<Time>,
-    /// The last samples, newest first, at most 16.
+    /// The last samples, newest first: at most 16 in an explanation, and in a status, of which there may be
+    /// a hundred thousand checks, one.
     pub recent: Vec<Sample>,
 }
 

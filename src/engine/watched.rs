@@ -186,8 +186,8 @@ impl Watched {
         (self.pace != Pace::Normal).then_some(self.pace)
     }
 
-    /// The check as `status` shows it.
-    pub fn view(&self, now: Time, key: &CheckKey) -> CheckView {
+    /// The check with its last `samples`.
+    pub fn view(&self, now: Time, key: &CheckKey, samples: usize) -> CheckView {
         let found = self.found();
         let last = self.health.recent().next().map(|recent| recent.at);
         let every = match self.pace {
@@ -205,7 +205,7 @@ impl Watched {
             last_sample_age_ms: last.map(|at| millis(now.since(at))),
             stale: now.since(last.unwrap_or(self.added)) > self.patience(),
             held_until: self.damper.held(now).filter(|_| self.is_damped()).map(|held| held.until),
-            recent: self.health.recent().map(|recent| recent.of(key)).collect(),
+            recent: self.health.recent().take(samples).map(|recent| recent.of(key)).collect(),
         }
     }
 }

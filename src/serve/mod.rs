@@ -19,6 +19,7 @@
 //! ```
 
 mod admission;
+mod aside;
 mod batch;
 mod counters;
 mod limiting;
@@ -33,6 +34,7 @@ mod tcp;
 mod testing;
 mod udp;
 
+pub use aside::aside;
 pub use counters::{Counters, Metric};
 pub use memory::map_large_blocks;
 pub use running::Running;
