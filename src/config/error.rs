@@ -66,8 +66,6 @@ pub enum ConfigError {
     ForeignName { text: String },
     #[error("{key} {value:?} is unknown")]
     UnknownWord { key: String, value: String, known: Known },
-    #[error("{key} {value:?} is not supported yet")]
-    NotYet { key: String, value: String, known: Known },
     #[error("{0} is not an address a host can have")]
     NotAHost(IpAddr),
 
@@ -247,7 +245,7 @@ impl ConfigError {
         use ConfigError as E;
         Some(match self {
             E::UnknownKey { known, .. } => known.help("known keys"),
-            E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
+            E::UnknownWord { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
             E::UnknownPlaceholder { known, .. } => known.help("placeholders"),

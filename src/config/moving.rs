@@ -171,7 +171,7 @@ impl DraftMoving {
 
 /// `"auto"`, `"approve"`, or a table: the delay and what is approved.
 fn read_failover(item: Item, findings: &mut Findings) -> Result<(Duration, Option<Approval>), Reported> {
-    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "approve"], &[], findings);
+    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "approve"], findings);
     let usual = Approval { wait: DEFAULT_WAIT, unanswered: Unanswered::Move };
     if let DeValue::String(_) = item.value.get_ref() {
         let approved = mode(item, findings)? == "approve";
@@ -183,7 +183,7 @@ fn read_failover(item: Item, findings: &mut Findings) -> Result<(Duration, Optio
     let approval = if mode == Ok("approve") {
         let wait = section.read("wait", findings, values::positive(MAX_HOLD));
         let unanswered = section.read("unanswered", findings, |item, findings| {
-            Ok(match values::word(item, &["move", "stay"], &[], findings)? {
+            Ok(match values::word(item, &["move", "stay"], findings)? {
                 "stay" => Unanswered::Stay,
                 _ => Unanswered::Move,
             })
@@ -222,7 +222,7 @@ impl Default for DraftFailback {
 /// `"auto"`, `"manual"`, `"approve"`, `{ mode = "auto", hold = "60s", steps = [1, 10, 100] }`
 fn read_failback(item: Item, findings: &mut Findings) -> Result<DraftFailback, Reported> {
     let mode =
-        |item, findings: &mut Findings| values::word(item, &["auto", "manual", "approve"], &[], findings);
+        |item, findings: &mut Findings| values::word(item, &["auto", "manual", "approve"], findings);
     let usual = DraftFailback::default();
     if let DeValue::String(_) = item.value.get_ref() {
         return Ok(match mode(item, findings)? {
@@ -277,7 +277,7 @@ pub(super) fn read_safety(item: Item, findings: &mut Findings) -> Result<Safety,
     let window = section.read("share_window", findings, values::positive(MAX_WINDOW));
     let sites = section.read("min_sites_in_service", findings, values::count(MAX_MIN_SITES));
     let on_limit = section.read("on_limit", findings, |item, findings| {
-        Ok(match values::word(item, &["hold", "warn"], &[], findings)? {
+        Ok(match values::word(item, &["hold", "warn"], findings)? {
             "warn" => OnLimit::Warn,
             _ => OnLimit::Hold,
         })

@@ -171,7 +171,7 @@ fn read_ttls(section: &mut Section, findings: &mut Findings) -> Result<[u32; 2],
 fn read_all_down(item: Item, findings: &mut Findings) -> Result<AllDown, Reported> {
     match item.value.get_ref() {
         DeValue::String(_) => {
-            Ok(match values::word(item, &["keep", "all", "primary", "empty"], &[], findings)? {
+            Ok(match values::word(item, &["keep", "all", "primary", "empty"], findings)? {
                 "all" => AllDown::All,
                 "primary" => AllDown::Primary,
                 "empty" => AllDown::Empty,
