@@ -221,8 +221,7 @@ impl Default for DraftFailback {
 
 /// `"auto"`, `"manual"`, `"approve"`, `{ mode = "auto", hold = "60s", steps = [1, 10, 100] }`
 fn read_failback(item: Item, findings: &mut Findings) -> Result<DraftFailback, Reported> {
-    let mode =
-        |item, findings: &mut Findings| values::word(item, &["auto", "manual", "approve"], findings);
+    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "manual", "approve"], findings);
     let usual = DraftFailback::default();
     if let DeValue::String(_) = item.value.get_ref() {
         return Ok(match mode(item, findings)? {

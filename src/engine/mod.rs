@@ -26,7 +26,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{CheckKey, Config};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
@@ -59,6 +58,7 @@ use tables::Tables;
 use watched::Watched;
 use zones::ZoneState;
 
+pub use crate::policy::COALESCE;
 pub use doubt::Doubt;
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
@@ -66,8 +66,6 @@ pub use view::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
 };
 
-/// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
-pub const COALESCE: Duration = Duration::from_millis(20);
 /// How many overrides may be in force.
 pub const MAX_OVERRIDES: usize = 10_000;
 

@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("serve", &["answer", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
-    ("scenario", &["config", "engine", "health", "policy", "time", "zone"]),
+    ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
     ("study", &["config", "engine", "health", "history", "policy", "time", "zone"]),
     (

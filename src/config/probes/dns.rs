@@ -17,8 +17,8 @@ const MAX_RECORD_TEXT: usize = 4_096;
 pub(super) fn read(section: &mut Section, findings: &mut Findings) -> Result<DnsProbe, Reported> {
     let name = section.read("name", findings, values::name);
     let qtype = section.read("qtype", findings, qtype);
-    let transport = section
-        .read("transport", findings, |item, findings| values::word(item, &["udp", "tcp"], findings));
+    let transport =
+        section.read("transport", findings, |item, findings| values::word(item, &["udp", "tcp"], findings));
     let recursion = section.read("recursion", findings, values::boolean);
     let qtype = or(qtype, RrType::A);
     // Records cannot be read without their type, so one mistake in it is not told twice.
