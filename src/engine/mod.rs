@@ -26,6 +26,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{CheckKey, Config};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
@@ -58,7 +59,6 @@ use tables::Tables;
 use watched::Watched;
 use zones::ZoneState;
 
-pub use crate::policy::COALESCE;
 pub use doubt::Doubt;
 pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
@@ -66,6 +66,8 @@ pub use view::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
 };
 
+/// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
+pub const COALESCE: Duration = Duration::from_millis(20);
 /// How many overrides may be in force.
 pub const MAX_OVERRIDES: usize = 10_000;
 
@@ -199,6 +201,11 @@ impl Engine {
     pub fn pending_first_round(&self) -> usize {
         // After a load every decision kept is one of a service of the configuration.
         self.services.len().saturating_sub(self.decided.len())
+    }
+
+    /// The configuration in force; `None` before the first load.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.config.as_ref()
     }
 
     /// Whether a configuration is loaded and every service of it has a decision.

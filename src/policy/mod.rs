@@ -30,7 +30,7 @@ mod tree;
 
 pub use choice::{Choice, Order, Situation, choose, refuse_failover};
 pub use decision::Decision;
-pub use failover::{COALESCE, Mark, Marks};
+pub use failover::{Mark, Marks};
 pub use moving::{Move, MoveKind, Partial, Step, delayed_until, movement, standby, stay, step, unready};
 pub use overrides::{Override, OverrideKind, Scope, ruling};
 pub use proposal::{IfUnanswered, Proposal, ProposalNews, ProposalState};

@@ -42,6 +42,7 @@ const ENGINE_ONLY: &[(&str, &str)] = &[
     ("failback_in_steps_by_approval", "what it waits for is the scenario's time"),
     ("capacity_and_outage", "what it waits for is the scenario's time"),
     ("failback_in_steps_moves_its_share_alone", "its steps are the scenario's time"),
+    ("geo_all_down", "which of two sites is found dead first is not the scenario's to say"),
     ("geo_drain_and_outage", "what clients are answered within its holds is the scenario's time"),
     ("geo_falls_through", "what clients are answered within its holds is the scenario's time"),
     ("geo_of_failover_of_weighted", "what clients are answered within its holds is the scenario's time"),

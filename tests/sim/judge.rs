@@ -152,7 +152,9 @@ impl Judge {
             Kind::Groups => self.sharing.after(random, world, before, &services, effects),
             Kind::Moving => self.rules.after(world, before, &services, effects),
         }
-        self.keep_books(world.now, &services, &checks);
+        // What a reload finds Up is Up since then, give or take how busy a machine may be.
+        let since = if before.is_load { world.now - Duration::from_secs(1) } else { world.now };
+        self.keep_books(world.now, since, &services, &checks);
     }
 
     fn judge_decision(&mut self, world: &World, before: &Before, view: &ServiceView, decision: &Decision) {
@@ -205,7 +207,7 @@ impl Judge {
         }
     }
 
-    fn keep_books(&mut self, now: Time, services: &[ServiceView], checks: &[CheckView]) {
+    fn keep_books(&mut self, now: Time, up: Time, services: &[ServiceView], checks: &[CheckView]) {
         let silent =
             |check: &&CheckView| check.health == Health::Unknown && check.last_sample_age_ms.is_none();
         let silent: BTreeSet<&CheckKey> = checks.iter().filter(silent).map(|check| &check.key).collect();
@@ -223,7 +225,7 @@ impl Judge {
                 // What was out for so long was out at a decision, if there was any.
                 kept.was_out |= !waits && kept.out_since.is_some_and(|since| now.since(since) > COALESCE);
                 kept.out_since = out.then(|| kept.out_since.unwrap_or(now));
-                kept.up_since = is_up(endpoint).then(|| kept.up_since.unwrap_or(now));
+                kept.up_since = is_up(endpoint).then(|| kept.up_since.unwrap_or(up));
                 let serves = service.decision.as_ref().and_then(serving).as_ref() == Some(&endpoint.site);
                 kept.was_out &= !serves;
             }

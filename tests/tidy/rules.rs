@@ -26,8 +26,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "control",
         &[
-            "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "time",
-            "zone",
+            "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "study",
+            "time", "zone",
         ],
     ),
 ];
