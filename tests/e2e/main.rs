@@ -1,6 +1,7 @@
 //! The real daemon with real sites, seen from outside: by `dig`, by UDP sockets, by its own commands.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod clients;
 mod dig;
 mod failures;
 mod flood;
@@ -8,6 +9,8 @@ mod harness;
 mod heartbeats;
 mod hostile;
 mod kinds;
+#[path = "../../src/geo/mmdb.rs"]
+mod mmdb;
 mod operators;
 mod rate_limit;
 mod recordings;
@@ -17,3 +20,5 @@ mod scenarios;
 mod setup_files;
 mod site;
 mod watches;
+
+use detour::zone::Network;

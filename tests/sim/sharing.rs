@@ -46,8 +46,11 @@ impl Sharing {
             nobody_is_sent_to_the_dead(view, decision);
         }
         for view in services {
-            self.scopes_cover_equals_alone(random, world, view);
-            self.who_need_not_move_stays(world, before, view);
+            let decided = before.is_load || decisions(effects).any(|decision| decision.service == view.name);
+            if decided {
+                self.scopes_cover_equals_alone(random, world, view);
+            }
+            self.who_need_not_move_stays(world, before, view, decided);
         }
     }
 
@@ -72,14 +75,22 @@ impl Sharing {
 
     /// Where only weights share clients out, one is moved when its site no longer works, or to one that did not
     /// work before.
-    fn who_need_not_move_stays(&mut self, world: &World, before: &Before, view: &ServiceView) {
+    fn who_need_not_move_stays(&mut self, world: &World, before: &Before, view: &ServiceView, decided: bool) {
+        let working: BTreeSet<SiteId> =
+            view.endpoints.iter().filter(|at| works(at)).map(|at| at.site.clone()).collect();
+        if !decided {
+            // What has not worked for a moment that no decision saw did not work all the while.
+            if let Some(was) = self.last.get_mut(&view.name) {
+                was.working.retain(|site| working.contains(site));
+            }
+            return;
+        }
         let service = configured(world, &view.name);
         let resort = view.decision.as_ref().is_none_or(is_last_resort);
         if !is_sticky(&service) || resort {
             self.last.remove(&view.name);
             return;
         }
-        let working = view.endpoints.iter().filter(|at| works(at)).map(|at| at.site.clone()).collect();
         let seen = Seen { networks: world.networks(view), working };
         let Some(was) = self.last.get(&view.name).filter(|_| !before.is_load) else {
             self.last.insert(view.name.clone(), seen);
@@ -91,12 +102,7 @@ impl Sharing {
             let found = to.iter().any(|site| !was.working.contains(site));
             assert!(lost || found, "{from:?} to {to:?}: {:?}", view.decision);
         }
-        // What works now may have done so for a moment no decision has seen yet: that is looked at with it.
-        if was.networks != seen.networks || was.working == seen.working {
-            self.last.insert(view.name.clone(), seen);
-        } else if let Some(was) = self.last.get_mut(&view.name) {
-            was.working = was.working.intersection(&seen.working).cloned().collect();
-        }
+        self.last.insert(view.name.clone(), seen);
     }
 
     pub fn seen(&self) -> Vec<(&'static str, usize)> {
