@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::error::ConfigError;
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, or};
-use super::{Failback, values};
+use super::{Failback, Tree, values};
 
 /// The longest `delay`, `wait`, `hold` and `step_hold`.
 pub(super) const MAX_HOLD: Duration = Duration::from_secs(366 * 86_400);
@@ -132,19 +132,27 @@ impl DraftMoving {
         }
     }
 
-    /// What comes of them. Where clients are `shared` out among endpoints, there is no one endpoint that all
-    /// of them leave: whatever holds, counts or parts such a move is reported.
-    pub fn settle(self, shared: bool, findings: &mut Findings) -> Result<(Failback, Moving), Reported> {
+    /// What comes of them. Where a `tree` shares clients out among endpoints, there is no one endpoint that all
+    /// of them leave: whatever holds, counts or parts such a move is reported. A load is shared out with them,
+    /// but where nobody knows how many of the clients are of which region.
+    pub fn settle(
+        self,
+        tree: Option<&Tree>,
+        findings: &mut Findings,
+    ) -> Result<(Failback, Moving), Reported> {
         let DraftMoving { failback, failover, exempt, load, shed } = self;
         let (failback, failover, exempt) = (failback?, failover?, exempt?);
         let (load, shed) = (load?, shed?);
-        if shared {
+        if let Some(tree) = tree {
+            let by_region = load.as_ref().filter(|_| tree.geo.is_some());
+            if let Some(load) = by_region {
+                findings.push(&load.span(), ConfigError::LoadByRegion);
+            }
             let back = failback.as_ref().filter(|it| it.get_ref().approve || !it.get_ref().steps.is_empty());
             let given = [
                 ("failover", failover.as_ref().map(Spanned::span)),
                 ("a failback by approval or in steps", back.map(Spanned::span)),
                 ("exempt_from_safety", exempt.as_ref().map(Spanned::span)),
-                ("load", load.as_ref().map(Spanned::span)),
                 ("shed", shed.as_ref().map(Spanned::span)),
             ];
             for (what, at) in given {

@@ -94,7 +94,7 @@ fn read_service(
     let tree = groups.settle(&endpoints.list, &endpoints.weighed, findings)?;
     let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
     check_hosts(&names, &probes, findings);
-    let (failback, moving) = moving.settle(tree.is_some(), findings)?;
+    let (failback, moving) = moving.settle(tree.as_deref(), findings)?;
     let pattern = Service {
         name: Name::root(),
         zone: Name::root(),

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use crate::dig::dig_for;
 use crate::harness::{APP, Detour, MACHINE, Setup, World, config, own_address, until, zone};
 use crate::mmdb::{Value, database};
+use crate::recordings::{decided, replayed};
 use crate::site::{Site, sites};
 
 const FAST: Setup = Setup {
@@ -69,6 +70,13 @@ fn each_network_gets_the_site_near_it_and_the_next_when_that_dies() {
     fra.revive();
     settles(&detour, FRANKFURT, &fra, 16);
     settles(&detour, VIRGINIA, &iad, 15);
+
+    // The recording knows which sites each region prefers: it replays to what was decided.
+    until("the recording holds every decision", || {
+        let (was, is) = (decided(&detour), replayed(&detour));
+        assert!(was.iter().any(|decision| decision.contains("near")), "{was:#?}");
+        (was == is).then_some(())
+    });
 
     // What one client is answered, in words.
     let told = detour.told(&["explain", APP, "--from", "10.1.7.9"]);
