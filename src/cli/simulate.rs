@@ -33,7 +33,7 @@ pub struct Args {
 pub fn run(args: &Args, config: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
     let shown = args.file.display().to_string();
     let text = read(&args.file)?;
-    let (scenario, load, maps) = match staged(&text, config)? {
+    let Staged { scenario, load, maps } = match staged(&text, config)? {
         Ok(staged) => staged,
         Err(Wrong { line, why }) => {
             eprintln!("{shown}:{line}: {why}");
@@ -72,21 +72,26 @@ fn read(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// What is played.
+struct Staged {
+    scenario: Scenario,
+    load: Load,
+    /// What sorts the clients of a configuration.
+    maps: Option<Maps>,
+}
+
 /// The scenario, and what it begins with: the configuration, or what its own setup comes to.
-fn staged(
-    text: &str,
-    config: Option<&Path>,
-) -> anyhow::Result<Result<(Scenario, Load, Option<Maps>), Wrong>> {
+fn staged(text: &str, config: Option<&Path>) -> anyhow::Result<Result<Staged, Wrong>> {
     let Some(path) = config else {
         let staged = scenario::parse(text).and_then(|scenario| {
             let load = scenario::load(&scenario.setup).map_err(|why| Wrong { line: 1, why })?;
-            Ok((scenario, load, None))
+            Ok(Staged { scenario, load, maps: None })
         });
         return Ok(staged);
     };
     let (load, maps) = recorded::load_with_maps(path)?;
     let sites = load.config.sites.iter().map(|site| site.id.to_string()).collect();
-    Ok(scenario::parse_for(text, Some(sites)).map(|scenario| (scenario, load, Some(maps))))
+    Ok(scenario::parse_for(text, Some(sites)).map(|scenario| Staged { scenario, load, maps: Some(maps) }))
 }
 
 /// What is printed: a line for each thing that happened, samples aside.

@@ -98,7 +98,7 @@ async fn from_daemon(args: &Args, asked: &Asked<'_>) -> Result<Outlook, ClientEr
 fn supposition(args: &Args, status: Option<&Status>) -> Result<Supposition, String> {
     let sites = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
     let scope = |text: &String| match status {
-        Some(status) => override_cmds::scope(text, status).map_err(|why| why.to_string()),
+        Some(status) => override_cmds::scope(text, status),
         None => Err(format!("{text} is not known")),
     };
     let drain = args.drain.iter().map(scope).collect::<Result<Vec<Scope>, _>>()?;

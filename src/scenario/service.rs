@@ -9,11 +9,11 @@ pub(super) fn service(words: &[String]) -> Result<ServiceSpec, String> {
     let mut spec = ServiceSpec::default();
     let [policy, rest @ ..] = words else { return Err("a service has a policy".to_owned()) };
     spec.root.policy = self::policy(policy)?;
-    let end = rest.iter().position(is_key).unwrap_or(rest.len());
+    let end = rest.iter().position(|word| is_key(word)).unwrap_or(rest.len());
     spec.root.members = members(&rest[..end], &mut spec)?;
     let mut rest = &rest[end..];
     while let Some((key, tail)) = rest.split_first() {
-        let end = tail.iter().position(is_key).unwrap_or(tail.len());
+        let end = tail.iter().position(|word| is_key(word)).unwrap_or(tail.len());
         let values = &tail[..end];
         rest = &tail[end..];
         if group_key(&mut spec, key, values)? {
@@ -73,8 +73,8 @@ const KEYS: [&str; 24] = [
     "rotate", "sticky", "slow",
 ];
 
-fn is_key(word: &String) -> bool {
-    KEYS.contains(&word.as_str())
+fn is_key(word: &str) -> bool {
+    KEYS.contains(&word)
 }
 
 fn policy(word: &str) -> Result<PolicyKind, String> {

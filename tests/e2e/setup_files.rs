@@ -107,22 +107,19 @@ fn failback(spec: &ServiceSpec) -> String {
 fn picking(spec: &ServiceSpec) -> String {
     let moving = &spec.moving;
     let mut text = String::new();
+    for (key, is) in [("sticky", spec.sticky), ("exempt_from_safety", moving.exempt), ("shed", moving.shed)] {
+        if is {
+            let _ = writeln!(text, "{key} = true");
+        }
+    }
     if !spec.is_plain() {
         text += &group(&spec.root, true);
-        for (key, is) in
-            [("sticky", spec.sticky), ("exempt_from_safety", moving.exempt), ("shed", moving.shed)]
-        {
-            text += &if is { format!("{key} = true\n") } else { String::new() };
-        }
         if let Some(slow) = spec.slow_start {
             let _ = writeln!(text, "slow_start = {}", ms(slow));
         }
         if spec.is_by_client() {
             text += "geo = \"map\"\n";
         }
-    } else {
-        text += if moving.exempt { "exempt_from_safety = true\n" } else { "" };
-        text += if moving.shed { "shed = true\n" } else { "" };
     }
     if moving.load > 0 {
         let _ = writeln!(text, "load = {}", moving.load);
@@ -157,8 +154,8 @@ fn group(group: &GroupSpec, is_root: bool) -> String {
     }
     match group.min_up {
         MinUp::Count(1) => {}
-        MinUp::Count(count) => text += &format!("min_up = {count}\n"),
-        MinUp::Percent(percent) => text += &format!("min_up = \"{percent}%\"\n"),
+        MinUp::Count(count) => drop(writeln!(text, "min_up = {count}")),
+        MinUp::Percent(percent) => drop(writeln!(text, "min_up = \"{percent}%\"")),
     }
     if let Some(max) = group.max_answers {
         let _ = writeln!(text, "max_answers = {max}");

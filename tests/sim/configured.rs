@@ -163,7 +163,7 @@ fn hold_back(random: &mut Random, spec: &mut ServiceSpec) {
     }
     if spec.failback.is_some() && random.chance(60) {
         spec.moving.approve_failback = random.chance(20);
-        spec.moving.steps = [vec![10], vec![1, 10], vec![5, 25, 50]][random.below(3)].clone();
+        spec.moving.steps = random.pick::<&[u8]>(&[&[10], &[1, 10], &[5, 25, 50]]).to_vec();
         spec.moving.step_hold = secs(random, 20);
     }
     spec.moving.exempt = random.chance(10);

@@ -45,7 +45,7 @@ impl Rules {
     }
 
     fn judge_move(&mut self, world: &World, before: &Before, view: &ServiceView, decision: &Decision) {
-        let Some((from, to)) = self.last.get(&view.name).and_then(|was| self.moved(was, decision)) else {
+        let Some((from, to)) = self.last.get(&view.name).and_then(|was| Rules::moved(was, decision)) else {
             return;
         };
         let find = |site: &SiteId| view.endpoints.iter().find(|at| at.site == *site);
@@ -81,7 +81,7 @@ impl Rules {
     }
 
     /// From where to where a decision moves a service, or begins to.
-    fn moved(&self, was: &Kept, decision: &Decision) -> Option<(SiteId, SiteId)> {
+    fn moved(was: &Kept, decision: &Decision) -> Option<(SiteId, SiteId)> {
         let rule = &was.decision.reason.rule;
         if matches!(rule, Rule::Unverified { .. }) {
             return None;

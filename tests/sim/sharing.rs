@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use detour::config::{Failback, PolicyKind, Service, SiteId};
 use detour::engine::{Effect, ServiceView};
-use detour::policy::{Decision, Rule};
+use detour::policy::{Decision, Flow, Rule};
 use detour::scenario::{World, decisions};
 use detour::zone::{BUCKETS, Name, Network};
 
@@ -117,7 +117,7 @@ fn nobody_is_sent_to_the_dead(view: &ServiceView, decision: &Decision) {
     let used: Vec<&SiteId> = match &decision.steer {
         None => decision.sites.iter().collect(),
         Some(steer) => {
-            let flows = steer.flows.iter().flat_map(|flow| flow.shares());
+            let flows = steer.flows.iter().flat_map(Flow::shares);
             flows.flat_map(|(variant, _)| &steer.variants[usize::from(variant)].sites).collect()
         }
     };

@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadNote, Note};
+use super::{LoadNote, Note, SharedRegions};
 use crate::config::CheckKey;
 use crate::engine::ZoneBase;
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
-use crate::policy::Regions;
 use crate::time::Time;
-use crate::zone::Name;
 
 const TICK: u8 = 0;
 const SAMPLE: u8 = 1;
@@ -38,7 +36,7 @@ struct Changed {
     zones: Option<Arc<[ZoneBase]>>,
     /// Not there in what earlier versions wrote.
     #[serde(default)]
-    regions: Option<Arc<[(Regions, Vec<Name>)]>>,
+    regions: Option<SharedRegions>,
 }
 
 /// Writes one segment's inputs.

@@ -60,6 +60,9 @@ const QUEUED: usize = 64;
 /// How long after trouble with the disk another segment is tried.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// Lists of regions, each once, with the services it is of.
+pub type SharedRegions = Arc<[(Regions, Vec<Name>)]>;
+
 /// A load as it was: enough to make the same one again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadNote {
@@ -72,10 +75,10 @@ pub struct LoadNote {
     /// Which endpoints the clients of services prefer, each list of regions once with the services it is of.
     /// Maps of clients are not kept: which client is of which region decides nothing.
     #[serde(default, skip_serializing_if = "no_regions")]
-    pub regions: Arc<[(Regions, Vec<Name>)]>,
+    pub regions: SharedRegions,
 }
 
-fn no_regions(regions: &Arc<[(Regions, Vec<Name>)]>) -> bool {
+fn no_regions(regions: &SharedRegions) -> bool {
     regions.is_empty()
 }
 
