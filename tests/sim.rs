@@ -112,12 +112,12 @@ fn play_others(kind: Kind, runs: u64, least: usize) {
 
 #[test]
 fn groups_send_nobody_astray() {
-    play_others(Kind::Groups, RUNS_OF_GROUPS, 100);
+    play_others(Kind::Groups, RUNS_OF_GROUPS, 50);
 }
 
 #[test]
 fn no_safety_rule_is_broken_and_steps_move_what_they_say() {
-    play_others(Kind::Moving, RUNS_OF_MOVING, 100);
+    play_others(Kind::Moving, RUNS_OF_MOVING, 50);
 }
 
 /// What was given to an engine, written as a recording is and read again, makes another one decide the same.
