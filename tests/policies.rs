@@ -279,6 +279,34 @@ endpoints = [
 }
 
 #[test]
+fn a_load_is_shared_out_as_clients_are() {
+    let loads = |node: &Node| {
+        let sites = node.engine.status(node.now).sites;
+        sites.iter().map(|site| (site.id.to_string(), site.load)).collect::<Vec<_>>()
+    };
+    let check = |node: &Node, expect: [u64; 3]| {
+        let expect = ["fra", "ams", "iad"].map(str::to_owned).into_iter().zip(expect).collect::<Vec<_>>();
+        assert_eq!(loads(node), expect, "{}", node.why());
+    };
+    let weighed = ENDPOINTS.replacen("addresses", "weight = 2, addresses", 1);
+    let mut node = Node::of(&format!("policy = \"weighted\"\nload = 100\n{weighed}"));
+    check(&node, [50, 25, 25]);
+    node.turns(AMS, false);
+    check(&node, [67, 0, 33]);
+    node.restart();
+    check(&node, [67, 0, 33]);
+    node.turns(FRA, false);
+    check(&node, [0, 0, 100]);
+    node.turns(AMS, true);
+    node.turns(FRA, true);
+    check(&node, [50, 25, 25]);
+
+    // Who has three addresses in one answer uses each a third of the time.
+    let node = Node::of(&format!("policy = \"all\"\nload = 90\n{ENDPOINTS}"));
+    check(&node, [30, 30, 30]);
+}
+
+#[test]
 fn a_weight_of_zero_is_used_for_nothing_even_in_an_outage() {
     let mut node = Node::of(
         r#"

@@ -9,7 +9,7 @@ use detour::scenario::{load, parse, run};
 fn play(file: &str, text: &str) {
     let scenario = parse(text).unwrap_or_else(|why| panic!("tests/scenarios/{file}: {why}"));
     let load = load(&scenario.setup).unwrap_or_else(|why| panic!("{file}: {why}"));
-    let played = run(scenario, load, |_| ());
+    let played = run(scenario, load, None, |_| ());
     let expectations = played.unwrap_or_else(|why| panic!("tests/scenarios/{file}: {why}"));
     assert!(expectations > 0, "{file} expects nothing");
 }
@@ -46,56 +46,75 @@ scenarios! {
     all_down_fallback
     all_down_keep
     all_down_primary
+    all_in_turns
+    all_that_work
     any_probe
+    approve_and_nobody_answers
+    approve_and_recovery
+    approve_and_restart
+    approve_failback
+    canary_and_a_real_outage
+    canary_outage
+    capacity_and_outage
     cname_targets
     cold_start_primary_dead
     cold_start_primary_slow
+    damping
+    damping_all_down
+    damping_and_failback
+    delay_and_flap
     discarded
     drain
+    drain_and_outage_with_approval
     failback_hold_resets
+    failback_in_steps
+    failback_in_steps_and_outage
+    failback_in_steps_by_approval
+    failback_in_steps_moves_its_share_alone
     failback_manual
     failover
     file_records
     flapping
     force
+    geo_all_down
+    geo_drain_and_outage
+    geo_falls_through
+    geo_of_failover_of_weighted
+    geo_one_family_dead
+    group_operator_failover
+    maintenance
+    maintenance_and_drain
+    min_up_count
+    min_up_share
     no_ipv6_here
     nothing_verified
     one_family_dead
     one_site_many_services
     operator_failover
     override_in_first_round
+    reload_adds_a_place_that_is_up
     reload_in_an_outage
     restart_in_an_outage
+    safety_and_drain
+    safety_false_alarm
+    safety_in_a_disaster
+    safety_min_sites
+    safety_warns
     serial_without_services
     serials
     several_probes
+    stale
+    sticky_moves_no_more_than_it_must
     suspect_ttl
     three_sites
     two_of_three_probes
-    canary_and_a_real_outage
-    canary_outage
-    damping
-    damping_all_down
-    damping_and_failback
-    maintenance
-    maintenance_and_drain
-    stale
+    weight_zero_drains
+    weighted_and_damping
+    weighted_by_query
+    weighted_drain_and_outage
+    weighted_one_family_dead
+    weighted_slow_start
     window
-    approve_and_recovery
-    approve_and_restart
-    approve_and_nobody_answers
-    approve_failback
-    delay_and_flap
-    drain_and_outage_with_approval
-    safety_in_a_disaster
-    safety_false_alarm
-    safety_warns
-    safety_and_drain
-    safety_min_sites
-    failback_in_steps
-    failback_in_steps_and_outage
-    failback_in_steps_by_approval
-    capacity_and_outage
 }
 
 /// The sample of a scenario against the sample of a configuration, as people run it; and what they are told

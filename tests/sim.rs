@@ -3,6 +3,8 @@
 //!
 //! `DETOUR_SIM_SEED=N cargo test --test sim` runs the one seed a failure names.
 
+#[path = "sim/configured.rs"]
+mod configured;
 #[path = "sim/day.rs"]
 mod day;
 #[path = "sim/judge.rs"]
@@ -14,20 +16,29 @@ mod random;
 #[path = "sim/recorded.rs"]
 mod recorded;
 
+#[path = "sim/rules.rs"]
+mod rules;
+#[path = "sim/sharing.rs"]
+mod sharing;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use day::Mishap;
+use judge::Kind;
 
 /// How many seeds one test run plays.
 const RUNS: u64 = 10_000;
+/// The same of groups, whose tables of buckets take their time, and of what is held back.
+const RUNS_OF_GROUPS: u64 = 200;
+const RUNS_OF_MOVING: u64 = 500;
 /// Every so many seeds, one is played twice.
 const REPLAYED: u64 = 50;
 
 /// Plays a seed; a panic is told with the seed to play again.
-fn play(seed: u64) -> play::Played {
-    catch_unwind(AssertUnwindSafe(|| play::play(seed))).unwrap_or_else(|_| {
-        panic!("the run of seed {seed} failed; DETOUR_SIM_SEED={seed} cargo test --test sim plays it again")
+fn play(kind: Kind, seed: u64) -> play::Played {
+    catch_unwind(AssertUnwindSafe(|| play::play(kind, seed))).unwrap_or_else(|_| {
+        panic!("the run of seed {seed} ({kind:?}) failed; DETOUR_SIM_SEED={seed} cargo test --test sim plays it again")
     })
 }
 
@@ -39,12 +50,12 @@ fn seeds(part: u64, parts: u64) -> Vec<u64> {
     }
 }
 
-fn play_part(part: u64, parts: u64) {
+fn play_part(kind: Kind, part: u64, parts: u64) {
     let mut total = play::Played::default();
     for seed in seeds(part, parts) {
-        let played = play(seed);
+        let played = play(kind, seed);
         if seed % REPLAYED == part {
-            assert_eq!(play(seed).effects, played.effects, "seed {seed} was not the same twice");
+            assert_eq!(play(kind, seed).effects, played.effects, "seed {seed} was not the same twice");
         }
         total.moves += played.moves;
         total.failbacks += played.failbacks;
@@ -69,12 +80,44 @@ fn play_part(part: u64, parts: u64) {
 
 #[test]
 fn random_runs_keep_every_promise_1() {
-    play_part(0, 2);
+    play_part(Kind::Plain, 0, 2);
 }
 
 #[test]
 fn random_runs_keep_every_promise_2() {
-    play_part(1, 2);
+    play_part(Kind::Plain, 1, 2);
+}
+
+/// Plays runs of a kind, each of which must meet what the kind is about often enough to prove something.
+fn play_others(kind: Kind, runs: u64, least: usize) {
+    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let parts = RUNS / runs;
+    for seed in seeds(0, parts) {
+        let played = play(kind, seed);
+        if seed % (REPLAYED * parts) == 0 {
+            assert_eq!(play(kind, seed).effects, played.effects, "seed {seed} was not the same twice");
+        }
+        for (what, count) in
+            played.seen.into_iter().chain([("moves", played.moves), ("restarts", played.restarts)])
+        {
+            *seen.entry(what).or_default() += count;
+        }
+    }
+    println!("{kind:?}: {seen:?}");
+    if std::env::var("DETOUR_SIM_SEED").is_err() {
+        let rare: Vec<_> = seen.iter().filter(|(_, count)| **count < least).collect();
+        assert!(rare.is_empty(), "too rare: {rare:?}");
+    }
+}
+
+#[test]
+fn groups_send_nobody_astray() {
+    play_others(Kind::Groups, RUNS_OF_GROUPS, 50);
+}
+
+#[test]
+fn no_safety_rule_is_broken_and_steps_move_what_they_say() {
+    play_others(Kind::Moving, RUNS_OF_MOVING, 50);
 }
 
 /// What was given to an engine, written as a recording is and read again, makes another one decide the same.
@@ -82,7 +125,7 @@ fn random_runs_keep_every_promise_2() {
 fn a_recording_replays_to_the_same_decisions() {
     let mut decisions = 0;
     for seed in seeds(0, 10) {
-        let played = play(seed);
+        let played = play(Kind::Plain, seed);
         let again = recorded::play_again(&played.given);
         let (was, is) = (recorded::said(&played.effects), recorded::said(&again));
         assert!(was == is, "seed {seed} replays differently");

@@ -2,7 +2,7 @@
 //! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
 //! daemon can't be reached.
 //!
-//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `whatif`, `replay` and `explain --at` work here, the last
+//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `replay`, `explain --at` and (where no daemon runs) `whatif` work here, the last
 //! three on what a daemon recorded; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
@@ -144,7 +144,14 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
         Command::Here(Here::Simulate(args)) => simulate::run(args, cli.config.as_deref(), cli.json),
-        Command::Here(Here::Whatif(args)) => whatif::run(args, &config, cli.json),
+        Command::Here(Here::Whatif(args)) => {
+            let asked = whatif::Asked {
+                control: cli.control.as_deref(),
+                config: &config,
+                named: cli.config.is_some(),
+            };
+            whatif::run(args, &asked, cli.json).await
+        }
         Command::Here(Here::Replay(args)) => replay::run(args, &config, cli.config.is_some(), cli.json),
         Command::There(There::Explain(args)) if args.at.is_some() => {
             explain_past::run(args, args.at.as_deref().unwrap_or_default(), &config, cli.json)

@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::config::{self, parse_duration};
 use crate::engine::Load;
 use crate::history::recording::Recording;
+use crate::scenario::Maps;
 use crate::time::Time;
 
 /// The recording below `state_dir`, or below that of the configuration.
@@ -22,9 +23,15 @@ pub(super) fn open(state_dir: Option<&Path>, config: &Path) -> anyhow::Result<Re
 
 /// What a configuration file comes to.
 pub(super) fn load(path: &Path) -> anyhow::Result<Load> {
+    Ok(load_with_maps(path)?.0)
+}
+
+/// The same, and what sorts its clients.
+pub(super) fn load_with_maps(path: &Path) -> anyhow::Result<(Load, Maps)> {
     let loaded = config::load(path).map_err(|report| anyhow!("{report}"))?;
     let clients = crate::geo::clients(&loaded.config, &loaded.databases)?;
-    Ok(Load::of(std::sync::Arc::new(loaded.config), &loaded.zones, clients.regions))
+    let load = Load::of(std::sync::Arc::new(loaded.config), &loaded.zones, clients.regions);
+    Ok((load, clients.maps))
 }
 
 /// `2026-11-21T03:00:00Z`, with or without parts of a second and an offset; or `10m`, so long ago.

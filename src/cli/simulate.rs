@@ -15,7 +15,7 @@ use super::client::{DONE, NO};
 use super::{recorded, show};
 use crate::config::Seconds;
 use crate::engine::{Effect, Happened, Load};
-use crate::scenario::{self, Scenario, Told, Wrong, zero};
+use crate::scenario::{self, Maps, Scenario, Told, Wrong, zero};
 
 /// The longest scenario, in bytes.
 const MAX_SCENARIO: u64 = 4 << 20;
@@ -33,7 +33,7 @@ pub struct Args {
 pub fn run(args: &Args, config: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
     let shown = args.file.display().to_string();
     let text = read(&args.file)?;
-    let (scenario, load) = match staged(&text, config)? {
+    let Staged { scenario, load, maps } = match staged(&text, config)? {
         Ok(staged) => staged,
         Err(Wrong { line, why }) => {
             eprintln!("{shown}:{line}: {why}");
@@ -41,7 +41,7 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool) -> anyhow::Result<Exi
         }
     };
     let mut page = Page { line: 0, text: String::new(), entries: Vec::new() };
-    let played = scenario::run(scenario, load, |told| page.add(&told));
+    let played = scenario::run(scenario, load, maps, |told| page.add(&told));
     let failure = played.as_ref().err().map(|wrong| format!("{shown}:{}: {}", wrong.line, wrong.why));
     if json {
         let expectations = played.as_ref().ok();
@@ -72,18 +72,26 @@ fn read(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// What is played.
+struct Staged {
+    scenario: Scenario,
+    load: Load,
+    /// What sorts the clients of a configuration.
+    maps: Option<Maps>,
+}
+
 /// The scenario, and what it begins with: the configuration, or what its own setup comes to.
-fn staged(text: &str, config: Option<&Path>) -> anyhow::Result<Result<(Scenario, Load), Wrong>> {
+fn staged(text: &str, config: Option<&Path>) -> anyhow::Result<Result<Staged, Wrong>> {
     let Some(path) = config else {
         let staged = scenario::parse(text).and_then(|scenario| {
             let load = scenario::load(&scenario.setup).map_err(|why| Wrong { line: 1, why })?;
-            Ok((scenario, load))
+            Ok(Staged { scenario, load, maps: None })
         });
         return Ok(staged);
     };
-    let load = recorded::load(path)?;
+    let (load, maps) = recorded::load_with_maps(path)?;
     let sites = load.config.sites.iter().map(|site| site.id.to_string()).collect();
-    Ok(scenario::parse_for(text, Some(sites)).map(|scenario| (scenario, load)))
+    Ok(scenario::parse_for(text, Some(sites)).map(|scenario| Staged { scenario, load, maps: Some(maps) }))
 }
 
 /// What is printed: a line for each thing that happened, samples aside.

@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::Method;
 use serde_json::json;
 
-use super::client::{DONE, NO};
+use super::client::{Client, ClientError, DONE, NO, finish};
 use super::show::{self, Table, bare, list};
-use super::{override_cmds, recorded};
-use crate::config::{Config, Seconds, SiteId};
-use crate::engine::Engine;
+use super::{find, override_cmds, recorded};
+use crate::config::{Config, Seconds};
+use crate::control::DaemonStatus;
+use crate::engine::{Engine, Status};
 use crate::policy::Scope;
-use crate::study::{Consequence, Outlook, Player, Run, StudyError, Supposition, healthy, suppose};
+use crate::study::{Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose};
 use crate::time::Time;
 
 /// Services that are listed one by one; `--json` has all.
@@ -32,40 +34,82 @@ pub struct Args {
     /// Suppose that this is drained
     #[arg(long, value_name = "SITE|SERVICE[@SITE]")]
     drain: Vec<String>,
-    /// Begin with the configuration file alone, everything working, and not with the daemon's recording
+    /// Begin with the configuration file alone, everything working, and ask no daemon
     #[arg(long)]
     offline: bool,
-    /// The daemon's state_dir; the configuration's when left out
+    /// Ask no daemon: begin with the recording in this state_dir
     #[arg(long, value_name = "STATE_DIR", conflicts_with = "offline")]
     history: Option<PathBuf>,
 }
 
-/// Prints what would follow. Exit code 0 where every service would keep a site that works, 1 where one
-/// would not.
-pub fn run(args: &Args, config: &Path, json: bool) -> anyhow::Result<ExitCode> {
+/// Where a daemon may be found.
+pub struct Asked<'a> {
+    /// `--control`
+    pub control: Option<&'a str>,
+    /// The configuration file.
+    pub config: &'a Path,
+    /// Whether that was named.
+    pub named: bool,
+}
+
+/// Prints what would follow: from the running daemon, or where there is none, from its recording. Exit code 0
+/// where every service would keep a site that works, 1 where one would not.
+pub async fn run(args: &Args, asked: &Asked<'_>, json: bool) -> anyhow::Result<ExitCode> {
     if args.down.is_empty() && args.up.is_empty() && args.drain.is_empty() {
-        bail!("suppose something: --down SITE, --up SITE or --drain SITE|SERVICE[@SITE]");
+        bail!("{}", StudyError::NothingSupposed);
     }
-    let (engine, now, config) = if args.offline { offline(config)? } else { recorded_last(args, config)? };
-    let site = |name: &String| -> anyhow::Result<SiteId> {
-        let found = config.sites.iter().find(|site| *site.id == **name);
-        let known = || config.sites.iter().map(|site| &*site.id).collect::<Vec<_>>().join(", ");
-        found
-            .map(|site| site.id.clone())
-            .ok_or_else(|| anyhow!("there is no site \"{name}\"; there are {}", known()))
+    let outlook = if args.offline {
+        work_out(args, offline(asked.config)?)?
+    } else if args.history.is_some() {
+        work_out(args, recorded_last(args, asked.config)?)?
+    } else {
+        match from_daemon(args, asked).await {
+            Ok(outlook) => outlook,
+            Err(ClientError::Unreachable { addr, .. }) if asked.control.is_none() => {
+                let recorded = recorded_last(args, asked.config);
+                let recorded =
+                    recorded.with_context(|| format!("no daemon answers at {addr}, and its recording"))?;
+                eprintln!("no daemon answers at {addr}: from its recording");
+                work_out(args, recorded)?
+            }
+            Err(error) => return finish(Err(error)),
+        }
     };
-    let status = engine.status(now);
-    let scope = |text: &String| override_cmds::scope(text, &status).map_err(|why| anyhow!("{why}"));
-    let supposition = Supposition {
-        down: args.down.iter().map(site).collect::<Result<_, _>>()?,
-        up: args.up.iter().map(site).collect::<Result<_, _>>()?,
-        drain: args.drain.iter().map(scope).collect::<Result<Vec<Scope>, _>>()?,
-    };
-    let outlook = suppose(engine, now, &config, &supposition);
     show::print(&if json { format!("{:#}", json!(outlook)) } else { render(&outlook) })?;
     let bad = !outlook.refused.is_empty()
         || outlook.moved.iter().chain(&outlook.stays).any(|consequence| consequence.stranded);
     Ok(ExitCode::from(if bad { NO } else { DONE }))
+}
+
+async fn from_daemon(args: &Args, asked: &Asked<'_>) -> Result<Outlook, ClientError> {
+    let found = find::control_address(asked.control, asked.config, asked.named);
+    let client = found.and_then(Client::new).map_err(|why| ClientError::Usage(format!("{why:#}")))?;
+    let supposition = if args.drain.is_empty() {
+        supposition(args, None)
+    } else {
+        let status: DaemonStatus = client.decode(&client.get(&["v1", "status"], &[]).await?)?;
+        supposition(args, Some(&status.engine))
+    };
+    let supposition = supposition.map_err(ClientError::Usage)?;
+    client.decode(&client.write(Method::POST, &["v1", "whatif"], &supposition).await?)
+}
+
+/// What the arguments suppose; `status` tells sites from services.
+fn supposition(args: &Args, status: Option<&Status>) -> Result<Supposition, String> {
+    let sites = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
+    let scope = |text: &String| match status {
+        Some(status) => override_cmds::scope(text, status),
+        None => Err(format!("{text} is not known")),
+    };
+    let drain = args.drain.iter().map(scope).collect::<Result<Vec<Scope>, _>>()?;
+    Ok(Supposition { down: sites(&args.down), up: sites(&args.up), drain })
+}
+
+/// The same in this process.
+fn work_out(args: &Args, (engine, now, config): (Engine, Time, Config)) -> anyhow::Result<Outlook> {
+    let supposition = supposition(args, Some(&engine.status(now))).map_err(|why| anyhow!("{why}"))?;
+    supposition.check(&config)?;
+    Ok(suppose(engine, now, &config, &supposition))
 }
 
 fn offline(path: &Path) -> anyhow::Result<(Engine, Time, Config)> {
@@ -74,8 +118,7 @@ fn offline(path: &Path) -> anyhow::Result<(Engine, Time, Config)> {
     Ok((engine, now, Config::clone(&load.config)))
 }
 
-/// The engine as the daemon's was half a second ago at most, made anew from what was put into it. The
-/// daemon itself is not asked, and not kept from anything.
+/// The engine as the daemon's was half a second before its end at most, made anew from what was put into it.
 fn recorded_last(args: &Args, path: &Path) -> anyhow::Result<(Engine, Time, Config)> {
     let recording = recorded::open(args.history.as_deref(), path)?.newest();
     let mut player = Player::new(Run::AsRecorded);
@@ -113,6 +156,14 @@ fn render(outlook: &Outlook) -> String {
     for (zone, changesets) in &outlook.changesets {
         let plural = if *changesets == 1 { "" } else { "s" };
         let _ = writeln!(out, "zone {}: {changesets} changeset{plural}", bare(zone));
+    }
+    for load in &outlook.loads {
+        let over = if load.is_over() { " (OVER)" } else { "" };
+        let LoadThen { site, before, after, capacity } = load;
+        let _ = writeln!(out, "site {site}: load {before} -> {after} of {capacity}{over}");
+    }
+    for held in &outlook.held {
+        let _ = writeln!(out, "would wait: {held}");
     }
     for refused in &outlook.refused {
         let _ = writeln!(out, "refused: {refused}");

@@ -38,7 +38,7 @@ impl Default for Damping {
 /// `"off"`, or a table of what differs from the default.
 pub(super) fn read(item: Item, findings: &mut Findings) -> Result<Option<Damping>, Reported> {
     if let DeValue::String(_) = item.value.get_ref() {
-        return Ok(match values::word(item, &["on", "off"], &[], findings)? {
+        return Ok(match values::word(item, &["on", "off"], findings)? {
             "off" => None,
             _ => Some(Damping::default()),
         });

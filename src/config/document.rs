@@ -207,7 +207,7 @@ fn read_server(
         })
     });
     let rrset_order = section.read("rrset_order", findings, |item, findings| {
-        Ok(match values::word(item, &["fixed", "rotate"], &[], findings)? {
+        Ok(match values::word(item, &["fixed", "rotate"], findings)? {
             "rotate" => RrsetOrder::Rotate,
             _ => RrsetOrder::Fixed,
         })

@@ -66,8 +66,6 @@ pub enum ConfigError {
     ForeignName { text: String },
     #[error("{key} {value:?} is unknown")]
     UnknownWord { key: String, value: String, known: Known },
-    #[error("{key} {value:?} is not supported yet")]
-    NotYet { key: String, value: String, known: Known },
     #[error("{0} is not an address a host can have")]
     NotAHost(IpAddr),
 
@@ -146,6 +144,10 @@ pub enum ConfigError {
     StepsOutOfOrder,
     #[error("{0} is for policy failover, without members, groups and min_up")]
     ForFailover(&'static str),
+    #[error(
+        "load of a service with a geo group is not known: nobody knows how many clients are near which site"
+    )]
+    LoadByRegion,
     #[error("rto promises a time, and failover waits for an approval for as long as it takes")]
     RtoWithoutAnswer,
 
@@ -247,7 +249,7 @@ impl ConfigError {
         use ConfigError as E;
         Some(match self {
             E::UnknownKey { known, .. } => known.help("known keys"),
-            E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
+            E::UnknownWord { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
             E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
@@ -307,6 +309,7 @@ impl ConfigError {
             E::ForFailover(_) => {
                 "leave it out: there is no one endpoint that all clients of this service use"
             }
+            E::LoadByRegion => "leave it out, and watch the sites' own load",
             E::RtoWithoutAnswer => "set unanswered = \"move\", or take rto away",
             E::BadPattern { .. } => {
                 "the syntax is that of the regex crate; in TOML a pattern is easiest in 'single quotes'"

@@ -87,7 +87,7 @@ fn read_group(
 ) -> Result<DraftGroup, Reported> {
     let at = section.at().clone();
     let policy = section.read("policy", findings, |item, findings| {
-        Ok(match values::word(item, &POLICIES, &[], findings)? {
+        Ok(match values::word(item, &POLICIES, findings)? {
             "weighted" => PolicyKind::Weighted,
             "geo" => PolicyKind::Geo,
             "all" => PolicyKind::All,
@@ -103,7 +103,7 @@ fn read_group(
     let weight: Read<u32> = if name.is_empty() { Ok(None) } else { section.read("weight", findings, weight) };
     let max_answers = section.read("max_answers", findings, values::count(MAX_MEMBERS as u32));
     let rotate = section.read("pick", findings, |item, findings| {
-        Ok(values::word(item, &["first", "rotate"], &[], findings)? == "rotate")
+        Ok(values::word(item, &["first", "rotate"], findings)? == "rotate")
     });
     Ok(DraftGroup {
         name,

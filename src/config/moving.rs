@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::error::ConfigError;
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, or};
-use super::{Failback, values};
+use super::{Failback, Tree, values};
 
 /// The longest `delay`, `wait`, `hold` and `step_hold`.
 pub(super) const MAX_HOLD: Duration = Duration::from_secs(366 * 86_400);
@@ -132,19 +132,27 @@ impl DraftMoving {
         }
     }
 
-    /// What comes of them. Where clients are `shared` out among endpoints, there is no one endpoint that all
-    /// of them leave: whatever holds, counts or parts such a move is reported.
-    pub fn settle(self, shared: bool, findings: &mut Findings) -> Result<(Failback, Moving), Reported> {
+    /// What comes of them. Where a `tree` shares clients out among endpoints, there is no one endpoint that all
+    /// of them leave: whatever holds, counts or parts such a move is reported. A load is shared out with them,
+    /// but where nobody knows how many of the clients are of which region.
+    pub fn settle(
+        self,
+        tree: Option<&Tree>,
+        findings: &mut Findings,
+    ) -> Result<(Failback, Moving), Reported> {
         let DraftMoving { failback, failover, exempt, load, shed } = self;
         let (failback, failover, exempt) = (failback?, failover?, exempt?);
         let (load, shed) = (load?, shed?);
-        if shared {
+        if let Some(tree) = tree {
+            let by_region = load.as_ref().filter(|_| tree.geo.is_some());
+            if let Some(load) = by_region {
+                findings.push(&load.span(), ConfigError::LoadByRegion);
+            }
             let back = failback.as_ref().filter(|it| it.get_ref().approve || !it.get_ref().steps.is_empty());
             let given = [
                 ("failover", failover.as_ref().map(Spanned::span)),
                 ("a failback by approval or in steps", back.map(Spanned::span)),
                 ("exempt_from_safety", exempt.as_ref().map(Spanned::span)),
-                ("load", load.as_ref().map(Spanned::span)),
                 ("shed", shed.as_ref().map(Spanned::span)),
             ];
             for (what, at) in given {
@@ -171,7 +179,7 @@ impl DraftMoving {
 
 /// `"auto"`, `"approve"`, or a table: the delay and what is approved.
 fn read_failover(item: Item, findings: &mut Findings) -> Result<(Duration, Option<Approval>), Reported> {
-    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "approve"], &[], findings);
+    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "approve"], findings);
     let usual = Approval { wait: DEFAULT_WAIT, unanswered: Unanswered::Move };
     if let DeValue::String(_) = item.value.get_ref() {
         let approved = mode(item, findings)? == "approve";
@@ -183,7 +191,7 @@ fn read_failover(item: Item, findings: &mut Findings) -> Result<(Duration, Optio
     let approval = if mode == Ok("approve") {
         let wait = section.read("wait", findings, values::positive(MAX_HOLD));
         let unanswered = section.read("unanswered", findings, |item, findings| {
-            Ok(match values::word(item, &["move", "stay"], &[], findings)? {
+            Ok(match values::word(item, &["move", "stay"], findings)? {
                 "stay" => Unanswered::Stay,
                 _ => Unanswered::Move,
             })
@@ -221,8 +229,7 @@ impl Default for DraftFailback {
 
 /// `"auto"`, `"manual"`, `"approve"`, `{ mode = "auto", hold = "60s", steps = [1, 10, 100] }`
 fn read_failback(item: Item, findings: &mut Findings) -> Result<DraftFailback, Reported> {
-    let mode =
-        |item, findings: &mut Findings| values::word(item, &["auto", "manual", "approve"], &[], findings);
+    let mode = |item, findings: &mut Findings| values::word(item, &["auto", "manual", "approve"], findings);
     let usual = DraftFailback::default();
     if let DeValue::String(_) = item.value.get_ref() {
         return Ok(match mode(item, findings)? {
@@ -277,7 +284,7 @@ pub(super) fn read_safety(item: Item, findings: &mut Findings) -> Result<Safety,
     let window = section.read("share_window", findings, values::positive(MAX_WINDOW));
     let sites = section.read("min_sites_in_service", findings, values::count(MAX_MIN_SITES));
     let on_limit = section.read("on_limit", findings, |item, findings| {
-        Ok(match values::word(item, &["hold", "warn"], &[], findings)? {
+        Ok(match values::word(item, &["hold", "warn"], findings)? {
             "warn" => OnLimit::Warn,
             _ => OnLimit::Hold,
         })

@@ -94,7 +94,7 @@ fn read_service(
     let tree = groups.settle(&endpoints.list, &endpoints.weighed, findings)?;
     let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
     check_hosts(&names, &probes, findings);
-    let (failback, moving) = moving.settle(tree.is_some(), findings)?;
+    let (failback, moving) = moving.settle(tree.as_deref(), findings)?;
     let pattern = Service {
         name: Name::root(),
         zone: Name::root(),
@@ -170,14 +170,12 @@ fn read_ttls(section: &mut Section, findings: &mut Findings) -> Result<[u32; 2],
 /// A word, or `{ fallback = [...] }`.
 fn read_all_down(item: Item, findings: &mut Findings) -> Result<AllDown, Reported> {
     match item.value.get_ref() {
-        DeValue::String(_) => {
-            Ok(match values::word(item, &["keep", "all", "primary", "empty"], &[], findings)? {
-                "all" => AllDown::All,
-                "primary" => AllDown::Primary,
-                "empty" => AllDown::Empty,
-                _ => AllDown::Keep,
-            })
-        }
+        DeValue::String(_) => Ok(match values::word(item, &["keep", "all", "primary", "empty"], findings)? {
+            "all" => AllDown::All,
+            "primary" => AllDown::Primary,
+            "empty" => AllDown::Empty,
+            _ => AllDown::Keep,
+        }),
         DeValue::Table(_) => {
             let mut section = Section::of("\"all_down\"".to_owned(), item, findings)?;
             let example = "fallback = [\"192.0.2.99\"]";

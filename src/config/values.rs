@@ -185,26 +185,18 @@ pub fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-/// One of the words in `known`; `later` are words that will be known one day.
-pub fn word(
-    item: Item,
-    known: &[&'static str],
-    later: &[&str],
-    findings: &mut Findings,
-) -> Result<&'static str, Reported> {
+/// One of the words in `known`.
+pub fn word(item: Item, known: &[&'static str], findings: &mut Findings) -> Result<&'static str, Reported> {
     let text = item.text("a string", findings)?;
     if let Some(word) = known.iter().find(|word| **word == text) {
         return Ok(word);
     }
-    Err(item.wrong(unknown_word(item, text, known, later), findings))
+    Err(item.wrong(unknown_word(item, text, known), findings))
 }
 
-fn unknown_word(item: Item, text: &str, known: &[&'static str], later: &[&str]) -> ConfigError {
+fn unknown_word(item: Item, text: &str, known: &[&'static str]) -> ConfigError {
     let (key, value) = (item.key.to_owned(), short(text));
     let known = Known::new(text, known.iter().copied());
-    if later.contains(&text) {
-        return ConfigError::NotYet { key, value, known };
-    }
     ConfigError::UnknownWord { key, value, known }
 }
 

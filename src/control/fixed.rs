@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::engine::{Action, Happened};
+use crate::engine::{Action, Engine, Happened};
 use crate::history::{Durable, Store};
 use crate::policy::Scope;
 use crate::probe::WatchView;
@@ -38,6 +38,9 @@ impl Daemon for Fixed {
     async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
         let explanation = fixture::explanation();
         self.answer((explanation.service.name == name).then_some(explanation))
+    }
+    async fn snapshot(&self) -> Result<Snapshot, Gone> {
+        self.answer(Snapshot { now: fixture::NOW, engine: Box::new(Engine::new(1, Vec::new())) })
     }
     async fn command(&self, command: Command) -> Result<Result<Vec<Decision>, CommandError>, Gone> {
         let refused = match &command.action {

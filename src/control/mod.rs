@@ -26,6 +26,7 @@ mod problem;
 mod read;
 #[cfg(test)]
 mod tests;
+mod whatif;
 mod write;
 
 use std::future::Future;
@@ -41,7 +42,7 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::ChoiceFor;
-use crate::engine::{Command, CommandError, Explanation, Status};
+use crate::engine::{Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Lateness, WatchView};
@@ -51,6 +52,7 @@ use crate::zone::{Name, RrSet};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
 pub use problem::Problem;
+pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 
 /// How many connections are open at a time; the next one waits to be accepted.
@@ -72,6 +74,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<DaemonStatus, Gone>> + Send;
     /// The chain behind one service's answer; `None` when there is no such service.
     fn explain(&self, name: Name) -> impl Future<Output = Result<Option<Explanation>, Gone>> + Send;
+    /// A copy of the engine, to suppose things of.
+    fn snapshot(&self) -> impl Future<Output = Result<Snapshot, Gone>> + Send;
     /// Carries out a command; the decisions it led to.
     fn command(
         &self,
@@ -95,6 +99,15 @@ pub trait Daemon: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the engine does not answer; see /healthz and the log")]
 pub struct Gone;
+
+/// The engine at one moment; what is done to it concerns nobody else.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The moment.
+    pub now: Time,
+    /// The copy.
+    pub engine: Box<Engine>,
+}
 
 /// The daemon at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -206,6 +219,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/proposals", get(read::proposals::<D>))
         .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
         .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
+        .route("/v1/whatif", post(whatif::whatif::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

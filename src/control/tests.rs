@@ -176,6 +176,9 @@ async fn says_no_in_words() {
     check("POST", "/v1/status", json!({}), 405, "/v1/status does not take POST").await;
     let long = json!({ "reason": "a".repeat(MAX_BODY) });
     check("POST", "/v1/overrides", long, 413, "length limit").await;
+    check("POST", "/v1/whatif", json!({ "downs": ["fra"] }), 400, "unknown field").await;
+    // This one's engine has nothing loaded.
+    check("POST", "/v1/whatif", json!({ "down": ["fra"] }), 503, "no configuration is loaded yet").await;
     served.daemon.failing.store(true, Ordering::Relaxed);
     check("POST", "/v1/reload", json!({}), 422, "detour.toml:3:1: error: unknown key").await;
     served.daemon.gone.store(true, Ordering::Relaxed);

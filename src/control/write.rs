@@ -126,7 +126,7 @@ fn plain(key: &str, text: &str, max: usize) -> Result<String, Problem> {
 }
 
 /// The body's JSON; no body is as good as `{}`.
-fn parse<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     let bytes = body.map_err(|e| Problem::new(e.status(), e.body_text()))?;
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
     serde_json::from_slice(bytes).map_err(|e| Problem::bad_request(format!("the body: {e}")))

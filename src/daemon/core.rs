@@ -20,7 +20,7 @@ use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
-use crate::control::{Heartbeats, LoadOutcome, Reloaded};
+use crate::control::{Heartbeats, LoadOutcome, Reloaded, Snapshot};
 use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
@@ -200,6 +200,9 @@ impl Core {
             Input::Explain(name, reply) => {
                 let _ = reply.send(self.engine.explain(now, &name));
             }
+            Input::Snapshot(reply) => {
+                let _ = reply.send(Snapshot { now, engine: Box::new(self.engine.clone()) });
+            }
             Input::Command(command, reply) => {
                 let effects = self.step(now, Event::Command(command));
                 let done = self.perform(effects, None);
@@ -239,8 +242,7 @@ impl Core {
         let Fresh { load, text, table, files, warnings } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
-        let note = LoadNote { path: config.path.clone(), text, zones: load.zones.as_slice().into() };
-        self.recorder.load(now, note, bounds(&config));
+        self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
         let effects = self.step(now, Event::Load(load));
         // Before the effects, which pace checks that are to run.
         let mut checks = config.checks();

@@ -14,7 +14,7 @@ use super::core::Pulse;
 use super::messages::{Asker, Input};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
+use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Snapshot, Vitals};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
@@ -83,6 +83,11 @@ impl Daemon for Handle {
     async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
         let (reply, answer) = oneshot::channel();
         self.ask(Input::Explain(name, reply), answer).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Snapshot(reply), answer).await
     }
 
     async fn command(&self, command: Command) -> Result<Result<Vec<Decision>, CommandError>, Gone> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::answer::Table;
-use crate::control::{LoadOutcome, Reloaded};
+use crate::control::{LoadOutcome, Reloaded, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Load, Status};
 use crate::policy::Decision;
 use crate::zone::Name;
@@ -24,6 +24,8 @@ pub enum Input {
     Status(oneshot::Sender<View>),
     /// Read the chain behind one name.
     Explain(Name, oneshot::Sender<Option<Explanation>>),
+    /// Copy the engine.
+    Snapshot(oneshot::Sender<Snapshot>),
     /// An operator's command, answered with the decisions it led to.
     Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
     /// A checked configuration with the table compiled from its files.

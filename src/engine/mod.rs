@@ -203,6 +203,11 @@ impl Engine {
         self.services.len().saturating_sub(self.decided.len())
     }
 
+    /// The configuration in force; `None` before the first load.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.config.as_ref()
+    }
+
     /// Whether a configuration is loaded and every service of it has a decision.
     pub fn first_round_done(&self) -> bool {
         self.config.is_some() && self.pending_first_round() == 0

@@ -21,6 +21,9 @@ use super::stance::Stance;
 use crate::config::{Failback, SiteId};
 use crate::time::Time;
 
+/// How long after the sample that made an endpoint Up it is decided upon at the latest, on a machine that is busy.
+const LATELY: Duration = Duration::from_secs(1);
+
 /// What is remembered of an endpoint that was of no use, until it is used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -213,8 +216,9 @@ pub(super) fn marked(now: Time, members: &[Stance], marks: &Marks) -> Marks {
             return Some(Mark::Down);
         }
         match old? {
-            // An Up's `since` is the sample that made it so, a little before this decision.
-            Mark::Down if member.up => Some(Mark::Back(member.up_since)),
+            // An Up's `since` is the sample that made it so, a little before this decision. One from longer ago
+            // was seen elsewhere: a reload has given the endpoint a place that was Up already.
+            Mark::Down if member.up && member.up_since + LATELY >= now => Some(Mark::Back(member.up_since)),
             Mark::Down | Mark::Taken => Some(Mark::Back(now)),
             Mark::Back(at) => Some(Mark::Back(*at)),
         }

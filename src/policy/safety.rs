@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::steer::ALL;
 use super::{Decision, Move};
 use crate::config::{Safety, Seconds, Service, SiteId};
 use crate::time::Time;
@@ -93,19 +94,19 @@ impl Ledger {
 impl Tally {
     /// Counts a service in, as decided.
     pub fn add(&mut self, service: &Service, decision: &Decision) {
-        for site in &decision.sites {
-            let carried = self.0.entry(site.clone()).or_default();
+        for (site, load) in loads(service, decision) {
+            let carried = self.0.entry(site).or_default();
             carried.services += 1;
-            carried.load += u64::from(service.moving.load);
+            carried.load += load;
         }
     }
 
     /// Counts it out again.
     pub fn remove(&mut self, service: &Service, decision: &Decision) {
-        for site in &decision.sites {
-            if let Some(carried) = self.0.get_mut(site) {
+        for (site, load) in loads(service, decision) {
+            if let Some(carried) = self.0.get_mut(&site) {
                 carried.services = carried.services.saturating_sub(1);
-                carried.load = carried.load.saturating_sub(u64::from(service.moving.load));
+                carried.load = carried.load.saturating_sub(load);
             }
         }
     }
@@ -129,6 +130,28 @@ impl Tally {
         }
         (before, services.values().filter(|count| **count > 0).count())
     }
+}
+
+/// What a service adds to each site it is answered from: all of its load, or where it shares clients out, the
+/// site's part of it. Those who get several sites in one answer are taken to use them alike.
+fn loads(service: &Service, decision: &Decision) -> Vec<(SiteId, u64)> {
+    let load = u64::from(service.moving.load);
+    if service.tree.is_none() {
+        return decision.sites.iter().map(|site| (site.clone(), load)).collect();
+    }
+    let shares = match &decision.steer {
+        None => vec![(&decision.sites, ALL)],
+        Some(steer) => {
+            let shares = steer.flow(0).shares().into_iter();
+            shares.map(|(variant, share)| (&steer.variants[usize::from(variant)].sites, share)).collect()
+        }
+    };
+    let of = |site: &SiteId| {
+        let parts = shares.iter().filter(|(sites, _)| sites.contains(site));
+        parts.map(|(sites, share)| share / sites.len().max(1) as u64).sum::<u64>()
+    };
+    // A load is below 2^30 and a share at most 2^32: the product fits.
+    decision.sites.iter().map(|site| (site.clone(), (load * of(site) + ALL / 2) / ALL)).collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub const SLOW_STEPS: u32 = 10;
 pub const MIN_STEP: Duration = Duration::from_secs(5);
 
 /// Which members the clients of each region prefer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Regions {
     /// The map that sorts clients into these regions.
     pub id: ClientsId,

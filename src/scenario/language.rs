@@ -13,6 +13,11 @@
 //!         what if nobody answers; exempt; load 10, shed: beside `capacity`
 //!         probes web api, all of which must pass; probes 1 of web api; cname fra=lb.fra.example.net iad=...
 //!
+//! service app.example.com weighted fra=2 iad sticky slow 100s         a weight of 1 is not written; also `geo`,
+//!         `all fra iad max 1 rotate`; members may be groups, whose lines' options follow them:
+//!         failover eu iad   group eu all fra sin min_up 50%   group ...
+//! near 10.1.0.0/16 fra iad                   which sites the clients of a network prefer; `near anyone iad`
+//!
 //! canaries quorum 1 203.0.113.53 ...         addresses of canaries, and how many must work
 //! safety switches 4 share 30 window 5m sites 2 warn         each of them may be left out
 //! capacity fra 100
@@ -36,16 +41,19 @@
 //! An `expect` line holds 20 ms after the line before it. The service may be left out where there is one.
 //! Records are all there are; `empty` is none; `undecided` is no decision. `serial +1` counts from the
 //! `expect` line before, `serial 9` is the number; `changesets 1` counts publishes likewise;
+//! `from 10.1.2.3` is what this client is answered, `scope 16` the bits of its address that this depends on;
+//! `share fra 50 share iad 50` is the percent of queries, or of clients, that are answered from there; `moved 50`
+//! percent of client networks are answered from elsewhere than at the `expect` line before (both give or take 3);
 //! `percent 10` of the clients have moved back, `proposals 1` wait for an answer;
 //! `latched`, `free`, `hold 75s` and `no-hold` show what keeps it; `refused "text"` is what the
 //! last command was told; `because TEXT`, up to the end of the line, stands in the decision's reason,
 //! where `fra Suspect 1/3` is short for `fra Suspect: 1 of 3 failed`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Approval, OnLimit, Safety, Unanswered};
-
-use super::setup::{ServiceSpec, Setup};
+use super::service::{safety, service};
+use super::setup::Setup;
 
 /// A parsed file.
 #[derive(Debug)]
@@ -105,6 +113,13 @@ pub struct Expect {
     pub latched: Option<bool>,
     pub hold: Option<Hold>,
     pub percent: Option<u32>,
+    /// The client whose answer this is.
+    pub from: Option<IpAddr>,
+    pub scope: Option<u8>,
+    /// Sites and the percent of queries or clients each gets.
+    pub shares: Vec<(String, u32)>,
+    /// The percent of client networks that are answered from elsewhere than at the `expect` line before.
+    pub moved: Option<u32>,
     pub proposals: Option<usize>,
     pub refused: Option<String>,
     pub because: Option<String>,
@@ -141,8 +156,18 @@ pub fn parse_for(text: &str, sites: Option<Vec<String>>) -> Result<Scenario, Wro
         let fail = |why: String| Wrong { line, why };
         let words = words(text).map_err(fail)?;
         let Some((head, rest)) = words.split_first() else { continue };
-        let heads =
-            ["site", "zone", "file", "service", "remove", "canaries", "maintenance", "safety", "capacity"];
+        let heads = [
+            "site",
+            "zone",
+            "file",
+            "service",
+            "remove",
+            "canaries",
+            "maintenance",
+            "safety",
+            "capacity",
+            "near",
+        ];
         if heads.contains(&head.as_str()) {
             if given {
                 let why = "with a configuration file the setup stands there, and not in the scenario";
@@ -204,6 +229,12 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
         ("capacity", [load]) => {
             setup.capacity.insert(name, number(load)?);
         }
+        ("near", sites) => {
+            let network = if name == "anyone" { None } else { Some(name.parse()) };
+            let network = network.transpose().map_err(|why: crate::zone::NetworkError| why.to_string())?;
+            setup.near.retain(|(known, _)| *known != network);
+            setup.near.push((network, sites.to_vec()));
+        }
         ("safety", _) => setup.safety = safety(rest)?,
         ("maintenance", [schedule, zone, word, length]) if word == "for" => {
             setup.maintenance.push((name, unquoted(schedule), zone.clone(), duration(length)?));
@@ -215,86 +246,6 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
         _ => return Err(format!("a {head} line is not written like this")),
     }
     Ok(())
-}
-
-fn safety(words: &[String]) -> Result<Safety, String> {
-    let mut safety = Safety::default();
-    let mut words = words.iter().map(String::as_str);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{word} what?"));
-        match word {
-            "switches" => safety.max_switches_per_hour = Some(number(value()?)?),
-            "share" => safety.max_share_moved = Some(number(value()?)? as u8),
-            "window" => safety.window = duration(value()?)?,
-            "sites" => safety.min_sites_in_service = Some(number(value()?)? as usize),
-            "warn" => safety.on_limit = OnLimit::Warn,
-            _ => return Err(format!("\"{word}\" is no safety rule")),
-        }
-    }
-    Ok(safety)
-}
-
-fn service(words: &[String]) -> Result<ServiceSpec, String> {
-    let mut spec = ServiceSpec::default();
-    let keys = ["ttl", "suspect", "fall", "rise", "window", "interval", "confirm", "failback", "all_down"];
-    let more = ["probes", "cname", "damping", "delay", "approval", "steps", "exempt", "load", "shed"];
-    let is_key = |word: &String| keys.contains(&word.as_str()) || more.contains(&word.as_str());
-    let [policy, rest @ ..] = words else { return Err("a service has a policy".to_owned()) };
-    if policy != "failover" {
-        return Err(format!("policy {policy} is not known"));
-    }
-    let end = rest.iter().position(is_key).unwrap_or(rest.len());
-    spec.sites = rest[..end].to_vec();
-    let mut rest = &rest[end..];
-    while let Some((key, tail)) = rest.split_first() {
-        let end = tail.iter().position(is_key).unwrap_or(tail.len());
-        let values = &tail[..end];
-        rest = &tail[end..];
-        match (key.as_str(), values) {
-            ("ttl", [v]) => spec.ttl = duration(v)?,
-            ("suspect", [v]) => spec.suspect = duration(v)?,
-            ("fall", [v]) => spec.fall = number(v)?,
-            ("rise", [v]) => spec.rise = number(v)?,
-            ("window", [v]) => spec.window = Some(number(v)?),
-            ("interval", [v]) => spec.interval = duration(v)?,
-            ("confirm", [v]) => spec.confirm = duration(v)?,
-            ("failback", [v]) if v == "manual" => spec.failback = None,
-            ("failback", [v, hold]) if v == "auto" => spec.failback = Some(duration(hold)?),
-            ("all_down", [v]) => spec.all_down.clone_from(v),
-            ("damping", [changes, within, hold, longest]) => {
-                spec.damping =
-                    Some((number(changes)?, duration(within)?, duration(hold)?, duration(longest)?));
-            }
-            ("probes", [need, of, values @ ..]) if of == "of" => {
-                (spec.need, spec.probes) = (Some(number(need)? as usize), values.to_vec());
-            }
-            ("failback", [v, hold]) if v == "approve" => {
-                spec.failback = Some(duration(hold)?);
-                spec.moving.approve_failback = true;
-            }
-            ("delay", [v]) => spec.moving.delay = duration(v)?,
-            ("approval", [wait, then]) => {
-                let unanswered = if then == "move" { Unanswered::Move } else { Unanswered::Stay };
-                spec.moving.approval = Some(Approval { wait: duration(wait)?, unanswered });
-            }
-            ("steps", [steps @ .., each, hold]) if each == "each" => {
-                let steps: Result<Vec<u8>, String> =
-                    steps.iter().map(|step| Ok(number(step)? as u8)).collect();
-                spec.moving.steps = steps?.into_iter().filter(|&step| step < 100).collect();
-                spec.moving.step_hold = duration(hold)?;
-            }
-            ("exempt", []) => spec.moving.exempt = true,
-            ("load", [v]) => spec.moving.load = number(v)?,
-            ("shed", []) => spec.moving.shed = true,
-            ("probes", values) => spec.probes = values.to_vec(),
-            ("cname", values) => {
-                let pair = |v: &String| v.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()));
-                spec.cname = values.iter().map(pair).collect::<Option<_>>().ok_or("cname SITE=NAME ...")?;
-            }
-            _ => return Err(format!("\"{key} {}\" is no option of a service", values.join(" "))),
-        }
-    }
-    Ok(spec)
 }
 
 fn action(words: &[String], setup: &Setup) -> Result<What, String> {
@@ -366,6 +317,16 @@ fn expect(words: &[String], text: &str) -> Result<Expect, String> {
             "latched" => expect.latched = Some(true),
             "free" => expect.latched = Some(false),
             "hold" => expect.hold = Some(Hold::Until(duration(value()?)?)),
+            "from" => {
+                let ip = value()?;
+                expect.from = Some(ip.parse().map_err(|e| format!("{ip}: {e}"))?);
+            }
+            "scope" => expect.scope = Some(number(value()?)? as u8),
+            "share" => {
+                let site = value()?.to_owned();
+                expect.shares.push((site, number(value()?)?));
+            }
+            "moved" => expect.moved = Some(number(value()?)?),
             "percent" => expect.percent = Some(number(value()?)?),
             "proposals" => expect.proposals = Some(number(value()?)? as usize),
             "no-hold" => expect.hold = Some(Hold::None),
@@ -413,12 +374,12 @@ fn unquoted(word: &str) -> String {
     word.trim_matches('"').to_owned()
 }
 
-fn number(text: &str) -> Result<u32, String> {
+pub(super) fn number(text: &str) -> Result<u32, String> {
     text.parse().map_err(|e| format!("{text}: {e}"))
 }
 
 /// `250ms`, `10.5s`, `1h`, `3m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(|| format!("{text} has no unit"))?;
     let (value, unit) = text.split_at(split);
     let value: f64 = value.parse().map_err(|e| format!("{text}: {e}"))?;

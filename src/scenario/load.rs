@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, HistoryBounds, Maintenance,
-    MaintenanceScope, PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target,
+    AllDown, Check, CheckKey, Config, Control, Damping, Databases, Endpoint, Failback, HistoryBounds,
+    Maintenance, MaintenanceScope, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target,
     Thresholds, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
 use crate::zone::{Name, RrSet, RrType};
 
+use super::groups;
 use super::setup::{ServiceSpec, Setup};
 
 /// What the checked files of this setup would come to.
@@ -64,10 +65,11 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             .map(|plan| maintenance(setup, plan))
             .collect::<Result<_, _>>()?,
         history: HistoryBounds::default(),
-        geo: Vec::new(),
+        geo: groups::map(setup),
         safety: setup.safety.clone(),
     };
-    Ok(Load { config: Arc::new(config), zones, regions: std::collections::BTreeMap::new() })
+    let sorted = crate::geo::clients(&config, &Databases::new()).map_err(|why| why.to_string())?;
+    Ok(Load { config: Arc::new(config), zones, regions: sorted.regions })
 }
 
 /// A domain name.
@@ -204,10 +206,11 @@ fn service(
         Ok(Endpoint { site: site.as_str().into(), target, records: Vec::new(), weight: 1 })
     });
     let secs = |d: Duration| d.as_secs() as u32;
-    Ok(Service {
+    let tree = groups::tree(spec)?;
+    let mut service = Service {
         name: name.clone(),
         zone: zone_of(name, apexes)?,
-        policy: PolicyKind::Failover,
+        policy: spec.root.policy,
         ttl: secs(spec.ttl),
         ttl_suspect: secs(spec.suspect),
         probes,
@@ -224,6 +227,8 @@ fn service(
         rto: None,
         moving: spec.moving.clone(),
         endpoints: endpoints.collect::<Result<_, String>>()?,
-        tree: None,
-    })
+        tree,
+    };
+    groups::weights(&mut service, spec);
+    Ok(service)
 }

@@ -9,14 +9,18 @@
 
 #![allow(missing_docs, reason = "public fields are the words of the language, which its header explains")]
 
+mod clients;
+mod groups;
 mod language;
 mod load;
 mod run;
+mod service;
 mod setup;
 mod world;
 
+pub use clients::{Maps, Shares};
 pub use language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong, parse, parse_for};
 pub use load::{load, name, rrset};
 pub use run::{Told, run, settle};
-pub use setup::{ServiceSpec, Setup};
+pub use setup::{GroupSpec, MinUp, ServiceSpec, Setup};
 pub use world::{Given, Published, World, decisions, zero};

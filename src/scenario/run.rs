@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use crate::config::{CheckKey, Whereto};
+use crate::config::{CheckKey, SiteId, Whereto};
 use crate::engine::{Action, COALESCE, Command, Effect, Event, Load, ServiceView};
 use crate::health::{Detail, Discard, Failure, Sample, Vantage};
 use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
-use crate::zone::{RrSet, Serial};
+use crate::zone::{BUCKETS, RrSet, Serial};
 
+use super::clients::Maps;
 use super::language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong};
 use super::load::{load, name, rrset};
 use super::world::{World, zero};
 use crate::time::Time;
+
+/// How far a share in percent may be from what is expected: shares are met as lots meet them.
+const TOLERANCE: u32 = 3;
 
 /// What a run has to tell, as it happens.
 #[derive(Debug)]
@@ -22,10 +26,16 @@ pub enum Told<'a> {
     Effect(Time, &'a Effect),
 }
 
-/// Plays a scenario from `load` on, which is what its setup comes to or a configuration of its own. Gives
+/// Plays a scenario from `load` on, which is what its setup comes to or a configuration of its own;
+/// `maps` are those of a configuration with databases. Gives
 /// how many expectations there were, all of which hold, or the first thing that is not as expected.
-pub fn run(scenario: Scenario, load: Load, mut tell: impl FnMut(Told)) -> Result<usize, Wrong> {
-    let mut run = Run::new(load);
+pub fn run(
+    scenario: Scenario,
+    load: Load,
+    maps: Option<Maps>,
+    mut tell: impl FnMut(Told),
+) -> Result<usize, Wrong> {
+    let mut run = Run::new(load, maps);
     let mut expectations = 0;
     for step in scenario.steps {
         let line = step.line;
@@ -64,16 +74,19 @@ struct Run {
     refused: Option<String>,
     /// As of the last `expect` line.
     serials: std::collections::BTreeMap<crate::zone::Name, Serial>,
+    /// Where client networks were answered from then, by service.
+    networks: std::collections::BTreeMap<crate::zone::Name, Vec<Vec<SiteId>>>,
     changesets: usize,
     /// Of the line under way.
     effects: Vec<Effect>,
 }
 
 impl Run {
-    fn new(load: Load) -> Run {
-        let world = World::start(zero(), load);
+    fn new(load: Load, maps: Option<Maps>) -> Run {
+        let world = World::with_maps(zero(), load, maps);
         let serials = world.zones.iter().map(|(apex, zone)| (apex.clone(), zone.serial)).collect();
-        Run { world, refused: None, serials, changesets: 0, effects: Vec::new() }
+        let networks = std::collections::BTreeMap::new();
+        Run { world, refused: None, serials, networks, changesets: 0, effects: Vec::new() }
     }
 
     fn act(&mut self, what: What) -> Result<(), String> {
@@ -205,7 +218,8 @@ impl Run {
 
     fn check(&mut self, expect: &Expect) -> Result<(), String> {
         let view = self.service(expect.service.as_deref())?;
-        let answer = self.world.answer(&view.name);
+        let answer = self.answer(&view, expect)?;
+        self.check_clients(&view, expect)?;
         if let Some(records) = &expect.records {
             same("records", &lines(&answer), &expected(records)?)?;
         }
@@ -253,6 +267,53 @@ impl Run {
         if let Some(because) = &expect.because {
             let decision = view.decision.as_ref().ok_or("there is no decision")?;
             contains("reason", &decision.reason.to_string(), &spelled_out(because))?;
+        }
+        Ok(())
+    }
+
+    /// What everybody is answered, or the client that is asked about.
+    fn answer(&self, view: &ServiceView, expect: &Expect) -> Result<Vec<RrSet>, String> {
+        let choice = expect.from.and_then(|client| self.world.choice_for(&view.name, client));
+        if let Some(scope) = expect.scope {
+            same("scope", &choice.as_ref().map_or(0, |choice| choice.scope), &scope)?;
+        }
+        match choice {
+            None => Ok(self.world.answer(&view.name)),
+            Some(choice) if choice.variant.is_none() && expect.records.is_some() => {
+                Err("every query draws its answer: expect shares".to_owned())
+            }
+            Some(choice) => Ok(choice.rrsets),
+        }
+    }
+
+    /// Who is answered from where.
+    fn check_clients(&mut self, view: &ServiceView, expect: &Expect) -> Result<(), String> {
+        let near = |got: u32, want: u32| got.abs_diff(want) <= TOLERANCE;
+        if !expect.shares.is_empty() {
+            let shares = self.world.shares(view, expect.from);
+            let percent = |buckets: &u32| (buckets * 100 + BUCKETS as u32 / 2) / BUCKETS as u32;
+            let got: Vec<(String, u32)> =
+                shares.iter().map(|(site, buckets)| (site.to_string(), percent(buckets))).collect();
+            let mut want = expect.shares.clone();
+            want.sort();
+            let fits = got.len() == want.len()
+                && got.iter().zip(&want).all(|(got, want)| got.0 == want.0 && near(got.1, want.1));
+            if !fits {
+                same("shares", &got, &want)?;
+            }
+        }
+        let networks = self.world.networks(view);
+        let total = networks.len() as u32;
+        let before = self.networks.insert(view.name.clone(), networks.clone());
+        if let Some(want) = expect.moved {
+            let before = before.ok_or("nobody was answered before")?;
+            let moved = before.iter().zip(&networks).filter(|(before, now)| before != now).count() as u32;
+            let percent = (moved * 100 + total / 2) / total;
+            // None is none at all.
+            if !near(percent, want) || want == 0 && moved > 0 {
+                same("moved", &percent, &want)?;
+                return Err(format!("moved: {moved} of {total} networks"));
+            }
         }
         Ok(())
     }

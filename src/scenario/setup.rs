@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Moving, Safety};
+use crate::config::{Moving, PolicyKind, Safety};
+use crate::zone::Network;
 
 /// What is configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +23,23 @@ pub struct Setup {
     pub safety: Safety,
     /// By site.
     pub capacity: BTreeMap<String, u32>,
+    /// Which sites the clients of a network prefer; `None` is everybody else.
+    pub near: Vec<(Option<Network>, Vec<String>)>,
 }
 
 /// One `service` line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceSpec {
+    /// Where it has endpoints: the members that are no groups.
     pub sites: Vec<String>,
+    /// How they are picked; a root without members has all sites.
+    pub root: GroupSpec,
+    /// Each after all that have it as a member.
+    pub groups: Vec<GroupSpec>,
+    /// Of sites and groups; 1 where nothing is said.
+    pub weights: BTreeMap<String, u32>,
+    pub sticky: bool,
+    pub slow_start: Option<Duration>,
     pub ttl: Duration,
     pub suspect: Duration,
     pub fall: u32,
@@ -47,6 +59,63 @@ pub struct ServiceSpec {
     pub moving: Moving,
 }
 
+/// One group, or the root.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSpec {
+    pub name: String,
+    pub policy: PolicyKind,
+    pub members: Vec<String>,
+    pub min_up: MinUp,
+    pub max_answers: Option<usize>,
+    pub rotate: bool,
+}
+
+/// How many members must work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinUp {
+    Count(usize),
+    Percent(u32),
+}
+
+impl Default for GroupSpec {
+    fn default() -> GroupSpec {
+        GroupSpec {
+            name: String::new(),
+            policy: PolicyKind::Failover,
+            members: Vec::new(),
+            min_up: MinUp::Count(1),
+            max_answers: None,
+            rotate: false,
+        }
+    }
+}
+
+impl ServiceSpec {
+    /// The members that are no groups, in the order they are met in.
+    pub fn leaves(&self) -> Vec<String> {
+        let mut leaves: Vec<String> = Vec::new();
+        for member in std::iter::once(&self.root).chain(&self.groups).flat_map(|group| &group.members) {
+            let is_group = self.groups.iter().any(|group| group.name == *member);
+            if !is_group && !leaves.contains(member) {
+                leaves.push(member.clone());
+            }
+        }
+        leaves
+    }
+
+    /// Whether it is a plain failover.
+    pub fn is_plain(&self) -> bool {
+        self.groups.is_empty()
+            && self.root.policy == PolicyKind::Failover
+            && matches!(self.root.min_up, MinUp::Count(1))
+    }
+
+    /// Whether anything in it tells clients apart by where they are.
+    pub fn is_by_client(&self) -> bool {
+        std::iter::once(&self.root).chain(&self.groups).any(|group| group.policy == PolicyKind::Geo)
+    }
+}
+
 impl Default for Setup {
     fn default() -> Setup {
         let site = |id: &str, addr: [u8; 4]| (id.to_owned(), vec![IpAddr::from(addr)]);
@@ -64,6 +133,7 @@ impl Default for Setup {
             maintenance: Vec::new(),
             safety: Safety::default(),
             capacity: BTreeMap::new(),
+            near: Vec::new(),
         }
     }
 }
@@ -72,6 +142,11 @@ impl Default for ServiceSpec {
     fn default() -> ServiceSpec {
         ServiceSpec {
             sites: Vec::new(),
+            root: GroupSpec::default(),
+            groups: Vec::new(),
+            weights: BTreeMap::new(),
+            sticky: false,
+            slow_start: None,
             ttl: Duration::from_secs(30),
             suspect: Duration::from_secs(5),
             fall: 3,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::clients::{Maps, maps, table};
+use crate::answer::Table;
 use crate::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
 use crate::time::Time;
 use crate::zone::{BUCKETS, Changeset, Name, Pick, RrSet, RrType, Serial, Steering, soa_serial};
@@ -28,6 +30,10 @@ pub struct World {
     pub saved: BTreeMap<String, Saved>,
     /// When the engine wants to be woken.
     pub wake: Option<Time>,
+    /// What clients are answered from.
+    pub(super) table: Option<Table>,
+    /// Given with the configuration, where that names databases.
+    maps: Option<Maps>,
     /// Everything the engine was given, and each beginning of one from what was saved.
     pub given: Vec<Given>,
 }
@@ -42,6 +48,11 @@ pub enum Given {
 impl World {
     /// Starts an engine without any state.
     pub fn start(now: Time, load: Load) -> World {
+        World::with_maps(now, load, None)
+    }
+
+    /// The same, clients sorted by these maps; without them, by the networks that configurations name.
+    pub fn with_maps(now: Time, load: Load, maps: Option<Maps>) -> World {
         let mut world = World {
             engine: Engine::new(1, Vec::new()),
             now,
@@ -50,6 +61,8 @@ impl World {
             load: load.clone(),
             saved: BTreeMap::new(),
             wake: None,
+            table: None,
+            maps,
             given: vec![Given::Start(Vec::new())],
         };
         world.step(Event::Load(load));
@@ -164,6 +177,9 @@ impl World {
         assert!(changeset.to.is_after(changeset.from), "the serial advances");
         assert!(!changeset.is_empty(), "a changeset changes something");
         zone.apply(changeset);
+        if let Some(table) = &mut self.table {
+            table.apply(changeset).unwrap_or_else(|why| panic!("a changeset fits the table: {why}"));
+        }
         self.changesets += 1;
     }
 
@@ -187,6 +203,11 @@ impl World {
             }
             self.zones.insert(changeset.zone.clone(), zone);
         }
+        self.table = table(&self.load, self.maps.clone().unwrap_or_else(|| maps(&self.load.config)));
+        for changeset in changesets {
+            let Some(table) = &mut self.table else { break };
+            table.apply(changeset).unwrap_or_else(|why| panic!("a rebase fits the table: {why}"));
+        }
     }
 
     /// What is answered is what was last decided, or what the file holds.
@@ -202,17 +223,27 @@ impl World {
             assert_eq!(self.answer(&service.name), expect, "the answer is what was decided");
             let partial = service.decision.as_ref().and_then(|decision| decision.partial.as_ref());
             let steering = self.zones[&service.zone].steered.get(&service.name);
+            let steer = service.decision.as_ref().and_then(|decision| decision.steer.as_ref());
             assert_eq!(
-                partial.is_some(),
+                partial.is_some() || steer.is_some(),
                 steering.is_some(),
-                "a part is steered while a failback is in steps"
+                "answers differ where a decision says so, or a failback is in steps"
             );
-            if let (Some(decision), Some(partial), Some(steering)) = (&service.decision, partial, steering) {
+            if let Some(steering) = steering {
                 assert!(steering.check(&service.name).is_ok(), "a steering that can be followed");
-                let variants = [decision.records.clone(), partial.records.clone()];
-                assert_eq!(steering.variants, variants, "each part gets what was decided");
+            }
+            if let (Some(decision), Some(partial), Some(steering)) = (&service.decision, partial, steering) {
+                let variants = [&decision.records, &partial.records];
+                let gets = steering.variants.iter().zip(variants).all(|(has, wants)| has.starts_with(wants));
+                assert!(gets && steering.variants.len() == 2, "each part gets what was decided");
                 let wanted = u32::from(partial.percent) * BUCKETS as u32 / 100;
                 assert!(self.moved(&service.name).abs_diff(wanted) <= 1, "no more move than it says");
+            }
+            if let (Some(steer), Some(steering)) = (steer, steering) {
+                assert_eq!(steering.variants.len(), steer.variants.len(), "what was decided is published");
+                for (has, wants) in steering.variants.iter().zip(&steer.variants) {
+                    assert!(has.starts_with(&wants.records), "each variant is what was decided");
+                }
             }
             let serial = self.zones[&service.zone].serial;
             assert_eq!(service.serial, Some(serial), "the serial shown is the one published");

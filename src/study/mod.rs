@@ -25,7 +25,7 @@ pub use cost::{Cost, FalseFailover};
 pub use ledger::{Decided, Ledger, MAX_DECISIONS};
 pub use player::{Player, Run};
 pub use truth::{MAX_STREAKS, Truth};
-pub use whatif::{Consequence, Outlook, Supposition, healthy, suppose};
+pub use whatif::{Consequence, LoadThen, MAX_SUPPOSED, Outlook, Supposition, healthy, suppose};
 
 use std::path::PathBuf;
 
@@ -48,6 +48,18 @@ pub enum StudyError {
         /// Every problem.
         problems: String,
     },
+    /// A recording of a version that did not keep the regions of clients.
+    #[error(
+        "the recording does not tell which sites the clients of {0} preferred: an earlier version wrote it; \
+         remove its oldest files, up to the update"
+    )]
+    Regions(crate::zone::Name),
+    /// Nothing to look into.
+    #[error("suppose something: --down SITE, --up SITE or --drain SITE|SERVICE[@SITE]")]
+    NothingSupposed,
+    /// No such site.
+    #[error("there is no site \"{0}\"; there are {1}")]
+    NoSite(crate::config::SiteId, String),
     /// More than is held in memory.
     #[error("more than {0} {1}: narrow the span with --from and --to")]
     TooMuch(usize, &'static str),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{QUORUM, StudyError};
-use crate::config::{self, CheckKey, Config, Probe};
+use crate::config::{self, CheckKey, Config, Probe, Service};
 use crate::engine::{Effect, Engine, Event, Load, Pace};
 use crate::health::Sample;
 use crate::history::recording::{Head, LoadNote, Moment, Note};
@@ -87,7 +87,7 @@ impl Player {
         self.paces.clear();
         let load = match (&self.run, &head.load) {
             (Run::With(load), _) => Some(load.clone()),
-            (Run::AsRecorded, Some(note)) => Some(recalled(note)?),
+            (Run::AsRecorded, Some(note)) => Some(whole(note)?),
             (Run::AsRecorded, None) => None,
         };
         if let Some(load) = load {
@@ -112,7 +112,7 @@ impl Player {
             Note::Load(note) if other => self.recorded_by(note)?,
             Note::Tick => self.step(at, Event::Tick, tell),
             Note::Load(note) => {
-                let load = recalled(note)?;
+                let load = whole(note)?;
                 self.load(at, load, tell);
             }
             Note::Sample(sample) if other && !self.would_come(sample) => {}
@@ -194,6 +194,16 @@ fn recalled(note: &LoadNote) -> Result<Load, StudyError> {
     let config = config::recall(&note.path, &note.text);
     let config = config
         .map_err(|report| StudyError::Recall { path: note.path.clone(), problems: report.to_string() })?;
-    // Databases of networks are not recorded, so nothing is known of regions here.
-    Ok(Load { config: Arc::new(config), zones: note.zones.to_vec(), regions: BTreeMap::new() })
+    Ok(note.to_load(Arc::new(config)))
+}
+
+/// The same, and nothing is missing: recordings of earlier versions do not tell which sites clients preferred.
+fn whole(note: &LoadNote) -> Result<Load, StudyError> {
+    let load = recalled(note)?;
+    let by_client = |service: &&Arc<Service>| service.tree.as_ref().is_some_and(|tree| tree.geo.is_some());
+    let missing = |service: &&Arc<Service>| !load.regions.contains_key(&service.name);
+    match load.config.services.iter().filter(by_client).find(missing) {
+        None => Ok(load),
+        Some(service) => Err(StudyError::Regions(service.name.clone())),
+    }
 }

@@ -7,9 +7,10 @@ use super::*;
 use crate::config::{CheckKey, Config, Whereto};
 use crate::engine::{Effect, Event, Happened, Load};
 use crate::health::{Detail, Failure, Outcome, Sample, Vantage};
-use crate::history::recording::{Head, Moment, Note};
-use crate::policy::Scope;
+use crate::history::recording::{Head, LoadNote, Moment, Note};
+use crate::policy::{Regions, Scope};
 use crate::time::Time;
+use crate::zone::ClientsId;
 
 const CONFIG: &str = r#"
 [sites.fra]
@@ -48,6 +49,44 @@ fn load() -> Load {
 
 fn names(consequences: &[Consequence]) -> Vec<String> {
     consequences.iter().map(|c| c.service.to_string()).collect()
+}
+
+#[test]
+fn what_is_supposed_must_be_something_that_there_is() {
+    let load = load();
+    let check = |supposed: Supposition| supposed.check(&load.config).map_err(|why| why.to_string());
+    let of = |sites: &[&str]| Supposition {
+        down: sites.iter().map(|site| (*site).into()).collect(),
+        ..Supposition::default()
+    };
+    assert_eq!(check(of(&["fra"])), Ok(()));
+    assert!(check(of(&[])).is_err_and(|why| why.contains("suppose something")));
+    assert!(check(of(&["fra", "ams"])).is_err_and(|why| why.contains("there is no site \"ams\"")));
+    assert!(check(of(&["fra"; MAX_SUPPOSED + 1])).is_err_and(|why| why.contains("more than 1000")));
+}
+
+/// Recordings of earlier versions do not tell which sites clients preferred: what a replay of them would say of
+/// a service of policy `geo` would not be what was answered.
+#[test]
+fn a_recording_without_the_regions_it_needs_is_refused() {
+    let text = CONFIG.replacen("[[service]]", "[geo.world]\ndefault = [\"iad\"]\n[[service]]", 1);
+    let text = text.replacen("failback =", "policy = \"geo\"\ngeo = \"world\"\nfailback =", 1);
+    let config = Arc::new(crate::config::recall("/etc/detour.toml".as_ref(), &text).expect("it is read"));
+    let zones = load().zones;
+    let regions = Regions { id: ClientsId("map".into()), orders: vec![vec![1, 0]] };
+    let names = config.services.iter().map(|service| service.name.clone());
+    let regions = names.map(|name| (name, Arc::new(regions.clone()))).collect();
+    let load = Load { config, zones, regions };
+    let note = LoadNote::of(&load, text.into());
+    let play = |note: LoadNote| {
+        let mut player = Player::new(Run::AsRecorded);
+        let head = Head { at: Time(1_000), continues: false, saved: Vec::new(), load: Some(note) };
+        player.take(&Moment::Begin(head.into()), &mut |_, _| ())
+    };
+    assert!(play(note.clone()).is_ok());
+    let earlier = LoadNote { regions: Arc::new([]), ..note };
+    let why = play(earlier).expect_err("nothing is known of clients").to_string();
+    assert!(why.contains("which sites the clients of app.example.com."), "{why}");
 }
 
 #[test]

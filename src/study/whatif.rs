@@ -4,21 +4,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::QUORUM;
+use super::{QUORUM, StudyError};
 use crate::config::{CheckKey, Config, Probe, SiteId, Whereto, worst_case};
-use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView};
+use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView, SiteView, Status};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{OverrideKind, Scope};
+use crate::policy::{OverrideKind, ProposalState, Scope};
 use crate::time::Time;
 use crate::zone::Name;
 
 /// The most rounds of probes that are played: a window of samples and canaries fit in.
 const MAX_ROUNDS: u32 = 200;
 
+/// The most sites and scopes that one supposition names.
+pub const MAX_SUPPOSED: usize = 1_000;
+
 /// What is supposed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Supposition {
     /// Sites whose probes all fail.
     pub down: Vec<SiteId>,
@@ -28,8 +32,28 @@ pub struct Supposition {
     pub drain: Vec<Scope>,
 }
 
+impl Supposition {
+    /// Whether it supposes something, of sites that there are.
+    pub fn check(&self, config: &Config) -> Result<(), StudyError> {
+        let Supposition { down, up, drain } = self;
+        match down.len() + up.len() + drain.len() {
+            0 => return Err(StudyError::NothingSupposed),
+            1..=MAX_SUPPOSED => {}
+            _ => return Err(StudyError::TooMuch(MAX_SUPPOSED, "sites and scopes")),
+        }
+        let unknown = |site: &&SiteId| config.sites.iter().all(|known| known.id != **site);
+        match down.iter().chain(up).find(unknown) {
+            None => Ok(()),
+            Some(site) => {
+                let known: Vec<&str> = config.sites.iter().map(|site| &*site.id).collect();
+                Err(StudyError::NoSite(site.clone(), known.join(", ")))
+            }
+        }
+    }
+}
+
 /// What becomes of one service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Consequence {
     /// Which.
     pub service: Name,
@@ -50,7 +74,7 @@ pub struct Consequence {
 }
 
 /// What would follow.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outlook {
     /// As of when.
     pub at: Time,
@@ -64,6 +88,32 @@ pub struct Outlook {
     pub changesets: BTreeMap<Name, usize>,
     /// Orders that would be refused, and why.
     pub refused: Vec<String>,
+    /// Moves that would wait for an operator, and what for: a safety rule, or because the service asks.
+    #[serde(default)]
+    pub held: Vec<String>,
+    /// What the sites that declare a capacity would carry.
+    #[serde(default)]
+    pub loads: Vec<LoadThen>,
+}
+
+/// A site's load, now and then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadThen {
+    /// Which.
+    pub site: SiteId,
+    /// What it carries now.
+    pub before: u64,
+    /// What it would carry.
+    pub after: u64,
+    /// What it can carry.
+    pub capacity: u32,
+}
+
+impl LoadThen {
+    /// Whether it would carry more than it can.
+    pub fn is_over(&self) -> bool {
+        self.after > u64::from(self.capacity)
+    }
 }
 
 /// An engine of this load in which everything works.
@@ -121,6 +171,13 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
         untouched: 0,
         changesets: world.changesets,
         refused,
+        held: after
+            .proposals
+            .iter()
+            .filter(|held| held.state == ProposalState::Pending)
+            .map(ToString::to_string)
+            .collect(),
+        loads: loads(&before, &after),
     };
     let vouch = config.vantage.wait();
     let known: BTreeMap<&Name, _> = config.services.iter().map(|service| (&service.name, service)).collect();
@@ -154,6 +211,14 @@ fn consequence(old: &ServiceView, new: &ServiceView, worst: Duration) -> Consequ
         hold_until: new.hold_until,
         worst_ms: u64::try_from(worst.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+fn loads(before: &Status, after: &Status) -> Vec<LoadThen> {
+    let load = |(before, after): (&SiteView, &SiteView)| {
+        let (site, capacity) = (after.id.clone(), after.capacity?);
+        Some(LoadThen { site, before: before.load, after: after.load, capacity })
+    };
+    before.sites.iter().zip(&after.sites).filter_map(load).collect()
 }
 
 fn concerns(scope: &Scope, service: &ServiceView) -> bool {

@@ -95,11 +95,9 @@ detour.toml:17:12: error: failover is for policy failover, without members, grou
     help: leave it out: there is no one endpoint that all clients of this service use
 "#,
     );
-    for (line, what) in [
-        ("exempt_from_safety = true", "22: error: exempt_from_safety"),
-        ("load = 7", "8: error: load"),
-        ("shed = true", "8: error: shed"),
-    ] {
+    for (line, what) in
+        [("exempt_from_safety = true", "22: error: exempt_from_safety"), ("shed = true", "8: error: shed")]
+    {
         let want =
             format!("detour.toml:17:{what} is for policy failover, without members, groups and min_up");
         check_head(&shared(line), &want);
@@ -107,6 +105,11 @@ detour.toml:17:12: error: failover is for policy failover, without members, grou
     let want = "detour.toml:16:12: error: a failback by approval or in steps is for policy failover, without members, groups and min_up";
     check_head(&refused("policy = \"all\"\nfailback = \"approve\""), want);
     check_head(&refused("policy = \"all\"\nfailback = { steps = [10, 100] }"), want);
+    let geo = "[geo.world]\ndefault = [\"fra\"]\n[[service]]\nname = \"app.example.com\"\npolicy = \"geo\"\ngeo = \"world\"\nload = 7";
+    check_head(
+        &folder(&format!("{geo}\n{ENDPOINTS}")).report(),
+        "detour.toml:19:8: error: load of a service with a geo group is not known: nobody knows how many clients are near which site",
+    );
     let tree = "[[service]]\nname = \"app.example.com\"\nmin_up = 2\nfailback = \"approve\"";
     check_head(&folder(&format!("{tree}\n{ENDPOINTS}")).report(), want);
 }

@@ -111,6 +111,33 @@ pub fn dig(server: SocketAddr, name: &str, rtype: &str) -> Answer {
     }
 }
 
+/// What a resolver is answered that asks for a client.
+#[derive(Debug)]
+pub struct ForClient {
+    /// What the records of the type asked for hold, sorted.
+    pub data: Vec<String>,
+    /// For how many bits of the client's address that holds; `None` where the answer does not say.
+    pub scope: Option<u8>,
+}
+
+/// The same by `dig +subnet=CLIENT`, an address or a network.
+pub fn dig_for(server: SocketAddr, name: &str, rtype: &str, client: &str) -> ForClient {
+    let output = Command::new("dig")
+        .args([&format!("@{}", server.ip()), "-p", &server.port().to_string()])
+        .args(["+tries=3", "+time=5", "+norecurse", "+nocookie", "+noall", "+comments", "+answer"])
+        .args([&format!("+subnet={client}"), name, rtype])
+        .output()
+        .expect("dig runs; ./test installs it");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("status: NOERROR"), "dig +subnet={client} {name} {rtype}: {text}");
+    let scope = text.lines().find_map(|line| line.strip_prefix("; CLIENT-SUBNET: ")?.rsplit_once('/'));
+    let records = text.lines().filter(|line| !line.starts_with(';') && !line.trim().is_empty());
+    let mut data: Vec<String> =
+        records.map(dig_record).filter(|record| record.rtype == rtype).map(|record| record.data).collect();
+    data.sort_unstable();
+    ForClient { data, scope: scope.map(|(_, scope)| scope.parse().unwrap()) }
+}
+
 /// `app.example.com.  30  IN  A  192.0.2.10`
 fn dig_record(line: &str) -> Record {
     let fields: Vec<&str> = line.split_whitespace().collect();

@@ -190,10 +190,17 @@ impl Detour {
 
     /// Starts it with these zone files, and does not wait.
     pub fn spawn<S: AsRef<str>>(config: &str, zones: &[(S, S)]) -> Detour {
+        let files: Vec<_> =
+            zones.iter().map(|(name, text)| (name.as_ref(), text.as_ref().as_bytes())).collect();
+        Detour::spawn_beside(config, &files)
+    }
+
+    /// The same with files of any kind.
+    pub fn spawn_beside(config: &str, files: &[(&str, &[u8])]) -> Detour {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("detour.toml"), config).unwrap();
-        for (name, text) in zones {
-            fs::write(folder.path().join(name.as_ref()), text.as_ref()).unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
         }
         let log = Arc::default();
         let process = spawn(folder.path(), &log, None);
@@ -257,6 +264,13 @@ impl Detour {
 
     pub fn write_file(&self, name: &str, text: &str) {
         fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// Puts a whole file in the place of one that is there, at once.
+    pub fn replace(&self, name: &str, bytes: &[u8]) {
+        let (fresh, file) = (self.folder.path().join("fresh"), self.folder.path().join(name));
+        fs::write(&fresh, bytes).unwrap();
+        fs::rename(&fresh, &file).unwrap();
     }
 
     /// SIGKILL, from one instant to the next.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod certificates;
+mod clients;
 mod dig;
 mod failures;
 mod flood;
@@ -10,6 +11,8 @@ mod heartbeats;
 mod hostile;
 mod judgement;
 mod kinds;
+#[path = "../../src/geo/mmdb.rs"]
+mod mmdb;
 mod operators;
 #[path = "../peers/mod.rs"]
 mod peers;
@@ -21,3 +24,5 @@ mod scenarios;
 mod setup_files;
 mod site;
 mod watches;
+
+use detour::zone::Network;

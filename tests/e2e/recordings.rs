@@ -6,10 +6,10 @@ use detour::history::Entry;
 use detour::history::recording::Recording;
 use detour::study::{Player, Run, StudyError};
 
-use crate::harness::{APP, Detour, Setup, World, until};
+use crate::harness::{APP, Detour, Setup, World, detour, until};
 
 /// Every decision the daemon tells of, as JSON, the first one first.
-fn decided(detour: &Detour) -> Vec<String> {
+pub fn decided(detour: &Detour) -> Vec<String> {
     let mut page = detour.json("/v1/history?limit=1000");
     let entries: Vec<Entry> = serde_json::from_value(page["entries"].take()).unwrap();
     let decision = |entry: Entry| match entry.what {
@@ -20,7 +20,7 @@ fn decided(detour: &Detour) -> Vec<String> {
 }
 
 /// Every decision that follows from what was recorded.
-fn replayed(detour: &Detour) -> Vec<String> {
+pub fn replayed(detour: &Detour) -> Vec<String> {
     let recording = Recording::open(&detour.state_dir()).unwrap();
     let (mut player, mut decisions) = (Player::new(Run::AsRecorded), Vec::new());
     let played = recording.play::<StudyError>(|moment| {
@@ -66,7 +66,12 @@ fn a_recorded_history_replays_to_the_same_decisions() {
     assert!(replay.contains("TTL 30: fra"), "its TTL was another one before the reload: {replay}");
     let whatif = world.detour.cli(&["whatif", "--down", "iad", "-c", &config]);
     assert_eq!(whatif.code, 1, "fra is drained, so nothing would be left: {whatif:?}");
-    assert!(whatif.stdout.contains("NOTHING WORKS"), "{whatif:?}");
+    assert!(whatif.stdout.contains("NOTHING WORKS") && whatif.stderr.is_empty(), "{whatif:?}");
+    world.settles_on_iad();
+    let drain = world.detour.cli(&["whatif", "--drain", "app.example.com@iad", "-c", &config]);
+    assert!(drain.stdout.contains("iad drained by whatif"), "{drain:?}");
+    let nowhere = world.detour.cli(&["whatif", "--down", "ams", "-c", &config]);
+    assert_eq!((nowhere.code, nowhere.stderr.contains("there is no site \"ams\"")), (1, true), "{nowhere:?}");
     let offline = world.detour.told(&["whatif", "--offline", "--down", "fra", "-c", &config]);
     assert!(offline.contains("1 service would move"), "{offline}");
     let early = world.detour.cli(&["explain", APP, "--at", "2001-01-01T00:00:00Z", "-c", &config]);
@@ -74,6 +79,12 @@ fn a_recorded_history_replays_to_the_same_decisions() {
     assert!(early.stderr.contains("the recording begins at"), "{early:?}");
     let none = world.detour.cli(&["replay", "--history", "/nonexistent", "-c", &config]);
     assert_eq!((none.code, none.stderr.contains("no recording")), (1, true), "{none:?}");
+
+    // Where the daemon is gone, its recording is there.
+    world.detour.kill();
+    let gone = detour(&["whatif", "--down", "iad", "-c", &config]);
+    assert_eq!((gone.code, gone.stdout.contains("NOTHING WORKS")), (1, true), "{gone:?}");
+    assert!(gone.stderr.contains("from its recording"), "{gone:?}");
 }
 
 #[test]

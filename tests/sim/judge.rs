@@ -13,6 +13,9 @@ use detour::time::Time;
 use detour::zone::{Name, RrSet};
 
 use super::play::Played;
+use super::random::Random;
+use super::rules::Rules;
+use super::sharing::{self, Sharing};
 use detour::scenario::{World, decisions};
 
 /// What the judge remembers of each endpoint.
@@ -24,8 +27,23 @@ struct Kept {
     was_out: bool,
 }
 
+/// What a run is about: which services there are, and so what they promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Plain failovers.
+    #[default]
+    Plain,
+    /// Groups of every policy: `sharing.rs` has their promises.
+    Groups,
+    /// Plain failovers whose moves are delayed, approved, held by safety rules and made in steps: `rules.rs`.
+    Moving,
+}
+
 #[derive(Default)]
 pub struct Judge {
+    kind: Kind,
+    sharing: Sharing,
+    rules: Rules,
     endpoints: BTreeMap<(Name, SiteId), Kept>,
     last_id: u64,
     moves: usize,
@@ -37,29 +55,31 @@ pub struct Judge {
 /// What is to be known of the moment before a step.
 pub struct Before {
     serving: BTreeMap<Name, Option<SiteId>>,
-    is_load: bool,
+    pub is_load: bool,
     /// The service an operator moves by name.
-    moved: Option<Name>,
+    pub moved: Option<Name>,
+    /// The services whose moves an operator approves.
+    pub approved: BTreeSet<Name>,
     is_command: bool,
 }
 
 /// What an endpoint counts as, by its own samples and what is forced on it.
-fn is_up(endpoint: &EndpointView) -> bool {
+pub fn is_up(endpoint: &EndpointView) -> bool {
     match forced(endpoint) {
         Some(kind) => kind == OverrideKind::ForceUp,
         None => endpoint.health == Health::Up,
     }
 }
 
-fn is_taken(endpoint: &EndpointView) -> bool {
+pub fn is_taken(endpoint: &EndpointView) -> bool {
     matches!(forced(endpoint), Some(OverrideKind::Drain | OverrideKind::ForceDown))
 }
 
-fn works(endpoint: &EndpointView) -> bool {
+pub fn works(endpoint: &EndpointView) -> bool {
     is_up(endpoint) || forced(endpoint).is_none() && endpoint.health == Health::Suspect
 }
 
-fn forced(endpoint: &EndpointView) -> Option<OverrideKind> {
+pub fn forced(endpoint: &EndpointView) -> Option<OverrideKind> {
     endpoint.overridden.as_ref().map(|forced| forced.kind)
 }
 
@@ -79,18 +99,29 @@ fn all_serving(world: &World) -> BTreeMap<Name, Option<SiteId>> {
 impl Before {
     pub fn of(world: &World, event: &Event) -> Before {
         let (mut moved, mut is_command) = (None, false);
+        let mut approved = BTreeSet::new();
         if let Event::Command(command) = event {
             is_command = true;
             if let Action::Failover { service, .. } | Action::Failback { service } = &command.action {
                 moved = Some(service.clone());
             }
+            if let Action::Approve { proposal } = command.action {
+                let proposals = world.status().proposals.into_iter();
+                let meant = proposals.filter(|held| proposal.is_none_or(|id| held.id == id));
+                approved = meant.map(|held| held.service).collect();
+            }
         }
-        Before { serving: all_serving(world), is_load: matches!(event, Event::Load(_)), moved, is_command }
+        let is_load = matches!(event, Event::Load(_));
+        Before { serving: all_serving(world), is_load, moved, approved, is_command }
     }
 }
 
 impl Judge {
-    pub fn after(&mut self, world: &World, before: &Before, effects: &[Effect]) {
+    pub fn of(kind: Kind) -> Judge {
+        Judge { kind, ..Judge::default() }
+    }
+
+    pub fn after(&mut self, random: &mut Random, world: &World, before: &Before, effects: &[Effect]) {
         if effects.iter().any(|effect| matches!(effect, Effect::Refused(_))) {
             self.refused += 1;
             let quiet = |effect: &Effect| matches!(effect, Effect::Refused(_) | Effect::Wake(_));
@@ -116,7 +147,14 @@ impl Judge {
             let service = services.iter().find(|service| service.name == decision.service);
             self.judge_decision(world, before, service.expect("a service"), decision);
         }
-        self.keep_books(world.now, &services, &checks);
+        match self.kind {
+            Kind::Plain => {}
+            Kind::Groups => self.sharing.after(random, world, before, &services, effects),
+            Kind::Moving => self.rules.after(world, before, &services, effects),
+        }
+        // What a reload finds Up is Up since then, give or take how busy a machine may be.
+        let since = if before.is_load { world.now - Duration::from_secs(1) } else { world.now };
+        self.keep_books(world.now, since, &services, &checks);
     }
 
     fn judge_decision(&mut self, world: &World, before: &Before, view: &ServiceView, decision: &Decision) {
@@ -129,6 +167,12 @@ impl Judge {
             assert!(told, "empty only where everything is down: {}", decision.reason);
         }
         assert!(!decision.reason.to_string().is_empty());
+        if self.kind != Kind::Plain {
+            self.moves +=
+                usize::from(before.serving.get(&view.name).is_some_and(|was| *was != serving(decision)));
+            self.all_down += usize::from(matches!(decision.reason.rule, Rule::AllDown { .. }));
+            return;
+        }
         let Some(to) = serving(decision) else {
             self.all_down += 1;
             assert!(!view.endpoints.iter().any(works), "{} while one works: {:?}", decision.reason, view);
@@ -163,7 +207,7 @@ impl Judge {
         }
     }
 
-    fn keep_books(&mut self, now: Time, services: &[ServiceView], checks: &[CheckView]) {
+    fn keep_books(&mut self, now: Time, up: Time, services: &[ServiceView], checks: &[CheckView]) {
         let silent =
             |check: &&CheckView| check.health == Health::Unknown && check.last_sample_age_ms.is_none();
         let silent: BTreeSet<&CheckKey> = checks.iter().filter(silent).map(|check| &check.key).collect();
@@ -181,7 +225,7 @@ impl Judge {
                 // What was out for so long was out at a decision, if there was any.
                 kept.was_out |= !waits && kept.out_since.is_some_and(|since| now.since(since) > COALESCE);
                 kept.out_since = out.then(|| kept.out_since.unwrap_or(now));
-                kept.up_since = is_up(endpoint).then(|| kept.up_since.unwrap_or(now));
+                kept.up_since = is_up(endpoint).then(|| kept.up_since.unwrap_or(up));
                 let serves = service.decision.as_ref().and_then(serving).as_ref() == Some(&endpoint.site);
                 kept.was_out &= !serves;
             }
@@ -190,6 +234,11 @@ impl Judge {
 
     pub fn tell(&self, played: &mut Played) {
         played.moves = self.moves;
+        played.seen = match self.kind {
+            Kind::Plain => Vec::new(),
+            Kind::Groups => self.sharing.seen(),
+            Kind::Moving => self.rules.seen(),
+        };
         played.failbacks = self.failbacks;
         played.all_down = self.all_down;
         played.refused = self.refused;
@@ -211,6 +260,11 @@ pub fn check_settled(world: &World, dead: &BTreeSet<CheckKey>) {
             Some(kind) => kind == OverrideKind::ForceUp,
             None => endpoint.places.iter().any(|place| !place.checks.iter().any(|key| dead.contains(key))),
         };
+        if configured.tree.is_some() {
+            let usable = service.endpoints.iter().filter(usable).map(|at| at.site.clone()).collect();
+            sharing::check_settled(world, service, &usable);
+            continue;
+        }
         let first = service.endpoints.iter().find(usable);
         let Some(first) = first else {
             check_all_down(&configured, service, decision);
@@ -258,7 +312,7 @@ fn check_all_down(configured: &Service, service: &ServiceView, decision: &Decisi
     }
 }
 
-fn configured(world: &World, name: &Name) -> std::sync::Arc<Service> {
+pub fn configured(world: &World, name: &Name) -> std::sync::Arc<Service> {
     let service = world.load.config.services.iter().find(|service| service.name == *name);
     service.expect("a configured service").clone()
 }

@@ -9,18 +9,19 @@ use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::Name;
 
-use super::judge::{Before, Judge, check_settled};
+use super::configured::{SERVICES, SITES, ZONES, change_service, near, setup_of};
+use super::judge::{Before, Judge, Kind, check_settled};
 use super::random::Random;
-use detour::scenario::{Given, ServiceSpec, Setup, World, decisions, load, zero};
+use detour::scenario::{Given, Setup, World, decisions, load, zero};
 
 /// Steps of the eventful part.
 const STEPS: usize = 50;
-/// Longest hold of a configuration; the quiet part lasts longer.
-const MAX_HOLD_SECS: usize = 40;
 /// Time between the quiet part's rounds.
 const QUIET_ROUND: Duration = Duration::from_secs(10);
-/// Rounds in which everything settles: the longest window and the longest hold have passed.
+/// Rounds in which everything settles: the longest window, the longest hold, and where there are such the longest
+/// delay, wait, and steps have passed.
 const QUIET_ROUNDS: usize = 12;
+const QUIET_ROUNDS_MOVING: usize = 24;
 
 /// What came of a run.
 #[derive(Default)]
@@ -32,9 +33,12 @@ pub struct Played {
     pub all_down: usize,
     pub restarts: usize,
     pub refused: usize,
+    /// What else a run is to meet, or it proves nothing.
+    pub seen: Vec<(&'static str, usize)>,
 }
 
 struct Run {
+    kind: Kind,
     random: Random,
     world: World,
     judge: Judge,
@@ -45,12 +49,12 @@ struct Run {
 }
 
 /// Plays one seed to its end.
-pub fn play(seed: u64) -> Played {
+pub fn play(kind: Kind, seed: u64) -> Played {
     let mut random = Random::new(seed);
-    let setup = setup(&mut random);
+    let setup = setup_of(kind, &mut random);
     let world = World::start(zero(), load(&setup).expect("a load"));
-    let judge = Judge::default();
-    let mut run = Run { random, world, judge, setup, dead: BTreeSet::new(), played: Played::default() };
+    let judge = Judge::of(kind);
+    let mut run = Run { kind, random, world, judge, setup, dead: BTreeSet::new(), played: Played::default() };
     if run.random.chance(80) {
         run.round();
     }
@@ -61,69 +65,6 @@ pub fn play(seed: u64) -> Played {
     run.judge.tell(&mut run.played);
     run.played.given = std::mem::take(&mut run.world.given);
     run.played
-}
-
-const SITES: [&str; 4] = ["fra", "iad", "sin", "gru"];
-const SERVICES: [&str; 4] = ["a.example.com", "b.example.com", "a.sub.example.com", "b.example.org"];
-const ZONES: [&str; 3] = ["example.com", "sub.example.com", "example.org"];
-
-fn setup(random: &mut Random) -> Setup {
-    let mut setup = Setup::default();
-    for (at, site) in SITES.into_iter().enumerate() {
-        let mut addrs = vec![format!("192.0.2.{at}").parse().expect("an address")];
-        if random.chance(50) {
-            addrs.push(format!("2001:db8::{at}").parse().expect("an address"));
-        }
-        setup.sites.insert(site.to_owned(), addrs);
-    }
-    setup.zones = ZONES.iter().map(|zone| ((*zone).to_owned(), random.below(5) as u32)).collect();
-    let template = service(random);
-    for name in random.some(&SERVICES) {
-        let spec = change_service(random, &template);
-        setup.services.insert(name.to_owned(), spec);
-    }
-    if random.chance(50) {
-        let value = "192.0.2.200".to_owned();
-        setup.file.push((SERVICES[0].to_owned(), "A".to_owned(), value, 300));
-    }
-    setup
-}
-
-/// What all services of a run share, as they share their probes.
-fn service(random: &mut Random) -> ServiceSpec {
-    let fall = 1 + random.below(3) as u32;
-    ServiceSpec {
-        need: None,
-        sites: Vec::new(),
-        ttl: Duration::from_secs(30),
-        suspect: Duration::from_secs(5),
-        fall,
-        rise: 1 + random.below(3) as u32,
-        window: random.chance(30).then(|| fall + random.below(3) as u32),
-        interval: Duration::from_secs(3600),
-        confirm: Duration::from_millis(250),
-        failback: None,
-        all_down: "keep".to_owned(),
-        probes: random.some(&["web".to_owned(), "api".to_owned()]),
-        cname: [].into(),
-        damping: None,
-        moving: detour::config::Moving::default(),
-    }
-}
-
-/// The same with a policy of its own.
-fn change_service(random: &mut Random, template: &ServiceSpec) -> ServiceSpec {
-    let mut spec = template.clone();
-    spec.sites = random.some(&SITES).into_iter().map(str::to_owned).collect();
-    spec.ttl = Duration::from_secs(10 + 10 * random.below(3) as u64);
-    spec.failback = random.chance(75).then(|| Duration::from_secs(random.below(MAX_HOLD_SECS + 1) as u64));
-    let all_down = random.pick(&["keep", "all", "primary", "empty", "203.0.113.99"]);
-    spec.all_down = (*all_down).to_string();
-    if random.chance(10) {
-        let site = spec.sites[0].clone();
-        spec.cname.insert(site, "lb.example.net".to_owned());
-    }
-    spec
 }
 
 impl Run {
@@ -170,7 +111,7 @@ impl Run {
     }
 
     fn after(&mut self, before: &Before, effects: Vec<Effect>) {
-        self.judge.after(&self.world, before, &effects);
+        self.judge.after(&mut self.random, &self.world, before, &effects);
         self.played.effects.extend(effects);
     }
 
@@ -233,6 +174,11 @@ impl Run {
                 None => Action::Clear { scope },
             },
             6..8 => Action::Failover { service, to: (*self.random.pick(&SITES)).into() },
+            8 if self.kind == Kind::Moving => match self.world.status().proposals.first() {
+                Some(held) if self.random.chance(30) => Action::Reject { proposal: held.id },
+                Some(held) if self.random.chance(50) => Action::Approve { proposal: Some(held.id) },
+                _ => Action::Approve { proposal: None },
+            },
             _ => Action::Failback { service },
         };
         let reason = if self.random.chance(97) { "a drill" } else { "" };
@@ -240,7 +186,9 @@ impl Run {
     }
 
     fn reload(&mut self) {
-        match self.random.below(5) {
+        // Who was counted is counted on: such runs keep their services and zones.
+        let what = if self.kind == Kind::Moving { 0 } else { self.random.below(5) };
+        match what {
             0 => {}
             1 => {
                 let zone = (*self.random.pick(&ZONES)).to_owned();
@@ -263,7 +211,10 @@ impl Run {
             }
             _ => {
                 let template = self.setup.services.values().next().expect("a service").clone();
-                let spec = change_service(&mut self.random, &template);
+                let spec = change_service(self.kind, &mut self.random, &template);
+                if self.random.chance(50) {
+                    self.setup.near = near(&mut self.random);
+                }
                 let name = (*self.random.pick(&SERVICES)).to_owned();
                 self.setup.services.insert(name, spec);
             }
@@ -288,11 +239,14 @@ impl Run {
 
     /// Everything stays as it is and every probe tells the truth: answers settle, and on the right sites.
     fn quiet(&mut self) {
-        for _ in 0..QUIET_ROUNDS {
+        let rounds = if self.kind == Kind::Plain { QUIET_ROUNDS } else { QUIET_ROUNDS_MOVING };
+        for _ in 0..rounds {
             self.truth();
         }
         assert!(self.world.engine.first_round_done(), "every service is decided");
-        check_settled(&self.world, &self.dead);
+        if self.kind != Kind::Moving {
+            check_settled(&self.world, &self.dead);
+        }
         let zones = self.world.zones.clone();
         for _ in 0..3 {
             let before = self.played.effects.len();

@@ -20,14 +20,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("serve", &["answer", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
-    ("scenario", &["config", "engine", "health", "policy", "time", "zone"]),
+    ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
     ("study", &["config", "engine", "health", "history", "policy", "time", "zone"]),
     (
         "control",
         &[
-            "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "time",
-            "zone",
+            "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "study",
+            "time", "zone",
         ],
     ),
 ];

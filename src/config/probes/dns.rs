@@ -17,8 +17,8 @@ const MAX_RECORD_TEXT: usize = 4_096;
 pub(super) fn read(section: &mut Section, findings: &mut Findings) -> Result<DnsProbe, Reported> {
     let name = section.read("name", findings, values::name);
     let qtype = section.read("qtype", findings, qtype);
-    let transport = section
-        .read("transport", findings, |item, findings| values::word(item, &["udp", "tcp"], &[], findings));
+    let transport =
+        section.read("transport", findings, |item, findings| values::word(item, &["udp", "tcp"], findings));
     let recursion = section.read("recursion", findings, values::boolean);
     let qtype = or(qtype, RrType::A);
     // Records cannot be read without their type, so one mistake in it is not told twice.
@@ -55,7 +55,7 @@ impl Default for Expect {
 fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Expect, Reported> {
     let mut section = Section::of("\"expect\"".to_owned(), item, findings)?;
     let rcode = section.read("rcode", findings, |item, findings| {
-        let word = values::word(item, &RCODES, &[], findings)?;
+        let word = values::word(item, &RCODES, findings)?;
         // The words are the table's own, so each has its place in it.
         Ok(RCODES.iter().position(|rcode| *rcode == word).unwrap_or_default() as u8)
     });
@@ -82,7 +82,7 @@ fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Exp
 }
 
 fn matching(item: Item, findings: &mut Findings) -> Result<Matching, Reported> {
-    Ok(match values::word(item, &["all", "any", "exact"], &[], findings)? {
+    Ok(match values::word(item, &["all", "any", "exact"], findings)? {
         "any" => Matching::Any,
         "exact" => Matching::Exact,
         _ => Matching::All,

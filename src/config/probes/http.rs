@@ -44,7 +44,7 @@ pub(super) fn read(
     let headers = section.read("headers", findings, request_headers);
     let request_body = section.read("body", findings, values::text(MAX_REQUEST_BODY));
     let version = section.read("http", findings, |item, findings| {
-        Ok(match values::word(item, &["1.1", "2"], &[], findings)? {
+        Ok(match values::word(item, &["1.1", "2"], findings)? {
             "2" => HttpVersion::Two,
             _ => HttpVersion::One,
         })

@@ -107,7 +107,7 @@ fn read_probe(
 ) -> Result<Probe, Reported> {
     let mut section = Section::of(format!("[probes.{id}]"), item, findings)?;
     let kind = section.need("type", "type = \"http\", or another type", findings, |item, findings| {
-        values::word(item, &TYPES, &[], findings)
+        values::word(item, &TYPES, findings)
     });
     if kind.as_ref().is_ok_and(|kind| *kind.get_ref() == "heartbeat") {
         return heartbeat::read(id, section, findings);

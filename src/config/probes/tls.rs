@@ -85,7 +85,7 @@ pub(super) fn options(
 fn min_days(section: &mut Section, findings: &mut Findings) -> Result<Option<MinDays>, Reported> {
     let days = section.read("min_days", findings, values::count(MAX_MIN_DAYS));
     let fails = section.read("min_days_is", findings, |item, findings| {
-        Ok(values::word(item, &["failure", "warning"], &[], findings)? == "failure")
+        Ok(values::word(item, &["failure", "warning"], findings)? == "failure")
     })?;
     match (days?, fails) {
         (Some(days), fails) => {

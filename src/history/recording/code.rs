@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadNote, Note};
+use super::{LoadNote, Note, SharedRegions};
 use crate::config::CheckKey;
 use crate::engine::ZoneBase;
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
@@ -34,6 +34,9 @@ struct Changed {
     path: std::path::PathBuf,
     text: Option<Arc<str>>,
     zones: Option<Arc<[ZoneBase]>>,
+    /// Not there in what earlier versions wrote.
+    #[serde(default)]
+    regions: Option<SharedRegions>,
 }
 
 /// Writes one segment's inputs.
@@ -109,8 +112,10 @@ impl Encoder {
         let before = self.load.as_ref();
         let text = before.is_none_or(|before| before.text != load.text).then(|| load.text.clone());
         let zones = before.is_none_or(|before| before.zones != load.zones).then(|| load.zones.clone());
+        let regions =
+            before.is_none_or(|before| before.regions != load.regions).then(|| load.regions.clone());
         self.begin(LOAD, now);
-        self.json(&Changed { path: load.path.clone(), text, zones });
+        self.json(&Changed { path: load.path.clone(), text, zones, regions });
         self.load = Some(load);
     }
 
@@ -218,12 +223,15 @@ impl Decoder {
             SAMPLE => Note::Sample(self.sample(rest)?),
             COMMAND => Note::Command(rest.json()?),
             LOAD => {
-                let Changed { path, text, zones } = rest.json()?;
+                let Changed { path, text, zones, regions } = rest.json()?;
                 let before = self.load.take();
-                let (old_text, old_zones) = before.map(|before| (before.text, before.zones)).unzip();
-                let text = text.or(old_text).ok_or("a load without a text")?;
-                let zones = zones.or(old_zones).ok_or("a load without zones")?;
-                let load = LoadNote { path, text, zones };
+                let before = before.as_ref();
+                let text =
+                    text.or_else(|| before.map(|it| it.text.clone())).ok_or("a load without a text")?;
+                let zones =
+                    zones.or_else(|| before.map(|it| it.zones.clone())).ok_or("a load without zones")?;
+                let regions = regions.or_else(|| before.map(|it| it.regions.clone())).unwrap_or_default();
+                let load = LoadNote { path, text, zones, regions };
                 self.load = Some(load.clone());
                 Note::Load(load)
             }

@@ -23,15 +23,19 @@ mod segment;
 mod tests;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Command, Saved, ZoneBase};
+use crate::config::Config;
+use crate::engine::{Command, Load, Saved, ZoneBase};
 use crate::health::Sample;
+use crate::policy::Regions;
 use crate::time::Time;
+use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
 pub use read::Recording;
@@ -56,6 +60,9 @@ const QUEUED: usize = 64;
 /// How long after trouble with the disk another segment is tried.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// Lists of regions, each once, with the services it is of.
+pub type SharedRegions = Arc<[(Regions, Vec<Name>)]>;
+
 /// A load as it was: enough to make the same one again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadNote {
@@ -65,6 +72,40 @@ pub struct LoadNote {
     pub text: Arc<str>,
     /// What the engine was told of the zone files, fingerprints included.
     pub zones: Arc<[ZoneBase]>,
+    /// Which endpoints the clients of services prefer, each list of regions once with the services it is of.
+    /// Maps of clients are not kept: which client is of which region decides nothing.
+    #[serde(default, skip_serializing_if = "no_regions")]
+    pub regions: SharedRegions,
+}
+
+fn no_regions(regions: &SharedRegions) -> bool {
+    regions.is_empty()
+}
+
+impl LoadNote {
+    /// What is kept of a load that came from a file with this text.
+    pub fn of(load: &Load, text: Arc<str>) -> LoadNote {
+        let mut shared: Vec<(&Arc<Regions>, Vec<Name>)> = Vec::new();
+        for (name, regions) in &load.regions {
+            match shared.iter_mut().find(|(known, _)| known.id == regions.id) {
+                Some((_, names)) => names.push(name.clone()),
+                None => shared.push((regions, vec![name.clone()])),
+            }
+        }
+        let regions = shared.into_iter().map(|(regions, names)| (Regions::clone(regions), names));
+        let zones = load.zones.as_slice().into();
+        LoadNote { path: load.config.path.clone(), text, zones, regions: regions.collect() }
+    }
+
+    /// The load again, under the configuration read from its text.
+    pub fn to_load(&self, config: Arc<Config>) -> Load {
+        let mut regions = BTreeMap::new();
+        for (shared, names) in &*self.regions {
+            let shared = Arc::new(shared.clone());
+            regions.extend(names.iter().map(|name| (name.clone(), Arc::clone(&shared))));
+        }
+        Load { config, zones: self.zones.to_vec(), regions }
+    }
 }
 
 /// What a segment begins with.

@@ -31,7 +31,12 @@ fn sample(n: u64, at: u64, outcome: Outcome) -> Sample {
 }
 
 fn load(text: &str) -> LoadNote {
-    LoadNote { path: "/etc/detour.toml".into(), text: text.into(), zones: Arc::new([]) }
+    LoadNote {
+        path: "/etc/detour.toml".into(),
+        text: text.into(),
+        zones: Arc::new([]),
+        regions: Arc::new([]),
+    }
 }
 
 fn moments(state_dir: &std::path::Path) -> Vec<Moment> {

@@ -1,0 +1,104 @@
+//! What each client is answered: the real answer table, made of what the engine publishes.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::answer::{ChoiceFor, ClientMap, Table};
+use crate::config::{Config, Databases, SiteId};
+use crate::engine::{Load, ServiceView};
+use crate::zone::{BUCKETS, ClientsId, Name, Pick, Zone, parse};
+
+use super::world::World;
+
+/// The maps that sort clients, by what decisions name them by.
+pub type Maps = BTreeMap<ClientsId, Arc<ClientMap>>;
+
+/// How many of [`BUCKETS`] are answered from each site; where an answer holds several, it counts for each.
+pub type Shares = BTreeMap<SiteId, u32>;
+
+/// Client networks that are looked at to see who moves.
+const NETWORKS: u32 = 1024;
+
+/// What the networks that a configuration names come to; databases are given to [`World::with_maps`].
+pub(super) fn maps(config: &Config) -> Maps {
+    // Of a configuration that was checked, or a scenario's, whose load was made from the same.
+    crate::geo::clients(config, &Databases::new()).map(|sorted| sorted.maps).unwrap_or_default()
+}
+
+/// The table a load is published in; `None` where nobody is answered differently from others.
+pub(super) fn table(load: &Load, maps: Maps) -> Option<Table> {
+    let services = &load.config.services;
+    if services.iter().all(|service| service.tree.is_none() && service.moving.steps.is_empty()) {
+        return None;
+    }
+    let zone = |base: &crate::engine::ZoneBase| -> Option<Zone> {
+        let soa = base.soa.to_lines();
+        let sets = base.steered.iter().chain(&base.beside).flat_map(crate::zone::RrSet::to_lines);
+        let ns = format!("{} 3600 IN NS ns.invalid.", base.apex);
+        let text: Vec<String> = soa.chain([ns]).chain(sets).collect();
+        let mut none = |file: &str| Err(file.to_owned());
+        parse(&base.apex, "a zone", (text.join("\n") + "\n").as_bytes(), &mut none).ok().map(|(zone, _)| zone)
+    };
+    // What stands in a load was read from lines like these.
+    let zones: Vec<Zone> = load.zones.iter().map(zone).collect::<Option<_>>()?;
+    let steered: Vec<Name> = services.iter().map(|service| service.name.clone()).collect();
+    Some(Table::compile(zones, &steered, 1).with_clients(maps))
+}
+
+impl World {
+    /// What a client is answered at a name, and how many bits of its address that depends on; `None` where
+    /// answers do not depend on the client.
+    pub fn choice_for(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor> {
+        self.table.as_ref()?.choice_for(name, client)
+    }
+
+    /// The sites a client is answered from. Where every query draws one, those of one draw.
+    pub fn sites_for(&self, service: &ServiceView, client: IpAddr) -> Vec<SiteId> {
+        let Some(decision) = &service.decision else { return Vec::new() };
+        let variant = self.choice_for(&service.name, client).and_then(|choice| choice.variant);
+        match (variant.map(usize::from), &decision.steer, &decision.partial) {
+            (Some(variant), Some(steer), _) => steer.variants[variant].sites.clone(),
+            (Some(1), None, Some(partial)) => vec![partial.site.clone()],
+            _ => decision.sites.clone(),
+        }
+    }
+
+    /// Where a thousand networks are answered from.
+    pub fn networks(&self, service: &ServiceView) -> Vec<Vec<SiteId>> {
+        if self.table.is_none() {
+            let sites = service.decision.as_ref().map_or_else(Vec::new, |decision| decision.sites.clone());
+            return vec![sites; NETWORKS as usize];
+        }
+        let network = |i: u32| Ipv4Addr::from_bits(0x1400_0001 + (i << 8));
+        (0..NETWORKS).map(|i| self.sites_for(service, network(i).into())).collect()
+    }
+
+    /// The buckets that are answered from each site, in the region of a client.
+    pub fn shares(&self, service: &ServiceView, client: Option<IpAddr>) -> Shares {
+        let mut shares = Shares::new();
+        let Some(decision) = &service.decision else { return shares };
+        let all = BUCKETS as u32;
+        let mut add = |sites: &[SiteId], buckets: u32| {
+            for site in sites {
+                *shares.entry(site.clone()).or_default() += buckets;
+            }
+        };
+        let steering = self.zones.get(&service.zone).and_then(|zone| zone.steered.get(&service.name));
+        let choice = client.and_then(|client| self.choice_for(&service.name, client));
+        let region = choice.map_or(0, |choice| usize::from(choice.region));
+        let sites = |variant: u8| match (&decision.steer, &decision.partial) {
+            (Some(steer), _) => &steer.variants[usize::from(variant)].sites[..],
+            (None, Some(partial)) if variant == 1 => std::slice::from_ref(&partial.site),
+            _ => &decision.sites,
+        };
+        match steering.map(|steering| &steering.regions[region]) {
+            None => add(&decision.sites, all),
+            Some(Pick::One(variant)) => add(sites(*variant), all),
+            Some(Pick::PerQuery(buckets) | Pick::PerClient(buckets)) => {
+                buckets.as_slice().iter().for_each(|&variant| add(sites(variant), 1));
+            }
+        }
+        shares
+    }
+}
