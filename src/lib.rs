@@ -26,4 +26,5 @@ pub mod scenario;
 pub mod serve;
 pub mod study;
 pub mod time;
+pub mod tsig;
 pub mod zone;

@@ -16,6 +16,7 @@ use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::history;
+use super::keys::{self, DraftKeys};
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
 use super::probes::{self, Probes};
@@ -63,6 +64,7 @@ pub(super) struct Draft {
     pub geo: Vec<Arc<Geo>>,
     pub databases: Databases,
     pub safety: Result<Safety, Reported>,
+    pub keys: DraftKeys,
 }
 
 /// The zones that are right, and the names of all.
@@ -129,6 +131,7 @@ pub(super) fn read(
     let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
     let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
+    let keys = keys::read(root.item("keys"), base, findings, files);
     let heartbeat = heartbeat::read(root.item("heartbeat"), base, findings, files);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
     let mut named = probes::Files { base, named: files };
@@ -180,6 +183,7 @@ pub(super) fn read(
         geo,
         databases,
         safety,
+        keys,
     }
 }
 

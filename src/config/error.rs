@@ -77,6 +77,14 @@ pub enum ConfigError {
     #[error("the API has no authentication, and {0} is not a loopback address")]
     ControlNotLoopback(String),
 
+    // -- keys --
+    #[error("key \"{0}\" is configured twice")]
+    KeyTwice(Name),
+    #[error("unknown key \"{0}\"")]
+    UnknownKeyName(Name, Known),
+    #[error("everybody on this host can read the secret {file:?}")]
+    ReadByAll { file: String },
+
     // -- zones --
     #[error("zone \"{0}\" is configured twice")]
     ZoneTwice(Name),
@@ -237,7 +245,9 @@ impl ConfigError {
     /// Whether it stands in the way of a load.
     pub fn severity(&self) -> Severity {
         match self {
-            ConfigError::MixedFamilies { .. } | ConfigError::IdleToken { .. } => Severity::Warning,
+            ConfigError::MixedFamilies { .. }
+            | ConfigError::IdleToken { .. }
+            | ConfigError::ReadByAll { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -250,6 +260,7 @@ impl ConfigError {
             E::UnknownWord { known, .. } | E::NotYet { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
+            E::UnknownKeyName(_, known) => known.help("configured keys"),
             E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
             E::UnknownMember(_, known) => known.help("endpoints and groups"),
             E::UnknownGeo(_, known) => known.help("configured"),
@@ -300,6 +311,7 @@ impl ConfigError {
             E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
+            E::ReadByAll { .. } => "take that right away, as with chmod o-r",
             E::IdleStep => "give it send, send_hex or expect",
             E::StepsOutOfOrder => {
                 "percents of clients, each above the one before, as in steps = [1, 10, 100]"

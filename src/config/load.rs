@@ -114,6 +114,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         services,
         geo,
         databases: _,
+        keys,
     } = draft
     else {
         return None; // reported where it was read
@@ -132,6 +133,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         history,
         geo,
         safety,
+        keys: Arc::new(keys.read),
     })
 }
 

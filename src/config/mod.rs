@@ -27,6 +27,7 @@ mod geo;
 mod groups;
 mod heartbeat;
 mod history;
+mod keys;
 mod kinds;
 mod load;
 mod maintenance;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::{
     Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup,
 };
+use crate::tsig::Keys;
 use crate::zone::{Name, RrType};
 
 /// A site's key in the configuration: `fra`.
@@ -48,6 +49,8 @@ pub struct Config {
     pub geo: Vec<Arc<Geo>>,
     /// `[safety]`
     pub safety: Safety,
+    /// `[keys.*]`
+    pub keys: Arc<Keys>,
 }
 
 /// `[server]`

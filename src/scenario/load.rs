@@ -66,6 +66,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         history: HistoryBounds::default(),
         geo: Vec::new(),
         safety: setup.safety.clone(),
+        keys: Arc::default(),
     };
     Ok(Load { config: Arc::new(config), zones, regions: std::collections::BTreeMap::new() })
 }

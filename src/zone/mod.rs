@@ -34,7 +34,7 @@ pub use master::{
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};
-pub use rdata::{UnknownType, name_in_message, rdata_from_text, rdata_in_message, rdata_text};
+pub use rdata::{UnknownType, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text};
 pub use rrset::{RrSet, RrType};
 pub use serial::Serial;
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};

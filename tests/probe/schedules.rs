@@ -134,6 +134,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         history: detour::config::HistoryBounds::default(),
         geo: vec![],
         safety: detour::config::Safety::default(),
+        keys: Arc::default(),
     }
 }
 

@@ -5,14 +5,16 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "zone"];
+const PURE: &[&str] =
+    &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "tsig", "zone"];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
     ("zone", &["time"]),
-    ("config", &["time", "zone"]),
+    ("tsig", &["zone"]),
+    ("config", &["time", "tsig", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),
