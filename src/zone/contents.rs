@@ -110,6 +110,12 @@ impl Zone {
         self.owned(id).find(|set| set.rtype == rtype).map(|set| set.to_rrset())
     }
 
+    /// Every RRset of a name.
+    pub fn rrsets_at(&self, owner: &Name) -> Vec<RrSet> {
+        let owned = self.owners.find(owner.as_wire()).into_iter().flat_map(|id| self.owned(id));
+        owned.map(|set| set.to_rrset()).collect()
+    }
+
     /// Every RRset once, those of one owner next to each other.
     pub fn rrsets(&self) -> impl Iterator<Item = RrSetRef<'_>> {
         (0..self.owners.len() as u32).flat_map(|id| self.owned(id))

@@ -21,6 +21,7 @@ mod serial;
 mod soa;
 mod steering;
 mod ttl;
+mod update;
 
 pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
 pub use canonical::canonical_lines;
@@ -34,8 +35,13 @@ pub use master::{
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};
-pub use rdata::{UnknownType, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text};
+pub use rdata::{
+    UnknownType, checked_rdata, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text,
+};
 pub use rrset::{RrSet, RrType};
 pub use serial::Serial;
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};
+pub use update::{
+    Change, MAX_UPDATE_RECORDS, OPCODE_UPDATE, Update, UpdateError, UpdateView, Wanted, effects,
+};
