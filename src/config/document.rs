@@ -24,6 +24,7 @@ use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
+use super::update;
 use super::vantage::{self, DraftVantage};
 use super::{
     Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup,
@@ -138,7 +139,7 @@ pub(super) fn read(
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
-        read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
+        read_zones(item, base, &keys, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
@@ -314,12 +315,16 @@ fn location(item: Item, findings: &mut Findings) -> Result<[f64; 2], Reported> {
     }
 }
 
-fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones, Reported> {
+fn read_zones(item: Item, base: &Path, keys: &DraftKeys, findings: &mut Findings) -> Result<Zones, Reported> {
     let mut zones = Zones::default();
     for item in item.elements("zones", MAX_ZONES, findings)? {
         let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
         let name = section.need("name", "name = \"example.com\"", findings, values::name);
         let file = section.need("file", "file = \"example.com.zone\"", findings, values::line(MAX_FILE_NAME));
+        let update = match (section.item("update"), &name) {
+            (Some(item), Ok(name)) => update::read(item, name.get_ref(), keys, findings),
+            _ => Ok(Vec::new()),
+        };
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -329,10 +334,10 @@ fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones,
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let Ok(file) = file else { continue };
+        let (Ok(file), Ok(update)) = (file, update) else { continue };
         zones.read.push(DraftZone {
             file_at: file.span(),
-            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()) },
+            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()), update },
             file: file.into_inner(),
         });
     }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup,
+    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup, Wild,
 };
 use crate::tsig::Keys;
-use crate::zone::{Name, RrType};
+use crate::zone::{Name, Network, RrType};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -216,6 +216,21 @@ pub struct ZoneSource {
     pub name: Name,
     /// The master file, absolute.
     pub file: PathBuf,
+    /// Who may change what by UPDATE; without a rule, nobody.
+    pub update: Vec<UpdateRule>,
+}
+
+/// One of a zone's `update` rules. An update is allowed what any of them allows who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateRule {
+    /// The key it must be signed with; without one, none is asked for.
+    pub key: Option<Name>,
+    /// Where it must come from; without one, from anywhere.
+    pub from: Option<Network>,
+    /// The owners it may be about; empty: all.
+    pub names: Vec<Wild>,
+    /// The types it may be about; empty: all but SOA, NS and DNAME.
+    pub types: Vec<RrType>,
 }
 
 /// One steered owner name.

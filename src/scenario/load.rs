@@ -54,7 +54,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         probes,
         zones: apexes
             .iter()
-            .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone") })
+            .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone"), update: Vec::new() })
             .collect(),
         services,
         vantage: vantage(setup),

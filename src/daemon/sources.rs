@@ -1,0 +1,204 @@
+//! What zones are made of: the source of each, which is a file, and its edits.
+//!
+//! In: the files, and the edits that the state file keeps. Out: contents, compiled into one table. Where
+//! nothing can change a zone but its file, files are compiled and let go; else they are held, packed, so that
+//! one zone can change without reading the others again. The table is one, so it is compiled anew from all
+//! of them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::messages::{Changed, Fresh, Refused};
+use crate::answer::{ClientMap, Table};
+use crate::config::{self, Config};
+use crate::engine::{Happened, Load, Saved, ZoneBase};
+use crate::geo;
+use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Zone};
+
+/// The sources of all zones.
+pub struct Sources {
+    path: PathBuf,
+    seed: u64,
+    /// By apex; also of zones that are not configured just now.
+    edits: BTreeMap<Name, Edits>,
+    held: Option<Held>,
+}
+
+/// What a load leaves behind where contents may change by themselves.
+struct Held {
+    config: Arc<Config>,
+    maps: BTreeMap<ClientsId, Arc<ClientMap>>,
+    /// In the order of `config.zones`.
+    zones: Vec<Source>,
+}
+
+/// One zone.
+#[derive(Clone)]
+pub struct Source {
+    /// What its file holds.
+    pub file: Arc<Zone>,
+    /// The same with its edits laid over it.
+    pub contents: Arc<Zone>,
+}
+
+/// A change of contents that is ready: taken up by [`Sources::done`] once the core has.
+pub struct Pending {
+    zones: Vec<(Name, Edits, Source)>,
+}
+
+/// One changed edit.
+pub type EditChange = (Name, RrType, Option<Edit>);
+
+impl Sources {
+    /// Those of a configuration file, with what was kept of edits.
+    pub fn new(path: PathBuf, seed: u64, saved: &[Saved]) -> Sources {
+        let mut edits: BTreeMap<Name, Edits> = BTreeMap::new();
+        for saved in saved {
+            if let Saved::Edit(EditKey { zone, owner, rtype }, Some(edit)) = saved {
+                edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
+            }
+        }
+        Sources { path, seed, edits, held: None }
+    }
+
+    /// Reads and checks the files, blocking.
+    pub fn read(&self) -> Result<config::Loaded, Refused> {
+        config::load(&self.path)
+            .map_err(|report| Refused { problems: report.to_string(), files: report.files })
+    }
+
+    /// Lays the edits over what was read, and compiles it, blocking.
+    pub fn build(&mut self, loaded: config::Loaded) -> Result<Fresh, Refused> {
+        let config::Loaded { config, text, zones, warnings, files, databases } = loaded;
+        let steered = steered(&config);
+        let clients = match geo::clients(&config, &databases) {
+            Ok(clients) => clients,
+            Err(why) => {
+                let problems = format!("{}: error: {why}", config.path.display());
+                return Err(Refused { problems, files });
+            }
+        };
+        // The databases may be large; the maps made from them are not.
+        drop(databases);
+        let config = Arc::new(config);
+        let mut saves = Vec::new();
+        let changes = config.zones.iter().any(|zone| !zone.update.is_empty());
+        let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
+        let (load, table);
+        if changes || edited {
+            let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
+            let bases = zones.iter().map(|zone| ZoneBase::of(&zone.contents, &config)).collect();
+            load = Load { config: config.clone(), zones: bases, regions: clients.regions };
+            table = compile(&zones, &steered, self.seed);
+            self.held = Some(Held { config, maps: clients.maps.clone(), zones });
+        } else {
+            // Before the table, which takes the zones apart.
+            load = Load::of(config, &zones, clients.regions);
+            table = Table::compile(zones, &steered, self.seed);
+            self.held = None;
+        }
+        let unfit = crate::probe::warnings(&load.config);
+        let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
+        Ok(Fresh { load, text, table: table.with_clients(clients.maps), files, warnings, saves })
+    }
+
+    /// A zone's file with its edits, less those that the file holds by now.
+    fn settle(&mut self, zone: Zone, saves: &mut Vec<Saved>) -> Source {
+        let file = Arc::new(zone);
+        let apex = file.apex().clone();
+        let Some(edits) = self.edits.get_mut(&apex) else {
+            return Source { contents: file.clone(), file };
+        };
+        saves.extend(saved(&apex, edits.settle(&file)));
+        let contents = if edits.is_empty() { file.clone() } else { Arc::new(edits.lay(&file)) };
+        if edits.is_empty() {
+            self.edits.remove(&apex);
+        }
+        Source { file, contents }
+    }
+
+    /// The configuration of the last load; `None` where nothing can change but by files.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.held.as_ref().map(|held| &held.config)
+    }
+
+    /// A zone, where contents are held.
+    pub fn zone(&self, apex: &Name) -> Option<&Source> {
+        self.held.as_ref()?.zones.iter().find(|zone| zone.file.apex() == apex)
+    }
+
+    /// The edits of a zone.
+    pub fn edits(&self, apex: &Name) -> Edits {
+        self.edits.get(apex).cloned().unwrap_or_default()
+    }
+
+    /// What the core is to take up: other edits of some zones, what is to be kept and recorded of that, and
+    /// records alone where no edits are other ones. `None` where there is nothing at all. Compiles; blocking.
+    pub fn change(
+        &self,
+        mut edits: BTreeMap<Name, Edits>,
+        saves: Vec<Saved>,
+        records: Vec<Happened>,
+    ) -> Option<(Changed, Option<Pending>)> {
+        edits.retain(|apex, edits| *edits != self.edits(apex));
+        if edits.is_empty() {
+            let table = None;
+            let changed = Changed { zones: Vec::new(), table, saves, records };
+            return (!changed.records.is_empty()).then_some((changed, None));
+        }
+        let (changed, pending) = self.prepare(edits, saves, records)?;
+        Some((changed, Some(pending)))
+    }
+
+    /// What comes of other edits of some zones; `None` where nothing is held.
+    fn prepare(
+        &self,
+        edits: BTreeMap<Name, Edits>,
+        saves: Vec<Saved>,
+        records: Vec<Happened>,
+    ) -> Option<(Changed, Pending)> {
+        let held = self.held.as_ref()?;
+        let mut zones = held.zones.clone();
+        let (mut pending, mut bases) = (Vec::new(), Vec::new());
+        for (apex, edits) in edits {
+            let Some(zone) = zones.iter_mut().find(|zone| *zone.file.apex() == apex) else { continue };
+            zone.contents =
+                if edits.is_empty() { zone.file.clone() } else { Arc::new(edits.lay(&zone.file)) };
+            bases.push(ZoneBase::of(&zone.contents, &held.config));
+            pending.push((apex, edits, zone.clone()));
+        }
+        let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
+        Some((Changed { zones: bases, table: Some(table), saves, records }, Pending { zones: pending }))
+    }
+
+    /// Takes up what the core has taken up.
+    pub fn done(&mut self, pending: Pending) {
+        for (apex, edits, source) in pending.zones {
+            let zones = self.held.iter_mut().flat_map(|held| &mut held.zones);
+            zones.filter(|zone| *zone.file.apex() == apex).for_each(|zone| zone.clone_from(&source));
+            if edits.is_empty() {
+                self.edits.remove(&apex);
+            } else {
+                self.edits.insert(apex, edits);
+            }
+        }
+    }
+}
+
+/// Edits that changed as what is kept of them.
+pub fn saved(apex: &Name, changes: Vec<EditChange>) -> impl Iterator<Item = Saved> {
+    changes
+        .into_iter()
+        .map(move |(owner, rtype, edit)| Saved::Edit(EditKey { zone: apex.clone(), owner, rtype }, edit))
+}
+
+fn steered(config: &Config) -> Vec<Name> {
+    config.services.iter().map(|service| service.name.clone()).collect()
+}
+
+fn compile(zones: &[Source], steered: &[Name], seed: u64) -> Table {
+    // The table takes zones apart to keep its peak low: it is given copies, which are packed.
+    let zones: Vec<Zone> = zones.iter().map(|zone| Zone::clone(&zone.contents)).collect();
+    Table::compile(zones, steered, seed)
+}
