@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::answer::Table;
-use crate::control::{LoadOutcome, Reloaded};
+use crate::control::{Frozen, LoadOutcome, Reloaded};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
 use crate::zone::{Name, Update, UpdateError};
@@ -59,6 +59,8 @@ pub enum Ask {
     Reload(Asker),
     /// Carry an update out.
     Update(UpdateAsk),
+    /// Write a zone's edits into its file, for whoever asks.
+    Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
 }
 
 /// An update that is to be carried out.

@@ -6,7 +6,7 @@
 //! of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::messages::{Changed, Fresh, Refused};
@@ -23,6 +23,8 @@ pub struct Sources {
     /// By apex; also of zones that are not configured just now.
     edits: BTreeMap<Name, Edits>,
     held: Option<Held>,
+    /// The file of each zone.
+    files: BTreeMap<Name, PathBuf>,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -59,7 +61,7 @@ impl Sources {
                 edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
             }
         }
-        Sources { path, seed, edits, held: None }
+        Sources { path, seed, edits, held: None, files: BTreeMap::new() }
     }
 
     /// Reads and checks the files, blocking.
@@ -88,7 +90,7 @@ impl Sources {
         let (load, table);
         if changes || edited {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
-            let bases = zones.iter().map(|zone| ZoneBase::of(&zone.contents, &config)).collect();
+            let bases = zones.iter().map(|zone| self.base(zone, &config)).collect();
             load = Load { config: config.clone(), zones: bases, regions: clients.regions };
             table = compile(&zones, &steered, self.seed);
             self.held = Some(Held { config, maps: clients.maps.clone(), zones });
@@ -98,9 +100,17 @@ impl Sources {
             table = Table::compile(zones, &steered, self.seed);
             self.held = None;
         }
+        let named = load.config.zones.iter().map(|zone| (zone.name.clone(), zone.file.clone()));
+        self.files = named.collect();
         let unfit = crate::probe::warnings(&load.config);
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
         Ok(Fresh { load, text, table: table.with_clients(clients.maps), files, warnings, saves })
+    }
+
+    /// What the engine needs to know of a zone.
+    fn base(&self, zone: &Source, config: &Config) -> ZoneBase {
+        let edits = self.edits.get(zone.file.apex()).map_or(0, Edits::len);
+        ZoneBase { edits, ..ZoneBase::of(&zone.contents, config) }
     }
 
     /// A zone's file with its edits, less those that the file holds by now.
@@ -121,6 +131,11 @@ impl Sources {
     /// The configuration of the last load; `None` where nothing can change but by files.
     pub fn config(&self) -> Option<&Arc<Config>> {
         self.held.as_ref().map(|held| &held.config)
+    }
+
+    /// A zone's file.
+    pub fn file(&self, apex: &Name) -> Option<&Path> {
+        self.files.get(apex).map(PathBuf::as_path)
     }
 
     /// A zone, where contents are held.
@@ -165,7 +180,7 @@ impl Sources {
             let Some(zone) = zones.iter_mut().find(|zone| *zone.file.apex() == apex) else { continue };
             zone.contents =
                 if edits.is_empty() { zone.file.clone() } else { Arc::new(edits.lay(&zone.file)) };
-            bases.push(ZoneBase::of(&zone.contents, &held.config));
+            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
             pending.push((apex, edits, zone.clone()));
         }
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());

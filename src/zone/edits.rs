@@ -73,7 +73,7 @@ impl Edit {
     }
 
     /// The RRset that the zone holds in place of the source's.
-    fn over(&self, owner: &Name, rtype: RrType, source: Option<&RrSet>) -> Option<RrSet> {
+    pub(super) fn over(&self, owner: &Name, rtype: RrType, source: Option<&RrSet>) -> Option<RrSet> {
         // Of these a zone or a name has one (RFC 1035 section 5.2, RFC 2181 section 10.1, RFC 6672 section 2.4).
         let single = matches!(rtype, RrType::SOA | RrType::CNAME | RrType::DNAME);
         let replaced = single && !self.added.is_empty();
@@ -178,6 +178,15 @@ impl Edits {
             left.removed.retain(&is_held);
             left.added.retain(|rdata| !is_held(rdata));
             left.ttl = left.ttl.filter(|&ttl| held.as_ref().is_none_or(|set| set.ttl != ttl));
+            // The source has the SOA as it was edited, and a serial of its own that is no older.
+            let has_soa = |held: &RrSet| {
+                let (theirs, ours) = (soa_serial(held), edit.over(owner, rtype, Some(held)));
+                ours.is_some_and(|ours| soa_serial(&ours) == theirs && ours == *held)
+            };
+            if rtype == RrType::SOA && held.as_ref().is_some_and(has_soa) {
+                changed.push((owner.clone(), rtype, None));
+                continue;
+            }
             // A TTL alone of a set that is gone says nothing.
             let nothing = left.records() == 0 && (left.ttl.is_none() || held.is_none());
             if nothing || left != *edit {
