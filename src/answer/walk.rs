@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::{Body, Kind, Node, NodeId};
 use super::set::Sets;
-use super::table::{Base, Table, apex_slot};
+use super::table::{Base, Table};
 use crate::zone::{Name, RrSet, RrType, Serial, soa_serial};
 
 /// How far a walk through a zone has come. It borrows nothing, so that whoever walks may pause.
@@ -94,18 +94,6 @@ impl Table {
         all
     }
 
-    /// The names of a zone whose RRsets can change while the table stands, its apex aside.
-    pub fn slotted(&self, apex: &Name) -> BTreeSet<Name> {
-        let (mut names, mut walk) = (BTreeSet::new(), Walk::default());
-        let Some((zone, _)) = self.zone(apex) else { return names };
-        while let Some(node) = self.base.step(zone, &mut walk) {
-            if matches!(node.body, Body::Slot(slot) if slot != apex_slot(zone)) {
-                names.extend(Name::from_wire(node.name));
-            }
-        }
-        names
-    }
-
     /// The names at which a zone's RRsets differ between two tables, its serial aside; `None` where they are
     /// more than `max`, where a table does not have the zone, or where what lies beside other zones differs.
     pub fn differences(&self, other: &Table, apex: &Name, max: usize) -> Option<BTreeSet<Name>> {
@@ -187,8 +175,6 @@ below.old 60 TXT \"occluded\"
         assert_eq!(lines(table.rrsets(&"a.test".parse().unwrap())), expect[0]);
         assert_eq!(lines(table.rrsets(&"sub.a.test".parse().unwrap())), expect[1]);
         assert!(table.rrsets(&"test".parse().unwrap()).is_empty());
-        let slotted: Vec<Name> = table.slotted(&"a.test".parse().unwrap()).into_iter().collect();
-        assert_eq!(slotted, steered[..1]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::access;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
@@ -26,8 +27,8 @@ use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::vantage::{self, DraftVantage};
 use super::{
-    Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup,
-    ZoneSource, values,
+    Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
+    VantageSetup, ZoneSource, values,
 };
 use crate::zone::Name;
 
@@ -42,6 +43,9 @@ const MAX_THREADS: u32 = 256;
 /// Commands of `exec` probes that run at once: the most, and unless the document says otherwise.
 const MAX_EXEC: u32 = 4_096;
 const DEFAULT_EXEC: u32 = 64;
+/// Changes kept of each zone: the most, and unless the document says otherwise.
+const MAX_JOURNAL: u32 = 100_000;
+const DEFAULT_JOURNAL: u32 = 1_000;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
@@ -138,7 +142,7 @@ pub(super) fn read(
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
-        read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
+        read_zones(item, base, &keys, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
@@ -216,6 +220,7 @@ fn read_server(
         })
     });
     let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
     let threads = match or(threads, 0)? {
@@ -232,6 +237,7 @@ fn read_server(
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
         rate_limit: rate_limit?.map(Spanned::into_inner),
+        journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
     })
 }
@@ -314,12 +320,14 @@ fn location(item: Item, findings: &mut Findings) -> Result<[f64; 2], Reported> {
     }
 }
 
-fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones, Reported> {
+fn read_zones(item: Item, base: &Path, keys: &DraftKeys, findings: &mut Findings) -> Result<Zones, Reported> {
     let mut zones = Zones::default();
     for item in item.elements("zones", MAX_ZONES, findings)? {
         let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
         let name = section.need("name", "name = \"example.com\"", findings, values::name);
         let file = section.need("file", "file = \"example.com.zone\"", findings, values::line(MAX_FILE_NAME));
+        let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
+        let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -329,10 +337,14 @@ fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones,
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let Ok(file) = file else { continue };
+        let (Ok(file), Ok(transfer), Ok(notify)) =
+            (file, or(transfer, Access::default()), or(notify, Told::default()))
+        else {
+            continue;
+        };
         zones.read.push(DraftZone {
             file_at: file.span(),
-            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()) },
+            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()), transfer, notify },
             file: file.into_inner(),
         });
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::differences::Differences;
 use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
 use crate::config::{self, Config};
@@ -32,24 +33,30 @@ pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
     let table = Table::compile(zones, &steered, seed).with_clients(clients.maps);
     let unfit = crate::probe::warnings(&load.config);
     let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
-    Ok(Fresh { load, text, table, files, warnings })
+    Ok(Fresh { load, text, table, differences: None, files, warnings })
 }
 
-/// [`load`] on a thread where blocking harms nobody.
-pub async fn load_aside(path: PathBuf, seed: u64) -> Result<Fresh, Refused> {
-    let loaded = tokio::task::spawn_blocking(move || load(&path, seed)).await;
+/// [`load`] on a thread where blocking harms nobody, and how it differs from the one `before`.
+pub async fn load_aside(path: PathBuf, seed: u64, before: Option<Table>) -> Result<Fresh, Refused> {
+    let loaded = tokio::task::spawn_blocking(move || {
+        let mut fresh = load(&path, seed)?;
+        fresh.differences = before.map(|before| Differences::between(&before, &fresh.table));
+        Ok(fresh)
+    })
+    .await;
     // A panic in there is a bug, and the last good configuration goes on all the same.
     loaded.unwrap_or_else(|e| {
         Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
     })
 }
 
-/// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are
+/// Serves reload requests until nobody can ask any more; `table` is what was loaded at the start. Requests that wait while one is under way are
 /// answered by one more load.
 pub async fn run(
     path: PathBuf,
     seed: u64,
     running: Config,
+    mut table: Table,
     mut asks: mpsc::Receiver<Asker>,
     core: mpsc::Sender<Input>,
 ) {
@@ -58,10 +65,11 @@ pub async fn run(
         while let Ok(more) = asks.try_recv() {
             askers.push(more);
         }
-        let loaded = load_aside(path.clone(), seed).await;
+        let loaded = load_aside(path.clone(), seed, Some(table.clone())).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
+                table = fresh.table.clone();
                 fresh.warnings.extend(needs_restart(&running, &fresh.load.config));
                 Input::Loaded(Box::new(fresh), Some(reply))
             }

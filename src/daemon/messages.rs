@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::differences::Differences;
 use crate::answer::Table;
 use crate::control::{LoadOutcome, Reloaded};
 use crate::engine::{Command, CommandError, Explanation, Load, Status};
@@ -59,6 +60,8 @@ pub struct Fresh {
     pub text: Arc<str>,
     /// The files' content, compiled; decisions are laid over it by the core.
     pub table: Table,
+    /// Where the files differ from those of the load before; not known of the first one.
+    pub differences: Option<Differences>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// What people should know.

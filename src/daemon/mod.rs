@@ -11,6 +11,7 @@
 //! published table. The answer path shares nothing with it but that table.
 
 mod core;
+mod differences;
 mod handle;
 mod loader;
 mod messages;

@@ -31,12 +31,13 @@ use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Heartbeats, LoadOutcome};
-use crate::engine::{Engine, Happened};
+use crate::engine::{Engine, Happened, Saved};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, Store, StoreError};
 use crate::probe::Prober;
-use crate::serve::{BindError, Sockets, map_large_blocks};
+use crate::serve::{BindError, Desk, Sockets, map_large_blocks};
 use crate::time::Time;
+use crate::transfer::{Journals, Office, Teller};
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
@@ -99,6 +100,8 @@ pub struct Running {
     control: tokio::task::JoinHandle<()>,
     /// Dropped or sent, the word to close; and the task that does.
     heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    /// Who tells secondaries.
+    telling: tokio::task::JoinHandle<()>,
     /// Until the end, when nothing is left on it.
     _probing: Probing,
 }
@@ -132,7 +135,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         warn!("the limit on open files stays as it is: {why}");
     }
     let seed = seed();
-    let fresh = loader::load_aside(path.to_owned(), seed).await;
+    let fresh = loader::load_aside(path.to_owned(), seed, None).await;
     let fresh = fresh.map_err(|refused| StartError::Config(refused.problems))?;
     let config = fresh.load.config.clone();
 
@@ -169,9 +172,18 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
-    let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
-        kept_in.commit(now, saves, records, when)
+    let writer = Writer::start(pulse.clone(), move |now, saves, steps, records, when| {
+        kept_in.commit_with(now, saves, steps, records, when)
     });
+    let serials = saved.iter().filter_map(|saved| match saved {
+        Saved::Zone(apex, Some(zone)) => Some((apex.clone(), zone.published)),
+        _ => None,
+    });
+    let (journals, useless) = Journals::restore(store.journals()?, &serials.collect());
+    let journals = Arc::new(journals);
+    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
+    let office = Arc::new(Office::new(table.clone(), settings.clone(), journals.clone()));
+    let teller = Arc::new(Teller::new(table.clone()));
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let mut core = Core {
@@ -180,6 +192,9 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         recorder,
         store: store.clone(),
         writer: writer.map_err(StartError::Thread)?,
+        journals,
+        office: office.clone(),
+        teller: teller.clone(),
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
@@ -191,11 +206,13 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         start_warnings: warnings,
         load_warnings: Vec::new(),
         held: Vec::new(),
+        rows: useless,
         retired: Vec::new(),
         wake: None,
     };
     store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;
     core.recorder.begin(clock.now(), false, saved);
+    let compiled = fresh.table.clone();
     begin(&mut core, fresh);
 
     let handle = Arc::new(Handle {
@@ -209,9 +226,18 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         prober,
         pulse,
         sockets: Mutex::new(None),
+        office: office.clone(),
+        teller: teller.clone(),
     });
     core.spawn(core_rx, sample_rx).map_err(StartError::Thread)?;
-    tokio::spawn(loader::run(config.path.clone(), seed, Config::clone(&config), reload_rx, core_tx));
+    tokio::spawn(loader::run(
+        config.path.clone(),
+        seed,
+        Config::clone(&config),
+        compiled,
+        reload_rx,
+        core_tx,
+    ));
     tokio::spawn(watcher::run(files_rx, reload_tx));
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
@@ -229,16 +255,18 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
-    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
-    let running = Arc::new(sockets.serve(table, settings, None, &runtime::Handle::current()));
+    let desk = Some(office.clone() as Arc<dyn Desk>);
+    let running = Arc::new(sockets.serve(table, settings, desk, &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
     }
     *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Open { addresses: dns.clone(), running });
+    // Not before others can ask for what they are told of.
+    let telling = tokio::spawn(teller.run(dns.clone()));
     let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control, heartbeat, _probing: probing })
+    Ok(Running { handle, addresses, close_control, control, heartbeat, telling, _probing: probing })
 }
 
 /// A listener, and where it came to listen.
@@ -336,6 +364,7 @@ impl Running {
         if timeout(STOP_TIMEOUT, self.control).await.is_err() {
             warn!("control did not close in time");
         }
+        self.telling.abort();
         self.handle.prober.stop().await;
         let (done, ended) = oneshot::channel();
         let stopped = async { self.handle.core.send(Input::Stop(done)).await.is_ok() && ended.await.is_ok() };

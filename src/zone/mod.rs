@@ -8,6 +8,7 @@ mod buckets;
 mod canonical;
 mod changeset;
 mod contents;
+mod journal;
 mod layout;
 mod lex;
 mod master;
@@ -25,6 +26,7 @@ pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
 pub use canonical::canonical_lines;
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
+pub use journal::{Journal, JournalRow, MAX_JOURNAL_BYTES, Rows, Step};
 pub use layout::{LayoutError, declared_apex, has_soa, lay_out};
 pub use master::{
     Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
