@@ -27,5 +27,6 @@ pub mod scenario;
 pub mod serve;
 pub mod study;
 pub mod time;
+pub mod transfer;
 pub mod tsig;
 pub mod zone;

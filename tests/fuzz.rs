@@ -10,6 +10,8 @@ mod config;
 mod dns_reply;
 #[path = "../fuzz/bodies/query.rs"]
 mod query;
+#[path = "../fuzz/bodies/update.rs"]
+mod update;
 #[path = "../fuzz/bodies/zone_file.rs"]
 mod zone_file;
 #[path = "../fuzz/bodies/zone_layout.rs"]
@@ -120,4 +122,9 @@ fn configurations() {
 #[test]
 fn answers_to_dns_probes() {
     run("dns_reply", 100_000, dns_reply::run);
+}
+
+#[test]
+fn updates() {
+    run("update", 40_000, update::run);
 }

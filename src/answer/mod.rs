@@ -37,6 +37,8 @@ mod set;
 mod siphash;
 mod slots;
 mod table;
+mod transfer;
+mod walk;
 
 #[cfg(test)]
 mod client_tests;
@@ -48,6 +50,7 @@ pub use clients::{ClientMap, ClientMapError, Found, MAX_RANGES};
 pub use cookie::{Secret, Secrets, Standing};
 pub use rate::{Kind, Prefix, RateLimit, RateLimiter, Verdict};
 pub use table::{ChoiceFor, Table};
+pub use transfer::{Head, Outgoing};
 
 use std::net::IpAddr;
 use std::time::Duration;

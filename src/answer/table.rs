@@ -45,6 +45,8 @@ pub(super) struct Base {
     pub(super) index: Index,
     pub(super) arena: Arena,
     pub(super) zones: Vec<ZoneEntry>,
+    /// Where the steered names that are in no file begin and end.
+    pub(super) steered: (NodeId, NodeId),
     /// The labels of the longest name: nothing deeper needs to be looked for.
     pub(super) deepest: usize,
 }
@@ -53,9 +55,18 @@ pub(super) struct Base {
 #[derive(Debug)]
 pub(super) struct ZoneEntry {
     pub(super) apex: Name,
+    /// Where the owners of its file begin and end; those beside another zone are among them, in no index.
+    pub(super) nodes: (NodeId, NodeId),
     /// Where the zone above this one is served too: its delegation of this one. DS records are answered
     /// from there (RFC 4035 section 3.1.4.1), all else from this zone.
     pub(super) parent_side: Option<NodeId>,
+}
+
+impl ZoneEntry {
+    /// A zone without a name yet.
+    pub(super) fn new(apex: &Name) -> ZoneEntry {
+        ZoneEntry { apex: apex.clone(), nodes: (NodeId(0), NodeId(0)), parent_side: None }
+    }
 }
 
 /// The slot of a zone's apex.

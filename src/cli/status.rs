@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
 use super::moving;
@@ -11,6 +12,8 @@ use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::probe::{WatchState, WatchView};
 use crate::time::Time;
+use crate::transfer::Secondary;
+use crate::zone::Serial;
 
 /// What is served and why
 #[derive(clap::Args, Debug)]
@@ -58,6 +61,9 @@ pub(super) fn render(status: &DaemonStatus) -> String {
         section(&mut out, &canaries(engine), "no canary");
     }
     section(&mut out, &zones(engine), "no zone");
+    if !status.secondaries.is_empty() {
+        section(&mut out, &secondaries(&status.secondaries), "no secondary");
+    }
     section(&mut out, &overrides(engine), "no override");
     let notes = moving::notes(engine);
     if !notes.is_empty() {
@@ -141,7 +147,7 @@ fn check_table<'a>(title: &str, engine: &Status, checks: impl Iterator<Item = &'
             Some(warning) => format!("{}; warning: {warning}", c.because),
             None => c.because.clone(),
         };
-        let last = c.last_sample_age_ms.map(std::time::Duration::from_millis);
+        let last = c.last_sample_age_ms.map(Duration::from_millis);
         let last = last.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
         let stale = if c.stale { " (late)" } else { "" };
         let since = ago(engine.now, Some(c.since));
@@ -174,6 +180,20 @@ fn zones(engine: &Status) -> Table {
         } else {
             table.row([bare(&z.apex), serial, file, services]);
         }
+    }
+    table
+}
+
+fn secondaries(secondaries: &[Secondary]) -> Table {
+    let mut table = Table::new(["SECONDARY", "ZONE", "HAS", "ACKNOWLEDGED", "LAG", "STATE"]);
+    for s in secondaries {
+        let serial = |serial: Option<Serial>| serial.map_or_else(|| "-".to_owned(), |s| s.to_string());
+        let lag = match s.lag_ms {
+            0 => "none".to_owned(),
+            ms => span(Duration::from_millis(ms)),
+        };
+        let (has, acknowledged) = (serial(s.serial), serial(s.acknowledged));
+        table.row([s.address.to_string(), bare(&s.zone), has, acknowledged, lag, s.outcome.clone()]);
     }
     table
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::access;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
@@ -27,8 +28,8 @@ use super::services::{self, DraftService};
 use super::update;
 use super::vantage::{self, DraftVantage};
 use super::{
-    Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup,
-    ZoneSource, values,
+    Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
+    VantageSetup, ZoneSource, values,
 };
 use crate::zone::Name;
 
@@ -43,6 +44,9 @@ const MAX_THREADS: u32 = 256;
 /// Commands of `exec` probes that run at once: the most, and unless the document says otherwise.
 const MAX_EXEC: u32 = 4_096;
 const DEFAULT_EXEC: u32 = 64;
+/// Changes kept of each zone: the most, and unless the document says otherwise.
+const MAX_JOURNAL: u32 = 100_000;
+const DEFAULT_JOURNAL: u32 = 1_000;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
@@ -217,6 +221,7 @@ fn read_server(
         })
     });
     let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
     let threads = match or(threads, 0)? {
@@ -233,6 +238,7 @@ fn read_server(
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
         rate_limit: rate_limit?.map(Spanned::into_inner),
+        journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
     })
 }
@@ -325,6 +331,8 @@ fn read_zones(item: Item, base: &Path, keys: &DraftKeys, findings: &mut Findings
             (Some(item), Ok(name)) => update::read(item, name.get_ref(), keys, findings),
             _ => Ok(Vec::new()),
         };
+        let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
+        let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -334,10 +342,15 @@ fn read_zones(item: Item, base: &Path, keys: &DraftKeys, findings: &mut Findings
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let (Ok(file), Ok(update)) = (file, update) else { continue };
+        let (Ok(file), Ok(update), Ok(transfer), Ok(notify)) =
+            (file, update, or(transfer, Access::default()), or(notify, Told::default()))
+        else {
+            continue;
+        };
+        let (name, file_name) = (name.into_inner(), base.join(file.get_ref()));
         zones.read.push(DraftZone {
             file_at: file.span(),
-            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()), update },
+            source: ZoneSource { name, file: file_name, update, transfer, notify },
             file: file.into_inner(),
         });
     }

@@ -16,6 +16,7 @@
 //! A value that is wrong is reported where it stands (`report::Findings`) and leaves a `Reported`
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
+mod access;
 mod check_key;
 mod cookie_secrets;
 mod damping;
@@ -51,6 +52,7 @@ mod words;
 mod zone_files;
 mod zone_text;
 
+pub use access::{Access, Allowed, Peer, Told};
 pub use check_key::{Check, CheckKey, Whereto};
 pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup, Wild,
+    Access, Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Told, Tree,
+    VantageSetup, Wild,
 };
 use crate::tsig::Keys;
 use crate::zone::{Name, Network, RrType};
@@ -72,6 +73,8 @@ pub struct Server {
     pub rrset_order: RrsetOrder,
     /// How many answers over UDP one network gets; without it, as many as it asks for.
     pub rate_limit: Option<RateLimit>,
+    /// How many changes of each zone are kept for who asks for what changed.
+    pub journal: usize,
     /// Commands of `exec` probes that run at once, at least 1.
     pub max_exec: usize,
 }
@@ -216,6 +219,10 @@ pub struct ZoneSource {
     pub name: Name,
     /// The master file, absolute.
     pub file: PathBuf,
+    /// Who may have it transferred.
+    pub transfer: Access,
+    /// Whom its changes are told to.
+    pub notify: Told,
     /// Who may change what by UPDATE; without a rule, nobody.
     pub update: Vec<UpdateRule>,
 }

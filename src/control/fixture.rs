@@ -185,6 +185,7 @@ pub(crate) fn status() -> DaemonStatus {
         last_load: LoadOutcome { at: before(300), ok: true, problems: None },
         warnings: vec![],
         watches: vec![],
+        secondaries: vec![],
     }
 }
 

@@ -46,6 +46,7 @@ use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Lateness, WatchView};
 use crate::time::Time;
+use crate::transfer::Secondary;
 use crate::zone::{Name, RrSet, Serial};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
@@ -152,6 +153,9 @@ pub struct DaemonStatus {
     /// Every watch.
     #[serde(default)]
     pub watches: Vec<WatchView>,
+    /// Every secondary that is told of a zone.
+    #[serde(default)]
+    pub secondaries: Vec<Secondary>,
 }
 
 /// How a load went.

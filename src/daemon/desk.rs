@@ -1,21 +1,23 @@
 //! The desk: who sees to messages that are no plain queries.
 //!
-//! In: a message and where it came from. Out: the message that answers it. A signature is verified first, and
-//! what was signed is answered with one.
+//! In: a message and where it came from. Out: the messages that answer it. Updates are seen to here; transfers
+//! and what is signed, at the [`Office`].
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use super::core::Pulse;
 use super::messages::Ask;
 use super::update_desk;
-use crate::answer::{Asker, MAX_MESSAGE_LEN, Settings, Table, answer};
 use crate::clock;
 use crate::config::Config;
 use crate::serve::{self, Replies, Request};
+use crate::transfer::Office;
 use crate::tsig::{self, Signed};
 use crate::zone::OPCODE_UPDATE;
 
@@ -36,50 +38,40 @@ impl Rules {
 pub struct Desk {
     pub rules: Arc<ArcSwap<Rules>>,
     pub loader: mpsc::Sender<Ask>,
-    pub table: Arc<ArcSwap<Table>>,
-    pub settings: Arc<Settings>,
+    pub office: Arc<Office>,
+    pub pulse: Arc<Pulse>,
 }
 
 impl serve::Desk for Desk {
     fn is_open(&self) -> bool {
-        self.rules.load().open
+        self.rules.load().open || self.office.is_open()
     }
 
     fn take(&self, request: Request) -> Pin<Box<dyn Future<Output = Replies> + Send + '_>> {
-        Box::pin(async move {
-            let reply = self.reply(&request).await;
-            Box::new(reply.into_iter()) as Replies
-        })
+        if request.bytes.get(2).is_none_or(|byte| byte >> 3 & 15 != OPCODE_UPDATE) {
+            return self.office.take(request);
+        }
+        Box::pin(async move { Box::new(self.update(&request).await.into_iter()) as Replies })
     }
 }
 
 impl Desk {
-    /// What is answered to a message whose signature is cut off, as if it never had one.
-    fn plain(&self, request: &Request, message: &[u8]) -> Option<Vec<u8>> {
-        let asker = Asker {
-            transport: request.transport,
-            ip: request.peer.ip(),
-            now: clock::wall_secs() as u32, // as it may wrap around
-        };
-        let mut answered = vec![0; MAX_MESSAGE_LEN];
-        let len = answer(&self.table.load(), &self.settings, &asker, message, &mut answered).len;
-        answered.truncate(len);
-        Some(answered).filter(|answered| !answered.is_empty())
-    }
-
-    async fn reply(&self, request: &Request) -> Option<Vec<u8>> {
+    /// A signature is verified first, and what was signed is answered with one.
+    async fn update(&self, request: &Request) -> Option<Vec<u8>> {
         let config = self.rules.load().config.clone();
         let signed = match tsig::verify(&config.keys, &request.bytes, clock::wall_secs()) {
             Ok(signed) => signed,
-            Err(refused) => return refused.answer(&request.bytes),
+            Err(refused) => {
+                self.pulse.updates_refused.fetch_add(1, Ordering::Relaxed);
+                return refused.answer(&request.bytes);
+            }
         };
         let message = signed.as_ref().map_or(&request.bytes[..], Signed::message);
         let key = signed.as_ref().map(|signed| signed.key().name());
-        let opcode = message.get(2)? >> 3 & 15;
-        let mut reply = match opcode {
-            OPCODE_UPDATE => update_desk::take(&config, &self.loader, message, key, request.peer.ip()).await,
-            _ => self.plain(request, message)?,
-        };
+        let mut reply = update_desk::take(&config, &self.loader, message, key, request.peer.ip()).await;
+        let done = reply.get(3).is_some_and(|flags| flags % 16 == 0);
+        let count = if done { &self.pulse.updates_done } else { &self.pulse.updates_refused };
+        count.fetch_add(1, Ordering::Relaxed);
         if let Some(signed) = &signed {
             tsig::sign(&mut reply, signed, clock::wall_secs());
         }

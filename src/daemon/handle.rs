@@ -25,6 +25,7 @@ use crate::policy::Decision;
 use crate::probe::{Prober, WatchView};
 use crate::serve;
 use crate::time::Time;
+use crate::transfer::{Office, Teller};
 use crate::zone::{Name, RrSet};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
@@ -46,6 +47,10 @@ pub struct Handle {
     pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
+    /// Who sees to transfers.
+    pub(super) office: Arc<Office>,
+    /// Who tells secondaries.
+    pub(super) teller: Arc<Teller>,
 }
 
 /// The open sockets.
@@ -82,6 +87,7 @@ impl Daemon for Handle {
             last_load: view.last_load,
             warnings: view.warnings,
             watches: self.prober.watches(),
+            secondaries: self.teller.secondaries(),
         })
     }
 
@@ -148,6 +154,13 @@ impl Daemon for Handle {
         counters.push(("detour_state_write_errors_total", vec![], write_errors));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         counters.push(("detour_state_late_writes_total", vec![], late));
+        counters.extend(self.office.metrics());
+        counters.extend(self.teller.metrics());
+        let updates = |result: &str| vec![("result", result.to_owned())];
+        let done = self.pulse.updates_done.load(Ordering::Relaxed);
+        counters.push(("detour_updates_total", updates("done"), done));
+        let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
+        counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         Vitals {
             now,

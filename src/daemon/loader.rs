@@ -15,13 +15,19 @@ use super::sources::Sources;
 use super::updates;
 use super::writer::Writer;
 use crate::answer::Table;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Frozen;
 use crate::engine::Happened;
+use crate::time::Time;
 use crate::zone::{Name, UpdateError};
 
 /// How long an update waits for the disk before whoever sent it is told that it may not be kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
+const MAX_REFUSALS_TOLD: usize = 60;
+const REFUSALS_IN: Duration = Duration::from_secs(60);
 
 /// The loader's parts.
 pub struct Loader {
@@ -32,6 +38,9 @@ pub struct Loader {
     pub core: mpsc::Sender<Input>,
     pub writer: Arc<Writer>,
     pub pulse: Arc<Pulse>,
+    pub clock: Clock,
+    /// Refusals that history was told of, and since when they are counted.
+    pub refusals: Mutex<(Time, usize)>,
 }
 
 /// What is known of the sources. A panic while they were held leaves them as they were: they are changed
@@ -103,7 +112,8 @@ impl Loader {
             return Some(Err(why));
         }
         let records = vec![Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who }];
-        let told = Changed { zones: Vec::new(), table: None, saves: Vec::new(), records };
+        let (zones, saves) = (Vec::new(), Vec::new());
+        let told = Changed { zones, table: None, differences: None, saves, records };
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(told), reply)).await.ok()?;
         done.await.ok()?;
@@ -130,18 +140,32 @@ impl Loader {
         Some(())
     }
 
+    /// How many more refusals history may be told of: who holds a key cannot push out of it what decided.
+    fn room_for_refusals(&self) -> usize {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        if now.since(refusals.0) >= REFUSALS_IN {
+            *refusals = (now, 0);
+        }
+        MAX_REFUSALS_TOLD.saturating_sub(refusals.1)
+    }
+
     /// Carries updates out, each of them whole or not at all; those that change something are answered when
     /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
     async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
         let sources = self.sources.clone();
+        let room = self.room_for_refusals();
         let judged = spawn_blocking(move || {
-            let judged = updates::judge(&lock(&sources), &updates);
+            let judged = updates::judge(&lock(&sources), &updates, room);
             (updates, judged)
         });
         // A panic drops the updates, and whoever waits for them hears that.
         let Ok((updates, (outcomes, changed))) = judged.await else { return Some(()) };
         let mut kept = Ok(());
         if let Some((changed, pending)) = changed {
+            let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
+            let told = changed.records.iter().filter(is_refusal).count();
+            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
             let errors = self.pulse.write_errors();
             let (reply, done) = oneshot::channel();
             self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;

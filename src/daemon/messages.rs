@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::differences::Differences;
 use crate::answer::Table;
 use crate::control::{Frozen, LoadOutcome, Reloaded};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
@@ -84,6 +85,8 @@ pub struct Fresh {
     pub text: Arc<str>,
     /// The files' content, compiled; decisions are laid over it by the core.
     pub table: Table,
+    /// Where the files differ from those of the load before; not known of the first one.
+    pub differences: Option<Differences>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// What people should know.
@@ -99,6 +102,8 @@ pub struct Changed {
     /// The contents of all zones, compiled; decisions are laid over it by the core. `None` where no zone
     /// changed.
     pub table: Option<Table>,
+    /// Where it differs from the one before.
+    pub differences: Option<Differences>,
     /// What is kept, and recorded, in the transaction that keeps the serials.
     pub saves: Vec<Saved>,
     /// See `saves`.

@@ -12,6 +12,7 @@
 
 mod core;
 mod desk;
+mod differences;
 mod freeze;
 mod handle;
 mod loader;

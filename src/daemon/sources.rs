@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::differences::Differences;
 use super::messages::{Changed, Fresh, Refused};
 use crate::answer::{ClientMap, Table};
 use crate::config::{self, Config};
@@ -23,6 +24,8 @@ pub struct Sources {
     /// By apex; also of zones that are not configured just now.
     edits: BTreeMap<Name, Edits>,
     held: Option<Held>,
+    /// The table compiled last, before decisions are laid over it.
+    compiled: Option<Table>,
     /// The file of each zone.
     files: BTreeMap<Name, PathBuf>,
 }
@@ -47,6 +50,7 @@ pub struct Source {
 /// A change of contents that is ready: taken up by [`Sources::done`] once the core has.
 pub struct Pending {
     zones: Vec<(Name, Edits, Source)>,
+    table: Table,
 }
 
 /// One changed edit.
@@ -61,7 +65,7 @@ impl Sources {
                 edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
             }
         }
-        Sources { path, seed, edits, held: None, files: BTreeMap::new() }
+        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new() }
     }
 
     /// Reads and checks the files, blocking.
@@ -104,7 +108,10 @@ impl Sources {
         self.files = named.collect();
         let unfit = crate::probe::warnings(&load.config);
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
-        Ok(Fresh { load, text, table: table.with_clients(clients.maps), files, warnings, saves })
+        let table = table.with_clients(clients.maps);
+        let before = self.compiled.replace(table.clone());
+        let differences = before.map(|before| Differences::between(&before, &table));
+        Ok(Fresh { load, text, table, differences, files, warnings, saves })
     }
 
     /// What the engine needs to know of a zone.
@@ -159,7 +166,7 @@ impl Sources {
         edits.retain(|apex, edits| *edits != self.edits(apex));
         if edits.is_empty() {
             let table = None;
-            let changed = Changed { zones: Vec::new(), table, saves, records };
+            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records };
             return (!changed.records.is_empty()).then_some((changed, None));
         }
         let (changed, pending) = self.prepare(edits, saves, records)?;
@@ -184,11 +191,16 @@ impl Sources {
             pending.push((apex, edits, zone.clone()));
         }
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
-        Some((Changed { zones: bases, table: Some(table), saves, records }, Pending { zones: pending }))
+        let apexes = pending.iter().map(|(apex, _, _)| apex);
+        let before = self.compiled.as_ref();
+        let differences = before.map(|before| Differences::of_zones(before, &table, apexes));
+        let pending = Pending { zones: pending, table: table.clone() };
+        Some((Changed { zones: bases, table: Some(table), differences, saves, records }, pending))
     }
 
     /// Takes up what the core has taken up.
     pub fn done(&mut self, pending: Pending) {
+        self.compiled = Some(pending.table);
         for (apex, edits, source) in pending.zones {
             let zones = self.held.iter_mut().flat_map(|held| &mut held.zones);
             zones.filter(|zone| *zone.file.apex() == apex).for_each(|zone| zone.clone_from(&source));

@@ -40,6 +40,7 @@ use crate::history::{Durable, Opened, SetAside, Store, StoreError};
 use crate::probe::Prober;
 use crate::serve::{BindError, Sockets, map_large_blocks};
 use crate::time::Time;
+use crate::transfer::{Journals, Office, Teller};
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
@@ -102,6 +103,8 @@ pub struct Running {
     control: tokio::task::JoinHandle<()>,
     /// Dropped or sent, the word to close; and the task that does.
     heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    /// Who tells secondaries.
+    telling: tokio::task::JoinHandle<()>,
     /// Until the end, when nothing is left on it.
     _probing: Probing,
 }
@@ -170,8 +173,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
-    let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
-        kept_in.commit(now, saves, records, when)
+    let writer = Writer::start(pulse.clone(), move |now, saves, steps, records, when| {
+        kept_in.commit_with(now, saves, steps, records, when)
     });
     let writer = Arc::new(writer.map_err(StartError::Thread)?);
     let loader = Loader {
@@ -181,7 +184,18 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         core: core_tx.clone(),
         writer: writer.clone(),
         pulse: pulse.clone(),
+        clock,
+        refusals: Mutex::default(),
     };
+    let serials = saved.iter().filter_map(|saved| match saved {
+        Saved::Zone(apex, Some(zone)) => Some((apex.clone(), zone.published)),
+        _ => None,
+    });
+    let (journals, useless) = Journals::restore(store.journals()?, &serials.collect());
+    let journals = Arc::new(journals);
+    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
+    let office = Arc::new(Office::new(table.clone(), settings.clone(), journals.clone()));
+    let teller = Arc::new(Teller::new(table.clone()));
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
@@ -191,6 +205,9 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         recorder,
         store: store.clone(),
         writer,
+        journals,
+        office: office.clone(),
+        teller: teller.clone(),
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
@@ -203,6 +220,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         start_warnings: warnings,
         load_warnings: Vec::new(),
         held: Vec::new(),
+        rows: useless,
         retired: Vec::new(),
         wake: None,
     };
@@ -222,9 +240,11 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         pulse,
         sources,
         sockets: Mutex::new(None),
+        office: office.clone(),
+        teller: teller.clone(),
     });
     core.spawn(core_rx, sample_rx).map_err(StartError::Thread)?;
-    let asks = reload_tx.clone();
+    let (asks, desk_pulse) = (reload_tx.clone(), handle.pulse.clone());
     tokio::spawn(loader.run(reload_rx));
     tokio::spawn(watcher::run(files_rx, reload_tx));
     let (close_control, closed) = oneshot::channel::<()>();
@@ -243,17 +263,18 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
-    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
-    let desk = Desk { rules, loader: asks, table: table.clone(), settings: settings.clone() };
+    let desk = Desk { rules, loader: asks, office: office.clone(), pulse: desk_pulse };
     let running = Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
     }
     *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Open { addresses: dns.clone(), running });
+    // Not before others can ask for what they are told of.
+    let telling = tokio::spawn(teller.run(dns.clone()));
     let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control, heartbeat, _probing: probing })
+    Ok(Running { handle, addresses, close_control, control, heartbeat, telling, _probing: probing })
 }
 
 /// The open state file; what it held, the latest time in it, and what became of one that could not be read;
@@ -373,6 +394,7 @@ impl Running {
         if timeout(STOP_TIMEOUT, self.control).await.is_err() {
             warn!("control did not close in time");
         }
+        self.telling.abort();
         self.handle.prober.stop().await;
         let (done, ended) = oneshot::channel();
         let stopped = async { self.handle.core.send(Input::Stop(done)).await.is_ok() && ended.await.is_ok() };

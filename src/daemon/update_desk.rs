@@ -101,3 +101,44 @@ fn answer(message: &[u8], error: Option<&UpdateError>) -> Vec<u8> {
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An update of `example`, with EDNS or without.
+    fn message(edns: bool) -> Vec<u8> {
+        let mut message = vec![0x12, 0x34, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+        message.extend_from_slice(b"\x07example\0\x00\x06\x00\x01");
+        if edns {
+            message.extend_from_slice(b"\0\x00\x29\x04\xd0\0\0\0\0\0\0");
+        }
+        message
+    }
+
+    #[test]
+    fn an_answer_says_why_where_it_can() {
+        let plain = answer(&message(false), None);
+        assert_eq!(plain[..12], [0x12, 0x34, 0xa8, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(plain[12..], message(false)[12..]);
+
+        let why = UpdateError::Refused("é".repeat(200));
+        let refused = answer(&message(false), Some(&why));
+        assert_eq!((refused[3], refused.len()), (5, plain.len()));
+        let told = answer(&message(true), Some(&why));
+        assert_eq!(told[..12], [0x12, 0x34, 0xa8, 5, 0, 1, 0, 0, 0, 0, 0, 1]);
+        let opt = &told[plain.len()..];
+        assert_eq!(opt[..9], *b"\0\x00\x29\x04\xd0\0\0\0\0");
+        assert_eq!(opt[9..17], [0, 206, 0, 15, 0, 202, 0, 18], "extended error 18");
+        assert_eq!(std::str::from_utf8(&opt[17..]).unwrap(), "é".repeat(100));
+        let other = answer(&message(true), Some(&UpdateError::Failed("x".to_owned())));
+        assert_eq!((other[3], other[other.len() - 2]), (2, 0));
+    }
+
+    #[test]
+    fn what_is_no_update_is_answered_all_the_same() {
+        for message in [&b"\x12\x34\x28"[..], &message(true)[..20], &[]] {
+            assert!(answer(message, Some(&UpdateError::Form("short"))).len() >= 12);
+        }
+    }
+}

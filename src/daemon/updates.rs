@@ -24,8 +24,10 @@ struct Work<'s> {
     edits: Edits,
 }
 
-/// Judges updates one after the other, as if each were carried out before the next. Compiles; blocking.
-pub fn judge(sources: &Sources, updates: &[UpdateAsk]) -> Judged {
+/// Judges updates one after the other, as if each were carried out before the next; `room` is for refusals to
+/// be recorded. Compiles; blocking.
+pub fn judge(sources: &Sources, updates: &[UpdateAsk], room: usize) -> Judged {
+    let mut told = 0;
     let mut works: BTreeMap<Name, Work<'_>> = BTreeMap::new();
     let (mut saves, mut records, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     for ask in updates {
@@ -38,7 +40,8 @@ pub fn judge(sources: &Sources, updates: &[UpdateAsk]) -> Judged {
                 Ok(true)
             }
             Err((why, known)) => {
-                if known {
+                if known && told < room {
+                    told += 1;
                     let (zone, who) = (ask.update.zone.clone(), who(ask));
                     records.push(Happened::UpdateRefused { zone, who, why: why.to_string() });
                 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, HistoryBounds, Maintenance,
-    MaintenanceScope, PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target,
-    Thresholds, VantageSetup, Whereto, ZoneSource,
+    Access, AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, HistoryBounds,
+    Maintenance, MaintenanceScope, PolicyKind, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service,
+    Site, Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
 use crate::zone::{Name, RrSet, RrType};
@@ -39,6 +39,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
             rate_limit: None,
+            journal: 0,
             max_exec: 64,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
@@ -54,7 +55,13 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         probes,
         zones: apexes
             .iter()
-            .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone"), update: Vec::new() })
+            .map(|apex| ZoneSource {
+                name: apex.clone(),
+                file: PathBuf::from("a.zone"),
+                update: Vec::new(),
+                transfer: Access::default(),
+                notify: Told::default(),
+            })
             .collect(),
         services,
         vantage: vantage(setup),

@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("answer", &["zone"]),
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("serve", &["answer", "zone"]),
+    ("transfer", &["answer", "config", "serve", "tsig", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("scenario", &["config", "engine", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
@@ -30,7 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "control",
         &[
             "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "time",
-            "zone",
+            "transfer", "zone",
         ],
     ),
 ];
@@ -118,7 +119,7 @@ pub fn purity(source: &Source) -> Vec<Finding> {
 
 /// Those who own sockets read a clock, for their timeouts; the others are told the time.
 pub fn clocks(source: &Source) -> Vec<Finding> {
-    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "serve"];
+    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "serve", "transfer"];
     if source.room().is_none_or(|room| MAY.contains(&room)) {
         return Vec::new();
     }
