@@ -19,6 +19,7 @@ use super::history;
 use super::keys::{self, DraftKeys};
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
+use super::primaries;
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
@@ -46,6 +47,8 @@ const DEFAULT_EXEC: u32 = 64;
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
+/// What a zone needs.
+const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
 /// The longest path of a file, in bytes.
 pub(super) const MAX_FILE_NAME: usize = 4_096;
 
@@ -79,7 +82,7 @@ pub(super) struct Zones {
 /// A zone, and where its file is named.
 pub(super) struct DraftZone {
     pub source: ZoneSource,
-    /// The file as the document names it.
+    /// The file as the document names it; of a transferred zone the primaries stand there.
     pub file: String,
     pub file_at: Range<usize>,
 }
@@ -138,7 +141,11 @@ pub(super) fn read(
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
-        read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
+        {
+            let state_dir = server.as_ref().map(|server| server.state_dir.clone()).unwrap_or_default();
+            read_zones(item, base, &state_dir, &keys, findings)
+        }
+        .unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
@@ -314,12 +321,23 @@ fn location(item: Item, findings: &mut Findings) -> Result<[f64; 2], Reported> {
     }
 }
 
-fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones, Reported> {
+fn read_zones(
+    item: Item,
+    base: &Path,
+    state_dir: &Path,
+    keys: &DraftKeys,
+    findings: &mut Findings,
+) -> Result<Zones, Reported> {
     let mut zones = Zones::default();
     for item in item.elements("zones", MAX_ZONES, findings)? {
         let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
         let name = section.need("name", "name = \"example.com\"", findings, values::name);
-        let file = section.need("file", "file = \"example.com.zone\"", findings, values::line(MAX_FILE_NAME));
+        let primary =
+            section.read("primary", findings, |item, findings| primaries::read(item, keys, findings));
+        let file = match &primary {
+            Ok(None) => section.need("file", ZONE_FILE, findings, values::line(MAX_FILE_NAME)).map(Some),
+            _ => section.read("file", findings, values::line(MAX_FILE_NAME)),
+        };
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -329,11 +347,26 @@ fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones,
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let Ok(file) = file else { continue };
-        zones.read.push(DraftZone {
-            file_at: file.span(),
-            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()) },
-            file: file.into_inner(),
+        let (Ok(file), Ok(primary)) = (file, primary) else { continue };
+        let name = name.into_inner();
+        zones.read.push(match (file, primary) {
+            (Some(file), None) => DraftZone {
+                source: ZoneSource { name, file: base.join(file.get_ref()), primaries: Vec::new() },
+                file_at: file.span(),
+                file: file.into_inner(),
+            },
+            (None, Some(primary)) => {
+                let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
+                let shown = file.display().to_string();
+                let source = ZoneSource { name, file, primaries: primary.into_inner() };
+                DraftZone { source, file_at, file: shown }
+            }
+            (Some(file), Some(_)) => {
+                findings.push(&file.span(), ConfigError::Beside("file", "primary"));
+                continue;
+            }
+            // Reported as a key that is missing.
+            (None, None) => continue,
         });
     }
     Ok(zones)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{
     Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup,
 };
-use crate::tsig::Keys;
+use crate::tsig::{Key, Keys};
 use crate::zone::{Name, RrType};
 
 /// A site's key in the configuration: `fra`.
@@ -214,8 +214,26 @@ impl fmt::Debug for BeatToken {
 pub struct ZoneSource {
     /// The apex.
     pub name: Name,
-    /// The master file, absolute.
+    /// The master file, absolute; of a zone with primaries the one that keeps what they sent, once they have.
     pub file: PathBuf,
+    /// Where it is transferred from, in order of preference; empty where the file is the operator's own.
+    pub primaries: Vec<Primary>,
+}
+
+impl ZoneSource {
+    /// Whether it comes from a primary.
+    pub fn is_transferred(&self) -> bool {
+        !self.primaries.is_empty()
+    }
+}
+
+/// A server that a zone is transferred from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Where it answers, over UDP and TCP.
+    pub address: SocketAddr,
+    /// What both sign with.
+    pub key: Option<Arc<Key>>,
 }
 
 /// One steered owner name.

@@ -31,7 +31,7 @@ pub enum Event {
 pub struct Load {
     /// The checked configuration.
     pub config: Arc<Config>,
-    /// One for each zone in `config.zones`, in that order.
+    /// One for each zone in `config.zones` whose content is known, in that order.
     pub zones: Vec<ZoneBase>,
     /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
     pub regions: BTreeMap<Name, Arc<Regions>>,
@@ -40,7 +40,8 @@ pub struct Load {
 impl Load {
     /// What a configuration and its zones, in its order, come to.
     pub fn of(config: Arc<Config>, zones: &[Zone], regions: BTreeMap<Name, Arc<Regions>>) -> Load {
-        let zones = zones.iter().map(|zone| ZoneBase::of(zone, &config)).collect();
+        let zones =
+            zones.iter().filter(|zone| !zone.is_empty()).map(|zone| ZoneBase::of(zone, &config)).collect();
         Load { config, zones, regions }
     }
 }

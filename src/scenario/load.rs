@@ -54,7 +54,11 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         probes,
         zones: apexes
             .iter()
-            .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone") })
+            .map(|apex| ZoneSource {
+                name: apex.clone(),
+                file: PathBuf::from("a.zone"),
+                primaries: Vec::new(),
+            })
             .collect(),
         services,
         vantage: vantage(setup),
