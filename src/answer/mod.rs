@@ -130,6 +130,9 @@ pub struct Answered {
     pub truncated: bool,
     /// What its cookies say about who asked.
     pub standing: Standing,
+    /// It is no plain query: a transfer, a NOTIFY, an UPDATE, or it is signed (RFC 8945). The answer is what
+    /// is said of it where nobody sees to such things.
+    pub desk: bool,
     /// What the answer was, and what was made of it, where it was over a limit.
     pub limited: Option<(Kind, Limited)>,
 }
@@ -229,7 +232,8 @@ pub fn answer_through(
         match how {
             None => {}
             Some(Limited::Dropped) => {
-                return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, limited };
+                let desk = query.desk;
+                return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, desk, limited };
             }
             Some(Limited::Truncated) => message.empty(head, true),
             Some(Limited::BadCookie) => {
@@ -245,7 +249,7 @@ pub fn answer_through(
         _ => None,
     };
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated, standing, limited }
+    Answered { len, rcode: rcode as u8, truncated, standing, desk: query.desk, limited }
 }
 
 /// What an answer is limited as, and with which others. Names that a wildcard or no name stands for have one

@@ -230,7 +230,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
     let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
-    let running = Arc::new(sockets.serve(table, settings, &runtime::Handle::current()));
+    let running = Arc::new(sockets.serve(table, settings, None, &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
     }
