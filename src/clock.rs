@@ -4,6 +4,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
+/// Seconds since 1970 by the host's clock, for what other hosts hold against theirs: a signature's time, and a
+/// file's. It may jump and go back.
+pub fn wall_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// The wall clock at start, advanced by the monotonic clock: it never jumps and never goes back.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

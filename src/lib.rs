@@ -23,6 +23,7 @@ pub mod history;
 pub mod policy;
 pub mod probe;
 pub mod scenario;
+pub mod secondary;
 pub mod serve;
 pub mod study;
 pub mod time;

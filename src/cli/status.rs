@@ -10,6 +10,7 @@ use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::probe::{WatchState, WatchView};
+use crate::secondary::TransferredView;
 use crate::time::Time;
 
 /// What is served and why
@@ -58,6 +59,9 @@ pub(super) fn render(status: &DaemonStatus) -> String {
         section(&mut out, &canaries(engine), "no canary");
     }
     section(&mut out, &zones(engine), "no zone");
+    if !status.transferred.is_empty() {
+        section(&mut out, &transferred(now, &status.transferred), "");
+    }
     section(&mut out, &overrides(engine), "no override");
     let notes = moving::notes(engine);
     if !notes.is_empty() {
@@ -165,6 +169,21 @@ fn zones(engine: &Status) -> Table {
         let counts = [z.serial.to_string(), z.file_serial.to_string(), z.services.to_string()];
         let [serial, file, services] = counts;
         table.row([bare(&z.apex), serial, file, services]);
+    }
+    table
+}
+
+fn transferred(now: Time, zones: &[TransferredView]) -> Table {
+    let mut table = Table::new(["FROM A PRIMARY", "SERIAL", "CONFIRMED", "EXPIRES", "NEXT", "LAST"]);
+    for z in zones {
+        let serial = match z.serial {
+            Some(serial) => serial.to_string(),
+            None if z.expired => "EXPIRED".to_owned(),
+            None => "NONE YET".to_owned(),
+        };
+        let expires = z.expires.map_or_else(|| "-".to_owned(), |at| format!("in {}", span(at.since(now))));
+        let next = format!("in {}", span(z.next.since(now)));
+        table.row([bare(&z.zone), serial, ago(now, z.confirmed), expires, next, z.last.clone()]);
     }
     table
 }

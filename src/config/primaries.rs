@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::Primary;
 use super::error::{ConfigError, short};
 use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
-use super::Primary;
 use crate::zone::Name;
 
 /// The most primaries of one zone.

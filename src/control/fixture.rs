@@ -184,6 +184,7 @@ pub(crate) fn status() -> DaemonStatus {
         last_load: LoadOutcome { at: before(300), ok: true, problems: None },
         warnings: vec![],
         watches: vec![],
+        transferred: vec![],
     }
 }
 

@@ -27,6 +27,7 @@ use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
+use crate::secondary::Keeper;
 use crate::time::Time;
 use crate::zone::Changeset;
 
@@ -83,6 +84,7 @@ pub struct Core {
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
+    pub keeper: Arc<Keeper>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -249,6 +251,7 @@ impl Core {
         self.prober.set(checks);
         self.heartbeats.set(&config);
         self.perform(effects, Some(table));
+        self.keeper.set(&config.zones);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);

@@ -19,6 +19,7 @@ use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Prober, WatchView};
+use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
@@ -38,6 +39,7 @@ pub struct Handle {
     pub(super) store: Arc<Store>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) pulse: Arc<Pulse>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
@@ -77,6 +79,7 @@ impl Daemon for Handle {
             last_load: view.last_load,
             warnings: view.warnings,
             watches: self.prober.watches(),
+            transferred: self.keeper.views(),
         })
     }
 
@@ -129,8 +132,10 @@ impl Daemon for Handle {
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         counters.push(("detour_state_late_writes_total", vec![], late));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
+        let hollow = self.keeper.views().iter().filter_map(TransferredView::trouble).collect();
         Vitals {
             now,
+            hollow,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
             stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -1,22 +1,32 @@
 //! The loader: configuration and zone files in, a checked load with its compiled table out, off the
 //! core's thread, one at a time.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
+use crate::clock::wall_secs;
 use crate::config::{self, Config};
 use crate::engine::Load;
 use crate::geo;
-use crate::zone::Name;
+use crate::secondary::{Reload, discard_expired};
+use crate::zone::{Name, Zone};
 
 /// Reads, checks and compiles, blocking.
 pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
-    let config::Loaded { config, text, zones, warnings, files, databases } =
+    let config::Loaded { config, text, mut zones, warnings, files, databases } =
         config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
+    for (source, zone) in config.zones.iter().zip(&mut zones) {
+        let kept = source.is_transferred() && !zone.is_empty();
+        if kept && discard_expired(&source.file, zone, wall_secs()) {
+            *zone = Zone::hollow(source.name.clone());
+        }
+    }
     let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
     let clients = match geo::clients(&config, &databases) {
         Ok(clients) => clients,
@@ -75,6 +85,20 @@ pub async fn run(
             // An asker that gave up waiting misses nothing that status does not show.
             let _ = asker.send(outcome.clone());
         }
+    }
+}
+
+/// The way of transferred zones to [`run`].
+pub struct Asks(pub mpsc::Sender<Asker>);
+
+impl Reload for Asks {
+    fn reload(&self, _zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async {
+            let (reply, outcome) = oneshot::channel();
+            let gone = || "the daemon is ending".to_owned();
+            self.0.send(Some(reply)).await.map_err(|_| gone())?;
+            outcome.await.map_err(|_| gone())?.map(drop)
+        })
     }
 }
 

@@ -35,6 +35,7 @@ use crate::engine::{Engine, Happened};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, Store, StoreError};
 use crate::probe::Prober;
+use crate::secondary::Keeper;
 use crate::serve::{BindError, Sockets, map_large_blocks};
 use crate::time::Time;
 
@@ -166,6 +167,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let probing = Probing::start().map_err(StartError::Thread)?;
     let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
+    let keeper = Arc::new(Keeper::new(clock, Arc::new(loader::Asks(reload_tx.clone()))));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
@@ -183,6 +185,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
+        keeper: keeper.clone(),
         pulse: pulse.clone(),
         files: files_tx,
         pending: pending_tx,
@@ -207,6 +210,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         store,
         table: table.clone(),
         prober,
+        keeper,
         pulse,
         sockets: Mutex::new(None),
     });
@@ -336,6 +340,7 @@ impl Running {
         if timeout(STOP_TIMEOUT, self.control).await.is_err() {
             warn!("control did not close in time");
         }
+        self.handle.keeper.stop();
         self.handle.prober.stop().await;
         let (done, ended) = oneshot::channel();
         let stopped = async { self.handle.core.send(Input::Stop(done)).await.is_ok() && ended.await.is_ok() };
