@@ -25,6 +25,7 @@ use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
+use super::update;
 use super::vantage::{self, DraftVantage};
 use super::{
     Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup,
@@ -338,6 +339,10 @@ fn read_zones(
             Ok(None) => section.need("file", ZONE_FILE, findings, values::line(MAX_FILE_NAME)).map(Some),
             _ => section.read("file", findings, values::line(MAX_FILE_NAME)),
         };
+        let update = match (section.item("update"), &name) {
+            (Some(item), Ok(name)) => update::read(item, name.get_ref(), keys, findings),
+            _ => Ok(Vec::new()),
+        };
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -347,18 +352,18 @@ fn read_zones(
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let (Ok(file), Ok(primary)) = (file, primary) else { continue };
+        let (Ok(file), Ok(primary), Ok(update)) = (file, primary, update) else { continue };
         let name = name.into_inner();
         zones.read.push(match (file, primary) {
             (Some(file), None) => DraftZone {
-                source: ZoneSource { name, file: base.join(file.get_ref()), primaries: Vec::new() },
+                source: ZoneSource { name, file: base.join(file.get_ref()), primaries: Vec::new(), update },
                 file_at: file.span(),
                 file: file.into_inner(),
             },
             (None, Some(primary)) => {
                 let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
                 let shown = file.display().to_string();
-                let source = ZoneSource { name, file, primaries: primary.into_inner() };
+                let source = ZoneSource { name, file, primaries: primary.into_inner(), update };
                 DraftZone { source, file_at, file: shown }
             }
             (Some(file), Some(_)) => {

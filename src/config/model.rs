@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup,
+    Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree, VantageSetup, Wild,
 };
 use crate::tsig::{Key, Keys};
-use crate::zone::{Name, RrType};
+use crate::zone::{Name, Network, RrType};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -218,6 +218,8 @@ pub struct ZoneSource {
     pub file: PathBuf,
     /// Where it is transferred from, in order of preference; empty where the file is the operator's own.
     pub primaries: Vec<Primary>,
+    /// Who may change what by UPDATE; without a rule, nobody.
+    pub update: Vec<UpdateRule>,
 }
 
 impl ZoneSource {
@@ -234,6 +236,19 @@ pub struct Primary {
     pub address: SocketAddr,
     /// What both sign with.
     pub key: Option<Arc<Key>>,
+}
+
+/// One of a zone's `update` rules. An update is allowed what any of them allows who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateRule {
+    /// The key it must be signed with; without one, none is asked for.
+    pub key: Option<Name>,
+    /// Where it must come from; without one, from anywhere.
+    pub from: Option<Network>,
+    /// The owners it may be about; empty: all.
+    pub names: Vec<Wild>,
+    /// The types it may be about; empty: all but SOA, NS and DNAME.
+    pub types: Vec<RrType>,
 }
 
 /// One steered owner name.

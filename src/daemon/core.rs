@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
-use super::messages::{Fresh, Input, Refused, View};
+use super::desk::Rules;
+use super::messages::{Changed, Fresh, Input, Refused, View};
 use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
@@ -80,11 +81,13 @@ pub struct Core {
     pub engine: Engine,
     pub recorder: Recorder,
     pub store: Arc<Store>,
-    pub writer: Writer,
+    pub writer: Arc<Writer>,
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
     pub keeper: Arc<Keeper>,
+    /// What the desk goes by.
+    pub rules: Arc<ArcSwap<Rules>>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -213,6 +216,10 @@ impl Core {
                     let _ = reply.send(Ok(reloaded));
                 }
             }
+            Input::Changed(changed, reply) => {
+                self.take_changed(*changed);
+                let _ = reply.send(());
+            }
             Input::Refused(Refused { problems, files }, reply) => {
                 self.files.send_modify(|watched| {
                     watched.extend(files);
@@ -238,18 +245,20 @@ impl Core {
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
         let loaded = fresh.clone();
-        let Fresh { load, text, table, files, warnings } = fresh;
+        let Fresh { load, text, table, files, warnings, saves } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         let note = LoadNote { path: config.path.clone(), text, zones: load.zones.as_slice().into() };
         self.recorder.load(now, note, bounds(&config));
-        let effects = self.step(now, Event::Load(load));
+        let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(self.step(now, Event::Load(load)));
         // Before the effects, which pace checks that are to run.
         let mut checks = config.checks();
         checks.extend(config.vantage.canaries.iter().cloned());
         self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);
+        self.rules.store(Arc::new(Rules::of(&config)));
         self.perform(effects, Some(table));
         self.keeper.set(&config.zones);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
@@ -260,6 +269,24 @@ impl Core {
         self.loaded = Some(loaded);
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
+    }
+
+    /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
+    fn take_changed(&mut self, changed: Changed) {
+        let now = self.clock.now();
+        let Changed { zones, table, saves, records } = changed;
+        if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
+            let held = &mut loaded.load.zones;
+            held.retain(|zone| zones.iter().all(|new| new.apex != zone.apex));
+            held.extend(zones.iter().filter(|new| !new.is_hollow()).cloned());
+            loaded.table = table.clone();
+        }
+        let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(records.into_iter().map(Effect::Record));
+        if table.is_some() {
+            effects.extend(self.step(now, Event::Contents(zones)));
+        }
+        self.perform(effects, table);
     }
 
     /// Puts an event into the engine, and into the recording.
@@ -387,6 +414,7 @@ fn log(what: &Happened) {
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_)
+        | Happened::UpdateRefused { .. }
         | Happened::Expired(_)
         | Happened::Doubt(_)
         | Happened::Trust(_)
@@ -395,6 +423,10 @@ fn log(what: &Happened) {
         | Happened::Standby { .. } => {
             warn!("{what}");
         }
-        Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),
+        Happened::Health { .. }
+        | Happened::Decision(_)
+        | Happened::Published { .. }
+        | Happened::Updated { .. }
+        | Happened::Frozen { .. } => info!("{what}"),
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::core::Pulse;
-use super::messages::{Asker, Input};
+use super::messages::{Ask, Input};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
@@ -35,7 +35,7 @@ pub struct Handle {
     pub(super) started: Time,
     pub(super) config: PathBuf,
     pub(super) core: mpsc::Sender<Input>,
-    pub(super) reloads: mpsc::Sender<Asker>,
+    pub(super) reloads: mpsc::Sender<Ask>,
     pub(super) store: Arc<Store>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
@@ -96,7 +96,7 @@ impl Daemon for Handle {
     async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            self.reloads.send(Some(reply)).await.map_err(|_| Gone)?;
+            self.reloads.send(Ask::Reload(Some(reply))).await.map_err(|_| Gone)?;
             answer.await.map_err(|_| Gone)
         };
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?

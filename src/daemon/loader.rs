@@ -1,103 +1,173 @@
-//! The loader: configuration and zone files in, a checked load with its compiled table out, off the
-//! core's thread, one at a time.
+//! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
+//! its compiled table, off the core's thread, one at a time.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
-use super::messages::{Asker, Fresh, Input, Refused};
-use crate::answer::Table;
-use crate::clock::wall_secs;
-use crate::config::{self, Config};
-use crate::engine::Load;
-use crate::geo;
-use crate::secondary::{Reload, discard_expired};
-use crate::zone::{Name, Zone};
+use super::core::Pulse;
+use super::messages::{Ask, Asker, Fresh, Input, RELOAD_QUEUE, Refused, TransferredAsk, UpdateAsk};
+use super::sources::Sources;
+use super::updates;
+use super::writer::Writer;
+use crate::config::Config;
+use crate::secondary::Reload;
+use crate::zone::{Name, UpdateError};
 
-/// Reads, checks and compiles, blocking.
-pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
-    let config::Loaded { config, text, mut zones, warnings, files, databases } =
-        config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
-    for (source, zone) in config.zones.iter().zip(&mut zones) {
-        let kept = source.is_transferred() && !zone.is_empty();
-        if kept && discard_expired(&source.file, zone, wall_secs()) {
-            *zone = Zone::hollow(source.name.clone());
-        }
-    }
-    let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
-    let clients = match geo::clients(&config, &databases) {
-        Ok(clients) => clients,
-        Err(why) => {
-            let problems = format!("{}: error: {why}", config.path.display());
-            return Err(Refused { problems, files });
-        }
-    };
-    // The databases may be large; the maps made from them are not.
-    drop(databases);
-    // Before the table, which takes the zones apart.
-    let load = Load::of(Arc::new(config), &zones, clients.regions);
-    let table = Table::compile(zones, &steered, seed).with_clients(clients.maps);
-    let unfit = crate::probe::warnings(&load.config);
-    let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
-    Ok(Fresh { load, text, table, files, warnings })
+/// How long an update waits for the disk before whoever sent it is told that it may not be kept.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The loader's parts.
+pub struct Loader {
+    /// Used by nobody else; shared with the thread that does the work.
+    pub sources: Arc<Mutex<Sources>>,
+    pub running: Config,
+    pub core: mpsc::Sender<Input>,
+    pub writer: Arc<Writer>,
+    pub pulse: Arc<Pulse>,
 }
 
-/// [`load`] on a thread where blocking harms nobody.
-pub async fn load_aside(path: PathBuf, seed: u64) -> Result<Fresh, Refused> {
-    let loaded = tokio::task::spawn_blocking(move || load(&path, seed)).await;
+/// What is known of the sources. A panic while they were held leaves them as they were: they are changed
+/// last of all.
+pub fn lock(sources: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
+    sources.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads, checks and compiles on a thread where blocking harms nobody.
+pub async fn load_aside(sources: Arc<Mutex<Sources>>) -> Result<Fresh, Refused> {
+    let work = move || {
+        let mut sources = lock(&sources);
+        let read = sources.read()?;
+        sources.build(read)
+    };
     // A panic in there is a bug, and the last good configuration goes on all the same.
-    loaded.unwrap_or_else(|e| {
+    spawn_blocking(work).await.unwrap_or_else(|e| {
         Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
     })
 }
 
-/// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are
-/// answered by one more load.
-pub async fn run(
-    path: PathBuf,
-    seed: u64,
-    running: Config,
-    mut asks: mpsc::Receiver<Asker>,
-    core: mpsc::Sender<Input>,
-) {
-    while let Some(asker) = asks.recv().await {
-        let mut askers = vec![asker];
-        while let Ok(more) = asks.try_recv() {
-            askers.push(more);
+impl Loader {
+    /// Serves requests until nobody can ask any more. Those that wait while one is under way are answered
+    /// together: reloads by one more load, updates by one more table, and so what primaries sent.
+    pub async fn run(self, mut asks: mpsc::Receiver<Ask>) {
+        while let Some(ask) = asks.recv().await {
+            let mut waiting = vec![ask];
+            while waiting.len() < RELOAD_QUEUE
+                && let Ok(more) = asks.try_recv()
+            {
+                waiting.push(more);
+            }
+            let (mut askers, mut updates, mut transferred) = (Vec::new(), Vec::new(), Vec::new());
+            for ask in waiting {
+                match ask {
+                    Ask::Reload(asker) => askers.push(asker),
+                    Ask::Update(update) => updates.push(update),
+                    Ask::Transferred(ask) => transferred.push(ask),
+                }
+            }
+            if !askers.is_empty() && self.reload(askers).await.is_none() {
+                return;
+            }
+            if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
+                return;
+            }
+            if !updates.is_empty() && self.update(updates).await.is_none() {
+                return;
+            }
         }
-        let loaded = load_aside(path.clone(), seed).await;
+    }
+
+    /// `None` when the core is gone.
+    async fn reload(&self, askers: Vec<Asker>) -> Option<()> {
+        let loaded = load_aside(self.sources.clone()).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
-                fresh.warnings.extend(needs_restart(&running, &fresh.load.config));
+                fresh.warnings.extend(needs_restart(&self.running, &fresh.load.config));
                 Input::Loaded(Box::new(fresh), Some(reply))
             }
             Err(refused) => Input::Refused(refused, Some(reply)),
         };
-        if core.send(input).await.is_err() {
-            return;
-        }
-        let Ok(outcome) = outcome.await else { return };
+        self.core.send(input).await.ok()?;
+        let outcome = outcome.await.ok()?;
         for asker in askers.into_iter().flatten() {
             // An asker that gave up waiting misses nothing that status does not show.
             let _ = asker.send(outcome.clone());
         }
+        Some(())
+    }
+
+    /// Takes up what primaries sent. `None` when the core is gone.
+    async fn transferred(&self, asks: Vec<TransferredAsk>) -> Option<()> {
+        let (zones, replies): (Vec<Name>, Vec<_>) = asks.into_iter().map(|ask| (ask.zone, ask.reply)).unzip();
+        let sources = self.sources.clone();
+        // A panic drops the zones, and whoever waits for them hears that.
+        let read = spawn_blocking(move || lock(&sources).received(&zones)).await;
+        let Ok((outcomes, changed)) = read else { return Some(()) };
+        if let Some((changed, pending)) = changed {
+            let (reply, done) = oneshot::channel();
+            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+            done.await.ok()?;
+            lock(&self.sources).done(pending);
+        }
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+            // A zone that left the configuration meanwhile waits no more.
+            let _ = reply.send(outcome);
+        }
+        Some(())
+    }
+
+    /// Carries updates out, each of them whole or not at all; those that change something are answered when
+    /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
+    async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
+        let sources = self.sources.clone();
+        let judged = spawn_blocking(move || {
+            let judged = updates::judge(&lock(&sources), &updates);
+            (updates, judged)
+        });
+        // A panic drops the updates, and whoever waits for them hears that.
+        let Ok((updates, (outcomes, changed))) = judged.await else { return Some(()) };
+        let mut kept = Ok(());
+        if let Some((changed, pending)) = changed {
+            let errors = self.pulse.write_errors();
+            let (reply, done) = oneshot::channel();
+            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+            done.await.ok()?;
+            if let Some(pending) = pending {
+                lock(&self.sources).done(pending);
+            }
+            let writer = self.writer.clone();
+            let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
+            if !settled || self.pulse.write_errors() != errors {
+                let why = "it is served, but the state file could not be written; a restart may forget it";
+                kept = Err(UpdateError::Failed(why.to_owned()));
+            }
+        }
+        for (update, outcome) in updates.into_iter().zip(outcomes) {
+            let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
+            // Whoever asked may have given up waiting.
+            let _ = update.reply.send(outcome);
+        }
+        Some(())
     }
 }
 
-/// The way of transferred zones to [`run`].
-pub struct Asks(pub mpsc::Sender<Asker>);
+/// The way of transferred zones to the loader.
+pub struct Asks(pub mpsc::Sender<Ask>);
 
 impl Reload for Asks {
-    fn reload(&self, _zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
-        Box::pin(async {
+    fn reload(&self, zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        let zone = zone.clone();
+        Box::pin(async move {
             let (reply, outcome) = oneshot::channel();
-            let gone = || "the daemon is ending".to_owned();
-            self.0.send(Some(reply)).await.map_err(|_| gone())?;
-            outcome.await.map_err(|_| gone())?.map(drop)
+            let gone = || "the daemon takes no zones just now".to_owned();
+            let ask = Ask::Transferred(TransferredAsk { zone, reply });
+            self.0.send(ask).await.map_err(|_| gone())?;
+            outcome.await.map_err(|_| gone())?
         })
     }
 }

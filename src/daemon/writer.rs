@@ -131,6 +131,11 @@ impl Shared {
 }
 
 impl Pulse {
+    /// How many writes failed so far.
+    pub fn write_errors(&self) -> u64 {
+        self.write_errors.load(Ordering::Relaxed)
+    }
+
     fn write_failed(&self, why: &str) {
         error!("the state file could not be written, answers move all the same: {why}");
         self.write_errors.fetch_add(1, Ordering::Relaxed);

@@ -18,6 +18,9 @@ use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
 pub enum Event {
     /// A configuration and its zone files were loaded, at start or by a reload; they are checked.
     Load(Load),
+    /// The contents of zones of the configuration changed, by what came in for them and not by a file; or they
+    /// are [not known](ZoneBase::is_hollow) any more.
+    Contents(Vec<ZoneBase>),
     /// A probe ran.
     Sample(Sample),
     /// An operator spoke.
@@ -47,8 +50,13 @@ impl Load {
 }
 
 impl ZoneBase {
+    /// Whether nothing is known of the zone any more: what its primary sent expired.
+    pub fn is_hollow(&self) -> bool {
+        self.soa.rdata.is_empty()
+    }
+
     /// What the engine needs to know of this zone.
-    fn of(zone: &Zone, config: &Config) -> ZoneBase {
+    pub fn of(zone: &Zone, config: &Config) -> ZoneBase {
         let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
         let mut base = ZoneBase {
             apex: zone.apex().clone(),
@@ -262,6 +270,35 @@ pub enum Happened {
         to: Serial,
         /// The decisions in it, by id.
         decisions: Vec<u64>,
+    },
+    /// An UPDATE (RFC 2136) changed a zone.
+    Updated {
+        /// The zone.
+        zone: Name,
+        /// Who asked: the key's name, or the address where a rule asks for no key.
+        who: String,
+        /// RRs that went, as a master file has them; the first few where there are many.
+        removed: Vec<String>,
+        /// RRs that came.
+        added: Vec<String>,
+        /// How many RRs went or came beyond those.
+        more: usize,
+    },
+    /// An UPDATE was refused, by a rule or a prerequisite.
+    UpdateRefused {
+        /// The zone.
+        zone: Name,
+        /// Who asked.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// A zone's edits were written into its file, and are none any more.
+    Frozen {
+        /// The zone.
+        zone: Name,
+        /// How many records.
+        edits: usize,
     },
     /// An operator's command was carried out.
     Command(Command),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Effect, Engine, Happened, Load, Saved, Steered};
+use super::{Effect, Engine, Happened, Load, Saved, Steered, ZoneBase, ZoneState};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -37,6 +37,25 @@ impl Engine {
         for (key, watched) in &mut self.checks {
             out.extend(watched.pace_after_load().map(|pace| Effect::Pace(key.clone(), pace)));
         }
+    }
+
+    /// Takes up the contents of zones of the configuration, and lays all decisions over the zones again.
+    pub(super) fn take_contents(&mut self, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
+        for base in zones {
+            if base.is_hollow() {
+                if self.zones.remove(&base.apex).is_some() {
+                    self.give_up_serial(&base.apex, out);
+                }
+                continue;
+            }
+            let services = self.services.values().filter(|steered| steered.service.zone == base.apex).count();
+            self.zones.insert(base.apex.clone(), ZoneState { services, ..base.into() });
+        }
+        let mut records = Vec::new();
+        let overlays = self.overlays();
+        let rebase = self.rebase(&overlays, &BTreeMap::new(), out, &mut records);
+        out.extend(records);
+        out.push(rebase);
     }
 
     /// Takes up the services, ties each to its checks, and forgets what was decided for others.

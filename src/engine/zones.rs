@@ -94,11 +94,16 @@ impl Engine {
             if self.config.is_some() && !self.zones.contains_key(&apex) {
                 continue;
             }
-            let Some(saved) = self.published.get_mut(&apex) else { continue };
-            saved.published = saved.published.next();
-            out.push(Effect::Save(Saved::Zone(apex, Some(saved.clone()))));
+            self.give_up_serial(&apex, out);
         }
         self.zones = bases.into_iter().map(|base| (base.apex.clone(), base.into())).collect();
+    }
+
+    /// Keeps a serial not yet published for a zone that goes.
+    pub(super) fn give_up_serial(&mut self, apex: &Name, out: &mut Vec<Effect>) {
+        let Some(saved) = self.published.get_mut(apex) else { return };
+        saved.published = saved.published.next();
+        out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
     }
 
     /// Gives each zone its serial and lays the decisions over it. `before` is what was laid over when

@@ -14,6 +14,7 @@ use super::entry::{Entry, Query};
 use super::{LATER_COMMITS, LATER_FOR, MAX_ENTRIES, MAX_QUERY, MAX_SAMPLES, MAX_TEXT, StoreError};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
+use crate::zone::EditKey;
 
 /// `format`, `version` and `last`, the latest time recorded in milliseconds.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
@@ -260,6 +261,9 @@ fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
         }
         Saved::Override(scope, value) => {
             (format!("override {}", json(serde_json::to_string(scope))?), value.is_some())
+        }
+        Saved::Edit(EditKey { zone, owner, rtype }, value) => {
+            (format!("edit {zone} {owner} {rtype}"), value.is_some())
         }
     };
     let value = keep.then(|| serde_json::to_vec(saved).map_err(StoreError::Encode)).transpose()?;

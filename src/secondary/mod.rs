@@ -14,13 +14,14 @@
 //!   no primary confirmed the zone for as long as its SOA says: it expires, and is answered SERVFAIL
 //! ```
 //!
-//! `refresh`, `message` and `transfer` are pure; `fetch` has the sockets, `kept` the files, `keeper` a task for
+//! `refresh`, `message`, `notify` and `transfer` are pure; `fetch` has the sockets, `kept` the files, `keeper` a task for
 //! each zone.
 
 mod fetch;
 mod keeper;
 mod kept;
 mod message;
+pub mod notify;
 mod refresh;
 mod transfer;
 
@@ -28,5 +29,6 @@ pub use fetch::{FetchError, fetch, serial};
 pub use keeper::{Keeper, NotifyFrom, Reload, TransferredView};
 pub use kept::discard_expired;
 pub use message::BadMessage;
+pub use notify::{NotifyRcode, OPCODE_NOTIFY};
 pub use refresh::{Confirmed, Refresh, Timers};
 pub use transfer::{BadTransfer, MAX_TRANSFER_BYTES, Progress, Received, Transfer};

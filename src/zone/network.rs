@@ -48,6 +48,11 @@ impl Network {
         self.ip
     }
 
+    /// Whether an address lies in it.
+    pub fn holds(&self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == self.ip.is_ipv4() && Network::of(ip, self.prefix) == *self
+    }
+
     /// How many bits count.
     pub fn prefix(&self) -> u8 {
         self.prefix

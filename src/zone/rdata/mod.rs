@@ -15,7 +15,7 @@ pub(super) mod tests;
 mod types;
 
 pub(super) use encoding::parse_escaped;
-pub use message::{name_in_message, rdata_from_text, rdata_in_message};
+pub use message::{checked_rdata, name_in_message, rdata_from_text, rdata_in_message};
 pub(super) use parse::parse_rdata;
 pub use print::rdata_text;
 pub use types::UnknownType;
