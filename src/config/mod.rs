@@ -58,6 +58,7 @@ pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
 pub use error::{ConfigError, Known};
 pub use geo::Databases;
 pub use history::HistoryBounds;
+pub use keys::read_secret;
 pub use kinds::*;
 pub use load::{Loaded, check, load, recall};
 pub use maintenance::{Maintenance, MaintenanceScope, Window};

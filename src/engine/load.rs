@@ -16,7 +16,7 @@ impl Engine {
         self.regions = regions;
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
-        self.take_zones(zones, out);
+        self.take_zones(zones, &config, out);
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
         self.watch(now, config.checks(), out);
@@ -43,7 +43,8 @@ impl Engine {
     pub(super) fn take_contents(&mut self, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
         for base in zones {
             if base.is_hollow() {
-                if self.zones.remove(&base.apex).is_some() {
+                let steered = self.services.values().any(|steered| steered.service.zone == base.apex);
+                if self.zones.remove(&base.apex).is_some() && steered {
                     self.give_up_serial(&base.apex, out);
                 }
                 continue;

@@ -12,17 +12,19 @@ use crate::{
 };
 
 /// A primary that ends with its test.
-struct Primary {
+pub struct Primary {
+    command: (&'static str, &'static [&'static str]),
     child: Child,
     folder: tempfile::TempDir,
-    port: u16,
-    /// What has it read its zone again.
-    reload: &'static str,
+    pub port: u16,
 }
 
 impl Drop for Primary {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // NSD has children of its own, which end when it is told to end.
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            site::signal(self.child.id(), "TERM");
+        }
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -33,42 +35,62 @@ impl Drop for Primary {
 
 impl Primary {
     /// Starts a server that lets the key `xfr` have example.com, and tells `secondary` of changes.
-    fn start(kind: &str, secondary: u16, first: &str) -> Primary {
+    pub fn start(kind: &str, secondary: u16, first: &str) -> Primary {
         let folder = tempfile::tempdir().unwrap();
         let (here, port) = (folder.path().display().to_string(), free_port());
         fs::create_dir(folder.path().join("run")).unwrap();
         fs::write(folder.path().join("example.com.zone"), first).unwrap();
-        let (program, args, text): (&str, &[&str], String) = match kind {
+        let (program, args, text): (&'static str, &'static [&'static str], String) = match kind {
             "nsd" => ("nsd", &["-d", "-c", "conf"], nsd(&here, port, secondary)),
             "knot" => ("knotd", &["-c", "conf"], knot(&here, port, secondary)),
             _ => ("named", &["-f", "-g", "-c", "conf"], bind(&here, port, secondary)),
         };
         fs::write(folder.path().join("conf"), text).unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(program)
-            .args(args)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}; ./test installs it"));
-        let primary = Primary { child, folder, port, reload: "HUP" };
-        until(&format!("{program} answers"), || {
-            let answer = Client::of(local(port)).ask("example.com", "SOA")?;
-            (answer.rcode == 0 && !answer.records.is_empty()).then_some(())
-        });
+        let primary =
+            Primary { command: (program, args), child: run(folder.path(), program, args), folder, port };
+        primary.await_answering();
         primary
     }
 
+    fn await_answering(&self) {
+        until(&format!("{} answers", self.command.0), || {
+            let answer = Client::of(local(self.port)).ask("example.com", "SOA")?;
+            (answer.rcode == 0 && !answer.records.is_empty()).then_some(())
+        });
+    }
+
+    /// SIGTERM, which has it end its own processes, too.
+    pub fn stop(&mut self) {
+        site::signal(self.child.id(), "TERM");
+        self.child.wait().unwrap();
+    }
+
+    /// After [`Primary::stop`].
+    pub fn start_again(&mut self) {
+        self.child = run(self.folder.path(), self.command.0, self.command.1);
+        self.await_answering();
+    }
+
     /// Changes the zone.
-    fn change(&self, text: &str) {
+    pub fn change(&self, text: &str) {
         let file = self.folder.path().join("example.com.zone");
         // Some read a file only when its time in seconds is another.
         let later = fs::metadata(&file).unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
         write_at(&file, text, later);
-        site::signal(self.child.id(), self.reload);
+        site::signal(self.child.id(), "HUP");
     }
+}
+
+fn run(folder: &Path, program: &str, args: &[&str]) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(program)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}; ./test installs it"))
 }
 
 fn write_at(file: &Path, text: &str, time: std::time::SystemTime) {

@@ -26,17 +26,17 @@ pub enum Command {
     Diff(diff::Args),
     /// One zone as canonical text: absolute names, RFC 4034's order, nothing left out
     Export(export::Args),
-    /// Take over the primary zones of BIND, NSD, Knot DNS or PowerDNS, from its configuration
+    /// Take over zones of BIND, NSD, Knot DNS or PowerDNS from its configuration, or of any server by AXFR
     Import(import::Args),
 }
 
 /// Runs one of them. `config` is the configuration file, if one was named.
-pub fn run(command: &Command, config: Option<&Path>, json: bool) -> Result<ExitCode> {
+pub async fn run(command: &Command, config: Option<&Path>, json: bool) -> Result<ExitCode> {
     match command {
         Command::Check(args) => check::run(args, config, json),
         Command::Fmt(args) => fmt::run(args),
         Command::Diff(args) => diff::run(args, json),
         Command::Export(args) => export::run(args),
-        Command::Import(args) => import::run(args),
+        Command::Import(args) => import::run(args).await,
     }
 }
