@@ -134,7 +134,7 @@ fn what_the_other_signs_is_taken_and_what_is_signed_here_the_other_takes() {
         let mut asked = ask(&mut request, &key(algorithm), wall_secs());
         let said = oracle.says("answers", name, json!({ "wire": hex(&request), "count": 1, "every": 1 }));
         let mut message = bytes(&said["wires"][0]);
-        message[40] ^= 1;
+        message[42] ^= 1;
         assert_eq!(
             asked.check(&mut message, wall_secs()),
             Err(BadAnswer::Tsig(TsigError::BadSig)),
