@@ -22,6 +22,7 @@ pub mod health;
 pub mod history;
 pub mod policy;
 pub mod probe;
+pub mod replace;
 pub mod scenario;
 pub mod secondary;
 pub mod serve;

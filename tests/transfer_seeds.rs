@@ -9,6 +9,7 @@ use detour::tsig::{BadAnswer, TsigError, ask, verify};
 use detour::zone::canonical_lines;
 
 #[path = "../fuzz/bodies/transfer.rs"]
+#[allow(dead_code, reason = "shared with the fuzz target")]
 mod transfer;
 #[path = "../fuzz/bodies/tsig.rs"]
 #[allow(dead_code, reason = "shared with the fuzz target")]

@@ -164,11 +164,20 @@ fn watches(now: Time, watches: &[WatchView]) -> Table {
 }
 
 fn zones(engine: &Status) -> Table {
-    let mut table = Table::new(["ZONE", "SERIAL", "FILE", "SERVICES"]);
+    let edited = engine.zones.iter().any(|zone| zone.edits > 0);
+    let mut table = if edited {
+        Table::new(["ZONE", "SERIAL", "FILE", "SERVICES", "EDITS"])
+    } else {
+        Table::new(["ZONE", "SERIAL", "FILE", "SERVICES"])
+    };
     for z in &engine.zones {
         let counts = [z.serial.to_string(), z.file_serial.to_string(), z.services.to_string()];
         let [serial, file, services] = counts;
-        table.row([bare(&z.apex), serial, file, services]);
+        if edited {
+            table.row([bare(&z.apex), serial, file, services, z.edits.to_string()]);
+        } else {
+            table.row([bare(&z.apex), serial, file, services]);
+        }
     }
     table
 }

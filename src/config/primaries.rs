@@ -1,5 +1,6 @@
 //! `primary` of a `[[zone]]`: the servers that a zone is transferred from, and where what they sent is kept.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,8 @@ pub(super) fn kept_in(state_dir: &Path, zone: &Name) -> PathBuf {
     for byte in zone.to_string().into_bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02x}")),
+            // Writing to a String cannot fail.
+            _ => drop(write!(text, "%{byte:02x}")),
         }
     }
     text.push_str("zone");

@@ -12,17 +12,13 @@ use tokio::sync::mpsc;
 
 use super::messages::Ask;
 use super::{notify_desk, update_desk};
+use crate::answer::{Asker, MAX_MESSAGE_LEN, Settings, Table, answer};
 use crate::clock;
 use crate::config::Config;
 use crate::secondary::{Keeper, OPCODE_NOTIFY};
 use crate::serve::{self, Replies, Request};
 use crate::tsig::{self, Signed};
 use crate::zone::OPCODE_UPDATE;
-
-const QR: u8 = 0x80;
-const NOT_IMP: u8 = 4;
-const REFUSED: u8 = 5;
-const HEADER: usize = 12;
 
 /// What the desk goes by; another one after each load.
 pub struct Rules {
@@ -42,6 +38,8 @@ pub struct Desk {
     pub rules: Arc<ArcSwap<Rules>>,
     pub loader: mpsc::Sender<Ask>,
     pub keeper: Arc<Keeper>,
+    pub table: Arc<ArcSwap<Table>>,
+    pub settings: Arc<Settings>,
 }
 
 impl serve::Desk for Desk {
@@ -58,6 +56,19 @@ impl serve::Desk for Desk {
 }
 
 impl Desk {
+    /// What is answered to a message whose signature is cut off, as if it never had one.
+    fn plain(&self, request: &Request, message: &[u8]) -> Option<Vec<u8>> {
+        let asker = Asker {
+            transport: request.transport,
+            ip: request.peer.ip(),
+            now: clock::wall_secs() as u32, // as it may wrap around
+        };
+        let mut answered = vec![0; MAX_MESSAGE_LEN];
+        let len = answer(&self.table.load(), &self.settings, &asker, message, &mut answered).len;
+        answered.truncate(len);
+        Some(answered).filter(|answered| !answered.is_empty())
+    }
+
     async fn reply(&self, request: &Request) -> Option<Vec<u8>> {
         let config = self.rules.load().config.clone();
         let signed = match tsig::verify(&config.keys, &request.bytes, clock::wall_secs()) {
@@ -67,24 +78,14 @@ impl Desk {
         let message = signed.as_ref().map_or(&request.bytes[..], Signed::message);
         let key = signed.as_ref().map(|signed| signed.key().name());
         let opcode = message.get(2)? >> 3 & 15;
-        let mut answer = match opcode {
+        let mut reply = match opcode {
             OPCODE_UPDATE => update_desk::take(&config, &self.loader, message, key, request.peer.ip()).await,
             OPCODE_NOTIFY => notify_desk::take(&self.keeper, message, key, request.peer.ip())?,
-            0 => bare(message, REFUSED)?,
-            _ => bare(message, NOT_IMP)?,
+            _ => self.plain(request, message)?,
         };
         if let Some(signed) = &signed {
-            tsig::sign(&mut answer, signed, clock::wall_secs());
+            tsig::sign(&mut reply, signed, clock::wall_secs());
         }
-        Some(answer)
+        Some(reply)
     }
-}
-
-/// A header alone.
-fn bare(message: &[u8], rcode: u8) -> Option<Vec<u8>> {
-    let header = message.first_chunk::<HEADER>()?;
-    let mut answer = vec![0; HEADER];
-    answer[..2].copy_from_slice(&header[..2]);
-    (answer[2], answer[3]) = (QR | header[2] & 0x79, rcode);
-    Some(answer)
 }

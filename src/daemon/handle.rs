@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::core::Pulse;
+use super::freeze;
+use super::loader::lock;
 use super::messages::{Ask, Input};
+use super::sources::Sources;
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
+use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, Vitals, ZoneEdits};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
@@ -41,6 +45,7 @@ pub struct Handle {
     pub(super) prober: Arc<Prober>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
 }
@@ -97,6 +102,21 @@ impl Daemon for Handle {
         let (reply, answer) = oneshot::channel();
         let asked = async {
             self.reloads.send(Ask::Reload(Some(reply))).await.map_err(|_| Gone)?;
+            answer.await.map_err(|_| Gone)
+        };
+        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
+    async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
+        let sources = self.sources.clone();
+        // The loader holds them while it reads and compiles.
+        spawn_blocking(move || freeze::edits(&lock(&sources), &zone)).await.map_err(|_| Gone)
+    }
+
+    async fn freeze(&self, zone: Name, who: String) -> Result<Result<Frozen, String>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
             answer.await.map_err(|_| Gone)
         };
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?

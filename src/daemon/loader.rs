@@ -6,15 +6,20 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::core::Pulse;
-use super::messages::{Ask, Asker, Fresh, Input, RELOAD_QUEUE, Refused, TransferredAsk, UpdateAsk};
+use super::freeze;
+use super::messages::{Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, TransferredAsk, UpdateAsk};
 use super::sources::Sources;
 use super::updates;
 use super::writer::Writer;
+use crate::answer::Table;
 use crate::config::Config;
+use crate::control::Frozen;
+use crate::engine::Happened;
 use crate::secondary::Reload;
 use crate::zone::{Name, UpdateError};
 
@@ -25,6 +30,7 @@ const KEPT_WITHIN: Duration = Duration::from_secs(5);
 pub struct Loader {
     /// Used by nobody else; shared with the thread that does the work.
     pub sources: Arc<Mutex<Sources>>,
+    pub table: Arc<ArcSwap<Table>>,
     pub running: Config,
     pub core: mpsc::Sender<Input>,
     pub writer: Arc<Writer>,
@@ -61,12 +67,13 @@ impl Loader {
             {
                 waiting.push(more);
             }
-            let (mut askers, mut updates, mut transferred) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
             for ask in waiting {
                 match ask {
                     Ask::Reload(asker) => askers.push(asker),
                     Ask::Update(update) => updates.push(update),
                     Ask::Transferred(ask) => transferred.push(ask),
+                    Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
             }
             if !askers.is_empty() && self.reload(askers).await.is_none() {
@@ -75,10 +82,39 @@ impl Loader {
             if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
                 return;
             }
+            for (zone, who, reply) in freezes {
+                let Some(outcome) = self.freeze(zone, who).await else { return };
+                // Whoever asked may have given up waiting.
+                let _ = reply.send(outcome);
+            }
             if !updates.is_empty() && self.update(updates).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// Writes a zone's edits into its file, and loads it: then they are edits no more. `None` when the core is
+    /// gone.
+    async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
+        let (sources, table) = (self.sources.clone(), self.table.load_full());
+        let work = move || freeze::write(&lock(&sources), &table, &zone);
+        let frozen = match spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(frozen) => frozen,
+            Err(why) => return Some(Err(why)),
+        };
+        let (reply, loaded) = oneshot::channel();
+        self.reload(vec![Some(reply)]).await?;
+        if let Err(problems) = loaded.await.ok()? {
+            let file = frozen.file.display();
+            let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
+            return Some(Err(why));
+        }
+        let records = vec![Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who }];
+        let told = Changed { zones: Vec::new(), table: None, saves: Vec::new(), records };
+        let (reply, done) = oneshot::channel();
+        self.core.send(Input::Changed(Box::new(told), reply)).await.ok()?;
+        done.await.ok()?;
+        Some(Ok(frozen))
     }
 
     /// `None` when the core is gone.

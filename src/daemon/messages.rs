@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::answer::Table;
-use crate::control::{LoadOutcome, Reloaded};
+use crate::control::{Frozen, LoadOutcome, Reloaded};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
 use crate::zone::{Name, Update, UpdateError};
@@ -61,6 +61,8 @@ pub enum Ask {
     Update(UpdateAsk),
     /// Take up what a primary sent.
     Transferred(TransferredAsk),
+    /// Write a zone's edits into its file, for whoever asks.
+    Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
 }
 
 /// A zone whose file, which keeps what its primary sent, is another one, or gone.

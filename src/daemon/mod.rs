@@ -12,6 +12,7 @@
 
 mod core;
 mod desk;
+mod freeze;
 mod handle;
 mod loader;
 mod messages;

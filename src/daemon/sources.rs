@@ -6,7 +6,7 @@
 //! of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::messages::{Changed, Fresh, Refused};
@@ -25,6 +25,8 @@ pub struct Sources {
     /// By apex; also of zones that are not configured just now.
     edits: BTreeMap<Name, Edits>,
     held: Option<Held>,
+    /// The file of each zone.
+    files: BTreeMap<Name, PathBuf>,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -78,7 +80,7 @@ impl Sources {
                 edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
             }
         }
-        Sources { path, seed, edits, held: None }
+        Sources { path, seed, edits, held: None, files: BTreeMap::new() }
     }
 
     /// Reads and checks the files, blocking.
@@ -115,7 +117,7 @@ impl Sources {
         if changes || edited {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
             let known = zones.iter().filter(|zone| !zone.contents.is_empty());
-            let bases = known.map(|zone| ZoneBase::of(&zone.contents, &config)).collect();
+            let bases = known.map(|zone| self.base(zone, &config)).collect();
             load = Load { config: config.clone(), zones: bases, regions: clients.regions };
             table = compile(&zones, &steered, self.seed);
             self.held = Some(Held { config, maps: clients.maps.clone(), zones });
@@ -125,9 +127,17 @@ impl Sources {
             table = Table::compile(zones, &steered, self.seed);
             self.held = None;
         }
+        let named = load.config.zones.iter().map(|zone| (zone.name.clone(), zone.file.clone()));
+        self.files = named.collect();
         let unfit = crate::probe::warnings(&load.config);
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
         Ok(Fresh { load, text, table: table.with_clients(clients.maps), files, warnings, saves })
+    }
+
+    /// What the engine needs to know of a zone.
+    fn base(&self, zone: &Source, config: &Config) -> ZoneBase {
+        let edits = self.edits.get(zone.file.apex()).map_or(0, Edits::len);
+        ZoneBase { edits, ..ZoneBase::of(&zone.contents, config) }
     }
 
     /// A zone's file with its edits, less those that the file holds by now.
@@ -157,7 +167,7 @@ impl Sources {
             let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
             let mut edits = self.edits(apex);
             *zone = Source::of(file, &mut edits, &mut saves);
-            bases.push(ZoneBase::of(&zone.contents, &held.config));
+            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
             pending.push((apex.clone(), edits, zone.clone()));
             Ok(())
         };
@@ -175,9 +185,20 @@ impl Sources {
         self.held.as_ref().map(|held| &held.config)
     }
 
+    /// A zone's file.
+    pub fn file(&self, apex: &Name) -> Option<&Path> {
+        self.files.get(apex).map(PathBuf::as_path)
+    }
+
     /// A zone, where contents are held.
     pub fn zone(&self, apex: &Name) -> Option<&Source> {
         self.held.as_ref()?.zones.iter().find(|zone| zone.file.apex() == apex)
+    }
+
+    /// Whether a zone comes from a primary.
+    pub fn is_transferred(&self, apex: &Name) -> bool {
+        let zones = self.held.iter().flat_map(|held| &held.config.zones);
+        zones.into_iter().any(|zone| zone.name == *apex && zone.is_transferred())
     }
 
     /// The edits of a zone.
@@ -217,7 +238,7 @@ impl Sources {
             let Some(zone) = zones.iter_mut().find(|zone| *zone.file.apex() == apex) else { continue };
             zone.contents =
                 if edits.is_empty() { zone.file.clone() } else { Arc::new(edits.lay(&zone.file)) };
-            bases.push(ZoneBase::of(&zone.contents, &held.config));
+            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
             pending.push((apex, edits, zone.clone()));
         }
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());

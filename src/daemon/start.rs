@@ -177,14 +177,14 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     });
     let writer = Arc::new(writer.map_err(StartError::Thread)?);
     let loader = Loader {
-        sources,
+        sources: sources.clone(),
+        table: table.clone(),
         running: Config::clone(&config),
         core: core_tx.clone(),
         writer: writer.clone(),
         pulse: pulse.clone(),
     };
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
-    let desk = Desk { rules: rules.clone(), loader: reload_tx.clone(), keeper: keeper.clone() };
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let mut core = Core {
@@ -222,11 +222,13 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         store,
         table: table.clone(),
         prober,
-        keeper,
+        keeper: keeper.clone(),
         pulse,
+        sources,
         sockets: Mutex::new(None),
     });
     core.spawn(core_rx, sample_rx).map_err(StartError::Thread)?;
+    let asks = reload_tx.clone();
     tokio::spawn(loader.run(reload_rx));
     tokio::spawn(watcher::run(files_rx, reload_tx));
     let (close_control, closed) = oneshot::channel::<()>();
@@ -246,6 +248,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
     let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
+    let desk = Desk { rules, loader: asks, keeper, table: table.clone(), settings: settings.clone() };
     let running = Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");

@@ -64,6 +64,7 @@ impl ZoneBase {
             fingerprint: zone.fingerprint(),
             steered: Vec::new(),
             beside: Vec::new(),
+            edits: 0,
         };
         let mut by_client = BTreeMap::new();
         for service in steered {
@@ -104,6 +105,9 @@ pub struct ZoneBase {
     pub steered: Vec<RrSet>,
     /// The other RRsets there, but for SOA, NS and DNAME: they stand beside whatever is decided.
     pub beside: Vec<RrSet>,
+    /// How many records differ from the file by updates.
+    #[serde(default)]
+    pub edits: usize,
 }
 
 /// What an operator asks for.
@@ -299,6 +303,8 @@ pub enum Happened {
         zone: Name,
         /// How many records.
         edits: usize,
+        /// Who asked.
+        who: String,
     },
     /// An operator's command was carried out.
     Command(Command),

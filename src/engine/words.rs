@@ -47,8 +47,8 @@ impl fmt::Display for Happened {
             Happened::UpdateRefused { zone, who, why } => {
                 write!(f, "update of {zone} by {who} refused: {why}")
             }
-            Happened::Frozen { zone, edits } => {
-                write!(f, "frozen: {edits} edited records of {zone} are in its file now")
+            Happened::Frozen { zone, edits, who } => {
+                write!(f, "frozen: {edits} edited records of {zone} are in its file now, by {who}")
             }
             Happened::Command(c) => {
                 match &c.action {

@@ -33,6 +33,8 @@ pub(super) struct ZoneState {
     pub fingerprint: u64,
     /// How many services lie in it.
     pub services: usize,
+    /// How many of its records differ from its file by updates.
+    pub edits: usize,
 }
 
 /// For each zone, what is laid over each name that has a decision.
@@ -65,7 +67,14 @@ impl From<ZoneBase> for ZoneState {
             names
         };
         let (file, beside) = (by_name(base.steered), by_name(base.beside));
-        ZoneState { soa: base.soa, file, beside, fingerprint: base.fingerprint, services: 0 }
+        ZoneState {
+            soa: base.soa,
+            file,
+            beside,
+            fingerprint: base.fingerprint,
+            services: 0,
+            edits: base.edits,
+        }
     }
 }
 
@@ -207,6 +216,7 @@ mod tests {
             beside: BTreeMap::new(),
             fingerprint: FINGERPRINT,
             services: 0,
+            edits: 0,
         }
     }
 

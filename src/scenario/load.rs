@@ -134,6 +134,7 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
         fingerprint,
         steered,
         beside: Vec::new(),
+        edits: 0,
     })
 }
 

@@ -1,6 +1,7 @@
 //! A task for each zone that comes from a primary: it waits, asks, transfers and keeps.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -264,7 +265,8 @@ impl Task {
                 }
                 Err(why) => {
                     said.push_str(if said.is_empty() { "" } else { "; " });
-                    said.push_str(&format!("{}: {why}", primary.address));
+                    // Writing to a String cannot fail.
+                    let _ = write!(said, "{}: {why}", primary.address);
                 }
             }
         }

@@ -73,7 +73,9 @@ impl Zone {
         let mut packer = Packer::default();
         for owned in sets.chunk_by(|a, b| a.owner == b.owner) {
             packer.owner(owned[0].owner.as_wire());
-            owned.iter().for_each(|set| packer.add(set));
+            for set in owned {
+                packer.add(set);
+            }
         }
         Zone { serial, ..packer.into_zone(apex) }
     }

@@ -64,8 +64,10 @@ impl Edit {
     /// What makes `wanted` of the source's RRset; `None` where they are the same.
     fn between(source: Option<&RrSet>, wanted: Option<&RrSet>) -> Option<Edit> {
         let only = |these: Option<&RrSet>, those: Option<&RrSet>| -> Vec<Box<[u8]>> {
-            let held = |rdata: &&Box<[u8]>| !those.is_some_and(|set| set.rdata.binary_search(rdata).is_ok());
-            these.into_iter().flat_map(|set| &set.rdata).filter(held).cloned().collect()
+            let all = these.into_iter().flat_map(|set| &set.rdata);
+            all.filter(|rdata| those.is_none_or(|set| set.rdata.binary_search(rdata).is_err()))
+                .cloned()
+                .collect()
         };
         let ttl = wanted.map(|set| set.ttl).filter(|&ttl| source.is_none_or(|set| set.ttl != ttl));
         let edit = Edit { ttl, removed: only(source, wanted), added: only(wanted, source) };
@@ -73,12 +75,12 @@ impl Edit {
     }
 
     /// The RRset that the zone holds in place of the source's.
-    fn over(&self, owner: &Name, rtype: RrType, source: Option<&RrSet>) -> Option<RrSet> {
+    pub(super) fn over(&self, owner: &Name, rtype: RrType, source: Option<&RrSet>) -> Option<RrSet> {
         // Of these a zone or a name has one (RFC 1035 section 5.2, RFC 2181 section 10.1, RFC 6672 section 2.4).
         let single = matches!(rtype, RrType::SOA | RrType::CNAME | RrType::DNAME);
         let replaced = single && !self.added.is_empty();
-        let stays = |rdata: &&Box<[u8]>| !replaced && !self.removed.contains(rdata);
-        let kept = source.into_iter().flat_map(|set| &set.rdata).filter(stays);
+        let kept = source.into_iter().flat_map(|set| &set.rdata);
+        let kept = kept.filter(|rdata| !replaced && !self.removed.contains(rdata));
         let rdata: Vec<Box<[u8]>> = kept.chain(&self.added).cloned().collect();
         if rdata.is_empty() {
             return None;
@@ -172,12 +174,22 @@ impl Edits {
         let mut changed = Vec::new();
         for (owner, rtype, edit) in self.clone().iter() {
             let held = source.rrset(owner, rtype);
-            let is_held =
-                |rdata: &Box<[u8]>| held.as_ref().is_some_and(|set| set.rdata.binary_search(rdata).is_ok());
+            let find =
+                |rdata: &[u8]| held.as_ref().map(|set| set.rdata.binary_search_by(|r| (**r).cmp(rdata)));
+            let is_held = |rdata: &[u8]| find(rdata).is_some_and(|found| found.is_ok());
             let mut left = edit.clone();
-            left.removed.retain(&is_held);
+            left.removed.retain(|rdata| is_held(rdata));
             left.added.retain(|rdata| !is_held(rdata));
             left.ttl = left.ttl.filter(|&ttl| held.as_ref().is_none_or(|set| set.ttl != ttl));
+            // The source has the SOA as it was edited, and a serial of its own that is no older.
+            let has_soa = |held: &RrSet| {
+                let (theirs, ours) = (soa_serial(held), edit.over(owner, rtype, Some(held)));
+                ours.is_some_and(|ours| soa_serial(&ours) == theirs && ours == *held)
+            };
+            if rtype == RrType::SOA && held.as_ref().is_some_and(has_soa) {
+                changed.push((owner.clone(), rtype, None));
+                continue;
+            }
             // A TTL alone of a set that is gone says nothing.
             let nothing = left.records() == 0 && (left.ttl.is_none() || held.is_none());
             if nothing || left != *edit {
@@ -240,7 +252,9 @@ fn pack_edited<'z>(
         return;
     }
     packer.owner(owner.as_wire());
-    sets.values().for_each(|set| packer.add(set));
+    for set in sets.values() {
+        packer.add(set);
+    }
 }
 
 /// Whether RRsets of this type may stand beside a CNAME (RFC 4034 section 2.3), itself included.

@@ -28,7 +28,7 @@ pub use canonical::canonical_lines;
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
 pub use edits::{Edit, EditKey, Edits, MAX_EDIT_BYTES, MAX_EDITS, TooManyEdits};
-pub use layout::{LayoutError, declared_apex, has_soa, lay_out};
+pub use layout::{LayoutError, declared_apex, has_soa, lay_out, write_edits};
 pub use master::{
     Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
     MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,

@@ -16,4 +16,5 @@ mod restarts;
 mod scenarios;
 mod setup_files;
 mod site;
+mod updates;
 mod watches;

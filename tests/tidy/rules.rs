@@ -12,6 +12,7 @@ const PURE: &[&str] =
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
+    ("replace", &[]),
     ("zone", &["time"]),
     ("tsig", &["zone"]),
     ("config", &["time", "tsig", "zone"]),

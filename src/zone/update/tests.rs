@@ -285,7 +285,7 @@ proptest! {
             inverse.push(Change::RemoveSet(owner.clone(), *rtype));
         }
         for (owner, rtype) in wanted.keys() {
-            for set in zone.rrset(owner, *rtype).into_iter() {
+            if let Some(set) = zone.rrset(owner, *rtype) {
                 inverse.extend(set.rdata.iter().map(|rdata| Change::Add {
                     owner: owner.clone(),
                     rtype: *rtype,

@@ -25,8 +25,9 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 
 use self::source::{Found, FoundZone};
-use super::{input, replace};
+use super::input;
 use crate::config::ZoneText;
+use crate::replace;
 use crate::zone::{Name, Zone, canonical_lines, parse};
 
 /// Where to import from, and where to.
