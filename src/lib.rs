@@ -24,6 +24,7 @@ pub mod policy;
 pub mod probe;
 pub mod replace;
 pub mod scenario;
+pub mod secondary;
 pub mod serve;
 pub mod study;
 pub mod time;

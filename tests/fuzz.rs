@@ -10,6 +10,10 @@ mod config;
 mod dns_reply;
 #[path = "../fuzz/bodies/query.rs"]
 mod query;
+#[path = "../fuzz/bodies/transfer.rs"]
+mod transfer;
+#[path = "../fuzz/bodies/tsig.rs"]
+mod tsig;
 #[path = "../fuzz/bodies/update.rs"]
 mod update;
 #[path = "../fuzz/bodies/zone_file.rs"]
@@ -127,4 +131,14 @@ fn answers_to_dns_probes() {
 #[test]
 fn updates() {
     run("update", 40_000, update::run);
+}
+
+#[test]
+fn signed_messages() {
+    run("tsig", 30_000, tsig::run);
+}
+
+#[test]
+fn transfers() {
+    run("transfer", 20_000, transfer::run);
 }

@@ -123,6 +123,10 @@ impl<'n> Compiler<'n> {
     fn add_zone(&mut self, zone: Zone, number: u32) {
         let apex = zone.apex().clone();
         let first = self.base.arena.end();
+        if zone.is_empty() {
+            // Without an SOA in its slots there is no answer but SERVFAIL.
+            self.push(apex.as_wire(), Kind::Authoritative(number), IS_APEX, Body::Slot(apex_slot(number)));
+        }
         zone.consume(|sets| self.add_owner((number, apex.as_wire()), sets[0].owner, sets));
         self.settle();
         if let Some(by) = self.base.find(apex.as_wire()) {

@@ -246,7 +246,11 @@ pub fn answer_through(
         }
     }
     let truncated = message.truncated;
-    let why = query.question.as_ref().filter(|_| rcode == rcode::REFUSED).map(|q| why_refused(settings, q));
+    let why = match (rcode, &query.question) {
+        (rcode::REFUSED, Some(question)) => Some(why_refused(settings, question)),
+        (rcode::SERV_FAIL, Some(_)) => Some(extended::INVALID_DATA),
+        _ => None,
+    };
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
     Answered { len, rcode: rcode as u8, truncated, standing, desk: query.desk, limited }
 }

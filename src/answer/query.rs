@@ -35,6 +35,8 @@ pub(super) const NSID: u16 = 3;
 pub(super) mod extended {
     pub(crate) const PROHIBITED: u16 = 18;
     pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
+    /// A zone this server should have and has not, or one that expired (RFC 8914 section 4.25).
+    pub(crate) const INVALID_DATA: u16 = 24;
 }
 
 /// The edns-tcp-keepalive option (RFC 7828 section 3.1).

@@ -87,7 +87,8 @@ impl Base {
 }
 
 impl Table {
-    /// Compiles zones, which are checked and no apex twice. Those that are given away give back their memory
+    /// Compiles zones, which are checked or hollow, and no apex twice. What lies in a hollow one is answered
+    /// SERVFAIL. Those that are given away give back their memory
     /// while the table grows; of those that are lent a copy is made. `steered` names get slots, and exist even
     /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
     /// number nobody outside can know.

@@ -154,7 +154,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             zone::ask(&Client::new(found)?, command, cli.json).await
         }
-        Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json),
+        Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json).await,
         Command::There(command) => {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             ask(&Client::new(found)?, command, cli.json).await

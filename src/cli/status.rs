@@ -11,6 +11,7 @@ use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::probe::{WatchState, WatchView};
+use crate::secondary::TransferredView;
 use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::Serial;
@@ -63,6 +64,9 @@ pub(super) fn render(status: &DaemonStatus) -> String {
     section(&mut out, &zones(engine), "no zone");
     if !status.secondaries.is_empty() {
         section(&mut out, &secondaries(&status.secondaries), "no secondary");
+    }
+    if !status.transferred.is_empty() {
+        section(&mut out, &transferred(now, &status.transferred), "");
     }
     section(&mut out, &overrides(engine), "no override");
     let notes = moving::notes(engine);
@@ -194,6 +198,21 @@ fn secondaries(secondaries: &[Secondary]) -> Table {
         };
         let (has, acknowledged) = (serial(s.serial), serial(s.acknowledged));
         table.row([s.address.to_string(), bare(&s.zone), has, acknowledged, lag, s.outcome.clone()]);
+    }
+    table
+}
+
+fn transferred(now: Time, zones: &[TransferredView]) -> Table {
+    let mut table = Table::new(["FROM A PRIMARY", "SERIAL", "CONFIRMED", "EXPIRES", "NEXT", "LAST"]);
+    for z in zones {
+        let serial = match z.serial {
+            Some(serial) => serial.to_string(),
+            None if z.expired => "EXPIRED".to_owned(),
+            None => "NONE YET".to_owned(),
+        };
+        let expires = z.expires.map_or_else(|| "-".to_owned(), |at| format!("in {}", span(at.since(now))));
+        let next = format!("in {}", span(z.next.since(now)));
+        table.row([bare(&z.zone), serial, ago(now, z.confirmed), expires, next, z.last.clone()]);
     }
     table
 }

@@ -20,6 +20,7 @@ use super::history;
 use super::keys::{self, DraftKeys};
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
+use super::primaries;
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
@@ -51,6 +52,8 @@ const DEFAULT_JOURNAL: u32 = 1_000;
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
+/// What a zone needs.
+const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
 /// The longest path of a file, in bytes.
 pub(super) const MAX_FILE_NAME: usize = 4_096;
 
@@ -84,7 +87,7 @@ pub(super) struct Zones {
 /// A zone, and where its file is named.
 pub(super) struct DraftZone {
     pub source: ZoneSource,
-    /// The file as the document names it.
+    /// The file as the document names it; of a transferred zone the primaries stand there.
     pub file: String,
     pub file_at: Range<usize>,
 }
@@ -143,7 +146,11 @@ pub(super) fn read(
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
-        read_zones(item, base, &keys, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
+        {
+            let state_dir = server.as_ref().map(|server| server.state_dir.clone()).unwrap_or_default();
+            read_zones(item, base, &state_dir, &keys, findings)
+        }
+        .unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
@@ -321,12 +328,23 @@ fn location(item: Item, findings: &mut Findings) -> Result<[f64; 2], Reported> {
     }
 }
 
-fn read_zones(item: Item, base: &Path, keys: &DraftKeys, findings: &mut Findings) -> Result<Zones, Reported> {
+fn read_zones(
+    item: Item,
+    base: &Path,
+    state_dir: &Path,
+    keys: &DraftKeys,
+    findings: &mut Findings,
+) -> Result<Zones, Reported> {
     let mut zones = Zones::default();
     for item in item.elements("zones", MAX_ZONES, findings)? {
         let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
         let name = section.need("name", "name = \"example.com\"", findings, values::name);
-        let file = section.need("file", "file = \"example.com.zone\"", findings, values::line(MAX_FILE_NAME));
+        let primary =
+            section.read("primary", findings, |item, findings| primaries::read(item, keys, findings));
+        let file = match &primary {
+            Ok(None) => section.need("file", ZONE_FILE, findings, values::line(MAX_FILE_NAME)).map(Some),
+            _ => section.read("file", findings, values::line(MAX_FILE_NAME)),
+        };
         let update = match (section.item("update"), &name) {
             (Some(item), Ok(name)) => update::read(item, name.get_ref(), keys, findings),
             _ => Ok(Vec::new()),
@@ -342,16 +360,38 @@ fn read_zones(item: Item, base: &Path, keys: &DraftKeys, findings: &mut Findings
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let (Ok(file), Ok(update), Ok(transfer), Ok(notify)) =
-            (file, update, or(transfer, Access::default()), or(notify, Told::default()))
+        let (Ok(file), Ok(primary), Ok(update)) = (file, primary, update) else { continue };
+        let (Ok(transfer), Ok(notify)) = (or(transfer, Access::default()), or(notify, Told::default()))
         else {
             continue;
         };
-        let (name, file_name) = (name.into_inner(), base.join(file.get_ref()));
-        zones.read.push(DraftZone {
-            file_at: file.span(),
-            source: ZoneSource { name, file: file_name, update, transfer, notify },
-            file: file.into_inner(),
+        let name = name.into_inner();
+        zones.read.push(match (file, primary) {
+            (Some(file), None) => DraftZone {
+                source: ZoneSource {
+                    name,
+                    file: base.join(file.get_ref()),
+                    primaries: Vec::new(),
+                    update,
+                    transfer,
+                    notify,
+                },
+                file_at: file.span(),
+                file: file.into_inner(),
+            },
+            (None, Some(primary)) => {
+                let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
+                let shown = file.display().to_string();
+                let source =
+                    ZoneSource { name, file, primaries: primary.into_inner(), update, transfer, notify };
+                DraftZone { source, file_at, file: shown }
+            }
+            (Some(file), Some(_)) => {
+                findings.push(&file.span(), ConfigError::Beside("file", "primary"));
+                continue;
+            }
+            // Reported as a key that is missing.
+            (None, None) => continue,
         });
     }
     Ok(zones)

@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration, each with its way out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::MAX_PROBE_DEPTH;
@@ -86,6 +86,10 @@ pub enum ConfigError {
     ReadByAll { file: String },
 
     // -- zones --
+    #[error("primary {0} is listed twice")]
+    PrimaryTwice(SocketAddr),
+    #[error("{file}, which the primary of \"{zone}\" sent, cannot be used: {why}")]
+    BadTransferred { zone: Name, file: String, why: String },
     #[error("zone \"{0}\" is configured twice")]
     ZoneTwice(Name),
 
@@ -247,6 +251,7 @@ impl ConfigError {
         match self {
             ConfigError::MixedFamilies { .. }
             | ConfigError::IdleToken { .. }
+            | ConfigError::BadTransferred { .. }
             | ConfigError::ReadByAll { .. } => Severity::Warning,
             _ => Severity::Error,
         }
@@ -311,6 +316,7 @@ impl ConfigError {
             E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
+            E::BadTransferred { .. } => "it is transferred again, and not answered from until then",
             E::ReadByAll { .. } => "take that right away, as with chmod o-r",
             E::IdleStep => "give it send, send_hex or expect",
             E::StepsOutOfOrder => {

@@ -117,7 +117,7 @@ fn read_key(
 }
 
 /// Reads the base64 of a secret, on one line or several. Errors: why it is not one; no part of it is in them.
-fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
     let mut text = read_bounded(path, MAX_FILE).map_err(|error| error.to_string())?;
     text.retain(|byte| !byte.is_ascii_whitespace());
     let secret = from_base64(&text).ok_or("it is not base64, and that alone")?;

@@ -27,7 +27,7 @@ pub struct Loaded {
     pub config: Config,
     /// The file's text, as history keeps it.
     pub text: Arc<str>,
-    /// One for each of `config.zones`, in that order.
+    /// One for each of `config.zones`, in that order; hollow where a primary has not sent it yet.
     pub zones: Vec<Zone>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Problem>,

@@ -13,7 +13,7 @@ use super::{
     Access, Damping, Geo, HistoryBounds, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Told, Tree,
     VantageSetup, Wild,
 };
-use crate::tsig::Keys;
+use crate::tsig::{Key, Keys};
 use crate::zone::{Name, Network, RrType};
 
 /// A site's key in the configuration: `fra`.
@@ -217,14 +217,32 @@ impl fmt::Debug for BeatToken {
 pub struct ZoneSource {
     /// The apex.
     pub name: Name,
-    /// The master file, absolute.
+    /// The master file, absolute; of a zone with primaries the one that keeps what they sent, once they have.
     pub file: PathBuf,
     /// Who may have it transferred.
     pub transfer: Access,
     /// Whom its changes are told to.
     pub notify: Told,
+    /// Where it is transferred from, in order of preference; empty where the file is the operator's own.
+    pub primaries: Vec<Primary>,
     /// Who may change what by UPDATE; without a rule, nobody.
     pub update: Vec<UpdateRule>,
+}
+
+impl ZoneSource {
+    /// Whether it comes from a primary.
+    pub fn is_transferred(&self) -> bool {
+        !self.primaries.is_empty()
+    }
+}
+
+/// A server that a zone is transferred from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Where it answers, over UDP and TCP.
+    pub address: SocketAddr,
+    /// What both sign with.
+    pub key: Option<Arc<Key>>,
 }
 
 /// One of a zone's `update` rules. An update is allowed what any of them allows who sent it.

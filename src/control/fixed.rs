@@ -95,6 +95,7 @@ impl Daemon for Fixed {
         let failing = self.failing.load(Ordering::Relaxed);
         let labels = |transport: &str| vec![("transport", transport.to_owned())];
         Vitals {
+            hollow: vec![],
             now: fixture::NOW,
             notes: vec![],
             engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },

@@ -186,6 +186,7 @@ pub(crate) fn status() -> DaemonStatus {
         warnings: vec![],
         watches: vec![],
         secondaries: vec![],
+        transferred: vec![],
     }
 }
 

@@ -15,6 +15,7 @@ use crate::engine::{CheckView, ServiceView, SiteView, Status};
 use crate::health::Health;
 use crate::policy::{Proposal, ProposalState};
 use crate::probe::Lateness;
+use crate::secondary::TransferredView;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -45,6 +46,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
         vantage(&mut out, &status.engine);
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
+        transferred(&mut out, &status.transferred);
         moving(&mut out, &status.engine);
     }
     lateness(&mut out, &vitals.lateness);
@@ -89,6 +91,28 @@ fn checks(out: &mut Text, checks: &[CheckView]) {
     out.gauge("detour_check_unknown", "Whether nothing is known of a check, or not any more.", each);
     let each = checks.iter().map(|c| (check_labels(&c.key), u8::from(c.stale)));
     out.gauge("detour_check_stale", "Whether a check had no sample for three intervals.", each);
+}
+
+fn transferred(out: &mut Text, zones: &[TransferredView]) {
+    let of = |z: &TransferredView| vec![("zone", bare(&z.zone))];
+    let each = zones.iter().map(|z| (of(z), u8::from(z.serial.is_some())));
+    out.gauge("detour_transferred_up", "Whether a zone of a primary is had, and not too old.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), z.serial?)));
+    out.gauge("detour_transferred_serial", "The serial that a primary sent.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.confirmed?.0))));
+    out.gauge("detour_transferred_confirmed_seconds", "When a primary confirmed it, since 1970.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.expires?.0))));
+    out.gauge("detour_transferred_expires_seconds", "When it will be too old, since 1970.", each);
+    let each = zones.iter().map(|z| (of(z), z.failures));
+    out.gauge("detour_transferred_failures", "Checks in a row that no primary answered well.", each);
+    let each = zones.iter().flat_map(|z| {
+        [("axfr", z.full), ("ixfr", z.incremental)].map(|(form, count)| {
+            let mut labels = of(z);
+            labels.push(("form", form.to_owned()));
+            (labels, count)
+        })
+    });
+    out.family("detour_transfers_in_total", "counter", "Transfers that were taken up.", each);
 }
 
 fn vantage(out: &mut Text, engine: &Status) {

@@ -45,6 +45,7 @@ use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Lateness, WatchView};
+use crate::secondary::TransferredView;
 use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Name, RrSet, Serial};
@@ -156,6 +157,9 @@ pub struct DaemonStatus {
     /// Every secondary that is told of a zone.
     #[serde(default)]
     pub secondaries: Vec<Secondary>,
+    /// Every zone that comes from a primary.
+    #[serde(default)]
+    pub transferred: Vec<TransferredView>,
 }
 
 /// How a load went.
@@ -193,6 +197,8 @@ pub struct Vitals {
     pub doubt: Option<String>,
     /// What people should know before it is too late: moves that wait, standbys that could not take over.
     pub notes: Vec<String>,
+    /// Zones that are answered SERVFAIL, and why.
+    pub hollow: Vec<String>,
     /// UDP workers that ended before their time.
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.

@@ -30,6 +30,7 @@ use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
+use crate::secondary::Keeper;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
@@ -102,6 +103,7 @@ pub struct Core {
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
+    pub keeper: Arc<Keeper>,
     /// What the desk goes by.
     pub rules: Arc<ArcSwap<Rules>>,
     pub pulse: Arc<Pulse>,
@@ -283,6 +285,7 @@ impl Core {
         self.perform(effects, Some(Anew { table, config: config.clone(), differences }));
         self.office.set(&config);
         self.teller.set(&config);
+        self.keeper.set(&config.zones);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
@@ -298,11 +301,9 @@ impl Core {
         let now = self.clock.now();
         let Changed { zones, table, differences, saves, records } = changed;
         if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
-            for zone in &mut loaded.load.zones {
-                if let Some(new) = zones.iter().find(|new| new.apex == zone.apex) {
-                    zone.clone_from(new);
-                }
-            }
+            let held = &mut loaded.load.zones;
+            held.retain(|zone| zones.iter().all(|new| new.apex != zone.apex));
+            held.extend(zones.iter().filter(|new| !new.is_hollow()).cloned());
             loaded.table = table.clone();
         }
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();

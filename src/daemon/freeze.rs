@@ -29,6 +29,9 @@ pub fn edits(sources: &Sources, apex: &Name) -> Option<ZoneEdits> {
 /// next load then finds none. Blocking. Errors: why the file was left alone.
 pub fn write(sources: &Sources, table: &Table, apex: &Name) -> Result<Frozen, String> {
     let file = sources.file(apex).ok_or_else(|| format!("there is no zone {apex}"))?;
+    if sources.is_transferred(apex) {
+        return Err(format!("{apex} comes from its primary: what is to stay is to be changed there"));
+    }
     let edits = sources.edits(apex);
     if edits.is_empty() {
         return Err(format!("{apex} has no edits: it is as its file says"));

@@ -23,6 +23,7 @@ use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Prober, WatchView};
+use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
 use crate::time::Time;
 use crate::transfer::{Office, Teller};
@@ -43,6 +44,7 @@ pub struct Handle {
     pub(super) store: Arc<Store>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
@@ -88,6 +90,7 @@ impl Daemon for Handle {
             warnings: view.warnings,
             watches: self.prober.watches(),
             secondaries: self.teller.secondaries(),
+            transferred: self.keeper.views(),
         })
     }
 
@@ -162,8 +165,10 @@ impl Daemon for Handle {
         let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
         counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
+        let hollow = self.keeper.views().iter().filter_map(TransferredView::trouble).collect();
         Vitals {
             now,
+            hollow,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
             stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),

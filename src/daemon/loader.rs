@@ -1,6 +1,8 @@
-//! The loader: configuration, zone files and updates in; checked loads and changed contents out, each with
+//! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
 //! its compiled table, off the core's thread, one at a time.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::core::Pulse;
 use super::freeze;
-use super::messages::{Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, UpdateAsk};
+use super::messages::{Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, TransferredAsk, UpdateAsk};
 use super::sources::Sources;
 use super::updates;
 use super::writer::Writer;
@@ -19,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Frozen;
 use crate::engine::Happened;
+use crate::secondary::Reload;
 use crate::time::Time;
 use crate::zone::{Name, UpdateError};
 
@@ -64,7 +67,7 @@ pub async fn load_aside(sources: Arc<Mutex<Sources>>) -> Result<Fresh, Refused> 
 
 impl Loader {
     /// Serves requests until nobody can ask any more. Those that wait while one is under way are answered
-    /// together: reloads by one more load, updates by one more table.
+    /// together: reloads by one more load, updates by one more table, and so what primaries sent.
     pub async fn run(self, mut asks: mpsc::Receiver<Ask>) {
         while let Some(ask) = asks.recv().await {
             let mut waiting = vec![ask];
@@ -73,15 +76,19 @@ impl Loader {
             {
                 waiting.push(more);
             }
-            let (mut askers, mut updates, mut freezes) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
             for ask in waiting {
                 match ask {
                     Ask::Reload(asker) => askers.push(asker),
                     Ask::Update(update) => updates.push(update),
+                    Ask::Transferred(ask) => transferred.push(ask),
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
             }
             if !askers.is_empty() && self.reload(askers).await.is_none() {
+                return;
+            }
+            if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
                 return;
             }
             for (zone, who, reply) in freezes {
@@ -150,6 +157,26 @@ impl Loader {
         MAX_REFUSALS_TOLD.saturating_sub(refusals.1)
     }
 
+    /// Takes up what primaries sent. `None` when the core is gone.
+    async fn transferred(&self, asks: Vec<TransferredAsk>) -> Option<()> {
+        let (zones, replies): (Vec<Name>, Vec<_>) = asks.into_iter().map(|ask| (ask.zone, ask.reply)).unzip();
+        let sources = self.sources.clone();
+        // A panic drops the zones, and whoever waits for them hears that.
+        let read = spawn_blocking(move || lock(&sources).received(&zones)).await;
+        let Ok((outcomes, changed)) = read else { return Some(()) };
+        if let Some((changed, pending)) = changed {
+            let (reply, done) = oneshot::channel();
+            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+            done.await.ok()?;
+            lock(&self.sources).done(pending);
+        }
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+            // A zone that left the configuration meanwhile waits no more.
+            let _ = reply.send(outcome);
+        }
+        Some(())
+    }
+
     /// Carries updates out, each of them whole or not at all; those that change something are answered when
     /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
     async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
@@ -186,6 +213,22 @@ impl Loader {
             let _ = update.reply.send(outcome);
         }
         Some(())
+    }
+}
+
+/// The way of transferred zones to the loader.
+pub struct Asks(pub mpsc::Sender<Ask>);
+
+impl Reload for Asks {
+    fn reload(&self, zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        let zone = zone.clone();
+        Box::pin(async move {
+            let (reply, outcome) = oneshot::channel();
+            let gone = || "the daemon takes no zones just now".to_owned();
+            let ask = Ask::Transferred(TransferredAsk { zone, reply });
+            self.0.send(ask).await.map_err(|_| gone())?;
+            outcome.await.map_err(|_| gone())?
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::zone::{Name, Update, UpdateError};
 pub const INPUT_QUEUE: usize = 64;
 /// Samples that may wait for the core; probes wait for room.
 pub const SAMPLE_QUEUE: usize = 16_384;
-/// Reloads and updates that may wait; further askers wait for room.
+/// Reloads, updates and transfers that may wait; further askers wait for room.
 pub const RELOAD_QUEUE: usize = 64;
 
 /// What reaches the core besides samples.
@@ -60,8 +60,18 @@ pub enum Ask {
     Reload(Asker),
     /// Carry an update out.
     Update(UpdateAsk),
+    /// Take up what a primary sent.
+    Transferred(TransferredAsk),
     /// Write a zone's edits into its file, for whoever asks.
     Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
+}
+
+/// A zone whose file, which keeps what its primary sent, is another one, or gone.
+pub struct TransferredAsk {
+    /// The zone.
+    pub zone: Name,
+    /// Told when that is served, or why it cannot be.
+    pub reply: oneshot::Sender<Result<(), String>>,
 }
 
 /// An update that is to be carried out.

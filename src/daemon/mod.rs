@@ -17,6 +17,7 @@ mod freeze;
 mod handle;
 mod loader;
 mod messages;
+mod notify_desk;
 mod open_files;
 mod signals;
 mod sources;

@@ -1,4 +1,4 @@
-//! What zones are made of: the source of each, which is a file, and its edits.
+//! What zones are made of: the source of each, which is a file, also of what a primary sent, and its edits.
 //!
 //! In: the files, and the edits that the state file keeps. Out: contents, compiled into one table. Where
 //! nothing can change a zone but its file, files are compiled and let go; else they are held, packed, so that
@@ -12,9 +12,11 @@ use std::sync::Arc;
 use super::differences::Differences;
 use super::messages::{Changed, Fresh, Refused};
 use crate::answer::{ClientMap, Table};
-use crate::config::{self, Config};
+use crate::clock::wall_secs;
+use crate::config::{self, Config, ZoneSource};
 use crate::engine::{Happened, Load, Saved, ZoneBase};
 use crate::geo;
+use crate::secondary::discard_expired;
 use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Zone};
 
 /// The sources of all zones.
@@ -47,11 +49,28 @@ pub struct Source {
     pub contents: Arc<Zone>,
 }
 
+impl Source {
+    /// What a file holds with its edits laid over it, less those that it holds by now. Of a zone that is not
+    /// known just now edits are kept for when it is.
+    fn of(file: Zone, edits: &mut Edits, saves: &mut Vec<Saved>) -> Source {
+        let file = Arc::new(file);
+        if file.is_empty() {
+            return Source { contents: file.clone(), file };
+        }
+        saves.extend(saved(file.apex(), edits.settle(&file)));
+        let contents = if edits.is_empty() { file.clone() } else { Arc::new(edits.lay(&file)) };
+        Source { file, contents }
+    }
+}
+
 /// A change of contents that is ready: taken up by [`Sources::done`] once the core has.
 pub struct Pending {
     zones: Vec<(Name, Edits, Source)>,
     table: Table,
 }
+
+/// For each zone whether what its primary sent could be read; and what comes of it.
+pub type Received = (Vec<Result<(), String>>, Option<(Changed, Pending)>);
 
 /// One changed edit.
 pub type EditChange = (Name, RrType, Option<Edit>);
@@ -70,8 +89,15 @@ impl Sources {
 
     /// Reads and checks the files, blocking.
     pub fn read(&self) -> Result<config::Loaded, Refused> {
-        config::load(&self.path)
-            .map_err(|report| Refused { problems: report.to_string(), files: report.files })
+        let mut loaded = config::load(&self.path)
+            .map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
+        for (source, zone) in loaded.config.zones.iter().zip(&mut loaded.zones) {
+            let kept = source.is_transferred() && !zone.is_empty();
+            if kept && discard_expired(&source.file, zone, wall_secs()) {
+                *zone = Zone::hollow(source.name.clone());
+            }
+        }
+        Ok(loaded)
     }
 
     /// Lays the edits over what was read, and compiles it, blocking.
@@ -89,12 +115,13 @@ impl Sources {
         drop(databases);
         let config = Arc::new(config);
         let mut saves = Vec::new();
-        let changes = config.zones.iter().any(|zone| !zone.update.is_empty());
+        let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
         let (load, table);
         if changes || edited {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
-            let bases = zones.iter().map(|zone| self.base(zone, &config)).collect();
+            let known = zones.iter().filter(|zone| !zone.contents.is_empty());
+            let bases = known.map(|zone| self.base(zone, &config)).collect();
             load = Load { config: config.clone(), zones: bases, regions: clients.regions };
             table = compile(&zones, &steered, self.seed);
             self.held = Some(Held { config, maps: clients.maps.clone(), zones });
@@ -122,17 +149,44 @@ impl Sources {
 
     /// A zone's file with its edits, less those that the file holds by now.
     fn settle(&mut self, zone: Zone, saves: &mut Vec<Saved>) -> Source {
-        let file = Arc::new(zone);
-        let apex = file.apex().clone();
-        let Some(edits) = self.edits.get_mut(&apex) else {
-            return Source { contents: file.clone(), file };
-        };
-        saves.extend(saved(&apex, edits.settle(&file)));
-        let contents = if edits.is_empty() { file.clone() } else { Arc::new(edits.lay(&file)) };
-        if edits.is_empty() {
-            self.edits.remove(&apex);
+        let apex = zone.apex().clone();
+        let mut edits = self.edits.remove(&apex).unwrap_or_default();
+        let source = Source::of(zone, &mut edits, saves);
+        if !edits.is_empty() {
+            self.edits.insert(apex, edits);
         }
-        Source { file, contents }
+        source
+    }
+
+    /// What the core is to take up where files are other ones, or gone, that keep what primaries sent; and for
+    /// each zone whether its file was any use. Compiles; blocking.
+    pub fn received(&self, apexes: &[Name]) -> Received {
+        let Some(held) = &self.held else { return (vec![Ok(()); apexes.len()], None) };
+        let mut zones = held.zones.clone();
+        let (mut pending, mut bases, mut saves) = (Vec::new(), Vec::new(), Vec::new());
+        let mut receive = |apex: &Name| {
+            let of = |zone: &&ZoneSource| zone.name == *apex && zone.is_transferred();
+            let source = held.config.zones.iter().find(of);
+            let held_here = zones.iter_mut().find(|zone| zone.file.apex() == apex);
+            // A reload may have taken it away meanwhile.
+            let (Some(source), Some(zone)) = (source, held_here) else { return Ok(()) };
+            let file = config::transferred(apex, &source.file)?;
+            let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
+            let mut edits = self.edits(apex);
+            *zone = Source::of(file, &mut edits, &mut saves);
+            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
+            pending.push((apex.clone(), edits, zone.clone()));
+            Ok(())
+        };
+        let outcomes = apexes.iter().map(&mut receive).collect();
+        if bases.is_empty() {
+            return (outcomes, None);
+        }
+        let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
+        let differences = self.differences(&table, &pending);
+        let records = Vec::new();
+        let changed = Changed { zones: bases, table: Some(table.clone()), differences, saves, records };
+        (outcomes, Some((changed, Pending { zones: pending, table })))
     }
 
     /// The configuration of the last load; `None` where nothing can change but by files.
@@ -148,6 +202,12 @@ impl Sources {
     /// A zone, where contents are held.
     pub fn zone(&self, apex: &Name) -> Option<&Source> {
         self.held.as_ref()?.zones.iter().find(|zone| zone.file.apex() == apex)
+    }
+
+    /// Whether a zone comes from a primary.
+    pub fn is_transferred(&self, apex: &Name) -> bool {
+        let zones = self.held.iter().flat_map(|held| &held.config.zones);
+        zones.into_iter().any(|zone| zone.name == *apex && zone.is_transferred())
     }
 
     /// The edits of a zone.
@@ -191,11 +251,15 @@ impl Sources {
             pending.push((apex, edits, zone.clone()));
         }
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
-        let apexes = pending.iter().map(|(apex, _, _)| apex);
-        let before = self.compiled.as_ref();
-        let differences = before.map(|before| Differences::of_zones(before, &table, apexes));
+        let differences = self.differences(&table, &pending);
         let pending = Pending { zones: pending, table: table.clone() };
         Some((Changed { zones: bases, table: Some(table), differences, saves, records }, pending))
+    }
+
+    /// Where a table with these zones in it differs from the one compiled last.
+    fn differences(&self, table: &Table, pending: &[(Name, Edits, Source)]) -> Option<Differences> {
+        let apexes = pending.iter().map(|(apex, _, _)| apex);
+        self.compiled.as_ref().map(|before| Differences::of_zones(before, table, apexes))
     }
 
     /// Takes up what the core has taken up.

@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use super::core::{self, Core, Pulse, QUORUM};
 use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
-use super::loader::Loader;
+use super::loader::{Asks, Loader};
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files;
 use super::sources::Sources;
@@ -38,6 +38,7 @@ use crate::engine::{Engine, Happened, Saved};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, SetAside, Store, StoreError};
 use crate::probe::Prober;
+use crate::secondary::Keeper;
 use crate::serve::{BindError, Sockets, map_large_blocks};
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
@@ -170,6 +171,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let probing = Probing::start().map_err(StartError::Thread)?;
     let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
+    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone()))));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
@@ -211,6 +213,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
+        keeper: keeper.clone(),
         rules: rules.clone(),
         pulse: pulse.clone(),
         files: files_tx,
@@ -237,6 +240,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         store,
         table: table.clone(),
         prober,
+        keeper: keeper.clone(),
         pulse,
         sources,
         sockets: Mutex::new(None),
@@ -263,7 +267,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
-    let desk = Desk { rules, loader: asks, office: office.clone(), pulse: desk_pulse };
+    let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
     let running = Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
@@ -395,6 +399,7 @@ impl Running {
             warn!("control did not close in time");
         }
         self.telling.abort();
+        self.handle.keeper.stop();
         self.handle.prober.stop().await;
         let (done, ended) = oneshot::channel();
         let stopped = async { self.handle.core.send(Input::Stop(done)).await.is_ok() && ended.await.is_ok() };

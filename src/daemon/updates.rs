@@ -74,6 +74,10 @@ fn take<'s>(
     let zone = config.zones.iter().find(|zone| zone.name == *apex);
     let zone = zone.ok_or(stranger(UpdateError::NotAuth(apex.clone())))?;
     let source = sources.zone(apex).ok_or(stranger(UpdateError::NotAuth(apex.clone())))?;
+    if source.file.is_empty() {
+        let why = format!("{apex} was not transferred from its primary yet, or it expired");
+        return Err(stranger(UpdateError::Failed(why)));
+    }
     let rules = rules(zone, ask);
     if rules.is_empty() {
         let why = format!("no update rule of {apex} is for who sent this");

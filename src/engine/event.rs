@@ -18,7 +18,8 @@ use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
 pub enum Event {
     /// A configuration and its zone files were loaded, at start or by a reload; they are checked.
     Load(Load),
-    /// The contents of loaded zones changed, by what came in for them and not by a file.
+    /// The contents of zones of the configuration changed, by what came in for them and not by a file; or they
+    /// are [not known](ZoneBase::is_hollow) any more.
     Contents(Vec<ZoneBase>),
     /// A probe ran.
     Sample(Sample),
@@ -33,7 +34,7 @@ pub enum Event {
 pub struct Load {
     /// The checked configuration.
     pub config: Arc<Config>,
-    /// One for each zone in `config.zones`, in that order.
+    /// One for each zone in `config.zones` whose content is known, in that order.
     pub zones: Vec<ZoneBase>,
     /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
     pub regions: BTreeMap<Name, Arc<Regions>>,
@@ -42,12 +43,18 @@ pub struct Load {
 impl Load {
     /// What a configuration and its zones, in its order, come to.
     pub fn of(config: Arc<Config>, zones: &[Zone], regions: BTreeMap<Name, Arc<Regions>>) -> Load {
-        let zones = zones.iter().map(|zone| ZoneBase::of(zone, &config)).collect();
+        let zones =
+            zones.iter().filter(|zone| !zone.is_empty()).map(|zone| ZoneBase::of(zone, &config)).collect();
         Load { config, zones, regions }
     }
 }
 
 impl ZoneBase {
+    /// Whether nothing is known of the zone any more: what its primary sent expired.
+    pub fn is_hollow(&self) -> bool {
+        self.soa.rdata.is_empty()
+    }
+
     /// What the engine needs to know of this zone.
     pub fn of(zone: &Zone, config: &Config) -> ZoneBase {
         let steered = config.services.iter().filter(|service| service.zone == *zone.apex());

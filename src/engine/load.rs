@@ -16,7 +16,7 @@ impl Engine {
         self.regions = regions;
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
-        self.take_zones(zones, out);
+        self.take_zones(zones, &config, out);
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
         self.watch(now, config.checks(), out);
@@ -39,12 +39,18 @@ impl Engine {
         }
     }
 
-    /// Takes up the contents of zones that are loaded, and lays all decisions over the zones again.
+    /// Takes up the contents of zones of the configuration, and lays all decisions over the zones again.
     pub(super) fn take_contents(&mut self, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
         for base in zones {
-            let Some(held) = self.zones.get_mut(&base.apex) else { continue };
-            let services = held.services;
-            *held = ZoneState { services, ..base.into() };
+            if base.is_hollow() {
+                let steered = self.services.values().any(|steered| steered.service.zone == base.apex);
+                if self.zones.remove(&base.apex).is_some() && steered {
+                    self.give_up_serial(&base.apex, out);
+                }
+                continue;
+            }
+            let services = self.services.values().filter(|steered| steered.service.zone == base.apex).count();
+            self.zones.insert(base.apex.clone(), ZoneState { services, ..base.into() });
         }
         let mut records = Vec::new();
         let overlays = self.overlays();

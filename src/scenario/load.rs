@@ -58,6 +58,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             .map(|apex| ZoneSource {
                 name: apex.clone(),
                 file: PathBuf::from("a.zone"),
+                primaries: Vec::new(),
                 update: Vec::new(),
                 transfer: Access::default(),
                 notify: Told::default(),

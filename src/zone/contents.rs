@@ -80,6 +80,13 @@ impl Zone {
         Zone { serial, ..packer.into_zone(apex) }
     }
 
+    /// A zone of which nothing is known but its name: nothing was transferred yet, or too long ago.
+    pub fn hollow(apex: Name) -> Zone {
+        let parts =
+            Parts { owners: Owners::default(), starts: Vec::new(), sets: Vec::new(), rdata: Vec::new() };
+        parts.into_zone(apex)
+    }
+
     /// The name all others lie at or below.
     pub fn apex(&self) -> &Name {
         &self.apex
@@ -101,7 +108,7 @@ impl Zone {
         self.records
     }
 
-    /// Never true of a zone that [`super::parse`] made.
+    /// Whether it is [hollow](Zone::hollow); never true of a zone that [`super::parse`] made.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }

@@ -30,7 +30,7 @@ pub enum Command {
     Freeze(freeze::Args),
     /// One zone as canonical text: absolute names, RFC 4034's order, nothing left out
     Export(export::Args),
-    /// Take over the primary zones of BIND, NSD, Knot DNS or PowerDNS, from its configuration
+    /// Take over zones of BIND, NSD, Knot DNS or PowerDNS from its configuration, or of any server by AXFR
     Import(import::Args),
 }
 
@@ -50,12 +50,12 @@ pub async fn ask(client: &Client, command: &Command, json: bool) -> Result<ExitC
     match command {
         Command::Diff(args) => freeze::diff(client, &args.old.display().to_string(), json).await,
         Command::Freeze(args) => freeze::run(client, args, json).await,
-        here => run(here, None, json),
+        here => run(here, None, json).await,
     }
 }
 
 /// Runs one of them. `config` is the configuration file, if one was named.
-pub fn run(command: &Command, config: Option<&Path>, json: bool) -> Result<ExitCode> {
+pub async fn run(command: &Command, config: Option<&Path>, json: bool) -> Result<ExitCode> {
     match command {
         Command::Check(args) => check::run(args, config, json),
         Command::Fmt(args) => fmt::run(args),
@@ -65,6 +65,6 @@ pub fn run(command: &Command, config: Option<&Path>, json: bool) -> Result<ExitC
         },
         Command::Freeze(_) => bail!("a daemon freezes zones"),
         Command::Export(args) => export::run(args),
-        Command::Import(args) => import::run(args),
+        Command::Import(args) => import::run(args).await,
     }
 }
