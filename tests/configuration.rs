@@ -19,6 +19,8 @@ mod refused;
 mod services;
 #[path = "configuration/tcp_icmp_exec.rs"]
 mod tcp_icmp_exec;
+#[path = "configuration/transfers.rs"]
+mod transfers;
 #[path = "configuration/zones.rs"]
 mod zones;
 

@@ -267,7 +267,7 @@ impl Core {
         let apexes = config.zones.iter().map(|zone| zone.name.clone()).collect();
         let rows = self.journals.keep(config.server.journal, &apexes);
         self.rows.extend(rows);
-        self.perform(effects, Some(Anew { table, config: config.clone(), differences }));
+        self.perform(effects, Some(&Anew { table, config: config.clone(), differences }));
         self.office.set(&config);
         self.teller.set(&config);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
@@ -296,7 +296,7 @@ impl Core {
     }
 
     /// Carries out what a step asks for.
-    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<Anew>) -> Done {
+    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<&Anew>) -> Done {
         let (mut saves, mut records, mut paces) = (vec![], vec![], vec![]);
         let (mut rebased, mut changesets) = (vec![], vec![]);
         let mut refused = None;
@@ -315,8 +315,8 @@ impl Core {
         }
         let told = records.clone();
         let saves_none = saves.is_empty() && records.is_empty();
-        let next = self.next_table(fresh.as_ref(), rebased.iter().chain(&changesets));
-        self.journal(fresh.as_ref(), next.as_ref(), &rebased, &changesets);
+        let next = self.next_table(fresh, rebased.iter().chain(&changesets));
+        self.journal(fresh, next.as_ref(), &rebased, &changesets);
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
             self.held.append(&mut records);
             self.recorder.flush();

@@ -150,7 +150,7 @@ impl Refused {
             answer.extend_from_slice(question);
         }
         let Some(record) = &self.record else { return Some(answer) };
-        let here = record.here.map(|now| now.to_be_bytes());
+        let here = record.here.map(u64::to_be_bytes);
         let other = here.as_ref().map_or(&[][..], |bytes| &bytes[2..]);
         let Answered { time, fudge, .. } = *record;
         let variables = Variables { time, fudge, error: self.error.code(), other };
