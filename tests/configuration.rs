@@ -15,6 +15,8 @@ mod kinds;
 mod moving;
 #[path = "configuration/refused.rs"]
 mod refused;
+#[path = "configuration/secondaries.rs"]
+mod secondaries;
 #[path = "configuration/services.rs"]
 mod services;
 #[path = "configuration/tcp_icmp_exec.rs"]

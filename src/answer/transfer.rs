@@ -92,7 +92,7 @@ enum Source {
 #[derive(Debug)]
 struct Zone {
     table: Arc<Table>,
-    zone: u32,
+    number: u32,
     soa: RrSet,
     walk: Walk,
     /// What is left of the name being sent, by its place in its body.
@@ -110,10 +110,10 @@ enum Part {
 impl Outgoing {
     /// A whole zone. `None` where the table does not have it.
     pub fn zone(table: Arc<Table>, apex: &Name, head: Head) -> Option<Outgoing> {
-        let (zone, _) = table.zone(apex)?;
+        let (number, _) = table.zone(apex)?;
         let soa = table.soa(apex)?;
         let (walk, part) = (Walk::default(), Part::First);
-        let zone = Zone { table, zone, soa, walk, body: None, part };
+        let zone = Zone { table, number, soa, walk, body: None, part };
         Some(Outgoing::new(head, apex, Source::Zone(Box::new(zone))))
     }
 
@@ -206,7 +206,7 @@ impl Zone {
         }
         while self.part == Part::Between {
             let mut walk = self.walk.clone();
-            let Some((name, body)) = self.table.walk(self.zone, &mut walk) else {
+            let Some((name, body)) = self.table.walk(self.number, &mut walk) else {
                 self.part = Part::Ended;
                 return lay_out(&self.soa, owner, set);
             };
@@ -217,16 +217,15 @@ impl Zone {
                 end += found.raw.len();
                 !(at_apex && found.rtype == RrType::SOA)
             });
-            match found {
-                Some(found) => {
-                    owner.clear();
-                    owner.extend_from_slice(name);
-                    set.extend_from_slice(found.raw);
-                    self.body = Some(end);
-                    return;
-                }
-                None => (self.body, self.walk) = (None, walk),
-            }
+            let Some(found) = found else {
+                (self.body, self.walk) = (None, walk);
+                continue;
+            };
+            owner.clear();
+            owner.extend_from_slice(name);
+            set.extend_from_slice(found.raw);
+            self.body = Some(end);
+            return;
         }
     }
 }

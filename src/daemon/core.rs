@@ -282,7 +282,7 @@ impl Core {
         let apexes = config.zones.iter().map(|zone| zone.name.clone()).collect();
         let rows = self.journals.keep(config.server.journal, &apexes);
         self.rows.extend(rows);
-        self.perform(effects, Some(Anew { table, config: config.clone(), differences }));
+        self.perform(effects, Some(&Anew { table, config: config.clone(), differences }));
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
@@ -313,7 +313,7 @@ impl Core {
         }
         let config = self.loaded.as_ref().map(|loaded| loaded.load.config.clone());
         let fresh = table.zip(config).map(|(table, config)| Anew { table, config, differences });
-        self.perform(effects, fresh);
+        self.perform(effects, fresh.as_ref());
     }
 
     /// Puts an event into the engine, and into the recording.
@@ -332,7 +332,7 @@ impl Core {
     }
 
     /// Carries out what a step asks for.
-    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<Anew>) -> Done {
+    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<&Anew>) -> Done {
         let (mut saves, mut records, mut paces) = (vec![], vec![], vec![]);
         let (mut rebased, mut changesets) = (vec![], vec![]);
         let mut refused = None;
@@ -351,8 +351,8 @@ impl Core {
         }
         let told = records.clone();
         let saves_none = saves.is_empty() && records.is_empty();
-        let next = self.next_table(fresh.as_ref(), rebased.iter().chain(&changesets));
-        self.journal(fresh.as_ref(), next.as_ref(), &rebased, &changesets);
+        let next = self.next_table(fresh, rebased.iter().chain(&changesets));
+        self.journal(fresh, next.as_ref(), &rebased, &changesets);
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
             self.held.append(&mut records);
             self.recorder.flush();

@@ -185,8 +185,7 @@ impl<R: Responder> Tcp<R> {
         let Some(desk) = &self.desk else { return false };
         self.tally.at_desk(true, shared);
         let mut said = false;
-        let replies = desk.take(request).await;
-        for message in replies {
+        for message in desk.take(request).await {
             said = true;
             let framed = [&(message.len() as u16).to_be_bytes(), &message[..]].concat();
             if !matches!(timeout(self.patience.write, stream.write_all(&framed)).await, Ok(Ok(()))) {

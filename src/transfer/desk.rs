@@ -211,15 +211,12 @@ impl Office {
         }
         let permit = timeout(PATIENCE, self.transfers.clone().acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return refuse(SERV_FAIL, None) };
-        let (outgoing, form) = match step {
-            Some(step) => {
-                self.tally.incremental.fetch_add(1, Relaxed);
-                (Some(Outgoing::sets(step.into_transfer(), &apex, head.clone())), "IXFR")
-            }
-            None => {
-                self.tally.whole.fetch_add(1, Relaxed);
-                (Outgoing::zone(table, &apex, head.clone()), "AXFR")
-            }
+        let (outgoing, form) = if let Some(step) = step {
+            self.tally.incremental.fetch_add(1, Relaxed);
+            (Some(Outgoing::sets(step.into_transfer(), &apex, head.clone())), "IXFR")
+        } else {
+            self.tally.whole.fetch_add(1, Relaxed);
+            (Outgoing::zone(table, &apex, head.clone()), "AXFR")
         };
         let Some(outgoing) = outgoing else { return refuse(SERV_FAIL, None) };
         info!(peer = %sender.peer, "{form} of {apex} serial {current}");

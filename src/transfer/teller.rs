@@ -129,7 +129,7 @@ impl Teller {
             published: table.serial(zone),
             acknowledged: course.acknowledged,
             serial: course.has,
-            lag_ms: course.behind_since.map_or(0, |since| (now - since.min(now)).as_millis() as u64),
+            lag_ms: course.behind_since.map_or(0, |since| now.saturating_sub(since).as_millis() as u64),
             outcome: match &course.outcome {
                 Outcome::New => "to be told".to_owned(),
                 Outcome::Unanswered(1) => "told, no answer yet".to_owned(),
@@ -178,7 +178,7 @@ impl Teller {
         let mut bytes = vec![0; ANSWER];
         self.take_news(&listen);
         loop {
-            let due = self.lock().values().filter_map(|course| course.next()).map(|(at, _)| at).min();
+            let due = self.lock().values().filter_map(Course::next).map(|(at, _)| at).min();
             let due = due.map(|due| self.start + due);
             let [v4, v6] = &line.sockets;
             // Ids are for one answer each; the buffer is one, so one of the two is heard at a time.
@@ -298,7 +298,7 @@ impl Teller {
                 self.with(&key, |course| course.looked(serial));
                 let after = self.lock().get_mut(&key).and_then(was_behind);
                 if let (Some(since), None) = (before, after) {
-                    let took = now - since.min(now);
+                    let took = now.saturating_sub(since);
                     info!("{} has {} serial {serial}, {took:.1?} after its publish", key.1.address, key.0);
                 }
             }

@@ -196,12 +196,11 @@ impl Journal {
                 useless.extend(journal.clear());
                 journal.first = seq;
             }
-            match step {
-                Some((from, to)) => journal.add(Kept { from, to, bytes }),
-                None => {
-                    useless.push((seq, None));
-                    journal.first = seq + 1;
-                }
+            if let Some((from, to)) = step {
+                journal.add(Kept { from, to, bytes });
+            } else {
+                useless.push((seq, None));
+                journal.first = seq + 1;
             }
         }
         if journal.to().is_some_and(|to| to != last) {

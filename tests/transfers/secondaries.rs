@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{self, until};
-use crate::primary::{MORE, Primary};
+use crate::primary::{FIRST, MORE, Primary};
 use crate::servers::{Kind, Secondary, axfr, free_port};
 
 /// Changes made at random while a secondary follows; every few of them is a file that changes.
-const CHANGES: u32 = 40;
+const CHANGES: u32 = 20;
 /// Steps the journal keeps in these tests.
-const JOURNAL: u32 = 60;
+const JOURNAL: u32 = 20;
 /// Changes that outrun it.
-const OUTRUN: u32 = 64;
+const OUTRUN: u32 = 24;
 
 /// A primary and one secondary of it, which has the zone.
 fn pair(kind: Kind, signed: bool) -> (Primary, Secondary) {
@@ -75,17 +75,17 @@ fn follows(kind: Kind, signed: bool) {
 
     let (mut away, mut serial) = (true, 100);
     for n in 0..CHANGES {
-        if drawn(n) % 5 == 0 {
+        if drawn(n).is_multiple_of(5) {
             serial += 100;
             let more = format!("{MORE}r{} A 192.0.2.{}\n", drawn(n + 1) % 3, drawn(n + 2) % 250);
-            primary.detour.write_zone(&harness::zone(serial, &more));
+            primary.detour.write_zone(&harness::zone(FIRST + serial, &more));
             primary.detour.told(&["reload"]);
         } else {
             away = !away;
             primary.flip(away);
         }
         // Now and then it has the time to catch up; else changes come together.
-        if drawn(n + 3) % 8 == 0 {
+        if drawn(n + 3).is_multiple_of(8) {
             arrives(&primary, &secondary, signed);
         }
     }

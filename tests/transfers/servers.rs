@@ -58,7 +58,7 @@ impl Secondary {
             Kind::Nsd => {
                 let key = if signed { KEY } else { "NOKEY" };
                 let zones = zones.iter().map(|zone| format!(
-                    "zone:\n  name: \"{zone}\"\n  zonefile: \"\"\n  request-xfr: {ip}@{from} {key}\n  allow-notify: 127.0.0.0/8 {key}\n  allow-notify: ::1 {key}\n  provide-xfr: 127.0.0.0/8 NOKEY\n  min-refresh-time: 3600\n"
+                    "zone:\n  name: \"{zone}\"\n  zonefile: \"{zone}.zone\"\n  request-xfr: {ip}@{from} {key}\n  allow-notify: 127.0.0.0/8 {key}\n  allow-notify: ::1 {key}\n  provide-xfr: 127.0.0.0/8 NOKEY\n  min-refresh-time: 3600\n"
                 ));
                 let zones: String = zones.collect();
                 let key = if signed {
@@ -67,7 +67,7 @@ impl Secondary {
                     String::new()
                 };
                 format!(
-                    "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}\"\n  pidfile: \"\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"{here}/run/xfrd\"\n  xfrdir: \"{here}/run\"\n  xfrd-reload-timeout: 0\n  server-count: 1\nremote-control:\n  control-enable: no\n{key}{zones}"
+                    "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}\"\n  database: \"\"\n  pidfile: \"\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"{here}/run/xfrd\"\n  xfrdir: \"{here}/run\"\n  xfrd-reload-timeout: 0\n  server-count: 1\nremote-control:\n  control-enable: no\n{key}{zones}"
                 )
             }
             Kind::Knot => {
@@ -109,7 +109,7 @@ impl Secondary {
 
     pub fn start(&mut self) {
         let (program, args): (_, &[&str]) = match self.kind {
-            Kind::Nsd => ("nsd", &["-d", "-V", "2", "-c", "server.conf"]),
+            Kind::Nsd => ("nsd", &["-d", "-V", "5", "-c", "server.conf"]),
             Kind::Knot => ("knotd", &["-c", "server.conf"]),
             Kind::Bind => ("named", &["-g", "-c", "server.conf"]),
         };
