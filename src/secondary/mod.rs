@@ -23,6 +23,8 @@ mod kept;
 mod message;
 pub mod notify;
 mod refresh;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use fetch::{FetchError, fetch, serial};

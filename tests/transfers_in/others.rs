@@ -120,7 +120,7 @@ fn bind(here: &str, port: u16, secondary: u16) -> String {
 
 /// The zone as it is first, and with another address at one of many names.
 fn versions() -> [String; 2] {
-    let hosts: String = (0..2000).map(|n| format!("host{n} A 192.0.2.{}\n", n % 250)).collect();
+    let hosts = (0..2000).fold(String::new(), |text, n| text + &format!("host{n} A 192.0.2.{}\n", n % 250));
     // Of an hour: whatever is quicker was told.
     let first = zone(100, "3600 600 86400", &hosts);
     let second =
@@ -201,4 +201,47 @@ fn knot_takes_no_other_key() {
 #[test]
 fn bind_takes_no_other_key() {
     refuses("bind");
+}
+
+/// What `detour zone import --axfr` writes is the zone, and a configuration that `check` takes.
+fn imports(kind: &str) {
+    let [first, _] = versions();
+    let primary = Primary::start(kind, free_port(), &first);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(folder.path().join("secret"), SECRET).unwrap();
+    let (server, key, into) =
+        (local(primary.port).to_string(), format!("xfr={}", path("secret")), path("new"));
+    let import = |key: &[&str]| {
+        let args = ["zone", "import", "--axfr", &server, "--into", &into, "example.com"];
+        crate::harness::detour(&[&args[..], key].concat())
+    };
+    let refused = import(&[]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("zone example.com. of 127.0.0.1:"), "{refused:?}");
+    assert!(!folder.path().join("new").exists());
+    let done = import(&["--key", &key]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.stdout.lines().count(), 2, "{done:?}");
+    let check = crate::harness::detour(&["check", "-c", &path("new/detour.toml")]);
+    assert_eq!(check.code, 0, "{check:?}");
+    let theirs = primary.folder.path().join("example.com.zone").display().to_string();
+    let same = ["zone", "diff", "--origin", "example.com", &theirs, &path("new/zones/example.com.zone")];
+    let same = crate::harness::detour(&same);
+    assert_eq!(same.code, 0, "{same:?}");
+}
+
+#[test]
+fn zones_are_imported_from_nsd() {
+    imports("nsd");
+}
+
+#[test]
+fn zones_are_imported_from_knot() {
+    imports("knot");
+}
+
+#[test]
+fn zones_are_imported_from_bind() {
+    imports("bind");
 }
