@@ -4,6 +4,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
+/// The host's time of day in seconds since 1970, for what other hosts hold against theirs: a signature's time
+/// (RFC 8945), and a file's. It follows the host's clock wherever that is set.
+pub fn wall_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// The wall clock at start, advanced by the monotonic clock: it never jumps and never goes back.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

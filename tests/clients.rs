@@ -57,7 +57,7 @@ fn server(runtime: &Runtime) -> (Running, SocketAddr) {
     let sockets = Sockets::bind(&[listen], 1).expect("a free port");
     let address = sockets.addresses()[0];
     let table = Arc::new(ArcSwap::from_pointee(table));
-    (sockets.serve(table, Arc::new(Settings::default()), runtime.handle()), address)
+    (sockets.serve(table, Arc::new(Settings::default()), None, runtime.handle()), address)
 }
 
 /// The addresses answered, and the client subnet option as `dig` prints it.

@@ -19,10 +19,16 @@ mod moving;
 mod peers;
 #[path = "configuration/refused.rs"]
 mod refused;
+#[path = "configuration/secondaries.rs"]
+mod secondaries;
 #[path = "configuration/services.rs"]
 mod services;
 #[path = "configuration/tcp_icmp_exec.rs"]
 mod tcp_icmp_exec;
+#[path = "configuration/transfers.rs"]
+mod transfers;
+#[path = "configuration/updates.rs"]
+mod updates;
 #[path = "configuration/zones.rs"]
 mod zones;
 

@@ -10,6 +10,12 @@ mod config;
 mod dns_reply;
 #[path = "../fuzz/bodies/query.rs"]
 mod query;
+#[path = "../fuzz/bodies/transfer.rs"]
+mod transfer;
+#[path = "../fuzz/bodies/tsig.rs"]
+mod tsig;
+#[path = "../fuzz/bodies/update.rs"]
+mod update;
 #[path = "../fuzz/bodies/zone_file.rs"]
 mod zone_file;
 #[path = "../fuzz/bodies/zone_layout.rs"]
@@ -120,4 +126,19 @@ fn configurations() {
 #[test]
 fn answers_to_dns_probes() {
     run("dns_reply", 100_000, dns_reply::run);
+}
+
+#[test]
+fn updates() {
+    run("update", 40_000, update::run);
+}
+
+#[test]
+fn signed_messages() {
+    run("tsig", 30_000, tsig::run);
+}
+
+#[test]
+fn transfers() {
+    run("transfer", 20_000, transfer::run);
 }

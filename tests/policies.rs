@@ -87,6 +87,7 @@ impl Node {
             fingerprint: zone.fingerprint(),
             steered: Vec::new(),
             beside,
+            edits: 0,
         };
         let load = Load { config: config.clone(), zones: vec![base], regions: clients.regions };
         let compiled = Table::compile(loaded.zones, &[app()], 1).with_clients(clients.maps);

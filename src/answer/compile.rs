@@ -31,6 +31,9 @@ struct Compiler<'n> {
     scratch: Vec<u8>,
     /// The owners of the zone being added that are not in the index yet.
     waiting: Vec<(u64, NodeId)>,
+    /// What that zone holds at and below other zones' apexes, beside their delegations: nobody is answered
+    /// from it, but a transfer carries it.
+    occluded: Vec<(Vec<u8>, Vec<u8>)>,
     /// Each apex and its zone.
     apexes: HashMap<&'n [u8], u32, Hasher>,
     steered: HashSet<&'n [u8], Hasher>,
@@ -60,6 +63,11 @@ pub(super) fn compile(zones: Vec<Zone>, steered: &[Name], seed: u64) -> (Base, V
     compiler.join();
     compiler.base.arena.shrink();
     (compiler.base, compiler.bodies)
+}
+
+/// Whether the zone above holds this type at a delegation, and not only the zone itself.
+fn is_parents(rtype: RrType) -> bool {
+    matches!(rtype, RrType::NS | RrType::DS | RrType::NSEC)
 }
 
 /// A zone's apex in wire form.
@@ -98,12 +106,14 @@ impl<'n> Compiler<'n> {
                 keys: Keys::new(seed),
                 index: Index::with_room_for(owners),
                 arena: Arena::with_capacity(bytes),
-                zones: names.iter().map(|apex| ZoneEntry { apex: apex.clone(), parent_side: None }).collect(),
+                zones: names.iter().map(ZoneEntry::new).collect(),
+                steered: (NodeId(0), NodeId(0)),
                 deepest: 0,
             },
             bodies: vec![Vec::new(); zones.len() * 2],
             scratch: Vec::new(),
             waiting: Vec::with_capacity(BATCH),
+            occluded: Vec::new(),
             apexes,
             steered: steered.iter().map(Name::as_wire).collect(),
             zones: traits,
@@ -112,8 +122,19 @@ impl<'n> Compiler<'n> {
 
     fn add_zone(&mut self, zone: Zone, number: u32) {
         let apex = zone.apex().clone();
+        let first = self.base.arena.end();
+        if zone.is_empty() {
+            // Without an SOA in its slots there is no answer but SERVFAIL.
+            self.push(apex.as_wire(), Kind::Authoritative(number), IS_APEX, Body::Slot(apex_slot(number)));
+        }
         zone.consume(|sets| self.add_owner((number, apex.as_wire()), sets[0].owner, sets));
         self.settle();
+        if let Some(by) = self.base.find(apex.as_wire()) {
+            for (owner, body) in std::mem::take(&mut self.occluded) {
+                self.base.arena.push(&owner, Kind::Hidden(by), 0, Body::Fixed(&body));
+            }
+        }
+        self.base.zones[number as usize].nodes = (first, self.base.arena.end());
     }
 
     fn add_owner(&mut self, (zone, apex): (u32, &[u8]), owner: &[u8], sets: &[RrSetRef<'_>]) {
@@ -122,8 +143,14 @@ impl<'n> Compiler<'n> {
             && let Some((closest, closest_len)) = self.zone_of(owner)
             && closest != zone
         {
-            if closest_len == owner.len() {
-                self.add_parent_side(zone, closest, owner, sets);
+            let at_apex = closest_len == owner.len();
+            let delegates = at_apex && self.add_parent_side(zone, closest, owner, sets);
+            let mut body = Vec::new();
+            for set in sets.iter().filter(|set| !(delegates && is_parents(set.rtype))) {
+                set::encode(&mut body, apex, owner, (set.rtype, set.ttl), set.rdata());
+            }
+            if !body.is_empty() {
+                self.occluded.push((owner.to_vec(), body));
             }
             return;
         }
@@ -156,19 +183,21 @@ impl<'n> Compiler<'n> {
         }
     }
 
-    /// Keeps what the zone above says of a zone that is served too: its delegation, outside the index.
-    fn add_parent_side(&mut self, zone: u32, child: u32, owner: &[u8], sets: &[RrSetRef<'_>]) {
+    /// Keeps what the zone above says of a zone that is served too: its delegation, outside the index. Says
+    /// whether there is one.
+    fn add_parent_side(&mut self, zone: u32, child: u32, owner: &[u8], sets: &[RrSetRef<'_>]) -> bool {
         let closest_above = self.zone_of(parent(owner).unwrap_or(owner)).map(|(zone, _)| zone);
         if closest_above != Some(zone) || !sets.iter().any(|set| set.rtype == RrType::NS) {
-            return;
+            return false;
         }
         let apex = apex_of(&self.base.zones, zone).to_vec();
         let mut body = Vec::new();
-        for set in sets.iter().filter(|set| matches!(set.rtype, RrType::NS | RrType::DS | RrType::NSEC)) {
+        for set in sets.iter().filter(|set| is_parents(set.rtype)) {
             set::encode(&mut body, &apex, owner, (set.rtype, set.ttl), set.rdata());
         }
         let node = self.base.arena.push(owner, Kind::Cut(zone), 0, Body::Fixed(&body));
         self.base.zones[child as usize].parent_side = Some(node);
+        true
     }
 
     /// The zone a name belongs to and the length of its apex.
@@ -198,6 +227,7 @@ impl<'n> Compiler<'n> {
     }
 
     fn add_steered(&mut self, steered: &[Name]) {
+        let first = self.base.arena.end();
         for name in steered.iter().map(Name::as_wire) {
             if self.base.find(name).is_none()
                 && let Some((zone, _)) = self.zone_of(name)
@@ -207,6 +237,7 @@ impl<'n> Compiler<'n> {
                 self.insert(name, Kind::Authoritative(zone), 0, Body::Slot(slot));
             }
         }
+        self.base.steered = (first, self.base.arena.end());
     }
 
     fn add_empty_non_terminals(&mut self) {

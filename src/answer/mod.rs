@@ -37,6 +37,8 @@ mod set;
 mod siphash;
 mod slots;
 mod table;
+mod transfer;
+mod walk;
 
 #[cfg(test)]
 mod client_tests;
@@ -48,6 +50,7 @@ pub use clients::{ClientMap, ClientMapError, Found, MAX_RANGES};
 pub use cookie::{Secret, Secrets, Standing};
 pub use rate::{Kind, Prefix, RateLimit, RateLimiter, Verdict};
 pub use table::{ChoiceFor, Table};
+pub use transfer::{Head, Outgoing};
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -130,6 +133,9 @@ pub struct Answered {
     pub truncated: bool,
     /// What its cookies say about who asked.
     pub standing: Standing,
+    /// It is no plain query: a transfer, a NOTIFY, an UPDATE, or it is signed (RFC 8945). The answer is what
+    /// is said of it where nobody sees to such things.
+    pub desk: bool,
     /// What the answer was, and what was made of it, where it was over a limit.
     pub limited: Option<(Kind, Limited)>,
 }
@@ -229,7 +235,8 @@ pub fn answer_through(
         match how {
             None => {}
             Some(Limited::Dropped) => {
-                return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, limited };
+                let desk = query.desk;
+                return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, desk, limited };
             }
             Some(Limited::Truncated) => message.empty(head, true),
             Some(Limited::BadCookie) => {
@@ -239,9 +246,13 @@ pub fn answer_through(
         }
     }
     let truncated = message.truncated;
-    let why = query.question.as_ref().filter(|_| rcode == rcode::REFUSED).map(|q| why_refused(settings, q));
+    let why = match (rcode, &query.question) {
+        (rcode::REFUSED, Some(question)) => Some(why_refused(settings, question)),
+        (rcode::SERV_FAIL, Some(_)) => Some(extended::INVALID_DATA),
+        _ => None,
+    };
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated, standing, limited }
+    Answered { len, rcode: rcode as u8, truncated, standing, desk: query.desk, limited }
 }
 
 /// What an answer is limited as, and with which others. Names that a wildcard or no name stands for have one

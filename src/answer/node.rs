@@ -108,7 +108,7 @@ impl Arena {
     }
 
     pub(super) fn push(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) -> NodeId {
-        let id = NodeId((self.0.len() / UNIT) as u32);
+        let id = self.end();
         let (tag, owner) = pack(kind);
         let (in_slot, number, bytes) = match body {
             Body::Fixed(bytes) => (0, bytes.len() as u32, bytes),
@@ -160,6 +160,11 @@ impl Arena {
 
     pub(super) fn set_flag(&mut self, id: NodeId, flag: u8) {
         self.0[id.0 as usize * UNIT + 1] |= flag;
+    }
+
+    /// Where the next node will be.
+    pub(super) fn end(&self) -> NodeId {
+        NodeId((self.0.len() / UNIT) as u32)
     }
 
     /// The node after this one, or the first; nodes are in the order they were pushed.

@@ -22,6 +22,9 @@ pub(super) mod rcode {
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).
 const EDNS_VERSION: u8 = 0;
+/// Opcodes as they stand in the header's third byte (RFC 1996, RFC 2136).
+const NOTIFY: u8 = 4 << 3;
+const UPDATE: u8 = 5 << 3;
 /// The classes of the Internet and of CHAOS (RFC 1035 section 3.2.4).
 const CLASS_IN: u16 = 1;
 pub(super) const CLASS_CH: u16 = 3;
@@ -32,6 +35,8 @@ pub(super) const NSID: u16 = 3;
 pub(super) mod extended {
     pub(crate) const PROHIBITED: u16 = 18;
     pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
+    /// A zone this server should have and has not, or one that expired (RFC 8914 section 4.25).
+    pub(crate) const INVALID_DATA: u16 = 24;
 }
 
 /// The edns-tcp-keepalive option (RFC 7828 section 3.1).
@@ -49,6 +54,8 @@ pub(super) struct Query<'q> {
     pub(super) question: Option<Question>,
     /// The OPT record, if there is a sound one.
     pub(super) edns: Option<Edns<'q>>,
+    /// It is no plain query.
+    pub(super) desk: bool,
 }
 
 /// The one question, but for its name.
@@ -85,9 +92,10 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
     if header[2] & 0x80 != 0 {
         return None;
     }
-    let mut query = Query { bytes, verdict: None, question: None, edns: None };
+    let mut query = Query { bytes, verdict: None, question: None, edns: None, desk: false };
     if header[2] & 0x78 != 0 {
         query.verdict = Some(rcode::NOT_IMP);
+        query.desk = matches!(header[2] & 0x78, NOTIFY | UPDATE);
         return Some(query);
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
@@ -104,7 +112,7 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
         }
     };
     let before_additional = u32::from(count(6)) + u32::from(count(8));
-    match read_records(&bytes[records..], before_additional, count(10)) {
+    match read_records(&bytes[records..], before_additional, count(10), &mut query.desk) {
         Err(Malformed) => query.verdict = Some(rcode::FORM_ERR),
         Ok(Some((edns, version))) => {
             query.edns = Some(edns);
@@ -116,6 +124,7 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
     }
     if query.verdict.is_none() && query.question.as_ref().is_some_and(Question::is_refused) {
         query.verdict = Some(rcode::REFUSED);
+        query.desk |= query.question.as_ref().is_some_and(Question::is_transfer);
     }
     Some(query)
 }
@@ -162,7 +171,13 @@ pub(super) fn subnet_ip(option: &[u8]) -> Option<IpAddr> {
 struct Malformed;
 
 /// Walks the records after the question, of which only one OPT in the additional section counts.
-fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Edns<'_>, u8)>, Malformed> {
+/// Says in `signed` whether one of them is a TSIG record.
+fn read_records<'q>(
+    bytes: &'q [u8],
+    before: u32,
+    additional: u16,
+    signed: &mut bool,
+) -> Result<Option<(Edns<'q>, u8)>, Malformed> {
     let mut rest = bytes;
     let mut edns = None;
     // Every record takes bytes, so the message's length bounds this whatever the counts claim.
@@ -171,7 +186,8 @@ fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Ed
         let head = rest.get(owner..owner + 10).ok_or(Malformed)?;
         let end = owner + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
         let rdata = rest.get(owner + 10..end).ok_or(Malformed)?;
-        if u16::from_be_bytes([head[0], head[1]]) == RrType::OPT.0 {
+        let rtype = u16::from_be_bytes([head[0], head[1]]);
+        if rtype == RrType::OPT.0 {
             // One at most, in the additional section, owned by the root (RFC 6891 section 6.1.1).
             if edns.is_some() || i < before || owner != 1 {
                 return Err(Malformed);
@@ -186,6 +202,8 @@ fn read_records(bytes: &[u8], before: u32, additional: u16) -> Result<Option<(Ed
             };
             opt.read_options(rdata)?;
             edns = Some((opt, head[5]));
+        } else if rtype == RrType::TSIG.0 {
+            *signed = true;
         }
         rest = &rest[end..];
     }
@@ -318,6 +336,26 @@ mod tests {
         check(&[&plain, b"\0\x00\xfb\x00\x01"], refused);
         let soa = b"\xc0\x0c\x00\x06\x00\x01\0\0\0\0\x00\x01\0";
         check(&[&header(0, [1, 0, 1, 0]), b"\0\x00\xfb\x00\x01", soa], refused);
+    }
+
+    #[test]
+    fn what_is_no_plain_query_is_for_the_desk() {
+        let check = |parts: &[&[u8]], want: bool| {
+            let bytes = parts.concat();
+            assert_eq!(read(&bytes, &mut Sought::empty()).map(|q| q.desk), Some(want), "{bytes:02x?}");
+        };
+        let plain = header(0, [1, 0, 0, 0]);
+        check(&[&plain, QUESTION_A], false);
+        check(&[&plain, b"\0\x00\xfc\x00\x01"], true);
+        check(&[&plain, b"\0\x00\xfb\x00\x01"], true);
+        check(&[&header(0x20, [1, 0, 0, 0]), QUESTION_A], true);
+        check(&[&header(0x28, [1, 0, 0, 0]), QUESTION_A], true);
+        check(&[&header(0x10, [1, 0, 0, 0]), QUESTION_A], false);
+        let tsig = b"\x01k\0\x00\xfa\x00\xff\0\0\0\0\x00\x01x";
+        check(&[&header(0, [1, 0, 0, 1]), QUESTION_A, tsig], true);
+        let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+        check(&[&header(0, [1, 0, 0, 2]), QUESTION_A, opt, tsig], true);
+        check(&[&header(0, [1, 0, 0, 1]), QUESTION_A, opt], false);
     }
 
     #[test]

@@ -133,6 +133,15 @@ impl<'r> Run<'r, '_> {
         Step::Done(if self.hops == 0 { rcode::REFUSED } else { rcode::NO_ERROR })
     }
 
+    /// In a zone whose content is not known, or too old (RFC 1035 section 4.3.5): another server may know.
+    fn hollow(&mut self) -> Step {
+        if self.hops > 0 {
+            return Step::Done(rcode::NO_ERROR);
+        }
+        self.message.authoritative = false;
+        Step::Done(rcode::SERV_FAIL)
+    }
+
     /// AA speaks of the first name of the answer (RFC 1035 section 4.1.1).
     fn speak_with_authority(&mut self) {
         self.message.authoritative |= self.hops == 0;
@@ -252,8 +261,8 @@ impl<'r> Run<'r, '_> {
             self.note_subject(zone);
         }
         let apex = self.table.base.zones[zone as usize].apex.as_wire().len();
-        if let Some(soa) = self.table.negative(zone)
-            && let Some(owner) = place.suffix(self.message, apex)
+        let Some(soa) = self.table.negative(zone) else { return self.hollow() };
+        if let Some(owner) = place.suffix(self.message, apex)
             && self.message.push(Section::Authority, &soa, owner, apex).is_err()
         {
             self.message.truncated = true;

@@ -82,6 +82,12 @@ impl<'a> Set<'a> {
         self.pointers.chunks_exact(2).map(|at| usize::from(u16::from_le_bytes([at[0], at[1]])))
     }
 
+    /// The pointer of this number.
+    pub(super) fn pointer(&self, number: usize) -> Option<usize> {
+        let at = self.pointers.get(number * 2..number * 2 + 2)?;
+        Some(usize::from(u16::from_le_bytes([at[0], at[1]])))
+    }
+
     #[inline]
     pub(super) fn has_links(&self) -> bool {
         !self.links.is_empty()

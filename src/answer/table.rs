@@ -45,6 +45,8 @@ pub(super) struct Base {
     pub(super) index: Index,
     pub(super) arena: Arena,
     pub(super) zones: Vec<ZoneEntry>,
+    /// Where the steered names that are in no file begin and end.
+    pub(super) steered: (NodeId, NodeId),
     /// The labels of the longest name: nothing deeper needs to be looked for.
     pub(super) deepest: usize,
 }
@@ -53,9 +55,18 @@ pub(super) struct Base {
 #[derive(Debug)]
 pub(super) struct ZoneEntry {
     pub(super) apex: Name,
+    /// Where the owners of its file begin and end; those beside another zone are among them, in no index.
+    pub(super) nodes: (NodeId, NodeId),
     /// Where the zone above this one is served too: its delegation of this one. DS records are answered
     /// from there (RFC 4035 section 3.1.4.1), all else from this zone.
     pub(super) parent_side: Option<NodeId>,
+}
+
+impl ZoneEntry {
+    /// A zone without a name yet.
+    pub(super) fn new(apex: &Name) -> ZoneEntry {
+        ZoneEntry { apex: apex.clone(), nodes: (NodeId(0), NodeId(0)), parent_side: None }
+    }
 }
 
 /// The slot of a zone's apex.
@@ -76,7 +87,8 @@ impl Base {
 }
 
 impl Table {
-    /// Compiles zones, which are checked and no apex twice. Those that are given away give back their memory
+    /// Compiles zones, which are checked or hollow, and no apex twice. What lies in a hollow one is answered
+    /// SERVFAIL. Those that are given away give back their memory
     /// while the table grows; of those that are lent a copy is made. `steered` names get slots, and exist even
     /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
     /// number nobody outside can know.

@@ -157,7 +157,11 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             explain_past::run(args, args.at.as_deref().unwrap_or_default(), &config, cli.json)
         }
         Command::Here(Here::Heartbeat(args)) => heartbeat::run(args).await,
-        Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json),
+        Command::Here(Here::Zone(command)) if command.is_for_daemon() => {
+            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
+            zone::ask(&Client::new(found)?, command, cli.json).await
+        }
+        Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json).await,
         Command::There(command) => {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             ask(&Client::new(found)?, command, cli.json).await

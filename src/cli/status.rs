@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
 use super::moving;
@@ -10,7 +11,10 @@ use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::probe::{WatchState, WatchView};
+use crate::secondary::TransferredView;
 use crate::time::Time;
+use crate::transfer::Secondary;
+use crate::zone::Serial;
 
 /// What is served and why
 #[derive(clap::Args, Debug)]
@@ -58,6 +62,12 @@ pub(super) fn render(status: &DaemonStatus) -> String {
         section(&mut out, &canaries(engine), "no canary");
     }
     section(&mut out, &zones(engine), "no zone");
+    if !status.secondaries.is_empty() {
+        section(&mut out, &secondaries(&status.secondaries), "no secondary");
+    }
+    if !status.transferred.is_empty() {
+        section(&mut out, &transferred(now, &status.transferred), "");
+    }
     section(&mut out, &overrides(engine), "no override");
     let notes = moving::notes(engine);
     if !notes.is_empty() {
@@ -141,7 +151,7 @@ fn check_table<'a>(title: &str, engine: &Status, checks: impl Iterator<Item = &'
             Some(warning) => format!("{}; warning: {warning}", c.because),
             None => c.because.clone(),
         };
-        let last = c.last_sample_age_ms.map(std::time::Duration::from_millis);
+        let last = c.last_sample_age_ms.map(Duration::from_millis);
         let last = last.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
         let stale = if c.stale { " (late)" } else { "" };
         let since = ago(engine.now, Some(c.since));
@@ -160,11 +170,49 @@ fn watches(now: Time, watches: &[WatchView]) -> Table {
 }
 
 fn zones(engine: &Status) -> Table {
-    let mut table = Table::new(["ZONE", "SERIAL", "FILE", "SERVICES"]);
+    let edited = engine.zones.iter().any(|zone| zone.edits > 0);
+    let mut table = if edited {
+        Table::new(["ZONE", "SERIAL", "FILE", "SERVICES", "EDITS"])
+    } else {
+        Table::new(["ZONE", "SERIAL", "FILE", "SERVICES"])
+    };
     for z in &engine.zones {
         let counts = [z.serial.to_string(), z.file_serial.to_string(), z.services.to_string()];
         let [serial, file, services] = counts;
-        table.row([bare(&z.apex), serial, file, services]);
+        if edited {
+            table.row([bare(&z.apex), serial, file, services, z.edits.to_string()]);
+        } else {
+            table.row([bare(&z.apex), serial, file, services]);
+        }
+    }
+    table
+}
+
+fn secondaries(secondaries: &[Secondary]) -> Table {
+    let mut table = Table::new(["SECONDARY", "ZONE", "HAS", "ACKNOWLEDGED", "LAG", "STATE"]);
+    for s in secondaries {
+        let serial = |serial: Option<Serial>| serial.map_or_else(|| "-".to_owned(), |s| s.to_string());
+        let lag = match s.lag_ms {
+            0 => "none".to_owned(),
+            ms => span(Duration::from_millis(ms)),
+        };
+        let (has, acknowledged) = (serial(s.serial), serial(s.acknowledged));
+        table.row([s.address.to_string(), bare(&s.zone), has, acknowledged, lag, s.outcome.clone()]);
+    }
+    table
+}
+
+fn transferred(now: Time, zones: &[TransferredView]) -> Table {
+    let mut table = Table::new(["FROM A PRIMARY", "SERIAL", "CONFIRMED", "EXPIRES", "NEXT", "LAST"]);
+    for z in zones {
+        let serial = match z.serial {
+            Some(serial) => serial.to_string(),
+            None if z.expired => "EXPIRED".to_owned(),
+            None => "NONE YET".to_owned(),
+        };
+        let expires = z.expires.map_or_else(|| "-".to_owned(), |at| format!("in {}", span(at.since(now))));
+        let next = format!("in {}", span(z.next.since(now)));
+        table.row([bare(&z.zone), serial, ago(now, z.confirmed), expires, next, z.last.clone()]);
     }
     table
 }

@@ -11,23 +11,27 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::access;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::history;
+use super::keys::{self, DraftKeys};
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
 use super::pem;
+use super::primaries;
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
+use super::update;
 use super::vantage::{self, DraftVantage};
 use super::{
-    Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, VantageSetup,
-    ZoneSource, values,
+    Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
+    VantageSetup, ZoneSource, values,
 };
 use crate::zone::Name;
 
@@ -42,10 +46,15 @@ const MAX_THREADS: u32 = 256;
 /// Commands of `exec` probes that run at once: the most, and unless the document says otherwise.
 const MAX_EXEC: u32 = 4_096;
 const DEFAULT_EXEC: u32 = 64;
+/// Changes kept of each zone: the most, and unless the document says otherwise.
+const MAX_JOURNAL: u32 = 100_000;
+const DEFAULT_JOURNAL: u32 = 1_000;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
+/// What a zone needs.
+const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
 /// The longest path of a file, in bytes.
 pub(super) const MAX_FILE_NAME: usize = 4_096;
 
@@ -64,6 +73,7 @@ pub(super) struct Draft {
     pub geo: Vec<Arc<Geo>>,
     pub databases: Databases,
     pub safety: Result<Safety, Reported>,
+    pub keys: DraftKeys,
 }
 
 /// The zones that are right, and the names of all.
@@ -78,7 +88,7 @@ pub(super) struct Zones {
 /// A zone, and where its file is named.
 pub(super) struct DraftZone {
     pub source: ZoneSource,
-    /// The file as the document names it.
+    /// The file as the document names it; of a transferred zone the primaries stand there.
     pub file: String,
     pub file_at: Range<usize>,
 }
@@ -132,11 +142,16 @@ pub(super) fn read(
     let control = read_control(root.item("control"), findings);
     let mut named = pem::Files { base, named: files };
     let heartbeat = heartbeat::read(root.item("heartbeat"), &mut named, findings);
+    let keys = keys::read(root.item("keys"), base, findings, named.named);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
     let zones = if let Some(item) = root.item("zone") {
-        read_zones(item, base, findings).unwrap_or(Zones { nameless: true, ..Zones::default() })
+        {
+            let state_dir = server.as_ref().map(|server| server.state_dir.clone()).unwrap_or_default();
+            read_zones(item, base, &state_dir, &keys, findings)
+        }
+        .unwrap_or(Zones { nameless: true, ..Zones::default() })
     } else {
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
@@ -181,6 +196,7 @@ pub(super) fn read(
         geo,
         databases,
         safety,
+        keys,
     }
 }
 
@@ -213,6 +229,7 @@ fn read_server(
         })
     });
     let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
     let threads = match or(threads, 0)? {
@@ -229,6 +246,7 @@ fn read_server(
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
         rate_limit: rate_limit?.map(Spanned::into_inner),
+        journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
     })
 }
@@ -311,12 +329,29 @@ fn location(item: Item, findings: &mut Findings) -> Result<[f64; 2], Reported> {
     }
 }
 
-fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones, Reported> {
+fn read_zones(
+    item: Item,
+    base: &Path,
+    state_dir: &Path,
+    keys: &DraftKeys,
+    findings: &mut Findings,
+) -> Result<Zones, Reported> {
     let mut zones = Zones::default();
     for item in item.elements("zones", MAX_ZONES, findings)? {
         let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
         let name = section.need("name", "name = \"example.com\"", findings, values::name);
-        let file = section.need("file", "file = \"example.com.zone\"", findings, values::line(MAX_FILE_NAME));
+        let primary =
+            section.read("primary", findings, |item, findings| primaries::read(item, keys, findings));
+        let file = match &primary {
+            Ok(None) => section.need("file", ZONE_FILE, findings, values::line(MAX_FILE_NAME)).map(Some),
+            _ => section.read("file", findings, values::line(MAX_FILE_NAME)),
+        };
+        let update = match (section.item("update"), &name) {
+            (Some(item), Ok(name)) => update::read(item, name.get_ref(), keys, findings),
+            _ => Ok(Vec::new()),
+        };
+        let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
+        let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -326,11 +361,38 @@ fn read_zones(item: Item, base: &Path, findings: &mut Findings) -> Result<Zones,
             findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
             continue;
         }
-        let Ok(file) = file else { continue };
-        zones.read.push(DraftZone {
-            file_at: file.span(),
-            source: ZoneSource { name: name.into_inner(), file: base.join(file.get_ref()) },
-            file: file.into_inner(),
+        let (Ok(file), Ok(primary), Ok(update)) = (file, primary, update) else { continue };
+        let (Ok(transfer), Ok(notify)) = (or(transfer, Access::default()), or(notify, Told::default()))
+        else {
+            continue;
+        };
+        let name = name.into_inner();
+        zones.read.push(match (file, primary) {
+            (Some(file), None) => DraftZone {
+                source: ZoneSource {
+                    name,
+                    file: base.join(file.get_ref()),
+                    primaries: Vec::new(),
+                    update,
+                    transfer,
+                    notify,
+                },
+                file_at: file.span(),
+                file: file.into_inner(),
+            },
+            (None, Some(primary)) => {
+                let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
+                let shown = file.display().to_string();
+                let source =
+                    ZoneSource { name, file, primaries: primary.into_inner(), update, transfer, notify };
+                DraftZone { source, file_at, file: shown }
+            }
+            (Some(file), Some(_)) => {
+                findings.push(&file.span(), ConfigError::Beside("file", "primary"));
+                continue;
+            }
+            // Reported as a key that is missing.
+            (None, None) => continue,
         });
     }
     Ok(zones)

@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration, each with its way out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::MAX_PROBE_DEPTH;
@@ -75,7 +75,19 @@ pub enum ConfigError {
     #[error("the API has no authentication, and {0} is not a loopback address")]
     ControlNotLoopback(String),
 
+    // -- keys --
+    #[error("key \"{0}\" is configured twice")]
+    KeyTwice(Name),
+    #[error("unknown key \"{0}\"")]
+    UnknownKeyName(Name, Known),
+    #[error("everybody on this host can read the secret {file:?}")]
+    ReadByAll { file: String },
+
     // -- zones --
+    #[error("primary {0} is listed twice")]
+    PrimaryTwice(SocketAddr),
+    #[error("{file}, which the primary of \"{zone}\" sent, cannot be used: {why}")]
+    BadTransferred { zone: Name, file: String, why: String },
     #[error("zone \"{0}\" is configured twice")]
     ZoneTwice(Name),
 
@@ -239,7 +251,10 @@ impl ConfigError {
     /// Whether it stands in the way of a load.
     pub fn severity(&self) -> Severity {
         match self {
-            ConfigError::MixedFamilies { .. } | ConfigError::IdleToken { .. } => Severity::Warning,
+            ConfigError::MixedFamilies { .. }
+            | ConfigError::IdleToken { .. }
+            | ConfigError::BadTransferred { .. }
+            | ConfigError::ReadByAll { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -252,6 +267,7 @@ impl ConfigError {
             E::UnknownWord { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
+            E::UnknownKeyName(_, known) => known.help("configured keys"),
             E::UnknownPlaceholder { known, .. } => known.help("placeholders"),
             E::UnknownMember(_, known) => known.help("endpoints and groups"),
             E::UnknownGeo(_, known) => known.help("configured"),
@@ -302,6 +318,8 @@ impl ConfigError {
             E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
+            E::BadTransferred { .. } => "it is transferred again, and not answered from until then",
+            E::ReadByAll { .. } => "take that right away, as with chmod o-r",
             E::IdleStep => "give it send, send_hex or expect",
             E::StepsOutOfOrder => {
                 "percents of clients, each above the one before, as in steps = [1, 10, 100]"

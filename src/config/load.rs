@@ -27,7 +27,7 @@ pub struct Loaded {
     pub config: Config,
     /// The file's text, as history keeps it.
     pub text: Arc<str>,
-    /// One for each of `config.zones`, in that order.
+    /// One for each of `config.zones`, in that order; hollow where a primary has not sent it yet.
     pub zones: Vec<Zone>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Problem>,
@@ -114,6 +114,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         services,
         geo,
         databases: _,
+        keys,
     } = draft
     else {
         return None; // reported where it was read
@@ -132,6 +133,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         history,
         geo,
         safety,
+        keys: Arc::new(keys.read),
     })
 }
 

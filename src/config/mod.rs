@@ -16,6 +16,7 @@
 //! A value that is wrong is reported where it stands (`report::Findings`) and leaves a `Reported`
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
+mod access;
 mod check_key;
 mod cookie_secrets;
 mod damping;
@@ -27,6 +28,7 @@ mod geo;
 mod groups;
 mod heartbeat;
 mod history;
+mod keys;
 mod kinds;
 mod load;
 mod maintenance;
@@ -34,6 +36,7 @@ mod model;
 mod moving;
 mod pattern;
 mod pem;
+mod primaries;
 mod probe_tree;
 mod probes;
 mod rate_limit;
@@ -44,18 +47,21 @@ mod section;
 mod services;
 mod source;
 mod tree;
+mod update;
 mod values;
 mod vantage;
 mod words;
 mod zone_files;
 mod zone_text;
 
+pub use access::{Access, Allowed, Peer, Told};
 pub use check_key::{Check, CheckKey, Whereto};
 pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
 pub use error::{ConfigError, Known};
 pub use geo::Databases;
 pub use history::HistoryBounds;
+pub use keys::read_secret;
 pub use kinds::*;
 pub use load::{Loaded, check, load, recall};
 pub use maintenance::{Maintenance, MaintenanceScope, Window};
@@ -67,5 +73,7 @@ pub use report::{MAX_PROBLEMS, Problem, Report};
 pub use rto::{PUBLISH_BOUND, Rto, worst_case};
 pub use source::Place;
 pub use tree::{ClientsOf, Geo, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, Tree};
+pub use update::Wild;
 pub use vantage::VantageSetup;
+pub use zone_files::transferred;
 pub use zone_text::{Includes, ZoneText};

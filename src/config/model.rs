@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree,
-    VantageSetup,
+    Access, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Told,
+    Tree, VantageSetup, Wild,
 };
-use crate::zone::{Name, RrType};
+use crate::tsig::{Key, Keys};
+use crate::zone::{Name, Network, RrType};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -49,6 +50,8 @@ pub struct Config {
     pub geo: Vec<Arc<Geo>>,
     /// `[safety]`
     pub safety: Safety,
+    /// `[keys.*]`
+    pub keys: Arc<Keys>,
 }
 
 /// `[server]`
@@ -70,6 +73,8 @@ pub struct Server {
     pub rrset_order: RrsetOrder,
     /// How many answers over UDP one network gets; without it, as many as it asks for.
     pub rate_limit: Option<RateLimit>,
+    /// How many changes of each zone are kept for who asks for what changed.
+    pub journal: usize,
     /// Commands of `exec` probes that run at once, at least 1.
     pub max_exec: usize,
 }
@@ -214,8 +219,45 @@ impl fmt::Debug for BeatToken {
 pub struct ZoneSource {
     /// The apex.
     pub name: Name,
-    /// The master file, absolute.
+    /// The master file, absolute; of a zone with primaries the one that keeps what they sent, once they have.
     pub file: PathBuf,
+    /// Who may have it transferred.
+    pub transfer: Access,
+    /// Whom its changes are told to.
+    pub notify: Told,
+    /// Where it is transferred from, in order of preference; empty where the file is the operator's own.
+    pub primaries: Vec<Primary>,
+    /// Who may change what by UPDATE; without a rule, nobody.
+    pub update: Vec<UpdateRule>,
+}
+
+impl ZoneSource {
+    /// Whether it comes from a primary.
+    pub fn is_transferred(&self) -> bool {
+        !self.primaries.is_empty()
+    }
+}
+
+/// A server that a zone is transferred from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Primary {
+    /// Where it answers, over UDP and TCP.
+    pub address: SocketAddr,
+    /// What both sign with.
+    pub key: Option<Arc<Key>>,
+}
+
+/// One of a zone's `update` rules. An update is allowed what any of them allows who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateRule {
+    /// The key it must be signed with; without one, none is asked for.
+    pub key: Option<Name>,
+    /// Where it must come from; without one, from anywhere.
+    pub from: Option<Network>,
+    /// The owners it may be about; empty: all.
+    pub names: Vec<Wild>,
+    /// The types it may be about; empty: all but SOA, NS and DNAME.
+    pub types: Vec<RrType>,
 }
 
 /// One steered owner name.

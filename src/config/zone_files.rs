@@ -1,16 +1,18 @@
 //! Reading the zone files, and holding services against what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::document::{Draft, DraftZone};
 use super::error::{ConfigError, short};
+use super::load::read_bounded;
 use super::report::{Findings, Problem};
 use super::services::DraftService;
 use super::source::{Place, excerpt};
-use super::zone_text::ZoneText;
-use super::{Service, Target};
-use crate::zone::{self, Name, RrType, Zone};
+use super::zone_text::{MAX_ZONE_BYTES, ZoneText};
+use super::{Service, Target, ZoneSource};
+use crate::zone::{self, Name, RrType, Severity, Zone};
 
 /// Reads the file of each zone and checks its services against it. `shown` is the folder that zone files
 /// are relative to, as it is shown to people; each file looked at is added to `files`.
@@ -26,13 +28,50 @@ pub(super) fn read(
     }
     let mut zones = Vec::with_capacity(draft.zones.read.len());
     for draft in &draft.zones.read {
+        let services = services.get(&draft.source.name).map(Vec::as_slice).unwrap_or_default();
+        if draft.source.is_transferred() {
+            zones.push(read_transferred(draft, findings));
+            continue;
+        }
         let Some(zone) = read_zone(draft, &shown.join(&draft.file), findings, files) else { continue };
-        let services = services.get(zone.apex()).map(Vec::as_slice).unwrap_or_default();
         check_cuts(&zone, services, findings);
         check_cnames(&zone, services, findings);
         zones.push(zone);
     }
     zones
+}
+
+/// What the primary sent last. Whatever is wrong with it is not for the operator of this server to mend, and
+/// stands in no load's way: a zone that is not there, or not whole, is hollow until it is transferred. Nor
+/// are services held against it, for it changes without anybody's looking.
+fn read_transferred(draft: &DraftZone, findings: &mut Findings) -> Zone {
+    let ZoneSource { name, file, .. } = &draft.source;
+    transferred(name, file)
+        .unwrap_or_else(|why| {
+            findings.push(
+                &draft.file_at,
+                ConfigError::BadTransferred { zone: name.clone(), file: short(&draft.file), why },
+            );
+            None
+        })
+        .unwrap_or_else(|| Zone::hollow(name.clone()))
+}
+
+/// Reads a file that keeps what a primary sent; `None` where there is none. Errors: why it is no use.
+pub fn transferred(apex: &Name, file: &Path) -> Result<Option<Zone>, String> {
+    let text = match read_bounded(file, MAX_ZONE_BYTES) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut no_includes = |_: &str| Err("it includes another file".to_owned());
+    match zone::parse(apex, &file.display().to_string(), &text, &mut no_includes) {
+        Ok((zone, _)) => Ok(Some(zone)),
+        Err(problems) => Err(problems
+            .into_iter()
+            .find(|problem| problem.severity == Severity::Error)
+            .map_or_else(|| "it is no zone".to_owned(), |problem| problem.message)),
+    }
 }
 
 fn read_zone(

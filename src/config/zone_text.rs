@@ -8,7 +8,7 @@ use super::error::short;
 use super::load::read_bounded;
 
 /// The largest zone file, what it includes counted in, in bytes.
-const MAX_ZONE_BYTES: u64 = 1 << 30;
+pub(super) const MAX_ZONE_BYTES: u64 = 1 << 30;
 
 /// A zone file as read, for [`crate::zone::parse`] and its like.
 #[derive(Debug)]

@@ -154,6 +154,14 @@ pub struct FailbackRequest {
     pub who: Option<String>,
 }
 
+/// `POST /v1/zones/{name}/freeze`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreezeRequest {
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
 impl From<ServiceView> for ServiceBody {
     fn from(service: ServiceView) -> ServiceBody {
         let because = service.decision.as_ref().map(|d| d.reason.to_string());

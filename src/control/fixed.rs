@@ -62,6 +62,19 @@ impl Daemon for Fixed {
         }
         self.answer(Ok(Reloaded { services: 3, zones: 1, warnings: vec![] }))
     }
+    async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
+        let (removed, added) = (vec![], vec!["new.example.com. 60 IN TXT \"x\"".to_owned()]);
+        let edits =
+            ZoneEdits { zone: zone.clone(), file: "example.com.zone".into(), records: 1, removed, added };
+        self.answer((zone.to_string() == "example.com.").then_some(edits))
+    }
+    async fn freeze(&self, zone: Name, _: String) -> Result<Result<Frozen, String>, Gone> {
+        if self.failing.load(Ordering::Relaxed) {
+            return self.answer(Err("cannot write example.com.zone: Permission denied".to_owned()));
+        }
+        let file = "example.com.zone".into();
+        self.answer(Ok(Frozen { zone, file, records: 1, serial: Serial(2_026_112_103) }))
+    }
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
     }
@@ -85,6 +98,7 @@ impl Daemon for Fixed {
         let failing = self.failing.load(Ordering::Relaxed);
         let labels = |transport: &str| vec![("transport", transport.to_owned())];
         Vitals {
+            hollow: vec![],
             now: fixture::NOW,
             notes: vec![],
             engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },

@@ -169,6 +169,7 @@ pub(crate) fn status() -> DaemonStatus {
             serial: Serial(2_026_112_102),
             file_serial: Serial(2_026_112_100),
             services: 3,
+            edits: 0,
         }],
         overrides: vec![drain()],
         canaries: vec![],
@@ -184,6 +185,8 @@ pub(crate) fn status() -> DaemonStatus {
         last_load: LoadOutcome { at: before(300), ok: true, problems: None },
         warnings: vec![],
         watches: vec![],
+        secondaries: vec![],
+        transferred: vec![],
     }
 }
 

@@ -30,13 +30,18 @@ pub struct HealthzBody {
 pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusCode, Json<HealthzBody>) {
     let vitals = daemon.vitals();
     let mut reasons = reasons(&vitals);
-    let (status, word) = match (reasons.is_empty(), &vitals.doubt) {
-        (true, None) => (StatusCode::OK, "ok"),
-        // It answers, and moves nothing. To have it restarted would help nobody.
-        (true, Some(_)) => (StatusCode::OK, "degraded"),
+    let (status, word) = match (reasons.is_empty(), vitals.doubt.is_some() || !vitals.hollow.is_empty()) {
+        (true, false) => (StatusCode::OK, "ok"),
+        // It answers, and moves nothing; or it waits for a primary. To have it restarted would help nobody.
+        (true, true) => (StatusCode::OK, "degraded"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
     };
     reasons.extend(vitals.doubt.map(|why| format!("the vantage doubts itself, no sample counts: {why}")));
+    let more = vitals.hollow.len().saturating_sub(MAX_NAMED);
+    reasons.extend(vitals.hollow.into_iter().take(MAX_NAMED));
+    if more > 0 {
+        reasons.push(format!("{more} zones more are answered SERVFAIL"));
+    }
     (status, Json(HealthzBody { status: word.to_owned(), reasons, notes: vitals.notes }))
 }
 

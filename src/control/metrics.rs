@@ -15,6 +15,7 @@ use crate::engine::{CheckView, ServiceView, SiteView, Status};
 use crate::health::Health;
 use crate::policy::{Proposal, ProposalState};
 use crate::probe::{Lateness, WatchState, WatchView};
+use crate::secondary::TransferredView;
 use crate::serve::aside;
 
 /// Of a family with one series.
@@ -64,6 +65,7 @@ fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
         vantage(&mut out, &status.engine);
         services(&mut out, &status.engine.services);
         zones(&mut out, &status.engine);
+        transferred(&mut out, &status.transferred);
         moving(&mut out, &status.engine);
     }
     lateness(&mut out, &vitals.lateness);
@@ -120,6 +122,28 @@ fn watches(out: &mut Text, watches: &[WatchView]) {
         (vec![("state", word.to_owned())], count)
     });
     out.gauge("detour_watches", "How many watches are in a state; no_room: more than are allowed.", each);
+}
+
+fn transferred(out: &mut Text, zones: &[TransferredView]) {
+    let of = |z: &TransferredView| vec![("zone", bare(&z.zone))];
+    let each = zones.iter().map(|z| (of(z), u8::from(z.serial.is_some())));
+    out.gauge("detour_transferred_up", "Whether a zone of a primary is had, and not too old.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), z.serial?)));
+    out.gauge("detour_transferred_serial", "The serial that a primary sent.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.confirmed?.0))));
+    out.gauge("detour_transferred_confirmed_seconds", "When a primary confirmed it, since 1970.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.expires?.0))));
+    out.gauge("detour_transferred_expires_seconds", "When it will be too old, since 1970.", each);
+    let each = zones.iter().map(|z| (of(z), z.failures));
+    out.gauge("detour_transferred_failures", "Checks in a row that no primary answered well.", each);
+    let each = zones.iter().flat_map(|z| {
+        [("axfr", z.full), ("ixfr", z.incremental)].map(|(form, count)| {
+            let mut labels = of(z);
+            labels.push(("form", form.to_owned()));
+            (labels, count)
+        })
+    });
+    out.family("detour_transfers_in_total", "counter", "Transfers that were taken up.", each);
 }
 
 fn vantage(out: &mut Text, engine: &Status) {

@@ -46,8 +46,10 @@ use crate::engine::{Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Lateness, WatchView};
+use crate::secondary::TransferredView;
 use crate::time::Time;
-use crate::zone::{Name, RrSet};
+use crate::transfer::Secondary;
+use crate::zone::{Name, RrSet, Serial};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
@@ -83,6 +85,14 @@ pub trait Daemon: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Result<Vec<Decision>, CommandError>, Gone>> + Send;
     /// Loads configuration and zones anew; or every problem, as `detour check` prints them.
     fn reload(&self) -> impl Future<Output = Result<Result<Reloaded, String>, Gone>> + Send;
+    /// How a zone differs from its file by updates; `None` where there is no such zone.
+    fn edits(&self, zone: Name) -> impl Future<Output = Result<Option<ZoneEdits>, Gone>> + Send;
+    /// Writes that into the file, for whoever asks (`who`); or why it could not.
+    fn freeze(
+        &self,
+        zone: Name,
+        who: String,
+    ) -> impl Future<Output = Result<Result<Frozen, String>, Gone>> + Send;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -93,6 +103,34 @@ pub trait Daemon: Send + Sync + 'static {
     fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor>;
     /// How the daemon itself is; never waits for the engine.
     fn vitals(&self) -> Vitals;
+}
+
+/// `GET /v1/zones/{name}/edits`: how a zone differs from its file by updates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneEdits {
+    /// The zone.
+    pub zone: Name,
+    /// Its file.
+    pub file: PathBuf,
+    /// How many records are edited.
+    pub records: usize,
+    /// Records that the file has and the zone does not.
+    pub removed: Vec<String>,
+    /// Records that the zone has and the file does not.
+    pub added: Vec<String>,
+}
+
+/// `POST /v1/zones/{name}/freeze`: edits that are in the zone's file now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The zone.
+    pub zone: Name,
+    /// Its file.
+    pub file: PathBuf,
+    /// How many records were edited.
+    pub records: usize,
+    /// The serial that the file has now.
+    pub serial: Serial,
 }
 
 /// The engine does not answer.
@@ -129,6 +167,12 @@ pub struct DaemonStatus {
     /// Every watch.
     #[serde(default)]
     pub watches: Vec<WatchView>,
+    /// Every secondary that is told of a zone.
+    #[serde(default)]
+    pub secondaries: Vec<Secondary>,
+    /// Every zone that comes from a primary.
+    #[serde(default)]
+    pub transferred: Vec<TransferredView>,
 }
 
 /// How a load went.
@@ -166,6 +210,8 @@ pub struct Vitals {
     pub doubt: Option<String>,
     /// What people should know before it is too late: moves that wait, standbys that could not take over.
     pub notes: Vec<String>,
+    /// Zones that are answered SERVFAIL, and why.
+    pub hollow: Vec<String>,
     /// UDP workers that ended before their time.
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.
@@ -220,6 +266,8 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
         .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
         .route("/v1/whatif", post(whatif::whatif::<D>))
+        .route("/v1/zones/{name}/edits", get(read::edits::<D>))
+        .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::api::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
-use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem};
+use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
 use crate::engine::SiteView;
 use crate::history::{self, MAX_QUERY};
 use crate::policy::Proposal;
@@ -135,4 +135,13 @@ pub(super) async fn patiently<T>(asked: impl Future<Output = Result<T, Gone>>) -
 
 pub(super) fn parse_name(text: &str) -> Result<Name, Problem> {
     text.parse().map_err(|e| Problem::bad_request(format!("name \"{text}\" {e}")))
+}
+
+pub(super) async fn edits<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(name): Path<String>,
+) -> Result<Json<ZoneEdits>, Problem> {
+    let zone = parse_name(&name)?;
+    let edits = daemon.edits(zone.clone()).await?;
+    edits.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no zone {zone}")))
 }

@@ -11,10 +11,11 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, OverrideRequest,
+    AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, FreezeRequest,
+    OverrideRequest,
 };
 use super::read::parse_name;
-use super::{Daemon, Problem, Reloaded};
+use super::{Daemon, Frozen, Problem, Reloaded};
 use crate::engine::{Action, Command};
 
 /// The longest `reason`, in bytes.
@@ -96,6 +97,17 @@ pub(super) async fn reject<D: Daemon>(
 
 fn parse_id(text: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| Problem::bad_request(format!("\"{text}\" is no proposal's number")))
+}
+
+pub(super) async fn freeze<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<Frozen>, Problem> {
+    let asked: FreezeRequest = parse(body)?;
+    let who = plain("who", asked.who.as_deref().unwrap_or("api"), MAX_WHO)?;
+    let done = daemon.freeze(parse_name(&name)?, who).await?;
+    done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
 }
 
 pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {

@@ -1,6 +1,7 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -15,7 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
-use super::messages::{Fresh, Input, Refused, View};
+use super::desk::Rules;
+use super::differences::{self, Differences, Turn};
+use super::messages::{Changed, Fresh, Input, Refused, View};
 use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::Clock;
@@ -27,8 +30,10 @@ use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
+use crate::secondary::Keeper;
 use crate::time::Time;
-use crate::zone::Changeset;
+use crate::transfer::{Journals, Office, Teller};
+use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
 pub const QUORUM: usize = 1;
@@ -65,6 +70,10 @@ pub struct Pulse {
     pub notes: Mutex<Vec<String>>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
+    /// Updates that were carried out, and those that were not.
+    pub updates_done: AtomicU64,
+    /// See `updates_done`.
+    pub updates_refused: AtomicU64,
 }
 
 /// What a step came to.
@@ -73,16 +82,30 @@ struct Done {
     refused: Option<CommandError>,
 }
 
+/// A load on its way to be published.
+struct Anew {
+    /// The files, compiled.
+    table: Table,
+    config: Arc<Config>,
+    differences: Option<Differences>,
+}
+
 /// The core's parts.
 pub struct Core {
     pub clock: Clock,
     pub engine: Engine,
     pub recorder: Recorder,
     pub store: Arc<Store>,
-    pub writer: Writer,
+    pub writer: Arc<Writer>,
+    pub journals: Arc<Journals>,
+    pub office: Arc<Office>,
+    pub teller: Arc<Teller>,
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
+    pub keeper: Arc<Keeper>,
+    /// What the desk goes by.
+    pub rules: Arc<ArcSwap<Rules>>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -95,6 +118,8 @@ pub struct Core {
     pub start_warnings: Vec<String>,
     pub load_warnings: Vec<String>,
     pub held: Vec<Happened>,
+    /// Rows of the journals that go with the next commit.
+    pub rows: Vec<JournalRow>,
     /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
     pub retired: Vec<Arc<Table>>,
     pub wake: Option<Time>,
@@ -214,6 +239,10 @@ impl Core {
                     let _ = reply.send(Ok(reloaded));
                 }
             }
+            Input::Changed(changed, reply) => {
+                self.take_changed(*changed);
+                let _ = reply.send(());
+            }
             Input::Refused(Refused { problems, files }, reply) => {
                 self.files.send_modify(|watched| {
                     watched.extend(files);
@@ -238,19 +267,27 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
-        let loaded = fresh.clone();
-        let Fresh { load, text, table, files, warnings } = fresh;
+        let loaded = Fresh { differences: None, ..fresh.clone() };
+        let Fresh { load, text, table, differences, files, warnings, saves } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
-        let effects = self.step(now, Event::Load(load));
+        let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(self.step(now, Event::Load(load)));
         // Before the effects, which pace checks that are to run.
         let mut checks = config.checks();
         checks.extend(config.vantage.canaries.iter().cloned());
         self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);
-        self.perform(effects, Some(table));
+        self.rules.store(Arc::new(Rules::of(&config)));
+        let apexes = config.zones.iter().map(|zone| zone.name.clone()).collect();
+        let rows = self.journals.keep(config.server.journal, &apexes);
+        self.rows.extend(rows);
+        self.perform(effects, Some(&Anew { table, config: config.clone(), differences }));
+        self.office.set(&config);
+        self.teller.set(&config);
+        self.keeper.set(&config.zones);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
@@ -259,6 +296,26 @@ impl Core {
         self.loaded = Some(loaded);
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
+    }
+
+    /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
+    fn take_changed(&mut self, changed: Changed) {
+        let now = self.clock.now();
+        let Changed { zones, table, differences, saves, records } = changed;
+        if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
+            let held = &mut loaded.load.zones;
+            held.retain(|zone| zones.iter().all(|new| new.apex != zone.apex));
+            held.extend(zones.iter().filter(|new| !new.is_hollow()).cloned());
+            loaded.table = table.clone();
+        }
+        let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(records.into_iter().map(Effect::Record));
+        if table.is_some() {
+            effects.extend(self.step(now, Event::Contents(zones)));
+        }
+        let config = self.loaded.as_ref().map(|loaded| loaded.load.config.clone());
+        let fresh = table.zip(config).map(|(table, config)| Anew { table, config, differences });
+        self.perform(effects, fresh.as_ref());
     }
 
     /// Puts an event into the engine, and into the recording.
@@ -277,8 +334,9 @@ impl Core {
     }
 
     /// Carries out what a step asks for.
-    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<Table>) -> Done {
-        let (mut saves, mut records, mut changesets, mut paces) = (vec![], vec![], vec![], vec![]);
+    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<&Anew>) -> Done {
+        let (mut saves, mut records, mut paces) = (vec![], vec![], vec![]);
+        let (mut rebased, mut changesets) = (vec![], vec![]);
         let mut refused = None;
         for effect in effects {
             match effect {
@@ -286,7 +344,7 @@ impl Core {
                 // Samples wait for the next commit: losing the last few in a crash loses no decision.
                 Effect::Record(what @ Happened::Sample(_)) => self.held.push(what),
                 Effect::Record(what) => records.push(what),
-                Effect::Rebase(all) => changesets.extend(all),
+                Effect::Rebase(all) => rebased.extend(all),
                 Effect::Publish(changeset) => changesets.push(changeset),
                 Effect::Pace(check, pace) => paces.push((check, pace)),
                 Effect::Wake(at) => self.wake = Some(at),
@@ -295,14 +353,16 @@ impl Core {
         }
         let told = records.clone();
         let saves_none = saves.is_empty() && records.is_empty();
-        if !saves.is_empty() || !records.is_empty() {
+        let next = self.next_table(fresh, rebased.iter().chain(&changesets));
+        self.journal(fresh, next.as_ref(), &rebased, &changesets);
+        if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
             self.held.append(&mut records);
             self.recorder.flush();
             self.keep(saves, Durable::Now);
         } else if self.held.len() >= MAX_HELD_RECORDS {
             self.keep(Vec::new(), Durable::Later);
         }
-        self.publish(fresh, &changesets);
+        self.publish(next, fresh.is_some());
         self.tell_doubt();
         if !saves_none {
             *self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner) = self.engine.notes();
@@ -314,19 +374,59 @@ impl Core {
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
 
-    /// Swaps the table once, whatever the number of zones and names that change.
-    fn publish(&mut self, fresh: Option<Table>, changesets: &[Changeset]) {
-        if fresh.is_none() && changesets.is_empty() {
-            return;
+    /// The table to publish next, if anything changes in it.
+    fn next_table<'c>(
+        &self,
+        fresh: Option<&Anew>,
+        changesets: impl Iterator<Item = &'c Changeset>,
+    ) -> Option<Table> {
+        let mut changesets = changesets.peekable();
+        if fresh.is_none() && changesets.peek().is_none() {
+            return None;
         }
-        let reloaded = fresh.is_some();
-        let mut next = fresh.unwrap_or_else(|| Table::clone(&self.table.load()));
+        let mut next = fresh.map_or_else(|| Table::clone(&self.table.load()), |fresh| fresh.table.clone());
         for changeset in changesets {
             if let Err(e) = next.apply(changeset) {
                 error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
             }
         }
+        Some(next)
+    }
+
+    /// Puts into the journals what is about to be published, so that both are kept by one commit.
+    fn journal(
+        &mut self,
+        fresh: Option<&Anew>,
+        next: Option<&Table>,
+        rebased: &[Changeset],
+        changesets: &[Changeset],
+    ) {
+        if let (Some(fresh), Some(next)) = (fresh, next) {
+            let before = self.table.load();
+            let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
+            let steered = differences::steered(loaded.into_iter().chain([&*fresh.config]));
+            let none = BTreeSet::new();
+            for changeset in rebased {
+                let steered = steered.get(&changeset.zone).unwrap_or(&none);
+                let turn = differences::turn(&before, next, changeset, fresh.differences.as_ref(), steered);
+                self.rows.extend(match turn {
+                    Turn::Step(step) => self.journals.push(&changeset.zone, &step),
+                    Turn::Agree => self.journals.agree(&changeset.zone, changeset.to),
+                });
+            }
+        }
+        for changeset in changesets {
+            let Changeset { zone, from, soa, remove, add, .. } = changeset;
+            let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
+            self.rows.extend(self.journals.push(zone, &step));
+        }
+    }
+
+    /// Swaps the table once, whatever the number of zones and names that change.
+    fn publish(&mut self, next: Option<Table>, reloaded: bool) {
+        let Some(next) = next else { return };
         let replaced = self.table.swap(Arc::new(next));
+        self.teller.published();
         if reloaded {
             self.retired.push(replaced);
         }
@@ -346,8 +446,9 @@ impl Core {
 
     /// Hands over saves and the records held so far, as one transaction.
     fn keep(&mut self, saves: Vec<Saved>, when: Durable) {
-        if !saves.is_empty() || !self.held.is_empty() {
-            self.writer.keep(self.clock.now(), saves, std::mem::take(&mut self.held), when);
+        let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
+        if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
+            self.writer.keep(self.clock.now(), saves, rows, held, when);
         }
     }
 
@@ -386,6 +487,7 @@ fn log(what: &Happened) {
         | Happened::LoadRefused { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_)
+        | Happened::UpdateRefused { .. }
         | Happened::Expired(_)
         | Happened::Doubt(_)
         | Happened::Trust(_)
@@ -394,6 +496,10 @@ fn log(what: &Happened) {
         | Happened::Standby { .. } => {
             warn!("{what}");
         }
-        Happened::Health { .. } | Happened::Decision(_) | Happened::Published { .. } => info!("{what}"),
+        Happened::Health { .. }
+        | Happened::Decision(_)
+        | Happened::Published { .. }
+        | Happened::Updated { .. }
+        | Happened::Frozen { .. } => info!("{what}"),
     }
 }

@@ -8,19 +8,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::core::Pulse;
-use super::messages::{Asker, Input};
+use super::freeze;
+use super::loader::lock;
+use super::messages::{Ask, Input};
+use super::sources::Sources;
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Snapshot, Vitals};
+use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, Snapshot, Vitals, ZoneEdits};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Prober, WatchView};
+use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
 use crate::time::Time;
+use crate::transfer::{Office, Teller};
 use crate::zone::{Name, RrSet};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
@@ -34,13 +40,19 @@ pub struct Handle {
     pub(super) started: Time,
     pub(super) config: PathBuf,
     pub(super) core: mpsc::Sender<Input>,
-    pub(super) reloads: mpsc::Sender<Asker>,
+    pub(super) reloads: mpsc::Sender<Ask>,
     pub(super) store: Arc<Store>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
+    pub(super) keeper: Arc<Keeper>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
+    /// Who sees to transfers.
+    pub(super) office: Arc<Office>,
+    /// Who tells secondaries.
+    pub(super) teller: Arc<Teller>,
 }
 
 /// The open sockets.
@@ -77,6 +89,8 @@ impl Daemon for Handle {
             last_load: view.last_load,
             warnings: view.warnings,
             watches: self.prober.watches(),
+            secondaries: self.teller.secondaries(),
+            transferred: self.keeper.views(),
         })
     }
 
@@ -98,7 +112,22 @@ impl Daemon for Handle {
     async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            self.reloads.send(Some(reply)).await.map_err(|_| Gone)?;
+            self.reloads.send(Ask::Reload(Some(reply))).await.map_err(|_| Gone)?;
+            answer.await.map_err(|_| Gone)
+        };
+        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
+    async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
+        let sources = self.sources.clone();
+        // The loader holds them while it reads and compiles.
+        spawn_blocking(move || freeze::edits(&lock(&sources), &zone)).await.map_err(|_| Gone)
+    }
+
+    async fn freeze(&self, zone: Name, who: String) -> Result<Result<Frozen, String>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
             answer.await.map_err(|_| Gone)
         };
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
@@ -133,9 +162,18 @@ impl Daemon for Handle {
         counters.push(("detour_state_write_errors_total", vec![], write_errors));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         counters.push(("detour_state_late_writes_total", vec![], late));
+        counters.extend(self.office.metrics());
+        counters.extend(self.teller.metrics());
+        let updates = |result: &str| vec![("result", result.to_owned())];
+        let done = self.pulse.updates_done.load(Ordering::Relaxed);
+        counters.push(("detour_updates_total", updates("done"), done));
+        let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
+        counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
+        let hollow = self.keeper.views().iter().filter_map(TransferredView::trouble).collect();
         Vitals {
             now,
+            hollow,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
             stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -1,80 +1,234 @@
-//! The loader: configuration and zone files in, a checked load with its compiled table out, off the
-//! core's thread, one at a time.
+//! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
+//! its compiled table, off the core's thread, one at a time.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
-use super::messages::{Asker, Fresh, Input, Refused};
+use super::core::Pulse;
+use super::freeze;
+use super::messages::{Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, TransferredAsk, UpdateAsk};
+use super::sources::Sources;
+use super::updates;
+use super::writer::Writer;
 use crate::answer::Table;
-use crate::config::{self, Config};
-use crate::engine::Load;
-use crate::geo;
-use crate::zone::Name;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::Frozen;
+use crate::engine::Happened;
+use crate::secondary::Reload;
+use crate::time::Time;
+use crate::zone::{Name, UpdateError};
 
-/// Reads, checks and compiles, blocking.
-pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
-    let config::Loaded { config, text, zones, warnings, files, databases } =
-        config::load(path).map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
-    let steered: Vec<Name> = config.services.iter().map(|service| service.name.clone()).collect();
-    let clients = match geo::clients(&config, &databases) {
-        Ok(clients) => clients,
-        Err(why) => {
-            let problems = format!("{}: error: {why}", config.path.display());
-            return Err(Refused { problems, files });
-        }
-    };
-    // The databases may be large; the maps made from them are not.
-    drop(databases);
-    // Before the table, which takes the zones apart.
-    let load = Load::of(Arc::new(config), &zones, clients.regions);
-    let table = Table::compile(zones, &steered, seed).with_clients(clients.maps);
-    let unfit = crate::probe::warnings(&load.config);
-    let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
-    Ok(Fresh { load, text, table, files, warnings })
+/// How long an update waits for the disk before whoever sent it is told that it may not be kept.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
+const MAX_REFUSALS_TOLD: usize = 60;
+const REFUSALS_IN: Duration = Duration::from_secs(60);
+
+/// The loader's parts.
+pub struct Loader {
+    /// Used by nobody else; shared with the thread that does the work.
+    pub sources: Arc<Mutex<Sources>>,
+    pub table: Arc<ArcSwap<Table>>,
+    pub running: Config,
+    pub core: mpsc::Sender<Input>,
+    pub writer: Arc<Writer>,
+    pub pulse: Arc<Pulse>,
+    pub clock: Clock,
+    /// Refusals that history was told of, and since when they are counted.
+    pub refusals: Mutex<(Time, usize)>,
 }
 
-/// [`load`] on a thread where blocking harms nobody.
-pub async fn load_aside(path: PathBuf, seed: u64) -> Result<Fresh, Refused> {
-    let loaded = tokio::task::spawn_blocking(move || load(&path, seed)).await;
+/// What is known of the sources. A panic while they were held leaves them as they were: they are changed
+/// last of all.
+pub fn lock(sources: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
+    sources.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads, checks and compiles on a thread where blocking harms nobody.
+pub async fn load_aside(sources: Arc<Mutex<Sources>>) -> Result<Fresh, Refused> {
+    let work = move || {
+        let mut sources = lock(&sources);
+        let read = sources.read()?;
+        sources.build(read)
+    };
     // A panic in there is a bug, and the last good configuration goes on all the same.
-    loaded.unwrap_or_else(|e| {
+    spawn_blocking(work).await.unwrap_or_else(|e| {
         Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
     })
 }
 
-/// Serves reload requests until nobody can ask any more. Requests that wait while one is under way are
-/// answered by one more load.
-pub async fn run(
-    path: PathBuf,
-    seed: u64,
-    running: Config,
-    mut asks: mpsc::Receiver<Asker>,
-    core: mpsc::Sender<Input>,
-) {
-    while let Some(asker) = asks.recv().await {
-        let mut askers = vec![asker];
-        while let Ok(more) = asks.try_recv() {
-            askers.push(more);
+impl Loader {
+    /// Serves requests until nobody can ask any more. Those that wait while one is under way are answered
+    /// together: reloads by one more load, updates by one more table, and so what primaries sent.
+    pub async fn run(self, mut asks: mpsc::Receiver<Ask>) {
+        while let Some(ask) = asks.recv().await {
+            let mut waiting = vec![ask];
+            while waiting.len() < RELOAD_QUEUE
+                && let Ok(more) = asks.try_recv()
+            {
+                waiting.push(more);
+            }
+            let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
+            for ask in waiting {
+                match ask {
+                    Ask::Reload(asker) => askers.push(asker),
+                    Ask::Update(update) => updates.push(update),
+                    Ask::Transferred(ask) => transferred.push(ask),
+                    Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
+                }
+            }
+            if !askers.is_empty() && self.reload(askers).await.is_none() {
+                return;
+            }
+            if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
+                return;
+            }
+            for (zone, who, reply) in freezes {
+                let Some(outcome) = self.freeze(zone, who).await else { return };
+                // Whoever asked may have given up waiting.
+                let _ = reply.send(outcome);
+            }
+            if !updates.is_empty() && self.update(updates).await.is_none() {
+                return;
+            }
         }
-        let loaded = load_aside(path.clone(), seed).await;
+    }
+
+    /// Writes a zone's edits into its file, and loads it: then they are edits no more. `None` when the core is
+    /// gone.
+    async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
+        let (sources, table) = (self.sources.clone(), self.table.load_full());
+        let work = move || freeze::write(&lock(&sources), &table, &zone);
+        let frozen = match spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(frozen) => frozen,
+            Err(why) => return Some(Err(why)),
+        };
+        let (reply, loaded) = oneshot::channel();
+        self.reload(vec![Some(reply)]).await?;
+        if let Err(problems) = loaded.await.ok()? {
+            let file = frozen.file.display();
+            let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
+            return Some(Err(why));
+        }
+        let records = vec![Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who }];
+        let (zones, saves) = (Vec::new(), Vec::new());
+        let told = Changed { zones, table: None, differences: None, saves, records };
+        let (reply, done) = oneshot::channel();
+        self.core.send(Input::Changed(Box::new(told), reply)).await.ok()?;
+        done.await.ok()?;
+        Some(Ok(frozen))
+    }
+
+    /// `None` when the core is gone.
+    async fn reload(&self, askers: Vec<Asker>) -> Option<()> {
+        let loaded = load_aside(self.sources.clone()).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
-                fresh.warnings.extend(needs_restart(&running, &fresh.load.config));
+                fresh.warnings.extend(needs_restart(&self.running, &fresh.load.config));
                 Input::Loaded(Box::new(fresh), Some(reply))
             }
             Err(refused) => Input::Refused(refused, Some(reply)),
         };
-        if core.send(input).await.is_err() {
-            return;
-        }
-        let Ok(outcome) = outcome.await else { return };
+        self.core.send(input).await.ok()?;
+        let outcome = outcome.await.ok()?;
         for asker in askers.into_iter().flatten() {
             // An asker that gave up waiting misses nothing that status does not show.
             let _ = asker.send(outcome.clone());
         }
+        Some(())
+    }
+
+    /// How many more refusals history may be told of: who holds a key cannot push out of it what decided.
+    fn room_for_refusals(&self) -> usize {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        if now.since(refusals.0) >= REFUSALS_IN {
+            *refusals = (now, 0);
+        }
+        MAX_REFUSALS_TOLD.saturating_sub(refusals.1)
+    }
+
+    /// Takes up what primaries sent. `None` when the core is gone.
+    async fn transferred(&self, asks: Vec<TransferredAsk>) -> Option<()> {
+        let (zones, replies): (Vec<Name>, Vec<_>) = asks.into_iter().map(|ask| (ask.zone, ask.reply)).unzip();
+        let sources = self.sources.clone();
+        // A panic drops the zones, and whoever waits for them hears that.
+        let read = spawn_blocking(move || lock(&sources).received(&zones)).await;
+        let Ok((outcomes, changed)) = read else { return Some(()) };
+        if let Some((changed, pending)) = changed {
+            let (reply, done) = oneshot::channel();
+            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+            done.await.ok()?;
+            lock(&self.sources).done(pending);
+        }
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+            // A zone that left the configuration meanwhile waits no more.
+            let _ = reply.send(outcome);
+        }
+        Some(())
+    }
+
+    /// Carries updates out, each of them whole or not at all; those that change something are answered when
+    /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
+    async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
+        let sources = self.sources.clone();
+        let room = self.room_for_refusals();
+        let judged = spawn_blocking(move || {
+            let judged = updates::judge(&lock(&sources), &updates, room);
+            (updates, judged)
+        });
+        // A panic drops the updates, and whoever waits for them hears that.
+        let Ok((updates, (outcomes, changed))) = judged.await else { return Some(()) };
+        let mut kept = Ok(());
+        if let Some((changed, pending)) = changed {
+            let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
+            let told = changed.records.iter().filter(is_refusal).count();
+            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
+            let errors = self.pulse.write_errors();
+            let (reply, done) = oneshot::channel();
+            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+            done.await.ok()?;
+            if let Some(pending) = pending {
+                lock(&self.sources).done(pending);
+            }
+            let writer = self.writer.clone();
+            let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
+            if !settled || self.pulse.write_errors() != errors {
+                let why = "it is served, but the state file could not be written; a restart may forget it";
+                kept = Err(UpdateError::Failed(why.to_owned()));
+            }
+        }
+        for (update, outcome) in updates.into_iter().zip(outcomes) {
+            let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
+            // Whoever asked may have given up waiting.
+            let _ = update.reply.send(outcome);
+        }
+        Some(())
+    }
+}
+
+/// The way of transferred zones to the loader.
+pub struct Asks(pub mpsc::Sender<Ask>);
+
+impl Reload for Asks {
+    fn reload(&self, zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        let zone = zone.clone();
+        Box::pin(async move {
+            let (reply, outcome) = oneshot::channel();
+            let gone = || "the daemon takes no zones just now".to_owned();
+            let ask = Ask::Transferred(TransferredAsk { zone, reply });
+            self.0.send(ask).await.map_err(|_| gone())?;
+            outcome.await.map_err(|_| gone())?
+        })
     }
 }
 

@@ -1,22 +1,24 @@
 //! What the daemon's tasks send each other, and how much of it may wait.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::differences::Differences;
 use crate::answer::Table;
-use crate::control::{LoadOutcome, Reloaded, Snapshot};
-use crate::engine::{Command, CommandError, Explanation, Load, Status};
+use crate::control::{Frozen, LoadOutcome, Reloaded, Snapshot};
+use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
-use crate::zone::Name;
+use crate::zone::{Name, Update, UpdateError};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
 /// Samples that may wait for the core; probes wait for room.
 pub const SAMPLE_QUEUE: usize = 16_384;
-/// Reloads that may wait; further askers wait for room.
-pub const RELOAD_QUEUE: usize = 16;
+/// Reloads, updates and transfers that may wait; further askers wait for room.
+pub const RELOAD_QUEUE: usize = 64;
 
 /// What reaches the core besides samples.
 pub enum Input {
@@ -30,6 +32,8 @@ pub enum Input {
     Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
     /// A checked configuration with the table compiled from its files.
     Loaded(Box<Fresh>, Asker),
+    /// Zones whose contents changed, with the table compiled from all zones.
+    Changed(Box<Changed>, oneshot::Sender<()>),
     /// A configuration that was refused.
     Refused(Refused, Asker),
     /// Panic, to test what becomes of it.
@@ -52,6 +56,38 @@ pub struct View {
 /// Somebody who asked for a reload and waits for its outcome.
 pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
 
+/// What the loader is asked for.
+pub enum Ask {
+    /// Read the files again.
+    Reload(Asker),
+    /// Carry an update out.
+    Update(UpdateAsk),
+    /// Take up what a primary sent.
+    Transferred(TransferredAsk),
+    /// Write a zone's edits into its file, for whoever asks.
+    Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
+}
+
+/// A zone whose file, which keeps what its primary sent, is another one, or gone.
+pub struct TransferredAsk {
+    /// The zone.
+    pub zone: Name,
+    /// Told when that is served, or why it cannot be.
+    pub reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// An update that is to be carried out.
+pub struct UpdateAsk {
+    /// What it asks for.
+    pub update: Update,
+    /// The key it is signed with.
+    pub key: Option<Name>,
+    /// Where it came from.
+    pub from: IpAddr,
+    /// Told what became of it.
+    pub reply: oneshot::Sender<Result<(), UpdateError>>,
+}
+
 /// A load that is checked and compiled.
 #[derive(Clone)]
 pub struct Fresh {
@@ -61,10 +97,29 @@ pub struct Fresh {
     pub text: Arc<str>,
     /// The files' content, compiled; decisions are laid over it by the core.
     pub table: Table,
+    /// Where the files differ from those of the load before; not known of the first one.
+    pub differences: Option<Differences>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// What people should know.
     pub warnings: Vec<String>,
+    /// Edits that the files hold by now: kept in the transaction that keeps the serials.
+    pub saves: Vec<Saved>,
+}
+
+/// Zones that came to hold something else without a file that changed.
+pub struct Changed {
+    /// Each of them, once.
+    pub zones: Vec<ZoneBase>,
+    /// The contents of all zones, compiled; decisions are laid over it by the core. `None` where no zone
+    /// changed.
+    pub table: Option<Table>,
+    /// Where it differs from the one before.
+    pub differences: Option<Differences>,
+    /// What is kept, and recorded, in the transaction that keeps the serials.
+    pub saves: Vec<Saved>,
+    /// See `saves`.
+    pub records: Vec<Happened>,
 }
 
 /// A load that is refused.

@@ -11,14 +11,21 @@
 //! published table. The answer path shares nothing with it but that table.
 
 mod core;
+mod desk;
+mod differences;
+mod freeze;
 mod handle;
 mod loader;
 mod messages;
+mod notify_desk;
 mod open_files;
 mod signals;
+mod sources;
 mod start;
 #[cfg(test)]
 mod tests;
+mod update_desk;
+mod updates;
 mod watch;
 mod writer;
 

@@ -17,26 +17,31 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::core::{self, Core, Pulse, QUORUM};
+use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
-use super::loader;
-use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
+use super::loader::{Asks, Loader};
+use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files;
+use super::sources::Sources;
 use super::watch as watcher;
 use super::writer::Writer;
 use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Heartbeats, LoadOutcome};
-use crate::engine::{Engine, Happened};
+use crate::engine::{Engine, Happened, Saved};
 use crate::history::recording::Recorder;
-use crate::history::{Durable, Opened, Store, StoreError};
+use crate::history::{Durable, Opened, SetAside, Store, StoreError};
 use crate::probe::Prober;
+use crate::secondary::Keeper;
 use crate::serve::{BindError, Sockets, map_large_blocks};
 use crate::time::Time;
+use crate::transfer::{Journals, Office, Teller};
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
@@ -99,6 +104,8 @@ pub struct Running {
     control: tokio::task::JoinHandle<()>,
     /// Dropped or sent, the word to close; and the task that does.
     heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    /// Who tells secondaries.
+    telling: tokio::task::JoinHandle<()>,
     /// Until the end, when nothing is left on it.
     _probing: Probing,
 }
@@ -132,12 +139,10 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         warn!("the limit on open files stays as it is: {why}");
     }
     let seed = seed();
-    let fresh = loader::load_aside(path.to_owned(), seed).await;
-    let fresh = fresh.map_err(|refused| StartError::Config(refused.problems))?;
+    let refused = |refused: Refused| StartError::Config(refused.problems);
+    let (store, opened, sources, fresh) = first_load(path.to_owned(), seed).await?.map_err(refused)?;
+    let (saved, last, set_aside) = opened;
     let config = fresh.load.config.clone();
-
-    let Opened { store, saved, last, set_aside } = Store::open(&config.server.state_dir)?;
-    let store = Arc::new(store);
     let restored = !saved.is_empty();
     let clock = Clock::start(last.unwrap_or_default());
     let mut warnings = Vec::new();
@@ -166,12 +171,34 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let probing = Probing::start().map_err(StartError::Thread)?;
     let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
+    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone()))));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
-    let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
-        kept_in.commit(now, saves, records, when)
+    let writer = Writer::start(pulse.clone(), move |now, saves, steps, records, when| {
+        kept_in.commit_with(now, saves, steps, records, when)
     });
+    let writer = Arc::new(writer.map_err(StartError::Thread)?);
+    let loader = Loader {
+        sources: sources.clone(),
+        table: table.clone(),
+        running: Config::clone(&config),
+        core: core_tx.clone(),
+        writer: writer.clone(),
+        pulse: pulse.clone(),
+        clock,
+        refusals: Mutex::default(),
+    };
+    let serials = saved.iter().filter_map(|saved| match saved {
+        Saved::Zone(apex, Some(zone)) => Some((apex.clone(), zone.published)),
+        _ => None,
+    });
+    let (journals, useless) = Journals::restore(store.journals()?, &serials.collect());
+    let journals = Arc::new(journals);
+    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
+    let office = Arc::new(Office::new(table.clone(), settings.clone(), journals.clone()));
+    let teller = Arc::new(Teller::new(table.clone()));
+    let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let mut core = Core {
@@ -179,10 +206,15 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         engine: Engine::new(QUORUM, saved.clone()),
         recorder,
         store: store.clone(),
-        writer: writer.map_err(StartError::Thread)?,
+        writer,
+        journals,
+        office: office.clone(),
+        teller: teller.clone(),
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
+        keeper: keeper.clone(),
+        rules: rules.clone(),
         pulse: pulse.clone(),
         files: files_tx,
         pending: pending_tx,
@@ -191,6 +223,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         start_warnings: warnings,
         load_warnings: Vec::new(),
         held: Vec::new(),
+        rows: useless,
         retired: Vec::new(),
         wake: None,
     };
@@ -207,11 +240,16 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         store,
         table: table.clone(),
         prober,
+        keeper: keeper.clone(),
         pulse,
+        sources,
         sockets: Mutex::new(None),
+        office: office.clone(),
+        teller: teller.clone(),
     });
     core.spawn(core_rx, sample_rx).map_err(StartError::Thread)?;
-    tokio::spawn(loader::run(config.path.clone(), seed, Config::clone(&config), reload_rx, core_tx));
+    let (asks, desk_pulse) = (reload_tx.clone(), handle.pulse.clone());
+    tokio::spawn(loader.run(reload_rx));
     tokio::spawn(watcher::run(files_rx, reload_tx));
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
@@ -229,16 +267,40 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     first_round(&config, pending_rx).await;
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
-    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
-    let running = Arc::new(sockets.serve(table, settings, &runtime::Handle::current()));
+    let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
+    let running = Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
     }
     *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Open { addresses: dns.clone(), running });
+    // Not before others can ask for what they are told of.
+    let telling = tokio::spawn(teller.run(dns.clone()));
     let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control, heartbeat, _probing: probing })
+    Ok(Running { handle, addresses, close_control, control, heartbeat, telling, _probing: probing })
+}
+
+/// The open state file; what it held, the latest time in it, and what became of one that could not be read;
+/// the sources of zones, and the first load.
+type First = (Arc<Store>, (Vec<Saved>, Option<Time>, Option<SetAside>), Arc<Mutex<Sources>>, Fresh);
+
+/// Reads the files, which say where the state is; then the state, which says what is laid over them.
+async fn first_load(path: PathBuf, seed: u64) -> Result<Result<First, Refused>, StartError> {
+    let work = move || {
+        let loaded = match Sources::new(path.clone(), seed, &[]).read() {
+            Ok(loaded) => loaded,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Opened { store, saved, last, set_aside } = Store::open(&loaded.config.server.state_dir)?;
+        let mut sources = Sources::new(path, seed, &saved);
+        Ok(sources
+            .build(loaded)
+            .map(|fresh| (Arc::new(store), (saved, last, set_aside), Arc::new(Mutex::new(sources)), fresh)))
+    };
+    spawn_blocking(work).await.unwrap_or_else(|e| {
+        Ok(Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() }))
+    })
 }
 
 /// A listener, and where it came to listen.
@@ -336,6 +398,8 @@ impl Running {
         if timeout(STOP_TIMEOUT, self.control).await.is_err() {
             warn!("control did not close in time");
         }
+        self.telling.abort();
+        self.handle.keeper.stop();
         self.handle.prober.stop().await;
         let (done, ended) = oneshot::channel();
         let stopped = async { self.handle.core.send(Input::Stop(done)).await.is_ok() && ended.await.is_ok() };

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::info;
 
-use super::messages::Asker;
+use super::messages::Ask;
 
 /// Between two looks at the files.
 const POLL: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ type Stamp = Option<(u64, u64, i64, i64)>;
 type Stamps = BTreeMap<PathBuf, Stamp>;
 
 /// Polls the current list of files until nobody takes reloads any more.
-pub async fn run(files: watch::Receiver<Vec<PathBuf>>, reload: mpsc::Sender<Asker>) {
+pub async fn run(files: watch::Receiver<Vec<PathBuf>>, reload: mpsc::Sender<Ask>) {
     let mut loaded = stamps(&files.borrow());
     let mut last = loaded.clone();
     loop {
@@ -39,7 +39,7 @@ pub async fn run(files: watch::Receiver<Vec<PathBuf>>, reload: mpsc::Sender<Aske
         if now != loaded && now == last {
             info!("a configuration or zone file changed: reloading");
             loaded.clone_from(&now);
-            if reload.send(None).await.is_err() {
+            if reload.send(Ask::Reload(None)).await.is_err() {
                 return;
             }
         }

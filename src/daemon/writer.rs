@@ -16,8 +16,9 @@ use tracing::{error, warn};
 
 use super::core::Pulse;
 use crate::engine::{Happened, Saved, SavedKey};
-use crate::history::Durable;
+use crate::history::{Durable, Steps};
 use crate::time::Time;
+use crate::zone::JournalRow;
 
 /// How long a publish waits for its commit. A healthy disk takes milliseconds; one that takes longer has
 /// stalled, and a domain that goes dark is worse than a crash in that very moment that forgets.
@@ -30,6 +31,9 @@ const MAX_RECORDS: usize = 65_536;
 struct Batch {
     now: Time,
     saves: BTreeMap<SavedKey, Saved>,
+    /// By row, the later value in the earlier one's place, so there are never more than two for each step
+    /// the journals keep: one that comes, and one that goes.
+    steps: Steps,
     records: Vec<Happened>,
     durable: bool,
 }
@@ -59,7 +63,7 @@ impl Writer {
     /// Starts the thread; `commit` keeps a batch, whole or not at all.
     pub fn start<E: Display>(
         pulse: Arc<Pulse>,
-        mut commit: impl FnMut(Time, &[Saved], &[Happened], Durable) -> Result<(), E> + Send + 'static,
+        mut commit: impl FnMut(Time, &[Saved], &Steps, &[Happened], Durable) -> Result<(), E> + Send + 'static,
     ) -> io::Result<Writer> {
         let shared = Arc::new(Shared::default());
         let (theirs, noted) = (shared.clone(), pulse.clone());
@@ -67,7 +71,7 @@ impl Writer {
             while let Some((batch, upto)) = theirs.next() {
                 let saves: Vec<Saved> = batch.saves.into_values().collect();
                 let when = if batch.durable { Durable::Now } else { Durable::Later };
-                if let Err(e) = commit(batch.now, &saves, &batch.records, when) {
+                if let Err(e) = commit(batch.now, &saves, &batch.steps, &batch.records, when) {
                     noted.write_failed(&e.to_string());
                 }
                 theirs.lock().tried = upto;
@@ -80,12 +84,22 @@ impl Writer {
 
     /// Hands over what is to be kept. `Durable::Now` waits for the commit, though not longer than
     /// [`PATIENCE`].
-    pub fn keep(&self, now: Time, saves: Vec<Saved>, records: Vec<Happened>, when: Durable) {
+    pub fn keep(
+        &self,
+        now: Time,
+        saves: Vec<Saved>,
+        steps: Vec<JournalRow>,
+        records: Vec<Happened>,
+        when: Durable,
+    ) {
         let mut mailbox = self.shared.lock();
         let waiting = &mut mailbox.waiting;
         waiting.now = now;
         waiting.durable |= when == Durable::Now;
         waiting.saves.extend(saves.into_iter().map(|saved| (saved.key(), saved)));
+        for JournalRow { zone, seq, step } in steps {
+            waiting.steps.insert((zone.to_string(), seq), step);
+        }
         let room = MAX_RECORDS.saturating_sub(waiting.records.len());
         waiting.records.extend(records.into_iter().take(room));
         mailbox.posted += 1;
@@ -131,6 +145,11 @@ impl Shared {
 }
 
 impl Pulse {
+    /// How many writes failed so far.
+    pub fn write_errors(&self) -> u64 {
+        self.write_errors.load(Ordering::Relaxed)
+    }
+
     fn write_failed(&self, why: &str) {
         error!("the state file could not be written, answers move all the same: {why}");
         self.write_errors.fetch_add(1, Ordering::Relaxed);
@@ -159,16 +178,16 @@ mod tests {
         let (disk, goes_on) = mpsc::channel::<Result<(), String>>();
         let (kept, seen) = mpsc::channel();
         let pulse = Arc::new(Pulse::default());
-        let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
+        let writer = Writer::start(pulse.clone(), move |now, saves, _: &Steps, records, when| {
             kept.send((now, saves.to_vec(), records.len(), when)).unwrap();
             goes_on.recv().unwrap()
         });
         let writer = writer.unwrap();
 
         // The disk stalls, and every call returns all the same.
-        writer.keep(Time(1), vec![save("a", 1)], vec![RECORD], Durable::Now);
-        writer.keep(Time(2), vec![save("a", 2), save("b", 2)], vec![RECORD], Durable::Later);
-        writer.keep(Time(3), vec![save("a", 3)], vec![RECORD], Durable::Now);
+        writer.keep(Time(1), vec![save("a", 1)], vec![], vec![RECORD], Durable::Now);
+        writer.keep(Time(2), vec![save("a", 2), save("b", 2)], vec![], vec![RECORD], Durable::Later);
+        writer.keep(Time(3), vec![save("a", 3)], vec![], vec![RECORD], Durable::Now);
         assert_eq!(pulse.late_writes.load(Ordering::Relaxed), 2);
         assert!(!writer.settle(Duration::ZERO));
 
@@ -183,7 +202,7 @@ mod tests {
 
         // The end finishes what was handed over.
         disk.send(Ok(())).unwrap();
-        writer.keep(Time(4), vec![], vec![RECORD], Durable::Later);
+        writer.keep(Time(4), vec![], vec![], vec![RECORD], Durable::Later);
         drop(writer);
         assert_eq!(seen.recv().unwrap(), (Time(4), vec![], 1, Durable::Later));
         assert!(seen.recv().is_err(), "the thread has ended");

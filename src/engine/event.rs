@@ -18,6 +18,9 @@ use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
 pub enum Event {
     /// A configuration and its zone files were loaded, at start or by a reload; they are checked.
     Load(Load),
+    /// The contents of zones of the configuration changed, by what came in for them and not by a file; or they
+    /// are [not known](ZoneBase::is_hollow) any more.
+    Contents(Vec<ZoneBase>),
     /// A probe ran.
     Sample(Sample),
     /// An operator spoke.
@@ -31,7 +34,7 @@ pub enum Event {
 pub struct Load {
     /// The checked configuration.
     pub config: Arc<Config>,
-    /// One for each zone in `config.zones`, in that order.
+    /// One for each zone in `config.zones` whose content is known, in that order.
     pub zones: Vec<ZoneBase>,
     /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
     pub regions: BTreeMap<Name, Arc<Regions>>,
@@ -40,14 +43,20 @@ pub struct Load {
 impl Load {
     /// What a configuration and its zones, in its order, come to.
     pub fn of(config: Arc<Config>, zones: &[Zone], regions: BTreeMap<Name, Arc<Regions>>) -> Load {
-        let zones = zones.iter().map(|zone| ZoneBase::of(zone, &config)).collect();
+        let zones =
+            zones.iter().filter(|zone| !zone.is_empty()).map(|zone| ZoneBase::of(zone, &config)).collect();
         Load { config, zones, regions }
     }
 }
 
 impl ZoneBase {
+    /// Whether nothing is known of the zone any more: what its primary sent expired.
+    pub fn is_hollow(&self) -> bool {
+        self.soa.rdata.is_empty()
+    }
+
     /// What the engine needs to know of this zone.
-    fn of(zone: &Zone, config: &Config) -> ZoneBase {
+    pub fn of(zone: &Zone, config: &Config) -> ZoneBase {
         let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
         let mut base = ZoneBase {
             apex: zone.apex().clone(),
@@ -55,6 +64,7 @@ impl ZoneBase {
             fingerprint: zone.fingerprint(),
             steered: Vec::new(),
             beside: Vec::new(),
+            edits: 0,
         };
         let mut by_client = BTreeMap::new();
         for service in steered {
@@ -95,6 +105,9 @@ pub struct ZoneBase {
     pub steered: Vec<RrSet>,
     /// The other RRsets there, but for SOA, NS and DNAME: they stand beside whatever is decided.
     pub beside: Vec<RrSet>,
+    /// How many records differ from the file by updates.
+    #[serde(default)]
+    pub edits: usize,
 }
 
 /// What an operator asks for.
@@ -261,6 +274,37 @@ pub enum Happened {
         to: Serial,
         /// The decisions in it, by id.
         decisions: Vec<u64>,
+    },
+    /// An UPDATE (RFC 2136) changed a zone.
+    Updated {
+        /// The zone.
+        zone: Name,
+        /// Who asked: the key's name, or the address where a rule asks for no key.
+        who: String,
+        /// RRs that went, as a master file has them; the first few where there are many.
+        removed: Vec<String>,
+        /// RRs that came.
+        added: Vec<String>,
+        /// How many RRs went or came beyond those.
+        more: usize,
+    },
+    /// An UPDATE was refused, by a rule or a prerequisite.
+    UpdateRefused {
+        /// The zone.
+        zone: Name,
+        /// Who asked.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// A zone's edits were written into its file, and are none any more.
+    Frozen {
+        /// The zone.
+        zone: Name,
+        /// How many records.
+        edits: usize,
+        /// Who asked.
+        who: String,
     },
     /// An operator's command was carried out.
     Command(Command),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Effect, Engine, Happened, Load, Saved, Steered};
+use super::{Effect, Engine, Happened, Load, Saved, Steered, ZoneBase, ZoneState};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -16,7 +16,7 @@ impl Engine {
         self.regions = regions;
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
-        self.take_zones(zones, out);
+        self.take_zones(zones, &config, out);
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
         self.watch(now, config.checks(), out);
@@ -37,6 +37,26 @@ impl Engine {
         for (key, watched) in &mut self.checks {
             out.extend(watched.pace_after_load().map(|pace| Effect::Pace(key.clone(), pace)));
         }
+    }
+
+    /// Takes up the contents of zones of the configuration, and lays all decisions over the zones again.
+    pub(super) fn take_contents(&mut self, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
+        for base in zones {
+            if base.is_hollow() {
+                let steered = self.services.values().any(|steered| steered.service.zone == base.apex);
+                if self.zones.remove(&base.apex).is_some() && steered {
+                    self.give_up_serial(&base.apex, out);
+                }
+                continue;
+            }
+            let services = self.services.values().filter(|steered| steered.service.zone == base.apex).count();
+            self.zones.insert(base.apex.clone(), ZoneState { services, ..base.into() });
+        }
+        let mut records = Vec::new();
+        let overlays = self.overlays();
+        let rebase = self.rebase(&overlays, &BTreeMap::new(), out, &mut records);
+        out.extend(records);
+        out.push(rebase);
     }
 
     /// Takes up the services, ties each to its checks, and forgets what was decided for others.

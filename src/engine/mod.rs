@@ -15,6 +15,7 @@
 //!                                                 flush: decide each dirty service, then one
 //!                                                 Changeset and one serial for each zone
 //! Load ────► everything matched by key, all services decided, one Rebase of all zones
+//! Contents ► a load of these zones alone: nothing decided, one Rebase of all zones
 //! ```
 //!
 //! # The first round
@@ -156,7 +157,8 @@ impl Engine {
             Saved::Zone(_, None)
             | Saved::Service(_, None)
             | Saved::Check(_, None)
-            | Saved::Override(_, None) => {}
+            | Saved::Override(_, None)
+            | Saved::Edit(..) => {}
         }
     }
 
@@ -173,6 +175,7 @@ impl Engine {
         self.look(now, &mut out);
         match event {
             Event::Load(load) => self.load(now, load, &mut out),
+            Event::Contents(zones) => self.take_contents(zones, &mut out),
             Event::Sample(sample) => self.sample(now, sample, &mut out),
             Event::Command(command) => match self.command(now, command, &mut out) {
                 Ok(order) => {

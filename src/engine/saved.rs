@@ -7,7 +7,7 @@ use crate::config::CheckKey;
 use crate::health::{Damper, Health};
 use crate::policy::{Decision, Marks, Memories, Override, Proposal, Scope, Step};
 use crate::time::Time;
-use crate::zone::{Name, Serial};
+use crate::zone::{Edit, EditKey, Name, Serial};
 
 /// One value to keep, under its key. `None` forgets the key.
 #[expect(clippy::large_enum_variant, reason = "on its way to the disk; what is kept is the service itself")]
@@ -22,6 +22,9 @@ pub enum Saved {
     Check(CheckKey, Option<SavedCheck>),
     /// An override.
     Override(Scope, Option<Override>),
+    /// How one RRset of a zone differs from its source. Whoever loads zones lays it over them; the engine
+    /// sees the contents alone.
+    Edit(EditKey, Option<Edit>),
 }
 
 impl Engine {
@@ -47,6 +50,7 @@ pub enum SavedKey {
     Service(Name),
     Check(CheckKey),
     Override(Scope),
+    Edit(EditKey),
 }
 
 impl Saved {
@@ -57,6 +61,7 @@ impl Saved {
             Saved::Service(name, _) => SavedKey::Service(name.clone()),
             Saved::Check(check, _) => SavedKey::Check(check.clone()),
             Saved::Override(scope, _) => SavedKey::Override(scope.clone()),
+            Saved::Edit(key, _) => SavedKey::Edit(key.clone()),
         }
     }
 }

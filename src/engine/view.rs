@@ -173,6 +173,9 @@ pub struct ZoneView {
     pub file_serial: Serial,
     /// How many services lie in it.
     pub services: usize,
+    /// How many of its records differ from its file by updates.
+    #[serde(default)]
+    pub edits: usize,
 }
 
 /// The chain behind one service's answer, from samples to the decision.

@@ -35,6 +35,21 @@ impl fmt::Display for Happened {
                     }
                 }
             }
+            Happened::Updated { zone, who, removed, added, more } => {
+                write!(f, "update of {zone} by {who}:")?;
+                let lines =
+                    removed.iter().map(|line| ("-", line)).chain(added.iter().map(|line| ("+", line)));
+                for (at, (sign, line)) in lines.enumerate() {
+                    write!(f, "{} {sign} {line}", if at > 0 { ";" } else { "" })?;
+                }
+                if *more > 0 { write!(f, "; and {more} more") } else { Ok(()) }
+            }
+            Happened::UpdateRefused { zone, who, why } => {
+                write!(f, "update of {zone} by {who} refused: {why}")
+            }
+            Happened::Frozen { zone, edits, who } => {
+                write!(f, "frozen: {edits} edited records of {zone} are in its file now, by {who}")
+            }
             Happened::Command(c) => {
                 match &c.action {
                     Action::Override { scope, kind, until, force } => {

@@ -8,11 +8,12 @@
 //! - no decisions, which is the file as it is: the file's own serial, if it is after the last published
 //!   one or nothing was published yet; else the one after the last published;
 //! - a zone that leaves the configuration gives up its serial for the next, which was never published,
-//!   so that it can come back with other decisions.
+//!   so that it can come back with other decisions; and so does one that expires, unless there are none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
+use crate::config::Config;
 use crate::policy::{Decision, Partial, Steer};
 use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
 
@@ -32,6 +33,8 @@ pub(super) struct ZoneState {
     pub fingerprint: u64,
     /// How many services lie in it.
     pub services: usize,
+    /// How many of its records differ from its file by updates.
+    pub edits: usize,
 }
 
 /// For each zone, what is laid over each name that has a decision.
@@ -64,7 +67,14 @@ impl From<ZoneBase> for ZoneState {
             names
         };
         let (file, beside) = (by_name(base.steered), by_name(base.beside));
-        ZoneState { soa: base.soa, file, beside, fingerprint: base.fingerprint, services: 0 }
+        ZoneState {
+            soa: base.soa,
+            file,
+            beside,
+            fingerprint: base.fingerprint,
+            services: 0,
+            edits: base.edits,
+        }
     }
 }
 
@@ -81,10 +91,11 @@ impl Engine {
 
     /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published, as
     /// long as there are not too many of them.
-    pub(super) fn take_zones(&mut self, bases: Vec<ZoneBase>, out: &mut Vec<Effect>) {
+    pub(super) fn take_zones(&mut self, bases: Vec<ZoneBase>, config: &Config, out: &mut Vec<Effect>) {
         let apexes: BTreeSet<Name> = bases.iter().map(|base| base.apex.clone()).collect();
         let gone = self.published.keys().filter(|apex| !apexes.contains(*apex));
-        for (at, apex) in gone.cloned().collect::<Vec<_>>().into_iter().enumerate() {
+        let gone: Vec<Name> = gone.filter(|apex| !waits(apex, config)).cloned().collect();
+        for (at, apex) in gone.into_iter().enumerate() {
             if at >= MAX_GONE_ZONES {
                 self.published.remove(&apex);
                 out.push(Effect::Save(Saved::Zone(apex, None)));
@@ -94,11 +105,16 @@ impl Engine {
             if self.config.is_some() && !self.zones.contains_key(&apex) {
                 continue;
             }
-            let Some(saved) = self.published.get_mut(&apex) else { continue };
-            saved.published = saved.published.next();
-            out.push(Effect::Save(Saved::Zone(apex, Some(saved.clone()))));
+            self.give_up_serial(&apex, out);
         }
         self.zones = bases.into_iter().map(|base| (base.apex.clone(), base.into())).collect();
+    }
+
+    /// Keeps a serial not yet published for a zone that goes.
+    pub(super) fn give_up_serial(&mut self, apex: &Name, out: &mut Vec<Effect>) {
+        let Some(saved) = self.published.get_mut(apex) else { return };
+        saved.published = saved.published.next();
+        out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
     }
 
     /// Gives each zone its serial and lays the decisions over it. `before` is what was laid over when
@@ -163,6 +179,13 @@ impl Engine {
     }
 }
 
+/// Whether a zone that is not known just now comes from a primary, and has no decisions to come back with: it
+/// can come back with the serial it had.
+fn waits(apex: &Name, config: &Config) -> bool {
+    let waits = config.zones.iter().any(|zone| zone.name == *apex && zone.is_transferred());
+    waits && !config.services.iter().any(|service| service.zone == *apex)
+}
+
 /// The serial a zone publishes after a load, by the rules above.
 fn serial_at_load(last: Option<&SavedZone>, zone: &ZoneState, same: bool, overlaid: bool) -> Serial {
     let file = soa_serial(&zone.soa);
@@ -193,6 +216,7 @@ mod tests {
             beside: BTreeMap::new(),
             fingerprint: FINGERPRINT,
             services: 0,
+            edits: 0,
         }
     }
 

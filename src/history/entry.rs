@@ -60,6 +60,9 @@ impl Query {
             Happened::Started { .. }
             | Happened::Loaded { .. }
             | Happened::LoadRefused { .. }
+            | Happened::Updated { .. }
+            | Happened::UpdateRefused { .. }
+            | Happened::Frozen { .. }
             | Happened::Published { .. } => false,
         }
     }

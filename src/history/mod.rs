@@ -36,7 +36,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, Query};
 pub use open::{Opened, SetAside};
-pub use store::{Durable, Store};
+pub use store::{Durable, Steps, Store};
 
 /// The state file's name in `state_dir`.
 pub const FILE: &str = "detour.redb";

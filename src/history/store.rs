@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{
     AccessGuard, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    StorageError, TableDefinition,
+    StorageError, TableDefinition, TableError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use super::entry::{Entry, Query};
 use super::{LATER_COMMITS, LATER_FOR, MAX_ENTRIES, MAX_QUERY, MAX_SAMPLES, MAX_TEXT, StoreError};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
+use crate::zone::{EditKey, JournalRow};
 
 /// `format`, `version` and `last`, the latest time recorded in milliseconds.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
@@ -23,6 +24,8 @@ pub(super) const SAVED: TableDefinition<&str, &[u8]> = TableDefinition::new("sav
 pub(super) const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
 /// The samples by `seq`, as JSON.
 pub(super) const SAMPLES: TableDefinition<u64, &[u8]> = TableDefinition::new("samples");
+/// The steps of each zone's journal, by its name and their order.
+pub(super) const JOURNAL: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("journal");
 /// Where [`META`] keeps the latest time recorded.
 pub(super) const LAST: &str = "last";
 
@@ -58,7 +61,12 @@ struct Writer {
     /// What failed commits would have saved, for the next one to carry: one value for each key, so
     /// never more than there are keys. `None` forgets the key.
     pending: BTreeMap<String, Option<Vec<u8>>>,
+    /// The same for the journals: one step for each row, never more than they keep.
+    steps: Steps,
 }
+
+/// Steps by zone and order; `None` forgets one.
+pub type Steps = BTreeMap<(String, u64), Option<Arc<[u8]>>>;
 
 /// An entry as it is kept: `seq` is its key.
 #[derive(Serialize, Deserialize)]
@@ -79,10 +87,7 @@ impl Store {
         })
     }
 
-    /// Keeps all of `saves` and `records`, or nothing and says why. After an error the saves wait for
-    /// the next commit, which opens the file anew; the records are lost, as they are only a record.
-    ///
-    /// With nothing to keep, [`Durable::Now`] still brings earlier `Later` commits to the disk.
+    /// [`Store::commit_with`] without steps.
     pub fn commit(
         &self,
         now: Time,
@@ -90,22 +95,40 @@ impl Store {
         records: &[Happened],
         when: Durable,
     ) -> Result<(), StoreError> {
+        self.commit_with(now, saves, &Steps::new(), records, when)
+    }
+
+    /// Keeps all of `saves`, `steps` and `records`, or nothing and says why. After an error saves and steps wait for
+    /// the next commit, which opens the file anew; the records are lost, as they are only a record.
+    ///
+    /// With nothing to keep, [`Durable::Now`] still brings earlier `Later` commits to the disk.
+    pub fn commit_with(
+        &self,
+        now: Time,
+        saves: &[Saved],
+        steps: &Steps,
+        records: &[Happened],
+        when: Durable,
+    ) -> Result<(), StoreError> {
         let mut writer = self.writer();
         let saves = saves.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let mut pending = std::mem::take(&mut writer.pending);
         pending.extend(saves);
+        let mut rows = std::mem::take(&mut writer.steps);
+        rows.extend(steps.iter().map(|(row, step)| (row.clone(), step.clone())));
         let unsynced = when == Durable::Now && writer.later > 0;
-        if pending.is_empty() && records.is_empty() && !unsynced {
+        if pending.is_empty() && rows.is_empty() && records.is_empty() && !unsynced {
             return Ok(());
         }
         let done = self.reopen_if_broken(&mut writer).and_then(|database| {
-            write(&database, &mut writer, now, &pending, records, when).map_err(|e| match e {
+            write(&database, &mut writer, now, (&pending, &rows), records, when).map_err(|e| match e {
                 WriteError::Database(e) => failed(&self.path, e),
                 WriteError::Encode(e) => StoreError::Encode(e),
             })
         });
         if done.is_err() {
             writer.pending = pending;
+            writer.steps = rows;
             writer.broken = true;
         }
         done
@@ -116,6 +139,29 @@ impl Store {
         let database = self.database()?;
         let read = || super::open::saved(&database.begin_read()?);
         read().map_err(|e| failed(&self.path, e))?.map_err(StoreError::Saved)
+    }
+
+    /// Every step of every journal, each zone's in their order; a zone whose name does not decode has none.
+    pub fn journals(&self) -> Result<Vec<JournalRow>, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<Vec<JournalRow>, redb::Error> {
+            let mut rows = Vec::new();
+            let table = match database.begin_read()?.open_table(JOURNAL) {
+                Ok(table) => table,
+                // A file from before there were journals.
+                Err(TableError::TableDoesNotExist(_)) => return Ok(rows),
+                Err(e) => return Err(e.into()),
+            };
+            for row in table.iter()? {
+                let (key, step) = row?;
+                let (zone, seq) = key.value();
+                if let Ok(zone) = zone.parse() {
+                    rows.push(JournalRow { zone, seq, step: Some(step.value().into()) });
+                }
+            }
+            Ok(rows)
+        };
+        read().map_err(|e| failed(&self.path, e))
     }
 
     /// The entries `query` asks for, newest first.
@@ -177,7 +223,7 @@ fn write(
     database: &Database,
     writer: &mut Writer,
     now: Time,
-    saves: &BTreeMap<String, Option<Vec<u8>>>,
+    (saves, steps): (&BTreeMap<String, Option<Vec<u8>>>, &Steps),
     records: &[Happened],
     when: Durable,
 ) -> Result<(), WriteError> {
@@ -193,6 +239,15 @@ fn write(
             match value {
                 Some(value) => table.insert(key.as_str(), value.as_slice())?,
                 None => table.remove(key.as_str())?,
+            };
+        }
+    }
+    if !steps.is_empty() {
+        let mut table = txn.open_table(JOURNAL)?;
+        for ((zone, seq), step) in steps {
+            match step {
+                Some(step) => table.insert((zone.as_str(), *seq), &**step)?,
+                None => table.remove((zone.as_str(), *seq))?,
             };
         }
     }
@@ -260,6 +315,9 @@ fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
         }
         Saved::Override(scope, value) => {
             (format!("override {}", json(serde_json::to_string(scope))?), value.is_some())
+        }
+        Saved::Edit(EditKey { zone, owner, rtype }, value) => {
+            (format!("edit {zone} {owner} {rtype}"), value.is_some())
         }
     };
     let value = keep.then(|| serde_json::to_vec(saved).map_err(StoreError::Encode)).transpose()?;

@@ -17,7 +17,7 @@ use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, 
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
-use crate::zone::{Name, RrSet, Serial};
+use crate::zone::{Edit, EditKey, Name, RrSet, RrType, Serial};
 
 pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -97,12 +97,18 @@ fn one_of_each() -> Vec<Saved> {
     };
     let service = saved_service(decision(1));
     let zone = saved_zone(Serial(7), u64::MAX);
+    let edit = Edit { ttl: Some(60), removed: vec![], added: vec![b"\x01x".as_slice().into()] };
     vec![
         Saved::Check(check_key(), Some(check)),
+        Saved::Edit(edit_key(), Some(edit)),
         Saved::Override(drain().scope, Some(drain())),
         Saved::Service(name("app.example.com"), Some(service)),
         Saved::Zone(name("example.com"), Some(zone)),
     ]
+}
+
+fn edit_key() -> EditKey {
+    EditKey { zone: name("example.com"), owner: name("_acme-challenge.example.com"), rtype: RrType::TXT }
 }
 
 fn drain_command() -> Command {
@@ -142,6 +148,27 @@ fn every_happening() -> Vec<Happened> {
     ]
 }
 
+/// What happens by UPDATE, each at least once.
+fn happenings_of_updates() -> Vec<Happened> {
+    let updated = |more| Happened::Updated {
+        zone: name("example.com"),
+        who: "key acme. from 192.0.2.7".into(),
+        removed: vec!["a.example.com. 60 IN TXT \"x\"".into()],
+        added: vec!["b.example.com. 60 IN TXT \"y\"".into()],
+        more,
+    };
+    vec![
+        updated(0),
+        updated(7),
+        Happened::UpdateRefused {
+            zone: name("example.com"),
+            who: "key acme. from 192.0.2.7".into(),
+            why: "app.example.com. is steered: its service decides what it is answered with".into(),
+        },
+        Happened::Frozen { zone: name("example.com"), edits: 3, who: "ana".into() },
+    ]
+}
+
 fn open(dir: &Path) -> Opened {
     Store::open(dir).unwrap()
 }
@@ -167,11 +194,15 @@ fn what_was_committed_is_there_at_the_next_open() {
     let found: Vec<Happened> = newest(&second.store, 100).into_iter().rev().map(|e| e.what).collect();
     assert_eq!(found, every_happening());
 
-    let forget = [Saved::Override(drain().scope, None), Saved::Check(check_key(), None)];
+    let forget = [
+        Saved::Override(drain().scope, None),
+        Saved::Check(check_key(), None),
+        Saved::Edit(edit_key(), None),
+    ];
     second.store.commit(Time(10), &forget, &[Happened::Started { fresh: false }], Durable::Now).unwrap();
     drop(second);
     let third = open(&state);
-    assert_eq!(third.saved, one_of_each()[2..]);
+    assert_eq!(third.saved, one_of_each()[3..]);
     assert_eq!(newest(&third.store, 1)[0].seq, every_happening().len() as u64);
 }
 
@@ -389,11 +420,13 @@ fn queries_page_and_filter() {
 fn entries_print_on_one_line() {
     let lines: Vec<String> = every_happening()
         .into_iter()
+        .chain(happenings_of_updates())
         .map(|what| Entry { seq: 1, at: Time(0), what }.to_string())
         .map(|line| line.strip_prefix("1970-01-01T00:00:00.000Z  ").unwrap().to_owned())
         .collect();
     let reason = reason();
     let check = "web@192.0.2.10 (app.example.com)";
+    let update = "update of example.com. by key acme. from 192.0.2.7:";
     let want = [
         "started without an earlier state".to_owned(),
         "loaded: services 2, zones 1".to_owned(),
@@ -409,6 +442,12 @@ fn entries_print_on_one_line() {
         "command: failover app.example.com. to iad, by ana: disk swap".to_owned(),
         "command: failback app.example.com., by ana: disk swap".to_owned(),
         "expired: drain app.example.com@fra, by ana: disk swap".to_owned(),
+        format!("{update} - a.example.com. 60 IN TXT \"x\"; + b.example.com. 60 IN TXT \"y\""),
+        format!("{update} - a.example.com. 60 IN TXT \"x\"; + b.example.com. 60 IN TXT \"y\"; and 7 more"),
+        "update of example.com. by key acme. from 192.0.2.7 refused: \
+         app.example.com. is steered: its service decides what it is answered with"
+            .to_owned(),
+        "frozen: 3 edited records of example.com. are in its file now, by ana".to_owned(),
     ];
     assert_eq!(lines, want);
 }

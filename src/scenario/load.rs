@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    AllDown, Check, CheckKey, Config, Control, Damping, Databases, Endpoint, Failback, HistoryBounds,
+    Access, AllDown, Check, CheckKey, Config, Control, Damping, Databases, Endpoint, Failback, HistoryBounds,
     Maintenance, MaintenanceScope, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target,
-    Thresholds, VantageSetup, Whereto, ZoneSource,
+    Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
 use crate::zone::{Name, RrSet, RrType};
@@ -40,6 +40,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
             rate_limit: None,
+            journal: 0,
             max_exec: 64,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
@@ -55,7 +56,14 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         probes,
         zones: apexes
             .iter()
-            .map(|apex| ZoneSource { name: apex.clone(), file: PathBuf::from("a.zone") })
+            .map(|apex| ZoneSource {
+                name: apex.clone(),
+                file: PathBuf::from("a.zone"),
+                primaries: Vec::new(),
+                update: Vec::new(),
+                transfer: Access::default(),
+                notify: Told::default(),
+            })
             .collect(),
         services,
         vantage: vantage(setup),
@@ -67,6 +75,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         history: HistoryBounds::default(),
         geo: groups::map(setup),
         safety: setup.safety.clone(),
+        keys: Arc::default(),
     };
     let sorted = crate::geo::clients(&config, &Databases::new()).map_err(|why| why.to_string())?;
     Ok(Load { config: Arc::new(config), zones, regions: sorted.regions })
@@ -130,6 +139,7 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
         fingerprint,
         steered,
         beside: Vec::new(),
+        edits: 0,
     })
 }
 

@@ -162,6 +162,7 @@ impl World {
             Saved::Service(key, value) => (format!("service {key}"), value.is_none()),
             Saved::Check(key, value) => (format!("check {key}"), value.is_none()),
             Saved::Override(key, value) => (format!("override {key:?}"), value.is_none()),
+            Saved::Edit(key, value) => (format!("edit {key:?}"), value.is_none()),
         };
         if gone {
             self.saved.remove(&key)

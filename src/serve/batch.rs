@@ -4,7 +4,7 @@
 use std::cell::UnsafeCell;
 use std::io;
 use std::mem::zeroed;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -135,6 +135,28 @@ impl Batch {
         Some(answered)
     }
 
+    /// Takes back the answer that was queued last, if [`Batch::answer`] queued one, and lets go of its query
+    /// with all that answering it later takes.
+    pub(super) fn withdraw(&mut self, index: usize, answered: &Answered) -> Letter {
+        if answered.len > 0 {
+            self.queued -= 1;
+        }
+        let header = &self.receiving[..self.received][index];
+        // SAFETY: as in `answer`.
+        let slot = unsafe { &mut *self.slots[index].get() };
+        let control_len = header.msg_hdr.msg_controllen;
+        if control_len > 0 {
+            leave_by_any_interface(&mut slot.control, control_len);
+        }
+        Letter {
+            bytes: slot.query[..header.msg_len as usize].to_vec(),
+            peer: slot.peer,
+            peer_len: header.msg_hdr.msg_namelen,
+            control: slot.control,
+            control_len,
+        }
+    }
+
     /// Sends what is queued and says how many answers the kernel did not take. One that fails is
     /// skipped; the others go out.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> u64 {
@@ -181,6 +203,45 @@ impl Slot {
             query_at: iovec { iov_base: ptr::null_mut(), iov_len: 0 },
             answer_at: iovec { iov_base: ptr::null_mut(), iov_len: 0 },
         }
+    }
+}
+
+/// A datagram that is answered later.
+pub(super) struct Letter {
+    pub(super) bytes: Vec<u8>,
+    peer: sockaddr_storage,
+    peer_len: libc::socklen_t,
+    /// The address it came to, where the socket tells it.
+    control: [u64; CONTROL_WORDS],
+    control_len: usize,
+}
+
+impl Letter {
+    /// Who sent it.
+    pub(super) fn peer(&self) -> SocketAddr {
+        // A sockaddr_in and a sockaddr_in6 have their port in the same place.
+        // SAFETY: as in `ip_of`.
+        let port = unsafe { (*(&raw const self.peer).cast::<libc::sockaddr_in>()).sin_port };
+        SocketAddr::new(ip_of(&self.peer), u16::from_be(port))
+    }
+
+    /// Answers it through the socket it came by, without waiting.
+    pub(super) fn reply(&self, socket: &UdpSocket, bytes: &[u8]) -> io::Result<()> {
+        let mut at = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        // SAFETY: a msghdr is integers and pointers; zeroes and nulls are an empty header.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_name = (&raw const self.peer).cast_mut().cast();
+        header.msg_namelen = self.peer_len;
+        header.msg_iov = &raw mut at;
+        header.msg_iovlen = 1;
+        if self.control_len > 0 {
+            header.msg_control = self.control.as_ptr().cast_mut().cast();
+            header.msg_controllen = self.control_len;
+        }
+        // SAFETY: the header points at the bytes, the peer and the control of this letter, with their true
+        // lengths, all of which outlive the call; sendmsg only reads them.
+        let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }
 

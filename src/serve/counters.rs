@@ -44,6 +44,8 @@ pub(super) struct Tally {
     malformed: AtomicU64,
     send_errors: AtomicU64,
     panics: AtomicU64,
+    at_desk: AtomicU64,
+    desk_full: AtomicU64,
     standings: [AtomicU64; STANDINGS.len()],
     limited: [AtomicU64; LIMITED],
 }
@@ -79,6 +81,12 @@ impl Tally {
     pub(super) fn malformed(&self, add: Add) {
         add(&self.queries, 1);
         add(&self.malformed, 1);
+    }
+
+    /// A message for the desk, which had room for it or not.
+    pub(super) fn at_desk(&self, taken: bool, add: Add) {
+        add(&self.queries, 1);
+        add(if taken { &self.at_desk } else { &self.desk_full }, 1);
     }
 
     /// Answers the kernel did not take.
@@ -118,6 +126,8 @@ struct Totals {
     malformed: u64,
     send_errors: u64,
     panics: u64,
+    at_desk: u64,
+    desk_full: u64,
     standings: [u64; STANDINGS.len()],
     limited: [u64; LIMITED],
 }
@@ -140,6 +150,8 @@ impl Totals {
         self.malformed += tally.malformed.load(Relaxed);
         self.send_errors += tally.send_errors.load(Relaxed);
         self.panics += tally.panics.load(Relaxed);
+        self.at_desk += tally.at_desk.load(Relaxed);
+        self.desk_full += tally.desk_full.load(Relaxed);
         for (sum, counter) in self.standings.iter_mut().zip(&tally.standings) {
             *sum += counter.load(Relaxed);
         }
@@ -195,6 +207,8 @@ impl Counters {
             metrics.push(("detour_truncated_total", label(), totals.truncated));
             metrics.push(("detour_malformed_total", label(), totals.malformed));
             metrics.push(("detour_answer_panics_total", label(), totals.panics));
+            metrics.push(("detour_desk_requests_total", label(), totals.at_desk));
+            metrics.push(("detour_desk_dropped_total", label(), totals.desk_full));
             for (standing, count) in STANDINGS.iter().zip(totals.standings) {
                 let mut labels = label();
                 labels.push(("cookie", (*standing).to_owned()));

@@ -2,7 +2,7 @@
 //! for system calls.
 //!
 //! In: the addresses to listen on and the published [`Table`](crate::answer::Table), watched through
-//! one atomic pointer. Out: answers, [`Counters`], and how many parts have [failed](Running::failed).
+//! one atomic pointer; and a [`Desk`] for what is no plain query. Out: answers, [`Counters`], and how many parts have [failed](Running::failed).
 //! This room must never know what a query means, where the table comes from, or what health is:
 //! `answer` turns bytes into bytes, and only the length, the rcode and the truncation are looked at.
 //!
@@ -11,6 +11,8 @@
 //!                      │
 //!                      ├─ a thread per (worker × address): recvmmsg ─► answer ─► sendmmsg
 //!                      └─ a task per address: accept ─► admission ─► a task per connection
+//!
+//! what is no plain query: a transfer, NOTIFY, UPDATE, whatever is signed ──► the desk
 //!
 //! a TCP connection:  Reading ──whole queries──► Answering ──► Writing ──► Reading
 //!                       │ idle, stop, end of stream,            │ the reader is too slow
@@ -22,6 +24,7 @@ mod admission;
 mod aside;
 mod batch;
 mod counters;
+mod desk;
 mod limiting;
 mod memory;
 mod options;
@@ -36,6 +39,7 @@ mod udp;
 
 pub use aside::aside;
 pub use counters::{Counters, Metric};
+pub use desk::{Desk, Replies, Request};
 pub use memory::map_large_blocks;
 pub use running::Running;
 pub use sockets::{BindError, Sockets};

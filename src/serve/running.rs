@@ -4,17 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{self, JoinHandle};
+use tokio::time::timeout;
 
 use super::admission::{Admission, Bounds};
 use super::counters::{Counters, Tallies, Tally};
+use super::desk::{Desk, Slip};
 use super::responder::Responder;
 use super::sockets::Sockets;
 use super::tcp::{Patience, Tcp};
 use super::udp::Worker;
+
+/// How long the desk may take for the datagrams it has, once told to stop.
+const LAST_LETTERS: Duration = Duration::from_secs(1);
 
 /// Bounds on TCP.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +44,8 @@ pub struct Running {
 struct Parts {
     workers: Vec<thread::JoinHandle<()>>,
     listeners: Vec<JoinHandle<()>>,
+    /// Who sees to datagrams at the desk; done once no worker is left.
+    clerk: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -45,6 +53,7 @@ impl Running {
     pub(super) fn start<R: Responder>(
         sockets: Sockets,
         responder: &R,
+        desk: Option<Arc<dyn Desk>>,
         limits: Limits,
         runtime: &Handle,
     ) -> Running {
@@ -62,9 +71,12 @@ impl Running {
             admission: Arc::clone(&running.admission),
             tally: Arc::clone(&running.tallies.tcp),
             patience: limits.patience,
+            desk: desk.clone(),
             stop: tcp_stopped,
         };
         let mut parts = Parts::default();
+        let (slip, clerk) = desk.map(|desk| Slip::to(desk, Arc::clone(&tcp.tally), runtime)).unzip();
+        parts.clerk = clerk;
         for bound in sockets.bound {
             let failed = Arc::clone(&running.failed);
             let listening = tcp.clone().listen(bound.tcp);
@@ -76,9 +88,10 @@ impl Running {
             }));
             for (core, socket) in bound.udp.into_iter().enumerate() {
                 let worker = Worker {
-                    socket,
+                    socket: Arc::new(socket),
                     tells_local_address: bound.address.ip().is_unspecified(),
                     core,
+                    desk: slip.clone(),
                     tally: Arc::new(Tally::default()),
                     stop: Arc::clone(&running.stop_udp),
                     failed: Arc::clone(&running.failed),
@@ -122,6 +135,12 @@ impl Running {
             let _ = listener.await;
         }
         let _ = joined.await;
+        if let Some(mut clerk) = parts.clerk.take() {
+            // What it works on may wait for others, who may be gone.
+            if timeout(LAST_LETTERS, &mut clerk).await.is_err() {
+                clerk.abort();
+            }
+        }
     }
 
     fn signal(&self) {

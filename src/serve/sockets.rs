@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 
+use super::desk::Desk;
 use super::limiting::Limiting;
 use super::options;
 use super::responder::Published;
@@ -115,10 +116,16 @@ impl Sockets {
     }
 
     /// Serves `table` as it stands at each moment, until [`Running::stop`]: UDP from threads of its
-    /// own, TCP on `runtime`.
-    pub fn serve(self, table: Arc<ArcSwap<Table>>, settings: Arc<Settings>, runtime: &Handle) -> Running {
+    /// own, TCP on `runtime`. What is no plain query goes to the desk, where there is one.
+    pub fn serve(
+        self,
+        table: Arc<ArcSwap<Table>>,
+        settings: Arc<Settings>,
+        desk: Option<Arc<dyn Desk>>,
+        runtime: &Handle,
+    ) -> Running {
         let limiting = settings.rate_limit.clone().map(|limit| Arc::new(Limiting::new(limit)));
-        Running::start(self, &Published { table, settings, limiting }, Limits::default(), runtime)
+        Running::start(self, &Published { table, settings, limiting }, desk, Limits::default(), runtime)
     }
 }
 

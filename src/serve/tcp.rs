@@ -2,7 +2,7 @@
 //! diagram is in the room's header.
 
 use std::io;
-use std::net::{self, IpAddr};
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::admission::Admission;
 use super::counters::{Tally, shared};
+use super::desk::{Desk, Request};
 use super::responder::{Reader, Responder};
 use crate::answer::{TCP_IDLE, Transport};
 
@@ -67,6 +68,8 @@ pub(super) struct Tcp<R> {
     pub(super) admission: Arc<Admission>,
     pub(super) tally: Arc<Tally>,
     pub(super) patience: Patience,
+    /// Where what is no plain query goes.
+    pub(super) desk: Option<Arc<dyn Desk>>,
     /// Turns true, or loses its sender, when it is time to stop.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -95,7 +98,7 @@ impl<R: Responder> Tcp<R> {
                     let _ = stream.set_nodelay(true);
                     let tcp = self.clone();
                     connections.spawn(async move {
-                        tcp.converse(stream, peer.ip().to_canonical()).await;
+                        tcp.converse(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())).await;
                         drop(permit);
                     });
                 }
@@ -129,7 +132,7 @@ impl<R: Responder> Tcp<R> {
 
     /// One connection, from its first query to its end. While answers are written nothing is read,
     /// so a client that does not read is held back by its own queries.
-    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr) {
+    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) {
         let mut inbox = Inbox::new();
         // Zeroed by the kernel: pages no answer reaches are never there.
         let mut outbox = vec![0; OUTBOX];
@@ -154,10 +157,20 @@ impl<R: Responder> Tcp<R> {
                 }
             }
             while inbox.has_query() {
-                let (len, sound) = self.answer(peer, &mut inbox, &mut outbox);
+                let (len, next) = self.answer(peer, &mut inbox, &mut outbox);
                 let written = timeout(self.patience.write, stream.write_all(&outbox[..len])).await;
-                if !sound || !matches!(written, Ok(Ok(()))) {
+                if !matches!(written, Ok(Ok(()))) {
                     return;
+                }
+                match next {
+                    Next::Query => {}
+                    Next::Close => return,
+                    Next::Desk(bytes) => {
+                        let request = Request { bytes, peer, transport: Transport::Tcp };
+                        if !self.at_desk(request, &mut stream).await {
+                            return;
+                        }
+                    }
                 }
             }
             if last {
@@ -166,26 +179,55 @@ impl<R: Responder> Tcp<R> {
         }
     }
 
-    /// Answers queries until there are no more or the outbox is full enough; says how much of it is
-    /// used, and whether all were queries. What deserves no answer ends the connection: its peer does
-    /// not speak DNS, or echoes answers.
-    fn answer(&self, peer: IpAddr, inbox: &mut Inbox, outbox: &mut [u8]) -> (usize, bool) {
+    /// Has the desk see to a message and writes what it says, one message at a time; whether the connection
+    /// goes on. It ends where nothing is to be said, or the peer takes too long to read.
+    async fn at_desk(&self, request: Request, stream: &mut (impl AsyncWrite + Unpin)) -> bool {
+        let Some(desk) = &self.desk else { return false };
+        self.tally.at_desk(true, shared);
+        let mut said = false;
+        for message in desk.take(request).await {
+            said = true;
+            let framed = [&(message.len() as u16).to_be_bytes(), &message[..]].concat();
+            if !matches!(timeout(self.patience.write, stream.write_all(&framed)).await, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        said
+    }
+
+    /// Answers queries until there are no more, the outbox is full enough, or one is for the desk; says how
+    /// much of the outbox is used, and what comes next. What deserves no answer ends the connection: its
+    /// peer does not speak DNS, or echoes answers.
+    fn answer(&self, peer: SocketAddr, inbox: &mut Inbox, outbox: &mut [u8]) -> (usize, Next) {
         let mut reader = self.responder.reader();
         let mut current = reader.current(Transport::Tcp);
         let mut used = 0;
         while used + PREFIX + MESSAGE <= OUTBOX {
             let Some(query) = inbox.next_query() else { break };
             let start = used + PREFIX;
-            let answered = current(peer, query, &mut outbox[start..start + MESSAGE]);
+            let answered = current(peer.ip(), query, &mut outbox[start..start + MESSAGE]);
+            if answered.desk && self.desk.as_ref().is_some_and(|desk| desk.is_open()) {
+                return (used, Next::Desk(query.to_vec()));
+            }
             self.tally.answered(&answered, shared);
             if answered.len == 0 {
-                return (used, false);
+                return (used, Next::Close);
             }
             outbox[used..start].copy_from_slice(&(answered.len as u16).to_be_bytes());
             used = start + answered.len;
         }
-        (used, true)
+        (used, Next::Query)
     }
+}
+
+/// What follows a burst of answers.
+enum Next {
+    /// More queries, now or later.
+    Query,
+    /// The end of the connection.
+    Close,
+    /// This message, which is for the desk.
+    Desk(Vec<u8>),
 }
 
 /// Ends when it is time to stop.

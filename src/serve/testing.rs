@@ -16,7 +16,8 @@ use crate::answer::{Answered, Transport};
 pub(super) const TOO_LONG: Duration = Duration::from_secs(20);
 
 /// Answers a query with its bytes in reverse, so that no two answers are the same; with the word
-/// `silent`, `big` (the longest answer there is) or `panic`, does that.
+/// `silent`, `big` (the longest answer there is) or `panic`, does that. What
+/// begins with `desk` is for the desk.
 #[derive(Clone)]
 pub(super) struct Reverse;
 
@@ -40,7 +41,7 @@ impl Reader for Reverse {
                     query.len()
                 }
             };
-            Answered { len, ..Answered::default() }
+            Answered { len, desk: query.starts_with(b"desk"), ..Answered::default() }
         }
     }
 }
@@ -49,7 +50,7 @@ impl Reader for Reverse {
 pub(super) fn serve(listen: &str, threads: usize, limits: Limits) -> (Running, SocketAddr) {
     let sockets = Sockets::bind(&[listen.parse().unwrap()], threads).unwrap();
     let address = sockets.addresses()[0];
-    (Running::start(sockets, &Reverse, limits, &Handle::current()), address)
+    (Running::start(sockets, &Reverse, None, limits, &Handle::current()), address)
 }
 
 /// What [`Reverse`] answers.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::batch::{Batch, Wait};
 use super::counters::{Tally, owned};
+use super::desk::Slip;
 use super::pin::pin_to_core;
 use super::responder::{Reader, Responder};
 use crate::answer::Transport;
@@ -30,11 +31,13 @@ const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// One worker.
 pub(super) struct Worker {
-    pub(super) socket: UdpSocket,
+    pub(super) socket: Arc<UdpSocket>,
     /// Whether the socket tells which address a query came to.
     pub(super) tells_local_address: bool,
     /// The core to run on, counted over those the process may use.
     pub(super) core: usize,
+    /// Where what is no plain query goes.
+    pub(super) desk: Option<Slip>,
     pub(super) tally: Arc<Tally>,
     pub(super) stop: Arc<AtomicBool>,
     /// Counts workers that ended before they were told to.
@@ -87,6 +90,11 @@ impl Worker {
         Ok(())
     }
 
+    #[cold]
+    fn desk_is_open(&self) -> bool {
+        self.desk.as_ref().is_some_and(Slip::is_open)
+    }
+
     /// Answers a batch. A query whose answering panics gets no answer; those beside it get theirs.
     fn answer(&self, batch: &mut Batch, count: usize, reader: &mut impl Reader) {
         let mut current = reader.current(Transport::Udp);
@@ -97,6 +105,11 @@ impl Worker {
                     let index = next;
                     next += 1;
                     match batch.answer(index, &mut current) {
+                        Some(answered) if answered.desk && self.desk_is_open() => {
+                            let letter = batch.withdraw(index, &answered);
+                            let taken = self.desk.as_ref().is_some_and(|d| d.hand(letter, &self.socket));
+                            self.tally.at_desk(taken, owned);
+                        }
                         Some(answered) => self.tally.answered(&answered, owned),
                         None => self.tally.malformed(owned),
                     }
@@ -242,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_ended_is_noticed() {
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
-        let running = Running::start(sockets, &Broken, Limits::default(), &Handle::current());
+        let running = Running::start(sockets, &Broken, None, Limits::default(), &Handle::current());
         until("both workers count as failed", || running.failed() == 2).await;
         running.stop().await;
     }

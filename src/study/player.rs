@@ -108,8 +108,9 @@ impl Player {
         }
         match note {
             // What comes of time alone is this engine's own to ask for.
-            Note::Tick if other => {}
+            Note::Tick | Note::Contents(_) if other => {}
             Note::Load(note) if other => self.recorded_by(note)?,
+            Note::Contents(zones) => self.step(at, Event::Contents(zones.clone()), tell),
             Note::Tick => self.step(at, Event::Tick, tell),
             Note::Load(note) => {
                 let load = whole(note)?;

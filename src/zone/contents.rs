@@ -70,21 +70,21 @@ impl Zone {
     #[cfg(test)]
     pub(crate) fn from_rrsets(apex: Name, serial: Serial, mut sets: Vec<RrSet>) -> Zone {
         sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
-        let mut parts =
-            Parts { owners: Owners::default(), starts: Vec::new(), sets: Vec::new(), rdata: Vec::new() };
+        let mut packer = Packer::default();
         for owned in sets.chunk_by(|a, b| a.owner == b.owner) {
-            parts.owners.insert(owned[0].owner.as_wire());
-            parts.starts.push(parts.sets.len() as u32);
+            packer.owner(owned[0].owner.as_wire());
             for set in owned {
-                let (start, records) = (parts.rdata.len() as u32, set.rdata.len() as u32);
-                parts.sets.push(PackedSet { rtype: set.rtype, ttl: set.ttl, start, records });
-                for rdata in &set.rdata {
-                    parts.rdata.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-                    parts.rdata.extend_from_slice(rdata);
-                }
+                packer.add(set);
             }
         }
-        Zone { serial, ..parts.into_zone(apex) }
+        Zone { serial, ..packer.into_zone(apex) }
+    }
+
+    /// A zone of which nothing is known but its name: nothing was transferred yet, or too long ago.
+    pub fn hollow(apex: Name) -> Zone {
+        let parts =
+            Parts { owners: Owners::default(), starts: Vec::new(), sets: Vec::new(), rdata: Vec::new() };
+        parts.into_zone(apex)
     }
 
     /// The name all others lie at or below.
@@ -108,7 +108,7 @@ impl Zone {
         self.records
     }
 
-    /// Never true of a zone that [`super::parse`] made.
+    /// Whether it is [hollow](Zone::hollow); never true of a zone that [`super::parse`] made.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
@@ -117,6 +117,12 @@ impl Zone {
     pub fn rrset(&self, owner: &Name, rtype: RrType) -> Option<RrSet> {
         let id = self.owners.find(owner.as_wire())?;
         self.owned(id).find(|set| set.rtype == rtype).map(|set| set.to_rrset())
+    }
+
+    /// Every RRset of a name.
+    pub fn rrsets_at(&self, owner: &Name) -> Vec<RrSet> {
+        let owned = self.owners.find(owner.as_wire()).into_iter().flat_map(|id| self.owned(id));
+        owned.map(|set| set.to_rrset()).collect()
     }
 
     /// Every RRset once, those of one owner next to each other.
@@ -197,6 +203,7 @@ impl Zone {
 }
 
 /// A zone's parts, for who has packed them: see [`Zone`]'s fields.
+#[derive(Default)]
 pub(super) struct Parts {
     pub(super) owners: Owners,
     /// One for each owner.
@@ -213,6 +220,50 @@ impl Parts {
         let records = sets.iter().map(|set| set.records as usize).sum();
         let zone = Zone { apex, serial: Serial(0), owners, starts, sets, rdata, records };
         Zone { serial: soa_serial(&zone.soa()), ..zone }
+    }
+}
+
+/// Packs a zone, owner by owner. What is packed is not checked, and stays below 2^32 bytes of names and of
+/// RDATA.
+#[derive(Default)]
+pub(super) struct Packer(Parts);
+
+impl Packer {
+    /// Room for as much as `zone` holds.
+    pub(super) fn for_zone(zone: &Zone) -> Packer {
+        let owners = Owners::with_capacity(zone.owners.len(), zone.owners.byte_len());
+        let (starts, sets) = (Vec::with_capacity(zone.starts.len()), Vec::with_capacity(zone.sets.len()));
+        Packer(Parts { owners, starts, sets, rdata: Vec::with_capacity(zone.rdata.len()) })
+    }
+
+    /// Begins an owner, in wire form and lower case, that was not there yet.
+    pub(super) fn owner(&mut self, owner: &[u8]) {
+        self.0.owners.insert(owner);
+        self.0.starts.push(self.0.sets.len() as u32);
+    }
+
+    /// One more RRset of the owner begun last, after those of lower types.
+    pub(super) fn add(&mut self, set: &RrSet) {
+        self.pack(set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata));
+    }
+
+    /// The same of one that is borrowed.
+    pub(super) fn copy(&mut self, set: &RrSetRef<'_>) {
+        self.pack(set.rtype, set.ttl, set.rdata());
+    }
+
+    fn pack<'r>(&mut self, rtype: RrType, ttl: u32, rdata: impl ExactSizeIterator<Item = &'r [u8]>) {
+        let Parts { sets, rdata: packed, .. } = &mut self.0;
+        sets.push(PackedSet { rtype, ttl, start: packed.len() as u32, records: rdata.len() as u32 });
+        for rdata in rdata {
+            packed.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+            packed.extend_from_slice(rdata);
+        }
+    }
+
+    /// The zone; its serial is that of the SOA, if there is one.
+    pub(super) fn into_zone(self, apex: Name) -> Zone {
+        self.0.into_zone(apex)
     }
 }
 

@@ -8,6 +8,8 @@ mod buckets;
 mod canonical;
 mod changeset;
 mod contents;
+mod edits;
+mod journal;
 mod layout;
 mod lex;
 mod master;
@@ -20,20 +22,28 @@ mod serial;
 mod soa;
 mod steering;
 mod ttl;
+mod update;
 
 pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
 pub use canonical::canonical_lines;
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
-pub use layout::{LayoutError, declared_apex, has_soa, lay_out};
+pub use edits::{Edit, EditKey, Edits, MAX_EDIT_BYTES, MAX_EDITS, TooManyEdits};
+pub use journal::{Journal, JournalRow, MAX_JOURNAL_BYTES, Rows, Step};
+pub use layout::{LayoutError, declared_apex, has_soa, lay_out, write_edits};
 pub use master::{
     Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
     MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};
-pub use rdata::{UnknownType, name_in_message, rdata_from_text, rdata_in_message, rdata_text};
+pub use rdata::{
+    UnknownType, checked_rdata, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text,
+};
 pub use rrset::{RrSet, RrType};
 pub use serial::Serial;
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};
+pub use update::{
+    Change, MAX_UPDATE_RECORDS, OPCODE_UPDATE, Update, UpdateError, UpdateView, Wanted, effects,
+};

@@ -1,5 +1,6 @@
 //! Domain names, in wire form.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,6 +16,13 @@ pub const MAX_LABEL_LEN: usize = 63;
 /// RFC 4343; an answer echoes the case of its question anyway).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<[u8]>);
+
+/// Its wire form, which compares and hashes as the name does.
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Why text or bytes are not a domain name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -43,9 +43,19 @@ impl Network {
         }
     }
 
+    /// Whether an address lies in it.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == self.ip.is_ipv4() && Network::of(ip, self.prefix) == *self
+    }
+
     /// Its first address.
     pub fn ip(&self) -> IpAddr {
         self.ip
+    }
+
+    /// Whether an address lies in it.
+    pub fn holds(&self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == self.ip.is_ipv4() && Network::of(ip, self.prefix) == *self
     }
 
     /// How many bits count.

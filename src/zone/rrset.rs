@@ -30,6 +30,7 @@ impl RrType {
     pub const NSEC: RrType = RrType(47);
     pub const SVCB: RrType = RrType(64);
     pub const HTTPS: RrType = RrType(65);
+    pub const TSIG: RrType = RrType(250);
     pub const IXFR: RrType = RrType(251);
     pub const AXFR: RrType = RrType(252);
     pub const ANY: RrType = RrType(255);

@@ -41,7 +41,7 @@ fn ours() -> SocketAddr {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let sockets = Sockets::bind(&[listen], 2).expect("a free port");
         let address = sockets.addresses()[0];
-        let running = sockets.serve(table, settings, runtime.handle());
+        let running = sockets.serve(table, settings, None, runtime.handle());
         (runtime, running, address)
     });
     *address

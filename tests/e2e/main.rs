@@ -23,6 +23,7 @@ mod restarts;
 mod scenarios;
 mod setup_files;
 mod site;
+mod updates;
 mod watches;
 
 use detour::zone::Network;

@@ -122,6 +122,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             rrset_order: RrsetOrder::Fixed,
             rate_limit: None,
             max_exec: 64,
+            journal: 1 << 20,
         },
         control: Control { listen: nowhere },
         heartbeat: None,
@@ -134,6 +135,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         history: detour::config::HistoryBounds::default(),
         geo: vec![],
         safety: detour::config::Safety::default(),
+        keys: Arc::default(),
     }
 }
 

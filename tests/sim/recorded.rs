@@ -26,12 +26,14 @@ pub fn play_again(given: &[Given]) -> Vec<Effect> {
                 match event {
                     Event::Sample(sample) => encoder.sample(*now, sample),
                     Event::Command(command) => encoder.command(*now, command),
+                    Event::Contents(zones) => encoder.contents(*now, zones),
                     Event::Tick | Event::Load(_) => encoder.tick(*now),
                 }
                 for (now, note) in decoder.frame(&encoder.take()).expect("what was written") {
                     let event = match note {
                         Note::Sample(sample) => Event::Sample(sample),
                         Note::Command(command) => Event::Command(command),
+                        Note::Contents(zones) => Event::Contents(zones),
                         Note::Tick => Event::Tick,
                         Note::Load(_) => panic!("no load was written"),
                     };

@@ -5,20 +5,25 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "zone"];
+const PURE: &[&str] =
+    &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "tsig", "zone"];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
+    ("replace", &[]),
     ("zone", &["time"]),
-    ("config", &["time", "zone"]),
+    ("tsig", &["zone"]),
+    ("config", &["time", "tsig", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
+    ("secondary", &["clock", "config", "time", "tsig", "zone"]),
     ("serve", &["answer", "zone"]),
+    ("transfer", &["answer", "config", "serve", "tsig", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
@@ -26,8 +31,20 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "control",
         &[
-            "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "study",
-            "time", "zone",
+            "answer",
+            "clock",
+            "config",
+            "engine",
+            "health",
+            "history",
+            "policy",
+            "probe",
+            "secondary",
+            "serve",
+            "study",
+            "time",
+            "transfer",
+            "zone",
         ],
     ),
 ];
@@ -115,7 +132,7 @@ pub fn purity(source: &Source) -> Vec<Finding> {
 
 /// Those who own sockets read a clock, for their timeouts; the others are told the time.
 pub fn clocks(source: &Source) -> Vec<Finding> {
-    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "serve"];
+    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "serve", "transfer"];
     if source.room().is_none_or(|room| MAY.contains(&room)) {
         return Vec::new();
     }

@@ -1,6 +1,6 @@
 //! `detour zone diff`: the record sets by which two files differ.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,10 +12,11 @@ use crate::zone::{Name, RrSet, RrType, Serial, Zone, diff, soa_with_serial};
 /// What to compare.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The old zone file
-    old: PathBuf,
+    /// The old zone file; or alone, the name of a zone: how a running daemon serves it otherwise than its
+    /// file says, by updates
+    pub(super) old: PathBuf,
     /// The new zone file
-    new: PathBuf,
+    pub(super) new: Option<PathBuf>,
     /// The zone's name; what the files say, or what they are called, when left out
     #[arg(long, value_name = "NAME")]
     origin: Option<Name>,
@@ -26,9 +27,9 @@ pub struct Args {
 
 /// The differences to stdout, record by record, or with `--json` by record set. Exit code 1 when there is
 /// one.
-pub fn run(args: &Args, json: bool) -> Result<ExitCode> {
+pub fn run(args: &Args, new: &Path, json: bool) -> Result<ExitCode> {
     let origin = args.origin.as_ref();
-    let (old, new) = (input::good_zone(origin, &args.old)?, input::good_zone(origin, &args.new)?);
+    let (old, new) = (input::good_zone(origin, &args.old)?, input::good_zone(origin, new)?);
     let (Some(old), Some(new)) = (old, new) else { return Ok(ExitCode::from(1)) };
     let sets = |zone: &Zone| -> Vec<RrSet> {
         let sets = zone.rrsets().map(|set| set.to_rrset());

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{input, replace};
+use super::input;
 use crate::config::ZoneText;
+use crate::replace;
 use crate::zone::{Name, declared_apex, has_soa, lay_out, parse};
 
 /// What to lay out, and where to.

@@ -22,6 +22,7 @@ const COMMAND: u8 = 2;
 const LOAD: u8 = 3;
 const CHECK: u8 = 4;
 const STORY: u8 = 5;
+const CONTENTS: u8 = 6;
 
 const PHASES: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body];
 
@@ -117,6 +118,20 @@ impl Encoder {
         self.begin(LOAD, now);
         self.json(&Changed { path: load.path.clone(), text, zones, regions });
         self.load = Some(load);
+    }
+
+    /// Zones whose contents changed.
+    pub fn contents(&mut self, now: Time, zones: &[ZoneBase]) {
+        self.begin(CONTENTS, now);
+        self.json(&zones);
+        if let Some(load) = &mut self.load {
+            *load = load.with(zones);
+        }
+    }
+
+    /// The load in force.
+    pub fn in_force(&self) -> Option<&LoadNote> {
+        self.load.as_ref()
     }
 
     fn begin(&mut self, tag: u8, now: Time) {
@@ -234,6 +249,13 @@ impl Decoder {
                 let load = LoadNote { path, text, zones, regions };
                 self.load = Some(load.clone());
                 Note::Load(load)
+            }
+            CONTENTS => {
+                let zones: Vec<ZoneBase> = rest.json()?;
+                if let Some(load) = &mut self.load {
+                    *load = load.with(&zones);
+                }
+                Note::Contents(zones)
             }
             tag => return Err(format!("tag {tag} is not known")),
         })

@@ -108,6 +108,15 @@ impl LoadNote {
     }
 }
 
+impl LoadNote {
+    /// The same with other contents of some of its zones.
+    #[must_use]
+    pub fn with(&self, contents: &[ZoneBase]) -> LoadNote {
+        let now = |zone: &ZoneBase| contents.iter().find(|new| new.apex == zone.apex).unwrap_or(zone).clone();
+        LoadNote { zones: self.zones.iter().map(now).collect(), ..self.clone() }
+    }
+}
+
 /// What a segment begins with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
@@ -126,6 +135,8 @@ pub struct Head {
 pub enum Note {
     /// A configuration and its zones.
     Load(LoadNote),
+    /// Zones whose contents changed.
+    Contents(Vec<ZoneBase>),
     /// A probe's run, as it came: latencies in whole microseconds.
     Sample(Sample),
     /// An operator's command, refused or not.

@@ -98,6 +98,10 @@ impl Recorder {
             Event::Sample(sample) => self.encoder.sample(now, sample),
             Event::Command(command) => self.encoder.command(now, command),
             Event::Tick => self.encoder.tick(now),
+            Event::Contents(zones) => {
+                self.encoder.contents(now, zones);
+                self.load = self.encoder.in_force().cloned();
+            }
             // See `Recorder::load`, which knows the text too.
             Event::Load(_) => {}
         }

@@ -13,6 +13,7 @@
 //! held by properties (`tests`) and by a fuzz target.
 
 mod entry;
+mod freeze;
 mod lines;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use super::lex::{Fault, Lexer};
 use super::{Name, RrType};
 
 use entry::Item;
+
+pub use freeze::write_edits;
 
 /// Why a text cannot be laid out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

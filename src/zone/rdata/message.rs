@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::parse::parse_rdata;
+use super::print::known_text;
 use super::types::{Field, shape};
 use crate::zone::lex::Lexer;
 use crate::zone::name::MAX_NAME_LEN;
@@ -51,6 +52,18 @@ pub fn rdata_in_message(rtype: RrType, message: &[u8], at: Range<usize>) -> Opti
         here += len;
     }
     out.extend_from_slice(message.get(here..at.end)?);
+    Some(out.into())
+}
+
+/// The same, and `None` too where the RDATA is anything that no master file could say of its type.
+pub fn checked_rdata(rtype: RrType, message: &[u8], at: Range<usize>) -> Option<Box<[u8]>> {
+    let rdata = rdata_in_message(rtype, message, at)?;
+    if shape(rtype).is_none() {
+        return Some(rdata);
+    }
+    let text = known_text(rtype, &rdata)?;
+    let mut out = Vec::with_capacity(rdata.len());
+    parse_rdata(&mut Lexer::new(text.as_bytes()), rtype, &[0], &mut out).ok()?;
     Some(out.into())
 }
 

@@ -15,7 +15,13 @@ pub(super) mod tests;
 mod types;
 
 pub(super) use encoding::parse_escaped;
-pub use message::{name_in_message, rdata_from_text, rdata_in_message};
+pub use message::{checked_rdata, name_in_message, rdata_from_text, rdata_in_message};
 pub(super) use parse::parse_rdata;
 pub use print::rdata_text;
 pub use types::UnknownType;
+
+/// The bytes that base64 with its padding stands for (RFC 4648 section 4); `None` where it is none.
+pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    encoding::parse_base64(text, &mut bytes).map(|()| bytes)
+}

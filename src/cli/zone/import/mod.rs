@@ -1,12 +1,14 @@
-//! `detour zone import`: the primary zones of another server, from its configuration. In: that server's
-//! files, which are only read. Out: a folder with `detour.toml` and `zones/`, and what was not taken over.
+//! `detour zone import`: the primary zones of another server, from its configuration, or zones by AXFR. In: that
+//! server's files, which are only read, or its answers. Out: a folder with `detour.toml` and `zones/`, and what was not taken over.
 //!
 //! ```text
 //! --from-config KIND=FILE ─► named | nsd | knot ─► Found ─► zones read and checked ─► all written, or none
+//! --axfr SERVER ZONE...   ─► axfr ────────────────────────► transferred and checked ┘
 //! ```
 //!
 //! Each reader knows one format, and of it only what leads to zones; what it passes by on purpose it notes.
 
+mod axfr;
 mod knot;
 mod named;
 mod nsd;
@@ -23,16 +25,19 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 
 use self::source::{Found, FoundZone};
-use super::{input, replace};
+use super::input;
 use crate::config::ZoneText;
-use crate::zone::{Name, canonical_lines, parse};
+use crate::replace;
+use crate::zone::{Name, Zone, canonical_lines, parse};
 
 /// Where to import from, and where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The other server and its configuration: bind=FILE, nsd=FILE, knot=FILE or powerdns=FILE
-    #[arg(long, value_name = "KIND=FILE", required = true)]
-    from_config: Origin,
+    #[arg(long, value_name = "KIND=FILE", required_unless_present = "axfr", conflicts_with = "axfr")]
+    from_config: Option<Origin>,
+    #[command(flatten)]
+    transfer: axfr::Args,
     /// The folder that gets detour.toml and zones/
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     into: PathBuf,
@@ -91,8 +96,10 @@ struct Output {
 
 /// What was not taken over goes to stderr, line by line. With an error in any zone nothing is written and
 /// the exit code is 1.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    let Origin { kind, path } = &args.from_config;
+pub async fn run(args: &Args) -> Result<ExitCode> {
+    let Some(Origin { kind, path }) = &args.from_config else {
+        return write(args, &axfr::outputs(args).await?);
+    };
     let mut found = match kind {
         Kind::Bind => named::read(path)?,
         Kind::Nsd => nsd::read(path)?,
@@ -100,13 +107,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Kind::Powerdns => powerdns(path)?,
     };
     let zones = unique(&mut found);
-    let Some(outputs) = outputs(args, &zones, &mut found.notes)? else { return Ok(ExitCode::from(1)) };
+    let Some(outputs) = outputs(args, path, &zones, &mut found.notes)? else { return Ok(ExitCode::from(1)) };
     for note in &found.notes {
         eprintln!("not taken over: {note}");
     }
     if zones.is_empty() {
         bail!("{} has no primary zone that could be taken over", path.display());
     }
+    write(args, &outputs)
+}
+
+/// Writes files, of which the first is the configuration; or prints that one alone.
+fn write(args: &Args, outputs: &[Output]) -> Result<ExitCode> {
     if args.dry_run {
         print!("{}", String::from_utf8_lossy(&outputs[0].bytes));
         return Ok(ExitCode::SUCCESS);
@@ -173,7 +185,12 @@ fn unique(found: &mut Found) -> Vec<FoundZone> {
 }
 
 /// All files to write, the configuration first; `None` once errors of zones are told.
-fn outputs(args: &Args, zones: &[FoundZone], notes: &mut Vec<String>) -> Result<Option<Vec<Output>>> {
+fn outputs(
+    args: &Args,
+    from: &Path,
+    zones: &[FoundZone],
+    notes: &mut Vec<String>,
+) -> Result<Option<Vec<Output>>> {
     let mut files = Vec::new();
     let mut good = true;
     for zone in zones {
@@ -191,17 +208,20 @@ fn outputs(args: &Args, zones: &[FoundZone], notes: &mut Vec<String>) -> Result<
                     text
                 } else {
                     notes.push(format!("{shown}: its layout and comments, as it includes files; zones/{} holds all records in one", file_name(&zone.name)));
-                    canonical_lines(&read, false)
-                        .fold(String::new(), |text, line| text + &line + "\n")
-                        .into_bytes()
+                    canonical(&read)
                 };
                 files.push(Output { path, bytes });
             }
         }
     }
-    let config = config_text(&args.from_config.path, zones, notes);
+    let config = config_text(&from.display().to_string(), zones, notes);
     files.insert(0, Output { path: args.into.join("detour.toml"), bytes: config.into_bytes() });
     Ok(good.then_some(files))
+}
+
+/// A zone as one file, all names absolute.
+fn canonical(zone: &Zone) -> Vec<u8> {
+    canonical_lines(zone, false).fold(String::new(), |text, line| text + &line + "\n").into_bytes()
 }
 
 /// `example.com.zone`; what a file's name cannot hold becomes `_`.
@@ -212,11 +232,9 @@ fn file_name(zone: &Name) -> String {
     format!("{}.zone", if stem.is_empty() { "root".to_owned() } else { stem.chars().map(safe).collect() })
 }
 
-fn config_text(from: &Path, zones: &[FoundZone], notes: &[String]) -> String {
-    let mut out = format!(
-        "# Imported from {}. `detour check` says whether all of it holds.\n",
-        comment(&from.display().to_string())
-    );
+fn config_text(from: &str, zones: &[FoundZone], notes: &[String]) -> String {
+    let mut out =
+        format!("# Imported from {}. `detour check` says whether all of it holds.\n", comment(from));
     if !notes.is_empty() {
         out.push_str("#\n# Not taken over:\n");
         for note in notes {

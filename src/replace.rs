@@ -1,4 +1,4 @@
-//! Files that change all at once or not at all.
+//! Files that change all at once or not at all. In: a path and bytes. Never known here: what they mean.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

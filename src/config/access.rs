@@ -1,0 +1,164 @@
+//! Who may do what with a zone, and whom it is told to: networks and keys, and addresses with keys.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::error::{ConfigError, short};
+use super::keys::DraftKeys;
+use super::report::Findings;
+use super::section::{Item, Reported, Section};
+use super::values;
+use crate::zone::{Name, Network};
+
+/// The most entries of one list.
+const MAX_ENTRIES: usize = 64;
+/// The port of DNS.
+const PORT: u16 = 53;
+
+/// Who may do something; without an entry, nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access(pub Vec<Allowed>);
+
+/// One entry of a list; who fits all of it is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Where it must come from; without one, from anywhere.
+    pub from: Option<Network>,
+    /// The key it must be signed with; without one, none is asked for. At least one of the two is there.
+    pub key: Option<Name>,
+}
+
+impl Access {
+    /// Whether who sends from an address, signed with a key or not, is allowed.
+    pub fn allows(&self, ip: IpAddr, key: Option<&Name>) -> bool {
+        self.0.iter().any(|allowed| {
+            allowed.from.is_none_or(|from| from.contains(ip))
+                && allowed.key.as_ref().is_none_or(|wanted| key == Some(wanted))
+        })
+    }
+}
+
+/// A server at an address, and the key that it shares with this one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What messages to it are signed with.
+    pub key: Option<Name>,
+}
+
+/// Whom a change of a zone is told to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// These.
+    pub peers: Vec<Peer>,
+    /// And the zone's name servers, but for the one its SOA names as its primary.
+    pub name_servers: bool,
+}
+
+/// Reads a list of networks and keys: `["192.0.2.0/24", { from = "198.51.100.0/24", key = "xfr" }]`.
+pub(super) fn access(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Result<Access, Reported> {
+    let read = item.list("entries", MAX_ENTRIES, findings, |item, findings| allowed(item, keys, findings))?;
+    Ok(Access(read.into_iter().map(toml::Spanned::into_inner).collect()))
+}
+
+fn allowed(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Result<Allowed, Reported> {
+    if !is_table(item) {
+        return Ok(Allowed { from: Some(network(item, findings)?), key: None });
+    }
+    let mut section = Section::of(format!("an entry of {}", item.key), item, findings)?;
+    let from = section.read("from", findings, network);
+    let key = section.read("key", findings, |item, findings| keys.find(item, findings));
+    if let (Ok(None), Ok(None)) = (&from, &key) {
+        section.missing("from", "from = \"192.0.2.0/24\", or key = \"xfr\"", findings);
+    }
+    section.finish(findings);
+    let (from, key) = (from?.map(toml::Spanned::into_inner), key?.map(toml::Spanned::into_inner));
+    if from.is_none() && key.is_none() { Err(Reported) } else { Ok(Allowed { from, key }) }
+}
+
+/// Reads whom a change is told to: `["ns", "192.0.2.7", { address = "192.0.2.8:5353", key = "xfr" }]`.
+pub(super) fn told(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Result<Told, Reported> {
+    let read = item.list("entries", MAX_ENTRIES, findings, |item, findings| match item.value.get_ref() {
+        toml::de::DeValue::String(text) if text == "ns" => Ok(None),
+        _ => peer(item, keys, findings).map(Some),
+    })?;
+    let mut told = Told::default();
+    for entry in read {
+        match entry.into_inner() {
+            None => told.name_servers = true,
+            Some(peer) if told.peers.contains(&peer) => {}
+            Some(peer) => told.peers.push(peer),
+        }
+    }
+    Ok(told)
+}
+
+/// Reads one server: `"192.0.2.53"`, or `{ address = "192.0.2.53:5353", key = "xfr" }`.
+pub(super) fn peer(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Result<Peer, Reported> {
+    if !is_table(item) {
+        return Ok(Peer { address: address(item, findings)?, key: None });
+    }
+    let mut section = Section::of(format!("an entry of {}", item.key), item, findings)?;
+    let address = section.need("address", "address = \"192.0.2.53\"", findings, address);
+    let key = section.read("key", findings, |item, findings| keys.find(item, findings));
+    section.finish(findings);
+    Ok(Peer { address: address?.into_inner(), key: key?.map(toml::Spanned::into_inner) })
+}
+
+fn is_table(item: Item) -> bool {
+    matches!(item.value.get_ref(), toml::de::DeValue::Table(_))
+}
+
+/// An address, port 53 unless it says another.
+fn address(item: Item, findings: &mut Findings) -> Result<SocketAddr, Reported> {
+    let text = item.text("an address", findings)?;
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Ok(address),
+        Err(_) if text.parse::<IpAddr>().is_ok() => {
+            Ok(SocketAddr::new(values::address(item, findings)?, PORT))
+        }
+        _ => {
+            let (wanted, example) = ("an address of a server", "\"192.0.2.53\" or \"[2001:db8::53]:5353\"");
+            Err(item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings))
+        }
+    }
+}
+
+fn network(item: Item, findings: &mut Findings) -> Result<Network, Reported> {
+    let text = item.text("a network", findings)?;
+    text.parse().map_err(|_| {
+        let (wanted, example) =
+            ("a network", "\"192.0.2.0/24\" or \"2001:db8::/32\", no bit set past its length");
+        item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_fits_all_of_an_entry_is_allowed() {
+        let key: Name = "xfr".parse().unwrap();
+        let entry = |from: Option<&str>, key: Option<&Name>| Allowed {
+            from: from.map(|from| from.parse().unwrap()),
+            key: key.cloned(),
+        };
+        let check = |entries: &[Allowed], ip: &str, signed: Option<&Name>, expect: bool| {
+            let access = Access(entries.to_vec());
+            assert_eq!(access.allows(ip.parse().unwrap(), signed), expect, "{entries:?} {ip} {signed:?}");
+        };
+        check(&[], "192.0.2.1", Some(&key), false);
+        let network = [entry(Some("192.0.2.0/24"), None)];
+        check(&network, "192.0.2.1", None, true);
+        check(&network, "192.0.2.1", Some(&key), true);
+        check(&network, "192.0.3.1", None, false);
+        check(&network, "::ffff:192.0.2.1", None, false);
+        let both = [entry(Some("2001:db8::/32"), Some(&key))];
+        check(&both, "2001:db8::1", Some(&key), true);
+        check(&both, "2001:db8::1", None, false);
+        check(&both, "2001:db9::1", Some(&key), false);
+        check(&both, "2001:db8::1", Some(&"other".parse().unwrap()), false);
+        check(&[entry(None, Some(&key)), network[0].clone()], "198.51.100.1", Some(&key), true);
+    }
+}

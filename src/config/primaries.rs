@@ -1,0 +1,110 @@
+//! `primary` of a `[[zone]]`: the servers that a zone is transferred from, and where what they sent is kept.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::Primary;
+use super::error::{ConfigError, short};
+use super::keys::DraftKeys;
+use super::report::Findings;
+use super::section::{Item, Reported, Section};
+use crate::zone::Name;
+
+/// The most primaries of one zone.
+const MAX_PRIMARIES: usize = 16;
+/// Where DNS is served unless a port is given.
+const PORT: u16 = 53;
+/// The longest part of a file's name, in bytes: no file system takes more than 255.
+const MAX_PART: usize = 200;
+/// The folder in `state_dir`.
+const FOLDER: &str = "transferred";
+
+/// Reads the list: each an address, with a port or without, or a table with an address and a key.
+pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Result<Vec<Primary>, Reported> {
+    let listed =
+        item.list("primaries", MAX_PRIMARIES, findings, |item, findings| match item.value.get_ref() {
+            DeValue::Table(_) => {
+                let mut section = Section::of("a primary".to_owned(), item, findings)?;
+                let address = section.need("address", "address = \"192.0.2.53\"", findings, address);
+                let key = section.read("key", findings, |item, findings| keys.find(item, findings));
+                section.finish(findings);
+                let key = key?.map(Spanned::into_inner);
+                // A key whose secret is wrong has been reported, and there is nothing to load anyway.
+                Ok(Primary {
+                    address: address?.into_inner(),
+                    key: key.and_then(|key| keys.read.get(&key).cloned()),
+                })
+            }
+            _ => Ok(Primary { address: address(item, findings)?, key: None }),
+        })?;
+    let mut primaries: Vec<Primary> = Vec::with_capacity(listed.len());
+    for primary in listed {
+        let (at, primary) = (primary.span(), primary.into_inner());
+        if primaries.iter().any(|before| before.address == primary.address) {
+            findings.push(&at, ConfigError::PrimaryTwice(primary.address));
+            return Err(Reported);
+        }
+        primaries.push(primary);
+    }
+    Ok(primaries)
+}
+
+/// An address of a host, with a port or without.
+fn address(item: Item, findings: &mut Findings) -> Result<SocketAddr, Reported> {
+    let text = item.text("an address", findings)?;
+    let read = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, PORT)));
+    match read {
+        Some(address) if address.ip().is_unspecified() || address.ip().is_multicast() => {
+            Err(item.wrong(ConfigError::NotAHost(address.ip()), findings))
+        }
+        Some(address) if address.port() != 0 => Ok(address),
+        _ => {
+            let wanted = "an address, with a port or without";
+            let example = "\"192.0.2.53\" or \"[2001:db8::53]:5353\"";
+            Err(item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings))
+        }
+    }
+}
+
+/// The file that keeps what was transferred. Its name is the zone's, with `%` and two digits in place of
+/// what is no letter, digit, hyphen or underscore; a long one is a folder and a file.
+pub(super) fn kept_in(state_dir: &Path, zone: &Name) -> PathBuf {
+    let mut text = String::new();
+    for byte in zone.to_string().into_bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text.push(char::from(byte)),
+            // Writing to a String cannot fail.
+            _ => drop(write!(text, "%{byte:02x}")),
+        }
+    }
+    text.push_str("zone");
+    let mut path = state_dir.join(FOLDER);
+    // Of ASCII alone, so that it may be cut anywhere.
+    while text.len() > MAX_PART {
+        let rest = text.split_off(MAX_PART);
+        path.push(std::mem::replace(&mut text, rest));
+    }
+    path.join(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_zone_has_a_file_of_its_own() {
+        let file = |zone: &str| kept_in(Path::new("/s"), &zone.parse().unwrap()).display().to_string();
+        assert_eq!(file("Example.com"), "/s/transferred/example.com.zone");
+        assert_eq!(file("0/25.2.0.192.in-addr.arpa"), "/s/transferred/0%2f25.2.0.192.in-addr.arpa.zone");
+        assert_eq!(file("."), "/s/transferred/.zone");
+        assert_eq!(file(r"a\.b.example"), "/s/transferred/a%5c.b.example.zone");
+        let long = file(&format!("{0}.{0}.{0}.example", "a".repeat(60)));
+        assert_ne!(long, file(&format!("{0}.{0}.{0}b.example", "a".repeat(60))));
+        let longest = file(&format!("{0}.{0}.{0}.{1}", "/".repeat(63), "/".repeat(60)));
+        assert!(longest.split('/').all(|part| part.len() <= MAX_PART), "{longest}");
+    }
+}

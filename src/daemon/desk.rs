@@ -1,0 +1,93 @@
+//! The desk: who sees to messages that are no plain queries.
+//!
+//! In: a message and where it came from. Out: the messages that answer it. Updates and NOTIFY are seen to here;
+//! transfers and what is signed, at the [`Office`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use super::core::Pulse;
+use super::messages::Ask;
+use super::{notify_desk, update_desk};
+use crate::clock;
+use crate::config::Config;
+use crate::secondary::{Keeper, OPCODE_NOTIFY};
+use crate::serve::{self, Replies, Request};
+use crate::transfer::Office;
+use crate::tsig::{self, Signed};
+use crate::zone::OPCODE_UPDATE;
+
+/// What the desk goes by; another one after each load.
+pub struct Rules {
+    config: Arc<Config>,
+    open: bool,
+}
+
+impl Rules {
+    /// Those of a configuration.
+    pub fn of(config: &Arc<Config>) -> Rules {
+        Rules { open: update_desk::is_open(config) || notify_desk::is_open(config), config: config.clone() }
+    }
+}
+
+/// The desk of a running daemon.
+pub struct Desk {
+    pub rules: Arc<ArcSwap<Rules>>,
+    pub loader: mpsc::Sender<Ask>,
+    pub office: Arc<Office>,
+    pub keeper: Arc<Keeper>,
+    pub pulse: Arc<Pulse>,
+}
+
+impl serve::Desk for Desk {
+    fn is_open(&self) -> bool {
+        self.rules.load().open || self.office.is_open()
+    }
+
+    fn take(&self, request: Request) -> Pin<Box<dyn Future<Output = Replies> + Send + '_>> {
+        match request.bytes.get(2).map(|byte| byte >> 3 & 15) {
+            Some(opcode @ (OPCODE_UPDATE | OPCODE_NOTIFY)) => {
+                Box::pin(async move { Box::new(self.reply(opcode, &request).await.into_iter()) as Replies })
+            }
+            _ => self.office.take(request),
+        }
+    }
+}
+
+impl Desk {
+    /// A signature is verified first, and what was signed is answered with one.
+    async fn reply(&self, opcode: u8, request: &Request) -> Option<Vec<u8>> {
+        let config = self.rules.load().config.clone();
+        let signed = match tsig::verify(&config.keys, &request.bytes, clock::wall_secs()) {
+            Ok(signed) => signed,
+            Err(refused) => {
+                self.count(opcode, false);
+                return refused.answer(&request.bytes);
+            }
+        };
+        let message = signed.as_ref().map_or(&request.bytes[..], Signed::message);
+        let key = signed.as_ref().map(|signed| signed.key().name());
+        let from = request.peer.ip();
+        let mut reply = match opcode {
+            OPCODE_NOTIFY => notify_desk::take(&self.keeper, message, key, from)?,
+            _ => update_desk::take(&config, &self.loader, message, key, from).await,
+        };
+        self.count(opcode, reply.get(3).is_some_and(|flags| flags % 16 == 0));
+        if let Some(signed) = &signed {
+            tsig::sign(&mut reply, signed, clock::wall_secs());
+        }
+        Some(reply)
+    }
+
+    fn count(&self, opcode: u8, done: bool) {
+        if opcode == OPCODE_UPDATE {
+            let count = if done { &self.pulse.updates_done } else { &self.pulse.updates_refused };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

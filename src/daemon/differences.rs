@@ -1,0 +1,94 @@
+//! What a load changes in the zones' files, found off the core's thread; and the journal's step that follows
+//! from it, once the decisions are laid over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::answer::Table;
+use crate::config::Config;
+use crate::zone::{Changeset, Name, Step, diff, soa_serial};
+
+/// The most names of one zone that may differ between two loads and still be a step of its journal. Past it
+/// the journal begins anew, and who asks for what changed gets the whole zone.
+const MAX_NAMES: usize = 100_000;
+
+/// Where the zones of one load differ from those of the one before it.
+#[derive(Clone)]
+pub struct Differences {
+    against: Table,
+    /// The names of each zone that is in both; `None` where they are too many.
+    zones: BTreeMap<Name, Option<BTreeSet<Name>>>,
+}
+
+impl Differences {
+    /// Compares two tables as compiled, before decisions are laid over them.
+    pub fn between(before: &Table, after: &Table) -> Differences {
+        Differences::of_zones(before, after, after.zones())
+    }
+
+    /// The same of some zones, the others being as they were.
+    pub fn of_zones<'n>(
+        before: &Table,
+        after: &Table,
+        apexes: impl Iterator<Item = &'n Name>,
+    ) -> Differences {
+        let both = apexes.filter(|apex| before.soa(apex).is_some());
+        let zones = both.map(|apex| (apex.clone(), before.differences(after, apex, MAX_NAMES))).collect();
+        Differences { against: before.clone(), zones }
+    }
+
+    /// The names at which a zone differs from that of a published table; `None` where that is not known.
+    pub fn of(&self, apex: &Name, published: &Table) -> Option<&BTreeSet<Name>> {
+        if self.against.has_same_base(published) { self.zones.get(apex)?.as_ref() } else { None }
+    }
+}
+
+/// What becomes of a zone's journal.
+pub enum Turn {
+    /// It goes on with this step.
+    Step(Step),
+    /// It leads to this serial, or is of no use any more.
+    Agree,
+}
+
+/// What a zone's journal makes of a load: `before` is what was published, `after` what will be.
+pub fn turn(
+    before: &Table,
+    after: &Table,
+    changeset: &Changeset,
+    differences: Option<&Differences>,
+    steered: &BTreeSet<&Name>,
+) -> Turn {
+    let apex = &changeset.zone;
+    let Some(old) = before.soa(apex).filter(|soa| soa_serial(soa) != changeset.to) else {
+        return Turn::Agree;
+    };
+    let nothing = BTreeSet::new();
+    let in_file = if after.has_same_base(before) {
+        Some(&nothing)
+    } else {
+        differences.and_then(|differences| differences.of(apex, before))
+    };
+    let Some(in_file) = in_file else { return Turn::Agree };
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    let steered = steered.iter().copied().filter(|name| !in_file.contains(*name));
+    for name in in_file.iter().chain(steered) {
+        let held = |table: &Table| {
+            let mut sets = table.held(apex, name);
+            sets.retain(|set| set.rtype != old.rtype);
+            sets
+        };
+        let (gone, come) = diff(&held(before), &held(after));
+        removed.extend(gone);
+        added.extend(come);
+    }
+    Turn::Step(Step::of(old, changeset.soa.clone(), &removed, &added))
+}
+
+/// The steered names of each zone, before a load and after it.
+pub fn steered<'c>(configs: impl Iterator<Item = &'c Config>) -> BTreeMap<&'c Name, BTreeSet<&'c Name>> {
+    let mut zones: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
+    for service in configs.flat_map(|config| &config.services) {
+        zones.entry(&service.zone).or_default().insert(&service.name);
+    }
+    zones
+}

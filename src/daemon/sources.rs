@@ -1,0 +1,295 @@
+//! What zones are made of: the source of each, which is a file, also of what a primary sent, and its edits.
+//!
+//! In: the files, and the edits that the state file keeps. Out: contents, compiled into one table. Where
+//! nothing can change a zone but its file, files are compiled and let go; else they are held, packed, so that
+//! one zone can change without reading the others again. The table is one, so it is compiled anew from all
+//! of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::differences::Differences;
+use super::messages::{Changed, Fresh, Refused};
+use crate::answer::{ClientMap, Table};
+use crate::clock::wall_secs;
+use crate::config::{self, Config, ZoneSource};
+use crate::engine::{Happened, Load, Saved, ZoneBase};
+use crate::geo;
+use crate::secondary::discard_expired;
+use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Zone};
+
+/// The sources of all zones.
+pub struct Sources {
+    path: PathBuf,
+    seed: u64,
+    /// By apex; also of zones that are not configured just now.
+    edits: BTreeMap<Name, Edits>,
+    held: Option<Held>,
+    /// The table compiled last, before decisions are laid over it.
+    compiled: Option<Table>,
+    /// The file of each zone.
+    files: BTreeMap<Name, PathBuf>,
+}
+
+/// What a load leaves behind where contents may change by themselves.
+struct Held {
+    config: Arc<Config>,
+    maps: BTreeMap<ClientsId, Arc<ClientMap>>,
+    /// In the order of `config.zones`.
+    zones: Vec<Source>,
+}
+
+/// One zone.
+#[derive(Clone)]
+pub struct Source {
+    /// What its file holds.
+    pub file: Arc<Zone>,
+    /// The same with its edits laid over it.
+    pub contents: Arc<Zone>,
+}
+
+impl Source {
+    /// What a file holds with its edits laid over it, less those that it holds by now. Of a zone that is not
+    /// known just now edits are kept for when it is.
+    fn of(file: Zone, edits: &mut Edits, saves: &mut Vec<Saved>) -> Source {
+        let file = Arc::new(file);
+        if file.is_empty() {
+            return Source { contents: file.clone(), file };
+        }
+        saves.extend(saved(file.apex(), edits.settle(&file)));
+        let contents = if edits.is_empty() { file.clone() } else { Arc::new(edits.lay(&file)) };
+        Source { file, contents }
+    }
+}
+
+/// A change of contents that is ready: taken up by [`Sources::done`] once the core has.
+pub struct Pending {
+    zones: Vec<(Name, Edits, Source)>,
+    table: Table,
+}
+
+/// For each zone whether what its primary sent could be read; and what comes of it.
+pub type Received = (Vec<Result<(), String>>, Option<(Changed, Pending)>);
+
+/// One changed edit.
+pub type EditChange = (Name, RrType, Option<Edit>);
+
+impl Sources {
+    /// Those of a configuration file, with what was kept of edits.
+    pub fn new(path: PathBuf, seed: u64, saved: &[Saved]) -> Sources {
+        let mut edits: BTreeMap<Name, Edits> = BTreeMap::new();
+        for saved in saved {
+            if let Saved::Edit(EditKey { zone, owner, rtype }, Some(edit)) = saved {
+                edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
+            }
+        }
+        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new() }
+    }
+
+    /// Reads and checks the files, blocking.
+    pub fn read(&self) -> Result<config::Loaded, Refused> {
+        let mut loaded = config::load(&self.path)
+            .map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
+        for (source, zone) in loaded.config.zones.iter().zip(&mut loaded.zones) {
+            let kept = source.is_transferred() && !zone.is_empty();
+            if kept && discard_expired(&source.file, zone, wall_secs()) {
+                *zone = Zone::hollow(source.name.clone());
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Lays the edits over what was read, and compiles it, blocking.
+    pub fn build(&mut self, loaded: config::Loaded) -> Result<Fresh, Refused> {
+        let config::Loaded { config, text, zones, warnings, files, databases } = loaded;
+        let steered = steered(&config);
+        let clients = match geo::clients(&config, &databases) {
+            Ok(clients) => clients,
+            Err(why) => {
+                let problems = format!("{}: error: {why}", config.path.display());
+                return Err(Refused { problems, files });
+            }
+        };
+        // The databases may be large; the maps made from them are not.
+        drop(databases);
+        let config = Arc::new(config);
+        let mut saves = Vec::new();
+        let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
+        let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
+        let (load, table);
+        if changes || edited {
+            let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
+            let known = zones.iter().filter(|zone| !zone.contents.is_empty());
+            let bases = known.map(|zone| self.base(zone, &config)).collect();
+            load = Load { config: config.clone(), zones: bases, regions: clients.regions };
+            table = compile(&zones, &steered, self.seed);
+            self.held = Some(Held { config, maps: clients.maps.clone(), zones });
+        } else {
+            // Before the table, which takes the zones apart.
+            load = Load::of(config, &zones, clients.regions);
+            table = Table::compile(zones, &steered, self.seed);
+            self.held = None;
+        }
+        let named = load.config.zones.iter().map(|zone| (zone.name.clone(), zone.file.clone()));
+        self.files = named.collect();
+        let unfit = crate::probe::warnings(&load.config);
+        let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
+        let table = table.with_clients(clients.maps);
+        let before = self.compiled.replace(table.clone());
+        let differences = before.map(|before| Differences::between(&before, &table));
+        Ok(Fresh { load, text, table, differences, files, warnings, saves })
+    }
+
+    /// What the engine needs to know of a zone.
+    fn base(&self, zone: &Source, config: &Config) -> ZoneBase {
+        let edits = self.edits.get(zone.file.apex()).map_or(0, Edits::len);
+        ZoneBase { edits, ..ZoneBase::of(&zone.contents, config) }
+    }
+
+    /// A zone's file with its edits, less those that the file holds by now.
+    fn settle(&mut self, zone: Zone, saves: &mut Vec<Saved>) -> Source {
+        let apex = zone.apex().clone();
+        let mut edits = self.edits.remove(&apex).unwrap_or_default();
+        let source = Source::of(zone, &mut edits, saves);
+        if !edits.is_empty() {
+            self.edits.insert(apex, edits);
+        }
+        source
+    }
+
+    /// What the core is to take up where files are other ones, or gone, that keep what primaries sent; and for
+    /// each zone whether its file was any use. Compiles; blocking.
+    pub fn received(&self, apexes: &[Name]) -> Received {
+        let Some(held) = &self.held else { return (vec![Ok(()); apexes.len()], None) };
+        let mut zones = held.zones.clone();
+        let (mut pending, mut bases, mut saves) = (Vec::new(), Vec::new(), Vec::new());
+        let mut receive = |apex: &Name| {
+            let of = |zone: &&ZoneSource| zone.name == *apex && zone.is_transferred();
+            let source = held.config.zones.iter().find(of);
+            let held_here = zones.iter_mut().find(|zone| zone.file.apex() == apex);
+            // A reload may have taken it away meanwhile.
+            let (Some(source), Some(zone)) = (source, held_here) else { return Ok(()) };
+            let file = config::transferred(apex, &source.file)?;
+            let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
+            let mut edits = self.edits(apex);
+            *zone = Source::of(file, &mut edits, &mut saves);
+            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
+            pending.push((apex.clone(), edits, zone.clone()));
+            Ok(())
+        };
+        let outcomes = apexes.iter().map(&mut receive).collect();
+        if bases.is_empty() {
+            return (outcomes, None);
+        }
+        let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
+        let differences = self.differences(&table, &pending);
+        let records = Vec::new();
+        let changed = Changed { zones: bases, table: Some(table.clone()), differences, saves, records };
+        (outcomes, Some((changed, Pending { zones: pending, table })))
+    }
+
+    /// The configuration of the last load; `None` where nothing can change but by files.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.held.as_ref().map(|held| &held.config)
+    }
+
+    /// A zone's file.
+    pub fn file(&self, apex: &Name) -> Option<&Path> {
+        self.files.get(apex).map(PathBuf::as_path)
+    }
+
+    /// A zone, where contents are held.
+    pub fn zone(&self, apex: &Name) -> Option<&Source> {
+        self.held.as_ref()?.zones.iter().find(|zone| zone.file.apex() == apex)
+    }
+
+    /// Whether a zone comes from a primary.
+    pub fn is_transferred(&self, apex: &Name) -> bool {
+        let zones = self.held.iter().flat_map(|held| &held.config.zones);
+        zones.into_iter().any(|zone| zone.name == *apex && zone.is_transferred())
+    }
+
+    /// The edits of a zone.
+    pub fn edits(&self, apex: &Name) -> Edits {
+        self.edits.get(apex).cloned().unwrap_or_default()
+    }
+
+    /// What the core is to take up: other edits of some zones, what is to be kept and recorded of that, and
+    /// records alone where no edits are other ones. `None` where there is nothing at all. Compiles; blocking.
+    pub fn change(
+        &self,
+        mut edits: BTreeMap<Name, Edits>,
+        saves: Vec<Saved>,
+        records: Vec<Happened>,
+    ) -> Option<(Changed, Option<Pending>)> {
+        edits.retain(|apex, edits| *edits != self.edits(apex));
+        if edits.is_empty() {
+            let table = None;
+            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records };
+            return (!changed.records.is_empty()).then_some((changed, None));
+        }
+        let (changed, pending) = self.prepare(edits, saves, records)?;
+        Some((changed, Some(pending)))
+    }
+
+    /// What comes of other edits of some zones; `None` where nothing is held.
+    fn prepare(
+        &self,
+        edits: BTreeMap<Name, Edits>,
+        saves: Vec<Saved>,
+        records: Vec<Happened>,
+    ) -> Option<(Changed, Pending)> {
+        let held = self.held.as_ref()?;
+        let mut zones = held.zones.clone();
+        let (mut pending, mut bases) = (Vec::new(), Vec::new());
+        for (apex, edits) in edits {
+            let Some(zone) = zones.iter_mut().find(|zone| *zone.file.apex() == apex) else { continue };
+            zone.contents =
+                if edits.is_empty() { zone.file.clone() } else { Arc::new(edits.lay(&zone.file)) };
+            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
+            pending.push((apex, edits, zone.clone()));
+        }
+        let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
+        let differences = self.differences(&table, &pending);
+        let pending = Pending { zones: pending, table: table.clone() };
+        Some((Changed { zones: bases, table: Some(table), differences, saves, records }, pending))
+    }
+
+    /// Where a table with these zones in it differs from the one compiled last.
+    fn differences(&self, table: &Table, pending: &[(Name, Edits, Source)]) -> Option<Differences> {
+        let apexes = pending.iter().map(|(apex, _, _)| apex);
+        self.compiled.as_ref().map(|before| Differences::of_zones(before, table, apexes))
+    }
+
+    /// Takes up what the core has taken up.
+    pub fn done(&mut self, pending: Pending) {
+        self.compiled = Some(pending.table);
+        for (apex, edits, source) in pending.zones {
+            let zones = self.held.iter_mut().flat_map(|held| &mut held.zones);
+            zones.filter(|zone| *zone.file.apex() == apex).for_each(|zone| zone.clone_from(&source));
+            if edits.is_empty() {
+                self.edits.remove(&apex);
+            } else {
+                self.edits.insert(apex, edits);
+            }
+        }
+    }
+}
+
+/// Edits that changed as what is kept of them.
+pub fn saved(apex: &Name, changes: Vec<EditChange>) -> impl Iterator<Item = Saved> {
+    changes
+        .into_iter()
+        .map(move |(owner, rtype, edit)| Saved::Edit(EditKey { zone: apex.clone(), owner, rtype }, edit))
+}
+
+fn steered(config: &Config) -> Vec<Name> {
+    config.services.iter().map(|service| service.name.clone()).collect()
+}
+
+fn compile(zones: &[Source], steered: &[Name], seed: u64) -> Table {
+    // The table takes zones apart to keep its peak low: it is given copies, which are packed.
+    let zones: Vec<Zone> = zones.iter().map(|zone| Zone::clone(&zone.contents)).collect();
+    Table::compile(zones, steered, seed)
+}

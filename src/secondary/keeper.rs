@@ -1,0 +1,349 @@
+//! A task for each zone that comes from a primary: it waits, asks, transfers and keeps.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::fetch::{fetch, serial};
+use super::kept;
+use super::refresh::{Confirmed, Refresh, Timers};
+use super::transfer::Received;
+use crate::clock::{Clock, wall_secs};
+use crate::config::{Primary, ZoneSource, transferred};
+use crate::time::Time;
+use crate::zone::{Name, Serial, Zone};
+
+/// Zones whose primaries are asked at once, or that are transferred.
+const AT_ONCE: usize = 32;
+
+/// Who takes up what was kept.
+pub trait Reload: Send + Sync + 'static {
+    /// A zone's file changed, or is gone: has it loaded. Errors: why it was refused; what was served goes on.
+    fn reload(&self, zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+}
+
+/// What became of a NOTIFY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFrom {
+    /// A primary of the zone sent it: it is asked.
+    Primary,
+    /// Somebody else did.
+    Stranger,
+    /// The zone comes from no primary.
+    NoSecondary,
+}
+
+/// How a transferred zone stands, for people and metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferredView {
+    /// The zone.
+    pub zone: Name,
+    /// Where it comes from.
+    pub primaries: Vec<SocketAddr>,
+    /// The serial that was received, before anything is laid over it; nothing where nothing is served.
+    pub serial: Option<Serial>,
+    /// When a primary last confirmed that.
+    pub confirmed: Option<Time>,
+    /// When it will be too old unless one does again.
+    pub expires: Option<Time>,
+    /// Whether it was too old already.
+    pub expired: bool,
+    /// When the primaries are asked next.
+    pub next: Time,
+    /// Checks that failed in a row.
+    pub failures: u32,
+    /// Transfers of the whole zone.
+    pub full: u64,
+    /// Transfers of steps.
+    pub incremental: u64,
+    /// What the last check came to.
+    pub last: String,
+}
+
+impl TransferredView {
+    /// Why the zone is answered SERVFAIL, where it is.
+    pub fn trouble(&self) -> Option<String> {
+        let TransferredView { zone, last, .. } = self;
+        match (self.serial, self.expired) {
+            (Some(_), _) => None,
+            (None, true) => Some(format!("zone {zone} expired and is answered SERVFAIL: {last}")),
+            (None, false) => {
+                Some(format!("zone {zone} was not transferred yet and is answered SERVFAIL: {last}"))
+            }
+        }
+    }
+}
+
+/// All zones that come from a primary.
+pub struct Keeper {
+    clock: Clock,
+    reload: Arc<dyn Reload>,
+    permits: Arc<Semaphore>,
+    runtime: Handle,
+    zones: Mutex<BTreeMap<Name, Kept>>,
+}
+
+/// One zone's task, which ends with this.
+struct Kept {
+    source: ZoneSource,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a task shares with those who look at it.
+struct Shared {
+    /// Rung by a NOTIFY.
+    bell: Notify,
+    /// Who rang it.
+    rang: Mutex<Option<IpAddr>>,
+    view: Mutex<TransferredView>,
+}
+
+impl Keeper {
+    /// Nothing yet; tasks run on the runtime this is called from.
+    pub fn new(clock: Clock, reload: Arc<dyn Reload>) -> Keeper {
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        Keeper { clock, reload, permits, runtime: Handle::current(), zones: Mutex::default() }
+    }
+
+    /// Takes up the zones of a configuration. What has the same primaries as before is not disturbed.
+    pub fn set(&self, sources: &[ZoneSource]) {
+        let mut zones = lock(&self.zones);
+        let mut before = std::mem::take(&mut *zones);
+        for source in sources.iter().filter(|source| source.is_transferred()) {
+            let kept = before.remove(&source.name).filter(|kept| kept.source == *source);
+            zones.insert(source.name.clone(), kept.unwrap_or_else(|| self.begin(source)));
+        }
+    }
+
+    fn begin(&self, source: &ZoneSource) -> Kept {
+        let view = TransferredView {
+            zone: source.name.clone(),
+            primaries: source.primaries.iter().map(|primary| primary.address).collect(),
+            serial: None,
+            confirmed: None,
+            expires: None,
+            expired: kept::has_expired(&source.file),
+            next: self.clock.now(),
+            failures: 0,
+            full: 0,
+            incremental: 0,
+            last: "not asked yet".to_owned(),
+        };
+        let shared = Arc::new(Shared { bell: Notify::new(), rang: Mutex::default(), view: Mutex::new(view) });
+        let task = Task {
+            source: source.clone(),
+            shared: shared.clone(),
+            clock: self.clock,
+            reload: self.reload.clone(),
+            permits: self.permits.clone(),
+            held: None,
+        };
+        Kept { source: source.clone(), shared, task: self.runtime.spawn(task.run()) }
+    }
+
+    /// A NOTIFY came (RFC 1996): from where, signed with which key, and the serial it tells, if it does. It
+    /// counts if it comes from a primary's address or is signed with a primary's key; it is no more than a
+    /// reason to ask the primary, so an address is trusted that far.
+    pub fn notified(
+        &self,
+        zone: &Name,
+        from: IpAddr,
+        key: Option<&Name>,
+        serial: Option<Serial>,
+    ) -> NotifyFrom {
+        let zones = lock(&self.zones);
+        let Some(kept) = zones.get(zone) else { return NotifyFrom::NoSecondary };
+        let is_sender = |primary: &Primary| {
+            let signed = primary.key.as_ref().is_some_and(|theirs| Some(theirs.name()) == key);
+            primary.address.ip() == from || signed
+        };
+        if !kept.source.primaries.iter().any(is_sender) {
+            return NotifyFrom::Stranger;
+        }
+        let held = lock(&kept.shared.view).serial;
+        if serial.zip(held).is_none_or(|(theirs, held)| theirs.is_after(held)) {
+            *lock(&kept.shared.rang) = Some(from);
+            kept.shared.bell.notify_one();
+        }
+        NotifyFrom::Primary
+    }
+
+    /// How each zone stands.
+    pub fn views(&self) -> Vec<TransferredView> {
+        lock(&self.zones).values().map(|kept| lock(&kept.shared.view).clone()).collect()
+    }
+
+    /// Ends every task.
+    pub fn stop(&self) {
+        lock(&self.zones).clear();
+    }
+}
+
+struct Task {
+    source: ZoneSource,
+    shared: Arc<Shared>,
+    clock: Clock,
+    reload: Arc<dyn Reload>,
+    permits: Arc<Semaphore>,
+    /// What is served.
+    held: Option<(Serial, Timers)>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let (zone, file) = (self.source.name.clone(), self.source.file.clone());
+        let kept = self.read().await;
+        let kept = kept.zip(kept::age(&file, wall_secs()));
+        self.held = kept.as_ref().map(|(zone, _)| (zone.serial(), Timers::of(&zone.soa())));
+        let now = self.clock.now();
+        let held = kept.map(|(zone, age)| (Timers::of(&zone.soa()), now - age));
+        let mut refresh = Refresh::start(now, held);
+        loop {
+            self.show(&refresh);
+            tokio::select! {
+                () = sleep_until(Instant::from_std(self.clock.instant(refresh.next()))) => {}
+                () = self.shared.bell.notified() => {
+                    refresh.notified(self.clock.now());
+                    continue;
+                }
+            }
+            if refresh.expire(self.clock.now()) {
+                warn!("zone {zone} expired: no primary confirmed it for as long as its SOA says");
+                kept::discard(&file);
+                self.held = None;
+                lock(&self.shared.view).expired = true;
+                self.show(&refresh);
+                self.take_up().await;
+            }
+            if refresh.due() <= self.clock.now() {
+                // The semaphore is never closed.
+                let _permit = self.permits.clone().acquire_owned().await;
+                let confirmed = self.check().await;
+                refresh.checked(self.clock.now(), confirmed);
+            }
+        }
+    }
+
+    fn show(&self, refresh: &Refresh) {
+        let mut view = lock(&self.shared.view);
+        view.serial = self.held.map(|(serial, _)| serial);
+        view.confirmed = refresh.confirmed();
+        view.expires = refresh.expires();
+        view.expired &= self.held.is_none();
+        view.next = refresh.due();
+        view.failures = refresh.failures();
+    }
+
+    /// Asks one primary after the other until one confirms; first the one that sent a NOTIFY.
+    async fn check(&mut self) -> Confirmed {
+        let rang = lock(&self.shared.rang).take();
+        let mut primaries: Vec<Primary> = self.source.primaries.clone();
+        primaries.sort_by_key(|primary| Some(primary.address.ip()) != rang);
+        let mut said = String::new();
+        for primary in &primaries {
+            match self.ask(primary).await {
+                Ok((timers, outcome)) => {
+                    lock(&self.shared.view).last = outcome;
+                    return Confirmed::Yes(timers);
+                }
+                Err(why) => {
+                    said.push_str(if said.is_empty() { "" } else { "; " });
+                    // Writing to a String cannot fail.
+                    let _ = write!(said, "{}: {why}", primary.address);
+                }
+            }
+        }
+        let zone = &self.source.name;
+        let before = std::mem::replace(&mut lock(&self.shared.view).last, said.clone());
+        // What is said already is not said again at each retry.
+        if before == said {
+            debug!("zone {zone}: no primary confirmed it: {said}");
+        } else {
+            warn!("zone {zone}: no primary confirmed it: {said}");
+        }
+        Confirmed::No
+    }
+
+    /// Has one primary confirm the zone, or send what is newer. Gives the timers of what is had then.
+    async fn ask(&mut self, primary: &Primary) -> Result<(Timers, String), String> {
+        let (zone, file) = (self.source.name.clone(), self.source.file.clone());
+        let address = primary.address;
+        let theirs = serial(primary, &zone).await.map_err(|e| e.to_string())?;
+        let current = |serial: Serial| format!("{address} has serial {serial}, as here");
+        if let Some((held, timers)) = self.held {
+            if theirs == held {
+                kept::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
+                return Ok((timers, current(held)));
+            }
+            if !theirs.is_after(held) {
+                return Err(format!("it has serial {theirs}, which is before {held}"));
+            }
+        }
+        let have = if self.held.is_some() { self.read().await } else { None };
+        match fetch(primary, &zone, have).await.map_err(|e| e.to_string())? {
+            Received::Current => match self.held {
+                Some((held, timers)) => {
+                    kept::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
+                    Ok((timers, current(held)))
+                }
+                None => Err("it sent nothing".to_owned()),
+            },
+            Received::Zone { zone: new, text, incremental } => {
+                let (serial, timers) = (new.serial(), Timers::of(&new.soa()));
+                if self.held.is_some_and(|(held, _)| !serial.is_after(held)) {
+                    return Err(format!("it sent serial {serial}, which is not after what is here"));
+                }
+                let stored = spawn_blocking(move || kept::store(&file, &text)).await;
+                stored.map_err(|e| e.to_string())?.map_err(|e| format!("it cannot be kept: {e}"))?;
+                self.held = Some((serial, timers));
+                let how = if incremental { "IXFR" } else { "AXFR" };
+                info!("zone {zone}: serial {serial} from {address} by {how}, {} records", new.len());
+                {
+                    let mut view = lock(&self.shared.view);
+                    *(if incremental { &mut view.incremental } else { &mut view.full }) += 1;
+                }
+                let outcome = match self.take_up().await {
+                    None => format!("serial {serial} from {address} by {how}"),
+                    Some(why) => format!("serial {serial} from {address} by {how}, not loaded: {why}"),
+                };
+                Ok((timers, outcome))
+            }
+        }
+    }
+
+    /// What is kept, where it is any use.
+    async fn read(&self) -> Option<Zone> {
+        let (zone, file) = (self.source.name.clone(), self.source.file.clone());
+        let read = spawn_blocking(move || transferred(&zone, &file)).await;
+        read.ok().and_then(Result::ok).flatten()
+    }
+
+    /// Has the change served; why not, where it is not.
+    async fn take_up(&self) -> Option<String> {
+        let refused = self.reload.reload(&self.source.name).await.err()?;
+        warn!("zone {}: what is kept was not loaded: {refused}", self.source.name);
+        Some(refused)
+    }
+}
+
+/// A panic while one of these is held leaves nothing half done: each is set whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,217 @@
+//! What is said to one secondary about one zone, and when: NOTIFY until it is acknowledged, then questions for
+//! its SOA until it has the serial. Pure: the time is an argument, and so is the jitter.
+//!
+//! ```text
+//!                published                     acknowledged                 has the serial
+//!   Quiet ───────────────────► NOTIFY, again and ───────────► SOA?, again and ───────────► Quiet
+//!     ▲                        again, more slowly ◄────────── again, more slowly
+//!     └── published ◄──────────                    asked in vain
+//! ```
+
+use std::time::Duration;
+
+use crate::zone::Serial;
+
+/// The least time from one NOTIFY to the next: what is published meanwhile is told with it.
+const APART: Duration = Duration::from_millis(100);
+/// How long an answer to a NOTIFY is waited for at first; each time twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How soon a secondary that acknowledged is asked what it has; then each time half as long again.
+const FIRST_LOOK: Duration = Duration::from_millis(30);
+/// Questions after which a secondary that still has not moved is told anew.
+const LOOKS: u32 = 16;
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Notify,
+    Look,
+}
+
+/// How it went the last time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing was said yet.
+    #[default]
+    New,
+    /// It was told, and has not answered yet: so many times.
+    Unanswered(u32),
+    /// It knows that there is something new.
+    Acknowledged,
+    /// It has the serial.
+    Current,
+    /// It does not want to know, for this reason.
+    Refused(String),
+}
+
+/// One secondary of one zone. Times are since any one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course {
+    published: Option<Serial>,
+    /// The serial it acknowledged a NOTIFY of.
+    pub(super) acknowledged: Option<Serial>,
+    /// The serial it answered with when it was asked.
+    pub(super) has: Option<Serial>,
+    /// Since when it lacks something.
+    pub(super) behind_since: Option<Duration>,
+    pub(super) outcome: Outcome,
+    told_at: Option<Duration>,
+    tries: u32,
+    next: Option<(Duration, Act)>,
+}
+
+impl Course {
+    /// What is due, and when.
+    pub(super) fn next(&self) -> Option<(Duration, Act)> {
+        self.next
+    }
+
+    /// The zone publishes this serial.
+    pub(super) fn published(&mut self, serial: Serial, now: Duration) {
+        if self.published == Some(serial) {
+            return;
+        }
+        self.published = Some(serial);
+        self.behind_since.get_or_insert(now);
+        self.tries = 0;
+        let at = self.told_at.map_or(now, |told| now.max(told + APART));
+        self.next = Some((at, Act::Notify));
+    }
+
+    /// What was due was sent. `jitter` is any number: it spreads what many courses do.
+    pub(super) fn sent(&mut self, act: Act, now: Duration, jitter: u64) {
+        self.tries += 1;
+        let wait = match act {
+            Act::Notify => {
+                self.told_at = Some(now);
+                self.outcome = Outcome::Unanswered(self.tries);
+                FIRST_RETRY * 2u32.pow(self.tries.min(10) - 1)
+            }
+            Act::Look => FIRST_LOOK.mul_f64(1.5f64.powf(f64::from(self.tries.min(LOOKS)))),
+        };
+        let again = if act == Act::Look && self.tries >= LOOKS {
+            self.tries = 0;
+            Act::Notify
+        } else {
+            act
+        };
+        self.next = Some((now + spread(wait.min(LONGEST), jitter), again));
+    }
+
+    /// It answered a NOTIFY of `serial` as it should.
+    pub(super) fn acknowledged(&mut self, serial: Serial, now: Duration) {
+        self.acknowledged = Some(serial);
+        // What was published since is told first.
+        if self.published == Some(serial) && self.behind_since.is_some() {
+            self.outcome = Outcome::Acknowledged;
+            self.tries = 0;
+            self.next = Some((now + FIRST_LOOK, Act::Look));
+        }
+    }
+
+    /// It answered, and that was no yes. It is asked again when it would have been without an answer.
+    pub(super) fn refused(&mut self, why: String) {
+        self.outcome = Outcome::Refused(why);
+    }
+
+    /// It was asked and has this serial.
+    pub(super) fn looked(&mut self, serial: Serial) {
+        self.has = Some(serial);
+        if self.published == Some(serial) {
+            self.outcome = Outcome::Current;
+            (self.behind_since, self.next, self.tries) = (None, None, 0);
+        }
+    }
+}
+
+/// A wait, made up to a quarter longer.
+fn spread(wait: Duration, jitter: u64) -> Duration {
+    wait + wait.mul_f64((jitter % 1024) as f64 / 4096.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_change_is_told_at_once_and_followed_until_it_has_arrived() {
+        let mut course = Course::default();
+        assert_eq!(course.next(), None);
+        course.published(Serial(5), ms(1000));
+        assert_eq!(course.next(), Some((ms(1000), Act::Notify)));
+        course.sent(Act::Notify, ms(1000), 0);
+        assert_eq!(course.next(), Some((ms(2000), Act::Notify)));
+        course.acknowledged(Serial(5), ms(1010));
+        assert_eq!(course.next(), Some((ms(1040), Act::Look)));
+        course.sent(Act::Look, ms(1040), 0);
+        course.looked(Serial(4));
+        assert_eq!((course.has, course.behind_since), (Some(Serial(4)), Some(ms(1000))));
+        assert_eq!(course.next(), Some((ms(1085), Act::Look)));
+        course.looked(Serial(5));
+        assert_eq!((course.next(), course.behind_since), (None, None));
+        assert_eq!(course.outcome, Outcome::Current);
+        // What is there already is no news.
+        course.published(Serial(5), ms(9000));
+        assert_eq!(course.next(), None);
+    }
+
+    #[test]
+    fn many_changes_are_told_together() {
+        let mut course = Course::default();
+        course.published(Serial(1), ms(0));
+        course.sent(Act::Notify, ms(0), 0);
+        for serial in 2..50 {
+            course.published(Serial(serial), ms(serial.into()));
+            assert_eq!(course.next(), Some((APART, Act::Notify)));
+        }
+        // The acknowledgement of the first says nothing of the others.
+        course.acknowledged(Serial(1), ms(60));
+        assert_eq!(course.next(), Some((APART, Act::Notify)));
+        course.sent(Act::Notify, APART, 0);
+        course.acknowledged(Serial(49), ms(110));
+        assert_eq!(course.next().map(|(_, act)| act), Some(Act::Look));
+        assert_eq!(course.behind_since, Some(ms(0)), "since the first it lacks");
+    }
+
+    #[test]
+    fn who_does_not_answer_is_told_ever_more_rarely() {
+        let mut course = Course::default();
+        course.published(Serial(1), ms(0));
+        let (mut now, mut waits) = (ms(0), Vec::new());
+        for _ in 0..8 {
+            course.sent(Act::Notify, now, 0);
+            let (at, act) = course.next().unwrap();
+            assert_eq!(act, Act::Notify);
+            waits.push(at.saturating_sub(now).as_secs());
+            now = at;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(course.outcome, Outcome::Unanswered(8));
+        course.sent(Act::Notify, now, 1023);
+        assert!(course.next().unwrap().0 < now + LONGEST * 5 / 4);
+        course.refused("REFUSED".to_owned());
+        assert!(course.next().is_some());
+    }
+
+    #[test]
+    fn who_acknowledges_and_does_not_move_is_told_again() {
+        let mut course = Course::default();
+        course.published(Serial(1), ms(0));
+        course.sent(Act::Notify, ms(0), 0);
+        course.acknowledged(Serial(1), ms(1));
+        let mut looks = 0;
+        while let Some((at, Act::Look)) = course.next() {
+            course.sent(Act::Look, at, 0);
+            course.looked(Serial(0));
+            looks += 1;
+        }
+        assert_eq!(looks, LOOKS);
+        assert_eq!(course.next().map(|(_, act)| act), Some(Act::Notify));
+    }
+}

@@ -1,0 +1,400 @@
+//! The teller: tells secondaries of every serial, and asks them until they have it. One task, over UDP, so a
+//! secondary that is dead costs a datagram now and then and keeps nobody else waiting.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{info, warn};
+
+use super::course::{Act, Course, Outcome};
+use super::talk;
+use crate::answer::Table;
+use crate::config::{Config, Peer, Told};
+use crate::serve::Metric;
+use crate::tsig::{self, Asked, Keys};
+use crate::zone::{Name, RrType, Serial, name_in_message};
+
+/// The most secondaries of one zone that are told.
+const MAX_OF_ZONE: usize = 64;
+/// The most secondaries of all zones together.
+const MAX_IN_ALL: usize = 100_000;
+/// Datagrams sent before the answers to them are looked at.
+const BURST: usize = 64;
+/// The longest answer that is read.
+const ANSWER: usize = 4_096;
+/// The port of name servers that are found by their names.
+const PORT: u16 = 53;
+/// The pause after a socket failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One secondary of one zone, as people are shown it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secondary {
+    /// The zone.
+    pub zone: Name,
+    /// Where it is told.
+    pub address: SocketAddr,
+    /// The serial that is published here.
+    pub published: Option<Serial>,
+    /// The serial it acknowledged a NOTIFY of.
+    pub acknowledged: Option<Serial>,
+    /// The serial it had when it was last asked.
+    pub serial: Option<Serial>,
+    /// For how long it has lacked something, in milliseconds; zero where it is current.
+    pub lag_ms: u64,
+    /// How it went the last time, in words.
+    pub outcome: String,
+}
+
+/// What is told to whom; shared by the task that tells and by those who look.
+pub struct Teller {
+    table: Arc<ArcSwap<Table>>,
+    rules: ArcSwap<Rules>,
+    news: Notify,
+    courses: Mutex<BTreeMap<Key, Course>>,
+    start: Instant,
+    sent: [AtomicU64; 2],
+}
+
+type Key = (Name, Peer);
+
+#[derive(Default)]
+struct Rules {
+    keys: Arc<Keys>,
+    zones: BTreeMap<Name, Told>,
+}
+
+/// What was sent and may be answered.
+struct Flight {
+    key: Key,
+    act: Act,
+    serial: Serial,
+    asked: Option<Asked>,
+}
+
+/// The task's own.
+struct Line {
+    sockets: [Option<UdpSocket>; 2],
+    flights: HashMap<u16, Flight>,
+    /// The id of each course's last message.
+    last: BTreeMap<Key, u16>,
+    random: RandomState,
+    drawn: u64,
+}
+
+impl Teller {
+    /// Somebody who has nothing to tell yet.
+    pub fn new(table: Arc<ArcSwap<Table>>) -> Teller {
+        Teller {
+            table,
+            rules: ArcSwap::default(),
+            news: Notify::new(),
+            courses: Mutex::default(),
+            start: Instant::now(),
+            sent: [AtomicU64::new(0), AtomicU64::new(0)],
+        }
+    }
+
+    /// Takes up who is told of what from now on.
+    pub fn set(&self, config: &Config) {
+        let zones = config.zones.iter().filter(|z| z.notify.name_servers || !z.notify.peers.is_empty());
+        let zones = zones.map(|zone| (zone.name.clone(), zone.notify.clone())).collect();
+        self.rules.store(Arc::new(Rules { keys: config.keys.clone(), zones }));
+        self.published();
+    }
+
+    /// Something was published. Costs next to nothing, and waits for nobody.
+    pub fn published(&self) {
+        self.news.notify_one();
+    }
+
+    /// Every secondary that is told, by zone.
+    pub fn secondaries(&self) -> Vec<Secondary> {
+        let (now, table) = (self.start.elapsed(), self.table.load());
+        let courses = self.lock();
+        let each = courses.iter().map(|((zone, peer), course)| Secondary {
+            zone: zone.clone(),
+            address: peer.address,
+            published: table.serial(zone),
+            acknowledged: course.acknowledged,
+            serial: course.has,
+            lag_ms: course.behind_since.map_or(0, |since| now.saturating_sub(since).as_millis() as u64),
+            outcome: match &course.outcome {
+                Outcome::New => "to be told".to_owned(),
+                Outcome::Unanswered(1) => "told, no answer yet".to_owned(),
+                Outcome::Unanswered(times) => format!("told {times} times, no answer"),
+                Outcome::Acknowledged => "told, transferring".to_owned(),
+                Outcome::Current => "current".to_owned(),
+                Outcome::Refused(why) => why.clone(),
+            },
+        });
+        each.collect()
+    }
+
+    /// The same as metrics, and how much was sent.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let kind = |kind: &str| vec![("kind", kind.to_owned())];
+        let mut metrics = vec![
+            ("detour_secondary_messages_total", kind("notify"), self.sent[0].load(Relaxed)),
+            ("detour_secondary_messages_total", kind("soa"), self.sent[1].load(Relaxed)),
+        ];
+        for secondary in self.secondaries() {
+            let labels = || {
+                let zone = secondary.zone.to_string().trim_end_matches('.').to_owned();
+                vec![("zone", zone), ("address", secondary.address.to_string())]
+            };
+            metrics.push(("detour_secondary_lag_seconds", labels(), secondary.lag_ms.div_ceil(1000)));
+            for (name, serial) in [
+                ("detour_secondary_serial", secondary.serial),
+                ("detour_secondary_acknowledged_serial", secondary.acknowledged),
+            ] {
+                metrics.extend(serial.map(|serial| (name, labels(), u64::from(serial.0))));
+            }
+        }
+        metrics
+    }
+
+    /// Tells and asks, for as long as it is let. `listen` is what this server listens on: messages come from
+    /// there, as secondaries know it, though not from that port.
+    pub async fn run(self: Arc<Teller>, listen: Vec<SocketAddr>) {
+        let mut line = Line {
+            sockets: [open(&listen, true).await, open(&listen, false).await],
+            flights: HashMap::new(),
+            last: BTreeMap::new(),
+            random: RandomState::new(),
+            drawn: 0,
+        };
+        let mut bytes = vec![0; ANSWER];
+        self.take_news(&listen);
+        loop {
+            let due = self.lock().values().filter_map(Course::next).map(|(at, _)| at).min();
+            let due = due.map(|due| self.start + due);
+            let [v4, v6] = &line.sockets;
+            // Ids are for one answer each; the buffer is one, so one of the two is heard at a time.
+            tokio::select! {
+                () = self.news.notified() => self.take_news(&listen),
+                heard = hear(v4.as_ref(), v6.as_ref(), &mut bytes) => match heard {
+                    Ok((len, from)) => self.heard(&mut line, bytes[..len].to_vec(), from),
+                    Err(_) => sleep(PAUSE).await,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.send_due(&mut line).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at every zone that somebody is told of: who is to be told, and what is published.
+    fn take_news(&self, listen: &[SocketAddr]) {
+        let (rules, table, now) = (self.rules.load(), self.table.load(), self.start.elapsed());
+        let mut courses = self.lock();
+        let mut wanted = BTreeSet::new();
+        for (zone, told) in &rules.zones {
+            let Some(serial) = table.serial(zone) else { continue };
+            for peer in peers(&table, zone, told, listen) {
+                let key = (zone.clone(), peer);
+                if courses.contains_key(&key) || courses.len() < MAX_IN_ALL {
+                    courses.entry(key.clone()).or_default().published(serial, now);
+                    wanted.insert(key);
+                }
+            }
+        }
+        courses.retain(|key, _| wanted.contains(key));
+    }
+
+    async fn send_due(&self, line: &mut Line) {
+        let now = self.start.elapsed();
+        let due: Vec<(Key, Act)> = {
+            let courses = self.lock();
+            let due = courses.iter().filter_map(|(key, course)| {
+                let (at, act) = course.next()?;
+                (at <= now).then(|| (key.clone(), act))
+            });
+            due.take(BURST).collect()
+        };
+        for (key, act) in due {
+            let jitter = line.draw();
+            if let Some(course) = self.lock().get_mut(&key) {
+                course.sent(act, now, jitter);
+            }
+            self.send(line, key, act).await;
+        }
+    }
+
+    async fn send(&self, line: &mut Line, key: Key, act: Act) {
+        let (zone, peer) = &key;
+        let Some(soa) = self.table.load().soa(zone) else { return };
+        let serial = crate::zone::soa_serial(&soa);
+        if let Some(id) = line.last.remove(&key) {
+            line.flights.remove(&id);
+        }
+        let mut id = line.draw() as u16;
+        while line.flights.contains_key(&id) {
+            id = id.wrapping_add(1);
+        }
+        let mut message = match act {
+            Act::Notify => talk::notify(id, &soa),
+            Act::Look => talk::look(id, zone),
+        };
+        let rules = self.rules.load();
+        let key_used = peer.key.as_ref().and_then(|name| rules.keys.get(name));
+        let asked = key_used.map(|key| tsig::ask(&mut message, key, unix_secs()));
+        let socket = &line.sockets[usize::from(peer.address.is_ipv6())];
+        let sent = match socket {
+            Some(socket) => socket.send_to(&message, peer.address).await.map(drop),
+            None => Err(io::Error::other("no socket of its address family")),
+        };
+        if let Err(error) = sent {
+            self.with(&key, |course| course.refused(format!("cannot be told: {error}")));
+            return;
+        }
+        self.sent[usize::from(act == Act::Look)].fetch_add(1, Relaxed);
+        line.last.insert(key.clone(), id);
+        line.flights.insert(id, Flight { key, act, serial, asked });
+        if line.flights.len() > self.lock().len() {
+            // Those whose secondaries are no longer told of anything.
+            let courses = self.lock();
+            line.flights.retain(|_, flight| courses.contains_key(&flight.key));
+            line.last.retain(|key, _| courses.contains_key(key));
+        }
+    }
+
+    /// An answer came in, or what somebody wants us to take for one.
+    fn heard(&self, line: &mut Line, mut message: Vec<u8>, from: SocketAddr) {
+        let Some(id) = talk::answer_id(&message) else { return };
+        let Some(flight) = line.flights.get_mut(&id).filter(|f| f.key.1.address == from) else { return };
+        if let Some(asked) = &mut flight.asked
+            && let Err(why) = asked.check(&mut message, unix_secs())
+        {
+            // The check is for one message: another answer to this one cannot be told true from false.
+            let Some(flight) = line.flights.remove(&id) else { return };
+            return self.with(&flight.key, |course| course.refused(why.to_string()));
+        }
+        let Some(verdict) = talk::verdict(&message, flight.act == Act::Notify) else { return };
+        let Some(Flight { key, act, serial, .. }) = line.flights.remove(&id) else { return };
+        line.last.remove(&key);
+        let now = self.start.elapsed();
+        match (act, verdict) {
+            (_, Err(rcode)) => {
+                let what = if act == Act::Notify { "NOTIFY" } else { "SOA" };
+                self.with(&key, |course| course.refused(format!("{what}: {}", talk::rcode_name(rcode))));
+            }
+            (Act::Notify, Ok(())) => self.with(&key, |course| course.acknowledged(serial, now)),
+            (Act::Look, Ok(())) => {
+                let Some(serial) = talk::serial(&message, &key.0) else { return };
+                let was_behind = |course: &mut Course| course.behind_since;
+                let before = self.lock().get_mut(&key).and_then(was_behind);
+                self.with(&key, |course| course.looked(serial));
+                let after = self.lock().get_mut(&key).and_then(was_behind);
+                if let (Some(since), None) = (before, after) {
+                    let took = now.saturating_sub(since);
+                    info!("{} has {} serial {serial}, {took:.1?} after its publish", key.1.address, key.0);
+                }
+            }
+        }
+    }
+
+    fn with(&self, key: &Key, change: impl FnOnce(&mut Course)) {
+        if let Some(course) = self.lock().get_mut(key) {
+            change(course);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Course>> {
+        // Nothing that holds it can panic halfway through a change.
+        self.courses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// A number nobody outside can know.
+    fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        self.random.hash_one(self.drawn)
+    }
+}
+
+/// Who is told of a zone: those the configuration names, and its name servers where it says so.
+fn peers(table: &Table, zone: &Name, told: &Told, listen: &[SocketAddr]) -> BTreeSet<Peer> {
+    let mut peers: BTreeSet<Peer> = told.peers.iter().cloned().collect();
+    if told.name_servers {
+        let at_apex = table.held(zone, zone);
+        let of = |rtype| at_apex.iter().filter(move |set| set.rtype == rtype).flat_map(|set| &set.rdata);
+        // The SOA's first field is the primary, which is told by nobody (RFC 1996 section 2.1).
+        let primary = of(RrType::SOA).next().and_then(|rdata| name_in_message(rdata, 0));
+        let servers = of(RrType::NS).filter_map(|rdata| Some(name_in_message(rdata, 0)?.0));
+        for server in servers.filter(|server| primary.as_ref().is_none_or(|(name, _)| name != server)) {
+            for set in table.rrsets_at(&server) {
+                let ips = set.rdata.iter().filter_map(|rdata| ip(set.rtype, rdata));
+                let ips = ips.filter(|ip| !listen.iter().any(|own| own.ip() == *ip));
+                peers.extend(ips.map(|ip| Peer { address: SocketAddr::new(ip, PORT), key: None }));
+            }
+        }
+    }
+    peers.into_iter().take(MAX_OF_ZONE).collect()
+}
+
+fn ip(rtype: RrType, rdata: &[u8]) -> Option<IpAddr> {
+    match rtype {
+        RrType::A => Some(IpAddr::from(<[u8; 4]>::try_from(rdata).ok()?)),
+        RrType::AAAA => Some(IpAddr::from(<[u8; 16]>::try_from(rdata).ok()?)),
+        _ => None,
+    }
+}
+
+/// A socket of one family at an address that is listened on; any, where none is named.
+async fn open(listen: &[SocketAddr], v4: bool) -> Option<UdpSocket> {
+    let own = listen.iter().map(SocketAddr::ip).find(|ip| ip.is_ipv4() == v4 && !ip.is_unspecified());
+    let any = if v4 { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    match UdpSocket::bind((own.unwrap_or(any), 0)).await {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            // A host without IPv6 is no trouble until a secondary has such an address, which status shows.
+            if v4 {
+                warn!(%error, "no socket to tell secondaries from");
+            }
+            None
+        }
+    }
+}
+
+async fn hear(
+    v4: Option<&UdpSocket>,
+    v6: Option<&UdpSocket>,
+    bytes: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
+    let ready = async |socket: Option<&UdpSocket>| match socket {
+        Some(socket) => socket.readable().await,
+        None => pending().await,
+    };
+    let socket = tokio::select! {
+        ready = ready(v4) => ready.map(|()| v4),
+        ready = ready(v6) => ready.map(|()| v6),
+    }?;
+    match socket {
+        Some(socket) => match socket.try_recv_from(bytes) {
+            // Readiness that was none: no answer, and no trouble.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok((0, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))
+            }
+            heard => heard,
+        },
+        None => pending().await,
+    }
+}
+
+/// Seconds since 1970: signatures carry them to other servers, so it is the host's clock.
+fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

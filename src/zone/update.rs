@@ -1,0 +1,400 @@
+//! UPDATE (RFC 2136): from a message to what a zone is to hold.
+//!
+//! In: the bytes of a message, and the contents of the zone it names. Out: the RRsets that change, or the
+//! RCODE that refuses it. Never known here: who asks, what they may do, and where contents come from.
+//!
+//! ```text
+//! bytes ─ read ─► Update ─ check ─► its prerequisites hold ─ changes ─► what it asks for ─ effects ─► RRsets
+//!         FORMERR           NXDOMAIN, YXDOMAIN,              FORMERR,     between the two the caller
+//!                           NXRRSET, YXRRSET, NOTZONE        NOTZONE      asks who may do what
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::edits::fits_cname;
+use super::rdata::{checked_rdata, name_in_message};
+use super::{Name, RrSet, RrType, Zone, soa_serial};
+
+/// Opcode UPDATE (RFC 2136 section 1.3).
+pub const OPCODE_UPDATE: u8 = 5;
+/// The most RRs in one message, prerequisites counted.
+pub const MAX_UPDATE_RECORDS: usize = 4_096;
+
+const HEADER: usize = 12;
+const CLASS_IN: u16 = 1;
+const CLASS_NONE: u16 = 254;
+const CLASS_ANY: u16 = 255;
+/// The highest TTL (RFC 2181 section 8).
+const MAX_TTL: u32 = i32::MAX as u32;
+
+/// Why an update is refused. Each has its RCODE.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateError {
+    /// The message cannot be read, or asks for what there is not.
+    #[error("{0}")]
+    Form(&'static str),
+    /// A name lies outside the zone.
+    #[error("{0} is not in the zone")]
+    NotZone(Name),
+    /// A name is to be in use, and is not.
+    #[error("a prerequisite is that {0} is in use, but it is not")]
+    NxDomain(Name),
+    /// A name is not to be in use, and is.
+    #[error("a prerequisite is that {0} is not in use, but it is")]
+    YxDomain(Name),
+    /// An RRset is to be there, or to be like this, and is not.
+    #[error("a prerequisite is that {0} has such {1} records, but it has not")]
+    NxRrSet(Name, RrType),
+    /// An RRset is not to be there, and is.
+    #[error("a prerequisite is that {0} has no {1} records, but it has")]
+    YxRrSet(Name, RrType),
+    /// The zone is none of this server's.
+    #[error("{0} is no zone here that takes updates")]
+    NotAuth(Name),
+    /// It is not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// It could not be carried out or kept.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl UpdateError {
+    /// The RCODE (RFC 2136 section 2.2).
+    pub fn rcode(&self) -> u8 {
+        match self {
+            UpdateError::Form(_) => 1,
+            UpdateError::Failed(_) => 2,
+            UpdateError::NxDomain(_) => 3,
+            UpdateError::Refused(_) => 5,
+            UpdateError::YxDomain(_) => 6,
+            UpdateError::YxRrSet(..) => 7,
+            UpdateError::NxRrSet(..) => 8,
+            UpdateError::NotAuth(_) => 9,
+            UpdateError::NotZone(_) => 10,
+        }
+    }
+}
+
+/// A message that could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// The zone it is for.
+    pub zone: Name,
+    prerequisites: Vec<Record>,
+    updates: Vec<Record>,
+}
+
+/// One RR, as it stands in the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    owner: Name,
+    rtype: RrType,
+    class: u16,
+    ttl: u32,
+    /// Whether there is RDATA at all.
+    empty: bool,
+    /// `None` where it is not what its type has.
+    rdata: Option<Box<[u8]>>,
+}
+
+/// One thing an update asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A record comes (RFC 2136 section 2.5.1).
+    Add {
+        /// The owner.
+        owner: Name,
+        /// The type.
+        rtype: RrType,
+        /// Seconds.
+        ttl: u32,
+        /// In wire form, checked.
+        rdata: Box<[u8]>,
+    },
+    /// An RRset goes (section 2.5.2).
+    RemoveSet(Name, RrType),
+    /// All RRsets of a name go (section 2.5.3).
+    RemoveName(Name),
+    /// A record goes (section 2.5.4).
+    Remove(Name, RrType, Box<[u8]>),
+}
+
+impl Change {
+    /// The owner, and the type where it is of one.
+    pub fn subject(&self) -> (&Name, Option<RrType>) {
+        match self {
+            Change::Add { owner, rtype, .. }
+            | Change::RemoveSet(owner, rtype)
+            | Change::Remove(owner, rtype, _) => (owner, Some(*rtype)),
+            Change::RemoveName(owner) => (owner, None),
+        }
+    }
+}
+
+/// What updates have RRsets come to: `None` where there is no such RRset any more.
+pub type Wanted = BTreeMap<(Name, RrType), Option<RrSet>>;
+
+/// Contents, and what updates have made of them that are not among them yet.
+#[derive(Clone, Debug)]
+pub struct UpdateView<'z> {
+    zone: &'z Zone,
+    wanted: Wanted,
+}
+
+impl<'z> UpdateView<'z> {
+    /// Of a zone as it is.
+    pub fn new(zone: &'z Zone) -> UpdateView<'z> {
+        UpdateView { zone, wanted: Wanted::new() }
+    }
+
+    /// One RRset.
+    pub fn rrset(&self, owner: &Name, rtype: RrType) -> Option<RrSet> {
+        match self.wanted.get(&(owner.clone(), rtype)) {
+            Some(wanted) => wanted.clone(),
+            None => self.zone.rrset(owner, rtype),
+        }
+    }
+
+    /// All RRsets of a name.
+    pub fn rrsets_at(&self, owner: &Name) -> Vec<RrSet> {
+        let held = self.zone.rrsets_at(owner);
+        let wanted = |rtype| self.wanted.get(&(owner.clone(), rtype));
+        let mut sets: Vec<RrSet> = held.into_iter().filter(|set| wanted(set.rtype).is_none()).collect();
+        let range = (owner.clone(), RrType(0))..=(owner.clone(), RrType(u16::MAX));
+        sets.extend(self.wanted.range(range).filter_map(|(_, set)| set.clone()));
+        sets
+    }
+
+    /// Takes up what an update has come to.
+    pub fn take(&mut self, wanted: Wanted) {
+        self.wanted.extend(wanted);
+    }
+
+    fn put(&mut self, owner: &Name, rtype: RrType, set: Option<RrSet>) {
+        self.wanted.insert((owner.clone(), rtype), set);
+    }
+}
+
+impl Update {
+    /// Reads a message whose TSIG, if it had one, is cut off (RFC 2136 section 2).
+    pub fn read(message: &[u8]) -> Result<Update, UpdateError> {
+        let form = UpdateError::Form;
+        let header = message.first_chunk::<HEADER>().ok_or(form("the message is shorter than its header"))?;
+        let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+        let (zones, prerequisites, updates, additional) = (count(4), count(6), count(8), count(10));
+        if zones != 1 {
+            return Err(form("an update is for one zone"));
+        }
+        if prerequisites + updates > MAX_UPDATE_RECORDS {
+            return Err(form("the message has too many records"));
+        }
+        let short = form("the message ends within a record");
+        let (zone, at) = name_in_message(message, HEADER).ok_or(short.clone())?;
+        let [t0, t1, c0, c1] = *message.get(at..).and_then(<[u8]>::first_chunk).ok_or(short.clone())?;
+        // RFC 2136 section 2.3; a class that is not ours is no zone of ours.
+        if RrType(u16::from_be_bytes([t0, t1])) != RrType::SOA {
+            return Err(form("the type of the zone section is not SOA"));
+        }
+        if u16::from_be_bytes([c0, c1]) != CLASS_IN {
+            return Err(UpdateError::NotAuth(zone));
+        }
+        let mut at = at + 4;
+        let mut section = |count: usize| {
+            let mut records = Vec::new();
+            for _ in 0..count {
+                let (record, end) = Record::read(message, at).ok_or(short.clone())?;
+                at = end;
+                records.push(record);
+            }
+            Ok(records)
+        };
+        let (prerequisites, updates) = (section(prerequisites)?, section(updates)?);
+        // Glue and OPT; none of it is used, but all of it must be there.
+        section(additional)?;
+        if at != message.len() {
+            return Err(form("something follows the last record"));
+        }
+        Ok(Update { zone, prerequisites, updates })
+    }
+
+    /// The zone section of a message that may be none, for its answer.
+    pub fn zone_section(message: &[u8]) -> Option<&[u8]> {
+        let one = message.get(4..6)? == [0, 1];
+        let (_, end) = name_in_message(message, HEADER).filter(|_| one)?;
+        message.get(HEADER..end + 4)
+    }
+
+    /// Whether a message has an OPT record (RFC 6891), as far as it can be read.
+    pub fn has_edns(message: &[u8]) -> bool {
+        let Some(zone) = Update::zone_section(message) else { return false };
+        let count = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
+        let mut at = HEADER + zone.len();
+        for _ in 0..(count(6) + count(8) + count(10)).min(MAX_UPDATE_RECORDS * 2) {
+            let Some((record, end)) = Record::read(message, at) else { return false };
+            if record.rtype == RrType::OPT {
+                return true;
+            }
+            at = end;
+        }
+        false
+    }
+
+    /// Whether its prerequisites hold (RFC 2136 section 3.2).
+    pub fn check(&self, view: &UpdateView<'_>) -> Result<(), UpdateError> {
+        let form = UpdateError::Form;
+        let mut sets: BTreeMap<(&Name, RrType), Vec<Box<[u8]>>> = BTreeMap::new();
+        for record in &self.prerequisites {
+            let Record { owner, rtype, class, ttl, empty, rdata } = record;
+            if *ttl != 0 {
+                return Err(form("a prerequisite has a TTL"));
+            }
+            if !owner.is_at_or_below(&self.zone) {
+                return Err(UpdateError::NotZone(owner.clone()));
+            }
+            if matches!(*class, CLASS_ANY | CLASS_NONE) && !empty {
+                return Err(form("a prerequisite of class ANY or NONE has RDATA"));
+            }
+            let in_use = || !view.rrsets_at(owner).is_empty();
+            let there = || view.rrset(owner, *rtype).is_some();
+            match (*class, *rtype) {
+                (CLASS_ANY, RrType::ANY) if !in_use() => return Err(UpdateError::NxDomain(owner.clone())),
+                (CLASS_NONE, RrType::ANY) if in_use() => return Err(UpdateError::YxDomain(owner.clone())),
+                (CLASS_ANY | CLASS_NONE, RrType::ANY) => {}
+                (_, rtype) if is_meta(rtype) => {
+                    return Err(form("a prerequisite has a type that is no data"));
+                }
+                (CLASS_ANY, rtype) if !there() => return Err(UpdateError::NxRrSet(owner.clone(), rtype)),
+                (CLASS_NONE, rtype) if there() => return Err(UpdateError::YxRrSet(owner.clone(), rtype)),
+                (CLASS_ANY | CLASS_NONE, _) => {}
+                (CLASS_IN, rtype) => {
+                    let rdata = rdata.clone().ok_or(form("a prerequisite's RDATA is not of its type"))?;
+                    sets.entry((owner, rtype)).or_default().push(rdata);
+                }
+                _ => return Err(form("a prerequisite has an unknown class")),
+            }
+        }
+        for ((owner, rtype), mut rdata) in sets {
+            rdata.sort_unstable();
+            rdata.dedup();
+            if view.rrset(owner, rtype).is_none_or(|set| set.rdata != rdata) {
+                return Err(UpdateError::NxRrSet(owner.clone(), rtype));
+            }
+        }
+        Ok(())
+    }
+
+    /// What it asks for (RFC 2136 section 3.4.1).
+    pub fn changes(&self) -> Result<Vec<Change>, UpdateError> {
+        let form = UpdateError::Form;
+        let mut changes = Vec::new();
+        for Record { owner, rtype, class, ttl, empty, rdata } in &self.updates {
+            if !owner.is_at_or_below(&self.zone) {
+                return Err(UpdateError::NotZone(owner.clone()));
+            }
+            let (owner, rtype, ttl) = (owner.clone(), *rtype, *ttl);
+            let any = rtype == RrType::ANY && *class == CLASS_ANY;
+            if is_meta(rtype) && !any {
+                return Err(form("an update has a type that is no data"));
+            }
+            let rdata = || rdata.clone().ok_or(form("an update's RDATA is not of its type"));
+            changes.push(match *class {
+                CLASS_IN if ttl > MAX_TTL => return Err(form("a TTL is higher than there is")),
+                CLASS_IN => Change::Add { owner, rtype, ttl, rdata: rdata()? },
+                CLASS_ANY | CLASS_NONE if ttl != 0 => return Err(form("a removal has a TTL")),
+                CLASS_ANY if !empty => return Err(form("the removal of an RRset has RDATA")),
+                CLASS_ANY if any => Change::RemoveName(owner),
+                CLASS_ANY => Change::RemoveSet(owner, rtype),
+                CLASS_NONE => Change::Remove(owner, rtype, rdata()?),
+                _ => return Err(form("an update has an unknown class")),
+            });
+        }
+        Ok(changes)
+    }
+}
+
+impl Record {
+    /// The one at `at`, and where what follows it begins.
+    fn read(message: &[u8], at: usize) -> Option<(Record, usize)> {
+        let (owner, at) = name_in_message(message, at)?;
+        let fixed = message.get(at..)?.first_chunk::<10>()?;
+        let u16_at = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
+        let (rtype, class, len) = (RrType(u16_at(0)), u16_at(2), usize::from(u16_at(8)));
+        let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+        let start = at + fixed.len();
+        let end = start + len;
+        message.get(start..end)?;
+        let rdata = checked_rdata(rtype, message, start..end);
+        Some((Record { owner, rtype, class, ttl, empty: len == 0, rdata }, end))
+    }
+}
+
+/// Types of questions and of transactions (RFC 6895 section 3.1), which no zone holds, OPT, and 0.
+fn is_meta(rtype: RrType) -> bool {
+    matches!(rtype.0, 0 | 128..=255) || rtype == RrType::OPT
+}
+
+/// Carries changes out, in their order (RFC 2136 section 3.4.2): what the RRsets come to that they touch.
+/// What the rules say cannot be done is passed over, as the RFC has it.
+pub fn effects(apex: &Name, changes: &[Change], view: &UpdateView<'_>) -> Wanted {
+    let mut work = view.clone();
+    for change in changes {
+        match change {
+            Change::Add { owner, rtype, ttl, rdata } => add(apex, &mut work, owner, *rtype, *ttl, rdata),
+            Change::RemoveSet(owner, rtype) => remove_set(apex, &mut work, owner, *rtype),
+            Change::RemoveName(owner) => {
+                for set in work.rrsets_at(owner) {
+                    remove_set(apex, &mut work, owner, set.rtype);
+                }
+            }
+            Change::Remove(owner, rtype, rdata) => remove(apex, &mut work, owner, *rtype, rdata),
+        }
+    }
+    work.wanted.retain(|(owner, rtype), set| view.rrset(owner, *rtype) != *set);
+    work.wanted
+}
+
+/// Section 3.4.2.2.
+fn add(apex: &Name, view: &mut UpdateView<'_>, owner: &Name, rtype: RrType, ttl: u32, rdata: &[u8]) {
+    let there = view.rrsets_at(owner);
+    let is_alias = there.iter().any(|set| set.rtype == RrType::CNAME);
+    if rtype == RrType::CNAME && !there.iter().all(|set| fits_cname(set.rtype))
+        || is_alias && !fits_cname(rtype)
+        || rtype == RrType::SOA && owner != apex
+    {
+        return;
+    }
+    let before = there.into_iter().find(|set| set.rtype == rtype);
+    let added = RrSet::new(owner.clone(), rtype, ttl, [rdata]);
+    let set = match before {
+        // An older SOA, or one of the same serial, is passed over.
+        Some(before) if rtype == RrType::SOA && !soa_serial(&added).is_after(soa_serial(&before)) => return,
+        Some(before) if !matches!(rtype, RrType::SOA | RrType::CNAME | RrType::DNAME) => {
+            // All records of an RRset have one TTL: the one that came last.
+            RrSet::new(owner.clone(), rtype, ttl, before.rdata.into_iter().chain(added.rdata))
+        }
+        _ => added,
+    };
+    view.put(owner, rtype, Some(set));
+}
+
+/// Section 3.4.2.3: the apex keeps its SOA and NS.
+fn remove_set(apex: &Name, view: &mut UpdateView<'_>, owner: &Name, rtype: RrType) {
+    if owner != apex || !matches!(rtype, RrType::SOA | RrType::NS) {
+        view.put(owner, rtype, None);
+    }
+}
+
+/// Section 3.4.2.4: the apex keeps its SOA and one NS.
+fn remove(apex: &Name, view: &mut UpdateView<'_>, owner: &Name, rtype: RrType, rdata: &[u8]) {
+    let Some(mut set) = view.rrset(owner, rtype) else { return };
+    let last = set.rdata.len() == 1;
+    if rtype == RrType::SOA || rtype == RrType::NS && owner == apex && last {
+        return;
+    }
+    set.rdata.retain(|held| **held != *rdata);
+    view.put(owner, rtype, Some(set).filter(|set| !set.rdata.is_empty()));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! A zone's `update`: who may change what.
+
+use detour::config::{UpdateRule, Wild};
+use detour::zone::RrType;
+
+use crate::{Folder, HEAD, ZONE};
+
+/// A folder whose zone has these rules, and a key `acme`.
+fn ruled(rules: &str) -> Folder {
+    let text = format!("{HEAD}update = {rules}\n[keys.acme]\nsecret_file = \"acme.key\"\n");
+    let files = [
+        ("detour.toml", text.as_str()),
+        ("example.com.zone", ZONE),
+        ("acme.key", "c2VjcmV0LXNlY3JldC1zZWNyZXQ="),
+    ];
+    Folder::new(&files)
+}
+
+fn rules(rules: &str) -> Vec<UpdateRule> {
+    let loaded = ruled(rules).load().unwrap_or_else(|report| panic!("{report}"));
+    loaded.config.zones[0].update.clone()
+}
+
+#[test]
+fn rules_are_read() {
+    let found = rules(
+        r#"[{ key = "acme", names = ["_acme-challenge.*", "@"], types = ["TXT", "TYPE65280"] }, { from = "192.0.2.0/24" }]"#,
+    );
+    let name = |text: &str| Wild::new(text.parse().unwrap());
+    let first = UpdateRule {
+        key: Some("acme".parse().unwrap()),
+        from: None,
+        names: vec![name("_acme-challenge.*.example.com"), name("example.com")],
+        types: vec![RrType::TXT, RrType(65280)],
+    };
+    let second =
+        UpdateRule { key: None, from: Some("192.0.2.0/24".parse().unwrap()), names: vec![], types: vec![] };
+    assert_eq!(found, [first, second]);
+    assert_eq!(rules("[]"), []);
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_told() {
+    let check = |rules: &str, want: &str| {
+        let report = ruled(rules).report();
+        assert!(report.contains(want), "{rules}: {report}");
+    };
+    check("[{ names = [\"www\"] }]", "key");
+    check("[{ key = \"amce\" }]", "amce");
+    check("[{ key = \"acme\", name = [\"www\"] }]", "name");
+    check("[{ key = \"acme\", names = [] }]", "names");
+    check("[{ key = \"acme\", names = [\"www.example.net.\"] }]", "is not a name in its zone");
+    check("[{ key = \"acme\", names = [\"a..b\"] }]", "has an empty label");
+    check("[{ key = \"acme\", types = [\"TEXT\"] }]", "is not a record type");
+    check("[{ from = \"192.0.2.1/24\" }]", "is not a network");
+    check("\"acme\"", "update");
+}

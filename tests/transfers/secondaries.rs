@@ -1,0 +1,175 @@
+//! NSD, Knot DNS and BIND, told of what is decided.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{self, until};
+use crate::primary::{FIRST, MORE, Primary};
+use crate::servers::{Kind, Secondary, axfr, free_port};
+
+/// Changes made at random while a secondary follows; every few of them is a file that changes.
+const CHANGES: u32 = 20;
+/// Steps the journal keeps in these tests.
+const JOURNAL: u32 = 20;
+/// Changes that outrun it.
+const OUTRUN: u32 = 24;
+
+/// A primary and one secondary of it, which has the zone.
+fn pair(kind: Kind, signed: bool) -> (Primary, Secondary) {
+    let (port, theirs) = (free_port(), free_port());
+    let zone = if signed {
+        format!(
+            "transfer = [{{ key = \"xfr\" }}]\nnotify = [{{ address = \"127.0.0.1:{theirs}\", key = \"xfr\" }}]"
+        )
+    } else {
+        format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{theirs}\"]")
+    };
+    let primary = Primary::start(port, &format!("journal = {JOURNAL}"), &zone);
+    let mut secondary = Secondary::new(kind, theirs, primary.dns(), &["example.com"], signed);
+    secondary.start();
+    arrives(&primary, &secondary, signed);
+    (primary, secondary)
+}
+
+/// Waits until the secondary has the primary's serial; then both have the same zone, record for record, and
+/// the primary knows. Gives how long the wait was.
+fn arrives(primary: &Primary, secondary: &Secondary, signed: bool) -> Duration {
+    let start = Instant::now();
+    let serial = primary.detour.serial();
+    until(&format!("{:?} has serial {serial}", secondary.kind), || {
+        (secondary.serial("example.com") == Some(serial)).then_some(())
+    });
+    let took = start.elapsed();
+    let ours = axfr(primary.dns(), "example.com", signed);
+    let theirs = secondary.zone("example.com");
+    assert!(
+        ours.len() > 10 && ours == theirs,
+        "{:?}: {:?}",
+        secondary.kind,
+        ours.symmetric_difference(&theirs)
+    );
+    until("the primary knows that it is current", || {
+        let status = primary.detour.json("/v1/status");
+        let seen = &status["secondaries"][0];
+        (seen["serial"] == serial && seen["lag_ms"] == 0 && seen["outcome"] == "current").then_some(())
+    });
+    took
+}
+
+fn transfers(primary: &Primary, kind: &str) -> u64 {
+    primary.metric(&format!("detour_transfers_total{{kind=\"{kind}\"}}"))
+}
+
+/// A few numbers that look drawn, the same in every run.
+fn drawn(n: u32) -> u32 {
+    n.wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b) >> 8
+}
+
+fn follows(kind: Kind, signed: bool) {
+    let (primary, mut secondary) = pair(kind, signed);
+    // A failover goes out by NOTIFY and comes in as a difference.
+    let before = (transfers(&primary, "ixfr"), transfers(&primary, "axfr"));
+    primary.flip(true);
+    let took = arrives(&primary, &secondary, signed);
+    println!("{kind:?} has a failover {took:.1?} after it was published");
+    assert!(transfers(&primary, "ixfr") > before.0, "{kind:?} asked for all of it");
+
+    let (mut away, mut serial) = (true, 100);
+    for n in 0..CHANGES {
+        if drawn(n).is_multiple_of(5) {
+            serial += 100;
+            let more = format!("{MORE}r{} A 192.0.2.{}\n", drawn(n + 1) % 3, drawn(n + 2) % 250);
+            primary.detour.write_zone(&harness::zone(FIRST + serial, &more));
+            primary.detour.told(&["reload"]);
+        } else {
+            away = !away;
+            primary.flip(away);
+        }
+        // Now and then it has the time to catch up; else changes come together.
+        if drawn(n + 3).is_multiple_of(8) {
+            arrives(&primary, &secondary, signed);
+        }
+    }
+    arrives(&primary, &secondary, signed);
+    if !signed {
+        return;
+    }
+
+    // It was away, and comes back.
+    secondary.stop();
+    for _ in 0..3 {
+        away = !away;
+        primary.flip(away);
+    }
+    secondary.start();
+    arrives(&primary, &secondary, signed);
+    // It was away for so long that the journal no longer knows.
+    secondary.stop();
+    let before = axfrs_without_our_own(&primary);
+    for _ in 0..OUTRUN {
+        away = !away;
+        primary.flip(away);
+    }
+    secondary.start();
+    arrives(&primary, &secondary, signed);
+    assert!(axfrs_without_our_own(&primary) > before, "{kind:?} cannot have had it as a difference");
+}
+
+/// Whole transfers so far; those that the test itself asks for come after it is called.
+fn axfrs_without_our_own(primary: &Primary) -> u64 {
+    transfers(primary, "axfr")
+}
+
+#[test]
+fn nsd_follows() {
+    follows(Kind::Nsd, false);
+}
+
+#[test]
+fn nsd_follows_with_a_key() {
+    follows(Kind::Nsd, true);
+}
+
+#[test]
+fn knot_follows() {
+    follows(Kind::Knot, false);
+}
+
+#[test]
+fn knot_follows_with_a_key() {
+    follows(Kind::Knot, true);
+}
+
+#[test]
+fn bind_follows() {
+    follows(Kind::Bind, false);
+}
+
+#[test]
+fn bind_follows_with_a_key() {
+    follows(Kind::Bind, true);
+}
+
+#[test]
+fn a_dead_secondary_delays_nobody_and_is_told_when_it_is_back() {
+    let (port, [dead, alive]) = (free_port(), [free_port(), free_port()]);
+    let zone = format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{dead}\", \"127.0.0.1:{alive}\"]");
+    let primary = Primary::start(port, "", &zone);
+    let mut knot = Secondary::new(Kind::Knot, alive, primary.dns(), &["example.com"], false);
+    knot.start();
+    let has = |secondary: &Secondary| secondary.serial("example.com") == Some(primary.detour.serial());
+    until("Knot has the zone", || has(&knot).then_some(()));
+    primary.flip(true);
+    until("Knot has the failover", || has(&knot).then_some(()));
+    let status = primary.detour.told(&["status"]);
+    let line = |port: u16| status.lines().find(|line| line.contains(&format!("127.0.0.1:{port}"))).unwrap();
+    assert!(line(dead).contains("no answer"), "{status}");
+
+    let mut late = Secondary::new(Kind::Bind, dead, primary.dns(), &["example.com"], false);
+    late.start();
+    until("BIND has the failover", || has(&late).then_some(()));
+    until("the primary knows", || {
+        primary.detour.told(&["status"]).lines().filter(|line| line.ends_with("current")).nth(1).map(drop)
+    });
+    let lag = format!("detour_secondary_lag_seconds{{zone=\"example.com\",address=\"127.0.0.1:{dead}\"}}");
+    assert_eq!(primary.metric(&lag), 0);
+}

@@ -1,0 +1,191 @@
+//! NSD, Knot DNS and BIND as secondaries, each in a folder of its own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Child, Command, Stdio};
+
+/// The name of the key that everything is signed with, where it is.
+pub const KEY: &str = "xfr";
+/// Its secret, for all to see: it guards a test.
+pub const SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCwgd2l0aCB0aGlydHktdHdvIQ==";
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Nsd,
+    Knot,
+    Bind,
+}
+
+/// A secondary; it is killed with this value.
+pub struct Secondary {
+    pub kind: Kind,
+    pub port: u16,
+    folder: tempfile::TempDir,
+    process: Option<Child>,
+}
+
+/// A port that is free for UDP and TCP.
+pub fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Secondary {
+    /// A secondary of `zones` at `primary`, on a port that the primary knows already. It is not started.
+    pub fn new(kind: Kind, port: u16, primary: SocketAddr, zones: &[&str], signed: bool) -> Secondary {
+        let folder = tempfile::tempdir().unwrap();
+        let secondary = Secondary { kind, port, folder, process: None };
+        fs::create_dir(secondary.folder.path().join("run")).unwrap();
+        secondary.write_config(&secondary.config(primary, zones, signed));
+        secondary
+    }
+
+    fn write_config(&self, text: &str) {
+        fs::write(self.folder.path().join("server.conf"), text).unwrap();
+    }
+
+    fn config(&self, primary: SocketAddr, zones: &[&str], signed: bool) -> String {
+        let (port, here, from) = (self.port, self.folder.path().display(), primary.port());
+        let ip = primary.ip();
+        match self.kind {
+            Kind::Nsd => {
+                let key = if signed { KEY } else { "NOKEY" };
+                let zones = zones.iter().map(|zone| format!(
+                    "zone:\n  name: \"{zone}\"\n  zonefile: \"{zone}.zone\"\n  request-xfr: {ip}@{from} {key}\n  allow-notify: 127.0.0.0/8 {key}\n  allow-notify: ::1 {key}\n  provide-xfr: 127.0.0.0/8 NOKEY\n  min-refresh-time: 3600\n"
+                ));
+                let zones: String = zones.collect();
+                let key = if signed {
+                    format!("key:\n  name: {KEY}\n  algorithm: hmac-sha256\n  secret: \"{SECRET}\"\n")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}\"\n  database: \"\"\n  pidfile: \"\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"{here}/run/xfrd\"\n  xfrdir: \"{here}/run\"\n  xfrd-reload-timeout: 0\n  server-count: 1\nremote-control:\n  control-enable: no\n{key}{zones}"
+                )
+            }
+            Kind::Knot => {
+                let (key, use_key) = if signed {
+                    (
+                        format!("key:\n  - id: {KEY}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n"),
+                        format!("    key: {KEY}\n"),
+                    )
+                } else {
+                    (String::new(), String::new())
+                };
+                let zones = zones.iter().map(|zone| {
+                    format!("  - domain: {zone}\n    master: detour\n    acl: [told, given]\n    zonefile-sync: -1\n    zonefile-load: none\n    journal-content: all\n")
+                });
+                let zones: String = zones.collect();
+                format!(
+                    "server:\n    rundir: {here}/run\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {here}/run\n{key}remote:\n  - id: detour\n    address: {ip}@{from}\n{use_key}acl:\n  - id: told\n    address: 127.0.0.0/8\n{use_key}    action: notify\n  - id: given\n    address: 127.0.0.0/8\n    action: transfer\nzone:\n{zones}"
+                )
+            }
+            Kind::Bind => {
+                let (key, use_key) = if signed {
+                    (
+                        format!("key \"{KEY}\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n"),
+                        format!(" key \"{KEY}\""),
+                    )
+                } else {
+                    (String::new(), String::new())
+                };
+                let zones = zones.iter().map(|zone| format!(
+                    "zone \"{zone}\" {{ type secondary; file \"{here}/run/{zone}.db\"; primaries {{ {ip} port {from}{use_key}; }}; min-refresh-time 3600; }};\n"
+                ));
+                let zones: String = zones.collect();
+                format!(
+                    "options {{ directory \"{here}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; allow-transfer {{ any; }}; allow-notify {{ 127.0.0.0/8; }}; serial-query-rate 100; }};\ncontrols {{ }};\n{key}{zones}"
+                )
+            }
+        }
+    }
+
+    pub fn start(&mut self) {
+        let (program, args): (_, &[&str]) = match self.kind {
+            Kind::Nsd => ("nsd", &["-d", "-V", "5", "-c", "server.conf"]),
+            Kind::Knot => ("knotd", &["-c", "server.conf"]),
+            Kind::Bind => ("named", &["-g", "-c", "server.conf"]),
+        };
+        let log = fs::File::options().append(true).create(true).open(self.folder.path().join("log")).unwrap();
+        let child = Command::new(program)
+            .args(args)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        self.process = Some(child);
+    }
+
+    /// Ends it, in order: what it has is on its disk then.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.process.take() else { return };
+        crate::site::signal(child.id(), "TERM");
+        child.wait().unwrap();
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The serial it has; none while it answers nothing.
+    pub fn serial(&self, zone: &str) -> Option<u32> {
+        let lines = dig(self.address(), &["+short", "+norecurse", zone, "SOA"]);
+        lines.iter().find_map(|line| line.split_whitespace().nth(2)?.parse().ok())
+    }
+
+    /// Every record it has.
+    pub fn zone(&self, zone: &str) -> BTreeSet<String> {
+        axfr(self.address(), zone, false)
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Secondary {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.process {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the log of {:?} ---\n{}\n---", self.kind, self.log());
+        }
+    }
+}
+
+/// What `dig` prints.
+pub fn dig(server: SocketAddr, args: &[&str]) -> Vec<String> {
+    let out = Command::new("dig")
+        .args([&format!("@{}", server.ip()), "-p", &server.port().to_string(), "+tries=1", "+time=5"])
+        .args(args)
+        .output()
+        .unwrap();
+    String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Every record of a zone, as `dig` has it transferred, without its layout; the SOA once.
+pub fn axfr(server: SocketAddr, zone: &str, signed: bool) -> BTreeSet<String> {
+    let key = format!("hmac-sha256:{KEY}:{SECRET}");
+    let mut args = vec!["+noall", "+answer", "+onesoa", zone, "AXFR"];
+    if signed {
+        args.extend(["-y", &key]);
+    }
+    records(&dig(server, &args))
+}
+
+/// Lines of records, one space between words, what is no record left out.
+pub fn records(lines: &[String]) -> BTreeSet<String> {
+    let lines = lines.iter().filter(|line| !line.starts_with(';') && !line.trim().is_empty());
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}

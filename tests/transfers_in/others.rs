@@ -1,0 +1,247 @@
+//! NSD, Knot DNS and BIND as primaries: the first transfer, a change that is told by NOTIFY and comes as IXFR,
+//! keys that are right and wrong.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::dig::Client;
+use crate::harness::until;
+use crate::{
+    SECRET, addresses, config, free_port, local, secondary, settles_on_serial, site, transferred, zone,
+};
+
+/// A primary that ends with its test.
+pub struct Primary {
+    command: (&'static str, &'static [&'static str]),
+    child: Child,
+    folder: tempfile::TempDir,
+    pub port: u16,
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        // NSD has children of its own, which end when it is told to end.
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            site::signal(self.child.id(), "TERM");
+        }
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            eprintln!("--- the primary's log ---\n{log}\n---");
+        }
+    }
+}
+
+impl Primary {
+    /// Starts a server that lets the key `xfr` have example.com, and tells `secondary` of changes.
+    pub fn start(kind: &str, secondary: u16, first: &str) -> Primary {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, port) = (folder.path().display().to_string(), free_port());
+        fs::create_dir(folder.path().join("run")).unwrap();
+        fs::write(folder.path().join("example.com.zone"), first).unwrap();
+        let (program, args, text): (&'static str, &'static [&'static str], String) = match kind {
+            "nsd" => ("nsd", &["-d", "-c", "conf"], nsd(&here, port, secondary)),
+            "knot" => ("knotd", &["-c", "conf"], knot(&here, port, secondary)),
+            _ => ("named", &["-f", "-g", "-c", "conf"], bind(&here, port, secondary)),
+        };
+        fs::write(folder.path().join("conf"), text).unwrap();
+        let primary =
+            Primary { command: (program, args), child: run(folder.path(), program, args), folder, port };
+        primary.await_answering();
+        primary
+    }
+
+    fn await_answering(&self) {
+        until(&format!("{} answers", self.command.0), || {
+            let answer = Client::of(local(self.port)).ask("example.com", "SOA")?;
+            (answer.rcode == 0 && !answer.records.is_empty()).then_some(())
+        });
+    }
+
+    /// SIGTERM, which has it end its own processes, too.
+    pub fn stop(&mut self) {
+        site::signal(self.child.id(), "TERM");
+        self.child.wait().unwrap();
+    }
+
+    /// After [`Primary::stop`].
+    pub fn start_again(&mut self) {
+        self.child = run(self.folder.path(), self.command.0, self.command.1);
+        self.await_answering();
+    }
+
+    /// Changes the zone.
+    pub fn change(&self, text: &str) {
+        let file = self.folder.path().join("example.com.zone");
+        // Some read a file only when its time in seconds is another.
+        let later = fs::metadata(&file).unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
+        write_at(&file, text, later);
+        site::signal(self.child.id(), "HUP");
+    }
+}
+
+fn run(folder: &Path, program: &str, args: &[&str]) -> Child {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    Command::new(program)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}; ./test installs it"))
+}
+
+fn write_at(file: &Path, text: &str, time: std::time::SystemTime) {
+    let half = file.with_extension("half");
+    fs::write(&half, text).unwrap();
+    fs::File::options().append(true).open(&half).unwrap().set_modified(time).unwrap();
+    fs::rename(half, file).unwrap();
+}
+
+fn nsd(here: &str, port: u16, secondary: u16) -> String {
+    format!(
+        "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}\"\n  pidfile: \"{here}/run/pid\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"\"\n  xfrdir: \"{here}/run\"\n  server-count: 1\nremote-control:\n  control-enable: no\nkey:\n  name: xfr\n  algorithm: hmac-sha256\n  secret: \"{SECRET}\"\nzone:\n  name: example.com\n  zonefile: example.com.zone\n  store-ixfr: yes\n  create-ixfr: yes\n  provide-xfr: 127.0.0.1 xfr\n  notify: 127.0.0.1@{secondary} NOKEY\n"
+    )
+}
+
+fn knot(here: &str, port: u16, secondary: u16) -> String {
+    format!(
+        "server:\n    rundir: {here}/run\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {here}/run\nkey:\n  - id: xfr\n    algorithm: hmac-sha256\n    secret: {SECRET}\nremote:\n  - id: detour\n    address: 127.0.0.1@{secondary}\n    key: xfr\nacl:\n  - id: xfr\n    key: xfr\n    action: transfer\nzone:\n  - domain: example.com\n    storage: {here}\n    file: example.com.zone\n    zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n    notify: detour\n    acl: xfr\n"
+    )
+}
+
+fn bind(here: &str, port: u16, secondary: u16) -> String {
+    format!(
+        "key xfr {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \"{here}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify explicit; also-notify {{ 127.0.0.1 port {secondary}; }}; notify-delay 0; allow-transfer {{ key xfr; }}; ixfr-from-differences yes; max-journal-size 1m; }};\ncontrols {{ }};\nzone \"example.com\" {{ type primary; file \"example.com.zone\"; }};\n"
+    )
+}
+
+/// The zone as it is first, and with another address at one of many names.
+fn versions() -> [String; 2] {
+    let hosts = (0..2000).fold(String::new(), |text, n| text + &format!("host{n} A 192.0.2.{}\n", n % 250));
+    // Of an hour: whatever is quicker was told.
+    let first = zone(100, "3600 600 86400", &hosts);
+    let second =
+        first.replace(" 100 3600", " 101 3600").replace("host7 A 192.0.2.7\n", "host7 A 198.51.100.7\n");
+    [first, second]
+}
+
+fn follows(kind: &str) {
+    let listen = free_port();
+    let [first, second] = versions();
+    let primary = Primary::start(kind, listen, &first);
+    let address = format!("{{ address = \"127.0.0.1:{}\", key = \"xfr\" }}", primary.port);
+    let detour = secondary(&config(listen, &address));
+    settles_on_serial(&detour, 100);
+    assert_eq!(addresses(&detour, "host1999.example.com"), ["192.0.2.249"]);
+    assert_eq!(addresses(&detour, "host7.example.com"), ["192.0.2.7"]);
+    assert_eq!(transferred(&detour)["full"], 1);
+
+    primary.change(&second);
+    settles_on_serial(&detour, 101);
+    assert_eq!(addresses(&detour, "host7.example.com"), ["198.51.100.7"]);
+    assert_eq!(addresses(&detour, "host8.example.com"), ["192.0.2.8"]);
+    let stands = transferred(&detour);
+    assert_eq!((&stands["full"], &stands["incremental"]), (&1.into(), &1.into()), "{stands}");
+    let status = detour.told(&["status"]);
+    assert!(status.contains("serial 101 from 127.0.0.1:"), "{status}");
+}
+
+#[test]
+fn nsd_is_followed_by_notify_and_ixfr() {
+    follows("nsd");
+}
+
+#[test]
+fn knot_is_followed_by_notify_and_ixfr() {
+    follows("knot");
+}
+
+#[test]
+fn bind_is_followed_by_notify_and_ixfr() {
+    follows("bind");
+}
+
+/// Who has no key, or another one, gets nothing, and says why.
+fn refuses(kind: &str) {
+    let listen = free_port();
+    let [first, _] = versions();
+    let primary = Primary::start(kind, listen, &first);
+    for (key, secret) in [(false, SECRET), (true, "YW5vdGhlciBzZWNyZXQsIGJ1dCBvZiBzb21lIGxlbmd0aA==")] {
+        let key = if key { ", key = \"xfr\"" } else { "" };
+        let config = config(free_port(), &format!("{{ address = \"127.0.0.1:{}\"{key} }}", primary.port));
+        let mut detour = crate::harness::Detour::spawn(&config, &[("xfr.key", secret)]);
+        detour.await_listening();
+        let why = until("a check fails", || {
+            let stands = transferred(&detour);
+            (stands["failures"].as_u64()? > 0).then(|| stands["last"].as_str().unwrap().to_owned())
+        });
+        let expected = if key.is_empty() { "REFUSED NOTAUTH" } else { "BADSIG NOTAUTH" };
+        assert!(expected.split(' ').any(|word| why.contains(word)), "{kind}: {why}");
+        assert_eq!(detour.ask("www.example.com", "A").rcode, 2);
+        let (code, health) = detour.get("/healthz");
+        assert_eq!(code, 200);
+        assert!(health.contains("degraded") && health.contains("was not transferred yet"), "{health}");
+        assert!(!detour.log().contains(secret));
+    }
+}
+
+#[test]
+fn nsd_takes_no_other_key() {
+    refuses("nsd");
+}
+
+#[test]
+fn knot_takes_no_other_key() {
+    refuses("knot");
+}
+
+#[test]
+fn bind_takes_no_other_key() {
+    refuses("bind");
+}
+
+/// What `detour zone import --axfr` writes is the zone, and a configuration that `check` takes.
+fn imports(kind: &str) {
+    let [first, _] = versions();
+    let primary = Primary::start(kind, free_port(), &first);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(folder.path().join("secret"), SECRET).unwrap();
+    let (server, key, into) =
+        (local(primary.port).to_string(), format!("xfr={}", path("secret")), path("new"));
+    let import = |key: &[&str]| {
+        let args = ["zone", "import", "--axfr", &server, "--into", &into, "example.com"];
+        crate::harness::detour(&[&args[..], key].concat())
+    };
+    let refused = import(&[]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("zone example.com. of 127.0.0.1:"), "{refused:?}");
+    assert!(!folder.path().join("new").exists());
+    let done = import(&["--key", &key]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.stdout.lines().count(), 2, "{done:?}");
+    let check = crate::harness::detour(&["check", "-c", &path("new/detour.toml")]);
+    assert_eq!(check.code, 0, "{check:?}");
+    let theirs = primary.folder.path().join("example.com.zone").display().to_string();
+    let same = ["zone", "diff", "--origin", "example.com", &theirs, &path("new/zones/example.com.zone")];
+    let same = crate::harness::detour(&same);
+    assert_eq!(same.code, 0, "{same:?}");
+}
+
+#[test]
+fn zones_are_imported_from_nsd() {
+    imports("nsd");
+}
+
+#[test]
+fn zones_are_imported_from_knot() {
+    imports("knot");
+}
+
+#[test]
+fn zones_are_imported_from_bind() {
+    imports("bind");
+}
