@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::differences::Differences;
+use super::differences::{self, Differences};
 use super::messages::{Asker, Fresh, Input, Refused};
 use crate::answer::Table;
 use crate::config::{self, Config};
@@ -40,7 +40,8 @@ pub fn load(path: &Path, seed: u64) -> Result<Fresh, Refused> {
 pub async fn load_aside(path: PathBuf, seed: u64, before: Option<Table>) -> Result<Fresh, Refused> {
     let loaded = tokio::task::spawn_blocking(move || {
         let mut fresh = load(&path, seed)?;
-        fresh.differences = before.map(|before| Differences::between(&before, &fresh.table));
+        let apexes = differences::given_away(&fresh.load.config);
+        fresh.differences = before.map(|before| Differences::between(&before, &fresh.table, apexes));
         Ok(fresh)
     })
     .await;
