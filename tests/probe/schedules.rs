@@ -121,6 +121,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             cookie_secrets: None,
             rrset_order: RrsetOrder::Fixed,
             rate_limit: None,
+            journal: 0,
             max_exec: 64,
             journal: 1 << 20,
         },
