@@ -2,12 +2,12 @@
 //! so is what comes of it whole, however the records are spread over messages.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
 use super::{BadMessage, BadTransfer, Progress, Received, Transfer};
-use crate::zone::{Name, Zone, parse, rdata_from_text};
-use crate::zone::{RrType, canonical_lines};
+use crate::zone::{Name, RrType, Zone, canonical_lines, parse, rdata_from_text};
 
 const ID: u16 = 7;
 
@@ -26,7 +26,7 @@ fn texts() -> impl Strategy<Value = Texts> {
 fn zone(serial: usize, texts: &Texts) -> Zone {
     let mut text = format!("$TTL 60\n@ SOA ns h {serial} 2 3 4 5\n@ NS ns.example.net.\n");
     for (owner, record) in records(texts) {
-        text.push_str(&format!("{owner} TXT {record}\n"));
+        writeln!(text, "{owner} TXT {record}").unwrap();
     }
     parse(&apex(), "zone", text.as_bytes(), &mut |_| Err(String::new())).unwrap().0
 }

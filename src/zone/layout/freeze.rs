@@ -267,7 +267,7 @@ a A 192.0.2.9
     #[test]
     fn an_soa_that_was_edited_stands_where_it_stood() {
         let text = written(&[set("@", RrType::SOA, 60, &["other.example. h.example. 9 8 7 6 5"])]);
-        let soa = "$TTL 1h\nexample. 60 IN SOA other.example. h.example. 12 8 7 6 5\nexample.   NS  ns";
+        let soa = "$TTL 1h\nexample. 60 IN SOA other.example. h.example. 12 8 7 6 5\n   NS  ns";
         assert!(text.contains(soa), "{text}");
     }
 
