@@ -123,7 +123,6 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             rate_limit: None,
             journal: 0,
             max_exec: 64,
-            journal: 1 << 20,
         },
         control: Control { listen: nowhere },
         heartbeat: None,
