@@ -281,8 +281,7 @@ impl Core {
         self.prober.set(checks);
         self.heartbeats.set(&config);
         self.rules.store(Arc::new(Rules::of(&config)));
-        let apexes = config.zones.iter().map(|zone| zone.name.clone()).collect();
-        let rows = self.journals.keep(config.server.journal, &apexes);
+        let rows = self.journals.keep(config.server.journal, differences::given_away(&config));
         self.rows.extend(rows);
         self.perform(effects, Some(&Anew { table, config: config.clone(), differences }));
         self.office.set(&config);
@@ -406,7 +405,7 @@ impl Core {
             let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
             let steered = differences::steered(loaded.into_iter().chain([&*fresh.config]));
             let none = BTreeSet::new();
-            for changeset in rebased {
+            for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
                 let steered = steered.get(&changeset.zone).unwrap_or(&none);
                 let turn = differences::turn(&before, next, changeset, fresh.differences.as_ref(), steered);
                 self.rows.extend(match turn {
@@ -415,7 +414,7 @@ impl Core {
                 });
             }
         }
-        for changeset in changesets {
+        for changeset in changesets.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
             let Changeset { zone, from, soa, remove, add, .. } = changeset;
             let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
             self.rows.extend(self.journals.push(zone, &step));

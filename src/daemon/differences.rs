@@ -20,19 +20,15 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// Compares two tables as compiled, before decisions are laid over them.
-    pub fn between(before: &Table, after: &Table) -> Differences {
-        Differences::of_zones(before, after, after.zones())
-    }
-
-    /// The same of some zones, the others being as they were.
-    pub fn of_zones<'n>(
-        before: &Table,
-        after: &Table,
-        apexes: impl Iterator<Item = &'n Name>,
-    ) -> Differences {
-        let both = apexes.filter(|apex| before.soa(apex).is_some());
-        let zones = both.map(|apex| (apex.clone(), before.differences(after, apex, MAX_NAMES))).collect();
+    /// Compares these zones of two tables as compiled, before decisions are laid over them.
+    pub fn between(before: &Table, after: &Table, apexes: BTreeSet<Name>) -> Differences {
+        let both = apexes.into_iter().filter(|apex| before.soa(apex).is_some());
+        let zones = both
+            .map(|apex| {
+                let names = before.differences(after, &apex, MAX_NAMES);
+                (apex, names)
+            })
+            .collect();
         Differences { against: before.clone(), zones }
     }
 
@@ -40,6 +36,12 @@ impl Differences {
     pub fn of(&self, apex: &Name, published: &Table) -> Option<&BTreeSet<Name>> {
         if self.against.has_same_base(published) { self.zones.get(apex)?.as_ref() } else { None }
     }
+}
+
+/// The zones that somebody may have: those whose changes are worth keeping.
+pub fn given_away(config: &Config) -> BTreeSet<Name> {
+    let zones = config.zones.iter().filter(|zone| !zone.transfer.0.is_empty());
+    zones.map(|zone| zone.name.clone()).collect()
 }
 
 /// What becomes of a zone's journal.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::differences::Differences;
+use super::differences::{self, Differences};
 use super::messages::{Changed, Fresh, Refused};
 use crate::answer::{ClientMap, Table};
 use crate::clock::wall_secs;
@@ -137,7 +137,8 @@ impl Sources {
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
         let table = table.with_clients(clients.maps);
         let before = self.compiled.replace(table.clone());
-        let differences = before.map(|before| Differences::between(&before, &table));
+        let given = differences::given_away(&load.config);
+        let differences = before.map(|before| Differences::between(&before, &table, given));
         Ok(Fresh { load, text, table, differences, files, warnings, saves })
     }
 
@@ -258,8 +259,9 @@ impl Sources {
 
     /// Where a table with these zones in it differs from the one compiled last.
     fn differences(&self, table: &Table, pending: &[(Name, Edits, Source)]) -> Option<Differences> {
-        let apexes = pending.iter().map(|(apex, _, _)| apex);
-        self.compiled.as_ref().map(|before| Differences::of_zones(before, table, apexes))
+        let mut given = differences::given_away(self.config()?);
+        given.retain(|apex| pending.iter().any(|(changed, _, _)| changed == apex));
+        self.compiled.as_ref().map(|before| Differences::between(before, table, given))
     }
 
     /// Takes up what the core has taken up.

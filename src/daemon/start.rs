@@ -196,8 +196,9 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (journals, useless) = Journals::restore(store.journals()?, &serials.collect());
     let journals = Arc::new(journals);
     let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
-    let office = Arc::new(Office::new(table.clone(), settings.clone(), journals.clone()));
     let teller = Arc::new(Teller::new(table.clone()));
+    let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
+    let office = Arc::new(office);
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;

@@ -7,8 +7,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::{BadMessage, BadTransfer, Progress, Received, Transfer};
-use crate::zone::{Name, Zone, parse, rdata_from_text};
-use crate::zone::{RrType, canonical_lines};
+use crate::zone::{Name, RrType, Zone, canonical_lines, parse, rdata_from_text};
 
 const ID: u16 = 7;
 

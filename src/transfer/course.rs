@@ -116,6 +116,15 @@ impl Course {
         self.outcome = Outcome::Refused(why);
     }
 
+    /// It asked for the zone by itself. One that was taken for dead is looked at again at once.
+    pub(super) fn came(&mut self, now: Duration) {
+        let silent = matches!(self.outcome, Outcome::Unanswered(2..) | Outcome::Refused(_));
+        if silent && self.behind_since.is_some() {
+            self.tries = 0;
+            self.next = Some((now + FIRST_LOOK, Act::Look));
+        }
+    }
+
     /// It was asked and has this serial.
     pub(super) fn looked(&mut self, serial: Serial) {
         self.has = Some(serial);
@@ -197,6 +206,21 @@ mod tests {
         assert!(course.next().unwrap().0 < now + LONGEST * 5 / 4);
         course.refused("REFUSED".to_owned());
         assert!(course.next().is_some());
+    }
+
+    #[test]
+    fn who_comes_back_is_looked_at_at_once() {
+        let mut course = Course::default();
+        course.published(Serial(1), ms(0));
+        course.sent(Act::Notify, ms(0), 0);
+        course.came(ms(5));
+        assert_eq!(course.next(), Some((ms(1000), Act::Notify)), "it may have been told just now");
+        course.sent(Act::Notify, ms(1000), 0);
+        course.came(ms(1500));
+        assert_eq!(course.next(), Some((ms(1530), Act::Look)));
+        course.looked(Serial(1));
+        course.came(ms(1600));
+        assert_eq!(course.next(), None);
     }
 
     #[test]

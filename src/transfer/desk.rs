@@ -15,6 +15,7 @@ use tracing::{debug, info};
 
 use super::journals::Journals;
 use super::request::{self, Asked, QUERY};
+use super::teller::Teller;
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
 use crate::config::{Access, Config};
 use crate::serve::{Desk, Metric, Replies, Request};
@@ -42,6 +43,7 @@ pub struct Office {
     table: Arc<ArcSwap<Table>>,
     settings: Arc<Settings>,
     journals: Arc<Journals>,
+    teller: Arc<Teller>,
     rules: ArcSwap<Rules>,
     transfers: Arc<Semaphore>,
     tally: Arc<Tally>,
@@ -80,8 +82,14 @@ impl Sender {
 
 impl Office {
     /// A desk over the published table, where nobody may do anything yet.
-    pub fn new(table: Arc<ArcSwap<Table>>, settings: Arc<Settings>, journals: Arc<Journals>) -> Office {
+    pub fn new(
+        table: Arc<ArcSwap<Table>>,
+        settings: Arc<Settings>,
+        journals: Arc<Journals>,
+        teller: Arc<Teller>,
+    ) -> Office {
         Office {
+            teller,
             table,
             settings,
             journals,
@@ -174,9 +182,14 @@ impl Office {
             return refuse(NOT_AUTH, None);
         };
         if !access.allows(sender.peer.ip(), sender.key()) {
-            info!(peer = %sender.peer, "a transfer of {apex} was refused");
+            let count = self.tally.refused.load(Relaxed) + 1;
+            // Anybody can ask a million times: the log grows with the logarithm.
+            if count.is_power_of_two() {
+                info!(peer = %sender.peer, count, "a transfer of {apex} was refused");
+            }
             return refuse(REFUSED, Some(PROHIBITED));
         }
+        self.teller.came(&apex, sender.peer.ip());
         let table = self.table.load_full();
         let Some(soa) = table.soa(&apex) else { return refuse(SERV_FAIL, None) };
         let current = soa_serial(&soa);

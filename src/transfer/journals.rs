@@ -18,6 +18,8 @@ struct Kept {
     bytes: usize,
     /// The most steps of one zone.
     max: usize,
+    /// The zones that have one.
+    wanted: BTreeSet<Name>,
 }
 
 impl Journals {
@@ -42,12 +44,19 @@ impl Journals {
         (Journals(Mutex::new(kept)), useless)
     }
 
-    /// How many steps of each zone are kept from now on, and of which zones. Says what is to be written.
-    pub fn keep(&self, max: usize, zones: &BTreeSet<Name>) -> Vec<JournalRow> {
+    /// How many steps of each zone are kept from now on, and of which zones: those that somebody may ask for.
+    /// Says what is to be written.
+    pub fn keep(&self, max: usize, zones: BTreeSet<Name>) -> Vec<JournalRow> {
         let mut kept = self.lock();
-        kept.max = max;
         let gone: Vec<Name> = kept.zones.keys().filter(|zone| !zones.contains(*zone)).cloned().collect();
+        (kept.max, kept.wanted) = (max, zones);
         gone.iter().flat_map(|zone| kept.forget(zone)).collect()
+    }
+
+    /// Whether what changes in a zone is kept.
+    pub fn wants(&self, zone: &Name) -> bool {
+        let kept = self.lock();
+        kept.max > 0 && kept.wanted.contains(zone)
     }
 
     /// Adds what was changed in a zone. Says what is to be written.
@@ -124,7 +133,7 @@ mod tests {
     fn journals_come_back_where_they_lead_to_what_is_published() {
         let names: [Name; 3] = ["a", "b", "c"].map(|name| name.parse().unwrap());
         let (journals, _) = Journals::restore(Vec::new(), &BTreeMap::new());
-        assert!(journals.keep(2, &names.iter().cloned().collect()).is_empty());
+        assert!(journals.keep(2, names.iter().cloned().collect()).is_empty());
         let mut rows = Vec::new();
         for from in 1..5 {
             rows.extend(names.iter().flat_map(|name| journals.push(name, &step(from))));
@@ -150,12 +159,14 @@ mod tests {
     fn what_leaves_the_configuration_is_forgotten() {
         let name: Name = "a".parse().unwrap();
         let journals = Journals::default();
-        journals.keep(10, &BTreeSet::from([name.clone()]));
+        journals.keep(10, BTreeSet::from([name.clone()]));
+        assert!(journals.wants(&name));
         journals.push(&name, &step(1));
-        let rows = journals.keep(10, &BTreeSet::new());
+        let rows = journals.keep(10, BTreeSet::new());
+        assert!(!journals.wants(&name));
         assert_eq!(rows, [JournalRow { zone: name.clone(), seq: 0, step: None }]);
         // Should the zone come back, its rows are new ones.
-        journals.keep(10, &BTreeSet::from([name.clone()]));
+        journals.keep(10, BTreeSet::from([name.clone()]));
         assert_eq!(journals.push(&name, &step(1))[0].seq, 1);
     }
 }

@@ -91,6 +91,9 @@ struct Line {
     last: BTreeMap<Key, u16>,
     random: RandomState,
     drawn: u64,
+    /// What was looked at already: the rules, and the serial of each zone under them.
+    rules: Arc<Rules>,
+    seen: BTreeMap<Name, Serial>,
 }
 
 impl Teller {
@@ -116,6 +119,16 @@ impl Teller {
 
     /// Something was published. Costs next to nothing, and waits for nobody.
     pub fn published(&self) {
+        self.news.notify_one();
+    }
+
+    /// Somebody at an address asked for a zone, or for what changed in it.
+    pub(super) fn came(&self, zone: &Name, ip: IpAddr) {
+        let now = self.start.elapsed();
+        let mut courses = self.lock();
+        let of_zone = courses.range_mut(first_of(zone)..).take_while(|(key, _)| key.0 == *zone);
+        of_zone.filter(|(key, _)| key.1.address.ip() == ip).for_each(|(_, course)| course.came(now));
+        drop(courses);
         self.news.notify_one();
     }
 
@@ -174,16 +187,18 @@ impl Teller {
             last: BTreeMap::new(),
             random: RandomState::new(),
             drawn: 0,
+            rules: Arc::default(),
+            seen: BTreeMap::new(),
         };
         let mut bytes = vec![0; ANSWER];
-        self.take_news(&listen);
+        self.take_news(&mut line, &listen);
         loop {
             let due = self.lock().values().filter_map(Course::next).map(|(at, _)| at).min();
             let due = due.map(|due| self.start + due);
             let [v4, v6] = &line.sockets;
             // Ids are for one answer each; the buffer is one, so one of the two is heard at a time.
             tokio::select! {
-                () = self.news.notified() => self.take_news(&listen),
+                () = self.news.notified() => self.take_news(&mut line, &listen),
                 heard = hear(v4.as_ref(), v6.as_ref(), &mut bytes) => match heard {
                     Ok((len, from)) => self.heard(&mut line, bytes[..len].to_vec(), from),
                     Err(_) => sleep(PAUSE).await,
@@ -195,22 +210,35 @@ impl Teller {
         }
     }
 
-    /// Looks at every zone that somebody is told of: who is to be told, and what is published.
-    fn take_news(&self, listen: &[SocketAddr]) {
-        let (rules, table, now) = (self.rules.load(), self.table.load(), self.start.elapsed());
-        let mut courses = self.lock();
-        let mut wanted = BTreeSet::new();
+    /// Looks at every zone that somebody is told of: who is to be told, and what is published. Those that
+    /// publish what they did before cost a look at their serial.
+    fn take_news(&self, line: &mut Line, listen: &[SocketAddr]) {
+        let (rules, table, now) = (self.rules.load_full(), self.table.load(), self.start.elapsed());
+        let anew = !Arc::ptr_eq(&rules, &line.rules);
+        if anew {
+            line.seen.clear();
+            line.rules = rules.clone();
+            self.lock().retain(|(zone, _), _| rules.zones.contains_key(zone));
+        }
         for (zone, told) in &rules.zones {
             let Some(serial) = table.serial(zone) else { continue };
-            for peer in peers(&table, zone, told, listen) {
+            if line.seen.insert(zone.clone(), serial) == Some(serial) {
+                continue;
+            }
+            let peers = peers(&table, zone, told, listen);
+            let mut courses = self.lock();
+            let of_zone = courses.range(first_of(zone)..).take_while(|(key, _)| key.0 == *zone);
+            let gone = of_zone.filter(|(key, _)| !peers.contains(&key.1)).map(|(key, _)| key.clone());
+            for key in gone.collect::<Vec<_>>() {
+                courses.remove(&key);
+            }
+            for peer in peers {
                 let key = (zone.clone(), peer);
                 if courses.contains_key(&key) || courses.len() < MAX_IN_ALL {
-                    courses.entry(key.clone()).or_default().published(serial, now);
-                    wanted.insert(key);
+                    courses.entry(key).or_default().published(serial, now);
                 }
             }
         }
-        courses.retain(|key, _| wanted.contains(key));
     }
 
     async fn send_due(&self, line: &mut Line) {
@@ -323,6 +351,11 @@ impl Line {
         self.drawn += 1;
         self.random.hash_one(self.drawn)
     }
+}
+
+/// A key before all others of a zone.
+fn first_of(zone: &Name) -> Key {
+    (zone.clone(), Peer { address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), key: None })
 }
 
 /// Who is told of a zone: those the configuration names, and its name servers where it says so.

@@ -68,7 +68,7 @@ fn what_is_wrong_is_said_where_it_stands() {
         ("transfer = [{ key = \"xfer\" }]", "13:21: error: unknown key \"xfer.\""),
         (
             "transfer = [{ from = \"::/0\", port = 1 }]",
-            "13:31: error: unknown key \"port\" in an entry of transfer",
+            "13:30: error: unknown key \"port\" in an entry of transfer",
         ),
         ("notify = [\"ns1\"]", "13:11: error: \"ns1\" is not an address of a server"),
         ("notify = [\"192.0.2.1:0\"]", "13:11: error: \"192.0.2.1:0\" is not an address of a server"),

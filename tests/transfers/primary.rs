@@ -38,7 +38,9 @@ impl Primary {
     /// zone.
     pub fn start(port: u16, server: &str, zone: &str) -> Primary {
         let [fra, iad] = sites(&[vec![own_address()], vec![own_address()]]);
-        let config = harness::config(&Setup::default(), fra.port, &fra.addresses, &iad.addresses);
+        // Moves back come soon, so that there can be many.
+        let setup = Setup { failback: "{ mode = \"auto\", hold = \"50ms\" }", ..Setup::default() };
+        let config = harness::config(&setup, fra.port, &fra.addresses, &iad.addresses);
         let config = config
             .replace("listen = [\"127.0.0.1:0\"]", &format!("listen = [\"127.0.0.1:{port}\"]\n{server}"))
             .replace("file = \"example.com.zone\"", &format!("file = \"example.com.zone\"\n{zone}"));

@@ -16,6 +16,8 @@ struct Entry {
     owner: Name,
     rtype: RrType,
     rdata: Vec<u8>,
+    /// As the line says, or `$TTL`; `None` where neither does.
+    ttl: Option<u32>,
     /// From the start of its line to that of the next entry's.
     at: Range<usize>,
     /// The owner as written; `None` where it is the last one's.
@@ -43,11 +45,15 @@ pub fn write_edits(
         let before = source.rrset(owner, rtype);
         let after = edit.over(owner, rtype, before.as_ref());
         let same_ttl = before.as_ref().map(|set| set.ttl) == after.as_ref().map(|set| set.ttl);
-        let stays = |rdata: &[u8]| {
-            same_ttl && after.as_ref().is_some_and(|set| set.rdata.iter().any(|stays| **stays == *rdata))
+        // A line may say another TTL than the RRset has, which is the lowest of its lines'.
+        let stays = |entry: &Entry| {
+            let in_set = |set: &RrSet| {
+                entry.ttl == Some(set.ttl) && set.rdata.iter().any(|stays| **stays == *entry.rdata)
+            };
+            same_ttl && after.as_ref().is_some_and(in_set)
         };
         let theirs = entries.iter().enumerate().filter(|(_, e)| e.owner == *owner && e.rtype == rtype);
-        let leave: Vec<usize> = theirs.filter(|(_, entry)| !stays(&entry.rdata)).map(|(at, _)| at).collect();
+        let leave: Vec<usize> = theirs.filter(|(_, entry)| !stays(entry)).map(|(at, _)| at).collect();
         let held = |rdata: &[u8]| before.as_ref().is_some_and(|set| set.rdata.iter().any(|r| **r == *rdata));
         if rtype == RrType::SOA {
             // In its place, for it stands first wherever people look for it.
@@ -56,11 +62,12 @@ pub fn write_edits(
             }
             continue;
         }
-        gone.extend(leave);
+        let left = |rdata: &[u8]| leave.iter().any(|&at| entries[at].rdata == rdata);
         let new = after.map(|set| RrSet {
-            rdata: set.rdata.iter().filter(|rdata| !same_ttl || !held(rdata)).cloned().collect(),
+            rdata: set.rdata.iter().filter(|r| !same_ttl || !held(r) || left(r)).cloned().collect(),
             ..set
         });
+        gone.extend(leave);
         came.entry(owner).or_default().extend(new.filter(|set| !set.rdata.is_empty()));
     }
     for (owner, sets) in came {
@@ -141,7 +148,7 @@ impl Work<'_> {
 /// The records that stand in the text itself, those of files it includes aside.
 fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
     let mut lexer = Lexer::new(text);
-    let (mut origin, mut last) = (apex.clone(), apex.clone());
+    let (mut origin, mut last, mut default) = (apex.clone(), apex.clone(), None);
     let mut entries = Vec::new();
     while !lexer.at_end() {
         let start = lexer.offset();
@@ -156,10 +163,13 @@ fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
                 let token = lexer.want("a domain name")?;
                 origin = name(token.text, &origin, token.at)?;
             }
+            if first.text.eq_ignore_ascii_case(b"$TTL") {
+                default = parse_ttl(lexer.want("a TTL")?.text);
+            }
             lexer.skip_entry();
             continue;
         }
-        let mut token = first;
+        let (mut token, mut ttl) = (first, default);
         let mut written = None;
         if !blank {
             last = name(first.text, &origin, first.at)?;
@@ -169,7 +179,9 @@ fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
         let rtype = loop {
             let is_class =
                 token.text.eq_ignore_ascii_case(b"IN") || token.text.eq_ignore_ascii_case(b"CLASS1");
-            if !is_class && parse_ttl(token.text).is_none() {
+            let said = parse_ttl(token.text);
+            ttl = said.or(ttl);
+            if !is_class && said.is_none() {
                 break RrType::from_text(token.text).ok_or_else(|| token.is_not("a record type"))?;
             }
             token = lexer.want("a record type")?;
@@ -184,7 +196,15 @@ fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
         let mut rdata = Vec::new();
         parse_rdata(&mut lexer, rtype, origin.as_wire(), &mut rdata)?;
         lexer.skip_entry();
-        entries.push(Entry { owner: last.clone(), rtype, rdata, at: start..lexer.offset(), written, words });
+        entries.push(Entry {
+            owner: last.clone(),
+            rtype,
+            rdata,
+            ttl,
+            at: start..lexer.offset(),
+            written,
+            words,
+        });
     }
     Ok(entries)
 }
@@ -262,6 +282,20 @@ a A 192.0.2.9
         assert!(text.contains("www.example. 7 IN A 192.0.2.1\nwww.example. 7 IN A 192.0.2.2\n"), "{text}");
         written(&[set("a.sub", RrType::A, 0, &[]), set("b.sub", RrType::A, 9, &["192.0.2.8"])]);
         written(&[set("@", RrType::NS, 3600, &["ns.example.", "ns2.example."])]);
+    }
+
+    /// The fuzzer found it: the one that stayed had the TTL of the one that went.
+    #[test]
+    fn a_line_without_a_ttl_says_it_where_its_set_has_another() {
+        let file = FILE.replace("    5m A 192.0.2.2", "    A 192.0.2.2");
+        let source = zone(file.as_bytes());
+        let mut edits = Edits::default();
+        edits.change(&source, [set("www", RrType::A, 300, &["192.0.2.2"])]).unwrap();
+        let text =
+            String::from_utf8(write_edits(file.as_bytes(), &source, &edits, Serial(12)).unwrap()).unwrap();
+        assert!(text.contains("www.example.       TXT"), "{text}");
+        assert!(text.contains("www.example. 300 IN A 192.0.2.2\n"), "{text}");
+        assert!(!text.contains("192.0.2.1"), "{text}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ const PORT: u16 = 53;
 
 /// Which zones, from where.
 #[derive(Debug, clap::Args)]
+#[group(id = "transfer")]
 pub struct Args {
     /// The server to transfer from: an address, with a port or without
     #[arg(long, value_name = "SERVER", requires = "zones")]
