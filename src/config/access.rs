@@ -112,11 +112,12 @@ fn is_table(item: Item) -> bool {
 /// An address, port 53 unless it says another.
 fn address(item: Item, findings: &mut Findings) -> Result<SocketAddr, Reported> {
     let text = item.text("an address", findings)?;
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Ok(address),
-        Err(_) if text.parse::<IpAddr>().is_ok() => {
-            Ok(SocketAddr::new(values::address(item, findings)?, PORT))
+    let read = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, PORT)));
+    match read {
+        Some(address) if !values::is_a_host(address.ip()) => {
+            Err(item.wrong(ConfigError::NotAHost(address.ip()), findings))
         }
+        Some(address) if address.port() != 0 => Ok(address),
         _ => {
             let (wanted, example) = ("an address of a server", "\"192.0.2.53\" or \"[2001:db8::53]:5353\"");
             Err(item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings))

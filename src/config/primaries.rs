@@ -1,23 +1,18 @@
 //! `primary` of a `[[zone]]`: the servers that a zone is transferred from, and where what they sent is kept.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-use toml::de::DeValue;
-
 use super::Primary;
-use super::error::{ConfigError, short};
+use super::access::{self, Peer};
+use super::error::ConfigError;
 use super::keys::DraftKeys;
 use super::report::Findings;
-use super::section::{Item, Reported, Section};
+use super::section::{Item, Reported};
 use crate::zone::Name;
 
 /// The most primaries of one zone.
 const MAX_PRIMARIES: usize = 16;
-/// Where DNS is served unless a port is given.
-const PORT: u16 = 53;
 /// The longest part of a file's name, in bytes: no file system takes more than 255.
 const MAX_PART: usize = 200;
 /// The folder in `state_dir`.
@@ -26,24 +21,12 @@ const FOLDER: &str = "transferred";
 /// Reads the list: each an address, with a port or without, or a table with an address and a key.
 pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Result<Vec<Primary>, Reported> {
     let listed =
-        item.list("primaries", MAX_PRIMARIES, findings, |item, findings| match item.value.get_ref() {
-            DeValue::Table(_) => {
-                let mut section = Section::of("a primary".to_owned(), item, findings)?;
-                let address = section.need("address", "address = \"192.0.2.53\"", findings, address);
-                let key = section.read("key", findings, |item, findings| keys.find(item, findings));
-                section.finish(findings);
-                let key = key?.map(Spanned::into_inner);
-                // A key whose secret is wrong has been reported, and there is nothing to load anyway.
-                Ok(Primary {
-                    address: address?.into_inner(),
-                    key: key.and_then(|key| keys.read.get(&key).cloned()),
-                })
-            }
-            _ => Ok(Primary { address: address(item, findings)?, key: None }),
-        })?;
+        item.list("primaries", MAX_PRIMARIES, findings, |item, findings| access::peer(item, keys, findings))?;
     let mut primaries: Vec<Primary> = Vec::with_capacity(listed.len());
     for primary in listed {
-        let (at, primary) = (primary.span(), primary.into_inner());
+        let (at, Peer { address, key }) = (primary.span(), primary.into_inner());
+        // A key whose secret is wrong has been reported, and there is nothing to load anyway.
+        let primary = Primary { address, key: key.and_then(|key| keys.read.get(&key).cloned()) };
         if primaries.iter().any(|before| before.address == primary.address) {
             findings.push(&at, ConfigError::PrimaryTwice(primary.address));
             return Err(Reported);
@@ -51,23 +34,6 @@ pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Res
         primaries.push(primary);
     }
     Ok(primaries)
-}
-
-/// An address of a host, with a port or without.
-fn address(item: Item, findings: &mut Findings) -> Result<SocketAddr, Reported> {
-    let text = item.text("an address", findings)?;
-    let read = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, PORT)));
-    match read {
-        Some(address) if address.ip().is_unspecified() || address.ip().is_multicast() => {
-            Err(item.wrong(ConfigError::NotAHost(address.ip()), findings))
-        }
-        Some(address) if address.port() != 0 => Ok(address),
-        _ => {
-            let wanted = "an address, with a port or without";
-            let example = "\"192.0.2.53\" or \"[2001:db8::53]:5353\"";
-            Err(item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings))
-        }
-    }
 }
 
 /// The file that keeps what was transferred. Its name is the zone's, with `%` and two digits in place of

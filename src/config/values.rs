@@ -135,14 +135,16 @@ pub fn address(item: Item, findings: &mut Findings) -> Result<IpAddr, Reported> 
         let (wanted, example) = ("an IP address", "\"192.0.2.10\" or \"2001:db8::10\"");
         return Err(item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings));
     };
+    if is_a_host(addr) { Ok(addr) } else { Err(item.wrong(ConfigError::NotAHost(addr), findings)) }
+}
+
+/// Whether one host can have the address, and be sent to at it.
+pub fn is_a_host(addr: IpAddr) -> bool {
     let odd = match addr {
         IpAddr::V4(addr) => addr.is_broadcast(),
         IpAddr::V6(addr) => addr.to_ipv4_mapped().is_some(),
     };
-    if odd || addr.is_unspecified() || addr.is_multicast() {
-        return Err(item.wrong(ConfigError::NotAHost(addr), findings));
-    }
-    Ok(addr)
+    !(odd || addr.is_unspecified() || addr.is_multicast())
 }
 
 /// An address and a port to listen on.

@@ -89,11 +89,14 @@ impl Table {
     /// Makes `checks`, each once, the ones that are run. Those that stay as they are go on undisturbed; a run under
     /// way of one that goes, or changes, is broken off.
     pub(super) fn set(&mut self, checks: Vec<Check>, now: Time, runner: impl Fn(&Check) -> Runner) {
-        let mut staying = HashMap::with_capacity(checks.len());
+        let mut before = std::mem::replace(&mut self.ids, HashMap::with_capacity(checks.len()));
         for check in checks {
-            let unchanged = |id: &Id| self.entries.get(id).is_some_and(|entry| entry.check == check);
-            let same = self.ids.get(&check.key).copied().filter(unchanged);
+            let had = before.remove(&check.key);
+            let same = had.filter(|id| self.entries.get(id).is_some_and(|entry| entry.check == check));
             let id = same.unwrap_or_else(|| {
+                if let Some(changed) = had {
+                    self.remove(changed);
+                }
                 let (runner, schedule) = (Arc::new(runner(&check)), Schedule::new(&check, now));
                 self.last_id += 1;
                 let (check, manner) = (check.clone(), Manner::New);
@@ -102,12 +105,10 @@ impl Table {
                 self.entries.insert(self.last_id, entry);
                 self.last_id
             });
-            staying.insert(check.key, id);
+            self.ids.insert(check.key, id);
         }
-        for (key, id) in std::mem::replace(&mut self.ids, staying) {
-            if self.ids.get(&key) != Some(&id) {
-                self.remove(id);
-            }
+        for gone in before.into_values() {
+            self.remove(gone);
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +17,7 @@ use super::journals::Journals;
 use super::request::{self, Asked, QUERY};
 use super::teller::Teller;
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
+use crate::clock::wall_secs;
 use crate::config::{Access, Config};
 use crate::serve::{Desk, Metric, Replies, Request};
 use crate::tsig::{self, Keys, Signed};
@@ -126,7 +127,7 @@ impl Office {
     async fn see_to(&self, request: Request) -> Replies {
         let Request { bytes, peer, transport } = request;
         let rules = self.rules.load_full();
-        let signed = match tsig::verify(&rules.keys, &bytes, unix_secs()) {
+        let signed = match tsig::verify(&rules.keys, &bytes, wall_secs()) {
             Ok(signed) => signed,
             Err(refused) => {
                 self.tally.bad_signatures.fetch_add(1, Relaxed);
@@ -147,7 +148,7 @@ impl Office {
 
     /// Answers what needs nobody's leave, as it would be answered without a signature.
     fn plain(&self, message: &[u8], sender: &Sender) -> Replies {
-        let now = unix_secs();
+        let now = wall_secs();
         let asker = Asker { transport: sender.transport, ip: sender.peer.ip(), now: now as u32 };
         let mut out = vec![0; ANSWER];
         let answered = answer::answer(&self.table.load(), &self.settings, &asker, message, &mut out);
@@ -262,7 +263,7 @@ impl Iterator for Sending {
     fn next(&mut self) -> Option<Vec<u8>> {
         let mut message = self.outgoing.next(self.stream.as_ref().map_or(0, tsig::Stream::record_len))?;
         if let Some(stream) = &mut self.stream {
-            stream.sign(&mut message, unix_secs());
+            stream.sign(&mut message, wall_secs());
         }
         self.tally.bytes.fetch_add(message.len() as u64, Relaxed);
         Some(message)
@@ -291,15 +292,10 @@ fn signed_once(message: Option<Vec<u8>>, sender: &Sender) -> Replies {
         message
             .map(|mut message| {
                 if let Some(signed) = &sender.signed {
-                    tsig::sign(&mut message, signed, unix_secs());
+                    tsig::sign(&mut message, signed, wall_secs());
                 }
                 message
             })
             .into_iter(),
     )
-}
-
-/// Seconds since 1970: signatures carry them to other servers, so it is the host's clock.
-fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

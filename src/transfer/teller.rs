@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::course::{Act, Course, Outcome};
 use super::talk;
 use crate::answer::Table;
+use crate::clock::wall_secs;
 use crate::config::{Config, Peer, Told};
 use crate::serve::Metric;
 use crate::tsig::{self, Asked, Keys};
@@ -277,7 +278,7 @@ impl Teller {
         };
         let rules = self.rules.load();
         let key_used = peer.key.as_ref().and_then(|name| rules.keys.get(name));
-        let asked = key_used.map(|key| tsig::ask(&mut message, key, unix_secs()));
+        let asked = key_used.map(|key| tsig::ask(&mut message, key, wall_secs()));
         let socket = &line.sockets[usize::from(peer.address.is_ipv6())];
         let sent = match socket {
             Some(socket) => socket.send_to(&message, peer.address).await.map(drop),
@@ -303,7 +304,7 @@ impl Teller {
         let Some(id) = talk::answer_id(&message) else { return };
         let Some(flight) = line.flights.get_mut(&id).filter(|f| f.key.1.address == from) else { return };
         if let Some(asked) = &mut flight.asked
-            && let Err(why) = asked.check(&mut message, unix_secs())
+            && let Err(why) = asked.check(&mut message, wall_secs())
         {
             // The check is for one message: another answer to this one cannot be told true from false.
             let Some(flight) = line.flights.remove(&id) else { return };
@@ -425,9 +426,4 @@ async fn hear(
         },
         None => pending().await,
     }
-}
-
-/// Seconds since 1970: signatures carry them to other servers, so it is the host's clock.
-fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -73,8 +73,8 @@ fn what_is_wrong_is_told_with_its_place() {
         assert!(report.contains(expect), "{expect:?} is not in\n{report}");
     };
     check(&zone("primary = []"), "detour.toml:5:11: error: \"primary\" is an empty list");
-    check(&zone("primary = [\"ns.example.net\"]"), "is not an address, with a port or without");
-    check(&zone("primary = [\"192.0.2.53:0\"]"), "is not an address, with a port or without");
+    check(&zone("primary = [\"ns.example.net\"]"), "is not an address of a server");
+    check(&zone("primary = [\"192.0.2.53:0\"]"), "is not an address of a server");
     check(&zone("primary = [\"0.0.0.0\"]"), "0.0.0.0 is not an address a host can have");
     check(
         &zone("primary = [\"192.0.2.53\", \"192.0.2.53:53\"]"),
@@ -82,7 +82,7 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     check(&zone("primary = [{ address = \"192.0.2.53\", key = \"xfer\" }]"), "unknown key \"xfer.\"\n");
     check(&zone("primary = [{ address = \"192.0.2.53\", port = 53 }]"), "unknown key \"port\"");
-    check(&zone("primary = [{ key = \"xfr\" }]"), "a primary has no \"address\"");
+    check(&zone("primary = [{ key = \"xfr\" }]"), "an entry of primary has no \"address\"");
     check(&zone("primary = [\"192.0.2.53\"]\nfile = \"a.zone\""), "both \"file\" and \"primary\"");
     check(&zone(""), "[[zone]] has no \"file\"");
     let key = |text: &str| format!("{text}\n[[zone]]\nname = \"example.com\"\nprimary = [\"192.0.2.53\"]\n");

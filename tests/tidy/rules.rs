@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("secondary", &["clock", "config", "time", "tsig", "zone"]),
     ("serve", &["answer", "zone"]),
-    ("transfer", &["answer", "config", "serve", "tsig", "zone"]),
+    ("transfer", &["answer", "clock", "config", "serve", "tsig", "zone"]),
     ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
     ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
