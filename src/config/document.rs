@@ -141,8 +141,8 @@ pub(super) fn read(
     let server = read_server(root.item("server"), base, findings, files);
     let control = read_control(root.item("control"), findings);
     let mut named = pem::Files { base, named: files };
-    let heartbeat = heartbeat::read(root.item("heartbeat"), &mut named, findings);
     let keys = keys::read(root.item("keys"), base, findings, named.named);
+    let heartbeat = heartbeat::read(root.item("heartbeat"), &mut named, findings);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();

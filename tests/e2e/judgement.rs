@@ -28,11 +28,11 @@ impl World {
         until(&format!("{APP} answers {address}"), || (self.answers() == [&*address]).then_some(()));
     }
 
-    /// The check of this site.
+    /// The check of this site, with all its samples that are kept.
     fn check(&self, site: &Site) -> Value {
-        let status = self.detour.json("/v1/status");
+        let explained = self.detour.json(&format!("/v1/explain?name={APP}"));
         let address = site.addresses[0].to_string();
-        let checks = status["engine"]["checks"].as_array().unwrap();
+        let checks = explained["explanation"]["checks"].as_array().unwrap();
         checks.iter().find(|check| check["key"]["whereto"].to_string().contains(&address)).unwrap().clone()
     }
 
