@@ -54,6 +54,8 @@ pub(super) struct Message<'o> {
     pub(super) turns: bool,
     /// How many bits of the client's address the answer section depends on.
     pub(super) scope: u8,
+    /// Whether the question is about what is not for everybody.
+    pub(super) private: bool,
 }
 
 /// What the OPT record of an answer says.
@@ -97,6 +99,7 @@ impl<'o> Message<'o> {
             subject: 0,
             turns: false,
             scope: 0,
+            private: false,
         })
     }
 
