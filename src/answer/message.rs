@@ -54,8 +54,6 @@ pub(super) struct Message<'o> {
     pub(super) turns: bool,
     /// How many bits of the client's address the answer section depends on.
     pub(super) scope: u8,
-    /// Whether the question is about what is not for everybody.
-    pub(super) private: bool,
 }
 
 /// What the OPT record of an answer says.
@@ -99,7 +97,6 @@ impl<'o> Message<'o> {
             subject: 0,
             turns: false,
             scope: 0,
-            private: false,
         })
     }
 

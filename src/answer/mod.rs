@@ -251,7 +251,11 @@ fn answer_to(
         (None, None) if cookies.is_some() => rcode::NO_ERROR,
         (None, None) => rcode::FORM_ERR,
     };
-    let desk = query.desk || message.private;
+    let private = rcode == rcode::PRIVATE;
+    if private {
+        rcode = rcode::REFUSED;
+    }
+    let desk = query.desk || private;
     let mut limited = None;
     if let Some(gate) = gate
         && asker.transport == Transport::Udp
@@ -279,7 +283,7 @@ fn answer_to(
     }
     let truncated = message.truncated;
     let why = match (rcode, &query.question) {
-        (rcode::REFUSED, Some(_)) if message.private => Some(extended::PROHIBITED),
+        (rcode::REFUSED, Some(_)) if private => Some(extended::PROHIBITED),
         (rcode::REFUSED, Some(question)) => Some(why_refused(settings, question)),
         (rcode::SERV_FAIL, Some(_)) => Some(extended::INVALID_DATA),
         _ => None,

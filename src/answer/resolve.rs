@@ -142,9 +142,8 @@ impl<'r> Run<'r, '_> {
 
     /// In a zone that is not for everybody: the desk knows who may ask. To a chain it is as no zone at all.
     #[cold]
-    fn private(&mut self) -> Step {
-        self.message.private |= self.hops == 0;
-        self.outside()
+    fn private(&self) -> Step {
+        if self.hops == 0 { Step::Done(rcode::PRIVATE) } else { self.outside() }
     }
 
     /// In a zone whose content is not known, or too old (RFC 1035 section 4.3.5): another server may know.
