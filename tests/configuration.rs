@@ -5,6 +5,8 @@
 mod arbitrary;
 #[path = "configuration/bad.rs"]
 mod bad;
+#[path = "configuration/catalog.rs"]
+mod catalog;
 #[path = "configuration/good.rs"]
 mod good;
 #[path = "configuration/http_tls.rs"]

@@ -12,6 +12,8 @@ mod harness;
 #[path = "e2e/site.rs"]
 mod site;
 
+#[path = "transfers/catalog.rs"]
+mod catalog;
 #[path = "transfers/primary.rs"]
 mod primary;
 #[path = "transfers/secondaries.rs"]

@@ -189,7 +189,8 @@ impl Table {
         let is_ours = match node.kind() {
             Kind::Authoritative(number) | Kind::Cut(number) => self.base.zones[number as usize].apex == *zone,
             Kind::Hidden(_) => owner.is_at_or_below(zone),
-            Kind::Absent(_) => false,
+            // Nothing is steered in such a zone.
+            Kind::Absent(_) | Kind::Private(_) => false,
         };
         match node.body {
             Body::Slot(slot) if is_ours => Ok((slot, node)),

@@ -45,6 +45,7 @@ struct Compiler<'n> {
 struct Traits {
     has_zones_below: bool,
     hides: bool,
+    private: bool,
 }
 
 /// See [`super::Table::compile`].
@@ -93,7 +94,8 @@ impl<'n> Compiler<'n> {
         for (apex, number) in names.iter().zip(0u32..) {
             apexes.entry(apex.as_wire()).or_insert(number);
         }
-        let mut traits = vec![Traits::default(); zones.len()];
+        let traits = zones.iter().map(|zone| Traits { private: zone.is_private(), ..Traits::default() });
+        let mut traits: Vec<Traits> = traits.collect();
         for apex in names {
             for above in up(apex.as_wire()).skip(1) {
                 if let Some(&above) = apexes.get(above) {
@@ -279,6 +281,9 @@ impl<'n> Compiler<'n> {
             last = Some(node);
             self.link(node);
             match self.base.arena.get(node).kind() {
+                Kind::Authoritative(zone) if self.zones[zone as usize].private => {
+                    self.base.arena.set_kind(node, Kind::Private(zone));
+                }
                 Kind::Authoritative(zone) | Kind::Cut(zone) => {
                     self.note_wildcard(node, zone);
                     if self.zones[zone as usize].hides
@@ -291,7 +296,7 @@ impl<'n> Compiler<'n> {
                     let encloser = self.closest_real(node);
                     self.base.arena.set_kind(node, Kind::Absent(encloser));
                 }
-                Kind::Hidden(_) => {}
+                Kind::Hidden(_) | Kind::Private(_) => {}
             }
         }
     }

@@ -133,11 +133,19 @@ pub struct Answered {
     pub truncated: bool,
     /// What its cookies say about who asked.
     pub standing: Standing,
-    /// It is no plain query: a transfer, a NOTIFY, an UPDATE, or it is signed (RFC 8945). The answer is what
+    /// It is no plain query: a transfer, a NOTIFY, an UPDATE, or it is signed (RFC 8945); or it asks for what is
+    /// not for everybody. The answer is what
     /// is said of it where nobody sees to such things.
     pub desk: bool,
     /// What the answer was, and what was made of it, where it was over a limit.
     pub limited: Option<(Kind, Limited)>,
+}
+
+impl Answered {
+    /// Whether the desk is to see to it. What is over a limit gets what all others get.
+    pub fn is_for_desk(&self) -> bool {
+        self.desk && self.limited.is_none()
+    }
 }
 
 /// What becomes of an answer over its limit.
@@ -164,13 +172,37 @@ pub struct Gate<'l> {
 /// than the transport allows or than the client takes.
 #[inline]
 pub fn answer(table: &Table, settings: &Settings, asker: &Asker, query: &[u8], out: &mut [u8]) -> Answered {
-    answer_through(None, table, settings, asker, query, out)
+    answer_to(false, None, table, settings, asker, query, out)
+}
+
+/// Does the same for somebody who may see all there is, also what is not for everybody.
+pub fn answer_admitted(
+    table: &Table,
+    settings: &Settings,
+    asker: &Asker,
+    query: &[u8],
+    out: &mut [u8],
+) -> Answered {
+    answer_to(true, None, table, settings, asker, query, out)
 }
 
 /// Does the same, and within limits where there is a gate: over UDP, for those who do not show by a cookie
 /// that their address is their own.
 #[inline]
 pub fn answer_through(
+    gate: Option<Gate<'_>>,
+    table: &Table,
+    settings: &Settings,
+    asker: &Asker,
+    query: &[u8],
+    out: &mut [u8],
+) -> Answered {
+    answer_to(false, gate, table, settings, asker, query, out)
+}
+
+#[inline]
+fn answer_to(
+    admitted: bool,
     gate: Option<Gate<'_>>,
     table: &Table,
     settings: &Settings,
@@ -213,12 +245,17 @@ pub fn answer_through(
             let subnet = query.edns.and_then(|edns| edns.subnet);
             let id = u16::from_be_bytes([query.bytes[0], query.bytes[1]]);
             let client = Client { resolver: asker.ip, subnet, id, now: asker.now };
-            resolve::resolve(table, &name, question, &client, &mut message)
+            resolve::resolve(table, &name, question, &client, admitted, &mut message)
         }
         // Without a question it can still ask for a cookie (RFC 7873 section 5.4).
         (None, None) if cookies.is_some() => rcode::NO_ERROR,
         (None, None) => rcode::FORM_ERR,
     };
+    let private = rcode == rcode::PRIVATE;
+    if private {
+        rcode = rcode::REFUSED;
+    }
+    let desk = query.desk || private;
     let mut limited = None;
     if let Some(gate) = gate
         && asker.transport == Transport::Udp
@@ -235,7 +272,6 @@ pub fn answer_through(
         match how {
             None => {}
             Some(Limited::Dropped) => {
-                let desk = query.desk;
                 return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, desk, limited };
             }
             Some(Limited::Truncated) => message.empty(head, true),
@@ -247,12 +283,13 @@ pub fn answer_through(
     }
     let truncated = message.truncated;
     let why = match (rcode, &query.question) {
+        (rcode::REFUSED, Some(_)) if private => Some(extended::PROHIBITED),
         (rcode::REFUSED, Some(question)) => Some(why_refused(settings, question)),
         (rcode::SERV_FAIL, Some(_)) => Some(extended::INVALID_DATA),
         _ => None,
     };
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated, standing, desk: query.desk, limited }
+    Answered { len, rcode: rcode as u8, truncated, standing, desk, limited }
 }
 
 /// What an answer is limited as, and with which others. Names that a wildcard or no name stands for have one

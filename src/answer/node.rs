@@ -37,9 +37,11 @@ pub(super) enum Kind {
     /// Above an apex and in no zone; or in a zone that does not know the name, though another zone lies
     /// below it. Then this is the closest encloser.
     Absent(Option<NodeId>),
+    /// Authoritative data of a zone that is not for everybody.
+    Private(u32),
 }
 
-const KIND_MASK: u8 = 0b11;
+const KIND_MASK: u8 = 0b111;
 /// A child named `*` exists (RFC 4592 section 2.1.1).
 pub(super) const HAS_WILDCARD: u8 = 0x10;
 /// A DNAME record is here.
@@ -79,6 +81,7 @@ impl Node<'_> {
             0 => Kind::Authoritative(self.owner),
             1 => Kind::Cut(self.owner),
             2 => Kind::Hidden(NodeId(self.owner)),
+            4 => Kind::Private(self.owner),
             _ => Kind::Absent(NodeId(self.owner).some()),
         }
     }
@@ -90,6 +93,7 @@ fn pack(kind: Kind) -> (u8, u32) {
         Kind::Cut(zone) => (1, zone),
         Kind::Hidden(by) => (2, by.0),
         Kind::Absent(encloser) => (3, encloser.unwrap_or(NodeId::NONE).0),
+        Kind::Private(zone) => (4, zone),
     }
 }
 

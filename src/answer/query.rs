@@ -18,6 +18,8 @@ pub(super) mod rcode {
     pub(crate) const YX_DOMAIN: u16 = 6;
     pub(crate) const BAD_VERS: u16 = 16;
     pub(crate) const BAD_COOKIE: u16 = 23;
+    /// None that is ever sent: REFUSED, by everybody but the desk.
+    pub(crate) const PRIVATE: u16 = u16::MAX;
 }
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).

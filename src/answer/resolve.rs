@@ -25,6 +25,8 @@ struct Run<'r, 'o> {
     table: &'r Table,
     client: &'r Client<'r>,
     rtype: RrType,
+    /// Whether who asks may see what is not for everybody.
+    admitted: bool,
     message: &'r mut Message<'o>,
     visited: [NodeId; MAX_CHAIN],
     hops: usize,
@@ -55,10 +57,11 @@ pub(super) fn resolve(
     name: &Sought,
     question: &Question,
     client: &Client<'_>,
+    admitted: bool,
     message: &mut Message<'_>,
 ) -> u16 {
     let visited = [NodeId::NONE; MAX_CHAIN];
-    let mut run = Run { table, client, rtype: question.rtype, message, visited, hops: 0 };
+    let mut run = Run { table, client, rtype: question.rtype, admitted, message, visited, hops: 0 };
     let mut step = run.visit(Place { name, at: QUESTION });
     loop {
         match step {
@@ -88,6 +91,8 @@ impl<'r> Run<'r, '_> {
             Kind::Hidden(by) => self.hidden(place, by),
             Kind::Absent(Some(encloser)) => self.missing(place, self.table.node(encloser)),
             Kind::Absent(None) => self.outside(),
+            Kind::Private(zone) if self.admitted => self.at_node(place, &node, zone),
+            Kind::Private(_) => self.private(),
         }
     }
 
@@ -120,6 +125,8 @@ impl<'r> Run<'r, '_> {
             Kind::Hidden(by) => self.hidden(place, by),
             Kind::Absent(Some(real)) => self.missing(place, self.table.node(real)),
             Kind::Absent(None) => self.outside(),
+            Kind::Private(zone) if self.admitted => self.negative(place, zone, rcode::NX_DOMAIN),
+            Kind::Private(_) => self.private(),
         }
     }
 
@@ -131,6 +138,12 @@ impl<'r> Run<'r, '_> {
     /// In none of the zones. A chain that leads out of them is the resolver's to go on with.
     fn outside(&self) -> Step {
         Step::Done(if self.hops == 0 { rcode::REFUSED } else { rcode::NO_ERROR })
+    }
+
+    /// In a zone that is not for everybody: the desk knows who may ask. To a chain it is as no zone at all.
+    #[cold]
+    fn private(&self) -> Step {
+        if self.hops == 0 { Step::Done(rcode::PRIVATE) } else { self.outside() }
     }
 
     /// In a zone whose content is not known, or too old (RFC 1035 section 4.3.5): another server may know.

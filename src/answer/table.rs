@@ -145,7 +145,7 @@ impl Table {
     pub(super) fn zone(&self, apex: &Name) -> Option<(u32, NodeId)> {
         let node = self.node(self.base.find(apex.as_wire())?);
         match node.kind() {
-            Kind::Authoritative(zone) if node.has(IS_APEX) => Some((zone, node.id)),
+            Kind::Authoritative(zone) | Kind::Private(zone) if node.has(IS_APEX) => Some((zone, node.id)),
             _ => None,
         }
     }

@@ -41,10 +41,10 @@ impl Base {
     /// The zone a node belongs to.
     fn zone_of(&self, node: &Node<'_>) -> Option<u32> {
         match node.kind() {
-            Kind::Authoritative(zone) | Kind::Cut(zone) => Some(zone),
+            Kind::Authoritative(zone) | Kind::Cut(zone) | Kind::Private(zone) => Some(zone),
             Kind::Hidden(by) => match self.arena.get(by).kind() {
                 Kind::Authoritative(zone) | Kind::Cut(zone) => Some(zone),
-                Kind::Hidden(_) | Kind::Absent(_) => None,
+                Kind::Hidden(_) | Kind::Absent(_) | Kind::Private(_) => None,
             },
             Kind::Absent(_) => None,
         }

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::access;
+use super::catalog;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
@@ -74,6 +75,7 @@ pub(super) struct Draft {
     pub databases: Databases,
     pub safety: Result<Safety, Reported>,
     pub keys: DraftKeys,
+    pub catalog: Result<Option<ZoneSource>, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -81,6 +83,8 @@ pub(super) struct Draft {
 pub(super) struct Zones {
     pub read: Vec<DraftZone>,
     apexes: BTreeSet<Name>,
+    /// The catalog, in which nothing else lies.
+    catalog: Option<Name>,
     /// Whether a zone's name is wrong, so that it cannot be told what lies outside every zone.
     nameless: bool,
 }
@@ -97,7 +101,9 @@ impl Zones {
     /// The apex of the deepest zone around a name.
     pub fn around(&self, name: &Spanned<Name>, findings: &mut Findings) -> Result<Name, Reported> {
         let mut at_and_above = std::iter::successors(Some(name.get_ref().clone()), Name::parent);
-        at_and_above.find(|above| self.apexes.contains(above)).ok_or_else(|| {
+        let closest =
+            at_and_above.find(|above| self.apexes.contains(above) || self.catalog.as_ref() == Some(above));
+        closest.filter(|above| self.apexes.contains(above)).ok_or_else(|| {
             if !self.nameless {
                 findings.push_with(&name.span(), || {
                     let apexes: Vec<String> = self.apexes.iter().map(ToString::to_string).collect();
@@ -156,6 +162,15 @@ pub(super) fn read(
         root.missing("zone", "a [[zone]] with a name and a file", findings);
         Zones { nameless: true, ..Zones::default() }
     };
+    let mut zones = zones;
+    let catalog = root.read("catalog", findings, |item, findings| {
+        let catalog = catalog::read(item, &keys, findings)?;
+        if zones.apexes.contains(&catalog.name) {
+            return Err(item.wrong(ConfigError::ZoneTwice(catalog.name), findings));
+        }
+        zones.catalog = Some(catalog.name.clone());
+        Ok(catalog)
+    });
     let vantage = match root.item("vantage") {
         Some(item) => vantage::read(item, &probes, findings),
         None => Ok(DraftVantage::default()),
@@ -197,6 +212,7 @@ pub(super) fn read(
         databases,
         safety,
         keys,
+        catalog: catalog.map(|read| read.map(Spanned::into_inner)),
     }
 }
 

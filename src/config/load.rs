@@ -9,13 +9,14 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::Config;
+use super::catalog;
 use super::document::{self, Draft};
 use super::error::ConfigError;
 use super::geo::Databases;
 use super::report::{Findings, Problem, Report};
 use super::source::Source;
 use super::zone_files;
-use crate::zone::Zone;
+use crate::zone::{Serial, Zone};
 
 /// The largest configuration file, in bytes: 100,000 services take about 20 MB.
 const MAX_CONFIG_BYTES: u64 = 64 << 20;
@@ -66,11 +67,12 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
     let base = path.parent().unwrap_or(Path::new("/"));
     let mut draft = document::read(&document, base, &mut findings, &mut files);
     let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
-    let zones = zone_files::read(&draft, shown, &mut findings, &mut files);
+    let mut zones = zone_files::read(&draft, shown, &mut findings, &mut files);
     let files = files.into_iter().collect();
     let databases = std::mem::take(&mut draft.databases);
     match (findings.errors(), assemble(draft, path)) {
         (0, Some(config)) => {
+            zones.extend(catalog(&config, Serial(1)));
             let (text, warnings) = (source.text.as_str().into(), findings.into_warnings());
             Ok(Loaded { config, text, zones, warnings, files, databases })
         }
@@ -115,6 +117,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         geo,
         databases: _,
         keys,
+        catalog: Ok(catalog),
     } = draft
     else {
         return None; // reported where it was read
@@ -126,7 +129,8 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         heartbeat: heartbeat.map(|draft| draft.read),
         sites: sites.read,
         probes: probes.read,
-        zones: zones.read.into_iter().map(|zone| zone.source).collect(),
+        catalog: catalog.as_ref().map(|catalog| catalog.name.clone()),
+        zones: zones.read.into_iter().map(|zone| zone.source).chain(catalog).collect(),
         services: services.into_iter().map(|draft| draft.service).collect(),
         vantage,
         maintenance,

@@ -17,6 +17,7 @@
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
 mod access;
+mod catalog;
 mod check_key;
 mod cookie_secrets;
 mod damping;
@@ -55,6 +56,7 @@ mod zone_files;
 mod zone_text;
 
 pub use access::{Access, Allowed, Peer, Told};
+pub use catalog::catalog;
 pub use check_key::{Check, CheckKey, Whereto};
 pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};

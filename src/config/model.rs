@@ -36,8 +36,10 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// `[probes.*]`, in the file's order.
     pub probes: Vec<Arc<Probe>>,
-    /// `[[zone]]`
+    /// `[[zone]]`; and last, where there is one, the catalog.
     pub zones: Vec<ZoneSource>,
+    /// `[catalog]`: the name of the zone that lists the others.
+    pub catalog: Option<Name>,
     /// `[[service]]`, one for each name: a service with several `names` is several here.
     pub services: Vec<Arc<Service>>,
     /// `[vantage]`

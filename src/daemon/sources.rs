@@ -17,7 +17,7 @@ use crate::config::{self, Config, ZoneSource};
 use crate::engine::{Happened, Load, Saved, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
-use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Zone};
+use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, Zone};
 
 /// The sources of all zones.
 pub struct Sources {
@@ -30,6 +30,8 @@ pub struct Sources {
     compiled: Option<Table>,
     /// The file of each zone.
     files: BTreeMap<Name, PathBuf>,
+    /// The catalog's name and the serial it counts from.
+    catalog: Option<(Name, Serial)>,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -54,7 +56,7 @@ impl Source {
     /// known just now edits are kept for when it is.
     fn of(file: Zone, edits: &mut Edits, saves: &mut Vec<Saved>) -> Source {
         let file = Arc::new(file);
-        if file.is_empty() {
+        if file.is_empty() || file.is_private() {
             return Source { contents: file.clone(), file };
         }
         saves.extend(saved(file.apex(), edits.settle(&file)));
@@ -84,7 +86,27 @@ impl Sources {
                 edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
             }
         }
-        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new() }
+        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new(), catalog: None }
+    }
+
+    /// Has the catalog count on from where the state file knows it to have begun, so that a start changes nothing.
+    pub fn know_catalog(&mut self, config: &Config, saved: &[Saved]) {
+        let Some(name) = &config.catalog else { return };
+        self.catalog = saved.iter().find_map(|saved| match saved {
+            Saved::Zone(apex, Some(zone)) if apex == name => Some((apex.clone(), zone.file)),
+            _ => None,
+        });
+    }
+
+    /// The catalog zone. One that is new counts from the seconds since 1970, which is after whatever it had
+    /// if there was one before of which nothing is known any more.
+    fn catalog(&mut self, config: &Config) -> Option<Zone> {
+        let name = config.catalog.as_ref()?;
+        let (_, serial) = match self.catalog.take().filter(|(known, _)| known == name) {
+            Some(known) => self.catalog.insert(known),
+            None => self.catalog.insert((name.clone(), Serial(wall_secs() as u32))),
+        };
+        config::catalog(config, *serial)
     }
 
     /// Reads and checks the files, blocking.
@@ -102,7 +124,10 @@ impl Sources {
 
     /// Lays the edits over what was read, and compiles it, blocking.
     pub fn build(&mut self, loaded: config::Loaded) -> Result<Fresh, Refused> {
-        let config::Loaded { config, text, zones, warnings, files, databases } = loaded;
+        let config::Loaded { config, text, mut zones, warnings, files, databases } = loaded;
+        if let (Some(catalog), Some(last)) = (self.catalog(&config), zones.last_mut()) {
+            *last = catalog;
+        }
         let steered = steered(&config);
         let clients = match geo::clients(&config, &databases) {
             Ok(clients) => clients,
@@ -131,7 +156,9 @@ impl Sources {
             table = Table::compile(zones, &steered, self.seed);
             self.held = None;
         }
-        let named = load.config.zones.iter().map(|zone| (zone.name.clone(), zone.file.clone()));
+        let of_files =
+            load.config.zones.iter().filter(|zone| load.config.catalog.as_ref() != Some(&zone.name));
+        let named = of_files.map(|zone| (zone.name.clone(), zone.file.clone()));
         self.files = named.collect();
         let unfit = crate::probe::warnings(&load.config);
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();

@@ -295,6 +295,7 @@ async fn first_load(path: PathBuf, seed: u64) -> Result<Result<First, Refused>, 
         };
         let Opened { store, saved, last, set_aside } = Store::open(&loaded.config.server.state_dir)?;
         let mut sources = Sources::new(path, seed, &saved);
+        sources.know_catalog(&loaded.config, &saved);
         Ok(sources
             .build(loaded)
             .map(|fresh| (Arc::new(store), (saved, last, set_aside), Arc::new(Mutex::new(sources)), fresh)))

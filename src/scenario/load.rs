@@ -65,6 +65,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 notify: Told::default(),
             })
             .collect(),
+        catalog: None,
         services,
         vantage: vantage(setup),
         maintenance: setup

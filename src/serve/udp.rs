@@ -105,7 +105,7 @@ impl Worker {
                     let index = next;
                     next += 1;
                     match batch.answer(index, &mut current) {
-                        Some(answered) if answered.desk && self.desk_is_open() => {
+                        Some(answered) if answered.is_for_desk() && self.desk_is_open() => {
                             let letter = batch.withdraw(index, &answered);
                             let taken = self.desk.as_ref().is_some_and(|d| d.hand(letter, &self.socket));
                             self.tally.at_desk(taken, owned);

@@ -55,6 +55,8 @@ pub struct Office {
 struct Rules {
     keys: Arc<Keys>,
     transfer: BTreeMap<Name, Access>,
+    /// The zone that is answered to those alone who may have it.
+    catalog: Option<Name>,
     open: bool,
 }
 
@@ -66,6 +68,15 @@ struct Tally {
     refused: AtomicU64,
     bad_signatures: AtomicU64,
     bytes: AtomicU64,
+}
+
+impl Rules {
+    /// Whether a name lies in a zone that is not for everybody, and the sender may have that.
+    fn admits(&self, name: &Name, sender: &Sender) -> bool {
+        let within = self.catalog.as_ref().filter(|catalog| name.is_at_or_below(catalog));
+        let access = within.and_then(|catalog| self.transfer.get(catalog));
+        access.is_some_and(|access| access.allows(sender.peer.ip(), sender.key()))
+    }
 }
 
 /// Who sent a message, once its signature was looked at.
@@ -107,7 +118,12 @@ impl Office {
             zones.map(|zone| (zone.name.clone(), zone.transfer.clone())).collect();
         let allows = transfer.values().any(|access| !access.0.is_empty());
         let open = allows || !config.keys.is_empty();
-        self.rules.store(Arc::new(Rules { keys: config.keys.clone(), transfer, open }));
+        self.rules.store(Arc::new(Rules {
+            keys: config.keys.clone(),
+            transfer,
+            catalog: config.catalog.clone(),
+            open,
+        }));
     }
 
     /// What was asked for and given, as metrics.
@@ -142,22 +158,23 @@ impl Office {
             (Some(QUERY), Some(asked)) if matches!(asked.rtype, RrType::AXFR | RrType::IXFR) => {
                 self.transfer(asked, sender, &rules).await
             }
-            _ => self.plain(&message, &sender),
+            (_, asked) => self.plain(&message, asked, &sender, &rules),
         }
     }
 
-    /// Answers what needs nobody's leave, as it would be answered without a signature.
-    fn plain(&self, message: &[u8], sender: &Sender) -> Replies {
+    /// Answers a question, as it would be answered without a signature; of the catalog, only who may have it.
+    fn plain(&self, message: &[u8], asked: Option<Asked>, sender: &Sender, rules: &Rules) -> Replies {
         let now = wall_secs();
         let asker = Asker { transport: sender.transport, ip: sender.peer.ip(), now: now as u32 };
         let mut out = vec![0; ANSWER];
-        let answered = answer::answer(&self.table.load(), &self.settings, &asker, message, &mut out);
+        let admitted = asked.as_ref().is_some_and(|asked| rules.admits(&asked.apex, sender));
+        let answer = if admitted { answer::answer_admitted } else { answer::answer };
+        let answered = answer(&self.table.load(), &self.settings, &asker, message, &mut out);
         if answered.len == 0 {
             return Box::new(std::iter::empty());
         }
         out.truncate(answered.len);
         if let Some(signed) = &sender.signed {
-            let asked = request::read(message);
             let limit = match sender.transport {
                 Transport::Tcp => ANSWER,
                 Transport::Udp => datagram(asked.as_ref().and_then(|asked| asked.payload), &self.settings),

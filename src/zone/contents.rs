@@ -16,6 +16,7 @@ pub struct Zone {
     /// Every record's RDATA after its length in two bytes, in the order of `sets`.
     rdata: Vec<u8>,
     records: usize,
+    private: bool,
 }
 
 /// How many owners' memory goes back at a time as a zone is consumed: each time costs a few system calls.
@@ -85,6 +86,17 @@ impl Zone {
         let parts =
             Parts { owners: Owners::default(), starts: Vec::new(), sets: Vec::new(), rdata: Vec::new() };
         parts.into_zone(apex)
+    }
+
+    /// The same zone, for those alone who may have it transferred: others are not answered from it.
+    #[must_use]
+    pub fn into_private(self) -> Zone {
+        Zone { private: true, ..self }
+    }
+
+    /// Whether it is answered to those alone who may have it.
+    pub fn is_private(&self) -> bool {
+        self.private
     }
 
     /// The name all others lie at or below.
@@ -218,7 +230,7 @@ impl Parts {
     pub(super) fn into_zone(self, apex: Name) -> Zone {
         let Parts { owners, starts, sets, rdata } = self;
         let records = sets.iter().map(|set| set.records as usize).sum();
-        let zone = Zone { apex, serial: Serial(0), owners, starts, sets, rdata, records };
+        let zone = Zone { apex, serial: Serial(0), owners, starts, sets, rdata, records, private: false };
         Zone { serial: soa_serial(&zone.soa()), ..zone }
     }
 }

@@ -37,6 +37,14 @@ file = "example.com.zone"
     Detour::start(&config, &zone(1, ""))
 }
 
+/// Does the same, with a zone that is given away.
+fn limited_primary() -> Detour {
+    let detour = limited("exempt = []");
+    detour.edit_config("file =", "transfer = [\"127.0.0.1\"]\nfile =");
+    detour.told(&["reload"]);
+    detour
+}
+
 fn client(server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
@@ -107,6 +115,35 @@ fn over_the_limit_an_answer_is_small_and_a_cookie_or_tcp_lifts_it() {
     assert!(counted(&detour, "detour_cookies_total{transport=\"udp\",cookie=\"valid\"}") >= 100);
     assert!(counted(&detour, "detour_rate_limited_total{kind=\"answer\",action=\"badcookie\"}") > 0);
     assert!(detour.log().contains("127.0.0.0/24"), "the log names the network");
+}
+
+#[test]
+fn transfers_over_udp_have_the_limits_of_all_others() {
+    let detour = limited_primary();
+    let client = client(detour.dns);
+    let mut ixfr = query(0x4454, "example.com", "A");
+    let at = ixfr.len() - 4;
+    ixfr[at..at + 2].copy_from_slice(&251u16.to_be_bytes());
+    let ask = || {
+        client.send(&ixfr).unwrap();
+        let mut answer = [0; 1232];
+        let len = client.recv(&mut answer).expect("with a slip of 1 every query has its answer");
+        Message::from_vec(&answer[..len]).unwrap()
+    };
+    // It does not say what it has, which is what the desk says.
+    assert_eq!(ask().metadata.response_code, ResponseCode::FormErr);
+    until("an answer of the desk is over the limit", || {
+        Some(ask()).filter(|answer| answer.metadata.truncation)
+    });
+    assert!(counted(&detour, "detour_rate_limited_total{kind=\"error\",action=\"truncated\"}") > 0);
+    let seen = counted(&detour, "detour_desk_requests_total{transport=\"udp\"}");
+    (0..20).for_each(|_| drop(ask()));
+    let more = counted(&detour, "detour_desk_requests_total{transport=\"udp\"}") - seen;
+    assert!(more < 20, "what is over the limit does not reach the desk: {more}");
+    // Over TCP there is none.
+    for _ in 0..5 {
+        assert_eq!(dig(detour.dns, "example.com", "AXFR").records.len(), 5);
+    }
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         geo: vec![],
         safety: detour::config::Safety::default(),
         keys: Arc::default(),
+        catalog: None,
     }
 }
 

@@ -1,12 +1,15 @@
 //! NSD, Knot DNS and BIND, told of what is decided.
 
+use std::io::ErrorKind;
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use crate::harness::{self, until};
+use crate::harness::{self, own_address, until};
 use crate::primary::{FIRST, MORE, Primary};
 use crate::servers::{Kind, Secondary, axfr, free_port};
 
-/// Changes made at random while a secondary follows; every few of them is a file that changes.
+/// Changes made at random while a secondary follows, unless `DETOUR_CHANGES` says how many; every few of them
+/// is a file that changes.
 const CHANGES: u32 = 20;
 /// Steps the journal keeps in these tests.
 const JOURNAL: u32 = 20;
@@ -74,7 +77,8 @@ fn follows(kind: Kind, signed: bool) {
     assert!(transfers(&primary, "ixfr") > before.0, "{kind:?} asked for all of it");
 
     let (mut away, mut serial) = (true, 100);
-    for n in 0..CHANGES {
+    let changes = std::env::var("DETOUR_CHANGES").map_or(CHANGES, |n| n.parse().expect("a number"));
+    for n in 0..changes {
         if drawn(n).is_multiple_of(5) {
             serial += 100;
             let more = format!("{MORE}r{} A 192.0.2.{}\n", drawn(n + 1) % 3, drawn(n + 2) % 250);
@@ -172,4 +176,59 @@ fn a_dead_secondary_delays_nobody_and_is_told_when_it_is_back() {
     });
     let lag = format!("detour_secondary_lag_seconds{{zone=\"example.com\",address=\"127.0.0.1:{dead}\"}}");
     assert_eq!(primary.metric(&lag), 0);
+}
+
+#[test]
+fn the_name_servers_of_a_zone_are_told_where_it_says_they_are() {
+    // The one that the SOA names as primary is told by nobody.
+    let [first, second] = [own_address(), own_address()];
+    let sockets =
+        [first, second].map(|ip| UdpSocket::bind((ip, 53)).expect("port 53 of an address of our own"));
+    sockets[0].set_nonblocking(true).unwrap();
+    sockets[1].set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let primary = Primary::start(0, "", "transfer = [\"127.0.0.1\"]\nnotify = [\"ns\"]");
+    let zone = harness::zone(FIRST + 50, &format!("{MORE}@ NS ns2\nns2 A {second}"));
+    primary.detour.write_zone(&zone.replace("ns1  A   127.0.0.1", &format!("ns1 A {first}")));
+    primary.detour.told(&["reload"]);
+
+    let hear = || {
+        let mut bytes = [0; 512];
+        let (len, from) = sockets[1].recv_from(&mut bytes).expect("a message to the second name server");
+        assert_eq!(from.ip(), primary.dns().ip());
+        assert_eq!(bytes[12..29], *b"\x07example\x03com\0\0\x06\0\x01");
+        (bytes[..len].to_vec(), from, bytes[2] >> 3 & 15)
+    };
+    for away in [true, false] {
+        // A NOTIFY may come again before it is acknowledged, and so may one of the serial before.
+        let mut acknowledged = 0;
+        until("the primary knows that it is current", || {
+            let (mut message, from, opcode) = hear();
+            message[2] |= 0x80;
+            match opcode {
+                4 => acknowledged += 1,
+                0 => {
+                    message[7] = 1;
+                    message.extend(b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x16\0\0");
+                    message
+                        .extend([primary.detour.serial(), 1, 1, 1, 1].iter().flat_map(|n| n.to_be_bytes()));
+                }
+                other => panic!("opcode {other}"),
+            }
+            sockets[1].send_to(&message, from).unwrap();
+            let status = primary.detour.json("/v1/status");
+            let seen = &status["secondaries"];
+            assert_eq!(seen.as_array().map(Vec::len), Some(1), "{seen}");
+            let current = seen[0]["serial"] == primary.detour.serial() && seen[0]["outcome"] == "current";
+            (current || opcode == 0 && acknowledged > 0).then_some(())
+        });
+        assert!(acknowledged > 0);
+        until("its answer has arrived", || {
+            let seen = &primary.detour.json("/v1/status")["secondaries"][0];
+            (seen["serial"] == primary.detour.serial() && seen["address"] == format!("{second}:53"))
+                .then_some(())
+        });
+        primary.flip(away);
+    }
+    let nothing = sockets[0].recv_from(&mut [0; 512]).expect_err("the primary of the SOA is not told");
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
 }

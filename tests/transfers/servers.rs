@@ -47,6 +47,32 @@ impl Secondary {
         secondary
     }
 
+    /// A secondary that has the zones a catalog lists, and is told of no other. It is not started.
+    pub fn by_catalog(kind: Kind, port: u16, primary: SocketAddr, catalog: &str) -> Secondary {
+        let folder = tempfile::tempdir().unwrap();
+        let secondary = Secondary { kind, port, folder, process: None };
+        fs::create_dir(secondary.folder.path().join("run")).unwrap();
+        let (config, from) = (secondary.config(primary, &[catalog], true), primary.port());
+        let catalogs = match kind {
+            Kind::Nsd => panic!("Debian's NSD knows no catalogs"),
+            Kind::Knot => {
+                let (_, zone) = config.split_once("    master: detour\n").unwrap();
+                let template = format!("template:\n  - id: member\n    master: detour\n{zone}");
+                let interpreted = "    catalog-role: interpret\n    catalog-template: member\n";
+                config.replace("\nzone:\n", &format!("\n{template}zone:\n")) + interpreted
+            }
+            Kind::Bind => config.replace(
+                "serial-query-rate 100; }",
+                &format!(
+                    "serial-query-rate 100; catalog-zones {{ zone \"{catalog}\" default-primaries port {from} {{ {} key \"{KEY}\"; }} zone-directory \"run\" min-update-interval 1; }}; }}",
+                    primary.ip()
+                ),
+            ),
+        };
+        secondary.write_config(&catalogs);
+        secondary
+    }
+
     fn write_config(&self, text: &str) {
         fs::write(self.folder.path().join("server.conf"), text).unwrap();
     }
