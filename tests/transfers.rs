@@ -14,6 +14,8 @@ mod site;
 
 #[path = "transfers/catalog.rs"]
 mod catalog;
+#[path = "peers/ports.rs"]
+mod ports;
 #[path = "transfers/primary.rs"]
 mod primary;
 #[path = "transfers/secondaries.rs"]

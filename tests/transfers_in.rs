@@ -14,13 +14,16 @@ mod hostile;
 mod life;
 #[path = "transfers_in/others.rs"]
 mod others;
+#[path = "peers/ports.rs"]
+mod ports;
 #[path = "e2e/site.rs"]
 #[allow(dead_code, reason = "shared with the other tests of the real binary")]
 mod site;
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 
 use harness::{Detour, until};
+use ports::free_port;
 
 /// The secret of the key `xfr`, as all know it.
 const SECRET: &str = "c2l4dGVlbiBieXRlIGtleSwgYW5kIHNvbWUgbW9yZSE=";
@@ -30,17 +33,6 @@ fn zone(serial: u32, timers: &str, more: &str) -> String {
     format!(
         "$TTL 300\n@ SOA ns1 hostmaster {serial} {timers} 60\n@ NS ns1\nns1 A 127.0.0.1\nwww A 192.0.2.80\n{more}\n"
     )
-}
-
-/// A port of 127.0.0.1 that is free for UDP and TCP.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// A configuration that takes example.com from these primaries, TOML values all, and steers nothing.

@@ -8,6 +8,8 @@ mod commands;
 mod imports;
 #[path = "zonefiles/others.rs"]
 mod others;
+#[path = "peers/ports.rs"]
+mod ports;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

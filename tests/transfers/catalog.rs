@@ -1,8 +1,9 @@
 //! Zones that appear at secondaries by themselves, and go.
 
 use crate::harness::until;
+use crate::ports::free_port;
 use crate::primary::Primary;
-use crate::servers::{KEY, Kind, SECRET, Secondary, axfr, dig, free_port};
+use crate::servers::{KEY, Kind, SECRET, Secondary, axfr, dig};
 
 const CATALOG: &str = "catalog.example";
 

@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::dig::Client;
 use crate::harness::{self, APP, Detour, Setup, own_address, until};
-use crate::servers::{KEY, SECRET, axfr, dig, free_port, records};
+use crate::ports::free_port;
+use crate::servers::{KEY, SECRET, axfr, dig, records};
 use crate::site::{Site, sites};
 
 /// The first file's serial.

@@ -5,8 +5,9 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use crate::harness::{self, own_address, until};
+use crate::ports::free_port;
 use crate::primary::{FIRST, MORE, Primary};
-use crate::servers::{Kind, Secondary, axfr, free_port};
+use crate::servers::{Kind, Secondary, axfr};
 
 /// Changes made at random while a secondary follows, unless `DETOUR_CHANGES` says how many; every few of them
 /// is a file that changes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 /// The name of the key that everything is signed with, where it is.
@@ -24,17 +24,6 @@ pub struct Secondary {
     pub port: u16,
     folder: tempfile::TempDir,
     process: Option<Child>,
-}
-
-/// A port that is free for UDP and TCP.
-pub fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Secondary {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ports::free_port;
 use crate::{Folder, SAMPLE, SAMPLE_HOSTS, run};
 
 const REVERSE: &str = "$TTL 1h\n@ SOA ns1.example.com. host.example.com. 7 2h 15m 2w 5m\n@ NS ns1.example.com.\n@ NS ns2.example.com.\n; who is who\n1 PTR ns1.example.com.\n";
@@ -24,17 +24,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// A port that is free for UDP and TCP.
-fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 
