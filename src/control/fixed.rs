@@ -26,6 +26,11 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
+    /// Puts entries into its history.
+    pub(crate) fn keep(&self, at: crate::time::Time, records: &[Happened]) {
+        self.store.commit(at, &[], records, Durable::Now).unwrap();
+    }
+
     fn answer<T>(&self, value: T) -> Result<T, Gone> {
         if self.gone.load(Ordering::Relaxed) { Err(Gone) } else { Ok(value) }
     }
@@ -77,6 +82,12 @@ impl Daemon for Fixed {
     }
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+    fn table(&self) -> Arc<Table> {
+        fixture::table()
+    }
+    fn journal(&self, _: &Name) -> Journal {
+        fixture::journal()
     }
     fn answered_to(&self, name: &Name, _: IpAddr) -> Option<ChoiceFor> {
         let rrsets = vec![fixture::a_records("app.example.com", [192, 0, 2, 10], 30)];

@@ -28,6 +28,9 @@ mod read;
 mod tests;
 mod whatif;
 mod write;
+pub mod zone_api;
+mod zone_past;
+mod zone_show;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -41,7 +44,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::ChoiceFor;
+use crate::answer::{ChoiceFor, Table};
 use crate::engine::{Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
@@ -49,7 +52,7 @@ use crate::probe::{Lateness, WatchView};
 use crate::secondary::TransferredView;
 use crate::time::Time;
 use crate::transfer::Secondary;
-use crate::zone::{Name, RrSet, Serial};
+use crate::zone::{Journal, Name, RrSet, Serial};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
@@ -93,6 +96,10 @@ pub trait Daemon: Send + Sync + 'static {
         zone: Name,
         who: String,
     ) -> impl Future<Output = Result<Result<Frozen, String>, Gone>> + Send;
+    /// The published table.
+    fn table(&self) -> Arc<Table>;
+    /// What changed in a zone of late, step by step; empty where nothing is known.
+    fn journal(&self, zone: &Name) -> Journal;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -266,6 +273,9 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
         .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
         .route("/v1/whatif", post(whatif::whatif::<D>))
+        .route("/v1/zones/{name}", get(zone_show::show::<D>))
+        .route("/v1/zones/{name}/history", get(zone_past::history::<D>))
+        .route("/v1/zones/{name}/diff", get(zone_past::diff::<D>))
         .route("/v1/zones/{name}/edits", get(read::edits::<D>))
         .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
         .route("/v1/reload", post(write::reload::<D>))

@@ -26,8 +26,8 @@ use crate::probe::{Prober, WatchView};
 use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
 use crate::time::Time;
-use crate::transfer::{Office, Teller};
-use crate::zone::{Name, RrSet};
+use crate::transfer::{Journals, Office, Teller};
+use crate::zone::{Journal, Name, RrSet};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +51,8 @@ pub struct Handle {
     pub(super) sockets: Mutex<Option<Open>>,
     /// Who sees to transfers.
     pub(super) office: Arc<Office>,
+    /// What changed in zones.
+    pub(super) journals: Arc<Journals>,
     /// Who tells secondaries.
     pub(super) teller: Arc<Teller>,
 }
@@ -135,6 +137,14 @@ impl Daemon for Handle {
 
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    fn journal(&self, zone: &Name) -> Journal {
+        self.journals.of(zone)
     }
 
     fn answered(&self, name: &Name) -> Vec<RrSet> {

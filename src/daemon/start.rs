@@ -207,7 +207,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         recorder,
         store: store.clone(),
         writer,
-        journals,
+        journals: journals.clone(),
         office: office.clone(),
         teller: teller.clone(),
         table: table.clone(),
@@ -244,6 +244,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         pulse,
         sources,
         sockets: Mutex::new(None),
+        journals,
         office: office.clone(),
         teller: teller.clone(),
     });

@@ -87,7 +87,7 @@ impl Engine {
             return None;
         }
         let decisions = rewrite.published;
-        records.push(Effect::Record(Happened::Published { zone: apex, from, to, decisions }));
+        records.push(Effect::Record(Happened::published(apex, from, to, decisions)));
         let changeset = Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new);
         Some(Effect::Publish(changeset.with_steering(rewrite.steer)))
     }

@@ -149,7 +149,7 @@ impl Engine {
                     .unwrap_or(0),
             };
             if let Some(from) = last.map(|last| last.published).filter(|&from| from != to) {
-                records.push(Effect::Record(Happened::Published { zone: apex.clone(), from, to, decisions }));
+                records.push(Effect::Record(Happened::published(apex.clone(), from, to, decisions)));
             }
             if last != Some(&saved) {
                 out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
