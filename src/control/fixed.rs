@@ -27,7 +27,7 @@ pub(crate) struct Fixed {
 
 impl Fixed {
     /// Puts entries into its history.
-    pub(crate) fn keep(&self, at: crate::time::Time, records: &[Happened]) {
+    pub(crate) fn keep(&self, at: Time, records: &[Happened]) {
         self.store.commit(at, &[], records, Durable::Now).unwrap();
     }
 
@@ -79,6 +79,19 @@ impl Daemon for Fixed {
         }
         let file = "example.com.zone".into();
         self.answer(Ok(Frozen { zone, file, records: 1, serial: Serial(2_026_112_103) }))
+    }
+    async fn rollback(
+        &self,
+        zone: Name,
+        to: Serial,
+        _: String,
+        _: String,
+    ) -> Result<Result<RolledBack, String>, Gone> {
+        if let Err(why) = self.journal(&zone).condense(to).ok_or(unreached(&zone, &self.journal(&zone), to)) {
+            return self.answer(Err(why));
+        }
+        let left = vec![fixture::name("app.example.com")];
+        self.answer(Ok(RolledBack { zone, to, serial: Serial(2_026_112_103), counts: (1, 2), left }))
     }
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)

@@ -59,6 +59,7 @@ pub use heartbeat::Heartbeats;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
+pub use zone_past::unreached;
 
 /// How many connections are open at a time; the next one waits to be accepted.
 pub const MAX_CONNECTIONS: usize = 128;
@@ -96,6 +97,14 @@ pub trait Daemon: Send + Sync + 'static {
         zone: Name,
         who: String,
     ) -> impl Future<Output = Result<Result<Frozen, String>, Gone>> + Send;
+    /// Has a zone hold again what it held at a serial, for whoever asks and why; or why it could not.
+    fn rollback(
+        &self,
+        zone: Name,
+        to: Serial,
+        who: String,
+        reason: String,
+    ) -> impl Future<Output = Result<Result<RolledBack, String>, Gone>> + Send;
     /// The published table.
     fn table(&self) -> Arc<Table>;
     /// What changed in a zone of late, step by step; empty where nothing is known.
@@ -138,6 +147,21 @@ pub struct Frozen {
     pub records: usize,
     /// The serial that the file has now.
     pub serial: Serial,
+}
+
+/// `POST /v1/zones/{name}/rollback`: a zone that holds again what it held at an earlier serial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The zone.
+    pub zone: Name,
+    /// The earlier serial.
+    pub to: Serial,
+    /// The serial it is published under now.
+    pub serial: Serial,
+    /// How many records went and how many came.
+    pub counts: (usize, usize),
+    /// Steered names that held something else then, too: decisions alone say what they are answered with.
+    pub left: Vec<Name>,
 }
 
 /// The engine does not answer.
@@ -277,6 +301,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/zones/{name}/history", get(zone_past::history::<D>))
         .route("/v1/zones/{name}/diff", get(zone_past::diff::<D>))
         .route("/v1/zones/{name}/edits", get(read::edits::<D>))
+        .route("/v1/zones/{name}/rollback", post(write::rollback::<D>))
         .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))

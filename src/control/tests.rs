@@ -401,7 +401,10 @@ async fn serials_differ_as_the_journal_says() {
     assert_eq!(diff("from=2026112100&to=2026112101").await, (first, mid, 2, 2));
     assert_eq!(diff("from=2026112102&to=2026112100").await, (last, first, 2, 2));
     assert_eq!(diff("to=2026112101").await, (first, mid, 2, 2));
+    assert_eq!(diff("from=2026112102").await, (last, last, 0, 0));
+    assert_eq!(diff("from=2026112100&to=2026112100").await, (first, first, 0, 0));
     let refused = async |query: &str| served.get(&format!("/v1/zones/example.com/diff?{query}")).await;
+    assert!(refused("from=2026112102&to=8").await.detail().starts_with("serial 8 is not in"));
     let none = refused("from=7").await;
     let why = "serial 7 is not in the journal of example.com., which reaches from 2026112100 to 2026112102";
     assert_eq!((none.0, none.detail().as_str()), (404, why));
@@ -441,4 +444,21 @@ async fn each_serial_is_shown_with_what_led_to_it() {
     assert_eq!((first.serials.len(), first.next), (1, Some(whole.serials[0].seq)));
     let second = page(&format!("?limit=1&before={}", first.next.unwrap())).await;
     assert_eq!(second.serials, whole.serials[1..]);
+}
+
+#[tokio::test]
+async fn a_rollback_says_what_it_left_alone() {
+    let served = served().await;
+    let ask = async |body: &Value| served.write("POST", "/v1/zones/example.com/rollback", body).await;
+    let done: RolledBack = serde_json::from_value(
+        ask(&json!({ "serial": 2_026_112_100, "reason": "wrong hosts" })).await.json(),
+    )
+    .unwrap();
+    assert_eq!((done.to, done.serial), (Serial(2_026_112_100), Serial(2_026_112_103)));
+    assert_eq!(done.left, [fixture::name("app.example.com")]);
+    let refused = ask(&json!({ "serial": 7, "reason": "x" })).await;
+    assert_eq!(refused.0, 409);
+    assert!(refused.detail().starts_with("serial 7 is not in the journal"));
+    assert_eq!(ask(&json!({ "serial": 7, "reason": " " })).await.0, 422);
+    assert_eq!(ask(&json!({ "serial": 7 })).await.0, 400);
 }

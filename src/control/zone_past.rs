@@ -133,6 +133,9 @@ pub(super) async fn diff<D: Daemon>(
     let step =
         step.map_err(|serial| Problem::new(StatusCode::NOT_FOUND, unreached(&zone, &journal, serial)))?;
     let (from, to) = (step.from(), step.to());
+    if from == to {
+        return Ok(Json(ZoneDiffBody { zone, from, to, removed: Vec::new(), added: Vec::new() }));
+    }
     let body = |soa: &RrSet, sets: &[RrSet]| std::iter::once(soa).chain(sets).map(Into::into).collect();
     let (removed, added) = (body(&step.old, &step.removed), body(&step.new, &step.added));
     Ok(Json(ZoneDiffBody { zone, from, to, removed, added }))
@@ -146,8 +149,14 @@ fn between(journal: &Journal, from: Serial, to: Serial) -> Result<Step, Serial> 
     if let Some(step) = journal.between(to, from) {
         return Ok(step.reversed());
     }
-    let last = journal.to();
-    Err(if last == Some(from) || journal.condense(from).is_some() { to } else { from })
+    // Either they are the same, or the journal does not have both.
+    let at =
+        journal.step_to(from).map(|step| step.new).or_else(|| journal.condense(from).map(|step| step.old));
+    match at {
+        Some(soa) if from == to => Ok(Step::of(soa.clone(), soa, &[], &[])),
+        Some(_) => Err(to),
+        None => Err(from),
+    }
 }
 
 /// Why a journal does not give what was asked for.

@@ -491,8 +491,10 @@ async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut
 fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
     let mut better = BTreeMap::new();
     for what in &*records {
-        if let Happened::Updated { zone, .. } = what {
-            better.insert(zone.clone(), Cause::Update);
+        match what {
+            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
+            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            _ => {}
         }
     }
     let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
@@ -518,6 +520,7 @@ fn log(what: &Happened) {
         | Happened::Sample(_) => {}
         Happened::Command(_)
         | Happened::UpdateRefused { .. }
+        | Happened::RolledBack { .. }
         | Happened::Expired(_)
         | Happened::Doubt(_)
         | Happened::Trust(_)

@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
-use super::messages::{Ask, Input};
+use super::messages::{Ask, Input, Rollback, RollbackAsk};
 use super::sources::Sources;
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, Snapshot, Vitals, ZoneEdits};
+use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
@@ -27,7 +27,7 @@ use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
-use crate::zone::{Journal, Name, RrSet};
+use crate::zone::{Journal, Name, RrSet, Serial};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,6 +130,22 @@ impl Daemon for Handle {
         let (reply, answer) = oneshot::channel();
         let asked = async {
             self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
+            answer.await.map_err(|_| Gone)
+        };
+        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
+    async fn rollback(
+        &self,
+        zone: Name,
+        to: Serial,
+        who: String,
+        reason: String,
+    ) -> Result<Result<RolledBack, String>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            let ask = RollbackAsk { rollback: Rollback { zone, to, who, reason }, reply };
+            self.reloads.send(Ask::Rollback(ask)).await.map_err(|_| Gone)?;
             answer.await.map_err(|_| Gone)
         };
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?

@@ -30,6 +30,8 @@ pub struct Sources {
     compiled: Option<Table>,
     /// The file of each zone.
     files: BTreeMap<Name, PathBuf>,
+    /// Whether the next load is to hold contents, though nothing in it can change by itself.
+    hold: bool,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -84,7 +86,7 @@ impl Sources {
                 edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
             }
         }
-        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new() }
+        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new(), hold: false }
     }
 
     /// Reads and checks the files, blocking.
@@ -118,7 +120,7 @@ impl Sources {
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
         let (load, table);
-        if changes || edited {
+        if changes || edited || std::mem::take(&mut self.hold) {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
             let known = zones.iter().filter(|zone| !zone.contents.is_empty());
             let bases = known.map(|zone| self.base(zone, &config)).collect();
@@ -187,6 +189,12 @@ impl Sources {
         let records = Vec::new();
         let changed = Changed { zones: bases, table: Some(table.clone()), differences, saves, records };
         (outcomes, Some((changed, Pending { zones: pending, table })))
+    }
+
+    /// Whether contents are held; if not, the next load holds them.
+    pub fn hold(&mut self) -> bool {
+        self.hold = self.held.is_none();
+        !self.hold
     }
 
     /// The configuration of the last load; `None` where nothing can change but by files.

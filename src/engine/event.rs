@@ -328,6 +328,22 @@ pub enum Happened {
         /// Who asked.
         who: String,
     },
+    /// A zone holds again, as edits, what it held at an earlier serial.
+    RolledBack {
+        /// The zone.
+        zone: Name,
+        /// The earlier serial.
+        to: Serial,
+        /// Who asked.
+        who: String,
+        /// Why.
+        reason: String,
+        /// How many records went and how many came.
+        counts: (usize, usize),
+        /// Steered names that would have changed, too, and were left to decisions; the first few where there
+        /// are many.
+        left: Vec<Name>,
+    },
     /// An operator's command was carried out.
     Command(Command),
     /// An override ran out.

@@ -54,6 +54,14 @@ impl fmt::Display for Happened {
             Happened::Frozen { zone, edits, who } => {
                 write!(f, "frozen: {edits} edited records of {zone} are in its file now, by {who}")
             }
+            Happened::RolledBack { zone, to, who, reason, counts: (gone, come), left } => {
+                write!(f, "rolled back {zone} to serial {to}, records -{gone} +{come}, by {who}: {reason}")?;
+                if left.is_empty() {
+                    return Ok(());
+                }
+                let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+                write!(f, "; left to decisions: {}", left.join(", "))
+            }
             Happened::Command(c) => {
                 match &c.action {
                     Action::Override { scope, kind, until, force } => {

@@ -47,6 +47,7 @@ impl Query {
                 Happened::Decision(decision) => decision.service.is_at_or_below(zone),
                 Happened::Published { zone: of, .. }
                 | Happened::Updated { zone: of, .. }
+                | Happened::RolledBack { zone: of, .. }
                 | Happened::Frozen { zone: of, .. } => of == zone,
                 _ => false,
             };
@@ -73,6 +74,7 @@ impl Query {
             | Happened::Loaded { .. }
             | Happened::LoadRefused { .. }
             | Happened::Updated { .. }
+            | Happened::RolledBack { .. }
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
             | Happened::Published { .. } => false,

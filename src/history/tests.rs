@@ -169,6 +169,14 @@ fn happenings_of_updates() -> Vec<Happened> {
             why: "app.example.com. is steered: its service decides what it is answered with".into(),
         },
         Happened::Frozen { zone: name("example.com"), edits: 3, who: "ana".into() },
+        Happened::RolledBack {
+            zone: name("example.com"),
+            to: Serial(5),
+            who: "ana".into(),
+            reason: "wrong hosts".into(),
+            counts: (1, 2),
+            left: vec![name("app.example.com"), name("www.example.com")],
+        },
         changed(Cause::Load),
         changed(Cause::Update),
     ]
@@ -453,6 +461,9 @@ fn entries_print_on_one_line() {
          app.example.com. is steered: its service decides what it is answered with"
             .to_owned(),
         "frozen: 3 edited records of example.com. are in its file now, by ana".to_owned(),
+        "rolled back example.com. to serial 5, records -1 +2, by ana: wrong hosts; \
+         left to decisions: app.example.com., www.example.com."
+            .to_owned(),
         "published example.com. serial 6 -> 7 by load, records -1 +2".to_owned(),
         "published example.com. serial 6 -> 7 by update, records -1 +2".to_owned(),
     ];

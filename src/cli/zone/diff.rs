@@ -76,7 +76,9 @@ pub fn run(args: &Args, new: &Path, json: bool) -> Result<ExitCode> {
     if json {
         println!("{:#}", json!({ "removed": removed, "added": added }));
     } else {
-        lines(&removed, &added).iter().for_each(|line| println!("{line}"));
+        for line in lines(&removed, &added) {
+            println!("{line}");
+        }
     }
     Ok(if removed.is_empty() && added.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -1,5 +1,6 @@
-//! `detour zone`: what can be done to zone files, most of it without a daemon. In: files. Out: problems, differences,
-//! text, and files that were laid out or imported. What a zone is and how it is laid out is `crate::zone`'s.
+//! `detour zone`: what can be done to zone files, most of it without a daemon, and to zones that a daemon serves. In:
+//! files, and a daemon's answers. Out: problems, differences, text, and files that were laid out or imported. What a
+//! zone is and how it is laid out is `crate::zone`'s.
 
 mod check;
 mod diff;
@@ -9,6 +10,7 @@ mod freeze;
 mod history;
 mod import;
 mod input;
+mod rollback;
 mod served;
 mod show;
 
@@ -35,6 +37,9 @@ pub enum Command {
     /// How files, serials of a served zone, or such a zone and a file differ; a zone's name alone: what updates
     /// changed in it. Exit 1 when there is a difference
     Diff(diff::Args),
+    /// Put a served zone back to what it held at an earlier serial, as a new serial; steered names are left to
+    /// decisions
+    Rollback(rollback::Args),
     /// Write what updates changed in a served zone into its file: comments and order stay
     Freeze(freeze::Args),
     /// One zone as canonical text: absolute names, RFC 4034's order, nothing left out
@@ -48,7 +53,7 @@ impl Command {
     pub fn is_for_daemon(&self) -> bool {
         match self {
             Command::Diff(args) => !matches!(args.sides(Path::is_file), Sides::Files(_)),
-            Command::Freeze(_) | Command::Show(_) | Command::History(_) => true,
+            Command::Freeze(_) | Command::Show(_) | Command::History(_) | Command::Rollback(_) => true,
             Command::Check(_) | Command::Fmt(_) | Command::Export(_) | Command::Import(_) => false,
         }
     }
@@ -63,6 +68,7 @@ pub async fn ask(client: &Client, command: &Command, json: bool) -> Result<ExitC
             Sides::File(file) => served::file(client, args, file, json).await,
             Sides::Files(new) => diff::run(args, new, json),
         },
+        Command::Rollback(args) => rollback::run(client, args, json).await,
         Command::Show(args) => show::run(client, args, json).await,
         Command::History(args) => history::run(client, args, json).await,
         Command::Freeze(args) => freeze::run(client, args, json).await,
@@ -79,7 +85,9 @@ pub async fn run(command: &Command, config: Option<&Path>, json: bool) -> Result
             Sides::Files(new) => diff::run(args, new, json),
             _ => bail!("a daemon is asked for this"),
         },
-        Command::Freeze(_) | Command::Show(_) | Command::History(_) => bail!("a daemon is asked for this"),
+        Command::Freeze(_) | Command::Show(_) | Command::History(_) | Command::Rollback(_) => {
+            bail!("a daemon is asked for this")
+        }
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args).await,
     }
