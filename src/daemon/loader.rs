@@ -122,7 +122,8 @@ impl Loader {
     /// gone.
     async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
         let (sources, table) = (self.sources.clone(), self.table.load_full());
-        let work = move || freeze::write(&lock(&sources), &table, &zone);
+        let now = self.clock.now();
+        let work = move || freeze::write(&lock(&sources), &table, &zone, now);
         let frozen = match spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string())) {
             Ok(frozen) => frozen,
             Err(why) => return Some(Err(why)),

@@ -17,7 +17,7 @@ use crate::config::{self, Config, ZoneSource};
 use crate::engine::{Happened, Load, Saved, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
-use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Zone};
+use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, SerialStyle, Zone};
 
 /// The sources of all zones.
 pub struct Sources {
@@ -216,6 +216,12 @@ impl Sources {
     pub fn is_transferred(&self, apex: &Name) -> bool {
         let zones = self.held.iter().flat_map(|held| &held.config.zones);
         zones.into_iter().any(|zone| zone.name == *apex && zone.is_transferred())
+    }
+
+    /// How a zone's serials go on.
+    pub fn style(&self, apex: &Name) -> SerialStyle {
+        let zones = self.held.iter().flat_map(|held| &held.config.zones);
+        zones.into_iter().find(|zone| zone.name == *apex).map(|zone| zone.serial).unwrap_or_default()
     }
 
     /// The edits of a zone.
