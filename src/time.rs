@@ -20,6 +20,11 @@ impl Time {
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Year, month and day, in UTC.
+    pub fn date(self) -> (u64, u64, u64) {
+        civil(self.0 / 1000 / 86_400)
+    }
 }
 
 impl Add<Duration> for Time {

@@ -63,11 +63,22 @@ impl Table {
         Some((node.name, self.body_of(&node)))
     }
 
-    fn body_of<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
+    pub(super) fn body_of<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
         match node.body {
             Body::Fixed(body) => body,
             Body::Slot(slot) => self.slots.get(slot).plain(),
         }
+    }
+
+    /// The nodes of a zone that hold something, in no order.
+    pub(super) fn nodes(&self, zone: u32) -> Vec<NodeId> {
+        let (mut nodes, mut walk) = (Vec::new(), Walk::default());
+        while let Some(node) = self.base.step(zone, &mut walk) {
+            if !self.body_of(&node).is_empty() {
+                nodes.push(node.id);
+            }
+        }
+        nodes
     }
 
     /// The serial a zone publishes, if the table has the zone.

@@ -139,6 +139,34 @@ impl Client {
         }
     }
 
+    /// Asks for a long text and hands its pieces on as they come.
+    pub async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), ClientError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        let mut response = self.http.get(url).send().await.map_err(|e| self.unreachable(&e))?;
+        if response.status() != StatusCode::OK {
+            let status = response.status();
+            let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+            return Err(match serde_json::from_slice(&body) {
+                Ok(problem) => ClientError::Refused(problem),
+                Err(_) => self.foreign(format!("status {status}")),
+            });
+        }
+        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            match each(&piece) {
+                // Whoever reads it may stop reading.
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                done => done.map_err(|e| ClientError::Usage(format!("cannot write: {e}")))?,
+            }
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), ClientError> {
         let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let mut body = Vec::new();

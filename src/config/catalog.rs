@@ -11,7 +11,7 @@ use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::{Config, ZoneSource, values};
-use crate::zone::{self, MAX_NAME_LEN, Name, Serial, Zone};
+use crate::zone::{self, MAX_NAME_LEN, Name, Serial, SerialStyle, Zone};
 
 /// The bytes of a member's id: of so many, no two names have the same by chance.
 const ID: usize = 16;
@@ -38,7 +38,8 @@ pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Res
     let transfer: Access = transfer?.into_inner();
     let notify = or(notify, Told::default())?;
     let (primaries, update) = (Vec::new(), Vec::new());
-    Ok(ZoneSource { name: name?.into_inner(), file: PathBuf::new(), primaries, update, transfer, notify })
+    let (name, file, serial) = (name?.into_inner(), PathBuf::new(), SerialStyle::default());
+    Ok(ZoneSource { name, file, primaries, update, transfer, notify, serial })
 }
 
 /// The catalog zone of a configuration that has one: its members are the zones that somebody may have.

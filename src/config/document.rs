@@ -34,7 +34,7 @@ use super::{
     Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
     VantageSetup, ZoneSource, values,
 };
-use crate::zone::Name;
+use crate::zone::{Name, SerialStyle};
 
 /// The most sites.
 const MAX_SITES: usize = 1_000;
@@ -368,6 +368,7 @@ fn read_zones(
         };
         let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
         let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
+        let serial = section.read("serial", findings, serial_style);
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -382,6 +383,7 @@ fn read_zones(
         else {
             continue;
         };
+        let Ok(serial) = or(serial, SerialStyle::default()) else { continue };
         let name = name.into_inner();
         zones.read.push(match (file, primary) {
             (Some(file), None) => DraftZone {
@@ -392,6 +394,7 @@ fn read_zones(
                     update,
                     transfer,
                     notify,
+                    serial,
                 },
                 file_at: file.span(),
                 file: file.into_inner(),
@@ -399,8 +402,8 @@ fn read_zones(
             (None, Some(primary)) => {
                 let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
                 let shown = file.display().to_string();
-                let source =
-                    ZoneSource { name, file, primaries: primary.into_inner(), update, transfer, notify };
+                let primaries = primary.into_inner();
+                let source = ZoneSource { name, file, transfer, notify, primaries, update, serial };
                 DraftZone { source, file_at, file: shown }
             }
             (Some(file), Some(_)) => {
@@ -412,4 +415,12 @@ fn read_zones(
         });
     }
     Ok(zones)
+}
+
+fn serial_style(item: Item, findings: &mut Findings) -> Result<SerialStyle, Reported> {
+    Ok(match values::word(item, &["increment", "date", "unix"], findings)? {
+        "date" => SerialStyle::Date,
+        "unix" => SerialStyle::Unix,
+        _ => SerialStyle::Increment,
+    })
 }

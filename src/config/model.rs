@@ -14,7 +14,7 @@ use super::{
     Tree, VantageSetup, Wild,
 };
 use crate::tsig::{Key, Keys};
-use crate::zone::{Name, Network, RrType};
+use crate::zone::{Name, Network, RrType, SerialStyle};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -231,6 +231,8 @@ pub struct ZoneSource {
     pub primaries: Vec<Primary>,
     /// Who may change what by UPDATE; without a rule, nobody.
     pub update: Vec<UpdateRule>,
+    /// How its serials go on.
+    pub serial: SerialStyle,
 }
 
 impl ZoneSource {

@@ -9,7 +9,7 @@ use crate::engine::{Explanation, ServiceView};
 use crate::history::Entry;
 use crate::policy::{Decision, OverrideKind, Scope};
 use crate::probe::WatchView;
-use crate::zone::RrSet;
+use crate::zone::{RrSet, Serial};
 
 /// `GET /v1/services/{name}`, and each of `GET /v1/services`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +158,18 @@ pub struct FailbackRequest {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FreezeRequest {
+    /// Who asks; `api` when left out.
+    pub who: Option<String>,
+}
+
+/// `POST /v1/zones/{name}/rollback`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// The serial whose contents come back.
+    pub serial: Serial,
+    /// Why.
+    pub reason: String,
     /// Who asks; `api` when left out.
     pub who: Option<String>,
 }

@@ -26,6 +26,11 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
+    /// Puts entries into its history.
+    pub(crate) fn keep(&self, at: Time, records: &[Happened]) {
+        self.store.commit(at, &[], records, Durable::Now).unwrap();
+    }
+
     fn answer<T>(&self, value: T) -> Result<T, Gone> {
         if self.gone.load(Ordering::Relaxed) { Err(Gone) } else { Ok(value) }
     }
@@ -75,8 +80,27 @@ impl Daemon for Fixed {
         let file = "example.com.zone".into();
         self.answer(Ok(Frozen { zone, file, records: 1, serial: Serial(2_026_112_103) }))
     }
+    async fn rollback(
+        &self,
+        zone: Name,
+        to: Serial,
+        _: String,
+        _: String,
+    ) -> Result<Result<RolledBack, String>, Gone> {
+        if let Err(why) = self.journal(&zone).condense(to).ok_or(unreached(&zone, &self.journal(&zone), to)) {
+            return self.answer(Err(why));
+        }
+        let left = vec![fixture::name("app.example.com")];
+        self.answer(Ok(RolledBack { zone, to, serial: Serial(2_026_112_103), counts: (1, 2), left }))
+    }
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+    fn table(&self) -> Arc<Table> {
+        fixture::table()
+    }
+    fn journal(&self, _: &Name) -> Journal {
+        fixture::journal()
     }
     fn answered_to(&self, name: &Name, _: IpAddr) -> Option<ChoiceFor> {
         let rrsets = vec![fixture::a_records("app.example.com", [192, 0, 2, 10], 30)];

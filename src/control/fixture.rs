@@ -1,9 +1,11 @@
 //! A daemon's picture for tests: fra is Down, app has moved to iad, www waits for a failback.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DaemonStatus, LoadOutcome};
+use crate::answer::Table;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
@@ -11,7 +13,7 @@ use crate::engine::{
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
-use crate::zone::{Name, RrSet, Serial};
+use crate::zone::{Journal, Name, RrSet, Serial, Step, soa_with_serial};
 
 /// 2026-11-21T03:00:00.000Z
 pub(crate) const NOW: Time = Time(1_795_230_000_000);
@@ -193,4 +195,24 @@ pub(crate) fn status() -> DaemonStatus {
 pub(crate) fn explanation() -> Explanation {
     let next = vec!["fra is used again 60s after it is Up".to_owned()];
     Explanation { now: NOW, service: app(), checks: checks(), next }
+}
+
+/// What is published of `example.com`.
+pub(crate) fn table() -> Arc<Table> {
+    let text = "@ 60 SOA ns h 2026112102 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.1\n\
+                app 30 A 198.51.100.10\nnew 60 TXT x\nplain 300 A 192.0.2.1\n";
+    let zone = crate::zone::parse(&name("example.com"), "z", text.as_bytes(), &mut |_| Err(String::new()));
+    Arc::new(Table::compile(vec![zone.unwrap().0], &[], 1))
+}
+
+/// From serial 2026112100 to 2026112102, by two steps.
+pub(crate) fn journal() -> Journal {
+    let soa = |serial| soa_with_serial(&table().soa(&name("example.com")).unwrap(), Serial(serial));
+    let app = |last| a_records("app.example.com", [198, 51, 100, last], 30);
+    let mut journal = Journal::default();
+    for (serial, last) in [(2_026_112_100, 8), (2_026_112_101, 9)] {
+        let step = Step::of(soa(serial), soa(serial + 1), &[app(last)], &[app(last + 1)]);
+        let _ = journal.push(&step, 10);
+    }
+    journal
 }

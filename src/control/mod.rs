@@ -28,6 +28,9 @@ mod read;
 mod tests;
 mod whatif;
 mod write;
+pub mod zone_api;
+mod zone_past;
+mod zone_show;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -41,7 +44,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::ChoiceFor;
+use crate::answer::{ChoiceFor, Table};
 use crate::engine::{Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
@@ -49,13 +52,14 @@ use crate::probe::{Lateness, WatchView};
 use crate::secondary::TransferredView;
 use crate::time::Time;
 use crate::transfer::Secondary;
-use crate::zone::{Name, RrSet, Serial};
+use crate::zone::{Journal, Name, RrSet, Serial};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
+pub use zone_past::unreached;
 
 /// How many connections are open at a time; the next one waits to be accepted.
 pub const MAX_CONNECTIONS: usize = 128;
@@ -93,6 +97,18 @@ pub trait Daemon: Send + Sync + 'static {
         zone: Name,
         who: String,
     ) -> impl Future<Output = Result<Result<Frozen, String>, Gone>> + Send;
+    /// Has a zone hold again what it held at a serial, for whoever asks and why; or why it could not.
+    fn rollback(
+        &self,
+        zone: Name,
+        to: Serial,
+        who: String,
+        reason: String,
+    ) -> impl Future<Output = Result<Result<RolledBack, String>, Gone>> + Send;
+    /// The published table.
+    fn table(&self) -> Arc<Table>;
+    /// What changed in a zone of late, step by step; empty where nothing is known.
+    fn journal(&self, zone: &Name) -> Journal;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -131,6 +147,21 @@ pub struct Frozen {
     pub records: usize,
     /// The serial that the file has now.
     pub serial: Serial,
+}
+
+/// `POST /v1/zones/{name}/rollback`: a zone that holds again what it held at an earlier serial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// The zone.
+    pub zone: Name,
+    /// The earlier serial.
+    pub to: Serial,
+    /// The serial it is published under now.
+    pub serial: Serial,
+    /// How many records went and how many came.
+    pub counts: (usize, usize),
+    /// Steered names that held something else then, too: decisions alone say what they are answered with.
+    pub left: Vec<Name>,
 }
 
 /// The engine does not answer.
@@ -266,7 +297,11 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
         .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
         .route("/v1/whatif", post(whatif::whatif::<D>))
+        .route("/v1/zones/{name}", get(zone_show::show::<D>))
+        .route("/v1/zones/{name}/history", get(zone_past::history::<D>))
+        .route("/v1/zones/{name}/diff", get(zone_past::diff::<D>))
         .route("/v1/zones/{name}/edits", get(read::edits::<D>))
+        .route("/v1/zones/{name}/rollback", post(write::rollback::<D>))
         .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))

@@ -86,6 +86,7 @@ pub(super) async fn history<D: Daemon>(
         service,
         checks: checks.into_iter().map(|check| check.key).collect(),
         samples: args.samples.unwrap_or(false),
+        zone: None,
     };
     let read = tokio::task::spawn_blocking(move || daemon.history(&query)).await;
     let entries = read.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::fixed::{Served, served};
 use super::*;
-use crate::engine::Action;
+use crate::engine::{Action, Happened};
 use crate::policy::{OverrideKind, Scope};
 
 /// What came back: status, headers in lower case, body.
@@ -335,4 +335,130 @@ async fn stops_though_a_connection_stays_open() {
     drop(served.stop.take());
     served.ended.await.unwrap();
     assert!(TcpStream::connect(served.addr).await.is_err());
+}
+
+#[tokio::test]
+async fn a_zone_is_shown_as_it_is_served() {
+    let served = served().await;
+    let zone = served.get("/v1/zones/example.com").await;
+    let body: zone_api::ZoneBody = serde_json::from_value(zone_json(&zone)).unwrap();
+    assert_eq!((body.serial, body.services.len()), (Serial(2_026_112_102), 2));
+    let owners: Vec<_> =
+        body.records.iter().map(|set| format!("{} {}", set.records.name, set.records.rtype)).collect();
+    let e = |name: &str| format!("{name}example.com. ");
+    let expect =
+        [e("") + "SOA", e("") + "NS", e("app.") + "A", e("new.") + "TXT", e("ns.") + "A", e("plain.") + "A"];
+    assert_eq!(owners, expect);
+    assert_eq!((body.records[2].decision, body.records[3].decision), (Some(12), None));
+
+    let text = served.get("/v1/zones/example.com?format=text").await;
+    assert_eq!(text.1["content-type"], "text/dns; charset=utf-8");
+    let text = unchunked(&text.2);
+    assert!(text.starts_with("; example.com. serial 2026112102, as it is served\n"), "{text}");
+    assert!(text.contains("\n; app.example.com. is steered: decision 12, from iad: "), "{text}");
+    assert!(text.contains("\napp.example.com. 30 IN A 198.51.100.10 ; steered\n"), "{text}");
+    let apex = fixture::name("example.com");
+    let read = crate::zone::parse(&apex, "z", text.as_bytes(), &mut |_| Err(String::new())).unwrap().0;
+    let mut sets = fixture::table().rrsets(&apex);
+    sets.sort_by_key(|set| (set.owner.clone(), set.rtype));
+    let mut again: Vec<RrSet> = read.rrsets().map(|set| set.to_rrset()).collect();
+    again.sort_by_key(|set| (set.owner.clone(), set.rtype));
+    assert_eq!(again, sets);
+
+    assert_eq!(served.get("/v1/zones/example.org").await.0, 404);
+    assert_eq!(served.get("/v1/zones/example.com?format=xml").await.0, 400);
+    served.daemon.gone.store(true, Ordering::Relaxed);
+    assert_eq!(served.get("/v1/zones/example.com").await.0, 503);
+}
+
+/// A body that came in chunks (RFC 9112 section 7.1).
+fn unchunked(body: &str) -> String {
+    let (mut rest, mut whole) = (body, String::new());
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        whole.push_str(&after[..size]);
+        rest = after[size..].strip_prefix("\r\n").unwrap();
+    }
+    whole
+}
+
+fn zone_json(answer: &Answer) -> Value {
+    assert_eq!(answer.0, 200, "{}", answer.2);
+    serde_json::from_str(&unchunked(&answer.2)).unwrap()
+}
+
+#[tokio::test]
+async fn serials_differ_as_the_journal_says() {
+    let served = served().await;
+    let diff = async |query: &str| -> (Serial, Serial, usize, usize) {
+        let answer = served.get(&format!("/v1/zones/example.com/diff?{query}")).await.json();
+        let body: zone_api::ZoneDiffBody = serde_json::from_value(answer).unwrap();
+        (body.from, body.to, body.removed.len(), body.added.len())
+    };
+    let (first, mid, last) = (Serial(2_026_112_100), Serial(2_026_112_101), Serial(2_026_112_102));
+    // The SOA is among them.
+    assert_eq!(diff("from=2026112100").await, (first, last, 2, 2));
+    assert_eq!(diff("from=2026112100&to=2026112101").await, (first, mid, 2, 2));
+    assert_eq!(diff("from=2026112102&to=2026112100").await, (last, first, 2, 2));
+    assert_eq!(diff("to=2026112101").await, (first, mid, 2, 2));
+    assert_eq!(diff("from=2026112102").await, (last, last, 0, 0));
+    assert_eq!(diff("from=2026112100&to=2026112100").await, (first, first, 0, 0));
+    let refused = async |query: &str| served.get(&format!("/v1/zones/example.com/diff?{query}")).await;
+    assert!(refused("from=2026112102&to=8").await.detail().starts_with("serial 8 is not in"));
+    let none = refused("from=7").await;
+    let why = "serial 7 is not in the journal of example.com., which reaches from 2026112100 to 2026112102";
+    assert_eq!((none.0, none.detail().as_str()), (404, why));
+    assert!(refused("to=2026112100").await.detail().contains("how it came about is not kept"));
+    assert_eq!(refused("").await.0, 400);
+    assert_eq!(served.get("/v1/zones/example.org/diff?from=1").await.0, 404);
+}
+
+#[tokio::test]
+async fn each_serial_is_shown_with_what_led_to_it() {
+    let served = served().await;
+    let apex = fixture::name("example.com");
+    let decision =
+        |id| Happened::Decision(fixture::decision(id, "app.example.com", "iad", [198, 51, 100, 10]));
+    let published = |zone: &Name, to: u32, decisions| {
+        Happened::published(zone.clone(), Serial(to - 1), Serial(to), decisions)
+    };
+    let update = Happened::UpdateRefused { zone: apex.clone(), who: "x".into(), why: "y".into() };
+    let commits = [
+        vec![decision(20), decision(21), published(&apex, 5, vec![20, 21])],
+        vec![update, published(&fixture::name("example.org"), 9, vec![])],
+        vec![published(&apex, 6, vec![])],
+    ];
+    for (at, records) in commits.iter().enumerate() {
+        served.daemon.keep(fixture::NOW + Duration::from_secs(at as u64), records);
+    }
+    let page = async |query: &str| -> zone_api::ZoneHistoryBody {
+        let answer = served.get(&format!("/v1/zones/example.com/history{query}")).await.json();
+        serde_json::from_value(answer).unwrap()
+    };
+    let whole = page("").await;
+    let told: Vec<_> = whole.serials.iter().map(|one| (one.to.0, one.because.len())).collect();
+    assert_eq!((told, whole.next), (vec![(6, 0), (5, 2)], None));
+    assert!(whole.serials[1].because[0].starts_with("decision 20: app.example.com. from iad"));
+    assert_eq!(whole.journal, Some((Serial(2_026_112_100), Serial(2_026_112_102))));
+    let first = page("?limit=1").await;
+    assert_eq!((first.serials.len(), first.next), (1, Some(whole.serials[0].seq)));
+    let second = page(&format!("?limit=1&before={}", first.next.unwrap())).await;
+    assert_eq!(second.serials, whole.serials[1..]);
+}
+
+#[tokio::test]
+async fn a_rollback_says_what_it_left_alone() {
+    let served = served().await;
+    let ask = async |body: &Value| served.write("POST", "/v1/zones/example.com/rollback", body).await;
+    let done: RolledBack = serde_json::from_value(
+        ask(&json!({ "serial": 2_026_112_100, "reason": "wrong hosts" })).await.json(),
+    )
+    .unwrap();
+    assert_eq!((done.to, done.serial), (Serial(2_026_112_100), Serial(2_026_112_103)));
+    assert_eq!(done.left, [fixture::name("app.example.com")]);
+    let refused = ask(&json!({ "serial": 7, "reason": "x" })).await;
+    assert_eq!(refused.0, 409);
+    assert!(refused.detail().starts_with("serial 7 is not in the journal"));
+    assert_eq!(ask(&json!({ "serial": 7, "reason": " " })).await.0, 422);
+    assert_eq!(ask(&json!({ "serial": 7 })).await.0, 400);
 }

@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, FreezeRequest,
-    OverrideRequest,
+    OverrideRequest, RollbackRequest,
 };
 use super::read::parse_name;
-use super::{Daemon, Frozen, Problem, Reloaded};
+use super::{Daemon, Frozen, Problem, Reloaded, RolledBack};
 use crate::engine::{Action, Command};
 
 /// The longest `reason`, in bytes.
@@ -107,6 +107,18 @@ pub(super) async fn freeze<D: Daemon>(
     let asked: FreezeRequest = parse(body)?;
     let who = plain("who", asked.who.as_deref().unwrap_or("api"), MAX_WHO)?;
     let done = daemon.freeze(parse_name(&name)?, who).await?;
+    done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
+}
+
+pub(super) async fn rollback<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Json<RolledBack>, Problem> {
+    let asked: RollbackRequest = parse(body)?;
+    let who = plain("who", asked.who.as_deref().unwrap_or("api"), MAX_WHO)?;
+    let reason = plain("reason", &asked.reason, MAX_REASON)?;
+    let done = daemon.rollback(parse_name(&name)?, asked.serial, who, reason).await?;
     done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
 }
 

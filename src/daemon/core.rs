@@ -1,7 +1,7 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
 use crate::control::{Heartbeats, LoadOutcome, Reloaded, Snapshot};
-use crate::engine::{CommandError, Effect, Engine, Event, Happened, Pace, Saved};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
@@ -33,7 +33,7 @@ use crate::probe::Prober;
 use crate::secondary::Keeper;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
-use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
+use crate::zone::{Changeset, JournalRow, Name, Step, soa_with_serial};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
 pub const QUORUM: usize = 1;
@@ -88,7 +88,11 @@ struct Anew {
     table: Table,
     config: Arc<Config>,
     differences: Option<Differences>,
+    by: Cause,
 }
+
+/// How many records go and come with each serial of a zone.
+type Counts = BTreeMap<(Name, u32), (usize, usize)>;
 
 /// The core's parts.
 pub struct Core {
@@ -281,9 +285,9 @@ impl Core {
         self.prober.set(checks);
         self.heartbeats.set(&config);
         self.rules.store(Arc::new(Rules::of(&config)));
-        let rows = self.journals.keep(config.server.journal, differences::given_away(&config));
+        let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);
-        self.perform(effects, Some(&Anew { table, config: config.clone(), differences }));
+        self.perform(effects, Some(&Anew { table, config: config.clone(), differences, by: Cause::Load }));
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
@@ -313,7 +317,8 @@ impl Core {
             effects.extend(self.step(now, Event::Contents(zones)));
         }
         let config = self.loaded.as_ref().map(|loaded| loaded.load.config.clone());
-        let fresh = table.zip(config).map(|(table, config)| Anew { table, config, differences });
+        let fresh =
+            table.zip(config).map(|(table, config)| Anew { table, config, differences, by: Cause::Transfer });
         self.perform(effects, fresh.as_ref());
     }
 
@@ -350,10 +355,11 @@ impl Core {
                 Effect::Refused(why) => refused = Some(why),
             }
         }
-        let told = records.clone();
         let saves_none = saves.is_empty() && records.is_empty();
         let next = self.next_table(fresh, rebased.iter().chain(&changesets));
-        self.journal(fresh, next.as_ref(), &rebased, &changesets);
+        let counts = self.journal(fresh, next.as_ref(), &rebased, &changesets);
+        told_why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
+        let told = records.clone();
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
             self.held.append(&mut records);
             self.recorder.flush();
@@ -399,7 +405,8 @@ impl Core {
         next: Option<&Table>,
         rebased: &[Changeset],
         changesets: &[Changeset],
-    ) {
+    ) -> Counts {
+        let mut counts = Counts::new();
         if let (Some(fresh), Some(next)) = (fresh, next) {
             let before = self.table.load();
             let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
@@ -409,7 +416,10 @@ impl Core {
                 let steered = steered.get(&changeset.zone).unwrap_or(&none);
                 let turn = differences::turn(&before, next, changeset, fresh.differences.as_ref(), steered);
                 self.rows.extend(match turn {
-                    Turn::Step(step) => self.journals.push(&changeset.zone, &step),
+                    Turn::Step(step) => {
+                        counts.insert((changeset.zone.clone(), changeset.to.0), step.counts());
+                        self.journals.push(&changeset.zone, &step)
+                    }
                     Turn::Agree => self.journals.agree(&changeset.zone, changeset.to),
                 });
             }
@@ -417,8 +427,10 @@ impl Core {
         for changeset in changesets.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
             let Changeset { zone, from, soa, remove, add, .. } = changeset;
             let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
+            counts.insert((zone.clone(), step.to().0), step.counts());
             self.rows.extend(self.journals.push(zone, &step));
         }
+        counts
     }
 
     /// Swaps the table once, whatever the number of zones and names that change.
@@ -473,6 +485,26 @@ async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut
     samples.recv_many(batch, SAMPLE_BATCH).await;
 }
 
+/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
+/// unless what else is recorded says it better.
+fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
+    let mut better = BTreeMap::new();
+    for what in &*records {
+        match what {
+            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
+            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            _ => {}
+        }
+    }
+    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
+    for what in records {
+        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
+            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
+            *changed = counts.get(&(zone.clone(), to.0)).copied();
+        }
+    }
+}
+
 /// How much of the recording is kept.
 pub(super) fn bounds(config: &Config) -> Bounds {
     Bounds { bytes: config.history.max, age: config.history.keep }
@@ -487,6 +519,7 @@ fn log(what: &Happened) {
         | Happened::Sample(_) => {}
         Happened::Command(_)
         | Happened::UpdateRefused { .. }
+        | Happened::RolledBack { .. }
         | Happened::Expired(_)
         | Happened::Doubt(_)
         | Happened::Trust(_)

@@ -38,10 +38,10 @@ impl Differences {
     }
 }
 
-/// The zones that somebody may have: those whose changes are worth keeping.
-pub fn given_away(config: &Config) -> BTreeSet<Name> {
-    let zones = config.zones.iter().filter(|zone| !zone.transfer.0.is_empty());
-    zones.map(|zone| zone.name.clone()).collect()
+/// The zones whose changes are kept: all of them, for secondaries, and for whoever wants to see a change or
+/// take it back.
+pub fn journaled(config: &Config) -> BTreeSet<Name> {
+    config.zones.iter().map(|zone| zone.name.clone()).collect()
 }
 
 /// What becomes of a zone's journal.

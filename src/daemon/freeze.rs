@@ -5,6 +5,7 @@ use crate::answer::Table;
 use crate::config::ZoneText;
 use crate::control::{Frozen, ZoneEdits};
 use crate::replace;
+use crate::time::Time;
 use crate::zone::{
     Edits, Name, RrSet, RrType, Serial, Zone, parse, soa_serial, soa_with_serial, write_edits,
 };
@@ -27,7 +28,7 @@ pub fn edits(sources: &Sources, apex: &Name) -> Option<ZoneEdits> {
 
 /// Writes a zone's edits into its file, whole or not at all, under the serial after the published one; the
 /// next load then finds none. Blocking. Errors: why the file was left alone.
-pub fn write(sources: &Sources, table: &Table, apex: &Name) -> Result<Frozen, String> {
+pub fn write(sources: &Sources, table: &Table, apex: &Name, now: Time) -> Result<Frozen, String> {
     let file = sources.file(apex).ok_or_else(|| format!("there is no zone {apex}"))?;
     if sources.is_transferred(apex) {
         return Err(format!("{apex} comes from its primary: what is to stay is to be changed there"));
@@ -53,7 +54,7 @@ pub fn write(sources: &Sources, table: &Table, apex: &Name) -> Result<Frozen, St
     left.settle(&source);
     let soa = left.lay(&source).soa();
     let published = table.soa(apex).map_or(Serial(0), |soa| soa_serial(&soa));
-    let serial = Serial::successor(published, soa_serial(&soa));
+    let serial = sources.style(apex).successor(published, soa_serial(&soa), now);
     let written = write_edits(&text, &source, &left, serial).map_err(|why| format!("{shown}: {why}"))?;
     if meaning(&written).ok().map(|zone| zone.fingerprint()) != Some(wanted(&left, &source, &soa, serial)) {
         return Err(format!(

@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
-use super::messages::{Ask, Input};
+use super::messages::{Ask, Input, Rollback, RollbackAsk};
 use super::sources::Sources;
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, Snapshot, Vitals, ZoneEdits};
+use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
@@ -26,8 +26,8 @@ use crate::probe::{Prober, WatchView};
 use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
 use crate::time::Time;
-use crate::transfer::{Office, Teller};
-use crate::zone::{Name, RrSet};
+use crate::transfer::{Journals, Office, Teller};
+use crate::zone::{Journal, Name, RrSet, Serial};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +51,8 @@ pub struct Handle {
     pub(super) sockets: Mutex<Option<Open>>,
     /// Who sees to transfers.
     pub(super) office: Arc<Office>,
+    /// What changed in zones.
+    pub(super) journals: Arc<Journals>,
     /// Who tells secondaries.
     pub(super) teller: Arc<Teller>,
 }
@@ -133,8 +135,32 @@ impl Daemon for Handle {
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
     }
 
+    async fn rollback(
+        &self,
+        zone: Name,
+        to: Serial,
+        who: String,
+        reason: String,
+    ) -> Result<Result<RolledBack, String>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            let ask = RollbackAsk { rollback: Rollback { zone, to, who, reason }, reply };
+            self.reloads.send(Ask::Rollback(ask)).await.map_err(|_| Gone)?;
+            answer.await.map_err(|_| Gone)
+        };
+        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    fn journal(&self, zone: &Name) -> Journal {
+        self.journals.of(zone)
     }
 
     fn answered(&self, name: &Name) -> Vec<RrSet> {

@@ -12,21 +12,29 @@ use tokio::task::spawn_blocking;
 
 use super::core::Pulse;
 use super::freeze;
-use super::messages::{Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, TransferredAsk, UpdateAsk};
-use super::sources::Sources;
+use super::messages::{
+    Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, Rollback, RollbackAsk, TransferredAsk,
+    UpdateAsk,
+};
+use super::rollback;
+use super::sources::{Pending, Sources};
 use super::updates;
 use super::writer::Writer;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::Frozen;
+use crate::control::{Frozen, RolledBack};
 use crate::engine::Happened;
 use crate::secondary::Reload;
 use crate::time::Time;
+use crate::transfer::Journals;
 use crate::zone::{Name, UpdateError};
 
 /// How long an update waits for the disk before whoever sent it is told that it may not be kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// What they are told then.
+const NOT_KEPT: &str = "it is served, but the state file could not be written; a restart may forget it";
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
 const MAX_REFUSALS_TOLD: usize = 60;
@@ -39,6 +47,7 @@ pub struct Loader {
     pub table: Arc<ArcSwap<Table>>,
     pub running: Config,
     pub core: mpsc::Sender<Input>,
+    pub journals: Arc<Journals>,
     pub writer: Arc<Writer>,
     pub pulse: Arc<Pulse>,
     pub clock: Clock,
@@ -77,10 +86,12 @@ impl Loader {
                 waiting.push(more);
             }
             let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
+            let mut rollbacks = vec![];
             for ask in waiting {
                 match ask {
                     Ask::Reload(asker) => askers.push(asker),
                     Ask::Update(update) => updates.push(update),
+                    Ask::Rollback(rollback) => rollbacks.push(rollback),
                     Ask::Transferred(ask) => transferred.push(ask),
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
@@ -96,6 +107,11 @@ impl Loader {
                 // Whoever asked may have given up waiting.
                 let _ = reply.send(outcome);
             }
+            for ask in rollbacks {
+                if self.rollback(ask).await.is_none() {
+                    return;
+                }
+            }
             if !updates.is_empty() && self.update(updates).await.is_none() {
                 return;
             }
@@ -106,7 +122,8 @@ impl Loader {
     /// gone.
     async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
         let (sources, table) = (self.sources.clone(), self.table.load_full());
-        let work = move || freeze::write(&lock(&sources), &table, &zone);
+        let now = self.clock.now();
+        let work = move || freeze::write(&lock(&sources), &table, &zone, now);
         let frozen = match spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string())) {
             Ok(frozen) => frozen,
             Err(why) => return Some(Err(why)),
@@ -177,6 +194,64 @@ impl Loader {
         Some(())
     }
 
+    /// Has the core publish other contents, and waits for the disk; whether it has them. `None` when the core is
+    /// gone.
+    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<bool> {
+        let errors = self.pulse.write_errors();
+        let (reply, done) = oneshot::channel();
+        self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+        done.await.ok()?;
+        if let Some(pending) = pending {
+            lock(&self.sources).done(pending);
+        }
+        let writer = self.writer.clone();
+        let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
+        Some(settled && self.pulse.write_errors() == errors)
+    }
+
+    /// Puts a zone back, and tells who asked. `None` when the core is gone.
+    async fn rollback(&self, ask: RollbackAsk) -> Option<()> {
+        let outcome = self.rolled_back(ask.rollback).await?;
+        // Whoever asked may have given up waiting.
+        let _ = ask.reply.send(outcome);
+        Some(())
+    }
+
+    async fn rolled_back(&self, ask: Rollback) -> Option<Result<RolledBack, String>> {
+        // Before anything is read for it.
+        let known = lock(&self.sources).file(&ask.zone).is_some();
+        let reached = if known {
+            rollback::reach(&self.journals.of(&ask.zone), &ask.zone, ask.to).map(drop)
+        } else {
+            Err(rollback::no_zone(&ask.zone))
+        };
+        if let Err(why) = reached {
+            return Some(Err(why));
+        }
+        let held = lock(&self.sources).hold();
+        if !held {
+            let (reply, loaded) = oneshot::channel();
+            self.reload(vec![Some(reply)]).await?;
+            if let Err(problems) = loaded.await.ok()? {
+                return Some(Err(format!(
+                    "the files are to be read for this, and were refused:\n{problems}"
+                )));
+            }
+        }
+        let journal = self.journals.of(&ask.zone);
+        let (sources, zone) = (self.sources.clone(), ask.zone.clone());
+        let judged = spawn_blocking(move || rollback::judge(&lock(&sources), &journal, &ask)).await;
+        let (changed, pending, done) = match judged.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(judged) => judged,
+            Err(why) => return Some(Err(why)),
+        };
+        if !self.carry_out(changed, pending).await? {
+            return Some(Err(NOT_KEPT.to_owned()));
+        }
+        let serial = self.table.load().serial(&zone).unwrap_or_default();
+        Some(Ok(RolledBack { serial, ..done }))
+    }
+
     /// Carries updates out, each of them whole or not at all; those that change something are answered when
     /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
     async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
@@ -193,18 +268,8 @@ impl Loader {
             let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
             let told = changed.records.iter().filter(is_refusal).count();
             self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
-            let errors = self.pulse.write_errors();
-            let (reply, done) = oneshot::channel();
-            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-            done.await.ok()?;
-            if let Some(pending) = pending {
-                lock(&self.sources).done(pending);
-            }
-            let writer = self.writer.clone();
-            let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
-            if !settled || self.pulse.write_errors() != errors {
-                let why = "it is served, but the state file could not be written; a restart may forget it";
-                kept = Err(UpdateError::Failed(why.to_owned()));
+            if !self.carry_out(changed, pending).await? {
+                kept = Err(UpdateError::Failed(NOT_KEPT.to_owned()));
             }
         }
         for (update, outcome) in updates.into_iter().zip(outcomes) {

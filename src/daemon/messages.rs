@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 use super::differences::Differences;
 use crate::answer::Table;
-use crate::control::{Frozen, LoadOutcome, Reloaded, Snapshot};
+use crate::control::{Frozen, LoadOutcome, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
-use crate::zone::{Name, Update, UpdateError};
+use crate::zone::{Name, Serial, Update, UpdateError};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
@@ -62,10 +62,33 @@ pub enum Ask {
     Reload(Asker),
     /// Carry an update out.
     Update(UpdateAsk),
+    /// Put a zone back to an earlier serial's contents.
+    Rollback(RollbackAsk),
     /// Take up what a primary sent.
     Transferred(TransferredAsk),
     /// Write a zone's edits into its file, for whoever asks.
     Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
+}
+
+/// A zone that is to hold again what it held at an earlier serial.
+pub struct RollbackAsk {
+    /// What is asked for.
+    pub rollback: Rollback,
+    /// Told when that is served, or why it is not.
+    pub reply: oneshot::Sender<Result<RolledBack, String>>,
+}
+
+/// Which zone, and back to what.
+#[derive(Clone)]
+pub struct Rollback {
+    /// The zone.
+    pub zone: Name,
+    /// The serial.
+    pub to: Serial,
+    /// Who asks.
+    pub who: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A zone whose file, which keeps what its primary sent, is another one, or gone.

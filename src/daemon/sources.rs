@@ -17,7 +17,7 @@ use crate::config::{self, Config, ZoneSource};
 use crate::engine::{Happened, Load, Saved, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
-use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, Zone};
+use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, SerialStyle, Zone};
 
 /// The sources of all zones.
 pub struct Sources {
@@ -32,6 +32,8 @@ pub struct Sources {
     files: BTreeMap<Name, PathBuf>,
     /// The catalog's name and the serial it counts from.
     catalog: Option<(Name, Serial)>,
+    /// Whether the next load is to hold contents, though nothing in it can change by itself.
+    hold: bool,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -86,7 +88,16 @@ impl Sources {
                 edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
             }
         }
-        Sources { path, seed, edits, held: None, compiled: None, files: BTreeMap::new(), catalog: None }
+        Sources {
+            path,
+            seed,
+            edits,
+            held: None,
+            compiled: None,
+            files: BTreeMap::new(),
+            catalog: None,
+            hold: false,
+        }
     }
 
     /// Has the catalog count on from where the state file knows it to have begun, so that a start changes nothing.
@@ -143,7 +154,7 @@ impl Sources {
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
         let (load, table);
-        if changes || edited {
+        if changes || edited || std::mem::take(&mut self.hold) {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
             let known = zones.iter().filter(|zone| !zone.contents.is_empty());
             let bases = known.map(|zone| self.base(zone, &config)).collect();
@@ -164,7 +175,7 @@ impl Sources {
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
         let table = table.with_clients(clients.maps);
         let before = self.compiled.replace(table.clone());
-        let given = differences::given_away(&load.config);
+        let given = differences::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
         Ok(Fresh { load, text, table, differences, files, warnings, saves })
     }
@@ -217,6 +228,12 @@ impl Sources {
         (outcomes, Some((changed, Pending { zones: pending, table })))
     }
 
+    /// Whether contents are held; if not, the next load holds them.
+    pub fn hold(&mut self) -> bool {
+        self.hold = self.held.is_none();
+        !self.hold
+    }
+
     /// The configuration of the last load; `None` where nothing can change but by files.
     pub fn config(&self) -> Option<&Arc<Config>> {
         self.held.as_ref().map(|held| &held.config)
@@ -236,6 +253,12 @@ impl Sources {
     pub fn is_transferred(&self, apex: &Name) -> bool {
         let zones = self.held.iter().flat_map(|held| &held.config.zones);
         zones.into_iter().any(|zone| zone.name == *apex && zone.is_transferred())
+    }
+
+    /// How a zone's serials go on.
+    pub fn style(&self, apex: &Name) -> SerialStyle {
+        let zones = self.held.iter().flat_map(|held| &held.config.zones);
+        zones.into_iter().find(|zone| zone.name == *apex).map(|zone| zone.serial).unwrap_or_default()
     }
 
     /// The edits of a zone.
@@ -286,7 +309,7 @@ impl Sources {
 
     /// Where a table with these zones in it differs from the one compiled last.
     fn differences(&self, table: &Table, pending: &[(Name, Edits, Source)]) -> Option<Differences> {
-        let mut given = differences::given_away(self.config()?);
+        let mut given = differences::journaled(self.config()?);
         given.retain(|apex| pending.iter().any(|(changed, _, _)| changed == apex));
         self.compiled.as_ref().map(|before| Differences::between(before, table, given))
     }

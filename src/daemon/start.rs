@@ -179,22 +179,23 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         kept_in.commit_with(now, saves, steps, records, when)
     });
     let writer = Arc::new(writer.map_err(StartError::Thread)?);
-    let loader = Loader {
-        sources: sources.clone(),
-        table: table.clone(),
-        running: Config::clone(&config),
-        core: core_tx.clone(),
-        writer: writer.clone(),
-        pulse: pulse.clone(),
-        clock,
-        refusals: Mutex::default(),
-    };
     let serials = saved.iter().filter_map(|saved| match saved {
         Saved::Zone(apex, Some(zone)) => Some((apex.clone(), zone.published)),
         _ => None,
     });
     let (journals, useless) = Journals::restore(store.journals()?, &serials.collect());
     let journals = Arc::new(journals);
+    let loader = Loader {
+        sources: sources.clone(),
+        table: table.clone(),
+        running: Config::clone(&config),
+        core: core_tx.clone(),
+        journals: journals.clone(),
+        writer: writer.clone(),
+        pulse: pulse.clone(),
+        clock,
+        refusals: Mutex::default(),
+    };
     let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
     let teller = Arc::new(Teller::new(table.clone()));
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
@@ -208,7 +209,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         recorder,
         store: store.clone(),
         writer,
-        journals,
+        journals: journals.clone(),
         office: office.clone(),
         teller: teller.clone(),
         table: table.clone(),
@@ -245,6 +246,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         pulse,
         sources,
         sockets: Mutex::new(None),
+        journals,
         office: office.clone(),
         teller: teller.clone(),
     });

@@ -154,7 +154,7 @@ fn spare_steered(config: &Config, apex: &Name, change: &Change) -> Result<(), Up
 }
 
 /// Whether decisions write this type at the service's name, or could not stand beside it.
-fn is_steered(service: &Service, rtype: RrType) -> bool {
+pub(super) fn is_steered(service: &Service, rtype: RrType) -> bool {
     let own = |rtype| service.endpoints.iter().any(|e| e.records.iter().any(|(own, _)| *own == rtype));
     let alias = service.endpoints.iter().any(|e| matches!(e.target, Target::Cname(_)));
     matches!(rtype, RrType::A | RrType::AAAA | RrType::CNAME) || alias || own(rtype)

@@ -228,6 +228,22 @@ pub enum CommandError {
     NoReason,
 }
 
+/// What leads to a new serial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Decisions.
+    Decisions,
+    /// The start, or a reload.
+    Load,
+    /// An UPDATE.
+    Update,
+    /// What the zone's primary sent.
+    Transfer,
+    /// A rollback.
+    Rollback,
+}
+
 /// What history keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")] // an override has a field `kind` of its own
@@ -274,6 +290,12 @@ pub enum Happened {
         to: Serial,
         /// The decisions in it, by id.
         decisions: Vec<u64>,
+        /// What led to it. The engine leaves it open, and what follows: who publishes knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Cause>,
+        /// How many records went and how many came, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counts: Option<(usize, usize)>,
     },
     /// An UPDATE (RFC 2136) changed a zone.
     Updated {
@@ -305,6 +327,22 @@ pub enum Happened {
         edits: usize,
         /// Who asked.
         who: String,
+    },
+    /// A zone holds again, as edits, what it held at an earlier serial.
+    RolledBack {
+        /// The zone.
+        zone: Name,
+        /// The earlier serial.
+        to: Serial,
+        /// Who asked.
+        who: String,
+        /// Why.
+        reason: String,
+        /// How many records went and how many came.
+        counts: (usize, usize),
+        /// Steered names that would have changed, too, and were left to decisions; the first few where there
+        /// are many.
+        left: Vec<Name>,
     },
     /// An operator's command was carried out.
     Command(Command),
@@ -339,4 +377,11 @@ pub enum Happened {
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.
     Trust(Doubt),
+}
+
+impl Happened {
+    /// A zone was published; why, and how much of it changed, is open yet.
+    pub fn published(zone: Name, from: Serial, to: Serial, decisions: Vec<u64>) -> Happened {
+        Happened::Published { zone, from, to, decisions, by: None, counts: None }
+    }
 }

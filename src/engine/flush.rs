@@ -8,7 +8,7 @@ use super::{Effect, Engine, Happened, Saved, SavedService};
 use crate::config::SiteId;
 use crate::policy::{Choice, Decision, HOUR, MAX_SWITCHES_KEPT, Memories, Order, Situation, choose};
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
+use crate::zone::{Changeset, Name, RrSet, Steering, soa_serial};
 
 /// An operator's order that the next decision of one service carries out.
 #[derive(Clone, Debug)]
@@ -61,8 +61,9 @@ impl Engine {
             }
         }
         let rewrites = rewrites.into_iter();
-        let publishes: Vec<Effect> =
-            rewrites.filter_map(|(apex, rewrite)| self.rewrite(apex, rewrite, out, &mut records)).collect();
+        let publishes: Vec<Effect> = rewrites
+            .filter_map(|(apex, rewrite)| self.rewrite(now, apex, rewrite, out, &mut records))
+            .collect();
         out.extend(records);
         out.extend(publishes);
     }
@@ -70,6 +71,7 @@ impl Engine {
     /// Moves a zone to its next serial, where its records change.
     fn rewrite(
         &mut self,
+        now: Time,
         apex: Name,
         rewrite: Rewrite,
         out: &mut Vec<Effect>,
@@ -79,7 +81,7 @@ impl Engine {
         saved.last_decision = rewrite.decisions.into_iter().max().unwrap_or(0).max(saved.last_decision);
         let from = saved.published;
         if !rewrite.published.is_empty() {
-            saved.published = Serial::successor(from, soa_serial(&zone.soa));
+            saved.published = zone.style.successor(from, soa_serial(&zone.soa), now);
         }
         let to = saved.published;
         out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
@@ -87,7 +89,7 @@ impl Engine {
             return None;
         }
         let decisions = rewrite.published;
-        records.push(Effect::Record(Happened::Published { zone: apex, from, to, decisions }));
+        records.push(Effect::Record(Happened::published(apex, from, to, decisions)));
         let changeset = Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new);
         Some(Effect::Publish(changeset.with_steering(rewrite.steer)))
     }

@@ -31,7 +31,7 @@ impl Engine {
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
         }
-        let rebase = self.rebase(&before, &decisions, out, &mut records);
+        let rebase = self.rebase(now, &before, &decisions, out, &mut records);
         out.extend(records);
         out.push(rebase);
         for (key, watched) in &mut self.checks {
@@ -40,7 +40,7 @@ impl Engine {
     }
 
     /// Takes up the contents of zones of the configuration, and lays all decisions over the zones again.
-    pub(super) fn take_contents(&mut self, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
+    pub(super) fn take_contents(&mut self, now: Time, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
         for base in zones {
             if base.is_hollow() {
                 let steered = self.services.values().any(|steered| steered.service.zone == base.apex);
@@ -50,11 +50,14 @@ impl Engine {
                 continue;
             }
             let services = self.services.values().filter(|steered| steered.service.zone == base.apex).count();
-            self.zones.insert(base.apex.clone(), ZoneState { services, ..base.into() });
+            let sources = self.config.iter().flat_map(|config| &config.zones);
+            let source = sources.into_iter().find(|source| source.name == base.apex);
+            let style = source.map(|source| source.serial).unwrap_or_default();
+            self.zones.insert(base.apex.clone(), ZoneState { style, services, ..base.into() });
         }
         let mut records = Vec::new();
         let overlays = self.overlays();
-        let rebase = self.rebase(&overlays, &BTreeMap::new(), out, &mut records);
+        let rebase = self.rebase(now, &overlays, &BTreeMap::new(), out, &mut records);
         out.extend(records);
         out.push(rebase);
     }

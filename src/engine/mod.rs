@@ -61,7 +61,7 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use doubt::Doubt;
-pub use event::{Action, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
+pub use event::{Action, Cause, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use view::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
@@ -175,7 +175,7 @@ impl Engine {
         self.look(now, &mut out);
         match event {
             Event::Load(load) => self.load(now, load, &mut out),
-            Event::Contents(zones) => self.take_contents(zones, &mut out),
+            Event::Contents(zones) => self.take_contents(now, zones, &mut out),
             Event::Sample(sample) => self.sample(now, sample, &mut out),
             Event::Command(command) => match self.command(now, command, &mut out) {
                 Ok(order) => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Happened};
+use super::{Action, Cause, Happened};
 use crate::policy::{IfUnanswered, Proposal, ProposalNews};
 
 impl fmt::Display for Happened {
@@ -25,15 +25,19 @@ impl fmt::Display for Happened {
                 let sites = if d.sites.is_empty() { "no site".to_owned() } else { d.sites.join(", ") };
                 write!(f, "decision {}: {} from {sites}, TTL {}: {}", d.id, d.service, d.ttl, d.reason)
             }
-            Happened::Published { zone, from, to, decisions } => {
+            Happened::Published { zone, from, to, decisions, by, counts } => {
                 write!(f, "published {zone} serial {from} -> {to}")?;
                 match &decisions[..] {
-                    [] => Ok(()),
+                    [] => match by {
+                        None | Some(Cause::Decisions) => Ok(()),
+                        Some(by) => write!(f, " by {by}"),
+                    },
                     [one] => write!(f, " for decision {one}"),
                     [first, .., last] => {
                         write!(f, " for {} decisions, {first} to {last}", decisions.len())
                     }
-                }
+                }?;
+                counts.map_or(Ok(()), |(gone, come)| write!(f, ", records -{gone} +{come}"))
             }
             Happened::Updated { zone, who, removed, added, more } => {
                 write!(f, "update of {zone} by {who}:")?;
@@ -49,6 +53,14 @@ impl fmt::Display for Happened {
             }
             Happened::Frozen { zone, edits, who } => {
                 write!(f, "frozen: {edits} edited records of {zone} are in its file now, by {who}")
+            }
+            Happened::RolledBack { zone, to, who, reason, counts: (gone, come), left } => {
+                write!(f, "rolled back {zone} to serial {to}, records -{gone} +{come}, by {who}: {reason}")?;
+                if left.is_empty() {
+                    return Ok(());
+                }
+                let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+                write!(f, "; left to decisions: {}", left.join(", "))
             }
             Happened::Command(c) => {
                 match &c.action {
@@ -103,5 +115,18 @@ impl fmt::Display for Happened {
                 write!(f, "expired: {} {}, by {}: {}", o.kind, o.scope, o.who, o.reason)
             }
         }
+    }
+}
+
+/// `decision`, `load`, `update`, `transfer`, `rollback`.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Decisions => "decision",
+            Cause::Load => "load",
+            Cause::Update => "update",
+            Cause::Transfer => "transfer",
+            Cause::Rollback => "rollback",
+        })
     }
 }

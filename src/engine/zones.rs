@@ -7,6 +7,7 @@
 //! - decisions laid over it: after both the last published serial and the file's;
 //! - no decisions, which is the file as it is: the file's own serial, if it is after the last published
 //!   one or nothing was published yet; else the one after the last published;
+//! - where the zone's style has dates or seconds, "the one after" may be a later one, as the time has it;
 //! - a zone that leaves the configuration gives up its serial for the next, which was never published,
 //!   so that it can come back with other decisions; and so does one that expires, unless there are none.
 
@@ -15,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
 use crate::config::Config;
 use crate::policy::{Decision, Partial, Steer};
-use crate::zone::{Changeset, Name, RrSet, Serial, Steering, soa_serial};
+use crate::time::Time;
+use crate::zone::{Changeset, Name, RrSet, Serial, SerialStyle, Steering, soa_serial};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
 const MAX_GONE_ZONES: usize = 10_000;
@@ -31,6 +33,8 @@ pub(super) struct ZoneState {
     pub beside: BTreeMap<Name, Vec<RrSet>>,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
+    /// How its serials go on.
+    pub style: SerialStyle,
     /// How many services lie in it.
     pub services: usize,
     /// How many of its records differ from its file by updates.
@@ -72,6 +76,7 @@ impl From<ZoneBase> for ZoneState {
             file,
             beside,
             fingerprint: base.fingerprint,
+            style: SerialStyle::default(),
             services: 0,
             edits: base.edits,
         }
@@ -108,6 +113,11 @@ impl Engine {
             self.give_up_serial(&apex, out);
         }
         self.zones = bases.into_iter().map(|base| (base.apex.clone(), base.into())).collect();
+        for source in &config.zones {
+            if let Some(zone) = self.zones.get_mut(&source.name) {
+                zone.style = source.serial;
+            }
+        }
     }
 
     /// Keeps a serial not yet published for a zone that goes.
@@ -121,21 +131,22 @@ impl Engine {
     /// it was last published.
     pub(super) fn rebase(
         &mut self,
+        now: Time,
         before: &Overlays,
         decisions: &BTreeMap<Name, Vec<u64>>,
         out: &mut Vec<Effect>,
         records: &mut Vec<Effect>,
     ) -> Effect {
-        let now = self.overlays();
+        let overlays = self.overlays();
         let none = BTreeMap::new();
         let mut changesets = Vec::new();
-        let mut steer = self.all_steering(&now);
+        let mut steer = self.all_steering(&overlays);
         for (apex, zone) in &self.zones {
-            let overlay = now.get(apex).unwrap_or(&none);
+            let overlay = overlays.get(apex).unwrap_or(&none);
             let last = self.published.get(apex);
             let file = soa_serial(&zone.soa);
             let same = before.get(apex).unwrap_or(&none) == overlay;
-            let to = serial_at_load(last, zone, same, !overlay.is_empty());
+            let to = serial_at_load(last, zone, same, !overlay.is_empty(), now);
             let decisions = decisions.get(apex).cloned().unwrap_or_default();
             let saved = SavedZone {
                 published: to,
@@ -149,7 +160,7 @@ impl Engine {
                     .unwrap_or(0),
             };
             if let Some(from) = last.map(|last| last.published).filter(|&from| from != to) {
-                records.push(Effect::Record(Happened::Published { zone: apex.clone(), from, to, decisions }));
+                records.push(Effect::Record(Happened::published(apex.clone(), from, to, decisions)));
             }
             if last != Some(&saved) {
                 out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
@@ -187,15 +198,21 @@ fn waits(apex: &Name, config: &Config) -> bool {
 }
 
 /// The serial a zone publishes after a load, by the rules above.
-fn serial_at_load(last: Option<&SavedZone>, zone: &ZoneState, same: bool, overlaid: bool) -> Serial {
+fn serial_at_load(
+    last: Option<&SavedZone>,
+    zone: &ZoneState,
+    same: bool,
+    overlaid: bool,
+    now: Time,
+) -> Serial {
     let file = soa_serial(&zone.soa);
     match last {
-        None if overlaid => file.next(),
+        None if overlaid => zone.style.successor(file, file, now),
         None => file,
         Some(last) if same && last.fingerprint == zone.fingerprint => last.published,
-        Some(last) if overlaid => Serial::successor(last.published, file),
+        Some(last) if overlaid => zone.style.successor(last.published, file, now),
         Some(last) if file.is_after(last.published) => file,
-        Some(last) => last.published.next(),
+        Some(last) => zone.style.successor(last.published, last.published, now),
     }
 }
 
@@ -215,6 +232,7 @@ mod tests {
             file: BTreeMap::new(),
             beside: BTreeMap::new(),
             fingerprint: FINGERPRINT,
+            style: SerialStyle::Increment,
             services: 0,
             edits: 0,
         }
@@ -230,7 +248,7 @@ mod tests {
                 fingerprint,
                 last_decision: 0,
             });
-            let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid);
+            let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid, Time(0));
             assert_eq!(got, Serial(expect), "{last:?} {file} {same} {overlaid}");
         };
         // First seen.

@@ -34,11 +34,24 @@ pub struct Query {
     pub checks: Vec<CheckKey>,
     /// Samples too.
     pub samples: bool,
+    /// Only what a zone's serials come from: what was published, and the decisions, updates, rollbacks and
+    /// freezes behind it.
+    pub zone: Option<Name>,
 }
 
 impl Query {
     /// Whether `what` is among what is asked for.
     pub(super) fn wants(&self, what: &Happened) -> bool {
+        if let Some(zone) = &self.zone {
+            return match what {
+                Happened::Decision(decision) => decision.service.is_at_or_below(zone),
+                Happened::Published { zone: of, .. }
+                | Happened::Updated { zone: of, .. }
+                | Happened::RolledBack { zone: of, .. }
+                | Happened::Frozen { zone: of, .. } => of == zone,
+                _ => false,
+            };
+        }
         let Some(service) = &self.service else { return true };
         match what {
             Happened::Sample(sample) => self.checks.contains(&sample.check),
@@ -61,6 +74,7 @@ impl Query {
             | Happened::Loaded { .. }
             | Happened::LoadRefused { .. }
             | Happened::Updated { .. }
+            | Happened::RolledBack { .. }
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
             | Happened::Published { .. } => false,

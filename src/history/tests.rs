@@ -13,7 +13,7 @@ use redb::{Database, StorageBackend, TableDefinition};
 use super::store::{META, SAVED};
 use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
 use crate::config::{CheckKey, Whereto};
-use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
+use crate::engine::{Action, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
@@ -118,12 +118,7 @@ fn drain_command() -> Command {
 }
 
 fn every_happening() -> Vec<Happened> {
-    let published = |decisions| Happened::Published {
-        zone: name("example.com"),
-        from: Serial(6),
-        to: Serial(7),
-        decisions,
-    };
+    let published = |decisions| Happened::published(name("example.com"), Serial(6), Serial(7), decisions);
     let command = |action| Happened::Command(Command { action, ..drain_command() });
     vec![
         Happened::Started { fresh: true },
@@ -157,6 +152,14 @@ fn happenings_of_updates() -> Vec<Happened> {
         added: vec!["b.example.com. 60 IN TXT \"y\"".into()],
         more,
     };
+    let changed = |by| Happened::Published {
+        zone: name("example.com"),
+        from: Serial(6),
+        to: Serial(7),
+        decisions: vec![],
+        by: Some(by),
+        counts: Some((1, 2)),
+    };
     vec![
         updated(0),
         updated(7),
@@ -166,6 +169,16 @@ fn happenings_of_updates() -> Vec<Happened> {
             why: "app.example.com. is steered: its service decides what it is answered with".into(),
         },
         Happened::Frozen { zone: name("example.com"), edits: 3, who: "ana".into() },
+        Happened::RolledBack {
+            zone: name("example.com"),
+            to: Serial(5),
+            who: "ana".into(),
+            reason: "wrong hosts".into(),
+            counts: (1, 2),
+            left: vec![name("app.example.com"), name("www.example.com")],
+        },
+        changed(Cause::Load),
+        changed(Cause::Update),
     ]
 }
 
@@ -448,6 +461,11 @@ fn entries_print_on_one_line() {
          app.example.com. is steered: its service decides what it is answered with"
             .to_owned(),
         "frozen: 3 edited records of example.com. are in its file now, by ana".to_owned(),
+        "rolled back example.com. to serial 5, records -1 +2, by ana: wrong hosts; \
+         left to decisions: app.example.com., www.example.com."
+            .to_owned(),
+        "published example.com. serial 6 -> 7 by load, records -1 +2".to_owned(),
+        "published example.com. serial 6 -> 7 by update, records -1 +2".to_owned(),
     ];
     assert_eq!(lines, want);
 }

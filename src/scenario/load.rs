@@ -11,7 +11,7 @@ use crate::config::{
     Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
-use crate::zone::{Name, RrSet, RrType};
+use crate::zone::{Name, RrSet, RrType, SerialStyle};
 
 use super::groups;
 use super::setup::{ServiceSpec, Setup};
@@ -63,6 +63,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 update: Vec::new(),
                 transfer: Access::default(),
                 notify: Told::default(),
+                serial: SerialStyle::default(),
             })
             .collect(),
         catalog: None,

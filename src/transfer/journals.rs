@@ -93,6 +93,11 @@ impl Journals {
         journal.condense(from)
     }
 
+    /// A zone's journal as it is now; its steps are shared with the one that goes on.
+    pub fn of(&self, zone: &Name) -> Journal {
+        self.lock().zones.get(zone).cloned().unwrap_or_default()
+    }
+
     /// How many steps a zone's journal has.
     pub fn len_of(&self, zone: &Name) -> usize {
         self.lock().zones.get(zone).map_or(0, Journal::len)

@@ -70,6 +70,12 @@ impl Step {
         Step { old, new, removed, added }
     }
 
+    /// The way back.
+    #[must_use]
+    pub fn reversed(self) -> Step {
+        Step { old: self.new, new: self.old, removed: self.added, added: self.removed }
+    }
+
     /// The serial it begins at.
     pub fn from(&self) -> Serial {
         soa_serial(&self.old)
@@ -78,6 +84,12 @@ impl Step {
     /// The serial it ends at.
     pub fn to(&self) -> Serial {
         soa_serial(&self.new)
+    }
+
+    /// How many records go, and how many come, the SOA aside.
+    pub fn counts(&self) -> (usize, usize) {
+        let count = |sets: &[RrSet]| sets.iter().map(|set| set.rdata.len()).sum();
+        (count(&self.removed), count(&self.added))
     }
 
     /// The RRsets of an incremental transfer, in their order: the new SOA, the old one and what goes, the new
@@ -265,11 +277,29 @@ impl Journal {
     /// The one step that brings who has `from` to where the journal ends: what came and went between is left
     /// out. `None` where the journal does not reach back so far.
     pub fn condense(&self, from: Serial) -> Option<Step> {
+        self.between(from, self.to()?)
+    }
+
+    /// The serial it begins at, if it has a step.
+    pub fn from(&self) -> Option<Serial> {
+        self.steps.front().map(|kept| kept.from)
+    }
+
+    /// The one step that ends at a serial; `None` where it is not there any more.
+    pub fn step_to(&self, to: Serial) -> Option<Step> {
+        let kept = self.steps.iter().rfind(|kept| kept.to == to)?;
+        Step::from_bytes(&kept.bytes)
+    }
+
+    /// The one step that brings who has `from` to the later serial `to`; `None` where one of them is not in
+    /// the journal.
+    pub fn between(&self, from: Serial, to: Serial) -> Option<Step> {
         // A serial can come again only after the whole circle; the later one counts.
         let at = self.steps.iter().rposition(|kept| kept.from == from)?;
-        let mut steps = self.steps.range(at..).map(|kept| Step::from_bytes(&kept.bytes));
+        let end = self.steps.iter().rposition(|kept| kept.to == to).filter(|&end| end >= at)?;
+        let mut steps = self.steps.range(at..=end).map(|kept| Step::from_bytes(&kept.bytes));
         let first = steps.next()??;
-        if at + 1 == self.steps.len() {
+        if at == end {
             return Some(first);
         }
         let (old, mut new) = (first.old.clone(), first.new.clone());

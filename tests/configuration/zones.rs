@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use detour::zone::RrType;
+use detour::zone::{RrType, SerialStyle};
 
 use crate::{Folder, HEAD, ZONE, folder};
 
@@ -103,4 +103,22 @@ fn includes_end() {
     let again = "$INCLUDE again\n".repeat(100);
     let report = including("$INCLUDE again", &[("again", &again)]).report();
     assert!(report.contains(" error: "), "{report}");
+}
+
+#[test]
+fn serials_go_on_in_one_of_three_styles() {
+    let styled = |line: &str| {
+        let text = format!("{HEAD}{line}\n");
+        Folder::new(&[("detour.toml", text.as_str()), ("example.com.zone", ZONE)])
+    };
+    let read =
+        |line: &str| styled(line).load().unwrap_or_else(|report| panic!("{report}")).config.zones[0].serial;
+    assert_eq!(read(""), SerialStyle::Increment);
+    assert_eq!(read("serial = \"increment\""), SerialStyle::Increment);
+    assert_eq!(read("serial = \"date\""), SerialStyle::Date);
+    assert_eq!(read("serial = \"unix\""), SerialStyle::Unix);
+    let wrong = styled("serial = \"dates\"").report();
+    assert!(wrong.contains("13:10: error: ") && wrong.contains("date"), "{wrong}");
+    let wrong = styled("serial = 7").report();
+    assert!(wrong.contains("13:10: error: \"serial\" is an integer, not a string"), "{wrong}");
 }

@@ -25,5 +25,6 @@ mod setup_files;
 mod site;
 mod updates;
 mod watches;
+mod zones;
 
 use detour::zone::Network;

@@ -1,13 +1,18 @@
-//! `detour zone`: what can be done to zone files, most of it without a daemon. In: files. Out: problems, differences,
-//! text, and files that were laid out or imported. What a zone is and how it is laid out is `crate::zone`'s.
+//! `detour zone`: what can be done to zone files, most of it without a daemon, and to zones that a daemon serves. In:
+//! files, and a daemon's answers. Out: problems, differences, text, and files that were laid out or imported. What a
+//! zone is and how it is laid out is `crate::zone`'s.
 
 mod check;
 mod diff;
 mod export;
 mod fmt;
 mod freeze;
+mod history;
 mod import;
 mod input;
+mod rollback;
+mod served;
+mod show;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
+use self::diff::Sides;
 use super::client::Client;
 
 /// What to do with zone files.
@@ -24,8 +30,16 @@ pub enum Command {
     Check(check::Args),
     /// Put zone files in straight columns: same records, order and comments
     Fmt(fmt::Args),
-    /// The record sets by which two files differ, or what updates changed in a served zone; exit 1 when they do
+    /// Every record that is served now, what is steered and what was edited marked
+    Show(show::Args),
+    /// Each serial of a served zone, and the decisions, update, load or transfer that led to it
+    History(history::Args),
+    /// How files, serials of a served zone, or such a zone and a file differ; a zone's name alone: what updates
+    /// changed in it. Exit 1 when there is a difference
     Diff(diff::Args),
+    /// Put a served zone back to what it held at an earlier serial, as a new serial; steered names are left to
+    /// decisions
+    Rollback(rollback::Args),
     /// Write what updates changed in a served zone into its file: comments and order stay
     Freeze(freeze::Args),
     /// One zone as canonical text: absolute names, RFC 4034's order, nothing left out
@@ -38,8 +52,8 @@ impl Command {
     /// Whether a running daemon is asked.
     pub fn is_for_daemon(&self) -> bool {
         match self {
-            Command::Diff(args) => args.new.is_none(),
-            Command::Freeze(_) => true,
+            Command::Diff(args) => !matches!(args.sides(Path::is_file), Sides::Files(_)),
+            Command::Freeze(_) | Command::Show(_) | Command::History(_) | Command::Rollback(_) => true,
             Command::Check(_) | Command::Fmt(_) | Command::Export(_) | Command::Import(_) => false,
         }
     }
@@ -48,7 +62,15 @@ impl Command {
 /// Asks a daemon for one of them.
 pub async fn ask(client: &Client, command: &Command, json: bool) -> Result<ExitCode> {
     match command {
-        Command::Diff(args) => freeze::diff(client, &args.old.display().to_string(), json).await,
+        Command::Diff(args) => match args.sides(Path::is_file) {
+            Sides::Edits => freeze::diff(client, &args.old.display().to_string(), json).await,
+            Sides::Serials(from, to) => served::serials(client, args, from, to, json).await,
+            Sides::File(file) => served::file(client, args, file, json).await,
+            Sides::Files(new) => diff::run(args, new, json),
+        },
+        Command::Rollback(args) => rollback::run(client, args, json).await,
+        Command::Show(args) => show::run(client, args, json).await,
+        Command::History(args) => history::run(client, args, json).await,
         Command::Freeze(args) => freeze::run(client, args, json).await,
         here => run(here, None, json).await,
     }
@@ -59,11 +81,13 @@ pub async fn run(command: &Command, config: Option<&Path>, json: bool) -> Result
     match command {
         Command::Check(args) => check::run(args, config, json),
         Command::Fmt(args) => fmt::run(args),
-        Command::Diff(args) => match &args.new {
-            Some(new) => diff::run(args, new, json),
-            None => bail!("name two zone files"),
+        Command::Diff(args) => match args.sides(Path::is_file) {
+            Sides::Files(new) => diff::run(args, new, json),
+            _ => bail!("a daemon is asked for this"),
         },
-        Command::Freeze(_) => bail!("a daemon freezes zones"),
+        Command::Freeze(_) | Command::Show(_) | Command::History(_) | Command::Rollback(_) => {
+            bail!("a daemon is asked for this")
+        }
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args).await,
     }
