@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::alerts::{self, DraftReceiver};
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
@@ -64,6 +65,7 @@ pub(super) struct Draft {
     pub geo: Vec<Arc<Geo>>,
     pub databases: Databases,
     pub safety: Result<Safety, Reported>,
+    pub alerts: Result<Vec<DraftReceiver>, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -163,6 +165,11 @@ pub(super) fn read(
         draft.check_services(&services, findings);
         draft.setup
     });
+    let mut named = pem::Files { base, named: files };
+    let alerts = root.item("alerts").map_or(Ok(Vec::new()), |item| alerts::read(item, &mut named, findings));
+    if let Ok(alerts) = &alerts {
+        alerts::check_services(alerts, &services, findings);
+    }
     let safety =
         root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
     root.finish(findings);
@@ -181,6 +188,7 @@ pub(super) fn read(
         geo,
         databases,
         safety,
+        alerts,
     }
 }
 

@@ -106,6 +106,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         heartbeat: Ok(heartbeat),
         vantage: Ok(vantage),
         safety: Ok(safety),
+        alerts: Ok(alerts),
         maintenance,
         history: Ok(history),
         sites,
@@ -132,6 +133,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         history,
         geo,
         safety,
+        alerts: alerts.into_iter().map(|draft| Arc::new(draft.read)).collect(),
     })
 }
 

@@ -16,6 +16,7 @@
 //! A value that is wrong is reported where it stands (`report::Findings`) and leaves a `Reported`
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
+mod alerts;
 mod check_key;
 mod cookie_secrets;
 mod damping;
@@ -50,6 +51,10 @@ mod words;
 mod zone_files;
 mod zone_text;
 
+pub use alerts::{
+    ALERT_PLACEHOLDERS, AlertReceiver, AlertSeverity, AlertWay, EmailWay, HttpUrl, MAX_RECEIVERS,
+    MailSecurity, Secret, ServicePattern, Template,
+};
 pub use check_key::{Check, CheckKey, Whereto};
 pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Tree,
-    VantageSetup,
+    AlertReceiver, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree, Safety,
+    Tree, VantageSetup,
 };
 use crate::zone::{Name, RrType};
 
@@ -49,6 +49,8 @@ pub struct Config {
     pub geo: Vec<Arc<Geo>>,
     /// `[safety]`
     pub safety: Safety,
+    /// Who is told, in the file's order.
+    pub alerts: Vec<Arc<AlertReceiver>>,
 }
 
 /// `[server]`

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{DaemonStatus, LoadOutcome};
+use crate::alert::ReceiverView;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
@@ -184,6 +185,21 @@ pub(crate) fn status() -> DaemonStatus {
         last_load: LoadOutcome { at: before(300), ok: true, problems: None },
         warnings: vec![],
         watches: vec![],
+        alerts: vec![receiver()],
+    }
+}
+
+fn receiver() -> ReceiverView {
+    ReceiverView {
+        id: "oncall".to_owned(),
+        way: "pagerduty".to_owned(),
+        queued: 2,
+        delivered: 7,
+        failed: 3,
+        last_success: Some(before(700)),
+        last_error: Some((before(5), "no answer within 10s".to_owned())),
+        failing: true,
+        ..ReceiverView::default()
     }
 }
 

@@ -40,6 +40,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{ReceiverView, Tested};
 use crate::answer::ChoiceFor;
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
@@ -79,6 +80,8 @@ pub trait Daemon: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Result<Vec<Decision>, CommandError>, Gone>> + Send;
     /// Loads configuration and zones anew; or every problem, as `detour check` prints them.
     fn reload(&self) -> impl Future<Output = Result<Result<Reloaded, String>, Gone>> + Send;
+    /// Sends a test alert to one receiver, or to all; `None` where there is none of that name.
+    fn test_alerts(&self, id: Option<String>) -> impl Future<Output = Option<Vec<Tested>>> + Send;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -116,6 +119,9 @@ pub struct DaemonStatus {
     /// Every watch.
     #[serde(default)]
     pub watches: Vec<WatchView>,
+    /// Every receiver of alerts.
+    #[serde(default)]
+    pub alerts: Vec<ReceiverView>,
 }
 
 /// How a load went.
@@ -206,6 +212,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/proposals", get(read::proposals::<D>))
         .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
         .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
+        .route("/v1/alerts/test", post(write::test_alerts::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

@@ -11,7 +11,8 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::api::{
-    AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, OverrideRequest,
+    AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest,
+    OverrideRequest, TestBody, TestRequest,
 };
 use super::read::parse_name;
 use super::{Daemon, Problem, Reloaded};
@@ -96,6 +97,21 @@ pub(super) async fn reject<D: Daemon>(
 
 fn parse_id(text: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| Problem::bad_request(format!("\"{text}\" is no proposal's number")))
+}
+
+pub(super) async fn test_alerts<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    body: Body,
+) -> Result<Json<TestBody>, Problem> {
+    let asked: TestRequest = parse(body)?;
+    match daemon.test_alerts(asked.receiver.clone()).await {
+        Some(receivers) => Ok(Json(TestBody { receivers })),
+        None => {
+            let id = asked.receiver.unwrap_or_default();
+            let detail = format!("there is no receiver \"{id}\"; `detour status` lists them");
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
+    }
 }
 
 pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {

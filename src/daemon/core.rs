@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 
 use super::messages::{Fresh, Input, Refused, View};
 use super::writer::{PATIENCE, Writer};
+use crate::alert::Alerts;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
@@ -83,6 +84,7 @@ pub struct Core {
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
+    pub alerts: Arc<Alerts>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -248,6 +250,7 @@ impl Core {
         self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);
+        self.alerts.set(&config.alerts);
         self.perform(effects, Some(table));
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
@@ -382,6 +385,7 @@ fn log(what: &Happened) {
         Happened::Started { .. }
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
+        | Happened::AlertLost { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_)
         | Happened::Expired(_)

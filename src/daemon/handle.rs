@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::core::Pulse;
 use super::messages::{Asker, Input};
+use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::control::{Daemon, DaemonStatus, Gone, Reloaded, Vitals};
@@ -38,6 +39,7 @@ pub struct Handle {
     pub(super) store: Arc<Store>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
+    pub(super) alerts: Arc<Alerts>,
     pub(super) pulse: Arc<Pulse>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
@@ -77,6 +79,7 @@ impl Daemon for Handle {
             last_load: view.last_load,
             warnings: view.warnings,
             watches: self.prober.watches(),
+            alerts: self.alerts.views(),
         })
     }
 
@@ -97,6 +100,10 @@ impl Daemon for Handle {
             answer.await.map_err(|_| Gone)
         };
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+    }
+
+    async fn test_alerts(&self, id: Option<String>) -> Option<Vec<Tested>> {
+        self.alerts.test(id.as_deref()).await
     }
 
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
@@ -129,6 +136,7 @@ impl Daemon for Handle {
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         counters.push(("detour_state_late_writes_total", vec![], late));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
+        counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
         Vitals {
             now,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),

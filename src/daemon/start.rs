@@ -27,6 +27,7 @@ use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::open_files;
 use super::watch as watcher;
 use super::writer::Writer;
+use crate::alert::Alerts;
 use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
@@ -169,9 +170,16 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
+    let (grow, grown) = watch::channel(0_u64);
     let writer = Writer::start(pulse.clone(), move |now, saves, records, when| {
-        kept_in.commit(now, saves, records, when)
+        let kept = kept_in.commit(now, saves, records, when);
+        if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
+            grow.send_modify(|times| *times += 1);
+        }
+        kept
     });
+    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown);
+    let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let mut core = Core {
@@ -183,6 +191,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
+        alerts: alerts.clone(),
         pulse: pulse.clone(),
         files: files_tx,
         pending: pending_tx,
@@ -207,6 +216,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         store,
         table: table.clone(),
         prober,
+        alerts,
         pulse,
         sockets: Mutex::new(None),
     });

@@ -291,6 +291,15 @@ pub enum Happened {
         /// Why it could not; `None` where it can.
         unready: Option<String>,
     },
+    /// An alert was not delivered, and is not tried any more.
+    AlertLost {
+        /// To whom.
+        receiver: String,
+        /// What it would have said first.
+        title: String,
+        /// Why the last try failed.
+        why: String,
+    },
     /// The vantage began to doubt itself: no sample counts from now on.
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.

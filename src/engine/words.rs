@@ -80,6 +80,9 @@ impl fmt::Display for Happened {
             Happened::Standby { service, site, unready: None } => {
                 write!(f, "standby {site} of {service} could take over")
             }
+            Happened::AlertLost { receiver, title, why } => {
+                write!(f, "alert to {receiver} given up: {title}: {why}")
+            }
             Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),
             Happened::Trust(doubt) => {
                 write!(f, "trusted again, samples count; in doubt since {}: {}", doubt.since, doubt.because)

@@ -60,6 +60,7 @@ impl Query {
             Happened::Started { .. }
             | Happened::Loaded { .. }
             | Happened::LoadRefused { .. }
+            | Happened::AlertLost { .. }
             | Happened::Published { .. } => false,
         }
     }

@@ -11,6 +11,7 @@ const PURE: &[&str] = &["answer", "engine", "geo", "health", "policy", "scenario
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
+    ("command", &[]),
     ("zone", &["time"]),
     ("config", &["time", "zone"]),
     ("health", &["config", "time"]),
@@ -19,15 +20,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("answer", &["zone"]),
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("serve", &["answer", "zone"]),
-    ("probe", &["clock", "config", "engine::Pace", "health", "time", "zone"]),
+    ("probe", &["clock", "command", "config", "engine::Pace", "health", "time", "zone"]),
     ("scenario", &["config", "engine", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
+    ("alert", &["clock", "command", "config", "engine", "health", "history", "policy", "time", "zone"]),
     ("study", &["config", "engine", "health", "history", "policy", "time", "zone"]),
     (
         "control",
         &[
-            "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve", "time",
-            "zone",
+            "alert", "answer", "clock", "config", "engine", "health", "history", "policy", "probe", "serve",
+            "time", "zone",
         ],
     ),
 ];
