@@ -1,6 +1,7 @@
 //! The real daemon with real sites, seen from outside: by `dig`, by UDP sockets, by its own commands.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod alerts;
 mod certificates;
 mod dig;
 mod failures;
@@ -8,6 +9,7 @@ mod flood;
 mod harness;
 mod heartbeats;
 mod hostile;
+mod inbox;
 mod judgement;
 mod kinds;
 mod operators;
