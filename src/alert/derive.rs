@@ -97,16 +97,13 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         Happened::Standby { service, site, unready } => {
             let name = bare(service);
             let subject = format!("standby {name} {site}");
-            let told = match unready {
-                Some(why) => {
-                    let title = format!("standby {site} of {name} could not take over now");
-                    let told = news(Kind::Standby, subject, Turn::Begins("unready".to_owned()), title);
-                    News { reason: bounded(why), ..told }
-                }
-                None => {
-                    let title = format!("standby {site} of {name} could take over again");
-                    news(Kind::StandbyReady, subject, Turn::Ends, title)
-                }
+            let told = if let Some(why) = unready {
+                let title = format!("standby {site} of {name} could not take over now");
+                let told = news(Kind::Standby, subject, Turn::Begins("unready".to_owned()), title);
+                News { reason: bounded(why), ..told }
+            } else {
+                let title = format!("standby {site} of {name} could take over again");
+                news(Kind::StandbyReady, subject, Turn::Ends, title)
             };
             vec![News { service: Some(service.clone()), site: Some(site.clone()), ..told }]
         }
@@ -131,6 +128,19 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         Happened::Health { check, from: Health::Unknown, .. } => {
             let title = format!("samples of {check} come again");
             vec![news(Kind::Fresh, format!("check {check}"), Turn::Ends, title)]
+        }
+        Happened::Warned { check, warning: Some(warning) } => {
+            let title = format!("{check}: {warning}");
+            vec![news(
+                Kind::Certificate,
+                format!("warning {check}"),
+                Turn::Begins("warned".to_owned()),
+                title,
+            )]
+        }
+        Happened::Warned { check, warning: None } => {
+            let title = format!("{check}: the certificate is good for long enough again");
+            vec![news(Kind::Renewed, format!("warning {check}"), Turn::Ends, title)]
         }
         Happened::LoadRefused { problems } => {
             let title = "the configuration was refused; the last good one goes on".to_owned();
@@ -173,7 +183,7 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
         let title = format!("{name}: no move waits for an answer");
         told.push(news(Kind::Settled, waiting(&decision.service), Turn::Ends, None, title));
     }
-    let subject = format!("service {name}");
+    let subject = service_subject(&decision.service);
     let sites = decision.sites.join(" and ");
     let stays = Turn::Begins(format!("at {sites}"));
     match (&decision.reason.rule, left(decision)) {
@@ -225,6 +235,11 @@ fn left(decision: &Decision) -> Option<&Noted> {
 /// Whether it fails by itself: nobody took it out of use.
 fn broken(noted: &Noted) -> bool {
     noted.health == Health::Down && noted.forced.is_none() && noted.maintenance.is_none()
+}
+
+/// What decisions about a service are told of.
+pub(super) fn service_subject(service: &Name) -> String {
+    format!("service {}", bare(service))
 }
 
 /// A service's proposals: it has at most one.

@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::derive::{News, Turn, derive};
+use super::derive::{News, Turn, derive, service_subject};
 use super::kind::Kind;
 use super::message::{Message, State};
-use crate::config::AlertReceiver;
+use crate::config::{AlertReceiver, SiteId};
 use crate::history::Entry;
 use crate::time::Time;
+use crate::zone::Name;
 
 /// News that may gather for one message; the next are gathered once these are grouped.
 pub const MAX_GATHERED: usize = 20_000;
@@ -55,6 +56,8 @@ pub struct Desk {
 struct Open {
     state: String,
     kind: Kind,
+    /// The site it was told of.
+    site: Option<SiteId>,
     /// The key of the message that told it first.
     key: String,
 }
@@ -155,6 +158,7 @@ impl Desk {
         }
         let Some((_, gathered)) = self.gathering.take() else { return false };
         self.after.clear();
+        let gathered = self.without_echoes(gathered);
         for group in self.groups(&gathered) {
             for group in self.by_key(group) {
                 let message = self.tell(&group, to);
@@ -163,6 +167,28 @@ impl Desk {
             }
         }
         true
+    }
+
+    /// Without standbys that could not take over because their service has just left them, or had before: that
+    /// was told, in the words that matter more.
+    fn without_echoes(&self, gathered: Vec<News>) -> Vec<News> {
+        let begins = |news: &&News| matches!(news.turn, Turn::Begins(_));
+        let left: BTreeSet<(Option<Name>, Option<SiteId>)> = gathered
+            .iter()
+            .filter(|news| news.kind == Kind::Failover)
+            .map(|news| (news.service.clone(), news.site.clone()))
+            .collect();
+        let told = |news: &News| {
+            let service = news.service.as_ref().map(service_subject);
+            let open = service.and_then(|service| self.open.get(&service));
+            open.is_some_and(|open| open.kind == Kind::Failover && open.site == news.site)
+        };
+        let echoes = |news: &News| {
+            news.kind == Kind::Standby
+                && begins(&news)
+                && (left.contains(&(news.service.clone(), news.site.clone())) || told(news))
+        };
+        gathered.into_iter().filter(|news| !echoes(news)).collect()
     }
 
     /// The same, apart by what they are told under: what began and ends within one wait has a key only now.
@@ -206,12 +232,23 @@ impl Desk {
 
     /// The message of a group, and what is open after it.
     fn tell(&mut self, group: &[&News], to: &AlertReceiver) -> Option<Message> {
+        // What was left out at its beginning has no end.
+        let ends = |news: &&News| news.turn == Turn::Ends;
+        let group: Vec<&News> = group
+            .iter()
+            .copied()
+            .filter(|news| !ends(news) || self.open.contains_key(&news.subject))
+            .collect();
+        let group = group.as_slice();
         let first = group.first()?;
         let held = self.open.get(&first.subject).cloned();
         let key = match (&held, group) {
             (Some(open), _) => open.key.clone(),
             (None, [one]) => one.subject.clone(),
-            (None, _) => format!("{} {}", first.kind.word(), first.seq),
+            (None, _) => {
+                let site = first.site.as_deref().unwrap_or("several");
+                format!("{} {site} {}", first.kind.word(), first.at)
+            }
         };
         let recovered = held.is_some_and(|open| open.kind == Kind::AllDown) && first.kind == Kind::Failback;
         let kind = if recovered { Kind::Recovered } else { first.kind };
@@ -221,7 +258,8 @@ impl Desk {
                 for news in group {
                     let Turn::Begins(state) = &news.turn else { continue };
                     if self.open.len() < MAX_OPEN || self.open.contains_key(&news.subject) {
-                        let open = Open { state: state.clone(), kind, key: key.clone() };
+                        let (state, site) = (state.clone(), news.site.clone());
+                        let open = Open { state, kind, site, key: key.clone() };
                         self.open.insert(news.subject.clone(), open);
                     }
                 }
@@ -271,5 +309,5 @@ impl Desk {
 pub fn backoff(tries: u32, jitter: u8) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
     let whole = doubled.min(LAST_RETRY);
-    whole - whole.mul_f64(f64::from(jitter) / f64::from(u8::MAX) / 2.0)
+    whole.saturating_sub(whole.mul_f64(f64::from(jitter) / f64::from(u8::MAX) / 2.0))
 }

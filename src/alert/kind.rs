@@ -38,6 +38,10 @@ pub enum Kind {
     Stale,
     /// It has samples again.
     Fresh,
+    /// A certificate is about to expire.
+    Certificate,
+    /// It is good for long enough again.
+    Renewed,
     /// A configuration was refused.
     Refused,
     /// A configuration was taken up after one that was refused.
@@ -59,6 +63,7 @@ impl Kind {
             | Kind::Doubt
             | Kind::Standby
             | Kind::Stale
+            | Kind::Certificate
             | Kind::Refused => AlertSeverity::Warning,
             Kind::Moved
             | Kind::Failback
@@ -67,6 +72,7 @@ impl Kind {
             | Kind::Trust
             | Kind::StandbyReady
             | Kind::Fresh
+            | Kind::Renewed
             | Kind::Accepted
             | Kind::Expired
             | Kind::Test => AlertSeverity::Info,
@@ -91,6 +97,8 @@ impl Kind {
             Kind::StandbyReady => "standby-ready",
             Kind::Stale => "stale",
             Kind::Fresh => "fresh",
+            Kind::Certificate => "certificate",
+            Kind::Renewed => "renewed",
             Kind::Refused => "refused",
             Kind::Accepted => "accepted",
             Kind::Expired => "expired",
@@ -116,6 +124,8 @@ impl Kind {
             Kind::StandbyReady => "standbys could take over again",
             Kind::Stale => "checks have no samples any more",
             Kind::Fresh => "checks have samples again",
+            Kind::Certificate => "certificates are about to expire",
+            Kind::Renewed => "certificates are good for long enough again",
             Kind::Refused => "configurations were refused",
             Kind::Accepted => "configurations were taken up",
             Kind::Expired => "overrides have ended by themselves",

@@ -96,7 +96,7 @@ impl Message {
         let title = to.title.as_ref().map_or(own_title, |template| template.fill(value));
         let text = to.text.as_ref().map_or(own_text, |template| template.fill(value));
         Some(Message {
-            id: format!("{}-{}-{}", first.seq, last.seq, kind.word()),
+            id: format!("{}-{}-{}", first.at.0, first.seq, kind.word()),
             key,
             state,
             severity,

@@ -56,9 +56,12 @@ pub struct ReceiverView {
     pub failing: bool,
 }
 
+/// A metric's name, labels and value.
+pub type Metric = (&'static str, Vec<(&'static str, String)>, u64);
+
 impl ReceiverView {
     /// Name, labels and value of its metrics.
-    pub fn metrics(&self) -> Vec<(&'static str, Vec<(&'static str, String)>, u64)> {
+    pub fn metrics(&self) -> Vec<Metric> {
         let success = self.last_success.map_or(0, |at| at.0 / 1000);
         let values = [
             ("detour_alerts_delivered_total", self.delivered),

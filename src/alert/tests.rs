@@ -7,7 +7,7 @@ use super::message::{Message, State};
 use super::{Kind, derive};
 use crate::config::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePattern, Whereto};
 use crate::engine::{Doubt, Happened};
-use crate::health::Health;
+use crate::health::{Health, Warning};
 use crate::history::Entry;
 use crate::policy::{
     Decision, Forced, LastResort, MoveKind, Noted, OverrideKind, Proposal, ProposalNews, ProposalState,
@@ -272,11 +272,16 @@ fn each_other_kind_begins_and_ends() {
         site: "iad".into(),
         unready: why.map(str::to_owned),
     };
+    let whereto = Whereto::Addr("192.0.2.10".parse().unwrap());
+    let check = CheckKey { probe: "web".into(), whereto, host: None };
+    let expires = Some(Warning::CertificateExpires { days: 6, at: START });
+    let warned = |warning: Option<Warning>| Happened::Warned { check: check.clone(), warning };
     let refused = Happened::LoadRefused { problems: "detour.toml:3:1: error: unknown key".to_owned() };
     let pairs = [
         (Happened::Doubt(doubt.clone()), Kind::Doubt, Happened::Trust(doubt.clone()), Kind::Trust),
         (Happened::Doubt(doubt), Kind::Doubt, Happened::Started { fresh: false }, Kind::Trust),
         (standby(Some("iad is Down")), Kind::Standby, standby(None), Kind::StandbyReady),
+        (warned(expires), Kind::Certificate, warned(None), Kind::Renewed),
         (refused, Kind::Refused, Happened::Loaded { services: 1, zones: 1 }, Kind::Accepted),
     ];
     for (begin, began, end, ended) in pairs {
@@ -294,11 +299,33 @@ fn each_other_kind_begins_and_ends() {
 }
 
 #[test]
+fn a_standby_that_was_just_left_is_no_news() {
+    let unready = |site: &str| Happened::Standby {
+        service: "app.example.com".parse().unwrap(),
+        site: site.into(),
+        unready: Some("it is Down".to_owned()),
+    };
+    let ready =
+        Happened::Standby { service: "app.example.com".parse().unwrap(), site: "fra".into(), unready: None };
+    let mut told = Told::new(receiver());
+    told.happens(vec![unready("fra"), to_iad("app.example.com")]);
+    let kinds: Vec<_> = told.titles().into_iter().map(|(_, kind, _)| kind).collect();
+    assert_eq!(kinds, [Kind::Failover]);
+    told.happens(vec![unready("fra")]);
+    assert_eq!(told.delivered(), [], "nor later");
+    told.happens(vec![unready("ams")]);
+    assert_eq!(told.delivered()[0].kind, Kind::Standby, "another one is");
+    told.happens(vec![ready, at_fra("app.example.com")]);
+    let kinds: Vec<_> = told.titles().into_iter().map(|(_, kind, _)| kind).collect();
+    assert_eq!(kinds, [Kind::Failback], "what was not told has no end");
+}
+
+#[test]
 fn receivers_are_told_what_concerns_them() {
     let pattern = |name: &str, below| ServicePattern { name: name.parse().unwrap(), below };
     let services = Some(vec![pattern("example.com", true), pattern("example.org", false)]);
     let severities = vec![AlertSeverity::Critical];
-    let mut told = Told::new(AlertReceiver { services, severities, ..receiver() });
+    let mut told = Told::new(AlertReceiver { severities, services, ..receiver() });
     told.happens(["app.example.com", "example.com", "example.org", "www.example.org"].map(to_iad).to_vec());
     let [message] = &told.delivered()[..] else { panic!("one") };
     let named: Vec<String> = message.services.iter().map(Name::to_string).collect();
@@ -333,9 +360,9 @@ fn a_crash_loses_nothing_and_tells_nothing_twice() {
 
 #[test]
 fn tries_come_later_and_later_and_end_after_a_day() {
-    let secs = |tries, jitter| backoff(tries, jitter).as_secs_f64();
-    assert_eq!([1, 2, 3, 8, 9, 10, 1000].map(|n| secs(n, 0)), [1.0, 2.0, 4.0, 128.0, 256.0, 300.0, 300.0]);
-    assert_eq!((secs(3, u8::MAX), secs(10, u8::MAX)), (2.0, 150.0), "jitter takes up to a half");
+    let secs = |tries, jitter| backoff(tries, jitter).as_secs();
+    assert_eq!([1, 2, 3, 8, 9, 10, 1000].map(|n| secs(n, 0)), [1, 2, 4, 128, 256, 300, 300]);
+    assert_eq!((secs(3, u8::MAX), secs(10, u8::MAX)), (2, 150), "jitter takes up to a half");
 
     let mut told = Told::new(receiver());
     told.happens(vec![to_iad("app.example.com"), Happened::LoadRefused { problems: "x".to_owned() }]);

@@ -104,14 +104,12 @@ pub(super) async fn test_alerts<D: Daemon>(
     body: Body,
 ) -> Result<Json<TestBody>, Problem> {
     let asked: TestRequest = parse(body)?;
-    match daemon.test_alerts(asked.receiver.clone()).await {
-        Some(receivers) => Ok(Json(TestBody { receivers })),
-        None => {
-            let id = asked.receiver.unwrap_or_default();
-            let detail = format!("there is no receiver \"{id}\"; `detour status` lists them");
-            Err(Problem::new(StatusCode::NOT_FOUND, detail))
-        }
-    }
+    let Some(receivers) = daemon.test_alerts(asked.receiver.clone()).await else {
+        let id = asked.receiver.unwrap_or_default();
+        let detail = format!("there is no receiver \"{id}\"; `detour status` lists them");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    Ok(Json(TestBody { receivers }))
 }
 
 pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {

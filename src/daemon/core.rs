@@ -392,6 +392,7 @@ fn log(what: &Happened) {
         | Happened::Doubt(_)
         | Happened::Trust(_)
         | Happened::Proposal { .. }
+        | Happened::Warned { .. }
         | Happened::Limit { .. }
         | Happened::Standby { .. } => {
             warn!("{what}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Doubt;
 use super::saved::Saved;
 use crate::config::{CheckKey, Config, SiteId};
-use crate::health::{Health, Sample};
+use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
@@ -248,6 +248,13 @@ pub enum Happened {
         to: Health,
         /// What made it so: `3 of 3 failed, connection refused`.
         because: String,
+    },
+    /// A check's runs succeed and warn of something, or do not any more.
+    Warned {
+        /// The check.
+        check: CheckKey,
+        /// Of what, at first; `None` where it is over.
+        warning: Option<Warning>,
     },
     /// A service's answer changed, or the reason for it.
     Decision(Decision),

@@ -42,7 +42,7 @@ impl Query {
         let Some(service) = &self.service else { return true };
         match what {
             Happened::Sample(sample) => self.checks.contains(&sample.check),
-            Happened::Health { check, .. } => self.checks.contains(check),
+            Happened::Health { check, .. } | Happened::Warned { check, .. } => self.checks.contains(check),
             Happened::Decision(decision) => decision.service == *service,
             Happened::Command(command) => match &command.action {
                 Action::Override { scope, .. } | Action::Clear { scope } => concerns(scope, service),

@@ -94,6 +94,7 @@ fn one_of_each() -> Vec<Saved> {
         since: Time(3),
         because: "3 of 3 failed".into(),
         damper: crate::health::Damper::default(),
+        warned: true,
     };
     let service = saved_service(decision(1));
     let zone = saved_zone(Serial(7), u64::MAX);

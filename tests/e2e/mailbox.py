@@ -36,7 +36,8 @@ def options(args):
 
     def authenticate(server, session, envelope, mechanism, data):
         fits = data.login == user.encode() and data.password == password.encode()
-        return AuthResult(success=fits, auth_data=user if fits else None)
+        # A refusal that is not handled yet is the server's to word.
+        return AuthResult(success=fits, handled=False, auth_data=user if fits else None)
 
     return {
         "tls_context": context,

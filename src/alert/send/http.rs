@@ -2,7 +2,7 @@
 
 use std::io;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
@@ -76,7 +76,7 @@ where
         let (status, body) = (answer.status(), answer.into_body());
         let read = Limited::new(body, MAX_ANSWER).collect().await;
         // What it says beside its status is a courtesy.
-        let said = read.map(|read| read.to_bytes()).unwrap_or_default();
+        let said = read.map(Collected::to_bytes).unwrap_or_default();
         verdict(status, &said, post)
     };
     tokio::pin!(answering);

@@ -283,13 +283,16 @@ fn email(section: &mut Section, files: &mut Files, findings: &mut Findings) -> W
     (way(), !plain)
 }
 
+/// Where the password is named; user and password.
+type Login = (Range<usize>, (String, Secret));
+
 /// User and password, both or none; and where the password is named.
 fn login(
     section: &Section,
     username: Read<String>,
     password: Read<Secret>,
     findings: &mut Findings,
-) -> Result<Option<(Range<usize>, (String, Secret))>, Reported> {
+) -> Result<Option<Login>, Reported> {
     match (username?, password?) {
         (None, None) => Ok(None),
         (Some(user), Some(password)) => {
