@@ -60,7 +60,7 @@ impl Kept {
 }
 
 /// Forgets the desks of receivers that are configured no more.
-pub fn forget_others(state_dir: &Path, configured: &[&str]) -> io::Result<()> {
+pub fn forget_others(state_dir: &Path, is_known: impl Fn(&str) -> bool) -> io::Result<()> {
     let folder = match fs::read_dir(state_dir.join(FOLDER)) {
         Ok(folder) => folder,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -69,9 +69,46 @@ pub fn forget_others(state_dir: &Path, configured: &[&str]) -> io::Result<()> {
     for entry in folder {
         let path = entry?.path();
         let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
-        if id.is_some_and(|id| !configured.contains(&id)) {
+        if id.is_some_and(|id| !is_known(id)) {
             fs::remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_desk_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::of(folder.path(), "oncall");
+        assert_eq!(kept.load().unwrap(), None);
+        kept.save(&Desk::new(7)).unwrap();
+        kept.save(&Desk::new(8)).unwrap();
+        assert_eq!(kept.load().unwrap(), Some(Desk::new(8)));
+    }
+
+    #[test]
+    fn what_does_not_decode_is_kept_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::of(folder.path(), "oncall");
+        kept.save(&Desk::new(7)).unwrap();
+        fs::write(&kept.0, "{\"next\":").unwrap();
+        assert_eq!(kept.load().unwrap(), None);
+        let aside = folder.path().join(FOLDER).join("oncall.json.unreadable");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "{\"next\":");
+    }
+
+    #[test]
+    fn receivers_that_are_no_more_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        forget_others(folder.path(), |_| false).unwrap();
+        let [gone, stays] = ["gone", "stays"].map(|id| Kept::of(folder.path(), id));
+        gone.save(&Desk::new(1)).unwrap();
+        stays.save(&Desk::new(2)).unwrap();
+        forget_others(folder.path(), |id| id == "stays").unwrap();
+        assert_eq!((gone.load().unwrap(), stays.load().unwrap()), (None, Some(Desk::new(2))));
+    }
 }

@@ -56,7 +56,7 @@ pub struct Alerts {
     state_dir: PathBuf,
     grown: watch::Receiver<u64>,
     threads: Threads,
-    receivers: Mutex<BTreeMap<Arc<str>, Running>>,
+    receivers: Arc<Mutex<BTreeMap<Arc<str>, Running>>>,
 }
 
 /// A receiver, and the task that works for it.
@@ -105,7 +105,7 @@ impl Alerts {
             .enable_all()
             .build()?;
         let threads = Threads { handle: runtime.handle().clone(), runtime: Some(runtime) };
-        let receivers = Mutex::default();
+        let receivers = Arc::default();
         Ok(Alerts { clock, store, state_dir: state_dir.to_owned(), grown, threads, receivers })
     }
 
@@ -113,7 +113,6 @@ impl Alerts {
     pub fn set(&self, configured: &[Arc<AlertReceiver>]) {
         let mut receivers = self.lock();
         let mut old = std::mem::take(&mut *receivers);
-        let ids: Vec<&str> = configured.iter().map(|config| &*config.id).collect();
         for config in configured {
             let running = match old.remove(&config.id) {
                 Some(running) if running.config == *config => running,
@@ -124,9 +123,15 @@ impl Alerts {
         for gone in old.into_values() {
             gone.task.abort();
         }
-        if let Err(why) = kept::forget_others(&self.state_dir, &ids) {
-            warn!("what was kept for receivers that are no more stays: {why}");
-        }
+        drop(receivers);
+        // Whoever loads a configuration does not wait for the disk.
+        let (receivers, state_dir) = (self.receivers.clone(), self.state_dir.clone());
+        self.threads.handle.spawn(async move {
+            let is_known = |id: &str| lock(&receivers).contains_key(id);
+            if let Err(why) = kept::forget_others(&state_dir, is_known) {
+                warn!("what was kept for receivers that are no more stays: {why}");
+            }
+        });
     }
 
     fn run(&self, config: &Arc<AlertReceiver>, replaced: Option<Running>) -> Running {
@@ -135,7 +140,7 @@ impl Alerts {
             let mut view = view.lock().unwrap_or_else(PoisonError::into_inner);
             (view.id, view.way) = (config.id.to_string(), config.way.word().to_owned());
         }
-        let line = Arc::new(Line::to(config));
+        let line = Arc::new(Line::default());
         let task = Task {
             config: config.clone(),
             line: line.clone(),
@@ -202,7 +207,11 @@ impl Alerts {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Running>> {
-        // A panic while holding it leaves whole receivers, if not all of them.
-        self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.receivers)
     }
+}
+
+fn lock(receivers: &Mutex<BTreeMap<Arc<str>, Running>>) -> MutexGuard<'_, BTreeMap<Arc<str>, Running>> {
+    // A panic while holding it leaves whole receivers, if not all of them.
+    receivers.lock().unwrap_or_else(PoisonError::into_inner)
 }

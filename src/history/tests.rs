@@ -14,7 +14,7 @@ use super::store::{META, SAVED};
 use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
-use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial};
@@ -140,6 +140,12 @@ fn every_happening() -> Vec<Happened> {
         command(Action::Failover { service: name("app.example.com"), to: "iad".into() }),
         command(Action::Failback { service: name("app.example.com") }),
         Happened::Expired(drain()),
+        Happened::Warned {
+            check: check_key(),
+            warning: Some(Warning::CertificateExpires { days: 6, at: Time(0) }),
+        },
+        Happened::Warned { check: check_key(), warning: None },
+        Happened::AlertLost { receiver: "ops".into(), title: "app moved".into(), why: "status 400".into() },
     ]
 }
 
@@ -355,6 +361,25 @@ fn the_oldest_entries_go_first() {
 }
 
 #[test]
+fn entries_are_read_on_from_where_one_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    assert_eq!(store.next_entry().unwrap(), 0);
+    assert_eq!(store.entries_from(0, 10).unwrap(), (None, vec![]));
+    let decided = |n| Happened::Decision(decision(n));
+    let records = [decided(1), Happened::Sample(sample(2)), decided(3), decided(4)];
+    store.commit(Time(1), &[], &records, Durable::Now).unwrap();
+    assert_eq!(store.next_entry().unwrap(), 4);
+    let seqs = |from, limit| {
+        let (oldest, entries) = store.entries_from(from, limit).unwrap();
+        (oldest, entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+    };
+    assert_eq!(seqs(0, 10), (Some(0), vec![0, 2, 3]));
+    assert_eq!(seqs(1, 1), (Some(0), vec![2]));
+    assert_eq!(seqs(4, 10), (Some(0), vec![]));
+}
+
+#[test]
 fn a_refused_configuration_is_kept_shortened() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).store;
@@ -410,6 +435,9 @@ fn entries_print_on_one_line() {
         "command: failover app.example.com. to iad, by ana: disk swap".to_owned(),
         "command: failback app.example.com., by ana: disk swap".to_owned(),
         "expired: drain app.example.com@fra, by ana: disk swap".to_owned(),
+        format!("warning {check}: the certificate expires in 6 days, at 1970-01-01T00:00:00.000Z"),
+        format!("warning {check}: it is over"),
+        "alert to ops given up: app moved: status 400".to_owned(),
     ];
     assert_eq!(lines, want);
 }

@@ -360,6 +360,30 @@ to = ["oncall@example.com"]
 }
 
 #[test]
+fn what_a_receiver_refuses_is_given_up_and_told() {
+    let hook = Inbox::open();
+    hook.status.store(400, Ordering::Relaxed);
+    let alerts =
+        format!("[alerts.hook]\ntype = \"webhook\"\nurl = \"{}\"\ngroup_wait = \"0s\"\n", hook.url());
+    let mut told = Told::start(&alerts, &[], |text| text);
+    told.fra_dies();
+    let lost =
+        format!("alert to hook given up: {APP} moved from fra to iad: 127.0.0.1 answered status 400: yes");
+    until("the history tells of it", || told.detour.told(&["history"]).contains(&lost).then_some(()));
+    assert!(!told.metric("detour_alerts_given_up_total{receiver=\"hook\"} 0"));
+
+    // The next one is taken, and a receiver that is gone from the configuration leaves nothing behind.
+    hook.status.store(200, Ordering::Relaxed);
+    told.fra_comes_back();
+    until("its end is told", || hook.said("kind", "failback"));
+    let kept = told.detour.state_dir().join("alerts/hook.json");
+    assert!(kept.exists());
+    told.detour.edit_config("[alerts.hook]", "[alerts.other]");
+    told.detour.told(&["reload"]);
+    until("it is forgotten", || (!kept.exists()).then_some(()));
+}
+
+#[test]
 fn a_command_that_hangs_is_killed_with_whom_it_started() {
     let folder = tempfile::tempdir().unwrap();
     let shown = folder.path().display().to_string();

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{Line, SendError};
-use crate::config::HttpUrl;
+use crate::config::{AlertReceiver, HttpUrl};
 
 /// The most of an answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -33,10 +33,10 @@ pub(super) struct Post<'a> {
 }
 
 /// Posts it; an answer that is not 2xx is an error.
-pub(super) async fn post(line: &Line, post: &Post<'_>) -> Result<(), SendError> {
+pub(super) async fn post(line: &Line, to: &AlertReceiver, post: &Post<'_>) -> Result<(), SendError> {
     let stream = connect(&post.url.host, post.url.port).await?;
     if post.url.secure {
-        exchange(secured(line, &post.url.host, stream).await?, post).await
+        exchange(secured(line, to, &post.url.host, stream).await?, post).await
     } else {
         exchange(stream, post).await
     }
@@ -53,12 +53,13 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, SendErro
 /// TLS over a connection, with a certificate for `host`.
 pub(super) async fn secured(
     line: &Line,
+    to: &AlertReceiver,
     host: &str,
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, SendError> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| SendError::again(format!("{host} is no name that a certificate can be for")))?;
-    let connected = TlsConnector::from(line.tls()?).connect(name, stream).await;
+    let connected = TlsConnector::from(line.tls(to)?).connect(name, stream).await;
     connected.map_err(|why| SendError::again(format!("TLS with {host}: {why}")))
 }
 

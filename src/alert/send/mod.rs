@@ -8,7 +8,7 @@ mod mail;
 mod payload;
 mod smtp;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
 
@@ -18,9 +18,10 @@ use crate::config::{AlertReceiver, AlertWay, Authorities};
 use crate::time::Time;
 
 /// The way to one receiver, with what is made once for all messages.
+#[derive(Default)]
 pub(super) struct Line {
-    /// What TLS is spoken with, where it is; or why it cannot be.
-    tls: Result<Arc<ClientConfig>, String>,
+    /// What TLS is spoken with; or why it cannot be.
+    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
 
 /// Why a message was not delivered.
@@ -40,46 +41,34 @@ impl SendError {
 }
 
 impl Line {
-    /// Reads this host's authorities where the receiver needs them.
-    pub fn to(receiver: &AlertReceiver) -> Line {
-        let secure = match &receiver.way {
-            AlertWay::Webhook { url, .. } | AlertWay::Slack { url } | AlertWay::PagerDuty { url, .. } => {
-                url.secure
-            }
-            AlertWay::Email(mail) => mail.security != crate::config::MailSecurity::Plain,
-            AlertWay::Command(_) => false,
-        };
-        let none = || Err("this receiver needs no TLS".to_owned());
-        Line { tls: if secure { tls(receiver.ca.as_deref()) } else { none() } }
-    }
-
     /// Delivers a message; `now` is when it is signed.
     pub async fn send(&self, now: Time, to: &AlertReceiver, message: &Message) -> Result<(), SendError> {
         match &to.way {
             AlertWay::Webhook { url, key } => {
                 let body = payload::webhook(&to.id, message);
                 let headers = payload::signed(now, message, &body, key.as_ref());
-                http::post(self, &Post { url, headers, body, secret: None }).await
+                http::post(self, to, &Post { url, headers, body, secret: None }).await
             }
             AlertWay::Slack { url } => {
                 let body = payload::slack(message);
-                http::post(self, &Post { url, headers: Vec::new(), body, secret: None }).await
+                http::post(self, to, &Post { url, headers: Vec::new(), body, secret: None }).await
             }
             AlertWay::PagerDuty { url, routing_key } => {
                 // A part that is over changes nothing at what goes on.
                 let Some(body) = payload::pagerduty(routing_key, message) else { return Ok(()) };
                 let secret = Some(routing_key.reveal());
-                http::post(self, &Post { url, headers: Vec::new(), body, secret }).await
+                http::post(self, to, &Post { url, headers: Vec::new(), body, secret }).await
             }
-            AlertWay::Email(mail) => smtp::send(self, mail, message).await,
+            AlertWay::Email(mail) => smtp::send(self, to, mail, message).await,
             AlertWay::Command(words) => {
                 command::run(words, message, &payload::webhook(&to.id, message)).await
             }
         }
     }
 
-    fn tls(&self) -> Result<Arc<ClientConfig>, SendError> {
-        self.tls.clone().map_err(SendError::again)
+    /// Made when it is first needed: it may read this host's authorities.
+    fn tls(&self, to: &AlertReceiver) -> Result<Arc<ClientConfig>, SendError> {
+        self.tls.get_or_init(|| tls(to.ca.as_deref())).clone().map_err(SendError::again)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use super::http::{connect, secured};
 use super::{Line, SendError, mail};
 use crate::alert::message::Message;
-use crate::config::{EmailWay, MailSecurity};
+use crate::config::{AlertReceiver, EmailWay, MailSecurity};
 
 /// The longest line of a reply, in bytes (RFC 5321 section 4.5.3.1.5 asks for 512), and the most lines of one.
 const MAX_LINE: u64 = 2_048;
@@ -22,7 +22,12 @@ const MAX_LINES: usize = 100;
 const ME: &str = "[127.0.0.1]";
 
 /// Delivers a message to a mail server, which has it for every mailbox when this returns.
-pub(super) async fn send(line: &Line, way: &EmailWay, message: &Message) -> Result<(), SendError> {
+pub(super) async fn send(
+    line: &Line,
+    to: &AlertReceiver,
+    way: &EmailWay,
+    message: &Message,
+) -> Result<(), SendError> {
     let stream = connect(&way.host, way.port).await?;
     match way.security {
         MailSecurity::Plain => {
@@ -32,7 +37,7 @@ pub(super) async fn send(line: &Line, way: &EmailWay, message: &Message) -> Resu
             talk.deliver(way, message).await
         }
         MailSecurity::Tls => {
-            let mut talk = Talk::new(secured(line, &way.host, stream).await?);
+            let mut talk = Talk::new(secured(line, to, &way.host, stream).await?);
             talk.greeted().await?;
             talk.hello().await?;
             talk.deliver(way, message).await
@@ -49,7 +54,7 @@ pub(super) async fn send(line: &Line, way: &EmailWay, message: &Message) -> Resu
             if !talk.stream.buffer().is_empty() {
                 return Err(SendError::again(format!("{} goes on in clear text after STARTTLS", way.host)));
             }
-            let stream = secured(line, &way.host, talk.stream.into_inner()).await?;
+            let stream = secured(line, to, &way.host, talk.stream.into_inner()).await?;
             let mut talk = Talk::new(stream);
             talk.hello().await?;
             talk.deliver(way, message).await
