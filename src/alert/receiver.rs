@@ -19,7 +19,7 @@ use super::send::{Line, SendError};
 use crate::clock::Clock;
 use crate::config::AlertReceiver;
 use crate::engine::Happened;
-use crate::history::{Durable, Store};
+use crate::history::{Durable, Store, StoreError};
 use crate::time::Time;
 
 /// Entries of the history that are read at once.
@@ -95,7 +95,7 @@ impl Task {
     pub async fn run(mut self, first: u64) {
         let mut desk = loop {
             match self.kept.load() {
-                Ok(Some(desk)) => break self.fit(desk),
+                Ok(Some(desk)) => break self.fit(desk, first),
                 Ok(None) => {
                     // At once: what happens from now on is told, however this run ends.
                     let desk = Desk::new(first);
@@ -121,11 +121,11 @@ impl Task {
         }
     }
 
-    /// The history may have been begun anew since the desk was kept.
-    fn fit(&self, mut desk: Desk) -> Desk {
-        if self.store.next_entry().is_ok_and(|next| desk.next > next) {
-            warn!("alerts {}: the history begins anew, and so does what is told of it", self.config.id);
-            desk.next = 0;
+    /// The history may have been begun anew since the desk was kept: then it is read from this start on.
+    fn fit(&self, mut desk: Desk, first: u64) -> Desk {
+        if desk.next > first {
+            warn!("alerts {}: the history ends at {first}, before what was read of it", self.config.id);
+            desk.next = first;
         }
         desk
     }
@@ -141,8 +141,14 @@ impl Task {
                     if oldest.is_some_and(|oldest| oldest > desk.next && desk.next > 0) {
                         self.note_skipped(desk.next);
                     }
-                    more = entries.len() == READ;
+                    more = !entries.is_empty();
                     changed |= desk.read(self.clock.now(), &entries, &self.config);
+                }
+                // An entry of another version, say: those after it are told all the same.
+                Err(StoreError::Entry { seq, .. }) => {
+                    self.note_skipped(seq);
+                    desk.next = seq + 1;
+                    more = true;
                 }
                 Err(why) => self.disk_failed(&why).await,
             }
@@ -193,8 +199,9 @@ impl Task {
             error!("alerts {id}: given up: {}: {why}", lost.title);
             let receiver = id.to_string();
             let record = Happened::AlertLost { receiver, title: lost.title, why };
-            // A disk that refuses says so in the log and in status by itself.
-            let _ = self.store.commit(now, &[], &[record], Durable::Later);
+            // Now, for entries are read on from where the last one was: one that a crash takes back would give
+            // its number to another. A disk that refuses says so in the log and in status by itself.
+            let _ = self.store.commit(now, &[], &[record], Durable::Now);
         }
     }
 
@@ -215,7 +222,10 @@ impl Task {
     }
 
     fn note_skipped(&self, next: u64) {
-        warn!("alerts {}: the history from entry {next} on was dropped before it was told", self.config.id);
+        warn!(
+            "alerts {}: entry {next} of the history, or more of it, cannot be told any more",
+            self.config.id
+        );
         self.show(|view| view.skipped += 1);
     }
 

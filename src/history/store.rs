@@ -160,9 +160,12 @@ impl Store {
         for row in entries.range(seq..).map_err(|e| failed(e.into()))?.take(limit.min(MAX_QUERY)) {
             let (seq, value) = row.map_err(|e| failed(e.into()))?;
             let (seq, value) = (seq.value(), value.value());
-            let kept: Kept<Happened> =
-                serde_json::from_slice(value).map_err(|source| StoreError::Entry { seq, source })?;
-            found.push(Entry { seq, at: kept.at, what: kept.what });
+            match serde_json::from_slice::<Kept<Happened>>(value) {
+                Ok(kept) => found.push(Entry { seq, at: kept.at, what: kept.what }),
+                // Those before it are good; whoever reads on meets it again.
+                Err(_) if !found.is_empty() => break,
+                Err(source) => return Err(StoreError::Entry { seq, source }),
+            }
         }
         Ok((oldest, found))
     }
