@@ -7,12 +7,14 @@
 //!           Sample   Health    Decision  Changeset  published table   bytes
 //! ```
 //!
-//! `geo` makes the maps by which `answer` tells clients apart. `history` keeps what happened, `control` shows and steers it, `daemon` starts and joins them all,
+//! `geo` makes the maps by which `answer` tells clients apart. `history` keeps what happened, `alert` tells people, `control` shows and steers it, `daemon` starts and joins them all,
 //! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
 
+pub mod alert;
 pub mod answer;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod daemon;

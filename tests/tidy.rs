@@ -67,8 +67,14 @@ fn every_dependency_says_why() {
 /// What the pages tell people to type is there.
 #[test]
 fn the_pages_show_commands_that_exist() {
-    for page in ["README.md", "ARCHITECTURE.md", "docs/configuration.md", "docs/knowing.md", "docs/zones.md"]
-    {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/alerts.md",
+        "docs/configuration.md",
+        "docs/knowing.md",
+        "docs/zones.md",
+    ] {
         for command in rules::commands_shown(&read(page)) {
             let status =
                 Command::new(env!("CARGO_BIN_EXE_detour")).args([&command, "--help"]).output().unwrap();
@@ -83,6 +89,7 @@ fn the_pages_link_to_files_that_exist() {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "docs/alerts.md",
         "docs/configuration.md",
         "docs/knowing.md",
         "docs/zones.md",

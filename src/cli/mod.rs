@@ -6,6 +6,7 @@
 //! three on what a daemon recorded; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
+mod alert;
 mod answer;
 mod check;
 mod client;
@@ -116,6 +117,9 @@ enum There {
     Approve(answer::ApproveArgs),
     /// Have a proposed move not made, as long as its reason lasts
     Reject(answer::RejectArgs),
+    /// Try out the receivers of alerts
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Load configuration and zone files anew, all or nothing
     Reload(reload::Args),
     /// Whether the daemon itself is well: exit 0 when it is
@@ -182,6 +186,7 @@ async fn ask(client: &Client, command: &There, json: bool) -> anyhow::Result<Exi
         There::Failback(args) => failback::run(client, args, json).await,
         There::Approve(args) => answer::approve(client, args, json).await,
         There::Reject(args) => answer::reject(client, args, json).await,
+        There::Alert(command) => alert::run(client, command, json).await,
         There::Reload(args) => reload::run(client, args, json).await,
         There::Healthz => healthz::run(client, json).await,
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client::{Client, ClientError, finish, pretty};
 use super::moving;
 use super::show::{Table, ago, bare, forced, list, span};
+use crate::alert::ReceiverView;
 use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
@@ -60,6 +61,9 @@ pub(super) fn render(status: &DaemonStatus) -> String {
     }
     if !engine.canaries.is_empty() {
         section(&mut out, &canaries(engine), "no canary");
+    }
+    if !status.alerts.is_empty() {
+        section(&mut out, &receivers(now, &status.alerts), "no receiver");
     }
     section(&mut out, &zones(engine), "no zone");
     if !status.secondaries.is_empty() {
@@ -165,6 +169,23 @@ fn watches(now: Time, watches: &[WatchView]) -> Table {
     let mut table = Table::new(["WATCH", "FOR", "STATE"]);
     for watch in watches.iter().filter(|watch| watch.state != WatchState::Standing) {
         table.row([watch.check.to_string(), span(now.since(watch.since)), watch.state.to_string()]);
+    }
+    table
+}
+
+fn receivers(now: Time, receivers: &[ReceiverView]) -> Table {
+    let mut table = Table::new(["ALERTS TO", "TYPE", "QUEUED", "DELIVERED", "LAST", "LAST ERROR"]);
+    for r in receivers {
+        let last = ago(now, r.last_success);
+        let error = match &r.last_error {
+            Some((at, why)) => {
+                let since = if r.failing { "FAILING, " } else { "" };
+                format!("{since}{} ago: {why}", span(now.since(*at)))
+            }
+            None => "-".to_owned(),
+        };
+        let [queued, delivered] = [r.queued.to_string(), r.delivered.to_string()];
+        table.row([r.id.clone(), r.way.clone(), queued, delivered, last, error]);
     }
     table
 }

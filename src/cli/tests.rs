@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::client::{Client, ClientError, DONE, NO, UNREACHABLE, finish, who};
 use super::find::Found;
-use super::{answer, explain, failback, failover, history, override_cmds, reload, status};
+use super::{alert, answer, explain, failback, failover, history, override_cmds, reload, status};
 use crate::control::api::{CommandBody, ExplainBody, HistoryBody};
 use crate::control::fixed::served;
 use crate::control::{Problem, fixture};
@@ -23,7 +23,7 @@ fn because() -> String {
 }
 
 #[test]
-fn status_is_five_tables() {
+fn status_is_six_tables() {
     let because = because();
     let want = format!(
         "\
@@ -42,6 +42,9 @@ new.example.com  zone file  -       -    -       no decision yet
 
 CHECK                             HEALTH  SINCE   LAST SAMPLE  BECAUSE
 web@192.0.2.10 (app.example.com)  Down    3m 12s  2s ago       3 of 3 failed, connection refused
+
+ALERTS TO  TYPE       QUEUED  DELIVERED  LAST     LAST ERROR
+oncall     pagerduty  2       7          11m 40s  FAILING, 5s ago: no answer within 10s
 
 ZONE         SERIAL      FILE        SERVICES
 example.com  2026112102  2026112100  3
@@ -289,4 +292,18 @@ async fn a_no_ends_with_1() {
     assert_eq!(client.healthz().await.unwrap().status, "failing");
     no(reload::said(&client, true).await, "the last good configuration serves:\ndetour.toml:3:1: error");
     assert_eq!(finish(Ok(String::new())).unwrap(), ExitCode::from(DONE));
+}
+
+#[tokio::test]
+async fn a_test_of_receivers_says_what_each_says() {
+    let served = served().await;
+    let client = client_of(served.addr);
+    let test = |receiver: Option<&str>| alert::Args { receiver: receiver.map(str::to_owned) };
+    let (text, all) = alert::said(&client, &test(None), false).await.unwrap();
+    assert_eq!((&*text, all), ("RECEIVER  TYPE       TEST\noncall    pagerduty  delivered\n", true));
+    served.daemon.failing.store(true, Ordering::Relaxed);
+    let (text, all) = alert::said(&client, &test(Some("oncall")), false).await.unwrap();
+    assert!(text.ends_with("FAILED: no answer within 10s\n") && !all, "{text}");
+    let error = alert::said(&client, &test(Some("nobody")), false).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no receiver \"nobody\"; `detour status` lists them");
 }

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::access;
+use super::alerts::{self, DraftReceiver};
 use super::catalog;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
@@ -76,6 +77,7 @@ pub(super) struct Draft {
     pub safety: Result<Safety, Reported>,
     pub keys: DraftKeys,
     pub catalog: Result<Option<ZoneSource>, Reported>,
+    pub alerts: Result<Vec<DraftReceiver>, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -193,6 +195,11 @@ pub(super) fn read(
         draft.check_services(&services, findings);
         draft.setup
     });
+    let mut named = pem::Files { base, named: files };
+    let alerts = root.item("alerts").map_or(Ok(Vec::new()), |item| alerts::read(item, &mut named, findings));
+    if let Ok(alerts) = &alerts {
+        alerts::check_services(alerts, &services, findings);
+    }
     let safety =
         root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
     root.finish(findings);
@@ -213,6 +220,7 @@ pub(super) fn read(
         safety,
         keys,
         catalog: catalog.map(|read| read.map(Spanned::into_inner)),
+        alerts,
     }
 }
 

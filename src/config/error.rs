@@ -133,6 +133,12 @@ pub enum ConfigError {
     #[error("a token for service \"{service}\" at site {site:?}, from where no heartbeat is expected")]
     IdleToken { service: Name, site: String },
 
+    // -- alerts --
+    #[error("no service fits {0:?}")]
+    NoServiceFits(String),
+    #[error("security \"plain\" would send the password in clear text")]
+    PasswordInClear,
+
     // -- damping --
     #[error("max_hold {} is below hold {}", Seconds(*max_hold), Seconds(*hold))]
     MaxHoldBelowHold { max_hold: Duration, hold: Duration },
@@ -344,6 +350,10 @@ impl ConfigError {
                 "write { any = [\"a\", \"b\"] }, or { at_least = 2, of = [\"a\", \"b\", \"c\"] }"
             }
             E::ProbesTooDeep => "combine fewer",
+            E::NoServiceFits(_) => {
+                "name a service of this file, or with \"*.example.com\" all that lie below a name"
+            }
+            E::PasswordInClear => "use security \"starttls\" or \"tls\", or a server on loopback",
             E::UnknownService(_) => "name a service of this file, as its [[service]] does",
             E::MaintenanceOfWhat => "add site = \"fra\" or service = \"app.example.com\", not both",
             E::MaxHoldBelowHold { .. } => "holds grow from hold to max_hold: raise max_hold",

@@ -108,6 +108,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         heartbeat: Ok(heartbeat),
         vantage: Ok(vantage),
         safety: Ok(safety),
+        alerts: Ok(alerts),
         maintenance,
         history: Ok(history),
         sites,
@@ -138,6 +139,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         geo,
         safety,
         keys: Arc::new(keys.read),
+        alerts: alerts.into_iter().map(|draft| Arc::new(draft.read)).collect(),
     })
 }
 

@@ -17,6 +17,7 @@
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
 mod access;
+mod alerts;
 mod catalog;
 mod check_key;
 mod cookie_secrets;
@@ -56,6 +57,10 @@ mod zone_files;
 mod zone_text;
 
 pub use access::{Access, Allowed, Peer, Told};
+pub use alerts::{
+    ALERT_PLACEHOLDERS, AlertReceiver, AlertSeverity, AlertWay, EmailWay, HttpUrl, MAX_RECEIVERS,
+    MailSecurity, Secret, ServicePattern, Template,
+};
 pub use catalog::catalog;
 pub use check_key::{Check, CheckKey, Whereto};
 pub use damping::Damping;

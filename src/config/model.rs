@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Access, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree, Safety, Told,
-    Tree, VantageSetup, Wild,
+    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree,
+    Safety, Told, Tree, VantageSetup, Wild,
 };
 use crate::tsig::{Key, Keys};
 use crate::zone::{Name, Network, RrType, SerialStyle};
@@ -54,6 +54,8 @@ pub struct Config {
     pub safety: Safety,
     /// `[keys.*]`
     pub keys: Arc<Keys>,
+    /// Who is told, in the file's order.
+    pub alerts: Vec<Arc<AlertReceiver>>,
 }
 
 /// `[server]`

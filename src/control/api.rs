@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::Tested;
 use crate::engine::{Explanation, ServiceView};
 use crate::history::Entry;
 use crate::policy::{Decision, OverrideKind, Scope};
@@ -130,6 +131,21 @@ pub struct AnswerRequest {
     pub reason: String,
     /// Who asks; `api` when left out.
     pub who: Option<String>,
+}
+
+/// `POST /v1/alerts/test`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestRequest {
+    /// Which receiver; all when left out.
+    pub receiver: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestBody {
+    /// One for each receiver that was sent a test.
+    pub receivers: Vec<Tested>,
 }
 
 /// `POST /v1/services/{name}/failover`

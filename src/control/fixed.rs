@@ -93,6 +93,15 @@ impl Daemon for Fixed {
         let left = vec![fixture::name("app.example.com")];
         self.answer(Ok(RolledBack { zone, to, serial: Serial(2_026_112_103), counts: (1, 2), left }))
     }
+    async fn test_alerts(&self, id: Option<String>) -> Option<Vec<Tested>> {
+        let tested = |error: Option<&str>| Tested {
+            id: "oncall".to_owned(),
+            way: "pagerduty".to_owned(),
+            error: error.map(str::to_owned),
+        };
+        let failing = self.failing.load(Ordering::Relaxed).then_some("no answer within 10s");
+        id.is_none_or(|id| id == "oncall").then(|| vec![tested(failing)])
+    }
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
     }

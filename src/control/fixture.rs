@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DaemonStatus, LoadOutcome};
+use crate::alert::ReceiverView;
 use crate::answer::Table;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{
@@ -189,6 +190,21 @@ pub(crate) fn status() -> DaemonStatus {
         watches: vec![],
         secondaries: vec![],
         transferred: vec![],
+        alerts: vec![receiver()],
+    }
+}
+
+fn receiver() -> ReceiverView {
+    ReceiverView {
+        id: "oncall".to_owned(),
+        way: "pagerduty".to_owned(),
+        queued: 2,
+        delivered: 7,
+        failed: 3,
+        last_success: Some(before(700)),
+        last_error: Some((before(5), "no answer within 10s".to_owned())),
+        failing: true,
+        ..ReceiverView::default()
     }
 }
 

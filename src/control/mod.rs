@@ -44,6 +44,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::engine::{Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
@@ -109,6 +110,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn table(&self) -> Arc<Table>;
     /// What changed in a zone of late, step by step; empty where nothing is known.
     fn journal(&self, zone: &Name) -> Journal;
+    /// Sends a test alert to one receiver, or to all; `None` where there is none of that name.
+    fn test_alerts(&self, id: Option<String>) -> impl Future<Output = Option<Vec<Tested>>> + Send;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -204,6 +207,9 @@ pub struct DaemonStatus {
     /// Every zone that comes from a primary.
     #[serde(default)]
     pub transferred: Vec<TransferredView>,
+    /// Every receiver of alerts.
+    #[serde(default)]
+    pub alerts: Vec<ReceiverView>,
 }
 
 /// How a load went.
@@ -303,6 +309,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/zones/{name}/edits", get(read::edits::<D>))
         .route("/v1/zones/{name}/rollback", post(write::rollback::<D>))
         .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
+        .route("/v1/alerts/test", post(write::test_alerts::<D>))
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

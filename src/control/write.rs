@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::api::{
     AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, FreezeRequest,
-    OverrideRequest, RollbackRequest,
+    OverrideRequest, RollbackRequest, TestBody, TestRequest,
 };
 use super::read::parse_name;
 use super::{Daemon, Frozen, Problem, Reloaded, RolledBack};
@@ -120,6 +120,19 @@ pub(super) async fn rollback<D: Daemon>(
     let reason = plain("reason", &asked.reason, MAX_REASON)?;
     let done = daemon.rollback(parse_name(&name)?, asked.serial, who, reason).await?;
     done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
+}
+
+pub(super) async fn test_alerts<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    body: Body,
+) -> Result<Json<TestBody>, Problem> {
+    let asked: TestRequest = parse(body)?;
+    let Some(receivers) = daemon.test_alerts(asked.receiver.clone()).await else {
+        let id = asked.receiver.unwrap_or_default();
+        let detail = format!("there is no receiver \"{id}\"; `detour status` lists them");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    Ok(Json(TestBody { receivers }))
 }
 
 pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {

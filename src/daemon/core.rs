@@ -20,6 +20,7 @@ use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
 use super::messages::{Changed, Fresh, Input, Refused, View};
 use super::writer::{PATIENCE, Writer};
+use crate::alert::Alerts;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
@@ -110,6 +111,7 @@ pub struct Core {
     pub keeper: Arc<Keeper>,
     /// What the desk goes by.
     pub rules: Arc<ArcSwap<Rules>>,
+    pub alerts: Arc<Alerts>,
     pub pulse: Arc<Pulse>,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
@@ -284,6 +286,7 @@ impl Core {
         self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);
+        self.alerts.set(&config.alerts);
         self.rules.store(Arc::new(Rules::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);
@@ -516,6 +519,7 @@ fn log(what: &Happened) {
         Happened::Started { .. }
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
+        | Happened::AlertLost { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_)
         | Happened::UpdateRefused { .. }
@@ -524,6 +528,7 @@ fn log(what: &Happened) {
         | Happened::Doubt(_)
         | Happened::Trust(_)
         | Happened::Proposal { .. }
+        | Happened::Warned { .. }
         | Happened::Limit { .. }
         | Happened::Standby { .. } => {
             warn!("{what}");

@@ -16,6 +16,7 @@ use super::freeze;
 use super::loader::lock;
 use super::messages::{Ask, Input, Rollback, RollbackAsk};
 use super::sources::Sources;
+use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits};
@@ -45,6 +46,7 @@ pub struct Handle {
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
     pub(super) keeper: Arc<Keeper>,
+    pub(super) alerts: Arc<Alerts>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
@@ -93,6 +95,7 @@ impl Daemon for Handle {
             watches: self.prober.watches(),
             secondaries: self.teller.secondaries(),
             transferred: self.keeper.views(),
+            alerts: self.alerts.views(),
         })
     }
 
@@ -151,6 +154,10 @@ impl Daemon for Handle {
         timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
     }
 
+    async fn test_alerts(&self, id: Option<String>) -> Option<Vec<Tested>> {
+        self.alerts.test(id.as_deref()).await
+    }
+
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
     }
@@ -197,6 +204,7 @@ impl Daemon for Handle {
         counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         let hollow = self.keeper.views().iter().filter_map(TransferredView::trouble).collect();
+        counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
         Vitals {
             now,
             hollow,

@@ -30,6 +30,7 @@ use super::open_files;
 use super::sources::Sources;
 use super::watch as watcher;
 use super::writer::Writer;
+use crate::alert::Alerts;
 use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
@@ -175,8 +176,13 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
+    let (grow, grown) = watch::channel(0_u64);
     let writer = Writer::start(pulse.clone(), move |now, saves, steps, records, when| {
-        kept_in.commit_with(now, saves, steps, records, when)
+        let kept = kept_in.commit_with(now, saves, steps, records, when);
+        if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
+            grow.send_modify(|times| *times += 1);
+        }
+        kept
     });
     let writer = Arc::new(writer.map_err(StartError::Thread)?);
     let serials = saved.iter().filter_map(|saved| match saved {
@@ -201,6 +207,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
     let office = Arc::new(office);
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
+    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown);
+    let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let mut core = Core {
@@ -217,6 +225,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         heartbeats: heartbeats.clone(),
         keeper: keeper.clone(),
         rules: rules.clone(),
+        alerts: alerts.clone(),
         pulse: pulse.clone(),
         files: files_tx,
         pending: pending_tx,
@@ -243,6 +252,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         table: table.clone(),
         prober,
         keeper: keeper.clone(),
+        alerts,
         pulse,
         sources,
         sockets: Mutex::new(None),

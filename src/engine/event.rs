@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Doubt;
 use super::saved::Saved;
 use crate::config::{CheckKey, Config, SiteId};
-use crate::health::{Health, Sample};
+use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
@@ -278,6 +278,13 @@ pub enum Happened {
         /// What made it so: `3 of 3 failed, connection refused`.
         because: String,
     },
+    /// A check's runs succeed and warn of something, or do not any more.
+    Warned {
+        /// The check.
+        check: CheckKey,
+        /// Of what, at first; `None` where it is over.
+        warning: Option<Warning>,
+    },
     /// A service's answer changed, or the reason for it.
     Decision(Decision),
     /// A zone was published.
@@ -372,6 +379,15 @@ pub enum Happened {
         site: SiteId,
         /// Why it could not; `None` where it can.
         unready: Option<String>,
+    },
+    /// An alert was not delivered, and is not tried any more.
+    AlertLost {
+        /// To whom.
+        receiver: String,
+        /// What it would have said first.
+        title: String,
+        /// Why the last try failed.
+        why: String,
     },
     /// The vantage began to doubt itself: no sample counts from now on.
     Doubt(Doubt),

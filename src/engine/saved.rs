@@ -118,4 +118,7 @@ pub struct SavedCheck {
     /// What is remembered of its changes.
     #[serde(default, skip_serializing_if = "Damper::is_quiet")]
     pub damper: Damper,
+    /// Whether the last run that succeeded had a warning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub warned: bool,
 }

@@ -34,6 +34,8 @@ pub(super) struct Watched {
     damper: Damper,
     /// What counts.
     judged: Finding,
+    /// Whether the last run that succeeded had a warning.
+    warned: bool,
     /// When the agenda has it looked at again.
     pub due: Option<Time>,
 }
@@ -47,11 +49,22 @@ impl From<SavedCheck> for Finding {
 impl Watched {
     pub fn new(now: Time, probe: Arc<Probe>, restored: Option<SavedCheck>) -> Watched {
         let damper = restored.as_ref().map(|saved| saved.damper.clone()).unwrap_or_default();
+        let warned = restored.as_ref().is_some_and(|saved| saved.warned);
         let health = CheckHealth::new(restored.map(Finding::from));
         let judged = health.found().clone();
         let (services, pace) = (Vec::new(), Pace::Normal);
-        let mut watched =
-            Watched { probe, health, services, pace, added: now, counted: now, damper, judged, due: None };
+        let mut watched = Watched {
+            probe,
+            health,
+            services,
+            pace,
+            added: now,
+            counted: now,
+            damper,
+            judged,
+            warned,
+            due: None,
+        };
         watched.judge(now, false);
         watched
     }
@@ -81,6 +94,13 @@ impl Watched {
         }
         self.note_change(sample.at, before);
         changed
+    }
+
+    /// Whether what its successful runs warn of has begun, or has ended.
+    fn warns_anew(&mut self, sample: &Sample) -> bool {
+        let warned = sample.detail.warning.is_some();
+        // A run that fails does not come so far as to see what others warn of.
+        sample.outcome == Outcome::Ok && std::mem::replace(&mut self.warned, warned) != warned
     }
 
     /// Its failures are vouched for. Says whether that made it Down.
@@ -162,7 +182,7 @@ impl Watched {
     /// What outlives the process.
     pub fn saved(&self) -> SavedCheck {
         let Finding { health, since, because } = self.health.found().clone();
-        SavedCheck { health, since, because, damper: self.damper.clone() }
+        SavedCheck { health, since, because, damper: self.damper.clone(), warned: self.warned }
     }
 
     /// The pace it is run at.
@@ -227,6 +247,7 @@ impl Engine {
         let failing_since = watched.health.failing_since().unwrap_or(sample.at);
         let vouched = self.canaries.vouch(now, failing_since);
         let changed = watched.take(&sample, self.quorum, vouched);
+        let warns = watched.warns_anew(&sample);
         if first {
             for name in &watched.services {
                 let Some(steered) = self.services.get_mut(name) else { continue };
@@ -237,8 +258,12 @@ impl Engine {
             }
         }
         let key = sample.check.clone();
-        if changed {
+        if changed || warns {
             out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
+        }
+        if warns {
+            let warning = sample.detail.warning.clone();
+            out.push(Effect::Record(Happened::Warned { check: key.clone(), warning }));
         }
         out.push(Effect::Record(Happened::Sample(sample)));
         self.follow(now, &key, changed, out);

@@ -21,6 +21,8 @@ impl fmt::Display for Happened {
             Happened::Health { check, from, to, because } => {
                 write!(f, "health {check}: {from} -> {to}: {because}")
             }
+            Happened::Warned { check, warning: Some(warning) } => write!(f, "warning {check}: {warning}"),
+            Happened::Warned { check, warning: None } => write!(f, "warning {check}: it is over"),
             Happened::Decision(d) => {
                 let sites = if d.sites.is_empty() { "no site".to_owned() } else { d.sites.join(", ") };
                 write!(f, "decision {}: {} from {sites}, TTL {}: {}", d.id, d.service, d.ttl, d.reason)
@@ -106,6 +108,9 @@ impl fmt::Display for Happened {
             }
             Happened::Standby { service, site, unready: None } => {
                 write!(f, "standby {site} of {service} could take over")
+            }
+            Happened::AlertLost { receiver, title, why } => {
+                write!(f, "alert to {receiver} given up: {title}: {why}")
             }
             Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),
             Happened::Trust(doubt) => {

@@ -55,7 +55,7 @@ impl Query {
         let Some(service) = &self.service else { return true };
         match what {
             Happened::Sample(sample) => self.checks.contains(&sample.check),
-            Happened::Health { check, .. } => self.checks.contains(check),
+            Happened::Health { check, .. } | Happened::Warned { check, .. } => self.checks.contains(check),
             Happened::Decision(decision) => decision.service == *service,
             Happened::Command(command) => match &command.action {
                 Action::Override { scope, .. } | Action::Clear { scope } => concerns(scope, service),
@@ -77,6 +77,7 @@ impl Query {
             | Happened::RolledBack { .. }
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
+            | Happened::AlertLost { .. }
             | Happened::Published { .. } => false,
         }
     }

@@ -194,6 +194,39 @@ impl Store {
         Ok(found)
     }
 
+    /// Up to `limit` entries from `seq` on, samples aside, the oldest first; and the seq of the oldest that is
+    /// kept at all.
+    pub fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
+        let database = self.database()?;
+        let failed = |e: redb::Error| failed(&self.path, e);
+        let read = database.begin_read().map_err(|e| failed(e.into()))?;
+        let entries = read.open_table(ENTRIES).map_err(|e| failed(e.into()))?;
+        let oldest = entries.first().map_err(|e| failed(e.into()))?.map(|(seq, _)| seq.value());
+        let mut found = Vec::new();
+        for row in entries.range(seq..).map_err(|e| failed(e.into()))?.take(limit.min(MAX_QUERY)) {
+            let (seq, value) = row.map_err(|e| failed(e.into()))?;
+            let (seq, value) = (seq.value(), value.value());
+            match serde_json::from_slice::<Kept<Happened>>(value) {
+                Ok(kept) => found.push(Entry { seq, at: kept.at, what: kept.what }),
+                // Those before it are good; whoever reads on meets it again.
+                Err(_) if !found.is_empty() => break,
+                Err(source) => return Err(StoreError::Entry { seq, source }),
+            }
+        }
+        Ok((oldest, found))
+    }
+
+    /// The seq after that of the last entry, samples aside.
+    pub fn next_entry(&self) -> Result<u64, StoreError> {
+        let last = || {
+            let read = self.database()?.begin_read().map_err(|e| failed(&self.path, e.into()))?;
+            let entries = read.open_table(ENTRIES).map_err(|e| failed(&self.path, e.into()))?;
+            let last = entries.last().map_err(|e| failed(&self.path, e.into()))?;
+            Ok(last.map(|(seq, _)| seq.value()))
+        };
+        last().map(|last| last.map_or(0, |seq| seq + 1))
+    }
+
     fn database(&self) -> Result<Arc<Database>, StoreError> {
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
         open.clone().ok_or_else(|| failed(&self.path, redb::Error::DatabaseClosed))

@@ -14,7 +14,7 @@ use super::store::{META, SAVED};
 use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
-use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Edit, EditKey, Name, RrSet, RrType, Serial};
@@ -94,6 +94,7 @@ fn one_of_each() -> Vec<Saved> {
         since: Time(3),
         because: "3 of 3 failed".into(),
         damper: crate::health::Damper::default(),
+        warned: true,
     };
     let service = saved_service(decision(1));
     let zone = saved_zone(Serial(7), u64::MAX);
@@ -140,6 +141,12 @@ fn every_happening() -> Vec<Happened> {
         command(Action::Failover { service: name("app.example.com"), to: "iad".into() }),
         command(Action::Failback { service: name("app.example.com") }),
         Happened::Expired(drain()),
+        Happened::Warned {
+            check: check_key(),
+            warning: Some(Warning::CertificateExpires { days: 6, at: Time(0) }),
+        },
+        Happened::Warned { check: check_key(), warning: None },
+        Happened::AlertLost { receiver: "ops".into(), title: "app moved".into(), why: "status 400".into() },
     ]
 }
 
@@ -398,6 +405,25 @@ fn the_oldest_entries_go_first() {
 }
 
 #[test]
+fn entries_are_read_on_from_where_one_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    assert_eq!(store.next_entry().unwrap(), 0);
+    assert_eq!(store.entries_from(0, 10).unwrap(), (None, vec![]));
+    let decided = |n| Happened::Decision(decision(n));
+    let records = [decided(1), Happened::Sample(sample(2)), decided(3), decided(4)];
+    store.commit(Time(1), &[], &records, Durable::Now).unwrap();
+    assert_eq!(store.next_entry().unwrap(), 4);
+    let seqs = |from, limit| {
+        let (oldest, entries) = store.entries_from(from, limit).unwrap();
+        (oldest, entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+    };
+    assert_eq!(seqs(0, 10), (Some(0), vec![0, 2, 3]));
+    assert_eq!(seqs(1, 1), (Some(0), vec![2]));
+    assert_eq!(seqs(4, 10), (Some(0), vec![]));
+}
+
+#[test]
 fn a_refused_configuration_is_kept_shortened() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).store;
@@ -419,14 +445,17 @@ fn queries_page_and_filter() {
         assert_eq!(found, want, "{query:?}");
     };
     let all = Query { limit: 100, samples: true, ..Query::default() };
-    check(&all, &[14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
-    check(&Query { samples: false, ..all.clone() }, &[14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 2, 1, 0]);
+    check(&all, &[17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    check(
+        &Query { samples: false, ..all.clone() },
+        &[17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 2, 1, 0],
+    );
     check(&Query { before: Some(5), limit: 3, ..all.clone() }, &[4, 3, 2]);
     check(&Query { limit: 0, ..all.clone() }, &[]);
     let app = Query { service: Some(name("app.example.com")), ..all.clone() };
     check(&app, &[13, 12, 11, 9, 5]);
-    check(&Query { checks: vec![check_key()], ..app.clone() }, &[13, 12, 11, 9, 5, 4, 3]);
-    check(&Query { service: Some(name("www.example.com")), ..app }, &[14]);
+    check(&Query { checks: vec![check_key()], ..app.clone() }, &[15, 14, 13, 12, 11, 9, 5, 4, 3]);
+    check(&Query { service: Some(name("www.example.com")), ..app }, &[17]);
 }
 
 #[test]
@@ -455,6 +484,9 @@ fn entries_print_on_one_line() {
         "command: failover app.example.com. to iad, by ana: disk swap".to_owned(),
         "command: failback app.example.com., by ana: disk swap".to_owned(),
         "expired: drain app.example.com@fra, by ana: disk swap".to_owned(),
+        format!("warning {check}: the certificate expires in 6 days, at 1970-01-01T00:00:00.000Z"),
+        format!("warning {check}: it is over"),
+        "alert to ops given up: app moved: status 400".to_owned(),
         format!("{update} - a.example.com. 60 IN TXT \"x\"; + b.example.com. 60 IN TXT \"y\""),
         format!("{update} - a.example.com. 60 IN TXT \"x\"; + b.example.com. 60 IN TXT \"y\"; and 7 more"),
         "update of example.com. by key acme. from 192.0.2.7 refused: \

@@ -18,15 +18,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::course::Course;
 use super::failure::bounded;
+use crate::command::{Group, bare};
 use crate::config::{Check, ExecProbe};
 use crate::health::{Discard, Failure, Outcome, Phase};
 
@@ -38,8 +36,6 @@ const MAX_OUTPUT: usize = 1024 * 1024;
 const MAX_KEPT: usize = 1024;
 /// What is read in one go, in bytes.
 const CHUNK: usize = 4 * 1024;
-/// Where commands find others.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How many commands may run at once.
 #[derive(Debug)]
@@ -86,7 +82,7 @@ pub(super) async fn ask(addr: IpAddr, check: &Check, exec: &ExecProbe, course: &
     loop {
         let (mut from_out, mut from_err) = ([0; CHUNK], [0; CHUNK]);
         tokio::select! {
-            ended = group.child.wait() => {
+            ended = group.wait() => {
                 return match ended {
                     Ok(status) => {
                         // Whom it left behind may hold the pipes, and shall not outlive it.
@@ -122,50 +118,19 @@ fn spawn(addr: IpAddr, check: &Check, exec: &ExecProbe) -> io::Result<(Group, Ou
     let (out, to_out) = io::pipe()?;
     let (err, to_err) = io::pipe()?;
     let mut words = exec.command.iter().map(|word| given.put_into(word));
-    let mut command = Command::new(words.next().unwrap_or_default());
+    let mut command = bare(words.next().unwrap_or_default());
     command
         .args(words)
-        .env_clear()
-        .env("PATH", PATH)
         .envs(exec.env.iter().map(|(name, value)| (name, given.put_into(value))))
         .envs(given.variables())
         .current_dir(&exec.cwd)
         .stdin(Stdio::null())
         .stdout(to_out)
-        .stderr(to_err)
-        .process_group(0)
-        // So that it is reaped when nobody waits for it any more.
-        .kill_on_drop(true);
-    let child = command.spawn()?;
-    let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let group = Group { child, id };
+        .stderr(to_err);
+    let group = Group::spawn(&mut command)?;
     // The command holds our ends of what it writes to until it is dropped.
     drop(command);
     Ok((group, Output::of(out)?, Output::of(err)?))
-}
-
-/// A command and whomever it started, killed when this is dropped.
-struct Group {
-    child: Child,
-    /// The group's number: the child's, which the child itself forgets once it was waited for.
-    id: Option<Pid>,
-}
-
-impl Group {
-    /// Kills whoever is left of it, once: later the number may be somebody else's. Right after the wait
-    /// it is not, as the kernel goes through all others before it gives a number again.
-    fn kill(&mut self) {
-        if let Some(id) = self.id.take() {
-            // There is nobody left to kill where this fails.
-            let _ = killpg(id, Signal::SIGKILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// One of the two things a command prints to.

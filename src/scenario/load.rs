@@ -44,6 +44,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             max_exec: 64,
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into() },
+        alerts: Vec::new(),
         heartbeat: None,
         sites: sites
             .map(|id| Site {

@@ -74,6 +74,8 @@ fn a_certificate_that_is_about_to_expire_is_a_warning_and_then_a_failure() {
     becomes(&detour, "up", "warning: the certificate expires in 10 days, at ");
     assert_eq!(warned(&detour).as_deref(), Some("1"));
     assert_eq!(detour.ask(APP, "A").data(), [nginx.at[0].ip().to_string()]);
+    let told = |words: &str| detour.told(&["history"]).matches(words).count();
+    assert_eq!(told(": the certificate expires in 10 days, at "), 1, "once, however often it is seen");
 
     detour.edit_config(", min_days_is = \"warning\"", "");
     detour.told(&["reload"]);
@@ -84,6 +86,7 @@ fn a_certificate_that_is_about_to_expire_is_a_warning_and_then_a_failure() {
         let check = &detour.json("/v1/status")["engine"]["checks"][0];
         (check["health"] == "up" && warned(&detour).as_deref() == Some("0")).then_some(())
     });
+    assert_eq!((told(": the certificate expires"), told(": it is over")), (1, 1));
 }
 
 /// Nobody says `reload` here: the files are watched, as those of zones are.

@@ -1,6 +1,7 @@
 //! The real daemon with real sites, seen from outside: by `dig`, by UDP sockets, by its own commands.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod alerts;
 mod certificates;
 mod clients;
 mod dig;
@@ -9,6 +10,7 @@ mod flood;
 mod harness;
 mod heartbeats;
 mod hostile;
+mod inbox;
 mod judgement;
 mod kinds;
 #[path = "../../src/geo/mmdb.rs"]

@@ -37,7 +37,7 @@ pub(super) fn read(section: &mut Section, findings: &mut Findings) -> Result<Exe
 }
 
 /// The path of a program that is there, as far as it can be seen from here.
-fn program(item: Item, findings: &mut Findings) -> Result<String, Reported> {
+pub(in super::super) fn program(item: Item, findings: &mut Findings) -> Result<String, Reported> {
     let text = values::line(MAX_WORD)(item, findings)?;
     let why = if Path::new(&text).is_absolute() {
         match std::fs::metadata(&text) {

@@ -9,6 +9,8 @@ mod icmp;
 mod tcp;
 mod tls;
 
+pub(super) use self::exec::program;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

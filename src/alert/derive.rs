@@ -1,0 +1,266 @@
+//! From what happened to what is told: each entry of the history comes to news, or to none. Pure.
+//!
+//! Nothing is known here of what was told before: a decision says where its service stands, and whether that
+//! is new to somebody is for the [`Desk`](super::desk::Desk) to say.
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::Kind;
+use crate::config::{AlertSeverity, SiteId};
+use crate::engine::Happened;
+use crate::health::Health;
+use crate::history::Entry;
+use crate::policy::{Decision, Latch, Noted, ProposalNews, Rule};
+use crate::time::Time;
+use crate::zone::Name;
+
+/// The longest text of one piece of news, in bytes: a refused configuration can name many problems.
+const MAX_REASON: usize = 2 * 1024;
+
+/// One thing to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// The entry's number in the history.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Time,
+    /// What kind of thing.
+    pub kind: Kind,
+    /// What it is about: the same thing has the same one each time.
+    pub subject: String,
+    /// Whether it begins, ends, or is just told.
+    pub turn: Turn,
+    /// The service it is about.
+    pub service: Option<Name>,
+    /// The site it is about: the one that was left, or cannot take over.
+    pub site: Option<SiteId>,
+    /// In a few words.
+    pub title: String,
+    /// Why: the decision's own reason, where there is one.
+    pub reason: String,
+}
+
+/// Where a subject stands from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It is not as it should be; the text tells one such state from another.
+    Begins(String),
+    /// All is well with it.
+    Ends,
+    /// It has no state.
+    Once,
+}
+
+impl News {
+    /// How much it matters.
+    pub fn severity(&self) -> AlertSeverity {
+        self.kind.severity()
+    }
+}
+
+/// What an entry comes to.
+pub fn derive(entry: &Entry) -> Vec<News> {
+    let Entry { seq, at, what } = entry;
+    let news = |kind, subject: String, turn, title: String| News {
+        seq: *seq,
+        at: *at,
+        kind,
+        subject,
+        turn,
+        service: None,
+        site: None,
+        title,
+        reason: bounded(&what.to_string()),
+    };
+    match what {
+        Happened::Decision(decision) => decided(*seq, *at, decision),
+        Happened::Proposal { news: ProposalNews::Proposed, proposal } => {
+            let kind = if proposal.limit.is_some() { Kind::Held } else { Kind::Approval };
+            let service = bare(&proposal.service);
+            let (from, to, id) = (&proposal.from, &proposal.to, proposal.id);
+            let title = format!("{service}: the move from {from} to {to} waits for `detour approve {id}`");
+            let turn = Turn::Begins(id.to_string());
+            let told = news(kind, waiting(&proposal.service), turn, title);
+            vec![News { service: Some(proposal.service.clone()), site: Some(from.clone()), ..told }]
+        }
+        Happened::Proposal { proposal, .. } => {
+            let title = format!("{}: proposal {} is over", bare(&proposal.service), proposal.id);
+            let told = news(Kind::Settled, waiting(&proposal.service), Turn::Ends, title);
+            vec![News { service: Some(proposal.service.clone()), ..told }]
+        }
+        Happened::Limit { service, to, .. } => {
+            let title = format!("{} moved to {to} against a safety rule", bare(service));
+            let told = news(Kind::Limit, format!("limit {}", bare(service)), Turn::Once, title);
+            vec![News { service: Some(service.clone()), site: Some(to.clone()), ..told }]
+        }
+        Happened::Standby { service, site, unready } => {
+            let name = bare(service);
+            let subject = format!("standby {name} {site}");
+            let told = if let Some(why) = unready {
+                let title = format!("standby {site} of {name} could not take over now");
+                let told = news(Kind::Standby, subject, Turn::Begins("unready".to_owned()), title);
+                News { reason: bounded(why), ..told }
+            } else {
+                let title = format!("standby {site} of {name} could take over again");
+                news(Kind::StandbyReady, subject, Turn::Ends, title)
+            };
+            vec![News { service: Some(service.clone()), site: Some(site.clone()), ..told }]
+        }
+        Happened::Doubt(_) => {
+            let (subject, title) =
+                ("vantage".to_owned(), "in doubt: no sample counts, nothing moves".to_owned());
+            vec![news(Kind::Doubt, subject, Turn::Begins("doubt".to_owned()), title)]
+        }
+        Happened::Trust(_) => {
+            let title = "trusted again: samples count".to_owned();
+            vec![news(Kind::Trust, "vantage".to_owned(), Turn::Ends, title)]
+        }
+        // A new run begins without doubt, and says so again if it has to.
+        Happened::Started { .. } => {
+            let title = "restarted: samples count until canaries fail".to_owned();
+            vec![news(Kind::Trust, "vantage".to_owned(), Turn::Ends, title)]
+        }
+        Happened::Health { check, to: Health::Unknown, .. } => {
+            let title = format!("nothing is known any more of {check}");
+            vec![news(Kind::Stale, format!("check {check}"), Turn::Begins("unknown".to_owned()), title)]
+        }
+        Happened::Health { check, from: Health::Unknown, .. } => {
+            let title = format!("samples of {check} come again");
+            vec![news(Kind::Fresh, format!("check {check}"), Turn::Ends, title)]
+        }
+        Happened::Warned { check, warning: Some(warning) } => {
+            let title = format!("{check}: {warning}");
+            vec![news(
+                Kind::Certificate,
+                format!("warning {check}"),
+                Turn::Begins("warned".to_owned()),
+                title,
+            )]
+        }
+        Happened::Warned { check, warning: None } => {
+            let title = format!("{check}: the certificate is good for long enough again");
+            vec![news(Kind::Renewed, format!("warning {check}"), Turn::Ends, title)]
+        }
+        Happened::LoadRefused { problems } => {
+            let title = "the configuration was refused; the last good one goes on".to_owned();
+            let turn = Turn::Begins(bounded(problems));
+            vec![News { reason: bounded(problems), ..news(Kind::Refused, "load".to_owned(), turn, title) }]
+        }
+        Happened::Loaded { .. } => {
+            let title = "the configuration was taken up".to_owned();
+            vec![news(Kind::Accepted, "load".to_owned(), Turn::Ends, title)]
+        }
+        Happened::Expired(over) => {
+            let title = format!("{} {} has ended by itself", over.kind, over.scope);
+            vec![news(Kind::Expired, format!("override {}", over.scope), Turn::Once, title)]
+        }
+        Happened::Health { .. }
+        | Happened::Sample(_)
+        | Happened::Published { .. }
+        | Happened::Command(_)
+        | Happened::Updated { .. }
+        | Happened::UpdateRefused { .. }
+        | Happened::Frozen { .. }
+        | Happened::RolledBack { .. }
+        | Happened::AlertLost { .. } => Vec::new(),
+    }
+}
+
+/// Where a service stands after a decision; and no proposal waits but the one it tells of.
+fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
+    let name = bare(&decision.service);
+    let reason = bounded(&decision.reason.to_string());
+    let news = |kind, subject, turn, site, title| News {
+        seq,
+        at,
+        kind,
+        subject,
+        turn,
+        service: Some(decision.service.clone()),
+        site,
+        title,
+        reason: reason.clone(),
+    };
+    let mut told = Vec::new();
+    if !matches!(decision.reason.rule, Rule::Proposed { .. }) {
+        let title = format!("{name}: no move waits for an answer");
+        told.push(news(Kind::Settled, waiting(&decision.service), Turn::Ends, None, title));
+    }
+    let subject = service_subject(&decision.service);
+    let sites = decision.sites.join(" and ");
+    let stays = Turn::Begins(format!("at {sites}"));
+    match (&decision.reason.rule, left(decision)) {
+        // Nothing is known yet, or it is on its way back and that is told when it is there.
+        (
+            Rule::Unverified { .. }
+            | Rule::Holding { .. }
+            | Rule::Stepping { .. }
+            | Rule::Latched { by: Latch::Manual },
+            _,
+        ) => {}
+        (Rule::AllDown { .. }, _) => {
+            let title = format!("{name} has no endpoint that works");
+            told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
+        }
+        (_, None) => {
+            let title = format!("{name} is back at {sites}");
+            told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
+        }
+        (_, Some(gone)) => {
+            let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
+            let title = format!("{name} moved from {} to {sites}", gone.site);
+            told.push(news(kind, subject, stays, Some(gone.site.clone()), title));
+        }
+    }
+    told
+}
+
+/// The endpoint that is not answered with although it is preferred, a broken one before others.
+fn left(decision: &Decision) -> Option<&Noted> {
+    let mut left: Vec<&Noted> = match (&decision.reason.rule, decision.reason.endpoints.split_last()) {
+        (Rule::Steered { .. }, _) => {
+            let noted = decision.reason.endpoints.iter();
+            // Of those that are not answered with, the reason notes all that are not plainly Up.
+            noted
+                .filter(|noted| !decision.sites.contains(&noted.site))
+                .filter(|noted| {
+                    noted.health != Health::Up || noted.forced.is_some() || noted.maintenance.is_some()
+                })
+                .collect()
+        }
+        (_, Some((_, before))) => before.iter().collect(),
+        (_, None) => Vec::new(),
+    };
+    left.sort_by_key(|noted| !broken(noted));
+    left.first().copied()
+}
+
+/// Whether it fails by itself: nobody took it out of use.
+fn broken(noted: &Noted) -> bool {
+    noted.health == Health::Down && noted.forced.is_none() && noted.maintenance.is_none()
+}
+
+/// What decisions about a service are told of.
+pub(super) fn service_subject(service: &Name) -> String {
+    format!("service {}", bare(service))
+}
+
+/// A service's proposals: it has at most one.
+fn waiting(service: &Name) -> String {
+    format!("proposal {}", bare(service))
+}
+
+/// A name as people write it: without the last dot.
+pub(super) fn bare(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).map_or(text.clone(), str::to_owned)
+}
+
+fn bounded(text: &str) -> String {
+    if text.len() <= MAX_REASON {
+        return text.to_owned();
+    }
+    let end = (0..=MAX_REASON).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
