@@ -152,7 +152,7 @@ impl Alerts {
             unsaved: 0,
         };
         // Now, so that what this very load leads to is told.
-        let first = self.store.next_entry().unwrap_or_default();
+        let first = self.store.next_entry();
         let task = self.threads.handle.spawn(async move {
             if let Some(replaced) = replaced {
                 replaced.task.abort();

@@ -92,7 +92,15 @@ pub(super) struct Task {
 
 impl Task {
     /// Works until it is aborted; `first` is where a desk begins that is not kept yet.
-    pub async fn run(mut self, first: u64) {
+    pub async fn run(mut self, mut first: Result<u64, StoreError>) {
+        let first = loop {
+            match first {
+                Ok(first) => break first,
+                // To guess would be to tell all of the history again.
+                Err(why) => self.disk_failed(&why).await,
+            }
+            first = self.store.next_entry();
+        };
         let mut desk = loop {
             match self.kept.load() {
                 Ok(Some(desk)) => break self.fit(desk, first),
@@ -200,8 +208,10 @@ impl Task {
             let receiver = id.to_string();
             let record = Happened::AlertLost { receiver, title: lost.title, why };
             // Now, for entries are read on from where the last one was: one that a crash takes back would give
-            // its number to another. A disk that refuses says so in the log and in status by itself.
-            let _ = self.store.commit(now, &[], &[record], Durable::Now);
+            // its number to another.
+            if let Err(why) = self.store.commit(now, &[], &[record], Durable::Now) {
+                error!("alerts {id}: that it was given up is not in the history: {why}");
+            }
         }
     }
 

@@ -125,7 +125,8 @@ fn address(item: Item, findings: &mut Findings) -> Result<SocketAddr, Reported> 
     }
 }
 
-fn network(item: Item, findings: &mut Findings) -> Result<Network, Reported> {
+/// Reads a network: `"192.0.2.0/24"`, or one address.
+pub(super) fn network(item: Item, findings: &mut Findings) -> Result<Network, Reported> {
     let text = item.text("a network", findings)?;
     text.parse().map_err(|_| {
         let (wanted, example) =

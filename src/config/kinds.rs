@@ -245,7 +245,7 @@ pub struct DnsProbe {
     pub tcp: bool,
     /// Whether the question asks for recursion.
     pub recursion: bool,
-    /// The expected response code, an index into [`RCODES`].
+    /// The expected response code, an index into [`RCODES`](crate::zone::RCODES).
     pub rcode: u8,
     /// What the answer's AA bit must be.
     pub authoritative: Option<bool>,
@@ -265,12 +265,6 @@ pub enum Matching {
     /// These records and no other.
     Exact,
 }
-
-/// Response codes by number (IANA, "DNS RCODEs").
-pub const RCODES: [&str; 11] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET",
-    "NOTAUTH", "NOTZONE",
-];
 
 /// `type = "tcp"`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

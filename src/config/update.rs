@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use toml::Spanned;
 
 use super::UpdateRule;
+use super::access::network;
 use super::error::{ConfigError, short};
 use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
-use crate::zone::{Name, Network, RrType};
+use crate::zone::{Name, RrType};
 
 /// The most rules of one zone.
 const MAX_RULES: usize = 1_000;
@@ -55,15 +56,6 @@ fn rule(item: Item, apex: &Name, keys: &DraftKeys, findings: &mut Findings) -> R
 
 fn listed<T>(list: Option<Spanned<Vec<Spanned<T>>>>) -> Vec<T> {
     list.into_iter().flat_map(Spanned::into_inner).map(Spanned::into_inner).collect()
-}
-
-fn network(item: Item, findings: &mut Findings) -> Result<Network, Reported> {
-    let text = item.text("a network", findings)?;
-    text.parse().map_err(|_| {
-        let (wanted, example) =
-            ("a network", "\"192.0.2.0/24\" or \"2001:db8::/32\", no bit set past its length");
-        item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings)
-    })
 }
 
 fn pattern(item: Item, apex: &Name, findings: &mut Findings) -> Result<Wild, Reported> {

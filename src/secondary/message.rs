@@ -1,6 +1,6 @@
 //! Questions to a primary, and the records of its answers. No socket, no clock.
 
-use crate::zone::{Name, RrSet, RrType, name_in_message, rdata_in_message};
+use crate::zone::{Name, RrSet, RrType, name_in_message, rcode_name, rdata_in_message};
 
 const HEADER_LEN: usize = 12;
 /// Class IN, the only one there is.
@@ -18,7 +18,7 @@ pub enum BadMessage {
     #[error("an answer to another question")]
     Foreign,
     /// The server does not do it.
-    #[error("{}", rcode_text(*.0))]
+    #[error("{}", rcode_name(u16::from(*.0)))]
     Rcode(u8),
 }
 
@@ -126,16 +126,4 @@ fn record(message: &[u8], at: usize) -> Option<(Record, usize)> {
     }
     let rdata = rdata_in_message(rtype, message, fixed + 10..end)?;
     Some((Record { owner, rtype, ttl: if ttl > MAX_TTL { 0 } else { ttl }, rdata }, end))
-}
-
-fn rcode_text(rcode: u8) -> String {
-    match rcode {
-        1 => "FORMERR".to_owned(),
-        2 => "SERVFAIL".to_owned(),
-        3 => "NXDOMAIN".to_owned(),
-        4 => "NOTIMP".to_owned(),
-        5 => "REFUSED".to_owned(),
-        9 => "NOTAUTH".to_owned(),
-        other => format!("RCODE {other}"),
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::admission::Admission;
 use crate::answer::{Answered, Kind, Limited, Standing};
+use crate::zone::rcode_name;
 
 /// Rcodes counted one by one, extended ones included (BADCOOKIE, 23, is the highest assigned).
 const RCODES: usize = 24;
@@ -200,7 +201,7 @@ impl Counters {
             for (rcode, count) in totals.answers.iter().enumerate() {
                 if *count > 0 || rcode < COMMON_RCODES {
                     let mut labels = label();
-                    labels.push(("rcode", rcode_name(rcode)));
+                    labels.push(("rcode", rcode_name(rcode as u16)));
                     metrics.push(("detour_answers_total", labels, *count));
                 }
             }
@@ -227,29 +228,6 @@ impl Counters {
         }
         metrics.push(("detour_tcp_open", vec![], self.tcp_open));
         metrics
-    }
-}
-
-/// The IANA registry's mnemonic, or the number where there is none.
-fn rcode_name(rcode: usize) -> String {
-    const NAMES: [&str; 12] = [
-        "NOERROR",
-        "FORMERR",
-        "SERVFAIL",
-        "NXDOMAIN",
-        "NOTIMP",
-        "REFUSED",
-        "YXDOMAIN",
-        "YXRRSET",
-        "NXRRSET",
-        "NOTAUTH",
-        "NOTZONE",
-        "DSOTYPENI",
-    ];
-    match rcode {
-        16 => "BADVERS".to_owned(),
-        23 => "BADCOOKIE".to_owned(),
-        _ => NAMES.get(rcode).map_or_else(|| rcode.to_string(), |name| (*name).to_owned()),
     }
 }
 

@@ -72,19 +72,6 @@ pub(super) fn serial(message: &[u8], apex: &Name) -> Option<Serial> {
     None
 }
 
-/// A response code's name, or its number.
-pub(super) fn rcode_name(rcode: u8) -> String {
-    match rcode {
-        1 => "FORMERR".to_owned(),
-        2 => "SERVFAIL".to_owned(),
-        3 => "NXDOMAIN".to_owned(),
-        4 => "NOTIMP".to_owned(),
-        5 => "REFUSED".to_owned(),
-        9 => "NOTAUTH".to_owned(),
-        other => format!("RCODE {other}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ use crate::clock::wall_secs;
 use crate::config::{Config, Peer, Told};
 use crate::serve::Metric;
 use crate::tsig::{self, Asked, Keys};
-use crate::zone::{Name, RrType, Serial, name_in_message};
+use crate::zone::{Name, RrType, Serial, name_in_message, rcode_name};
 
 /// The most secondaries of one zone that are told.
 const MAX_OF_ZONE: usize = 64;
@@ -317,7 +317,7 @@ impl Teller {
         match (act, verdict) {
             (_, Err(rcode)) => {
                 let what = if act == Act::Notify { "NOTIFY" } else { "SOA" };
-                self.with(&key, |course| course.refused(format!("{what}: {}", talk::rcode_name(rcode))));
+                self.with(&key, |course| course.refused(format!("{what}: {}", rcode_name(u16::from(rcode)))));
             }
             (Act::Notify, Ok(())) => self.with(&key, |course| course.acknowledged(serial, now)),
             (Act::Look, Ok(())) => {

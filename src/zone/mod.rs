@@ -16,6 +16,7 @@ mod master;
 mod name;
 mod network;
 mod owners;
+mod rcode;
 mod rdata;
 mod rrset;
 mod serial;
@@ -37,6 +38,7 @@ pub use master::{
 };
 pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};
+pub use rcode::{RCODES, rcode_name};
 pub use rdata::{
     UnknownType, checked_rdata, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text,
 };

@@ -1,9 +1,9 @@
 //! The question as bytes, and what bytes say in answer to it. No socket, no clock.
 
-use crate::config::{DnsProbe, Matching, RCODES};
+use crate::config::{DnsProbe, Matching};
 use crate::health::{Failure, Outcome};
 use crate::probe::failure::bounded;
-use crate::zone::{Name, RrType, name_in_message, rdata_in_message, rdata_text};
+use crate::zone::{Name, RrType, name_in_message, rcode_name, rdata_in_message, rdata_text};
 
 const HEADER_LEN: usize = 12;
 /// Records of an answer that are looked at.
@@ -92,7 +92,7 @@ impl Question {
 
     fn judge(&self, bytes: &[u8], at: usize, flags: u16, rcode: u8, answers: u16) -> Result<(), Failure> {
         if rcode != self.expect.rcode {
-            return Err(Failure::Rcode(rcode_text(rcode)));
+            return Err(Failure::Rcode(rcode_name(u16::from(rcode))));
         }
         match (self.expect.authoritative, flags & 0x0400 != 0) {
             (Some(true), false) => return Err(Failure::Dns("not authoritative".into())),
@@ -168,10 +168,6 @@ impl Question {
             more => format!("{} and {more} more", texts.join(" ")),
         }
     }
-}
-
-fn rcode_text(rcode: u8) -> String {
-    RCODES.get(usize::from(rcode)).map_or_else(|| format!("RCODE{rcode}"), |&text| text.to_owned())
 }
 
 #[cfg(test)]
