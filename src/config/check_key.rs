@@ -70,16 +70,17 @@ impl Endpoint {
 impl Config {
     /// Every check this configuration asks for, each once, in a stable order.
     pub fn checks(&self) -> Vec<Check> {
-        let mut checks = std::collections::BTreeMap::new();
+        let mut checks = Vec::new();
         for service in &self.services {
             for probe in service.probes.leaves() {
-                for whereto in service.endpoints.iter().flat_map(Endpoint::places) {
-                    let key = CheckKey::of(service, probe, whereto);
-                    checks.entry(key).or_insert_with(|| probe.clone());
-                }
+                let places = service.endpoints.iter().flat_map(Endpoint::places);
+                let keys = places.map(|whereto| CheckKey::of(service, probe, whereto));
+                checks.extend(keys.map(|key| Check { key, probe: probe.clone() }));
             }
         }
-        checks.into_iter().map(|(key, probe)| Check { key, probe }).collect()
+        checks.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        checks.dedup_by(|a, b| a.key == b.key);
+        checks
     }
 }
 

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
 use super::messages::{Changed, Fresh, Input, Refused, View};
+use super::showing::Showing;
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::Table;
@@ -113,6 +114,8 @@ pub struct Core {
     pub rules: Arc<ArcSwap<Rules>>,
     pub alerts: Arc<Alerts>,
     pub pulse: Arc<Pulse>,
+    /// Who is shown the status, and how much of it is read.
+    pub showing: Showing,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
     /// Services that wait for their first round of samples.
@@ -165,6 +168,7 @@ impl Core {
         let saved = self.store.saved().map_err(|e| e.to_string())?;
         self.recorder.begin(self.clock.now(), false, saved.clone());
         self.engine = Engine::new(QUORUM, saved);
+        self.showing = Showing::default();
         self.wake = None;
         if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
             self.start_warnings.push(PANIC_NOTE.to_owned());
@@ -182,6 +186,7 @@ impl Core {
         loop {
             self.pulse.turned.store(self.clock.now().0, Ordering::Relaxed);
             let wake = self.wake.map(|at| Instant::from_std(self.clock.instant(at)));
+            let reading = self.showing.next();
             tokio::select! {
                 input = inputs.recv() => match input {
                     Some(Input::Stop(done)) => {
@@ -208,6 +213,9 @@ impl Core {
                     let effects = self.step(self.clock.now(), Event::Tick);
                     self.perform(effects, None);
                 }
+                () = sleep_until(reading.unwrap_or_else(Instant::now)), if reading.is_some() => {
+                    self.show(self.clock.now());
+                }
                 _ = beat.tick() => {
                     self.keep(Vec::new(), Durable::Later);
                     self.record();
@@ -222,13 +230,9 @@ impl Core {
     fn take(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
-            Input::Status(reply) => {
-                let (status, last_load) = (self.engine.status(now), self.last_load.clone());
-                let view = View { status, last_load, warnings: self.warnings() };
-                // Whoever asked may have given up waiting; so in each reply below.
-                let _ = reply.send(view);
-            }
+            Input::Status(reply) => self.showing.ask(reply),
             Input::Explain(name, reply) => {
+                // Whoever asked may have given up waiting; so in each reply.
                 let _ = reply.send(self.engine.explain(now, &name));
             }
             Input::Snapshot(reply) => {
@@ -270,6 +274,15 @@ impl Core {
         }
     }
 
+    /// Reads a part of the status that somebody asked for.
+    fn show(&mut self, now: Time) {
+        let Some((status, asked)) = self.showing.read_on(now, &self.engine) else { return };
+        let view = View { status, last_load: self.last_load.clone(), warnings: self.warnings() };
+        for reply in asked {
+            let _ = reply.send(view.clone());
+        }
+    }
+
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
@@ -281,8 +294,8 @@ impl Core {
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
         effects.extend(self.step(now, Event::Load(load)));
         // Before the effects, which pace checks that are to run.
-        let mut checks = config.checks();
-        checks.extend(config.vantage.canaries.iter().cloned());
+        let canaries = config.vantage.canaries.iter().cloned();
+        let checks = self.engine.checks().chain(canaries).collect();
         self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);

@@ -44,6 +44,7 @@ pub enum Input {
 }
 
 /// The answer to [`Input::Status`].
+#[derive(Clone)]
 pub struct View {
     /// The engine's picture.
     pub status: Status,

@@ -20,6 +20,7 @@ mod messages;
 mod notify_desk;
 mod open_files;
 mod rollback;
+mod showing;
 mod signals;
 mod sources;
 mod start;

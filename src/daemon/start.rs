@@ -27,6 +27,7 @@ use super::handle::{Handle, Open};
 use super::loader::{Asks, Loader};
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files;
+use super::showing::Showing;
 use super::sources::Sources;
 use super::watch as watcher;
 use super::writer::Writer;
@@ -227,6 +228,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         rules: rules.clone(),
         alerts: alerts.clone(),
         pulse: pulse.clone(),
+        showing: Showing::default(),
         files: files_tx,
         pending: pending_tx,
         last_load: LoadOutcome { at: clock.now(), ok: true, problems: None },

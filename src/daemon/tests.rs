@@ -83,3 +83,29 @@ async fn a_core_that_panics_begins_again_and_forgets_nothing() {
     until(&running, "samples go on", sampled).await;
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_status_is_whole_for_all_who_ask_at_once() {
+    const SERVICES: usize = 700;
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path());
+    let names: Vec<String> = (0..SERVICES).map(|n| format!("\"s{n:03}.example.com\"")).collect();
+    let text = CONFIG.replace("name = \"app.example.com\"", &format!("names = [{}]", names.join(", ")));
+    // An http probe asks each host for itself: two checks for each service.
+    let text = text.replace("type = \"tcp\"", "type = \"http\"");
+    fs::write(&path, text).unwrap();
+    let running = start(&path).await.unwrap();
+    let handle = &running.handle;
+    let (first, second, third) = tokio::join!(handle.status(), handle.status(), handle.status());
+    for status in [first, second, third] {
+        let status = status.unwrap().engine;
+        let services: Vec<String> = status.services.iter().map(|service| service.name.to_string()).collect();
+        let expected: Vec<String> = (0..SERVICES).map(|n| format!("s{n:03}.example.com.")).collect();
+        assert_eq!(services, expected);
+        assert_eq!(status.checks.len(), 2 * SERVICES);
+        assert!(status.checks.is_sorted_by(|a, b| a.key < b.key));
+        let site = &status.sites[0];
+        assert_eq!(site.up + site.suspect + site.down + site.unknown, SERVICES);
+    }
+    running.stop().await;
+}

@@ -68,11 +68,12 @@ impl Agenda {
         }
     }
 
-    /// Forgets every hold and every dirty service: a load decides all of them.
-    pub fn clear_services(&mut self) {
-        self.dirty.clear();
-        self.holds.clear();
+    /// Every service with a hold, or to be decided: a load does that.
+    pub fn clear_services(&mut self) -> BTreeSet<Name> {
         self.flush_at = None;
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.extend(std::mem::take(&mut self.holds).into_iter().map(|(_, service)| service));
+        dirty
     }
 
     /// Moves the moment at which a check is looked at.

@@ -70,7 +70,10 @@ impl Canaries {
         let mut old = std::mem::take(&mut self.each);
         for Check { key, probe } in setup.canaries.iter().cloned() {
             let mut watched = match old.remove(&key) {
-                Some(watched) => watched.reloaded(now, probe),
+                Some(mut watched) => {
+                    watched.reload(now, probe);
+                    watched
+                }
                 None => Watched::new(now, probe, None),
             };
             // Probes that were changed start at their interval; whoever is urgent is told so again.

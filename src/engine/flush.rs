@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::proposals::Moderated;
 use super::zones::Laid;
-use super::{Effect, Engine, Happened, Saved, SavedService};
+use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
 use crate::config::SiteId;
-use crate::policy::{Choice, Decision, HOUR, MAX_SWITCHES_KEPT, Memories, Order, Situation, choose};
+use crate::policy::{
+    Choice, Decision, HOUR, MAX_SWITCHES_KEPT, Marks, Memories, Order, Situation, Standing, choose,
+};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, Steering, soa_serial};
 
@@ -22,6 +24,8 @@ pub(super) struct Ordered {
 pub(super) struct Decided {
     pub id: u64,
     pub zone: Name,
+    /// Whether what is laid over the zone differs from before.
+    pub is_laid_anew: bool,
     old: Vec<RrSet>,
     new: Vec<RrSet>,
     /// The name, if it is answered by client from now on in another way than before, or no longer is.
@@ -106,18 +110,20 @@ impl Engine {
     ) -> Option<Decided> {
         let steered = self.services.get(name).filter(|steered| steered.unreported == 0)?;
         let zone = steered.service.zone.clone();
-        let wish = self.choose(now, name, order)?;
-        let Moderated { choice, proposal, step, switched, told } = self.moderate(now, name, order, wish);
+        let standings = self.standings(steered);
+        let wish = choose(&self.situation(now, steered, &standings, order));
+        let Moderated { choice, proposal, step, switched, told } =
+            self.moderate(now, name, &standings, order, wish);
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
-        self.tell_standby(now, name, &choice, records);
+        self.tell_standby(name, &standings, &choice, records);
         let steered = self.services.get(name)?;
         self.agenda.hold(name, steered.hold_until, choice.hold_until);
         if let Some(steered) = self.services.get_mut(name) {
             steered.hold_until = choice.hold_until;
         }
         let last = self.decided.get(name);
-        let unchanged = last.is_some_and(|last| is_as_decided(&choice, &last.decision));
+        let unchanged = last.is_some_and(|last| choice.stands_in(&last.decision));
         if let Some(last) = last.filter(|_| unchanged) {
             let Choice { latched, marks, groups, .. } = choice;
             let saved = SavedService { latched, marks, groups, proposal, step, ..last.clone() };
@@ -128,6 +134,7 @@ impl Engine {
         }
         self.last_decision += 1;
         let id = self.last_decision;
+        let is_first = last.is_none();
         let old = self.answered(name);
         let new = choice.records.clone();
         let same_sites = last.filter(|last| last.decision.sites == choice.sites);
@@ -149,6 +156,7 @@ impl Engine {
         let changes = decision.steer != before
             || decision.partial != parted
             || decision.partial.is_some() && old != new;
+        let is_laid_anew = is_first || changes || old != new;
         let steer = changes.then(|| (name.clone(), self.steering(name, &zone, &Laid::of(&decision))));
         if switched && !self.services.get(name).is_some_and(|steered| steered.service.moving.exempt) {
             self.ledger.add(now, name);
@@ -166,7 +174,7 @@ impl Engine {
             switches,
         };
         self.save_service(name, saved, out);
-        Some(Decided { id, zone, old, new, steer })
+        Some(Decided { id, zone, is_laid_anew, old, new, steer })
     }
 
     /// The order in which services are decided: that of the configuration, where one's move can keep another
@@ -186,35 +194,36 @@ impl Engine {
     /// What policy makes of a service now, whatever keeps it from being carried out; `None` where there is
     /// no such service.
     pub(super) fn choose(&self, now: Time, name: &Name, order: Option<&Ordered>) -> Option<Choice> {
-        self.with_situation(now, name, order, choose)
+        let steered = self.services.get(name)?;
+        Some(choose(&self.situation(now, steered, &self.standings(steered), order)))
     }
 
-    /// Everything a decision depends on; `None` where there is no such service.
-    pub(super) fn with_situation<T>(
-        &self,
+    /// Everything a decision depends on.
+    pub(super) fn situation<'a>(
+        &'a self,
         now: Time,
-        name: &Name,
-        order: Option<&Ordered>,
-        make: impl FnOnce(&Situation) -> T,
-    ) -> Option<T> {
-        let steered = self.services.get(name)?;
-        let standings = self.standings(steered);
+        steered: &'a Steered,
+        standings: &'a [Standing],
+        order: Option<&'a Ordered>,
+    ) -> Situation<'a> {
+        static NO_MARKS: Marks = Marks::new();
+        static NO_GROUPS: Memories = Memories::new();
+        let name = &steered.service.name;
         let last = self.decided.get(name);
-        let (no_marks, no_groups) = (BTreeMap::new(), Memories::new());
-        Some(make(&Situation {
+        Situation {
             now,
             service: &steered.service,
-            standings: &standings,
+            standings,
             last: last.map(|last| &last.decision),
             latched: last.is_some_and(|last| last.latched),
-            marks: last.map_or(&no_marks, |last| &last.marks),
-            groups: last.map_or(&no_groups, |last| &last.groups),
+            marks: last.map_or(&NO_MARKS, |last| &last.marks),
+            groups: last.map_or(&NO_GROUPS, |last| &last.groups),
             regions: self.regions.get(name).map(|regions| &**regions),
             order: order.map(|ordered| match &ordered.to {
                 Some(site) => Order::Failover(site),
                 None => Order::Failback,
             }),
-        }))
+        }
     }
 
     fn save_service(&mut self, name: &Name, saved: SavedService, out: &mut Vec<Effect>) {
@@ -236,13 +245,4 @@ impl Engine {
         let zone = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
         zone.and_then(|zone| zone.file.get(name)).cloned().unwrap_or_default()
     }
-}
-
-fn is_as_decided(choice: &Choice, decision: &Decision) -> bool {
-    choice.sites == decision.sites
-        && choice.records == decision.records
-        && choice.steer == decision.steer
-        && choice.ttl == decision.ttl
-        && choice.reason == decision.reason
-        && choice.partial == decision.partial
 }

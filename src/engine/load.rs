@@ -1,9 +1,13 @@
 //! A load: at start, or a reload. Everything is matched by key, so that what is known of checks,
-//! services, zones and overrides goes on; what the configuration no longer has is forgotten.
+//! services, zones and overrides goes on; what the configuration no longer has is forgotten. A service is decided anew
+//! where anything that bears on it may have changed: of a reload that adds ten, ten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{Effect, Engine, Happened, Load, Saved, Steered, ZoneBase, ZoneState};
+use super::{Effect, Engine, Happened, Load, Saved, SavedService, Steered, ZoneBase, ZoneState};
+use crate::config::{Config, Service};
+use crate::policy::Rule;
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -12,31 +16,70 @@ impl Engine {
     /// lays all decisions over the files.
     pub(super) fn load(&mut self, now: Time, load: Load, out: &mut Vec<Effect>) {
         let Load { config, zones, regions } = load;
-        let before = self.overlays();
-        self.regions = regions;
         let mut records =
             vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
+        let alike = self.config.as_ref().is_some_and(|before| is_alike(before, &config));
+        self.regions = regions;
         self.take_zones(zones, &config, out);
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
-        self.watch(now, config.checks(), out);
-        self.steer(&config.services, out);
+        let mut stirred = self.watch(now, config.checks(), out);
+        stirred.extend(self.agenda.clear_services());
+        let (kept, mut relaid) = self.steer(&config.services, out);
         self.config = Some(config);
         self.count_all();
 
-        self.agenda.clear_services();
         let mut decisions: BTreeMap<Name, Vec<u64>> = BTreeMap::new();
-        for name in self.in_order(self.services.keys().cloned().collect::<Vec<_>>()) {
+        let is_settled = |engine: &Engine, name: &Name| {
+            alike && kept.contains(name) && !stirred.contains(name) && engine.is_at_rest(name)
+        };
+        let open = self.services.keys().filter(|name| !is_settled(self, name)).cloned();
+        let open: Vec<Name> = open.collect();
+        #[cfg(debug_assertions)]
+        for name in self.services.keys().filter(|name| is_settled(self, name)) {
+            self.assert_stands(now, name);
+        }
+        for name in self.in_order(open) {
             if let Some(decided) = self.decide(now, &name, None, out, &mut records) {
+                if decided.is_laid_anew {
+                    relaid.insert(decided.zone.clone());
+                }
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
         }
-        let rebase = self.rebase(now, &before, &decisions, out, &mut records);
+        let rebase = self.rebase(now, &relaid, &decisions, out, &mut records);
         out.extend(records);
         out.push(rebase);
         for (key, watched) in &mut self.checks {
             out.extend(watched.pace_after_load().map(|pace| Effect::Pace(key.clone(), pace)));
         }
+    }
+
+    /// Whether nothing but its configuration and its checks can change what was decided for a service: it is
+    /// answered from the first that works, waits for nothing, and depends neither on clients nor on what other
+    /// services weigh.
+    fn is_at_rest(&self, name: &Name) -> bool {
+        let Some((steered, saved)) = self.services.get(name).zip(self.decided.get(name)) else {
+            return false;
+        };
+        let SavedService { decision, proposal, step, .. } = saved;
+        decision.reason.rule == Rule::InOrder
+            && steered.unreported == 0
+            && steered.hold_until.is_none()
+            && steered.service.tree.is_none()
+            && !steered.service.moving.shed
+            && proposal.is_none()
+            && step.is_none()
+            && decision.partial.is_none()
+            && decision.steer.is_none()
+    }
+
+    /// Panics where what was not looked at would be decided in another way.
+    #[cfg(debug_assertions)]
+    fn assert_stands(&self, now: Time, name: &Name) {
+        let (choice, last) = (self.choose(now, name, None), self.decided.get(name));
+        let stands = choice.as_ref().zip(last).is_some_and(|(choice, last)| choice.stands_in(&last.decision));
+        assert!(stands, "{name} stayed as it was: {last:#?}\nbut would be: {choice:#?}");
     }
 
     /// Takes up the contents of zones of the configuration, and lays all decisions over the zones again.
@@ -56,43 +99,80 @@ impl Engine {
             self.zones.insert(base.apex.clone(), ZoneState { style, services, ..base.into() });
         }
         let mut records = Vec::new();
-        let overlays = self.overlays();
-        let rebase = self.rebase(now, &overlays, &BTreeMap::new(), out, &mut records);
+        let rebase = self.rebase(now, &BTreeSet::new(), &BTreeMap::new(), out, &mut records);
         out.extend(records);
         out.push(rebase);
     }
 
-    /// Takes up the services, ties each to its checks, and forgets what was decided for others.
-    fn steer(&mut self, services: &[std::sync::Arc<crate::config::Service>], out: &mut Vec<Effect>) {
-        let before = std::mem::take(&mut self.services);
+    /// Takes up the services, ties each to its checks, and forgets what was decided for others. Returns those
+    /// that are configured as they were, and the zones over which a decision is no longer laid.
+    fn steer(
+        &mut self,
+        services: &[Arc<Service>],
+        out: &mut Vec<Effect>,
+    ) -> (BTreeSet<Name>, BTreeSet<Name>) {
+        let (mut kept, mut relaid) = (BTreeSet::new(), BTreeSet::new());
+        let mut before = std::mem::take(&mut self.services);
+        let mut now = BTreeMap::new();
         for (rank, service) in services.iter().enumerate() {
-            let mut steered = Steered::new(service.clone(), rank);
-            // What was told is told once.
-            steered.standby = before.get(&service.name).and_then(|before| before.standby.clone());
-            let mut unreported = 0;
-            for key in steered.checks() {
-                let Some(watched) = self.checks.get_mut(key) else { continue };
-                watched.services.push(service.name.clone());
-                unreported += usize::from(!watched.health.has_reported());
-            }
-            steered.unreported = unreported;
             if let Some(zone) = self.zones.get_mut(&service.zone) {
                 zone.services += 1;
             }
-            self.services.insert(service.name.clone(), steered);
+            let name = service.name.clone();
+            let same = |old: &mut Steered| *old.service == **service;
+            if before.get_mut(&name).is_some_and(same)
+                && let Some(steered) = before.remove(&name)
+            {
+                kept.insert(name.clone());
+                now.insert(name, Steered { service: service.clone(), rank, ..steered });
+                continue;
+            }
+            now.insert(name, Steered::new(service.clone(), rank));
         }
-        let gone = self.decided.keys().filter(|name| !self.services.contains_key(*name));
-        for name in gone.cloned().collect::<Vec<_>>() {
-            self.decided.remove(&name);
-            out.push(Effect::Save(Saved::Service(name, None)));
+        for (name, steered) in &before {
+            for key in steered.checks() {
+                let Some(watched) = self.checks.get_mut(key) else { continue };
+                watched.services.retain(|needs| needs != name);
+            }
         }
+        for (name, steered) in now.iter_mut().filter(|(name, _)| !kept.contains(*name)) {
+            // What was told is told once.
+            steered.standby = before.get(name).and_then(|before| before.standby.clone());
+            let mut unreported = 0;
+            for key in steered.checks() {
+                let Some(watched) = self.checks.get_mut(key) else { continue };
+                watched.services.push(name.clone());
+                unreported += usize::from(!watched.health.has_reported());
+            }
+            steered.unreported = unreported;
+        }
+        self.services = now;
+        self.decided.retain(|name, decided| {
+            let stays = self.services.contains_key(name);
+            if !stays {
+                relaid.insert(decided.zone.clone());
+                out.push(Effect::Save(Saved::Service(name.clone(), None)));
+            }
+            stays
+        });
         // A service that moved to another zone is laid over that one from now on.
         for (name, decided) in &mut self.decided {
             let Some(steered) = self.services.get(name) else { continue };
-            if decided.zone != steered.service.zone {
-                decided.zone = steered.service.zone.clone();
+            let zone = &steered.service.zone;
+            if decided.zone != *zone {
+                relaid.insert(std::mem::replace(&mut decided.zone, zone.clone()));
+                relaid.insert(zone.clone());
                 out.push(Effect::Save(Saved::Service(name.clone(), Some(decided.clone()))));
             }
         }
+        (kept, relaid)
     }
+}
+
+/// Whether two configurations have in common what every decision can depend on, its service and checks aside.
+fn is_alike(before: &Config, after: &Config) -> bool {
+    before.sites == after.sites
+        && before.safety == after.safety
+        && before.maintenance == after.maintenance
+        && before.vantage == after.vantage
 }

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{CheckKey, Config};
+use crate::config::{Check, CheckKey, Config};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::Time;
 use crate::zone::Name;
@@ -63,6 +63,7 @@ use zones::ZoneState;
 pub use doubt::Doubt;
 pub use event::{Action, Cause, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
+pub use show::Survey;
 pub use view::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
 };
@@ -204,6 +205,11 @@ impl Engine {
     pub fn pending_first_round(&self) -> usize {
         // After a load every decision kept is one of a service of the configuration.
         self.services.len().saturating_sub(self.decided.len())
+    }
+
+    /// Every check of the configuration in force, canaries aside, in the order of their keys.
+    pub fn checks(&self) -> impl Iterator<Item = Check> {
+        self.checks.iter().map(|(key, watched)| Check { key: key.clone(), probe: watched.probe.clone() })
     }
 
     /// The configuration in force; `None` before the first load.

@@ -2,10 +2,9 @@
 //! carry, and whether who comes next could take over.
 
 use super::zones::Laid;
-use super::{Effect, Engine, Happened};
+use super::{Effect, Engine, Happened, Steered};
 use crate::config::{Service, SiteId};
-use crate::policy::{Choice, ProposalState, Tally, standby, unready};
-use crate::time::Time;
+use crate::policy::{Choice, ProposalState, Standing, Tally, standby, unready};
 use crate::zone::{Buckets, Name, Pick, RrSet, Steering};
 
 /// How many notes are told.
@@ -75,13 +74,13 @@ impl Engine {
     /// Tells once when the next endpoint could not take over any more, and when it can again.
     pub(super) fn tell_standby(
         &mut self,
-        now: Time,
         name: &Name,
+        standings: &[Standing],
         choice: &Choice,
         records: &mut Vec<Effect>,
     ) {
-        let told = self.standby_of(now, name, choice.reason.serving.as_ref());
         let Some(steered) = self.services.get_mut(name) else { return };
+        let told = steered.standby_of(standings, choice.reason.serving.as_ref());
         let state = told.as_ref().map(|(site, why)| (site.clone(), why.is_none()));
         let before = std::mem::replace(&mut steered.standby, state);
         let Some((site, unready)) = told else { return };
@@ -108,20 +107,17 @@ impl Engine {
         }
         notes
     }
+}
 
+impl Steered {
     /// The endpoint that comes next after the one in use, and why it could not take over now.
     pub(super) fn standby_of(
         &self,
-        now: Time,
-        name: &Name,
+        standings: &[Standing],
         serving: Option<&SiteId>,
     ) -> Option<(SiteId, Option<String>)> {
         // Where clients are shared out, nobody stands by.
-        let plain = self.services.get(name).is_some_and(|steered| steered.service.tree.is_none());
-        let serving = serving.filter(|_| plain)?;
-        let found = self.with_situation(now, name, None, |situation| {
-            standby(situation.standings, serving).map(|next| (next.site.clone(), unready(next)))
-        });
-        found.flatten()
+        let serving = serving.filter(|_| self.service.tree.is_none())?;
+        standby(standings, serving).map(|next| (next.site.clone(), unready(next)))
     }
 }

@@ -5,7 +5,7 @@ use super::flush::Ordered;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, Saved};
 use crate::config::OnLimit;
 use crate::policy::{
-    Choice, IfUnanswered, Move, MoveKind, Proposal, ProposalNews, ProposalState, Rule, Situation, Step,
+    Choice, IfUnanswered, Move, MoveKind, Proposal, ProposalNews, ProposalState, Rule, Standing, Step,
     delayed_until, movement, stay, step,
 };
 use crate::time::Time;
@@ -40,6 +40,7 @@ impl Engine {
         &mut self,
         now: Time,
         name: &Name,
+        standings: &[Standing],
         order: Option<&Ordered>,
         wish: Choice,
     ) -> Moderated {
@@ -48,11 +49,12 @@ impl Engine {
         let pending = last.and_then(|last| last.proposal.as_deref().cloned());
         let running = last.and_then(|last| last.step.clone());
         let percent = last.and_then(|last| last.decision.partial.as_ref()).map(|partial| partial.percent);
-        let found = self.with_situation(now, name, order, |situation| {
-            let moving = movement(situation, &wish)?;
-            Some((delayed_until(situation, &moving), moving))
+        let found = self.services.get(name).and_then(|steered| {
+            let situation = self.situation(now, steered, standings, order);
+            let moving = movement(&situation, &wish)?;
+            Some((delayed_until(&situation, &moving), moving))
         });
-        let Some((delayed, moving)) = found.flatten() else {
+        let Some((delayed, moving)) = found else {
             told.extend(withdrawn(pending));
             return Moderated { choice: wish, proposal: None, step: None, switched: false, told };
         };
@@ -62,7 +64,7 @@ impl Engine {
         if let Some(until) = delayed {
             told.extend(withdrawn(pending));
             let rule = Rule::Delayed { to: moving.to.clone(), until };
-            let choice = self.stay(now, name, wish, &moving, rule, percent, Some(until));
+            let choice = self.stay(now, name, standings, wish, &moving, rule, percent, Some(until));
             return Moderated { choice, proposal: None, step: running, switched: false, told };
         }
         // What has begun was approved, and counted.
@@ -77,7 +79,7 @@ impl Engine {
             };
             let waits = proposal.state == ProposalState::Pending;
             let until = proposal.due.filter(|_| waits).map(|(until, _)| until);
-            let choice = self.stay(now, name, wish, &moving, rule, percent, until);
+            let choice = self.stay(now, name, standings, wish, &moving, rule, percent, until);
             return Moderated { choice, proposal: Some(proposal), step: running, switched: false, told };
         }
         let switched = !begun;
@@ -94,7 +96,7 @@ impl Engine {
         let share = |at: usize| config.steps.get(at).copied().unwrap_or(100);
         let (percent, back) = (share(next.at), moving.to.clone());
         let rule = Rule::Stepping { back, percent, next: share(next.at + 1), at: until };
-        let choice = self.stay(now, name, wish, &moving, rule, Some(percent), Some(until));
+        let choice = self.stay(now, name, standings, wish, &moving, rule, Some(percent), Some(until));
         Moderated { choice, proposal: None, step: Some(next), switched, told }
     }
 
@@ -201,14 +203,15 @@ impl Engine {
         &self,
         now: Time,
         name: &Name,
+        standings: &[Standing],
         wish: Choice,
         moving: &Move,
         rule: Rule,
         percent: Option<u8>,
         until: Option<Time>,
     ) -> Choice {
-        let stays = |situation: &Situation| stay(situation, wish.clone(), moving, rule, percent);
-        let mut choice = self.with_situation(now, name, None, stays).unwrap_or(wish);
+        let Some(steered) = self.services.get(name) else { return wish };
+        let mut choice = stay(&self.situation(now, steered, standings, None), wish, moving, rule, percent);
         choice.hold_until = [choice.hold_until, until].into_iter().flatten().filter(|&at| at > now).min();
         choice
     }

@@ -1,35 +1,77 @@
 //! What the engine shows of itself: `status` and `explain`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Bound;
 
 use super::steered::Place;
 use super::{
     CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, StandbyView,
     Status, Steered, ZoneView,
 };
-use crate::config::{Site, Whereto};
+use crate::config::{CheckKey, Site, SiteId, Whereto};
 use crate::health::Health;
 use crate::policy::{Decision, Latch, Rule, Scope, Standing};
 use crate::time::Time;
 use crate::zone::{Name, RrType, soa_serial};
 
+/// A status that is read a part at a time, so that a picture of a hundred thousand checks holds up nobody who
+/// has something to decide. Each part is as it was when it was read.
+#[derive(Debug, Default)]
+pub struct Survey {
+    services: Vec<ServiceView>,
+    checks: Vec<CheckView>,
+}
+
 impl Engine {
     /// The whole picture.
     pub fn status(&self, now: Time) -> Status {
-        let services: Vec<ServiceView> =
-            self.services.values().map(|steered| self.service(now, steered)).collect();
-        let sites = self.config.iter().flat_map(|config| &config.sites);
-        Status {
+        let mut survey = Survey::default();
+        loop {
+            if let Some(status) = self.read_on(now, &mut survey, usize::MAX) {
+                return status;
+            }
+        }
+    }
+
+    /// How many services and checks a status shows.
+    pub fn size(&self) -> usize {
+        self.services.len() + self.checks.len()
+    }
+
+    /// Reads at most so many further services and checks; once there are no more, the whole picture, and the
+    /// survey begins anew.
+    pub fn read_on(&self, now: Time, survey: &mut Survey, items: usize) -> Option<Status> {
+        let Survey { services, checks } = survey;
+        // What a load takes away or adds meanwhile is behind the last one read or ahead of it.
+        let from = checks.last().map_or(Bound::Unbounded, |last| Bound::Excluded(&last.key));
+        let from_service = services.last().map_or(Bound::Unbounded, |last| Bound::Excluded(&last.name));
+        let mut room = items;
+        if checks.is_empty() {
+            let next = self.services.range::<Name, _>((from_service, Bound::Unbounded)).take(room);
+            let next: Vec<ServiceView> = next.map(|(_, steered)| self.service(steered)).collect();
+            room -= next.len();
+            services.extend(next);
+        }
+        let next = self.checks.range::<CheckKey, _>((from, Bound::Unbounded)).take(room);
+        let next: Vec<CheckView> = next.map(|(key, watched)| watched.view(now, key, 1)).collect();
+        room -= next.len();
+        checks.extend(next);
+        if room == 0 {
+            return None;
+        }
+        let Survey { services, checks } = std::mem::take(survey);
+        Some(Status {
             now,
-            sites: sites.map(|site| self.site(site, &services)).collect(),
+            sites: self.sites(&services),
             services,
-            checks: self.checks.iter().map(|(key, watched)| watched.view(now, key, 1)).collect(),
+            checks,
             zones: self.zones().collect(),
             overrides: self.overrides.values().cloned().collect(),
             canaries: self.canaries.views(now).collect(),
             doubt: self.canaries.doubt().cloned(),
             proposals: self.proposals().into_iter().cloned().collect(),
-        }
+        })
     }
 
     /// Since when and why the vantage abstains; `None` while it is trusted.
@@ -44,12 +86,20 @@ impl Engine {
         let checks: Vec<CheckView> = keys
             .filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key, usize::MAX)))
             .collect();
-        Some(Explanation { now, service: self.service(now, steered), checks, next: self.next(steered) })
+        Some(Explanation { now, service: self.service(steered), checks, next: self.next(steered) })
     }
 
-    fn site(&self, site: &Site, services: &[ServiceView]) -> SiteView {
-        let here = || services.iter().flat_map(|service| &service.endpoints).filter(|at| at.site == site.id);
-        let count = |health| here().filter(|endpoint| endpoint.health == health).count();
+    fn sites(&self, services: &[ServiceView]) -> Vec<SiteView> {
+        let mut at: BTreeMap<&SiteId, Vec<&EndpointView>> = BTreeMap::new();
+        for endpoint in services.iter().flat_map(|service| &service.endpoints) {
+            at.entry(&endpoint.site).or_default().push(endpoint);
+        }
+        let sites = self.config.iter().flat_map(|config| &config.sites);
+        sites.map(|site| self.site(site, at.get(&site.id).map_or(&[], Vec::as_slice))).collect()
+    }
+
+    fn site(&self, site: &Site, here: &[&EndpointView]) -> SiteView {
+        let count = |health| here.iter().filter(|endpoint| endpoint.health == health).count();
         SiteView {
             id: site.id.clone(),
             name: site.name.clone(),
@@ -57,7 +107,7 @@ impl Engine {
             suspect: count(Health::Suspect),
             down: count(Health::Down),
             unknown: count(Health::Unknown),
-            serving: here().filter(|endpoint| endpoint.serving).count(),
+            serving: here.iter().filter(|endpoint| endpoint.serving).count(),
             overridden: self.overrides.get(&Scope::Site(site.id.clone())).cloned(),
             load: self.tally.of(&site.id).load,
             capacity: site.capacity,
@@ -72,16 +122,16 @@ impl Engine {
         })
     }
 
-    fn service(&self, now: Time, steered: &Steered) -> ServiceView {
+    fn service(&self, steered: &Steered) -> ServiceView {
         let service = &steered.service;
         let saved = self.decided.get(&service.name);
         let decision = saved.map(|saved| &saved.decision);
         let standings = self.standings(steered);
+        let serving = decision.and_then(|decision| decision.reason.serving.as_ref());
+        let standby = steered.standby_of(&standings, serving);
         let endpoints = standings.into_iter().zip(&steered.places);
         let endpoints = endpoints.map(|(standing, places)| endpoint(standing, places, decision));
         let manual = matches!(decision.map(|d| &d.reason.rule), Some(Rule::Latched { by: Latch::Manual }));
-        let serving = decision.and_then(|decision| decision.reason.serving.as_ref());
-        let standby = self.standby_of(now, &service.name, serving);
         ServiceView {
             name: service.name.clone(),
             zone: service.zone.clone(),

@@ -8,6 +8,8 @@
 //!   moves to what is Unknown, and never away from it.
 //! - **Damping.** What works again after too many changes is held Down for a while (`health::damping`).
 
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::{CheckView, Effect, Engine, Happened, Pace, Saved, SavedCheck};
@@ -69,10 +71,12 @@ impl Watched {
         watched
     }
 
-    /// The same check under the configuration just loaded.
-    pub fn reloaded(self, now: Time, probe: Arc<Probe>) -> Watched {
-        // Its probe may have run seldom until now.
-        Watched { probe, services: Vec::new(), counted: now, due: None, ..self }
+    /// Puts it under the configuration just loaded.
+    pub fn reload(&mut self, now: Time, probe: Arc<Probe>) {
+        self.probe = probe;
+        // The probe may have run seldom until now.
+        self.counted = now;
+        self.due = None;
     }
 
     /// What counts: the samples' word, unless it is stale or damped.
@@ -326,26 +330,46 @@ impl Engine {
         self.follow(now, key, changed, out);
     }
 
-    /// Puts the checks of the configuration under watch, those already watched with all that is known
-    /// of them, and forgets the others.
-    pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) {
-        let mut old = std::mem::take(&mut self.checks);
+    /// Puts `checks`, in their order, under watch, those already watched with all that is known of them, and
+    /// forgets the others. Returns the services for which that changed what one of their checks comes to.
+    pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) -> BTreeSet<Name> {
         let mut restored = std::mem::take(&mut self.restored);
         self.agenda.clear_checks();
+        let mut wanted = checks.iter().peekable();
+        self.checks.retain(|key, _| {
+            while wanted.next_if(|check| check.key < *key).is_some() {}
+            let stays = wanted.next_if(|check| check.key == *key).is_some();
+            if !stays {
+                out.push(Effect::Save(Saved::Check(key.clone(), None)));
+            }
+            stays
+        });
         let doubted = self.canaries.in_doubt();
+        let mut stirred = BTreeSet::new();
         for Check { key, probe } in checks {
-            let mut watched = match old.remove(&key) {
-                Some(watched) => watched.reloaded(now, probe),
-                None => Watched::new(now, probe, restored.remove(&key)),
+            let watched = match self.checks.entry(key.clone()) {
+                Entry::Occupied(known) => {
+                    let watched = known.into_mut();
+                    let before = watched.found().clone();
+                    watched.reload(now, probe);
+                    watched.judge(now, doubted);
+                    if *watched.found() != before {
+                        stirred.extend(watched.services.iter().cloned());
+                    }
+                    watched
+                }
+                Entry::Vacant(free) => {
+                    let watched = free.insert(Watched::new(now, probe, restored.remove(&key)));
+                    watched.judge(now, doubted);
+                    watched
+                }
             };
-            watched.judge(now, doubted);
             let verdict = self.canaries.deadline(watched.health.failing_since());
             watched.due = watched.next_due(now, verdict);
             self.agenda.look_at(&key, None, watched.due);
             self.canaries.note_suspect(&key, watched.health.found().health == Health::Suspect);
-            self.checks.insert(key, watched);
         }
-        let forgotten = old.into_keys().chain(restored.into_keys());
-        out.extend(forgotten.map(|key| Effect::Save(Saved::Check(key, None))));
+        out.extend(restored.into_keys().map(|key| Effect::Save(Saved::Check(key, None))));
+        stirred
     }
 }

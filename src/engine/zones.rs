@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
+use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
 use crate::config::Config;
 use crate::policy::{Decision, Partial, Steer};
 use crate::time::Time;
@@ -40,9 +40,6 @@ pub(super) struct ZoneState {
     /// How many of its records differ from its file by updates.
     pub edits: usize,
 }
-
-/// For each zone, what is laid over each name that has a decision.
-pub(super) type Overlays = BTreeMap<Name, BTreeMap<Name, Laid>>;
 
 /// What was decided for a name.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,16 +81,6 @@ impl From<ZoneBase> for ZoneState {
 }
 
 impl Engine {
-    /// The decisions laid over each zone.
-    pub(super) fn overlays(&self) -> Overlays {
-        let mut overlays = Overlays::new();
-        for (name, decided) in &self.decided {
-            let overlay = overlays.entry(decided.zone.clone()).or_default();
-            overlay.insert(name.clone(), Laid::of(&decided.decision));
-        }
-        overlays
-    }
-
     /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published, as
     /// long as there are not too many of them.
     pub(super) fn take_zones(&mut self, bases: Vec<ZoneBase>, config: &Config, out: &mut Vec<Effect>) {
@@ -127,26 +114,27 @@ impl Engine {
         out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
     }
 
-    /// Gives each zone its serial and lays the decisions over it. `before` is what was laid over when
-    /// it was last published.
+    /// Gives each zone its serial and lays the decisions over it. `relaid` are those over which something else is
+    /// laid than when they were last published.
     pub(super) fn rebase(
         &mut self,
         now: Time,
-        before: &Overlays,
+        relaid: &BTreeSet<Name>,
         decisions: &BTreeMap<Name, Vec<u64>>,
         out: &mut Vec<Effect>,
         records: &mut Vec<Effect>,
     ) -> Effect {
-        let overlays = self.overlays();
-        let none = BTreeMap::new();
+        let mut steer = self.all_steering();
+        let mut overlays: BTreeMap<&Name, Vec<(&Name, &[RrSet])>> = BTreeMap::new();
+        for (name, SavedService { zone, decision, .. }) in &self.decided {
+            overlays.entry(zone).or_default().push((name, &decision.records));
+        }
         let mut changesets = Vec::new();
-        let mut steer = self.all_steering(&overlays);
         for (apex, zone) in &self.zones {
-            let overlay = overlays.get(apex).unwrap_or(&none);
+            let overlay = overlays.remove(apex).unwrap_or_default();
             let last = self.published.get(apex);
             let file = soa_serial(&zone.soa);
-            let same = before.get(apex).unwrap_or(&none) == overlay;
-            let to = serial_at_load(last, zone, same, !overlay.is_empty(), now);
+            let to = serial_at_load(last, zone, !relaid.contains(apex), !overlay.is_empty(), now);
             let decisions = decisions.get(apex).cloned().unwrap_or_default();
             let saved = SavedZone {
                 published: to,
@@ -166,9 +154,9 @@ impl Engine {
                 out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
                 self.published.insert(apex.clone(), saved);
             }
-            let held = overlay.keys().filter_map(|name| zone.file.get(name)).flatten();
+            let held = overlay.iter().filter_map(|(name, _)| zone.file.get(*name)).flatten();
             let held: Vec<RrSet> = held.cloned().collect();
-            let laid: Vec<RrSet> = overlay.values().flat_map(|laid| &laid.records).cloned().collect();
+            let laid: Vec<RrSet> = overlay.iter().flat_map(|(_, records)| *records).cloned().collect();
             let steer = steer.remove(apex).unwrap_or_default();
             changesets.push(Changeset::new(&zone.soa, file, to, &held, &laid).with_steering(steer));
         }
@@ -176,15 +164,15 @@ impl Engine {
     }
 
     /// For each zone the names whose answers depend on the client: tables just compiled know of none.
-    fn all_steering(&mut self, overlays: &Overlays) -> BTreeMap<Name, Vec<(Name, Option<Steering>)>> {
-        let mut all = BTreeMap::new();
-        for (apex, overlay) in overlays {
-            let mut names = Vec::new();
-            for (name, laid) in overlay {
-                let steering = self.steering(name, apex, laid);
-                names.extend(steering.map(|steering| (name.clone(), Some(steering))));
+    fn all_steering(&mut self) -> BTreeMap<Name, Vec<(Name, Option<Steering>)>> {
+        let by_client = |decision: &Decision| decision.steer.is_some() || decision.partial.is_some();
+        let laid = self.decided.iter().filter(|(_, saved)| by_client(&saved.decision));
+        let laid = laid.map(|(name, saved)| (name.clone(), saved.zone.clone(), Laid::of(&saved.decision)));
+        let mut all: BTreeMap<Name, Vec<_>> = BTreeMap::new();
+        for (name, zone, laid) in laid.collect::<Vec<_>>() {
+            if let Some(steering) = self.steering(&name, &zone, &laid) {
+                all.entry(zone).or_default().push((name, Some(steering)));
             }
-            all.insert(apex.clone(), names);
         }
         all
     }

@@ -69,6 +69,18 @@ pub struct Choice {
     pub partial: Option<Partial>,
 }
 
+impl Choice {
+    /// Whether this is what was decided.
+    pub fn stands_in(&self, decision: &Decision) -> bool {
+        self.sites == decision.sites
+            && self.records == decision.records
+            && self.steer == decision.steer
+            && self.ttl == decision.ttl
+            && self.reason == decision.reason
+            && self.partial == decision.partial
+    }
+}
+
 /// Chooses what a service answers with.
 pub fn choose(situation: &Situation) -> Choice {
     if let Some(tree) = &situation.service.tree {
