@@ -158,7 +158,8 @@ fn undecided() -> ServiceView {
 
 fn site(id: &str, name: &str, [up, down, serving]: [usize; 3], overridden: Option<Override>) -> SiteView {
     let (id, name) = (id.into(), name.to_owned());
-    SiteView { id, name, up, suspect: 0, down, unknown: 0, serving, overridden, load: 0, capacity: None }
+    let (suspect, unknown, load, capacity) = (0, 0, 0, None);
+    SiteView { id, name, up, suspect, down, unknown, serving, overridden, load, capacity, location: None }
 }
 
 pub(crate) fn status() -> DaemonStatus {
@@ -178,6 +179,8 @@ pub(crate) fn status() -> DaemonStatus {
         canaries: vec![],
         doubt: None,
         proposals: vec![],
+        rules: vec![],
+        maintenance: vec![],
     };
     DaemonStatus {
         version: "0.1.0".to_owned(),

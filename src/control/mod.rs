@@ -1,4 +1,4 @@
-//! Control: the HTTP API, the health of the daemon itself, and the metrics.
+//! Control: the HTTP API, the dashboard, the health of the daemon itself, and the metrics.
 //!
 //! In: HTTP/1.1 requests on `control.listen`. Out: what the [`Daemon`] says of itself, as JSON or as
 //! Prometheus text, and operators' commands, which enter the engine by the same door as a sample. This
@@ -13,6 +13,7 @@
 
 pub mod api;
 mod callers;
+mod dashboard;
 #[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod healthz;
 pub mod heartbeat;
 mod listener;
 mod metrics;
+pub mod overview;
 mod problem;
 mod read;
 #[cfg(test)]
@@ -38,10 +40,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{ReceiverView, Tested};
@@ -291,6 +293,7 @@ pub async fn serve<D: Daemon>(
 fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
     Router::new()
         .route("/v1/status", get(read::status::<D>))
+        .route("/v1/overview", get(overview::overview::<D>))
         .route("/v1/services", get(read::services::<D>))
         .route("/v1/services/{name}", get(read::service::<D>))
         .route("/v1/sites", get(read::sites::<D>))
@@ -313,6 +316,8 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))
+        .merge(dashboard::routes())
+        .layer(Extension(Arc::<overview::Pictures>::default()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::maintenance::Maintained;
 use super::steered::Place;
 use super::{
     CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, StandbyView,
@@ -29,6 +30,8 @@ impl Engine {
             canaries: self.canaries.views(now).collect(),
             doubt: self.canaries.doubt().cloned(),
             proposals: self.proposals().into_iter().cloned().collect(),
+            rules: self.rules(now),
+            maintenance: self.maintained.iter().map(Maintained::view).collect(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Engine {
             overridden: self.overrides.get(&Scope::Site(site.id.clone())).cloned(),
             load: self.tally.of(&site.id).load,
             capacity: site.capacity,
+            location: site.location,
         }
     }
 
