@@ -14,6 +14,7 @@
 pub mod api;
 mod callers;
 mod dashboard;
+mod events;
 #[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
@@ -57,6 +59,7 @@ use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
+pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
 pub use problem::Problem;
@@ -116,6 +119,13 @@ pub trait Daemon: Send + Sync + 'static {
     fn test_alerts(&self, id: Option<String>) -> impl Future<Output = Option<Vec<Tested>>> + Send;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
+    /// Up to `limit` entries from a number on, samples aside, the oldest first; and the number of the oldest
+    /// that is kept at all. May block on the disk.
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError>;
+    /// The number after that of the last entry, samples aside. May block on the disk.
+    fn next_entry(&self) -> Result<u64, StoreError>;
+    /// Changes whenever the history has more entries.
+    fn grown(&self) -> watch::Receiver<u64>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
     fn answered(&self, name: &Name) -> Vec<RrSet>;
     /// How the watches of the prober stand; never waits for the engine.
@@ -272,12 +282,14 @@ pub async fn serve<D: Daemon>(
 ) {
     let (ending, ended) = tokio::sync::oneshot::channel::<()>();
     let local = listener.local_addr().ok();
+    let (open, closing) = watch::channel(());
     let shutdown = async move {
         shutdown.await;
-        drop(ending);
+        // Who listens for events does so for as long as it may, and would hold up the end.
+        drop((open, ending));
     };
     let bounded = listener::Bounded::new(listener, MAX_CONNECTIONS, IDLE_TIMEOUT);
-    let serving = axum::serve(bounded, routes(daemon, local)).with_graceful_shutdown(shutdown);
+    let serving = axum::serve(bounded, routes(daemon, local, closing)).with_graceful_shutdown(shutdown);
     let grace = async {
         // Either way the sender is gone: the shutdown has begun.
         let _ = ended.await;
@@ -290,7 +302,7 @@ pub async fn serve<D: Daemon>(
     }
 }
 
-fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
+fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::Receiver<()>) -> Router {
     Router::new()
         .route("/v1/status", get(read::status::<D>))
         .route("/v1/overview", get(overview::overview::<D>))
@@ -298,6 +310,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/services/{name}", get(read::service::<D>))
         .route("/v1/sites", get(read::sites::<D>))
         .route("/v1/history", get(read::history::<D>))
+        .route("/v1/events", get(events::events::<D>))
         .route("/v1/explain", get(read::explain::<D>))
         .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
         .route("/v1/services/{name}/failover", post(write::failover::<D>))
@@ -320,6 +333,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .layer(Extension(Arc::<overview::Pictures>::default()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(Extension(events::Listening::new(closing)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(local, guard::guard))
         .with_state(daemon)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -43,6 +43,8 @@ pub struct Handle {
     pub(super) core: mpsc::Sender<Input>,
     pub(super) reloads: mpsc::Sender<Ask>,
     pub(super) store: Arc<Store>,
+    /// Changes whenever the history grows.
+    pub(super) grown: watch::Receiver<u64>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
     pub(super) keeper: Arc<Keeper>,
@@ -160,6 +162,18 @@ impl Daemon for Handle {
 
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
+        self.store.entries_from(seq, limit)
+    }
+
+    fn next_entry(&self) -> Result<u64, StoreError> {
+        self.store.next_entry()
+    }
+
+    fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.clone()
     }
 
     fn table(&self) -> Arc<Table> {
