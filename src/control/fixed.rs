@@ -46,6 +46,10 @@ impl Daemon for Fixed {
         let explanation = fixture::explanation();
         self.answer((explanation.service.name == name).then_some(explanation))
     }
+    async fn plots(&self, name: Name) -> Result<Option<PlotsAt>, Gone> {
+        let plots = fixture::plots();
+        self.answer((name == fixture::name("app.example.com")).then_some(plots))
+    }
     async fn snapshot(&self) -> Result<Snapshot, Gone> {
         self.answer(Snapshot { now: fixture::NOW, engine: Box::new(Engine::new(1, Vec::new())) })
     }

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DaemonStatus, LoadOutcome};
+use super::{DaemonStatus, LoadOutcome, PlotsAt};
 use crate::alert::ReceiverView;
 use crate::answer::Table;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{
-    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
+    CheckView, EndpointView, Explanation, PlaceView, PlotView, ServiceView, SiteView, Status, ZoneView,
 };
-use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Plot, Sample, Vantage};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Journal, Name, RrSet, Serial, Step, soa_with_serial};
@@ -214,6 +214,19 @@ fn receiver() -> ReceiverView {
 pub(crate) fn explanation() -> Explanation {
     let next = vec!["fra is used again 60s after it is Up".to_owned()];
     Explanation { now: NOW, service: app(), checks: checks(), next }
+}
+
+/// Its first check had one run of 1.25 ms and one that failed, just now.
+pub(crate) fn plots() -> PlotsAt {
+    let mut plot = Plot::default();
+    let runs = [Outcome::Ok, Outcome::Failed(Failure::Refused)];
+    runs.iter().for_each(|outcome| plot.note(NOW, Duration::from_micros(1_250), outcome));
+    let view = PlotView {
+        site: "fra".into(),
+        check: key("192.0.2.10", "app.example.com"),
+        buckets: plot.buckets(NOW),
+    };
+    PlotsAt { now: NOW, plots: vec![view] }
 }
 
 /// What is published of `example.com`.

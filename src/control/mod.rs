@@ -25,6 +25,7 @@ pub mod heartbeat;
 mod listener;
 mod metrics;
 pub mod overview;
+pub mod plots;
 mod problem;
 mod read;
 #[cfg(test)]
@@ -62,6 +63,7 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
+pub use plots::PlotsAt;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
@@ -86,6 +88,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<DaemonStatus, Gone>> + Send;
     /// The chain behind one service's answer; `None` when there is no such service.
     fn explain(&self, name: Name) -> impl Future<Output = Result<Option<Explanation>, Gone>> + Send;
+    /// The last hour of a service's checks; `None` when there is no such service.
+    fn plots(&self, name: Name) -> impl Future<Output = Result<Option<PlotsAt>, Gone>> + Send;
     /// A copy of the engine, to suppose things of.
     fn snapshot(&self) -> impl Future<Output = Result<Snapshot, Gone>> + Send;
     /// Carries out a command; the decisions it led to.
@@ -308,6 +312,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::
         .route("/v1/overview", get(overview::overview::<D>))
         .route("/v1/services", get(read::services::<D>))
         .route("/v1/services/{name}", get(read::service::<D>))
+        .route("/v1/plots/{service}", get(plots::plots::<D>))
         .route("/v1/sites", get(read::sites::<D>))
         .route("/v1/history", get(read::history::<D>))
         .route("/v1/events", get(events::events::<D>))

@@ -97,6 +97,25 @@ async fn explains_steered_and_plain_names() {
 }
 
 #[tokio::test]
+async fn shows_the_last_hour_of_a_service() {
+    let served = served().await;
+    let plots = served.get("/v1/plots/app.example.com").await.json();
+    assert_eq!((&plots["now"], &plots["step_secs"]), (&json!(fixture::NOW.0), &json!(120)));
+    let check = &plots["checks"][0];
+    assert_eq!(
+        (&check["site"], &check["probe"], &check["target"]),
+        (&"fra".into(), &"web".into(), &"192.0.2.10".into())
+    );
+    let buckets = check["buckets"].as_array().unwrap();
+    assert_eq!(buckets.len(), 30);
+    let now = json!({"at": fixture::NOW.0, "runs": 2, "failures": 1, "discarded": 0,
+        "latency_ms": {"mean": 1.25, "max": 1.25}});
+    assert_eq!(buckets[29], now);
+    assert_eq!(buckets[0]["latency_ms"], Value::Null);
+    assert_eq!(served.get("/v1/plots/none.example.com").await.0, 404);
+}
+
+#[tokio::test]
 async fn pages_through_the_history() {
     let served = served().await;
     let check = async |query: &str, want: &[u64], next: Option<u64>| {

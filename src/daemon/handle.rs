@@ -19,7 +19,9 @@ use super::sources::Sources;
 use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits};
+use crate::control::{
+    Daemon, DaemonStatus, Frozen, Gone, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
+};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
@@ -104,6 +106,11 @@ impl Daemon for Handle {
     async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
         let (reply, answer) = oneshot::channel();
         self.ask(Input::Explain(name, reply), answer).await
+    }
+
+    async fn plots(&self, name: Name) -> Result<Option<PlotsAt>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Plots(name, reply), answer).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Gone> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Doubt;
 use crate::config::{CheckKey, SiteId, Whereto};
-use crate::health::{Health, Sample};
+use crate::health::{Health, PlotBucket, Sample};
 use crate::policy::{Decision, Override, Proposal};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
@@ -224,4 +224,15 @@ pub struct Explanation {
     pub checks: Vec<CheckView>,
     /// What can happen next, and when, in words.
     pub next: Vec<String>,
+}
+
+/// The last hour of one check of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlotView {
+    /// The endpoint's site.
+    pub site: SiteId,
+    /// The check.
+    pub check: CheckKey,
+    /// The oldest first; the last one is still filling up.
+    pub buckets: Vec<PlotBucket>,
 }
