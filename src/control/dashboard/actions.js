@@ -3,7 +3,7 @@
 
 import { Refused, post, remove } from "./api.js";
 import { byId, h, show } from "./dom.js";
-import { bare, count, scopeText, span, readable } from "./words.js";
+import { TONE, bare, count, mark, readable, scopeText, span } from "./words.js";
 
 const WHO = "detour-who";
 /** How many services a preview names. */
@@ -65,7 +65,9 @@ function open({ act, scope, service, proposal, to, sites }, done) {
   const order = { scope: scope && JSON.parse(scope), service, proposal: Number(proposal), to, sites: sites?.split(" ") };
   order.to ??= order.sites?.[0];
   const dialog = byId("act");
-  dialog.replaceChildren(...content(kind, order));
+  // Anew, so that nothing is left of what was typed for another order.
+  dialog.replaceChildren();
+  show(dialog, content(kind, order));
   const form = Form.of(dialog, kind, order, done);
   dialog.onclose = () => form.leave();
   dialog.showModal();
@@ -183,7 +185,7 @@ function decided(decisions) {
 /** An outlook in words: what moves, what does not, and what speaks against it. */
 function told({ moved, stays, untouched, refused, held, loads, at, changesets }) {
   const sites = (list) => list.join(" and ") || "nowhere";
-  const move = (one) => h("li", {}, h("b", {}, bare(one.service)), ` from ${sites(one.from)} to ${sites(one.to)}`, one.stranded && h("b", { class: "bad" }, ": no site that works is left"), h("span", { class: "faint" }, `, every client within ${span(one.worst_ms)}`));
+  const move = (one) => h("li", {}, h("b", {}, bare(one.service)), ` from ${sites(one.from)} to ${sites(one.to)}`, one.stranded && h("b", { class: "bad" }, ": no site that works is left"));
   const list = (all, line) => h("ul", {}, all.slice(0, NAMED).map(line), all.length > NAMED && h("li", {}, `and ${all.length - NAMED} more`));
   const stranded = stays.filter((one) => one.stranded);
   const still = stays.filter((one) => !one.stranded);
@@ -191,9 +193,9 @@ function told({ moved, stays, untouched, refused, held, loads, at, changesets })
   return [
     refused.map((why) => h("p", { class: "bad" }, `It would be refused: ${readable(why, at)}`)),
     held.map((why) => h("p", { class: "bad" }, `It would wait: ${readable(why, at)}`)),
-    moved.length > 0 ? [h("p", {}, h("b", {}, `${count(moved.length, "service")} ${moved.length === 1 ? "moves" : "move"}`), ` (${count(Object.values(changesets).reduce((sum, number) => sum + number, 0), "zone change")}):`), list(moved, move)] : h("p", {}, h("b", {}, "No service moves.")),
-    stranded.length > 0 && [h("p", { class: "bad" }, `${count(stranded.length, "service")} would have no site that works:`), list(stranded, (one) => h("li", {}, bare(one.service)))],
-    still.length > 0 && [h("p", {}, `${count(still.length, "service")} concerned ${still.length === 1 ? "stays" : "stay"} where ${still.length === 1 ? "it is" : "they are"}:`), list(still, (one) => h("li", {}, bare(one.service), `: ${readable(one.because, at)}`))],
+    moved.length > 0 ? [h("p", {}, h("b", {}, `${count(moved.length, "service")} ${moved.length === 1 ? "moves" : "move"}`), ` (${count(Object.values(changesets).reduce((sum, number) => sum + number, 0), "zone change")}):`), list(moved, move), h("p", { class: "faint" }, `Every client has its new answer after ${span(Math.max(...moved.map((one) => one.worst_ms)))} at the latest.`)] : h("p", {}, h("b", {}, "No service moves.")),
+    stranded.length > 0 && [h("p", { class: "bad" }, mark(TONE.alarm), ` ${count(stranded.length, "service")} would have no site that works:`), list(stranded, (one) => h("li", {}, bare(one.service)))],
+    still.length > 0 && [h("p", {}, `${count(still.length, "service")} concerned ${still.length === 1 ? "stays" : "stay"} where ${still.length === 1 ? "it is" : "they are"}${moved.length === 0 ? ":" : "."}`), moved.length === 0 && list(still, (one) => h("li", {}, bare(one.service), `: ${readable(one.because, at)}`))],
     over.map(({ site, after, capacity }) => h("p", { class: "bad" }, `${site} would carry ${after}, and its capacity is ${capacity}.`)),
     untouched > 0 && h("p", { class: "faint" }, `${count(untouched, "other service")} not concerned.`),
   ];

@@ -68,13 +68,10 @@ function askForToken() {
   asking ??= new Promise((resolve) => {
     const [dialog, text] = [byId("token"), byId("token-text")];
     if (sessionStorage.getItem(KEPT)) byId("token-why").textContent = "That token is not taken. Another one?";
-    const use = () => {
+    byId("token-form").onsubmit = () => {
       sessionStorage.setItem(KEPT, text.value.trim());
       text.value = "";
-      dialog.close();
     };
-    byId("token-use").onclick = use;
-    text.onkeydown = (event) => event.key === "Enter" && use();
     dialog.onclose = () => {
       asking = undefined;
       resolve();

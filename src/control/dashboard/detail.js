@@ -100,7 +100,7 @@ function endpoint(endpoint, service, checks, now) {
     overridden && h("p", {}, `${overridden.kind} by ${overridden.who}: ${overridden.reason}`, overridden.until && [", ends ", moment(overridden.until, now)]),
     maintenance && h("p", {}, "in maintenance, which ends ", moment(maintenance, now)),
     places.map(({ place, health, because, serving, checks: keys }) => [
-      h("p", {}, h("span", { class: "code" }, place.Addr ?? place.Name), " ", state(HEALTH[health]), !serving && endpoint.serving && " left out of the answer", because && keys.length > 1 && `: ${because}`),
+      h("p", {}, h("span", { class: "code" }, place.Addr ?? place.Name), keys.length !== 1 && [" ", state(HEALTH[health])], !serving && endpoint.serving && " left out of the answer", because && keys.length > 1 && `: ${because}`),
       checks.filter(({ key }) => keys.some((known) => checkText(known) === checkText(key))).map((found) => check(found, now)),
     ]),
     h("p", { class: "buttons" }, drainButton({ endpoint: [service.name, site] }, own)),

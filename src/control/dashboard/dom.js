@@ -31,8 +31,7 @@ function fill(element, attributes, children) {
 
 /** Has `place` hold these children, changing only what differs. */
 export function show(place, ...children) {
-  const fresh = place.cloneNode(false);
-  fill(fresh, null, children);
+  const fresh = fill(document.createDocumentFragment(), null, children);
   const focused = document.activeElement;
   patchChildren(place, fresh);
   // A row that changed its place lost the focus on the way.

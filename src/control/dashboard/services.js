@@ -1,7 +1,7 @@
 // One row a service, one page of them at a time: the daemon searches, so ten thousand are as quick as ten.
 
 import { byId, h, show } from "./dom.js";
-import { STANCE, count, endpointHealth, mark, moment, readable, state } from "./words.js";
+import { STANCE, breakable, count, endpointHealth, mark, moment, readable, state } from "./words.js";
 
 const PAGE = 50;
 /** Between the last key and the question. */
@@ -52,8 +52,9 @@ export class Looking {
   took(overview, chosen) {
     this.#offset = overview.offset;
     show(byId("show"), this.#stances(overview));
-    const option = (value, text) => h("option", { value, selected: value === this.#at }, text);
     show(byId("at"), option("", "any"), overview.sites.map(({ id }) => option(id, id)));
+    byId("show").value = this.#show;
+    byId("at").value = this.#at;
     const { matching, total } = overview;
     show(byId("found"), matching === total ? count(total, "service") : `${matching} of ${count(total, "service")}`);
     show(byId("services"), table(overview, chosen));
@@ -61,12 +62,13 @@ export class Looking {
   }
 
   #stances({ total, stances }) {
-    const option = (value, text) => h("option", { value, selected: value === this.#show }, text);
     const off = total - (stances.home ?? 0);
     const each = Object.entries(STANCE).filter(([key]) => stances[key] || key === this.#show);
     return [option("", `all (${total})`), option("off", `to look at (${off})`), each.map(([key, { word }]) => option(key, `${word} (${stances[key] ?? 0})`))];
   }
 }
+
+const option = (value, text) => h("option", { value }, text);
 
 function table({ services, now }, chosen) {
   if (services.length === 0) return h("p", { class: "none" }, "No service is what you look for.");
@@ -88,10 +90,10 @@ function one(row, now, isChosen) {
   const because = readable(row.because, now);
   return h(
     "tr",
-    { role: "row", class: stance.tone, "data-key": row.name },
+    { role: "row", class: `row ${row.stance === "home" ? "settled" : stance.tone}`, "data-key": row.name },
     cell("State", state(stance)),
-    h("th", { role: "rowheader", scope: "row", class: "service", "data-name": "Service" }, h("a", link, row.name)),
-    cell("Answers", row.answers.map((answer) => h("span", { class: "code" }, answer)), row.more > 0 && h("span", {}, `and ${row.more} more`), row.answers.length === 0 && "the zone file"),
+    h("th", { role: "rowheader", scope: "row", class: "service", "data-name": "Service" }, h("a", link, breakable(row.name))),
+    cell("Answers", row.answers.map((answer) => h("span", { class: "code" }, breakable(answer))), row.more > 0 && h("span", {}, `and ${row.more} more`), row.answers.length === 0 && "the zone file"),
     cell("From", row.endpoints.map(endpoint)),
     cell("Since", row.since === null ? "–" : moment(row.since, now)),
     cell("Why", h("span", { class: "clamped", title: because }, because)),

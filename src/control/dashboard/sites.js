@@ -4,8 +4,8 @@
 import { h, s } from "./dom.js";
 import { HEALTH, count, moment, scopeText, shapeOf, siteHealth, state } from "./words.js";
 
-const [WIDTH, HEIGHT] = [420, 230];
-const MARGIN = { x: 62, y: 44 };
+const [WIDTH, HEIGHT] = [420, 190];
+const MARGIN = { x: 62, y: 42 };
 /** A map shows at least this many degrees, so that two neighbours are not made to look a world apart. */
 const MIN_DEGREES = 12;
 /** With more sites their names would lie on each other. */
@@ -92,13 +92,15 @@ function way(from, to, { services }) {
   // The head points the way the curve arrives.
   const arrive = Math.atan2(end.y - top.y, end.x - top.x);
   const wing = (turn) => `${end.x - 9 * Math.cos(arrive + turn)} ${end.y - 9 * Math.sin(arrive + turn)}`;
-  const [lx, ly] = [(begin.x + end.x) / 4 + top.x / 2, (begin.y + end.y) / 4 + top.y / 2];
+  // Outside of the bend, where no line crosses it.
+  const aside = uy === 0 || Math.abs(ux) > Math.abs(uy) ? 15 : 34;
+  const [lx, ly] = [(begin.x + end.x) / 4 + top.x / 2 + uy * aside, (begin.y + end.y) / 4 + top.y / 2 - ux * aside];
   return s(
     "g",
     { class: "way" },
     s("path", { d: `M${begin.x} ${begin.y}Q${top.x} ${top.y} ${end.x} ${end.y}` }),
     s("path", { d: `M${wing(0.45)}L${end.x} ${end.y}L${wing(-0.45)}` }),
-    s("text", { x: lx, y: ly - 6 }, `${services} moved`),
+    s("text", { x: lx, y: ly + 4 }, `${services} moved`),
   );
 }
 
@@ -111,7 +113,7 @@ function card(site, moves, now) {
     h("p", { class: "card-head" }, h("a", { href: `#/site/${encodeURIComponent(id)}` }, name), name !== id && h("span", { class: "code" }, id), state(siteHealth(site))),
     h("p", {}, `answers ${count(site.serving, "service")}`, away > 0 && `, ${away} moved off`, site.capacity && `; load ${site.load} of ${site.capacity}`),
     h("p", { class: "faint" }, endpoints(site)),
-    overridden && h("p", {}, `${HEALTH.drained.word} by ${overridden.who}: ${overridden.reason}`, overridden.until && [", ends ", moment(overridden.until, now)]),
+    overridden && h("p", { class: "forced" }, `${HEALTH.drained.word} by ${overridden.who}: ${overridden.reason}`, overridden.until && [", ends ", moment(overridden.until, now)]),
     h("p", { class: "buttons" }, drainButton({ site: id }, overridden)),
   );
 }

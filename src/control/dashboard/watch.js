@@ -54,7 +54,7 @@ function override({ scope, kind, who, reason, at, until }, now) {
 
 function rule({ rule, counts, now, limit, reached }) {
   const least = rule.startsWith("min_");
-  return line(rule, reached, h("p", {}, `${now} ${counts}, `, h("b", {}, `${least ? "at least" : "at most"} ${limit}`), reached && ": reached"), h("p", { class: "faint code" }, rule));
+  return line(rule, reached, h("p", {}, `${counts}: `, h("b", {}, now), `, ${least ? "at least" : "at most"} ${limit}`, reached && h("b", {}, ": reached")), h("p", { class: "faint code" }, rule));
 }
 
 function maintenance({ of, until, opens }, now) {

@@ -82,7 +82,7 @@ export function span(ms) {
   const secs = Math.floor(ms / 1000);
   if (secs < 1) return `${Math.max(0, Math.round(ms))} ms`;
   if (secs < 60) return `${secs} s`;
-  if (secs < 600) return `${Math.floor(secs / 60)} min ${secs % 60} s`;
+  if (secs < 300) return `${Math.floor(secs / 60)} min ${secs % 60} s`;
   if (secs < 3600) return `${Math.floor(secs / 60)} min`;
   if (secs < 172800) return `${Math.floor(secs / 3600)} h ${Math.floor((secs / 60) % 60)} min`;
   return `${Math.floor(secs / 86400)} d ${Math.floor((secs / 3600) % 24)} h`;
@@ -113,6 +113,9 @@ export function relative(at, now) {
 
 /** `1 service`, `12 services`. */
 export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** A name or an address that may be broken behind its dots and colons, and nowhere else. */
+export const breakable = (text) => text.split(/(?<=[.:])/).map((part) => [part, h("wbr")]);
 
 /** A name without the last dot. */
 export const bare = (name) => (name === "." ? name : name.replace(/\.$/, ""));

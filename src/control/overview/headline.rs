@@ -54,7 +54,9 @@ pub(super) fn say(rows: &[Row]) -> Vec<Sentence> {
     }
     let mut sentences: Vec<Sentence> =
         groups.iter().map(|((stance, tail), rows)| sentence(*stance, tail, rows)).collect();
-    let off = rows.iter().filter(|row| !matches!(row.stance, Stance::Home | Stance::Exposed)).count();
+    let is_off = |row: &&Row| !matches!(row.stance, Stance::Home | Stance::Exposed);
+    let off = rows.iter().filter(is_off).count();
+    let ways = groups.keys().filter(|(stance, _)| *stance != Stance::Exposed).count();
     if off == 0 {
         let text = match rows.len() {
             0 => "No service is configured".to_owned(),
@@ -62,12 +64,10 @@ pub(super) fn say(rows: &[Row]) -> Vec<Sentence> {
             all => format!("All {all} services are served from where they should be"),
         };
         sentences.insert(0, Sentence { tone: Tone::Well, text, since: None });
-    } else {
-        let text = format!("{off} of {} services need a look", rows.len());
-        if sentences.len() > 1 {
-            let tone = sentences.iter().map(|sentence| sentence.tone).min().unwrap_or(Tone::Notice);
-            sentences.insert(0, Sentence { tone, text, since: None });
-        }
+    } else if ways > 1 {
+        let text = format!("{off} of {} services are not served as they should be", rows.len());
+        let tone = sentences.iter().map(|sentence| sentence.tone).min().unwrap_or(Tone::Notice);
+        sentences.insert(0, Sentence { tone, text, since: None });
     }
     sentences
 }
@@ -113,7 +113,7 @@ fn tail(row: &Row) -> String {
         Stance::Stranded => row.because.rsplit("; ").next().unwrap_or_default().to_owned(),
         Stance::Failing => row.because.clone(),
         Stance::Exposed => match &row.standby {
-            Some(standby) => format!("{}: {}", standby.site, standby.unready.as_deref().unwrap_or_default()),
+            Some(standby) => standby.unready.clone().unwrap_or_default(),
             None => "no other endpoint works".to_owned(),
         },
         Stance::Undecided | Stance::Home => String::new(),

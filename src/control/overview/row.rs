@@ -102,7 +102,8 @@ pub(super) fn bare(name: &Name) -> String {
 }
 
 impl Row {
-    pub(super) fn of(service: ServiceView) -> Row {
+    pub(super) fn of(mut service: ServiceView) -> Row {
+        service.standby = taker(&service);
         let stance = stance(&service);
         let next = next(&service, stance);
         let off = off(&service, stance);
@@ -190,6 +191,23 @@ fn works(endpoint: Option<&EndpointView>) -> bool {
     })
 }
 
+/// Who would take over: who comes next, or where that one could not, the first of the others that is Up.
+fn taker(service: &ServiceView) -> Option<StandbyView> {
+    let next = service.standby.clone()?;
+    if next.ready() {
+        return Some(next);
+    }
+    let up = |endpoint: &&EndpointView| {
+        endpoint.health == Health::Up
+            && !endpoint.serving
+            && endpoint.site != next.site
+            && endpoint.maintenance.is_none()
+            && works(Some(endpoint))
+    };
+    let other = service.endpoints.iter().find(up);
+    Some(other.map_or(next.clone(), |other| StandbyView { site: other.site.clone(), unready: None }))
+}
+
 /// Whether others are meant to take over, and none could.
 fn is_exposed(service: &ServiceView) -> bool {
     service.endpoints.len() > 1 && !service.standby.as_ref().is_some_and(StandbyView::ready)
@@ -257,13 +275,13 @@ fn settled(service: &ServiceView, stance: Stance) -> Next {
             None => format!("back to {} once it is Up again", first.site),
         },
         (Some(serving), _, Some(StandbyView { site, unready: None })) => {
-            format!("should {serving} be Down, {site} takes over")
+            format!("{site} takes over if {serving} fails")
         }
-        (Some(serving), _, Some(StandbyView { site, unready: Some(why) })) => {
-            format!("should {serving} be Down, {site} could not take over: {why}")
+        (Some(serving), _, Some(StandbyView { unready: Some(why), .. })) => {
+            format!("nobody could take over if {serving} fails: {why}")
         }
-        (Some(serving), _, None) => format!("should {serving} be Down, no endpoint is left"),
-        (None, ..) => "should a site be Down, its clients go to those that are left".to_owned(),
+        (Some(serving), _, None) => format!("no endpoint is left if {serving} fails"),
+        (None, ..) => "the clients of a site that fails go to the others".to_owned(),
     };
     Next { text, at: None }
 }

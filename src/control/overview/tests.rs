@@ -34,7 +34,7 @@ fn the_state_is_a_few_sentences() {
     let texts: Vec<_> = page.frame.sentences.iter().map(|s| (s.tone, s.text.as_str())).collect();
     let moved = "app.example.com, www.example.com moved off fra (Down: 3 of 3 failed, connection refused)";
     let expect = [
-        (Tone::Notice, "3 of 3 services need a look"),
+        (Tone::Notice, "3 of 3 services are not served as they should be"),
         (Tone::Notice, moved),
         (Tone::Notice, "new.example.com is not decided yet"),
     ];
