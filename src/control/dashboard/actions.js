@@ -106,7 +106,9 @@ class Form {
     byId("act-cancel").onclick = () => dialog.close();
     byId("act-do").onclick = () => form.#give();
     byId("act-reason").oninput = () => form.#judge();
-    byId("act-reason").onkeydown = (event) => event.key === "Enter" && !byId("act-do").disabled && form.#give();
+    byId("act-reason").onkeydown = ({ key }) => {
+      if (key === "Enter" && !byId("act-do").disabled) form.#give();
+    };
     if (order.sites) {
       byId("act-to").onchange = ({ target }) => {
         order.to = target.value;

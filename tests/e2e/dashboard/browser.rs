@@ -1,10 +1,11 @@
 //! A headless Chromium as the tests hold it: what a person sees, clicks and types, over WebDriver (W3C), which
 //! is HTTP and JSON.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,6 +13,9 @@ use crate::harness::until;
 
 /// One browser at a time: it takes the machine as it is.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// How long one answer of the driver may take; a page that loads is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What Chromium is started with: no window, and no word to anybody but the daemon.
 const FLAGS: &[&str] = &[
@@ -33,13 +37,14 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub const ENTER: &str = "\u{e007}";
 pub const ESCAPE: &str = "\u{e00c}";
 pub const TAB: &str = "\u{e004}";
-pub const BACKSPACE: &str = "\u{e003}";
 
 /// A browser with one tab; it ends with this value.
 pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
+    /// What the driver says goes somewhere, as long as it runs.
+    _said: BufReader<ChildStdout>,
     _profile: tempfile::TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -55,8 +60,8 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver runs; ./test installs it");
-        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = said.find_map(|line| {
+        let mut said = BufReader::new(driver.stdout.take().unwrap());
+        let port = said.by_ref().lines().map_while(Result::ok).find_map(|line| {
             let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
@@ -65,6 +70,7 @@ impl Browser {
             driver,
             port: port.expect("it says where it listens"),
             session: String::new(),
+            _said: said,
             _profile: profile,
             _turn: turn,
         };
@@ -94,10 +100,8 @@ impl Browser {
             body.len()
         )
         .map_err(|e| e.to_string())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
-        let (_, body) = text.split_once("\r\n\r\n").ok_or("no head")?;
-        let answer: Value = serde_json::from_str(body).map_err(|e| format!("{e}: {body}"))?;
+        let body = body_of(stream).map_err(|e| e.to_string())?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
         let value = answer["value"].clone();
         match value["error"].as_str() {
             Some(error) => Err(format!("{error}: {}", value["message"].as_str().unwrap_or_default())),
@@ -206,6 +210,27 @@ impl Browser {
         let text = |line: &Value| format!("{}: {}", line["level"], line["message"]);
         lines.as_array().unwrap().iter().map(text).collect()
     }
+}
+
+/// The body of an answer, which says how long it is; the driver leaves the connection open after it.
+fn body_of(stream: TcpStream) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut answer = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        answer.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((key, value)) if key.eq_ignore_ascii_case("content-length") => {
+                length = value.trim().parse().map_err(io::Error::other)?;
+            }
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    answer.read_exact(&mut body)?;
+    Ok(body)
 }
 
 impl Drop for Browser {
