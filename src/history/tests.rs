@@ -13,7 +13,7 @@ use redb::{Database, StorageBackend, TableDefinition};
 use super::store::{META, SAVED};
 use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
 use crate::config::{CheckKey, Whereto};
-use crate::engine::{Action, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
+use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
@@ -38,6 +38,7 @@ pub(super) fn decision(id: u64) -> Decision {
         ttl: 30,
         reason: reason(),
         steer: None,
+        rto_ms: None,
         partial: None,
     }
 }
@@ -123,7 +124,7 @@ fn every_happening() -> Vec<Happened> {
     let command = |action| Happened::Command(Command { action, ..drain_command() });
     vec![
         Happened::Started { fresh: true },
-        Happened::Loaded { services: 2, zones: 1 },
+        Happened::Loaded { services: 2, zones: 1, dropped: vec![] },
         Happened::LoadRefused { problems: "a.toml:1:1: error: no\n  help: yes\n".into() },
         Happened::Sample(sample(4)),
         Happened::Health {
@@ -131,6 +132,12 @@ fn every_happening() -> Vec<Happened> {
             from: Health::Suspect,
             to: Health::Down,
             because: "3 of 3 failed, connection refused".into(),
+            of: Some(Box::new(Bearing {
+                site: "fra".into(),
+                services: vec![name("app.example.com")],
+                began: Some(Time(3)),
+                maintained: false,
+            })),
         },
         Happened::Decision(decision(1)),
         published(vec![]),
@@ -146,6 +153,12 @@ fn every_happening() -> Vec<Happened> {
             warning: Some(Warning::CertificateExpires { days: 6, at: Time(0) }),
         },
         Happened::Warned { check: check_key(), warning: None },
+        Happened::AlertSent {
+            receiver: "ops".into(),
+            title: "app moved".into(),
+            site: Some("fra".into()),
+            services: vec![name("app.example.com")],
+        },
         Happened::AlertLost { receiver: "ops".into(), title: "app moved".into(), why: "status 400".into() },
     ]
 }
