@@ -417,7 +417,8 @@ fn a_whole_site_of_20_000_services_is_one_alert() {
 fn samples_and_health_are_no_news_of_their_own() {
     let whereto = Whereto::Addr("192.0.2.10".parse().unwrap());
     let check = CheckKey { probe: "web".into(), whereto, host: None };
-    let health = |from, to| Happened::Health { check: check.clone(), from, to, because: String::new(), of: None };
+    let health =
+        |from, to| Happened::Health { check: check.clone(), from, to, because: String::new(), of: None };
     let news = |what| derive(&Entry { seq: 1, at: START, what }).len();
     assert_eq!(news(health(Health::Up, Health::Down)), 0);
     assert_eq!(news(health(Health::Up, Health::Unknown)), 1, "nothing is known of it any more");

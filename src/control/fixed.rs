@@ -105,6 +105,9 @@ impl Daemon for Fixed {
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
     }
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
+        self.store.entries_from(seq, limit)
+    }
     fn table(&self) -> Arc<Table> {
         fixture::table()
     }

@@ -20,6 +20,7 @@ pub(crate) mod fixture;
 mod guard;
 mod healthz;
 pub mod heartbeat;
+mod incidents;
 mod listener;
 mod metrics;
 mod problem;
@@ -57,6 +58,7 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
+pub use incidents::IncidentsBody;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
@@ -114,6 +116,9 @@ pub trait Daemon: Send + Sync + 'static {
     fn test_alerts(&self, id: Option<String>) -> impl Future<Output = Option<Vec<Tested>>> + Send;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
+    /// What happened from an entry on, samples aside, the oldest first; and the oldest that is kept. May block on
+    /// the disk.
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
     fn answered(&self, name: &Name) -> Vec<RrSet>;
     /// How the watches of the prober stand; never waits for the engine.
@@ -295,6 +300,8 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/services/{name}", get(read::service::<D>))
         .route("/v1/sites", get(read::sites::<D>))
         .route("/v1/history", get(read::history::<D>))
+        .route("/v1/incidents", get(incidents::list::<D>))
+        .route("/v1/incidents/{id}", get(incidents::one::<D>))
         .route("/v1/explain", get(read::explain::<D>))
         .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
         .route("/v1/services/{name}/failover", post(write::failover::<D>))
@@ -315,6 +322,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/metrics", get(metrics::metrics::<D>))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(axum::Extension(incidents::Read::default()))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(local, guard::guard))
         .with_state(daemon)

@@ -162,6 +162,10 @@ impl Daemon for Handle {
         self.store.history(query)
     }
 
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
+        self.store.entries_from(seq, limit)
+    }
+
     fn table(&self) -> Arc<Table> {
         self.table.load_full()
     }

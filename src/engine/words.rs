@@ -10,7 +10,9 @@ impl fmt::Display for Happened {
         match self {
             Happened::Started { fresh: true } => f.write_str("started without an earlier state"),
             Happened::Started { fresh: false } => f.write_str("started with the state of the last run"),
-            Happened::Loaded { services, zones, .. } => write!(f, "loaded: services {services}, zones {zones}"),
+            Happened::Loaded { services, zones, .. } => {
+                write!(f, "loaded: services {services}, zones {zones}")
+            }
             Happened::LoadRefused { problems } => {
                 let lines: Vec<&str> = problems.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
                 write!(f, "load refused: {}", lines.join(" | "))
