@@ -66,7 +66,8 @@ pub use event::{
 };
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use view::{
-    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
+    CheckView, EndpointView, Explanation, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
+    SiteView, StandbyView, Status, ZoneView,
 };
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
