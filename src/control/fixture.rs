@@ -66,6 +66,7 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
         ttl: 30,
         reason: reason(),
         steer: None,
+        rto_ms: None,
         partial: None,
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod fixture;
 mod guard;
 mod healthz;
 pub mod heartbeat;
+mod incidents;
 mod listener;
 mod metrics;
 pub mod overview;
@@ -63,6 +64,7 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
+pub use incidents::IncidentsBody;
 pub use plots::PlotsAt;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
@@ -315,6 +317,8 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::
         .route("/v1/plots/{service}", get(plots::plots::<D>))
         .route("/v1/sites", get(read::sites::<D>))
         .route("/v1/history", get(read::history::<D>))
+        .route("/v1/incidents", get(incidents::list::<D>))
+        .route("/v1/incidents/{id}", get(incidents::one::<D>))
         .route("/v1/events", get(events::events::<D>))
         .route("/v1/explain", get(read::explain::<D>))
         .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
@@ -338,6 +342,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::
         .layer(Extension(Arc::<overview::Pictures>::default()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(Extension(incidents::Read::default()))
         .layer(Extension(events::Listening::new(closing)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(local, guard::guard))

@@ -523,6 +523,7 @@ fn log(what: &Happened) {
         Happened::Started { .. }
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
+        | Happened::AlertSent { .. }
         | Happened::AlertLost { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_)

@@ -14,12 +14,12 @@ impl Engine {
         let Load { config, zones, regions } = load;
         let before = self.overlays();
         self.regions = regions;
-        let mut records =
-            vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
+        let (services, given) = (config.services.len(), zones.len());
         self.take_zones(zones, &config, out);
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
-        self.watch(now, config.checks(), out);
+        let dropped = self.watch(now, config.checks(), out);
+        let mut records = vec![Effect::Record(Happened::Loaded { services, zones: given, dropped })];
         self.steer(&config.services, out);
         self.config = Some(config);
         self.count_all();

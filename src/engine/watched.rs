@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::{CheckView, Effect, Engine, Happened, Pace, Saved, SavedCheck};
+use super::{Bearing, CheckView, Effect, Engine, Happened, MAX_BEARING, Pace, Saved, SavedCheck};
 use crate::config::{Check, CheckKey, Probe};
 use crate::health::{CheckHealth, Damper, Finding, Health, Outcome, Sample, works};
 use crate::time::Time;
@@ -18,6 +18,8 @@ use crate::zone::Name;
 
 /// Intervals without a sample that make a check stale.
 const STALE_INTERVALS: u32 = 3;
+/// How many checks that are looked at no more an entry of the history names.
+const MAX_DROPPED: usize = 1_000;
 
 /// One check of the configuration.
 #[derive(Clone, Debug)]
@@ -265,18 +267,27 @@ impl Engine {
             let warning = sample.detail.warning.clone();
             out.push(Effect::Record(Happened::Warned { check: key.clone(), warning }));
         }
+        let began = changed.then(|| sample.at - sample.latency);
         out.push(Effect::Record(Happened::Sample(sample)));
-        self.follow(now, &key, changed, out);
+        self.follow(now, &key, (changed, began), out);
     }
 
     /// A check was sampled, settled, or looked at because time passed: tells what that changes.
-    fn follow(&mut self, now: Time, key: &CheckKey, touched: bool, out: &mut Vec<Effect>) {
+    fn follow(
+        &mut self,
+        now: Time,
+        key: &CheckKey,
+        (touched, began): (bool, Option<Time>),
+        out: &mut Vec<Effect>,
+    ) {
         let Some(watched) = self.checks.get_mut(key) else { return };
         let before = watched.judge(now, self.canaries.in_doubt());
         if let Some(from) = before {
             let Finding { health: to, because, .. } = watched.found().clone();
-            out.push(Effect::Record(Happened::Health { check: key.clone(), from, to, because }));
+            let of = self.bearing(key, began).map(Box::new);
+            out.push(Effect::Record(Happened::Health { check: key.clone(), from, to, because, of }));
         }
+        let Some(watched) = self.checks.get_mut(key) else { return };
         if before.is_some() || touched {
             for name in &watched.services {
                 self.agenda.touch(now, name.clone());
@@ -297,12 +308,28 @@ impl Engine {
         self.pace_canaries(out);
     }
 
+    /// What a check bears on; `began` is when the run began that changed it.
+    fn bearing(&self, key: &CheckKey, began: Option<Time>) -> Option<Bearing> {
+        let watched = self.checks.get(key)?;
+        let site_of = |name: &Name| {
+            let steered = self.services.get(name)?;
+            let endpoints = steered.service.endpoints.iter().zip(&steered.places);
+            let mut here =
+                endpoints.filter(|(_, places)| places.iter().any(|place| place.checks.contains(key)));
+            here.next().map(|(endpoint, _)| endpoint.site.clone())
+        };
+        let services: Vec<Name> = watched.services.iter().take(MAX_BEARING).cloned().collect();
+        let site = services.iter().find_map(site_of)?;
+        let maintained = services.iter().all(|name| self.maintenance_of(name, &site).is_some());
+        Some(Bearing { site, services, began, maintained })
+    }
+
     /// What its maintenance has made Down has to show by failures that it still is.
     pub(super) fn put_on_probation(&mut self, now: Time, key: &CheckKey, out: &mut Vec<Effect>) {
         let Some(watched) = self.checks.get_mut(key) else { return };
         if watched.health.put_on_probation(now, self.quorum) {
             out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
-            self.follow(now, key, true, out);
+            self.follow(now, key, (true, None), out);
         }
     }
 
@@ -323,12 +350,12 @@ impl Engine {
         if changed {
             out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
         }
-        self.follow(now, key, changed, out);
+        self.follow(now, key, (changed, None), out);
     }
 
     /// Puts the checks of the configuration under watch, those already watched with all that is known
-    /// of them, and forgets the others.
-    pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) {
+    /// of them, and forgets the others. Gives those of the others that were not Up.
+    pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) -> Vec<CheckKey> {
         let mut old = std::mem::take(&mut self.checks);
         let mut restored = std::mem::take(&mut self.restored);
         self.agenda.clear_checks();
@@ -345,7 +372,16 @@ impl Engine {
             self.canaries.note_suspect(&key, watched.health.found().health == Health::Suspect);
             self.checks.insert(key, watched);
         }
-        let forgotten = old.into_keys().chain(restored.into_keys());
-        out.extend(forgotten.map(|key| Effect::Save(Saved::Check(key, None))));
+        let watched = old.into_iter().map(|(key, watched)| (key, watched.judged.health));
+        let saved = restored.into_iter().map(|(key, saved)| (key, saved.health));
+        let mut dropped = Vec::new();
+        for (key, health) in watched.chain(saved) {
+            if [Health::Suspect, Health::Down].contains(&health) {
+                dropped.push(key.clone());
+            }
+            out.push(Effect::Save(Saved::Check(key, None)));
+        }
+        dropped.truncate(MAX_DROPPED);
+        dropped
     }
 }

@@ -9,6 +9,8 @@ import { drainButton } from "./sites.js";
 import { HEALTH, STANCE, bare, checkText, clock, count, endpointHealth, moment, readable, siteHealth, span, state } from "./words.js";
 
 const HISTORY = 30;
+/** Among so many, the newest, those of one service or site are looked for. */
+const INCIDENTS = 50;
 
 /** What an address of this page names: `{ kind, id }`, or nothing. */
 export function chosen() {
@@ -44,13 +46,19 @@ async function optional(path) {
   }
 }
 
+/** The last incidents of which something is so; `null` where none can be asked for. */
+async function incidentsOf(isSo) {
+  const known = await optional(`/v1/incidents?limit=${INCIDENTS}`);
+  return known && known.incidents.filter(isSo);
+}
+
 async function service(name, { services }) {
   const at = encodeURIComponent(name);
   const [explained, plotted, past, known] = await Promise.all([
     get(`/v1/explain?name=${at}`),
     optional(`/v1/plots/${at}`),
     get(`/v1/history?service=${at}&limit=${HISTORY}`),
-    optional(`/v1/incidents?service=${at}`),
+    incidentsOf(({ services }) => services.some((touched) => bare(touched) === name)),
   ]);
   const { explanation, because, answered_text: answered } = explained;
   if (!explanation) {
@@ -66,7 +74,7 @@ async function service(name, { services }) {
     part("What can happen next", next.length === 0 ? h("p", {}, "Nothing is pending.") : h("ul", { class: "lines" }, next.map((line) => h("li", {}, readable(line, now))))),
     part("Sites, the preferred first", service.endpoints.map((at) => endpoint(at, service, checks, now))),
     plotted && part("The last hour", plots(plotted, now)),
-    known && part("Incidents", incidents(known.incidents, now)),
+    known && part("Incidents", incidents(known, now)),
     part("History", history(past.entries, now)),
     part("Policy", h("p", {}, service.policy), service.probes && h("p", { class: "faint" }, `probes: ${service.probes}`)),
   ];
@@ -143,7 +151,7 @@ async function site(id, overview) {
   const site = sites.find((site) => site.id === id);
   if (!site) return [h("h2", { id: "detail-heading" }, id), h("p", {}, "There is no such site.")];
   const at = encodeURIComponent(id);
-  const [off, known] = await Promise.all([get(`/v1/overview?site=${at}&limit=200`), optional(`/v1/incidents?site=${at}`)]);
+  const [off, known] = await Promise.all([get(`/v1/overview?site=${at}&limit=200`), incidentsOf(({ sites }) => sites.includes(id))]);
   const away = moves.filter((move) => move.from === id);
   const here = overrides.filter(({ scope }) => scope.site === id || scope.endpoint?.[1] === id);
   const windows = maintenance.filter((window) => window.of === id);
@@ -158,7 +166,7 @@ async function site(id, overview) {
     h("p", { class: "buttons" }, drainButton({ site: id }, site.overridden)),
     here.length > 0 && part("Overrides", h("ul", { class: "lines" }, here.map(({ kind, who, reason, until, scope }) => h("li", {}, `${kind} ${scope.endpoint ? bare(scope.endpoint[0]) : "of the site"} by ${who}: ${reason}`, until && [", ends ", moment(until, now)])))),
     windows.length > 0 && part("Maintenance", h("ul", { class: "lines" }, windows.map(({ until, opens }) => h("li", {}, until ? ["open, ends ", moment(until, now)] : opens ? ["opens ", moment(opens, now)] : "no further window")))),
-    known && part("Incidents", incidents(known.incidents, now)),
+    known && part("Incidents", incidents(known, now)),
     part("Services here", h("ul", { class: "lines" }, rows.map(line)), off.matching > off.services.length && h("p", { class: "faint" }, `and ${off.matching - off.services.length} more; choose the site above the table for all of them`)),
   ];
 }

@@ -63,7 +63,7 @@ fn the_focus_is_seen_and_goes_through_the_page_in_its_order() {
     let browser = open(&world.detour, "");
     browser.js("document.activeElement.blur()");
     let mut order = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..11 {
         browser.press(TAB);
         order.push(browser.focused());
         let ring = browser.js("return getComputedStyle(document.activeElement).outlineStyle");

@@ -52,7 +52,7 @@ fn the_demo_is_pictured_before_during_and_after_its_failover() {
     take(&browser, &folder, "during");
     browser.js("location.hash = '#/service/app.demo.example'");
     browser.sees("#detail", "The last hour");
-    browser.size(1280, 1400);
+    browser.size(1280, 1150);
     keep(&browser, &folder.join("service-light.png"));
     assert!(browser.text("#state").contains("moved off"), "the pictures took longer than the failover");
     browser.js("location.hash = '#/'");
