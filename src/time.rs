@@ -76,6 +76,18 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, left + 1)
 }
 
+/// A length of time in its two largest units: `450ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`.
+pub fn span(d: Duration) -> String {
+    let secs = d.as_secs();
+    match secs {
+        0 => format!("{}ms", d.as_millis()),
+        1..60 => format!("{secs}s"),
+        60..3_600 => format!("{}m {}s", secs / 60, secs % 60),
+        3_600..172_800 => format!("{}h {}m", secs / 3_600, secs / 60 % 60),
+        _ => format!("{}d {}h", secs / 86_400, secs / 3_600 % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +99,18 @@ mod tests {
         check(951_782_400_000, "2000-02-29T00:00:00.000Z");
         check(1_795_229_999_123, "2026-11-21T02:59:59.123Z");
         check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        let check = |ms, want: &str| assert_eq!(span(Duration::from_millis(ms)), want);
+        check(0, "0ms");
+        check(999, "999ms");
+        check(59_999, "59s");
+        check(192_000, "3m 12s");
+        check(7_500_000, "2h 5m");
+        check(47 * 3_600_000, "47h 0m");
+        check(76 * 3_600_000, "3d 4h");
     }
 
     #[test]

@@ -163,6 +163,7 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         | Happened::UpdateRefused { .. }
         | Happened::Frozen { .. }
         | Happened::RolledBack { .. }
+        | Happened::AlertSent { .. }
         | Happened::AlertLost { .. } => Vec::new(),
     }
 }

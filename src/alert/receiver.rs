@@ -18,7 +18,7 @@ use super::message::Message;
 use super::send::{Line, SendError};
 use crate::clock::Clock;
 use crate::config::AlertReceiver;
-use crate::engine::Happened;
+use crate::engine::{Happened, MAX_BEARING};
 use crate::history::{Durable, Store, StoreError};
 use crate::time::Time;
 
@@ -189,6 +189,12 @@ impl Task {
                     info!("alerts {id}: delivered again");
                 }
             });
+            self.tell(&Happened::AlertSent {
+                receiver: id.to_string(),
+                title: message.title.clone(),
+                site: message.site.clone(),
+                services: message.services.iter().take(MAX_BEARING).cloned().collect(),
+            });
             return;
         };
         let jitter = RandomState::new().hash_one(now.0) as u8;
@@ -206,12 +212,16 @@ impl Task {
         if let Some(Failed::GivenUp(lost)) = became {
             error!("alerts {id}: given up: {}: {why}", lost.title);
             let receiver = id.to_string();
-            let record = Happened::AlertLost { receiver, title: lost.title, why };
-            // Now, for entries are read on from where the last one was: one that a crash takes back would give
-            // its number to another.
-            if let Err(why) = self.store.commit(now, &[], &[record], Durable::Now) {
-                error!("alerts {id}: that it was given up is not in the history: {why}");
-            }
+            self.tell(&Happened::AlertLost { receiver, title: lost.title, why });
+        }
+    }
+
+    /// Puts what became of a message into the history.
+    fn tell(&self, what: &Happened) {
+        // Now, for entries are read on from where the last one was: one that a crash takes back would give
+        // its number to another.
+        if let Err(why) = self.store.commit(self.clock.now(), &[], std::slice::from_ref(what), Durable::Now) {
+            error!("alerts {}: not in the history: {what}: {why}", self.config.id);
         }
     }
 

@@ -56,6 +56,7 @@ fn decision(service: &str, serving: Option<&str>, rule: Rule, endpoints: Vec<Not
         ttl: 30,
         reason,
         steer: None,
+        rto_ms: None,
         partial: None,
     })
 }
@@ -282,7 +283,7 @@ fn each_other_kind_begins_and_ends() {
         (Happened::Doubt(doubt), Kind::Doubt, Happened::Started { fresh: false }, Kind::Trust),
         (standby(Some("iad is Down")), Kind::Standby, standby(None), Kind::StandbyReady),
         (warned(expires), Kind::Certificate, warned(None), Kind::Renewed),
-        (refused, Kind::Refused, Happened::Loaded { services: 1, zones: 1 }, Kind::Accepted),
+        (refused, Kind::Refused, Happened::Loaded { services: 1, zones: 1, dropped: vec![] }, Kind::Accepted),
     ];
     for (begin, began, end, ended) in pairs {
         let mut told = Told::new(receiver());
@@ -416,7 +417,8 @@ fn a_whole_site_of_20_000_services_is_one_alert() {
 fn samples_and_health_are_no_news_of_their_own() {
     let whereto = Whereto::Addr("192.0.2.10".parse().unwrap());
     let check = CheckKey { probe: "web".into(), whereto, host: None };
-    let health = |from, to| Happened::Health { check: check.clone(), from, to, because: String::new() };
+    let health =
+        |from, to| Happened::Health { check: check.clone(), from, to, because: String::new(), of: None };
     let news = |what| derive(&Entry { seq: 1, at: START, what }).len();
     assert_eq!(news(health(Health::Up, Health::Down)), 0);
     assert_eq!(news(health(Health::Up, Health::Unknown)), 1, "nothing is known of it any more");

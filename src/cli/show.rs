@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::time::Duration;
 
 use crate::policy::Override;
 use crate::time::Time;
+pub(super) use crate::time::span;
 use crate::zone::Name;
 
 /// Columns under a heading, each as wide as its widest cell.
@@ -50,18 +50,6 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A length of time in its two largest units: `450ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`.
-pub(super) fn span(d: Duration) -> String {
-    let secs = d.as_secs();
-    match secs {
-        0 => format!("{}ms", d.as_millis()),
-        1..60 => format!("{secs}s"),
-        60..3_600 => format!("{}m {}s", secs / 60, secs % 60),
-        3_600..172_800 => format!("{}h {}m", secs / 3_600, secs / 60 % 60),
-        _ => format!("{}d {}h", secs / 86_400, secs / 3_600 % 24),
-    }
-}
-
 /// How long ago something was, or a dash.
 pub(super) fn ago(now: Time, then: Option<Time>) -> String {
     then.map_or_else(|| "-".to_owned(), |then| span(now.since(then)))
@@ -96,18 +84,6 @@ pub(super) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_have_two_units() {
-        let check = |ms, want: &str| assert_eq!(span(Duration::from_millis(ms)), want);
-        check(0, "0ms");
-        check(999, "999ms");
-        check(59_999, "59s");
-        check(192_000, "3m 12s");
-        check(7_500_000, "2h 5m");
-        check(47 * 3_600_000, "47h 0m");
-        check(76 * 3_600_000, "3d 4h");
-    }
 
     #[test]
     fn tables_line_up() {

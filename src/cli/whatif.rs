@@ -102,7 +102,7 @@ fn supposition(args: &Args, status: Option<&Status>) -> Result<Supposition, Stri
         None => Err(format!("{text} is not known")),
     };
     let drain = args.drain.iter().map(scope).collect::<Result<Vec<Scope>, _>>()?;
-    Ok(Supposition { down: sites(&args.down), up: sites(&args.up), drain })
+    Ok(Supposition { down: sites(&args.down), up: sites(&args.up), drain, ..Supposition::default() })
 }
 
 /// The same in this process.

@@ -15,6 +15,7 @@ use crate::probe::WatchView;
 /// A daemon whose engine is a fixed picture.
 pub(crate) struct Fixed {
     store: Store,
+    grow: watch::Sender<u64>,
     _dir: tempfile::TempDir,
     pub(crate) told: Mutex<Vec<Command>>,
     /// The engine answers nothing any more.
@@ -29,6 +30,7 @@ impl Fixed {
     /// Puts entries into its history.
     pub(crate) fn keep(&self, at: Time, records: &[Happened]) {
         self.store.commit(at, &[], records, Durable::Now).unwrap();
+        self.grow.send_modify(|times| *times += 1);
     }
 
     fn answer<T>(&self, value: T) -> Result<T, Gone> {
@@ -43,6 +45,10 @@ impl Daemon for Fixed {
     async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
         let explanation = fixture::explanation();
         self.answer((explanation.service.name == name).then_some(explanation))
+    }
+    async fn plots(&self, name: Name) -> Result<Option<PlotsAt>, Gone> {
+        let plots = fixture::plots();
+        self.answer((name == fixture::name("app.example.com")).then_some(plots))
     }
     async fn snapshot(&self) -> Result<Snapshot, Gone> {
         self.answer(Snapshot { now: fixture::NOW, engine: Box::new(Engine::new(1, Vec::new())) })
@@ -104,6 +110,15 @@ impl Daemon for Fixed {
     }
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
+        self.store.entries_from(seq, limit)
+    }
+    fn next_entry(&self) -> Result<u64, StoreError> {
+        self.store.next_entry()
+    }
+    fn grown(&self) -> watch::Receiver<u64> {
+        self.grow.subscribe()
     }
     fn table(&self) -> Arc<Table> {
         fixture::table()
@@ -169,6 +184,7 @@ pub(crate) async fn served() -> Served {
     store.commit(fixture::NOW, &[], &records, Durable::Now).unwrap();
     let daemon = Arc::new(Fixed {
         store,
+        grow: watch::Sender::default(),
         _dir: dir,
         told: Mutex::default(),
         gone: AtomicBool::new(false),

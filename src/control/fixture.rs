@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DaemonStatus, LoadOutcome};
+use super::{DaemonStatus, LoadOutcome, PlotsAt};
 use crate::alert::ReceiverView;
 use crate::answer::Table;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{
-    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, Status, ZoneView,
+    CheckView, EndpointView, Explanation, PlaceView, PlotView, ServiceView, SiteView, Status, ZoneView,
 };
-use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use crate::health::{Detail, Failure, Health, Outcome, Plot, Sample, Vantage};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Journal, Name, RrSet, Serial, Step, soa_with_serial};
@@ -66,6 +66,7 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
         ttl: 30,
         reason: reason(),
         steer: None,
+        rto_ms: None,
         partial: None,
     }
 }
@@ -158,7 +159,8 @@ fn undecided() -> ServiceView {
 
 fn site(id: &str, name: &str, [up, down, serving]: [usize; 3], overridden: Option<Override>) -> SiteView {
     let (id, name) = (id.into(), name.to_owned());
-    SiteView { id, name, up, suspect: 0, down, unknown: 0, serving, overridden, load: 0, capacity: None }
+    let (suspect, unknown, load, capacity) = (0, 0, 0, None);
+    SiteView { id, name, up, suspect, down, unknown, serving, overridden, load, capacity, location: None }
 }
 
 pub(crate) fn status() -> DaemonStatus {
@@ -178,6 +180,8 @@ pub(crate) fn status() -> DaemonStatus {
         canaries: vec![],
         doubt: None,
         proposals: vec![],
+        rules: vec![],
+        maintenance: vec![],
     };
     DaemonStatus {
         version: "0.1.0".to_owned(),
@@ -211,6 +215,19 @@ fn receiver() -> ReceiverView {
 pub(crate) fn explanation() -> Explanation {
     let next = vec!["fra is used again 60s after it is Up".to_owned()];
     Explanation { now: NOW, service: app(), checks: checks(), next }
+}
+
+/// Its first check had one run of 1.25 ms and one that failed, just now.
+pub(crate) fn plots() -> PlotsAt {
+    let mut plot = Plot::default();
+    let runs = [Outcome::Ok, Outcome::Failed(Failure::Refused)];
+    runs.iter().for_each(|outcome| plot.note(NOW, Duration::from_micros(1_250), outcome));
+    let view = PlotView {
+        site: "fra".into(),
+        check: key("192.0.2.10", "app.example.com"),
+        buckets: plot.buckets(NOW),
+    };
+    PlotsAt { now: NOW, plots: vec![view] }
 }
 
 /// What is published of `example.com`.

@@ -46,7 +46,7 @@ pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusC
 }
 
 /// A refused load is no reason: the last good one serves.
-fn reasons(vitals: &Vitals) -> Vec<String> {
+pub(super) fn reasons(vitals: &Vitals) -> Vec<String> {
     let mut reasons = Vec::new();
     if vitals.engine_idle_ms > ENGINE_STALLED_MS {
         reasons.push(format!("the engine's loop has stood still for {} ms", vitals.engine_idle_ms));

@@ -1,4 +1,4 @@
-//! Control: the HTTP API, the health of the daemon itself, and the metrics.
+//! Control: the HTTP API, the dashboard, the health of the daemon itself, and the metrics.
 //!
 //! In: HTTP/1.1 requests on `control.listen`. Out: what the [`Daemon`] says of itself, as JSON or as
 //! Prometheus text, and operators' commands, which enter the engine by the same door as a sample. This
@@ -13,6 +13,8 @@
 
 pub mod api;
 mod callers;
+mod dashboard;
+mod events;
 #[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
@@ -20,8 +22,11 @@ pub(crate) mod fixture;
 mod guard;
 mod healthz;
 pub mod heartbeat;
+mod incidents;
 mod listener;
 mod metrics;
+pub mod overview;
+pub mod plots;
 mod problem;
 mod read;
 #[cfg(test)]
@@ -38,11 +43,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
@@ -55,8 +61,11 @@ use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
+pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
+pub use incidents::IncidentsBody;
+pub use plots::PlotsAt;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
@@ -81,6 +90,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<DaemonStatus, Gone>> + Send;
     /// The chain behind one service's answer; `None` when there is no such service.
     fn explain(&self, name: Name) -> impl Future<Output = Result<Option<Explanation>, Gone>> + Send;
+    /// The last hour of a service's checks; `None` when there is no such service.
+    fn plots(&self, name: Name) -> impl Future<Output = Result<Option<PlotsAt>, Gone>> + Send;
     /// A copy of the engine, to suppose things of.
     fn snapshot(&self) -> impl Future<Output = Result<Snapshot, Gone>> + Send;
     /// Carries out a command; the decisions it led to.
@@ -114,6 +125,13 @@ pub trait Daemon: Send + Sync + 'static {
     fn test_alerts(&self, id: Option<String>) -> impl Future<Output = Option<Vec<Tested>>> + Send;
     /// What happened. May block on the disk.
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError>;
+    /// Up to `limit` entries from a number on, samples aside, the oldest first; and the number of the oldest
+    /// that is kept at all. May block on the disk.
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError>;
+    /// The number after that of the last entry, samples aside. May block on the disk.
+    fn next_entry(&self) -> Result<u64, StoreError>;
+    /// Changes whenever the history has more entries.
+    fn grown(&self) -> watch::Receiver<u64>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
     fn answered(&self, name: &Name) -> Vec<RrSet>;
     /// How the watches of the prober stand; never waits for the engine.
@@ -270,12 +288,14 @@ pub async fn serve<D: Daemon>(
 ) {
     let (ending, ended) = tokio::sync::oneshot::channel::<()>();
     let local = listener.local_addr().ok();
+    let (open, closing) = watch::channel(());
     let shutdown = async move {
         shutdown.await;
-        drop(ending);
+        // Who listens for events does so for as long as it may, and would hold up the end.
+        drop((open, ending));
     };
     let bounded = listener::Bounded::new(listener, MAX_CONNECTIONS, IDLE_TIMEOUT);
-    let serving = axum::serve(bounded, routes(daemon, local)).with_graceful_shutdown(shutdown);
+    let serving = axum::serve(bounded, routes(daemon, local, closing)).with_graceful_shutdown(shutdown);
     let grace = async {
         // Either way the sender is gone: the shutdown has begun.
         let _ = ended.await;
@@ -288,13 +308,18 @@ pub async fn serve<D: Daemon>(
     }
 }
 
-fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
+fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::Receiver<()>) -> Router {
     Router::new()
         .route("/v1/status", get(read::status::<D>))
+        .route("/v1/overview", get(overview::overview::<D>))
         .route("/v1/services", get(read::services::<D>))
         .route("/v1/services/{name}", get(read::service::<D>))
+        .route("/v1/plots/{service}", get(plots::plots::<D>))
         .route("/v1/sites", get(read::sites::<D>))
         .route("/v1/history", get(read::history::<D>))
+        .route("/v1/incidents", get(incidents::list::<D>))
+        .route("/v1/incidents/{id}", get(incidents::one::<D>))
+        .route("/v1/events", get(events::events::<D>))
         .route("/v1/explain", get(read::explain::<D>))
         .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
         .route("/v1/services/{name}/failover", post(write::failover::<D>))
@@ -313,8 +338,12 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>) -> Router {
         .route("/v1/reload", post(write::reload::<D>))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))
+        .merge(dashboard::routes())
+        .layer(Extension(Arc::<overview::Pictures>::default()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(Extension(incidents::Read::default()))
+        .layer(Extension(events::Listening::new(closing)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(local, guard::guard))
         .with_state(daemon)

@@ -25,7 +25,7 @@ use crate::alert::Alerts;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
-use crate::control::{Heartbeats, LoadOutcome, Reloaded, Snapshot};
+use crate::control::{Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
 use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
@@ -234,6 +234,10 @@ impl Core {
             Input::Explain(name, reply) => {
                 // Whoever asked may have given up waiting; so in each reply.
                 let _ = reply.send(self.engine.explain(now, &name));
+            }
+            Input::Plots(name, reply) => {
+                let plots = self.engine.plots(now, &name).map(|plots| PlotsAt { now, plots });
+                let _ = reply.send(plots);
             }
             Input::Snapshot(reply) => {
                 let _ = reply.send(Snapshot { now, engine: Box::new(self.engine.clone()) });
@@ -532,6 +536,7 @@ fn log(what: &Happened) {
         Happened::Started { .. }
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
+        | Happened::AlertSent { .. }
         | Happened::AlertLost { .. }
         | Happened::Sample(_) => {}
         Happened::Command(_)

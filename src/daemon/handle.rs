@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -19,7 +19,9 @@ use super::sources::Sources;
 use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
-use crate::control::{Daemon, DaemonStatus, Frozen, Gone, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits};
+use crate::control::{
+    Daemon, DaemonStatus, Frozen, Gone, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
+};
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
@@ -43,6 +45,8 @@ pub struct Handle {
     pub(super) core: mpsc::Sender<Input>,
     pub(super) reloads: mpsc::Sender<Ask>,
     pub(super) store: Arc<Store>,
+    /// Changes whenever the history grows.
+    pub(super) grown: watch::Receiver<u64>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
     pub(super) keeper: Arc<Keeper>,
@@ -104,6 +108,11 @@ impl Daemon for Handle {
         self.ask(Input::Explain(name, reply), answer).await
     }
 
+    async fn plots(&self, name: Name) -> Result<Option<PlotsAt>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Plots(name, reply), answer).await
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, Gone> {
         let (reply, answer) = oneshot::channel();
         self.ask(Input::Snapshot(reply), answer).await
@@ -160,6 +169,18 @@ impl Daemon for Handle {
 
     fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
         self.store.history(query)
+    }
+
+    fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
+        self.store.entries_from(seq, limit)
+    }
+
+    fn next_entry(&self) -> Result<u64, StoreError> {
+        self.store.next_entry()
+    }
+
+    fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.clone()
     }
 
     fn table(&self) -> Arc<Table> {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::differences::Differences;
 use crate::answer::Table;
-use crate::control::{Frozen, LoadOutcome, Reloaded, RolledBack, Snapshot};
+use crate::control::{Frozen, LoadOutcome, PlotsAt, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
 use crate::zone::{Name, Serial, Update, UpdateError};
@@ -26,6 +26,8 @@ pub enum Input {
     Status(oneshot::Sender<View>),
     /// Read the chain behind one name.
     Explain(Name, oneshot::Sender<Option<Explanation>>),
+    /// Read the last hour of a service's checks.
+    Plots(Name, oneshot::Sender<Option<PlotsAt>>),
     /// Copy the engine.
     Snapshot(oneshot::Sender<Snapshot>),
     /// An operator's command, answered with the decisions it led to.

@@ -208,7 +208,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
     let office = Arc::new(office);
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
-    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown);
+    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown.clone());
     let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
@@ -251,6 +251,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         core: core_tx.clone(),
         reloads: reload_tx.clone(),
         store,
+        grown,
         table: table.clone(),
         prober,
         keeper: keeper.clone(),

@@ -155,7 +155,7 @@ impl Engine {
             canary.judge(now, false);
             let found = canary.health.found();
             let (to, because) = (found.health, found.because.clone());
-            out.push(Effect::Record(Happened::Health { check: key, from, to, because }));
+            out.push(Effect::Record(Happened::Health { check: key, from, to, because, of: None }));
         }
         self.weigh(now, out);
         if !self.canaries.in_doubt() {

@@ -228,6 +228,24 @@ pub enum CommandError {
     NoReason,
 }
 
+/// How many services a [`Bearing`] names: a site that dies takes thousands with it.
+pub const MAX_BEARING: usize = 16;
+
+/// What a check bears on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bearing {
+    /// Where the place it is put to is.
+    pub site: SiteId,
+    /// The first [`MAX_BEARING`] of the services that need it.
+    pub services: Vec<Name>,
+    /// When the run began that changed its health; `None` where none did, but time or a canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Time>,
+    /// Whether all of that is in maintenance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintained: bool,
+}
+
 /// What leads to a new serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -259,6 +277,9 @@ pub enum Happened {
         services: usize,
         /// How many zones.
         zones: usize,
+        /// Checks that were not Up and are looked at no more: whoever waits for them to recover waits in vain.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dropped: Vec<CheckKey>,
     },
     /// A configuration was refused; the last good one goes on.
     LoadRefused {
@@ -277,6 +298,9 @@ pub enum Happened {
         to: Health,
         /// What made it so: `3 of 3 failed, connection refused`.
         because: String,
+        /// Whose it is; `None` of a canary, and in what earlier versions wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Box<Bearing>>,
     },
     /// A check's runs succeed and warn of something, or do not any more.
     Warned {
@@ -379,6 +403,19 @@ pub enum Happened {
         site: SiteId,
         /// Why it could not; `None` where it can.
         unready: Option<String>,
+    },
+    /// A receiver took an alert.
+    AlertSent {
+        /// Who.
+        receiver: String,
+        /// What it says first.
+        title: String,
+        /// The site that all of it has in common.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<SiteId>,
+        /// The first few of the services it is about.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        services: Vec<Name>,
     },
     /// An alert was not delivered, and is not tried any more.
     AlertLost {

@@ -151,7 +151,10 @@ impl Engine {
         let Choice { sites, records: answer, ttl, reason, latched, marks, groups, steer, partial, .. } =
             choice;
         let service = name.clone();
-        let decision = Decision { id, at: now, service, sites, records: answer, ttl, reason, steer, partial };
+        let rto = self.services.get(name).and_then(|steered| steered.service.rto);
+        let rto_ms = rto.map(|rto| u64::try_from(rto.as_millis()).unwrap_or(u64::MAX));
+        let decision =
+            Decision { id, at: now, service, sites, records: answer, ttl, reason, rto_ms, steer, partial };
         // Steps hold what all others are answered, so they change with that too.
         let changes = decision.steer != before
             || decision.partial != parted

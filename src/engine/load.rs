@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::watched::Stirred;
 use super::{Effect, Engine, Happened, Load, Saved, SavedService, Steered, ZoneBase, ZoneState};
 use crate::config::{Config, Service};
 use crate::policy::Rule;
@@ -16,14 +17,14 @@ impl Engine {
     /// lays all decisions over the files.
     pub(super) fn load(&mut self, now: Time, load: Load, out: &mut Vec<Effect>) {
         let Load { config, zones, regions } = load;
-        let mut records =
-            vec![Effect::Record(Happened::Loaded { services: config.services.len(), zones: zones.len() })];
         let alike = self.config.as_ref().is_some_and(|before| is_alike(before, &config));
         self.regions = regions;
+        let (services, given) = (config.services.len(), zones.len());
         self.take_zones(zones, &config, out);
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
-        let mut stirred = self.watch(now, config.checks(), out);
+        let Stirred { services: mut stirred, dropped } = self.watch(now, config.checks(), out);
+        let mut records = vec![Effect::Record(Happened::Loaded { services, zones: given, dropped })];
         stirred.extend(self.agenda.clear_services());
         let (kept, mut relaid) = self.steer(&config.services, out);
         self.config = Some(config);

@@ -9,7 +9,7 @@ use crate::config::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId, Win
 use crate::time::Time;
 use crate::zone::Name;
 
-use super::{Effect, Engine, Steered};
+use super::{Effect, Engine, MaintenanceView, Steered};
 
 /// One maintenance of the configuration, as of when it was last looked at.
 #[derive(Clone, Debug)]
@@ -19,6 +19,16 @@ pub(super) struct Maintained {
 }
 
 impl Maintained {
+    /// As people are shown it.
+    pub(super) fn view(&self) -> MaintenanceView {
+        let of = match &self.plan.scope {
+            MaintenanceScope::Site(site) => site.to_string(),
+            MaintenanceScope::Service(name) => name.to_string(),
+        };
+        let Window { until, next } = self.window;
+        MaintenanceView { of, until, opens: next.filter(|_| until.is_none()) }
+    }
+
     fn covers(&self, service: &Name, site: &SiteId) -> bool {
         match &self.plan.scope {
             MaintenanceScope::Site(maintained) => maintained == site,

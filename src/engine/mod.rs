@@ -61,11 +61,14 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use doubt::Doubt;
-pub use event::{Action, Cause, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
+pub use event::{
+    Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load, MAX_BEARING, Pace, ZoneBase,
+};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use show::Survey;
 pub use view::{
-    CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,
+    CheckView, EndpointView, Explanation, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
+    SiteView, StandbyView, Status, ZoneView,
 };
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.

@@ -2,11 +2,11 @@
 //! decision passes here, whatever made it.
 
 use super::flush::Ordered;
-use super::{Action, Command, CommandError, Effect, Engine, Happened, Saved};
-use crate::config::OnLimit;
+use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved};
+use crate::config::{OnLimit, Seconds};
 use crate::policy::{
-    Choice, IfUnanswered, Move, MoveKind, Proposal, ProposalNews, ProposalState, Rule, Standing, Step,
-    delayed_until, movement, stay, step,
+    Choice, IfUnanswered, Ledger, Move, MoveKind, Proposal, ProposalNews, ProposalState, Rule, Standing,
+    Step, delayed_until, movement, stay, step,
 };
 use crate::time::Time;
 use crate::zone::Name;
@@ -196,6 +196,35 @@ impl Engine {
         let in_service = self.tally.in_service(&bare);
         let names = counted.into_iter().map(|(name, _)| name);
         self.ledger.limit(now, &config.safety, self.services.len(), names, in_service)
+    }
+
+    /// The safety rules that are set, and how near they are.
+    pub(super) fn rules(&self, now: Time) -> Vec<RuleView> {
+        let Some(config) = &self.config else { return Vec::new() };
+        let safety = &config.safety;
+        let (switches, movers) = self.ledger.counts(now, safety.window);
+        let most = |rule: &str, counts: String, now: usize, limit: usize| RuleView {
+            rule: rule.to_owned(),
+            counts,
+            now,
+            limit,
+            reached: now >= limit,
+        };
+        let mut rules = Vec::new();
+        rules.extend(safety.max_switches_per_hour.map(|max| {
+            most("max_switches_per_hour", "moves within an hour".to_owned(), switches, max as usize)
+        }));
+        rules.extend(safety.max_share_moved.map(|percent| {
+            let allowed = Ledger::allowed(self.services.len(), percent);
+            let counts = format!("services moved within {} ({percent} % may)", Seconds(safety.window));
+            most("max_share_moved", counts, movers, allowed)
+        }));
+        rules.extend(safety.min_sites_in_service.map(|limit| {
+            let (now, _) = self.tally.in_service(&[]);
+            let (rule, counts) = ("min_sites_in_service".to_owned(), "sites in service".to_owned());
+            RuleView { rule, counts, now, limit, reached: now <= limit }
+        }));
+        rules
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of it is of one decision")]

@@ -1,13 +1,14 @@
 //! What the engine shows of itself: `status` and `explain`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 
+use super::maintenance::Maintained;
 use super::steered::Place;
 use super::{
-    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, ServiceView, SiteView, StandbyView,
-    Status, Steered, ZoneView,
+    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, PlotView, ServiceView, SiteView,
+    StandbyView, Status, Steered, ZoneView,
 };
 use crate::config::{CheckKey, Site, SiteId, Whereto};
 use crate::health::Health;
@@ -71,6 +72,8 @@ impl Engine {
             canaries: self.canaries.views(now).collect(),
             doubt: self.canaries.doubt().cloned(),
             proposals: self.proposals().into_iter().cloned().collect(),
+            rules: self.rules(now),
+            maintenance: self.maintained.iter().map(Maintained::view).collect(),
         })
     }
 
@@ -87,6 +90,22 @@ impl Engine {
             .filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key, usize::MAX)))
             .collect();
         Some(Explanation { now, service: self.service(steered), checks, next: self.next(steered) })
+    }
+
+    /// The last hour of each check of a service, in the order of its endpoints; `None` for a name that is no
+    /// service. A check that several of its places share is shown with the first of them.
+    pub fn plots(&self, now: Time, name: &Name) -> Option<Vec<PlotView>> {
+        let steered = self.services.get(name)?;
+        let mut seen = BTreeSet::new();
+        let mut plots = Vec::new();
+        for (endpoint, places) in steered.service.endpoints.iter().zip(&steered.places) {
+            for key in places.iter().flat_map(|place| &place.checks) {
+                let Some(watched) = self.checks.get(key).filter(|_| seen.insert(key)) else { continue };
+                let (site, buckets) = (endpoint.site.clone(), watched.health.plot().buckets(now));
+                plots.push(PlotView { site, check: key.clone(), buckets });
+            }
+        }
+        Some(plots)
     }
 
     fn sites(&self, services: &[ServiceView]) -> Vec<SiteView> {
@@ -111,6 +130,7 @@ impl Engine {
             overridden: self.overrides.get(&Scope::Site(site.id.clone())).cloned(),
             load: self.tally.of(&site.id).load,
             capacity: site.capacity,
+            location: site.location,
         }
     }
 

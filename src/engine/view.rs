@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Doubt;
 use crate::config::{CheckKey, SiteId, Whereto};
-use crate::health::{Health, Sample};
+use crate::health::{Health, PlotBucket, Sample};
 use crate::policy::{Decision, Override, Proposal};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
@@ -31,6 +31,38 @@ pub struct Status {
     /// Moves that wait for an operator or were rejected, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proposals: Vec<Proposal>,
+    /// The safety rules that are set, and how near they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleView>,
+    /// Every maintenance of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<MaintenanceView>,
+}
+
+/// A safety rule, and what it counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleView {
+    /// Its key in the configuration: `max_switches_per_hour`.
+    pub rule: String,
+    /// What it counts, in words: `moves within an hour`.
+    pub counts: String,
+    /// The count now.
+    pub now: usize,
+    /// The most there may be, or for `min_sites_in_service` the least.
+    pub limit: usize,
+    /// Whether the next move would be held, or for `on_limit = "warn"` told.
+    pub reached: bool,
+}
+
+/// A maintenance, and when it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceView {
+    /// Of what: a site, or a service's name.
+    pub of: String,
+    /// When the window that is open closes; `None` while none is.
+    pub until: Option<Time>,
+    /// When the next one opens; `None` while one is open.
+    pub opens: Option<Time>,
 }
 
 /// The endpoint that comes next.
@@ -74,6 +106,9 @@ pub struct SiteView {
     /// What it can carry, as configured.
     #[serde(default)]
     pub capacity: Option<u32>,
+    /// Latitude and longitude in degrees, where the configuration has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<[f64; 2]>,
 }
 
 /// A service.
@@ -189,4 +224,15 @@ pub struct Explanation {
     pub checks: Vec<CheckView>,
     /// What can happen next, and when, in words.
     pub next: Vec<String>,
+}
+
+/// The last hour of one check of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlotView {
+    /// The endpoint's site.
+    pub site: SiteId,
+    /// The check.
+    pub check: CheckKey,
+    /// The oldest first; the last one is still filling up.
+    pub buckets: Vec<PlotBucket>,
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use super::{CheckView, Effect, Engine, Happened, Pace, Saved, SavedCheck};
+use super::{Bearing, CheckView, Effect, Engine, Happened, MAX_BEARING, Pace, Saved, SavedCheck};
 use crate::config::{Check, CheckKey, Probe};
 use crate::health::{CheckHealth, Damper, Finding, Health, Outcome, Sample, works};
 use crate::time::Time;
@@ -20,6 +20,8 @@ use crate::zone::Name;
 
 /// Intervals without a sample that make a check stale.
 const STALE_INTERVALS: u32 = 3;
+/// How many checks that are looked at no more an entry of the history names.
+const MAX_DROPPED: usize = 1_000;
 
 /// One check of the configuration.
 #[derive(Clone, Debug)]
@@ -40,6 +42,14 @@ pub(super) struct Watched {
     warned: bool,
     /// When the agenda has it looked at again.
     pub due: Option<Time>,
+}
+
+/// What taking up the checks of a load came to.
+pub(super) struct Stirred {
+    /// Services one of whose checks comes to something else than before.
+    pub services: BTreeSet<Name>,
+    /// Checks that are no longer, and were not Up; [`MAX_DROPPED`] at most.
+    pub dropped: Vec<CheckKey>,
 }
 
 impl From<SavedCheck> for Finding {
@@ -269,18 +279,27 @@ impl Engine {
             let warning = sample.detail.warning.clone();
             out.push(Effect::Record(Happened::Warned { check: key.clone(), warning }));
         }
+        let began = changed.then(|| sample.at - sample.latency);
         out.push(Effect::Record(Happened::Sample(sample)));
-        self.follow(now, &key, changed, out);
+        self.follow(now, &key, (changed, began), out);
     }
 
     /// A check was sampled, settled, or looked at because time passed: tells what that changes.
-    fn follow(&mut self, now: Time, key: &CheckKey, touched: bool, out: &mut Vec<Effect>) {
+    fn follow(
+        &mut self,
+        now: Time,
+        key: &CheckKey,
+        (touched, began): (bool, Option<Time>),
+        out: &mut Vec<Effect>,
+    ) {
         let Some(watched) = self.checks.get_mut(key) else { return };
         let before = watched.judge(now, self.canaries.in_doubt());
         if let Some(from) = before {
             let Finding { health: to, because, .. } = watched.found().clone();
-            out.push(Effect::Record(Happened::Health { check: key.clone(), from, to, because }));
+            let of = self.bearing(key, began).map(Box::new);
+            out.push(Effect::Record(Happened::Health { check: key.clone(), from, to, because, of }));
         }
+        let Some(watched) = self.checks.get_mut(key) else { return };
         if before.is_some() || touched {
             for name in &watched.services {
                 self.agenda.touch(now, name.clone());
@@ -301,12 +320,28 @@ impl Engine {
         self.pace_canaries(out);
     }
 
+    /// What a check bears on; `began` is when the run began that changed it.
+    fn bearing(&self, key: &CheckKey, began: Option<Time>) -> Option<Bearing> {
+        let watched = self.checks.get(key)?;
+        let site_of = |name: &Name| {
+            let steered = self.services.get(name)?;
+            let endpoints = steered.service.endpoints.iter().zip(&steered.places);
+            let mut here =
+                endpoints.filter(|(_, places)| places.iter().any(|place| place.checks.contains(key)));
+            here.next().map(|(endpoint, _)| endpoint.site.clone())
+        };
+        let services: Vec<Name> = watched.services.iter().take(MAX_BEARING).cloned().collect();
+        let site = services.iter().find_map(site_of)?;
+        let maintained = services.iter().all(|name| self.maintenance_of(name, &site).is_some());
+        Some(Bearing { site, services, began, maintained })
+    }
+
     /// What its maintenance has made Down has to show by failures that it still is.
     pub(super) fn put_on_probation(&mut self, now: Time, key: &CheckKey, out: &mut Vec<Effect>) {
         let Some(watched) = self.checks.get_mut(key) else { return };
         if watched.health.put_on_probation(now, self.quorum) {
             out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
-            self.follow(now, key, true, out);
+            self.follow(now, key, (true, None), out);
         }
     }
 
@@ -327,25 +362,25 @@ impl Engine {
         if changed {
             out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
         }
-        self.follow(now, key, changed, out);
+        self.follow(now, key, (changed, None), out);
     }
 
     /// Puts `checks`, in their order, under watch, those already watched with all that is known of them, and
-    /// forgets the others. Returns the services for which that changed what one of their checks comes to.
-    pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) -> BTreeSet<Name> {
+    /// forgets the others.
+    pub(super) fn watch(&mut self, now: Time, checks: Vec<Check>, out: &mut Vec<Effect>) -> Stirred {
         let mut restored = std::mem::take(&mut self.restored);
         self.agenda.clear_checks();
-        let mut wanted = checks.iter().peekable();
-        self.checks.retain(|key, _| {
+        let (mut wanted, mut gone) = (checks.iter().peekable(), Vec::new());
+        self.checks.retain(|key, watched| {
             while wanted.next_if(|check| check.key < *key).is_some() {}
             let stays = wanted.next_if(|check| check.key == *key).is_some();
             if !stays {
-                out.push(Effect::Save(Saved::Check(key.clone(), None)));
+                gone.push((key.clone(), watched.judged.health));
             }
             stays
         });
         let doubted = self.canaries.in_doubt();
-        let mut stirred = BTreeSet::new();
+        let (mut services, mut dropped) = (BTreeSet::new(), Vec::new());
         for Check { key, probe } in checks {
             let watched = match self.checks.entry(key.clone()) {
                 Entry::Occupied(known) => {
@@ -354,7 +389,7 @@ impl Engine {
                     watched.reload(now, probe);
                     watched.judge(now, doubted);
                     if *watched.found() != before {
-                        stirred.extend(watched.services.iter().cloned());
+                        services.extend(watched.services.iter().cloned());
                     }
                     watched
                 }
@@ -369,7 +404,14 @@ impl Engine {
             self.agenda.look_at(&key, None, watched.due);
             self.canaries.note_suspect(&key, watched.health.found().health == Health::Suspect);
         }
-        out.extend(restored.into_keys().map(|key| Effect::Save(Saved::Check(key, None))));
-        stirred
+        let restored = restored.into_iter().map(|(key, saved)| (key, saved.health));
+        for (key, health) in gone.into_iter().chain(restored) {
+            if [Health::Suspect, Health::Down].contains(&health) {
+                dropped.push(key.clone());
+            }
+            out.push(Effect::Save(Saved::Check(key, None)));
+        }
+        dropped.truncate(MAX_DROPPED);
+        Stirred { services, dropped }
     }
 }

@@ -10,7 +10,9 @@ impl fmt::Display for Happened {
         match self {
             Happened::Started { fresh: true } => f.write_str("started without an earlier state"),
             Happened::Started { fresh: false } => f.write_str("started with the state of the last run"),
-            Happened::Loaded { services, zones } => write!(f, "loaded: services {services}, zones {zones}"),
+            Happened::Loaded { services, zones, .. } => {
+                write!(f, "loaded: services {services}, zones {zones}")
+            }
             Happened::LoadRefused { problems } => {
                 let lines: Vec<&str> = problems.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
                 write!(f, "load refused: {}", lines.join(" | "))
@@ -18,7 +20,7 @@ impl fmt::Display for Happened {
             Happened::Sample(s) => {
                 write!(f, "sample {} from {}: {} in {:.1?}", s.check, s.vantage.0, s.outcome, s.latency)
             }
-            Happened::Health { check, from, to, because } => {
+            Happened::Health { check, from, to, because, .. } => {
                 write!(f, "health {check}: {from} -> {to}: {because}")
             }
             Happened::Warned { check, warning: Some(warning) } => write!(f, "warning {check}: {warning}"),
@@ -109,6 +111,7 @@ impl fmt::Display for Happened {
             Happened::Standby { service, site, unready: None } => {
                 write!(f, "standby {site} of {service} could take over")
             }
+            Happened::AlertSent { receiver, title, .. } => write!(f, "alert to {receiver} sent: {title}"),
             Happened::AlertLost { receiver, title, why } => {
                 write!(f, "alert to {receiver} given up: {title}: {why}")
             }

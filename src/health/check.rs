@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Detail, Finding, Health, Outcome, Sample, Tracker, Vantage};
+use super::{Detail, Finding, Health, Outcome, Plot, Sample, Tracker, Vantage};
 use crate::config::{CheckKey, Thresholds};
 use crate::time::Time;
 
@@ -49,6 +49,7 @@ pub struct CheckHealth {
     found: Finding,
     vantages: BTreeMap<Vantage, Tracker>,
     recent: VecDeque<Recent>,
+    plot: Plot,
     reported: bool,
 }
 
@@ -58,7 +59,14 @@ impl CheckHealth {
         let reported = restored.is_some();
         let seed = restored.unwrap_or_default();
         let found = seed.clone();
-        CheckHealth { seed, found, vantages: BTreeMap::new(), recent: VecDeque::new(), reported }
+        CheckHealth {
+            seed,
+            found,
+            vantages: BTreeMap::new(),
+            recent: VecDeque::new(),
+            plot: Plot::default(),
+            reported,
+        }
     }
 
     /// What it comes to.
@@ -75,6 +83,11 @@ impl CheckHealth {
     /// The last samples, newest first.
     pub fn recent(&self) -> impl Iterator<Item = &Recent> {
         self.recent.iter().rev()
+    }
+
+    /// Its last hour.
+    pub fn plot(&self) -> &Plot {
+        &self.plot
     }
 
     /// Whether the next run should come after `confirm` and not after `interval`.
@@ -145,6 +158,7 @@ impl CheckHealth {
     }
 
     fn show(&mut self, sample: &Sample) {
+        self.plot.note(sample.at, sample.latency, &sample.outcome);
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }

@@ -67,6 +67,7 @@ impl Query {
             },
             Happened::Expired(over) => concerns(&over.scope, service),
             Happened::Proposal { proposal, .. } => proposal.service == *service,
+            Happened::AlertSent { services, .. } => services.contains(service),
             Happened::Limit { service: of, .. } | Happened::Standby { service: of, .. } => of == service,
             // They concern every service.
             Happened::Doubt(_) | Happened::Trust(_) => true,

@@ -13,7 +13,7 @@ use redb::{Database, StorageBackend, TableDefinition};
 use super::store::{META, SAVED};
 use super::{Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Opened, Query, Store, StoreError};
 use crate::config::{CheckKey, Whereto};
-use crate::engine::{Action, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
+use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
@@ -38,6 +38,7 @@ pub(super) fn decision(id: u64) -> Decision {
         ttl: 30,
         reason: reason(),
         steer: None,
+        rto_ms: None,
         partial: None,
     }
 }
@@ -123,7 +124,7 @@ fn every_happening() -> Vec<Happened> {
     let command = |action| Happened::Command(Command { action, ..drain_command() });
     vec![
         Happened::Started { fresh: true },
-        Happened::Loaded { services: 2, zones: 1 },
+        Happened::Loaded { services: 2, zones: 1, dropped: vec![] },
         Happened::LoadRefused { problems: "a.toml:1:1: error: no\n  help: yes\n".into() },
         Happened::Sample(sample(4)),
         Happened::Health {
@@ -131,6 +132,12 @@ fn every_happening() -> Vec<Happened> {
             from: Health::Suspect,
             to: Health::Down,
             because: "3 of 3 failed, connection refused".into(),
+            of: Some(Box::new(Bearing {
+                site: "fra".into(),
+                services: vec![name("app.example.com")],
+                began: Some(Time(3)),
+                maintained: false,
+            })),
         },
         Happened::Decision(decision(1)),
         published(vec![]),
@@ -146,6 +153,12 @@ fn every_happening() -> Vec<Happened> {
             warning: Some(Warning::CertificateExpires { days: 6, at: Time(0) }),
         },
         Happened::Warned { check: check_key(), warning: None },
+        Happened::AlertSent {
+            receiver: "ops".into(),
+            title: "app moved".into(),
+            site: Some("fra".into()),
+            services: vec![name("app.example.com")],
+        },
         Happened::AlertLost { receiver: "ops".into(), title: "app moved".into(), why: "status 400".into() },
     ]
 }
@@ -445,17 +458,17 @@ fn queries_page_and_filter() {
         assert_eq!(found, want, "{query:?}");
     };
     let all = Query { limit: 100, samples: true, ..Query::default() };
-    check(&all, &[17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    check(&all, &[18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
     check(
         &Query { samples: false, ..all.clone() },
-        &[17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 2, 1, 0],
+        &[18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 2, 1, 0],
     );
     check(&Query { before: Some(5), limit: 3, ..all.clone() }, &[4, 3, 2]);
     check(&Query { limit: 0, ..all.clone() }, &[]);
     let app = Query { service: Some(name("app.example.com")), ..all.clone() };
-    check(&app, &[13, 12, 11, 9, 5]);
-    check(&Query { checks: vec![check_key()], ..app.clone() }, &[15, 14, 13, 12, 11, 9, 5, 4, 3]);
-    check(&Query { service: Some(name("www.example.com")), ..app }, &[17]);
+    check(&app, &[16, 13, 12, 11, 9, 5]);
+    check(&Query { checks: vec![check_key()], ..app.clone() }, &[16, 15, 14, 13, 12, 11, 9, 5, 4, 3]);
+    check(&Query { service: Some(name("www.example.com")), ..app }, &[18]);
 }
 
 #[test]
@@ -486,6 +499,7 @@ fn entries_print_on_one_line() {
         "expired: drain app.example.com@fra, by ana: disk swap".to_owned(),
         format!("warning {check}: the certificate expires in 6 days, at 1970-01-01T00:00:00.000Z"),
         format!("warning {check}: it is over"),
+        "alert to ops sent: app moved".to_owned(),
         "alert to ops given up: app moved: status 400".to_owned(),
         format!("{update} - a.example.com. 60 IN TXT \"x\"; + b.example.com. 60 IN TXT \"y\""),
         format!("{update} - a.example.com. 60 IN TXT \"x\"; + b.example.com. 60 IN TXT \"y\"; and 7 more"),

@@ -24,6 +24,9 @@ pub struct Decision {
     pub ttl: u32,
     /// Why.
     pub reason: Reason,
+    /// What the service's `rto` promised then, in milliseconds, where it promised anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto_ms: Option<u64>,
     /// How the answer depends on the client, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steer: Option<Box<Steer>>,

@@ -60,6 +60,19 @@ impl Ledger {
         }
     }
 
+    /// How many of `total` services `max_share_moved` lets move; at least one.
+    pub fn allowed(total: usize, percent: u8) -> usize {
+        (total * usize::from(percent) / 100).max(1)
+    }
+
+    /// Moves within the last hour, and services that moved within `window`.
+    pub fn counts(&self, now: Time, window: Duration) -> (usize, usize) {
+        let recent = |at: Time, span| now.since(at) < span;
+        let switches = self.switches.iter().rev().take_while(|(at, _)| recent(*at, HOUR)).count();
+        let movers = self.by_time.iter().rev().take_while(|(at, _)| recent(*at, window)).count();
+        (switches, movers)
+    }
+
     /// The first rule that these services' moving now would break, in words. `tally` is what each site
     /// carries before, `after` what it would carry then; `total` is how many services there are.
     pub fn limit<'a>(
@@ -78,8 +91,7 @@ impl Ledger {
         }
         let moved =
             self.movers.len() + movers.iter().filter(|name| !self.movers.contains_key(**name)).count();
-        let allowed = |percent: u8| (total * usize::from(percent) / 100).max(1);
-        if let Some(max) = safety.max_share_moved.filter(|&max| moved > allowed(max)) {
+        if let Some(max) = safety.max_share_moved.filter(|&max| moved > Ledger::allowed(total, max)) {
             let within = Seconds(safety.window);
             return Some(format!(
                 "{moved} of {total} services moved within {within}, and max_share_moved is {max}%"

@@ -13,6 +13,7 @@
 
 mod advise;
 mod cost;
+pub mod incident;
 mod ledger;
 mod player;
 #[cfg(test)]

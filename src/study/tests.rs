@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{CheckKey, Config, Whereto};
-use crate::engine::{Effect, Event, Happened, Load};
+use crate::engine::{Action, Command, Effect, Engine, Event, Happened, Load};
 use crate::health::{Detail, Failure, Outcome, Sample, Vantage};
 use crate::history::recording::{Head, LoadNote, Moment, Note};
-use crate::policy::{Regions, Scope};
+use crate::policy::{OverrideKind, Regions, Scope};
 use crate::time::Time;
 use crate::zone::ClientsId;
 
@@ -118,6 +118,44 @@ fn a_site_that_would_fail_moves_its_names_and_strands_those_without_another() {
     let outlook = suppose(engine, now, &load.config, &drain);
     assert_eq!(names(&outlook.moved), ["app.example.com.", "www.example.com."]);
     assert!(outlook.moved[0].because.contains("fra drained by whatif"), "{:?}", outlook.moved[0]);
+}
+
+#[test]
+fn what_an_operator_would_order_is_supposed_as_it_would_be_given() {
+    let load = load();
+    let (engine, now) = healthy(&load, Time(1_000_000));
+    let app: crate::zone::Name = "app.example.com".parse().expect("a name");
+    let suppose =
+        |engine: &Engine, supposed: Supposition| suppose(engine.clone(), now, &load.config, &supposed);
+    let order = |engine: &mut Engine, action: Action| {
+        let command = Command { who: "ana".into(), reason: "disk swap".into(), action };
+        engine.step(now, Event::Command(command));
+    };
+
+    let failover = Supposition { failover: vec![(app.clone(), "iad".into())], ..Supposition::default() };
+    let outlook = suppose(&engine, failover);
+    assert_eq!(names(&outlook.moved), ["app.example.com."]);
+    assert!(outlook.moved[0].latched);
+    let nowhere = Supposition { failover: vec![(app.clone(), "ams".into())], ..Supposition::default() };
+    assert_eq!(suppose(&engine, nowhere).refused.len(), 1);
+
+    let mut latched = engine.clone();
+    order(&mut latched, Action::Failover { service: app.clone(), to: "iad".into() });
+    let back = suppose(&latched, Supposition { failback: vec![app], ..Supposition::default() });
+    assert_eq!(
+        (names(&back.moved), back.moved[0].to.clone()),
+        (vec!["app.example.com.".into()], vec!["fra".into()])
+    );
+
+    let mut drained = engine.clone();
+    let scope = Scope::Site("iad".into());
+    let kind = OverrideKind::Drain;
+    order(&mut drained, Action::Override { scope: scope.clone(), kind, until: None, force: false });
+    let clear = Supposition { clear: vec![scope], ..Supposition::default() };
+    let outlook = suppose(&drained, clear.clone());
+    assert_eq!((outlook.moved.len(), outlook.stays.len(), outlook.refused.len()), (0, 2, 0));
+    assert_eq!(suppose(&engine, clear).refused.len(), 1, "there is nothing to clear");
+    assert_eq!(suppose(&engine, Supposition { approve: vec![7], ..Supposition::default() }).refused.len(), 1);
 }
 
 #[test]

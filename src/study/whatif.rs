@@ -10,7 +10,7 @@ use super::{QUORUM, StudyError};
 use crate::config::{CheckKey, Config, Probe, SiteId, Whereto, worst_case};
 use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView, SiteView, Status};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{OverrideKind, ProposalState, Scope};
+use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -30,13 +30,23 @@ pub struct Supposition {
     pub up: Vec<SiteId>,
     /// What an operator drains.
     pub drain: Vec<Scope>,
+    /// What overrides an operator clears.
+    pub clear: Vec<Scope>,
+    /// Which services an operator moves, and where.
+    pub failover: Vec<(Name, SiteId)>,
+    /// Which services an operator lets go back.
+    pub failback: Vec<Name>,
+    /// Which proposals an operator approves.
+    pub approve: Vec<u64>,
+    /// Whether safety rules may refuse a drain, as they do one that is not forced.
+    pub heed_safety: bool,
 }
 
 impl Supposition {
     /// Whether it supposes something, of sites that there are.
     pub fn check(&self, config: &Config) -> Result<(), StudyError> {
-        let Supposition { down, up, drain } = self;
-        match down.len() + up.len() + drain.len() {
+        let Supposition { down, up, .. } = self;
+        match down.len() + up.len() + self.orders().count() {
             0 => return Err(StudyError::NothingSupposed),
             1..=MAX_SUPPOSED => {}
             _ => return Err(StudyError::TooMuch(MAX_SUPPOSED, "sites and scopes")),
@@ -49,6 +59,31 @@ impl Supposition {
                 Err(StudyError::NoSite(site.clone(), known.join(", ")))
             }
         }
+    }
+}
+
+impl Supposition {
+    /// What an operator orders, in this order.
+    fn orders(&self) -> impl Iterator<Item = Action> + '_ {
+        let (kind, until, force) = (OverrideKind::Drain, None, !self.heed_safety);
+        let drain = self.drain.iter().cloned();
+        let drain = drain.map(move |scope| Action::Override { scope, kind, until, force });
+        let clear = self.clear.iter().cloned().map(|scope| Action::Clear { scope });
+        let failover = self.failover.iter().cloned();
+        let failover = failover.map(|(service, to)| Action::Failover { service, to });
+        let failback = self.failback.iter().cloned().map(|service| Action::Failback { service });
+        let approve = self.approve.iter().map(|&id| Action::Approve { proposal: Some(id) });
+        drain.chain(clear).chain(failover).chain(failback).chain(approve)
+    }
+
+    /// What it bears on, of these proposals.
+    fn concerned(&self, proposals: &[Proposal]) -> Vec<Scope> {
+        let sites = self.down.iter().chain(&self.up).cloned().map(Scope::Site);
+        let ordered = self.drain.iter().chain(&self.clear).cloned();
+        let moved = self.failover.iter().map(|(service, _)| service).chain(&self.failback);
+        let approved = proposals.iter().filter(|held| self.approve.contains(&held.id));
+        let services = moved.chain(approved.map(|held| &held.service)).cloned().map(Scope::Service);
+        sites.chain(ordered).chain(services).collect()
     }
 }
 
@@ -140,8 +175,6 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
             works.insert(key, !matches!(check.health, Health::Down | Health::Suspect));
         }
     }
-    let touched: Vec<Scope> =
-        supposition.down.iter().chain(&supposition.up).map(|s| Scope::Site(s.clone())).collect();
     for (sites, well) in [(&supposition.down, false), (&supposition.up, true)] {
         for key in at_sites(config, sites) {
             if let Some((key, _)) = probes.get_key_value(&key) {
@@ -151,19 +184,17 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
     }
     let mut world = Supposed { engine, now, wake: None, changesets: BTreeMap::new() };
     let mut refused = Vec::new();
-    for scope in &supposition.drain {
-        let action =
-            Action::Override { scope: scope.clone(), kind: OverrideKind::Drain, until: None, force: true };
+    for action in supposition.orders() {
         let (who, reason) = ("whatif".to_owned(), "supposed".to_owned());
         refused.extend(world.step(Event::Command(Command { who, reason, action })));
     }
-    if !touched.is_empty() {
+    if !supposition.down.is_empty() || !supposition.up.is_empty() {
         for _ in 0..rounds(config) {
             world.round(&probes, &works);
         }
     }
     let after = world.engine.status(world.now);
-    let concerned: Vec<Scope> = touched.into_iter().chain(supposition.drain.iter().cloned()).collect();
+    let concerned = supposition.concerned(&before.proposals);
     let mut outlook = Outlook {
         at: now,
         moved: Vec::new(),

@@ -4,6 +4,7 @@
 mod alerts;
 mod certificates;
 mod clients;
+mod dashboard;
 mod dig;
 mod failures;
 mod flood;

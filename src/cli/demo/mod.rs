@@ -27,8 +27,6 @@ const PRIMARY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const SECONDARY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 /// The port people try first; another one is taken where it is in use.
 const DNS_PORT: u16 = 5353;
-/// How long each quiet part is shown.
-const QUIET: Duration = Duration::from_secs(4);
 /// By when the answers must have moved; they take about a second one way, and the hold the other.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two questions of the watching client.
@@ -42,6 +40,9 @@ pub struct Args {
     /// Keep serving after the show, to play with by hand; Ctrl-C ends it
     #[arg(long)]
     stay: bool,
+    /// How long each quiet part is shown, so that there is time to look around: 4s, 1m
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = crate::config::parse_duration)]
+    pause: Duration,
 }
 
 /// Runs the show.
@@ -51,7 +52,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Site::pair(PRIMARY, SECONDARY).await.context("the demo's sites could not listen on loopback")?;
     let config = write_config(&dir.0, dns_address(), sites[0].address.port())?;
     let running = daemon::start(&config).await?;
-    let mut show = Show::new(running, sites)?;
+    let mut show = Show::new(running, sites, args.pause)?;
     let outcome = tokio::select! {
         outcome = show.play() => outcome,
         // Ended here and not by the signal itself, so that the files go too.
@@ -101,8 +102,10 @@ listen = ["{dns}"]
 listen = "127.0.0.1:0"
 [sites.fra]
 name = "Frankfurt"
+location = [50.11, 8.68]
 [sites.iad]
 name = "Ashburn"
+location = [38.94, -77.46]
 [probes.web]
 type = "http"
 port = {port}
@@ -125,6 +128,23 @@ endpoints = [
   {{ site = "fra", addresses = ["{PRIMARY}"] }},
   {{ site = "iad", addresses = ["{SECONDARY}"] }},
 ]
+[[service]]
+name = "shop.demo.example"
+ttl = "5s"
+probes = ["web"]
+failback = {{ mode = "auto", hold = "4s" }}
+endpoints = [
+  {{ site = "fra", addresses = ["{PRIMARY}"] }},
+  {{ site = "iad", addresses = ["{SECONDARY}"] }},
+]
+[[service]]
+name = "www.demo.example"
+ttl = "5s"
+probes = ["web"]
+endpoints = [
+  {{ site = "iad", addresses = ["{SECONDARY}"] }},
+  {{ site = "fra", addresses = ["{PRIMARY}"] }},
+]
 "#
     )?;
     let path = dir.join("detour.toml");
@@ -137,24 +157,28 @@ struct Show {
     sites: [Site; 2],
     name: Name,
     server: SocketAddr,
+    pause: Duration,
     begun: Instant,
     failed: Option<Instant>,
     screen: Screen,
 }
 
 impl Show {
-    fn new(running: Running, sites: [Site; 2]) -> anyhow::Result<Show> {
+    fn new(running: Running, sites: [Site; 2], pause: Duration) -> anyhow::Result<Show> {
         let server = *running.addresses.dns.first().context("the daemon listens nowhere")?;
         let name = SERVICE.parse().context(SERVICE)?;
-        Ok(Show { running, sites, name, server, begun: Instant::now(), failed: None, screen: Screen::new() })
+        let (begun, screen) = (Instant::now(), Screen::new());
+        Ok(Show { running, sites, name, server, pause, begun, failed: None, screen })
     }
 
     async fn play(&mut self) -> anyhow::Result<()> {
         let (control, server) = (self.running.addresses.control, self.server);
-        self.screen.say(&format!("detour serves {SERVICE} on {server}; API and metrics on http://{control}"));
+        self.screen.say(&format!(
+            "detour serves {SERVICE} on {server}; API, metrics and dashboard on http://{control}"
+        ));
         self.screen.say(&format!("try:  dig @{} -p {} {SERVICE} +noall +answer", server.ip(), server.port()));
         self.screen.say(&format!("and:  detour explain {SERVICE} --control {control}\n"));
-        self.watch("both sites work", QUIET).await?;
+        self.watch("both sites work", self.pause).await?;
 
         self.screen.say("── the primary fails: its listener closes ──");
         self.sites[0].fail().await;
@@ -164,7 +188,7 @@ impl Show {
         self.until("the primary is dead", SECONDARY).await?;
         let seen = failed.elapsed();
         let decided = self.decided_at().await?;
-        self.watch("clients are sent to the secondary", QUIET).await?;
+        self.watch("clients are sent to the secondary", self.pause).await?;
 
         self.screen.say("── the primary recovers ──");
         self.sites[0].recover().await.context("the primary could not listen again")?;
@@ -172,7 +196,7 @@ impl Show {
         self.until("the primary works again; the hold runs", PRIMARY).await?;
         let back = recovered.elapsed();
         self.failed = None;
-        self.watch("back on the primary", QUIET / 2).await?;
+        self.watch("back on the primary", self.pause / 2).await?;
         self.summary(decided.since(failed_at), seen, back).await
     }
 

@@ -1,0 +1,101 @@
+//! What went wrong and how it ended, out of the history.
+//!
+//! What was read once is kept, so a request costs what happened since the last one; the first after a start reads
+//! the whole history, off the core's thread as every other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+
+use super::{Daemon, Problem};
+use crate::history::{MAX_ENTRIES, MAX_QUERY, StoreError};
+use crate::study::incident::{Incident, Incidents};
+use crate::time::Time;
+
+/// How many incidents are shown when the request does not say.
+const DEFAULT_LIMIT: usize = 10;
+/// The most that one request shows: each can be a timeline of some hundred lines.
+const MAX_LIMIT: usize = 50;
+/// How many pages of entries one request reads: all there can be, and some that come meanwhile.
+const MAX_PAGES: u64 = MAX_ENTRIES / MAX_QUERY as u64 + 10;
+
+/// What was made of the history so far.
+#[derive(Clone, Default)]
+pub(super) struct Read(Arc<Mutex<Incidents>>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListArgs {
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `GET /v1/incidents`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentsBody {
+    /// The newest first.
+    pub incidents: Vec<Incident>,
+    /// `before` for the next page; `None` on the last one.
+    pub next: Option<u64>,
+}
+
+pub(super) async fn list<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Extension(read): Extension<Read>,
+    args: Result<Query<ListArgs>, QueryRejection>,
+) -> Result<Json<IncidentsBody>, Problem> {
+    let Query(args) = args.map_err(|e| Problem::bad_request(e.body_text()))?;
+    let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let before = args.before.unwrap_or(u64::MAX);
+    let page = asked(daemon, read, move |incidents, now| {
+        let mut newest = incidents.newest(now).filter(|incident| incident.id < before);
+        let page: Vec<Incident> = newest.by_ref().take(limit).collect();
+        let next = newest.next().and(page.last()).map(|last| last.id);
+        IncidentsBody { incidents: page, next }
+    });
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn one<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Extension(read): Extension<Read>,
+    id: Result<Path<u64>, PathRejection>,
+) -> Result<Json<Incident>, Problem> {
+    let Path(id) = id.map_err(|e| Problem::bad_request(e.body_text()))?;
+    let found = asked(daemon, read, move |incidents, now| incidents.find(id, now)).await?;
+    let missing = || format!("there is no incident {id}; GET /v1/incidents lists those that are known");
+    found.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, missing()))
+}
+
+/// Reads what happened since the last request, and asks.
+async fn asked<D: Daemon, T: Send + 'static>(
+    daemon: Arc<D>,
+    read: Read,
+    ask: impl FnOnce(&Incidents, Time) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let now = daemon.vitals().now;
+        // A panic amid an entry leaves what was made of those before it.
+        let mut incidents = read.0.lock().unwrap_or_else(PoisonError::into_inner);
+        catch_up(&*daemon, &mut incidents)?;
+        Ok::<T, StoreError>(ask(&incidents, now))
+    });
+    Ok(asked.await.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??)
+}
+
+fn catch_up<D: Daemon>(daemon: &D, incidents: &mut Incidents) -> Result<(), StoreError> {
+    for _ in 0..MAX_PAGES {
+        match daemon.entries_from(incidents.next(), MAX_QUERY) {
+            Ok((_, entries)) if entries.is_empty() => break,
+            Ok((_, entries)) => entries.iter().for_each(|entry| incidents.take(entry)),
+            // One of another version, say: those after it tell something all the same.
+            Err(StoreError::Entry { seq, .. }) => incidents.skip(seq),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! A service in one row: what it answers now, from where, since when, why, and what can happen next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::SiteId;
+use crate::engine::{EndpointView, ServiceView, StandbyView};
+use crate::health::Health;
+use crate::policy::{Decision, Noted, OverrideKind, Rule};
+use crate::time::Time;
+use crate::zone::{Name, RrSet};
+
+/// How many records of an answer a row shows.
+const MAX_ANSWERS: usize = 4;
+
+/// How a service is off, the worst first: what somebody on call should look at comes before what can wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stance {
+    /// No endpoint works.
+    Stranded,
+    /// It is answered from a site that is Down, because its move waits.
+    Held,
+    /// It is answered from elsewhere than it should be.
+    Moved,
+    /// What it is answered from fails, and is not Down yet.
+    Failing,
+    /// Part of what it should be answered with is left out.
+    Partial,
+    /// Nothing is decided yet, or no sample has counted.
+    Undecided,
+    /// It is answered as it should be, and nobody could take over.
+    Exposed,
+    /// It is answered as it should be.
+    Home,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The steered name, without the last dot.
+    pub name: String,
+    /// How it is off.
+    pub stance: Stance,
+    /// The sites it is answered from.
+    pub sites: Vec<SiteId>,
+    /// The sites it should be answered from and is not, and why.
+    pub off: Vec<Off>,
+    /// The first records it is answered with, without owner and TTL: `192.0.2.10`.
+    pub answers: Vec<String>,
+    /// How many records there are beyond those.
+    pub more: usize,
+    /// Seconds on its answers; `None` while the zone file's records are served.
+    pub ttl: Option<u32>,
+    /// Since when the sites are these.
+    pub since: Option<Time>,
+    /// The decision's reason in words.
+    pub because: String,
+    /// The next thing that can happen.
+    pub next: Next,
+    /// Who would take over.
+    pub standby: Option<StandbyView>,
+    /// Its endpoints, in order of preference.
+    pub endpoints: Vec<Glance>,
+}
+
+/// A site that a service should be answered from, and is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Off {
+    /// Which.
+    pub site: SiteId,
+    /// Why: `Down: 3 of 3 failed, connection refused`; `drained by ana: disk swap (samples say Up)`.
+    pub why: String,
+}
+
+/// What can happen next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// In words.
+    pub text: String,
+    /// When, where that is known.
+    pub at: Option<Time>,
+}
+
+/// An endpoint at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glance {
+    /// Where.
+    pub site: SiteId,
+    /// What samples say of it.
+    pub health: Health,
+    /// Whether the service is answered from here.
+    pub serving: bool,
+    /// What an operator forces on it.
+    pub forced: Option<OverrideKind>,
+    /// Until when it is in maintenance.
+    pub maintenance: Option<Time>,
+}
+
+/// A name as people write it.
+pub(super) fn bare(name: &Name) -> String {
+    name.to_string().trim_end_matches('.').to_owned()
+}
+
+impl Row {
+    pub(super) fn of(mut service: ServiceView) -> Row {
+        service.standby = taker(&service);
+        let stance = stance(&service);
+        let next = next(&service, stance);
+        let off = off(&service, stance);
+        let (mut answers, mut more) = (Vec::new(), 0);
+        for record in service.decision.iter().flat_map(|d| &d.records).flat_map(RrSet::to_lines) {
+            match record.splitn(5, ' ').nth(4) {
+                Some(data) if answers.len() < MAX_ANSWERS => answers.push(data.to_owned()),
+                _ => more += 1,
+            }
+        }
+        let decision = service.decision.as_ref();
+        Row {
+            name: bare(&service.name),
+            stance,
+            sites: decision.map(|d| d.sites.clone()).unwrap_or_default(),
+            off,
+            answers,
+            more,
+            ttl: decision.map(|d| d.ttl),
+            since: service.since,
+            because: decision.map_or_else(|| "no decision yet".to_owned(), |d| d.reason.to_string()),
+            next,
+            standby: service.standby,
+            endpoints: service.endpoints.iter().map(Glance::of).collect(),
+        }
+    }
+
+    /// Whether every one of these words, in lower case, is in what people know a service by.
+    pub(super) fn matches(&self, words: &[String]) -> bool {
+        let has = |word: &String| {
+            self.name.to_ascii_lowercase().contains(word)
+                || self.sites.iter().any(|site| site.to_ascii_lowercase() == *word)
+                || self.answers.iter().any(|answer| answer.contains(word.as_str()))
+        };
+        words.iter().all(has)
+    }
+}
+
+impl Glance {
+    fn of(endpoint: &EndpointView) -> Glance {
+        Glance {
+            site: endpoint.site.clone(),
+            health: endpoint.health,
+            serving: endpoint.serving,
+            forced: endpoint.overridden.as_ref().map(|forced| forced.kind),
+            maintenance: endpoint.maintenance,
+        }
+    }
+}
+
+fn stance(service: &ServiceView) -> Stance {
+    let Some(decision) = &service.decision else { return Stance::Undecided };
+    let serving = decision.reason.serving.as_ref();
+    let serving = service.endpoints.iter().find(|endpoint| Some(&endpoint.site) == serving);
+    let first = service.endpoints.first();
+    let away = serving.map(|endpoint| &endpoint.site) != first.map(|endpoint| &endpoint.site);
+    let withheld = || decision.reason.endpoints.iter().any(|noted| !noted.withheld.is_empty());
+    match &decision.reason.rule {
+        Rule::AllDown { .. } => Stance::Stranded,
+        Rule::Unverified { .. } => Stance::Undecided,
+        Rule::Damped => Stance::Failing,
+        Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } if !works(serving) => {
+            Stance::Held
+        }
+        Rule::Steered { notes, .. } => {
+            let whole = service.endpoints.iter().all(|endpoint| works(Some(endpoint)));
+            if whole && notes.is_empty() && !withheld() { Stance::Home } else { Stance::Partial }
+        }
+        _ if away => Stance::Moved,
+        _ => match serving.map(|endpoint| endpoint.health) {
+            Some(Health::Suspect | Health::Down) => Stance::Failing,
+            Some(Health::Unknown) | None => Stance::Undecided,
+            Some(Health::Up) if withheld() => Stance::Partial,
+            Some(Health::Up) if is_exposed(service) => Stance::Exposed,
+            Some(Health::Up) => Stance::Home,
+        },
+    }
+}
+
+/// Whether an endpoint is one that clients may be sent to.
+fn works(endpoint: Option<&EndpointView>) -> bool {
+    endpoint.is_some_and(|endpoint| match &endpoint.overridden {
+        Some(forced) => forced.kind == OverrideKind::ForceUp,
+        None => endpoint.health != Health::Down,
+    })
+}
+
+/// Who would take over: who comes next, or where that one could not, the first of the others that is Up.
+fn taker(service: &ServiceView) -> Option<StandbyView> {
+    let next = service.standby.clone()?;
+    if next.ready() {
+        return Some(next);
+    }
+    let up = |endpoint: &&EndpointView| {
+        endpoint.health == Health::Up
+            && !endpoint.serving
+            && endpoint.site != next.site
+            && endpoint.maintenance.is_none()
+            && works(Some(endpoint))
+    };
+    let other = service.endpoints.iter().find(up);
+    Some(other.map_or(next.clone(), |other| StandbyView { site: other.site.clone(), unready: None }))
+}
+
+/// Whether others are meant to take over, and none could.
+fn is_exposed(service: &ServiceView) -> bool {
+    service.endpoints.len() > 1 && !service.standby.as_ref().is_some_and(StandbyView::ready)
+}
+
+fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
+    if !matches!(stance, Stance::Moved | Stance::Held | Stance::Partial | Stance::Stranded) {
+        return Vec::new();
+    }
+    let Some(Decision { reason, sites, .. }) = &service.decision else { return Vec::new() };
+    let away = |noted: &&Noted| stance == Stance::Held || !sites.contains(&noted.site);
+    let noted = reason.endpoints.iter().filter(away);
+    let why = |noted: &Noted| {
+        let text = noted.to_string();
+        text.strip_prefix(&*noted.site).map_or(text.as_str(), str::trim_start).to_owned()
+    };
+    noted.map(|noted| Off { site: noted.site.clone(), why: why(noted) }).collect()
+}
+
+fn next(service: &ServiceView, stance: Stance) -> Next {
+    let say = |text: String, at: Option<Time>| Next { text, at };
+    let Some(decision) = &service.decision else {
+        return say("it is decided once its checks have reported".to_owned(), None);
+    };
+    let rule = match &decision.reason.rule {
+        Rule::Steered { notes, .. } => notes.first().map_or(&decision.reason.rule, |(_, rule)| rule),
+        rule => rule,
+    };
+    match rule {
+        Rule::Holding { back, until } => say(format!("back to {back}, if it stays Up"), Some(*until)),
+        Rule::Latched { .. } => say("stays until somebody orders a failback".to_owned(), None),
+        Rule::Delayed { to, until } => say(format!("moves to {to}, unless it works again"), Some(*until)),
+        Rule::Proposed { to, proposal, due, .. } => {
+            let text = format!("the move to {to} waits for somebody to approve it (proposal {proposal})");
+            say(text, due.map(|(at, _)| at))
+        }
+        Rule::Rejected { to, by, .. } => say(format!("stays: the move to {to} was rejected by {by}"), None),
+        Rule::Stepping { back, next, at, .. } => {
+            say(format!("{back} gets {next} % of the clients"), Some(*at))
+        }
+        Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped => {
+            say("the first endpoint to be Up is used at once".to_owned(), None)
+        }
+        Rule::InOrder | Rule::Steered { .. } => ends(service).unwrap_or_else(|| settled(service, stance)),
+    }
+}
+
+/// What keeps an endpoint out and ends at a known time.
+fn ends(service: &ServiceView) -> Option<Next> {
+    let ends = service.endpoints.iter().filter_map(|endpoint| {
+        let forced = endpoint.overridden.as_ref();
+        let forced = forced.and_then(|o| Some((o.until?, format!("the {} on {} runs out", o.kind, o.scope))));
+        let maintained =
+            endpoint.maintenance.map(|at| (at, format!("maintenance of {} ends", endpoint.site)));
+        forced.into_iter().chain(maintained).min()
+    });
+    ends.min().map(|(at, text)| Next { text, at: Some(at) })
+}
+
+fn settled(service: &ServiceView, stance: Stance) -> Next {
+    let serving = service.decision.as_ref().and_then(|decision| decision.reason.serving.as_ref());
+    let text = match (serving, service.endpoints.first(), &service.standby) {
+        (Some(_), Some(first), _) if stance == Stance::Moved => match &first.overridden {
+            Some(forced) => format!("back to {} once the {} on it is cleared", first.site, forced.kind),
+            None => format!("back to {} once it is Up again", first.site),
+        },
+        (Some(serving), _, Some(StandbyView { site, unready: None })) => {
+            format!("{site} takes over if {serving} fails")
+        }
+        (Some(serving), _, Some(StandbyView { unready: Some(why), .. })) => {
+            format!("nobody could take over if {serving} fails: {why}")
+        }
+        (Some(serving), _, None) => format!("no endpoint is left if {serving} fails"),
+        (None, ..) => "the clients of a site that fails go to the others".to_owned(),
+    };
+    Next { text, at: None }
+}

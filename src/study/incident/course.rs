@@ -1,0 +1,564 @@
+//! One incident as it goes on: what fails, whose answers are not where they belong, what was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::lines::{Lines, Told};
+use super::words::{bare, failure};
+use super::{
+    FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
+};
+use crate::config::{CheckKey, SiteId};
+use crate::engine::{Bearing, MAX_BEARING};
+use crate::health::Health;
+use crate::policy::{Decision, Noted, Rule};
+use crate::time::Time;
+use crate::zone::{Name, Serial};
+
+/// What a service was last answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub sites: Vec<SiteId>,
+    /// `A 192.0.2.10`
+    pub lines: Vec<String>,
+    pub ttl: u32,
+    pub since: Time,
+    pub because: String,
+    /// Until when caches may hold the same under an earlier TTL.
+    pub tail: Time,
+}
+
+/// A check that is not Up.
+#[derive(Clone, Debug)]
+struct Failing {
+    site: SiteId,
+    services: Vec<Name>,
+    /// When the first failed run began.
+    first: Time,
+    down: Option<Time>,
+}
+
+/// Where an incident has come to.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    pub id: u64,
+    pub began: Time,
+    /// Something was Down, or moved: it is more than a lost probe.
+    pub confirmed: bool,
+    pub sites: Vec<SiteId>,
+    pub services: BTreeSet<Name>,
+    pub causes: Vec<FirstFailure>,
+    pub moves: Vec<Move>,
+    pub moves_total: usize,
+    pub waiting: BTreeMap<Name, Waiting>,
+    pub clear: Option<Time>,
+    pub served: Vec<Served>,
+    pub lines: Lines,
+    failing: BTreeMap<CheckKey, Failing>,
+    /// Checks that failed and are Up again: a decision may still tell of them.
+    recovered: BTreeMap<CheckKey, Failing>,
+    /// Decisions that wait for their serial: where the move is, if it is kept.
+    unpublished: BTreeMap<u64, usize>,
+    proposals: BTreeSet<u64>,
+    /// The last failure that began.
+    fresh: Time,
+    /// Since when nothing fails and all is where it belongs.
+    idle: Option<Time>,
+}
+
+impl Course {
+    pub fn new(id: u64, at: Time) -> Course {
+        Course {
+            id,
+            began: at,
+            confirmed: false,
+            sites: Vec::new(),
+            services: BTreeSet::new(),
+            causes: Vec::new(),
+            moves: Vec::new(),
+            moves_total: 0,
+            waiting: BTreeMap::new(),
+            clear: None,
+            served: Vec::new(),
+            lines: Lines::default(),
+            failing: BTreeMap::new(),
+            recovered: BTreeMap::new(),
+            unpublished: BTreeMap::new(),
+            proposals: BTreeSet::new(),
+            fresh: at,
+            idle: None,
+        }
+    }
+
+    /// When it ended, once it has.
+    pub fn ended(&self, now: Time) -> Option<Time> {
+        let idle = self.idle?;
+        let end = self.clear.map_or(idle, |clear| clear.max(idle));
+        Some(end).filter(|&end| end <= now)
+    }
+
+    /// Whether the same may fail again and be another incident.
+    pub fn is_closed(&self, now: Time) -> bool {
+        self.ended(now).is_some_and(|end| now.since(end) >= LINGER)
+    }
+
+    /// Whether it was a lost probe and no more.
+    pub fn is_void(&self) -> bool {
+        !self.confirmed && self.failing.is_empty()
+    }
+
+    pub fn has_check(&self, check: &CheckKey) -> bool {
+        self.failing.contains_key(check)
+    }
+
+    /// Whether a failure belongs here.
+    pub fn takes(&self, check: &CheckKey, of: &Bearing, at: Time) -> bool {
+        self.has_check(check)
+            || of.services.iter().any(|service| self.services.contains(service))
+            || self.takes_site(&of.site, at)
+    }
+
+    /// Whether a site's failures belong here.
+    pub fn takes_site(&self, site: &SiteId, at: Time) -> bool {
+        self.sites.contains(site) && at.since(self.fresh) <= FRESH
+    }
+
+    /// Whether a decision is about what failed here.
+    pub fn concerns(&self, decision: &Decision) -> bool {
+        let service = &decision.service;
+        let fails_at = |site: &SiteId| {
+            let named = |failing: &&Failing| {
+                failing.services.contains(service) || failing.services.len() >= MAX_BEARING
+            };
+            self.failing.values().chain(self.recovered.values()).any(|it| it.site == *site && named(&it))
+        };
+        self.services.contains(service)
+            || broken(decision)
+                .any(|noted| fails_at(&noted.site) || self.takes_site(&noted.site, decision.at))
+    }
+
+    /// Whether an operator's word or an alert is about it.
+    pub fn is_about(&self, site: Option<&SiteId>, service: Option<&Name>) -> bool {
+        let serves = |site: &SiteId| self.waiting.keys().any(|name| self.at(name).contains(site));
+        site.is_some_and(|site| self.sites.contains(site) || serves(site))
+            || service.is_some_and(|service| self.has_service(service))
+    }
+
+    fn has_service(&self, service: &Name) -> bool {
+        self.services.contains(service) || self.failing.values().any(|it| it.services.contains(service))
+    }
+
+    /// Where a service is answered from now.
+    fn at(&self, service: &Name) -> &[SiteId] {
+        let last = self.moves.iter().rev().find(|made| made.service == *service);
+        last.map_or(&[], |made| &made.to)
+    }
+
+    pub fn has_proposal(&self, id: Option<u64>) -> bool {
+        id.map_or(!self.proposals.is_empty(), |id| self.proposals.contains(&id))
+    }
+
+    pub fn note_proposal(&mut self, id: u64, service: &Name) {
+        self.proposals.insert(id);
+        self.services.insert(service.clone());
+    }
+
+    /// A check's health changed.
+    pub fn health(&mut self, seq: u64, at: Time, check: &CheckKey, to: Health, because: &str, of: &Bearing) {
+        let site = &of.site;
+        let tell = |what: What, at: Time, said: &str, of_many: &str, why: &str| Told {
+            at,
+            what,
+            seq: Some(seq),
+            subject: check.to_string(),
+            said: format!("{said} at {site}"),
+            of_many: format!("{of_many} at {site}"),
+            why: why.to_owned(),
+            service: None,
+            site: Some(site.clone()),
+            who: None,
+        };
+        let why = failure(because);
+        match to {
+            Health::Suspect | Health::Down => {
+                self.idle = None;
+                if !self.sites.contains(site) {
+                    self.sites.push(site.clone());
+                }
+                let began = of.began.unwrap_or(at);
+                if !self.failing.contains_key(check) {
+                    self.begin(check, of, began, why);
+                    self.lines.tell(tell(What::FirstFailed, began, "fails first", "fail first", why));
+                }
+                if to == Health::Suspect {
+                    self.lines.tell(tell(What::Suspect, at, "is Suspect", "are Suspect", because));
+                    return;
+                }
+                self.confirmed = true;
+                if let Some(failing) = self.failing.get_mut(check) {
+                    failing.down.get_or_insert(at);
+                }
+                if let Some(cause) = self.causes.iter_mut().find(|cause| cause.check == *check) {
+                    cause.down.get_or_insert(at);
+                    cause.up = None;
+                    cause.falls += 1;
+                }
+                self.lines.tell(tell(What::Down, at, "is Down", "are Down", because));
+            }
+            Health::Up | Health::Unknown => {
+                let Some(failing) = self.failing.remove(check) else { return };
+                if let Some(cause) = self.causes.iter_mut().find(|cause| cause.check == *check) {
+                    cause.up = Some(at).filter(|_| to == Health::Up);
+                }
+                let (what, said, of_many) = match to {
+                    Health::Up => (What::Recovered, "is Up again", "are Up again"),
+                    _ => (What::Unknown, "is Unknown", "are Unknown"),
+                };
+                self.lines.tell(tell(what, at, said, of_many, because));
+                self.recovered.insert(check.clone(), failing);
+                self.settle(at);
+            }
+        }
+    }
+
+    fn begin(&mut self, check: &CheckKey, of: &Bearing, began: Time, why: &str) {
+        self.recovered.remove(check);
+        self.began = self.began.min(began);
+        self.fresh = self.fresh.max(began);
+        let Bearing { site, services, .. } = of;
+        let failing = Failing { site: site.clone(), services: services.clone(), first: began, down: None };
+        self.failing.insert(check.clone(), failing);
+        let known = self.causes.iter().any(|cause| cause.check == *check);
+        if !known && self.causes.len() < MAX_NAMED {
+            let (check, site, why) = (check.clone(), site.clone(), why.to_owned());
+            self.causes.push(FirstFailure { check, site, at: began, why, down: None, up: None, falls: 0 });
+        }
+    }
+
+    /// Checks are looked at no more.
+    pub fn drop_checks(&mut self, at: Time, dropped: &[CheckKey]) {
+        for check in dropped {
+            self.failing.remove(check);
+        }
+        self.settle(at);
+    }
+
+    /// A service was decided anew.
+    pub fn decide(&mut self, seq: u64, decision: &Decision, before: Option<&Answer>, now: &Answer) {
+        let Decision { at, service, .. } = decision;
+        let at = *at;
+        for noted in broken(decision) {
+            if !self.sites.contains(&noted.site) && noted.health == Health::Down {
+                self.sites.push(noted.site.clone());
+            }
+        }
+        self.services.insert(service.clone());
+        self.note_served(decision, before, now);
+        let moved = before.is_some_and(|before| before.sites != now.sites || before.lines != now.lines);
+        let waits = waits(decision);
+        let way = match (&waits, before) {
+            (None, _) => Way::Back,
+            (Some(_), Some(before)) if self.left(decision, before) => Way::Away,
+            _ => Way::Ordered,
+        };
+        let because = decision.reason.to_string();
+        let tell = |what, said: String, of_many: String| Told {
+            at,
+            what,
+            seq: Some(seq),
+            subject: bare(service),
+            said,
+            of_many,
+            why: because.clone(),
+            service: Some(service.clone()),
+            site: now.sites.first().cloned(),
+            who: None,
+        };
+        match (before, &waits) {
+            (Some(before), _) if moved && before.sites != now.sites => {
+                let (from, to) = (listed(&before.sites), listed(&now.sites));
+                let (what, verb, verbs) = match way {
+                    Way::Back => (What::Failback, "is back", "are back"),
+                    Way::Away | Way::Ordered => (What::Decided, "moves", "move"),
+                };
+                let said = |verb| format!("{verb} from {from} to {to}");
+                self.lines.tell(tell(what, said(verb), said(verbs)));
+                self.confirmed |= way == Way::Away;
+            }
+            (Some(before), _) if moved => {
+                let (gone, come) = (less(&before.lines, &now.lines), less(&now.lines, &before.lines));
+                let said = match (gone.is_empty(), come.is_empty()) {
+                    (false, true) => format!("leaves out {}", gone.join(", ")),
+                    (true, false) => format!("has {} again", come.join(", ")),
+                    _ => format!("answers {}", now.lines.join(", ")),
+                };
+                self.lines.tell(tell(What::Answer, said, String::new()));
+            }
+            (Some(before), _) if before.ttl != now.ttl => {
+                let ttl = now.ttl;
+                self.lines.tell(tell(
+                    What::Answer,
+                    format!("answers with TTL {ttl}s"),
+                    format!("answer with TTL {ttl}s"),
+                ));
+            }
+            // What waits for an answer, the proposal tells.
+            (_, Some(For::Time | For::Failback)) => {
+                self.lines.tell(tell(What::Waiting, "waits".to_owned(), "wait".to_owned()));
+            }
+            _ => {}
+        }
+        if moved && let Some(before) = before {
+            self.note_move(decision, before, now, way);
+        }
+        match waits {
+            Some(for_what) => {
+                self.idle = None;
+                let same = self.waiting.get(service).filter(|had| had.for_what == for_what);
+                let since = same.map_or(at, |had| had.since);
+                let waiting = Waiting { service: service.clone(), since, for_what, because };
+                self.waiting.insert(service.clone(), waiting);
+            }
+            None => {
+                self.waiting.remove(service);
+                self.settle(at);
+            }
+        }
+    }
+
+    /// Whether a decision leaves something broken that was answered before.
+    fn left(&self, decision: &Decision, before: &Answer) -> bool {
+        let noted = |site: &SiteId| decision.reason.endpoints.iter().find(|noted| noted.site == *site);
+        let gone = before.sites.iter().filter(|site| !decision.sites.contains(site));
+        let mut whole = gone.map(|site| noted(site).is_some_and(is_broken));
+        let withheld = before.sites == decision.sites;
+        withheld || whole.any(|broken| broken) || matches!(decision.reason.rule, Rule::AllDown { .. })
+    }
+
+    fn note_move(&mut self, decision: &Decision, before: &Answer, now: &Answer, way: Way) {
+        let (at, service) = (decision.at, &decision.service);
+        let gone = before.tail.max(at + std::time::Duration::from_secs(before.ttl.into()));
+        self.clear = self.clear.max(Some(gone));
+        let left = |it: &&Failing| {
+            let here = it.services.contains(service) || it.services.len() >= MAX_BEARING;
+            before.sites.contains(&it.site) && here && it.down.is_some_and(|down| down <= at)
+        };
+        // The decision followed the one that was Down last.
+        let failed = self.failing.values().chain(self.recovered.values()).filter(left);
+        let failed = failed.max_by_key(|it| it.down).filter(|_| way == Way::Away);
+        let (failed, down) = match failed {
+            Some(it) => (it.first, it.down),
+            None if way == Way::Away => (self.began, None),
+            None => (at, None),
+        };
+        self.moves_total += 1;
+        if self.moves.len() >= MAX_NAMED {
+            return;
+        }
+        self.unpublished.insert(decision.id, self.moves.len());
+        self.moves.push(Move {
+            service: service.clone(),
+            way,
+            from: before.sites.clone(),
+            to: now.sites.clone(),
+            failed,
+            down,
+            decided: at,
+            decision: decision.id,
+            published: None,
+            serial: None,
+            gone,
+            rto_ms: decision.rto_ms,
+            because: decision.reason.to_string(),
+        });
+    }
+
+    fn note_served(&mut self, decision: &Decision, before: Option<&Answer>, now: &Answer) {
+        let service = &decision.service;
+        let served = |answer: &Answer, from, to| Served {
+            service: service.clone(),
+            from,
+            to,
+            sites: answer.sites.clone(),
+            answer: answer.lines.clone(),
+            ttl: answer.ttl,
+            because: answer.because.clone(),
+        };
+        let room = self.served.len() < MAX_SERVED;
+        let last = self.served.iter_mut().rev().find(|it| it.service == *service);
+        match (last, before) {
+            (Some(last), _) if last.answer == now.lines && last.ttl == now.ttl && last.sites == now.sites => {
+                return;
+            }
+            (Some(last), _) => last.to = Some(decision.at),
+            (None, Some(before)) if room => {
+                self.served.push(served(before, before.since, Some(decision.at)));
+            }
+            (None, _) => {}
+        }
+        if self.served.len() < MAX_SERVED {
+            self.served.push(served(now, decision.at, None));
+        }
+    }
+
+    /// A zone was published with these decisions.
+    pub fn published(&mut self, seq: u64, at: Time, zone: &Name, serial: Serial, decisions: &[u64]) {
+        let mut mine = 0;
+        for id in decisions {
+            let Some(made) = self.unpublished.remove(id) else { continue };
+            mine += 1;
+            if let Some(made) = self.moves.get_mut(made) {
+                (made.published, made.serial) = (Some(at), Some(serial));
+            }
+        }
+        if mine > 0 {
+            let moves = if mine == 1 { "one move".to_owned() } else { format!("{mine} moves") };
+            self.note(
+                seq,
+                at,
+                What::Published,
+                &format!("{} is published as serial {serial}: {moves}", bare(zone)),
+            );
+        }
+    }
+
+    /// A service's next endpoint could not take over, or can again. That what failed here is no standby goes
+    /// without saying.
+    pub fn standby(&mut self, seq: u64, at: Time, service: &Name, site: &SiteId, unready: Option<&str>) {
+        if self.sites.contains(site) || !self.services.contains(service) {
+            return;
+        }
+        let (said, of_many) = match unready {
+            Some(_) => (format!("could not move to {site} now"), "could not move"),
+            None => (format!("could move to {site}"), "could move"),
+        };
+        self.lines.tell(Told {
+            at,
+            what: What::Standby,
+            seq: Some(seq),
+            subject: bare(service),
+            said,
+            of_many: format!("{of_many} to {site}"),
+            why: unready.unwrap_or_default().to_owned(),
+            service: Some(service.clone()),
+            site: Some(site.clone()),
+            who: None,
+        });
+    }
+
+    /// A line of its own.
+    pub fn note(&mut self, seq: u64, at: Time, what: What, text: &str) {
+        self.note_of(seq, at, what, text, (None, None), None);
+    }
+
+    /// The same about somebody or something.
+    pub fn note_of(
+        &mut self,
+        seq: u64,
+        at: Time,
+        what: What,
+        text: &str,
+        (site, service): (Option<SiteId>, Option<Name>),
+        who: Option<String>,
+    ) {
+        let (said, subject, of_many, why) = (text.to_owned(), String::new(), String::new(), String::new());
+        self.lines.tell(Told { at, what, seq: Some(seq), subject, said, of_many, why, service, site, who });
+    }
+
+    fn settle(&mut self, at: Time) {
+        if self.failing.is_empty() && self.waiting.is_empty() {
+            self.idle.get_or_insert(at);
+        }
+    }
+
+    /// Takes in another one that turned out to be the same.
+    pub fn absorb(&mut self, other: Course) {
+        self.id = self.id.min(other.id);
+        self.began = self.began.min(other.began);
+        self.confirmed |= other.confirmed;
+        self.fresh = self.fresh.max(other.fresh);
+        self.clear = self.clear.max(other.clear);
+        for site in other.sites {
+            if !self.sites.contains(&site) {
+                self.sites.push(site);
+            }
+        }
+        let moves = self.moves.len();
+        self.unpublished.extend(other.unpublished.into_iter().map(|(id, made)| (id, made + moves)));
+        self.services.extend(other.services);
+        self.causes.extend(other.causes);
+        self.moves.extend(other.moves);
+        self.moves_total += other.moves_total;
+        self.waiting.extend(other.waiting);
+        self.served.extend(other.served);
+        self.failing.extend(other.failing);
+        self.recovered.extend(other.recovered);
+        self.proposals.extend(other.proposals);
+        self.lines.absorb(other.lines);
+        self.idle = self.idle.and(other.idle).map(|idle| idle.max(other.idle.unwrap_or(idle)));
+    }
+
+    /// The timeline until now, with the moments old answers were gone.
+    pub fn timeline(&self, now: Time) -> Vec<Line> {
+        let mut lines = self.lines.clone();
+        for made in self.moves.iter().filter(|made| made.gone <= now && made.from != made.to) {
+            let (from, ttl) = (listed(&made.from), "the TTL of the last old answer has ended");
+            lines.tell(Told {
+                at: made.gone,
+                what: What::OldTtlGone,
+                seq: None,
+                subject: bare(&made.service),
+                said: format!("is answered from {from} by no cache any more, {ttl}"),
+                of_many: format!("are answered from {from} by no cache any more, {ttl}"),
+                why: String::new(),
+                service: Some(made.service.clone()),
+                site: made.from.first().cloned(),
+                who: None,
+            });
+        }
+        lines.all()
+    }
+}
+
+/// Endpoints that fail by themselves, wholly or in part.
+fn broken(decision: &Decision) -> impl Iterator<Item = &Noted> {
+    decision.reason.endpoints.iter().filter(|noted| is_broken(noted))
+}
+
+fn is_broken(noted: &Noted) -> bool {
+    let fails = [Health::Suspect, Health::Down].contains(&noted.health)
+        || noted.withheld.iter().any(|place| [Health::Suspect, Health::Down].contains(&place.health));
+    fails && noted.forced.is_none() && noted.maintenance.is_none()
+}
+
+/// Whether a decision leaves what is Down, and nobody forced: more than a probe that was lost.
+pub(super) fn leaves_down(decision: &Decision, before: &Answer) -> bool {
+    let down = broken(decision).filter(|noted| noted.health == Health::Down);
+    before.sites != decision.sites && { down }.any(|noted| before.sites.contains(&noted.site))
+}
+
+/// What keeps a service from where it belongs; `None` where it is there.
+fn waits(decision: &Decision) -> Option<For> {
+    match &decision.reason.rule {
+        Rule::Holding { .. } | Rule::Delayed { .. } | Rule::Stepping { .. } => Some(For::Time),
+        Rule::Latched { .. } => Some(For::Failback),
+        Rule::Proposed { .. } => Some(For::Approval),
+        Rule::Rejected { .. } | Rule::Damped | Rule::AllDown { .. } | Rule::Unverified { .. } => {
+            Some(For::Recovery)
+        }
+        Rule::Steered { notes, .. } => match notes.first() {
+            Some((_, Rule::Latched { .. })) => Some(For::Failback),
+            Some(_) => Some(For::Time),
+            None => broken(decision).next().map(|_| For::Recovery),
+        },
+        Rule::InOrder => broken(decision).next().map(|_| For::Recovery),
+    }
+}
+
+fn listed(sites: &[SiteId]) -> String {
+    if sites.is_empty() { "no site".to_owned() } else { sites.join(" and ") }
+}
+
+/// What is in one and not in the other.
+fn less<'a>(one: &'a [String], other: &[String]) -> Vec<&'a str> {
+    one.iter().filter(|line| !other.contains(line)).map(String::as_str).collect()
+}

@@ -1,0 +1,80 @@
+//! An incident in one sentence.
+
+use std::fmt::Write as _;
+
+use super::course::Course;
+use super::{For, Move, Way};
+use crate::time::{Time, span};
+use crate::zone::Name;
+
+/// The failure in what a check says of itself: `connection refused` of `1 of 3 failed, connection refused`.
+pub(super) fn failure(because: &str) -> &str {
+    because
+        .split_once(" failed, ")
+        .or_else(|| because.split_once(", "))
+        .map_or(because, |(_, failure)| failure)
+}
+
+/// A name as people write it: without the last dot.
+pub(super) fn bare(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).map_or(text.clone(), str::to_owned)
+}
+
+/// `fra failed (connection refused): 3 services moved to iad within 0.7s; over after 4m 12s`
+pub(super) fn summary(course: &Course, now: Time) -> String {
+    let mut out = course.sites.join(" and ");
+    out.push_str(" failed");
+    if let Some(cause) = course.causes.first() {
+        let _ = write!(out, " ({})", cause.why);
+    }
+    out.push_str(": ");
+    let away: Vec<&Move> = course.moves.iter().filter(|made| made.way == Way::Away).collect();
+    match away.first() {
+        None => out.push_str("no answer moved"),
+        Some(first) => {
+            let mut moved: Vec<&Name> = away.iter().map(|made| &made.service).collect();
+            moved.sort_unstable();
+            moved.dedup();
+            let whose = match moved[..] {
+                [one] => bare(one),
+                _ => format!("{} services", moved.len()),
+            };
+            let how = match (&first.to[..], first.from == first.to) {
+                (_, true) => "left out what failed".to_owned(),
+                ([], _) => "lost its last site".to_owned(),
+                (to, _) => format!("moved to {}", to.join(" and ")),
+            };
+            let _ = write!(out, "{whose} {how} within {}", span(first.decided.since(first.failed)));
+        }
+    }
+    match course.ended(now) {
+        Some(ended) => {
+            let _ = write!(out, "; over after {}", span(ended.since(course.began)));
+        }
+        None => {
+            let _ = write!(out, "; goes on for {}", span(now.since(course.began)));
+            out.push_str(&waiting(course));
+        }
+    }
+    out
+}
+
+/// What has to happen for it to be over.
+fn waiting(course: &Course) -> String {
+    let count = |what: For| course.waiting.values().filter(|waiting| waiting.for_what == what).count();
+    let services =
+        |count: usize| if count == 1 { "a service".to_owned() } else { format!("{count} services") };
+    let verb = |count: usize| if count == 1 { "waits" } else { "wait" };
+    for (what, for_what) in [
+        (For::Approval, "`detour approve`"),
+        (For::Failback, "`detour failback`"),
+        (For::Time, "a hold to end"),
+    ] {
+        let count = count(what);
+        if count > 0 {
+            return format!("; {} {} for {for_what}", services(count), verb(count));
+        }
+    }
+    String::new()
+}

@@ -1,0 +1,83 @@
+//! The pictures of docs/screenshots: the demo before, during and after its failover. They are taken anew by
+//!
+//! ```text
+//! DETOUR_SCREENSHOTS=docs/screenshots cargo test --test e2e pictures
+//! ```
+//!
+//! and otherwise go to a folder that goes away, so that what is shown in the docs is known to come about.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+
+use super::all_was_well;
+use super::browser::Browser;
+use crate::harness::until;
+use crate::site::signal;
+
+/// The longest a picture may be, in bytes: it is in everybody's clone.
+const MAX_PICTURE: usize = 150_000;
+/// How long the demo shows each of its parts: longer than three pictures take on a busy machine.
+const PAUSE: &str = "10s";
+
+/// The window's size, the person's preference, and what the picture is called for it.
+const WAYS: &[(u32, u32, &str, &str)] =
+    &[(1280, 860, "light", "light"), (1280, 860, "dark", "dark"), (390, 844, "light", "narrow")];
+
+#[test]
+fn the_demo_is_pictured_before_during_and_after_its_failover() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let asked = std::env::var_os("DETOUR_SCREENSHOTS");
+    let folder = asked.map_or_else(|| elsewhere.path().to_owned(), PathBuf::from);
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_detour"))
+        .args(["demo", "--stay", "--pause", PAUSE])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let page = said.find_map(|line| Some(line.split_once("dashboard on ")?.1.trim().to_owned()));
+    let page = page.expect("the demo says where its dashboard is");
+    // Nobody else reads what it says, and it must not wait for that.
+    let rest = std::thread::spawn(move || said.for_each(drop));
+
+    let browser = Browser::open(&page);
+    browser.sees("#state", "All 3 services are served from where they should be");
+    take(&browser, &folder, "before");
+    browser.sees("#state", "moved off fra (Down: 3 of 3 failed, connection refused)");
+    browser.sees("#services tbody", "shop.demo.example");
+    take(&browser, &folder, "during");
+    browser.js("location.hash = '#/service/app.demo.example'");
+    browser.sees("#detail", "The last hour");
+    browser.size(1280, 1150);
+    keep(&browser, &folder.join("service-light.png"));
+    assert!(browser.text("#state").contains("moved off"), "the pictures took longer than the failover");
+    browser.js("location.hash = '#/'");
+    until("the demo has gone back", || {
+        browser.text("#state").contains("All 3 services are served from where they should be").then_some(())
+    });
+    take(&browser, &folder, "after");
+    all_was_well(&browser);
+
+    signal(demo.id(), "INT");
+    demo.wait().unwrap();
+    rest.join().unwrap();
+}
+
+fn take(browser: &Browser, folder: &Path, stage: &str) {
+    for (width, height, scheme, name) in WAYS {
+        browser.size(*width, *height);
+        browser.prefer(scheme);
+        keep(browser, &folder.join(format!("{stage}-{name}.png")));
+    }
+    browser.prefer("light");
+}
+
+fn keep(browser: &Browser, file: &Path) {
+    let picture = base64::engine::general_purpose::STANDARD.decode(browser.picture()).unwrap();
+    assert!(picture.len() < MAX_PICTURE, "{} has {} bytes", file.display(), picture.len());
+    fs::write(file, picture).unwrap();
+}
