@@ -12,6 +12,9 @@ mod harness;
 mod hostile;
 #[path = "transfers_in/life.rs"]
 mod life;
+#[path = "peers/nameserver.rs"]
+#[allow(dead_code, reason = "each target uses its own part")]
+mod nameserver;
 #[path = "transfers_in/others.rs"]
 mod others;
 #[path = "peers/ports.rs"]

@@ -28,7 +28,7 @@ fn pair(kind: Kind, signed: bool) -> (Primary, Secondary) {
         format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{theirs}\"]")
     };
     let primary = Primary::start(port, &format!("journal = {JOURNAL}"), &zone);
-    let mut secondary = Secondary::new(kind, theirs, primary.dns(), &["example.com"], signed);
+    let secondary = Secondary::new(kind, theirs, primary.dns(), &["example.com"], signed);
     secondary.start();
     arrives(&primary, &secondary, signed);
     (primary, secondary)
@@ -69,7 +69,7 @@ fn drawn(n: u32) -> u32 {
 }
 
 fn follows(kind: Kind, signed: bool) {
-    let (primary, mut secondary) = pair(kind, signed);
+    let (primary, secondary) = pair(kind, signed);
     // A failover goes out by NOTIFY and comes in as a difference.
     let before = (transfers(&primary, "ixfr"), transfers(&primary, "axfr"));
     primary.flip(true);
@@ -159,7 +159,7 @@ fn a_dead_secondary_delays_nobody_and_is_told_when_it_is_back() {
     let (port, [dead, alive]) = (free_port(), [free_port(), free_port()]);
     let zone = format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{dead}\", \"127.0.0.1:{alive}\"]");
     let primary = Primary::start(port, "", &zone);
-    let mut knot = Secondary::new(Kind::Knot, alive, primary.dns(), &["example.com"], false);
+    let knot = Secondary::new(Kind::Knot, alive, primary.dns(), &["example.com"], false);
     knot.start();
     let has = |secondary: &Secondary| secondary.serial("example.com") == Some(primary.detour.serial());
     until("Knot has the zone", || has(&knot).then_some(()));
@@ -169,7 +169,7 @@ fn a_dead_secondary_delays_nobody_and_is_told_when_it_is_back() {
     let line = |port: u16| status.lines().find(|line| line.contains(&format!("127.0.0.1:{port}"))).unwrap();
     assert!(line(dead).contains("no answer"), "{status}");
 
-    let mut late = Secondary::new(Kind::Bind, dead, primary.dns(), &["example.com"], false);
+    let late = Secondary::new(Kind::Bind, dead, primary.dns(), &["example.com"], false);
     late.start();
     until("BIND has the failover", || has(&late).then_some(()));
     until("the primary knows", || {
