@@ -1,7 +1,7 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
 use super::messages::{Changed, Fresh, Input, Refused, View};
+use super::past::Past;
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::Table;
@@ -89,6 +90,7 @@ struct Anew {
     table: Table,
     config: Arc<Config>,
     differences: Option<Differences>,
+    past: Option<Arc<Past>>,
     by: Cause,
 }
 
@@ -273,8 +275,8 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
-        let loaded = Fresh { differences: None, ..fresh.clone() };
-        let Fresh { load, text, table, differences, files, warnings, saves } = fresh;
+        let loaded = Fresh { differences: None, past: None, ..fresh.clone() };
+        let Fresh { load, text, table, differences, past, files, warnings, saves } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
@@ -290,7 +292,8 @@ impl Core {
         self.rules.store(Arc::new(Rules::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);
-        self.perform(effects, Some(&Anew { table, config: config.clone(), differences, by: Cause::Load }));
+        let anew = Anew { table, config: config.clone(), differences, past, by: Cause::Load };
+        self.perform(effects, Some(&anew));
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
@@ -320,8 +323,8 @@ impl Core {
             effects.extend(self.step(now, Event::Contents(zones)));
         }
         let config = self.loaded.as_ref().map(|loaded| loaded.load.config.clone());
-        let fresh =
-            table.zip(config).map(|(table, config)| Anew { table, config, differences, by: Cause::Transfer });
+        let anew = |(table, config)| Anew { table, config, differences, past: None, by: Cause::Transfer };
+        let fresh = table.zip(config).map(anew);
         self.perform(effects, fresh.as_ref());
     }
 
@@ -414,10 +417,15 @@ impl Core {
             let before = self.table.load();
             let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
             let steered = differences::steered(loaded.into_iter().chain([&*fresh.config]));
-            let none = BTreeSet::new();
+            let past = fresh.past.as_deref();
             for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
-                let steered = steered.get(&changeset.zone).unwrap_or(&none);
-                let turn = differences::turn(&before, next, changeset, fresh.differences.as_ref(), steered);
+                let apex = &changeset.zone;
+                let mut steered = steered.get(apex).cloned().unwrap_or_default();
+                steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
+                // A start publishes nothing before its first load, but knows what the last process did.
+                let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
+                let differences = past.map_or(fresh.differences.as_ref(), Past::differences);
+                let turn = differences::turn(before, next, changeset, differences, &steered);
                 self.rows.extend(match turn {
                     Turn::Step(step) => {
                         counts.insert((changeset.zone.clone(), changeset.to.0), step.counts());

@@ -157,6 +157,11 @@ impl Loader {
         };
         self.core.send(input).await.ok()?;
         let outcome = outcome.await.ok()?;
+        if outcome.is_ok() {
+            let sources = self.sources.clone();
+            // It removes files, on a thread where that keeps nobody waiting; that it panics cannot be.
+            let _ = spawn_blocking(move || lock(&sources).settle_copies()).await;
+        }
         for asker in askers.into_iter().flatten() {
             // An asker that gave up waiting misses nothing that status does not show.
             let _ = asker.send(outcome.clone());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::differences::Differences;
+use super::past::Past;
 use crate::answer::Table;
 use crate::control::{Frozen, LoadOutcome, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
@@ -122,6 +123,8 @@ pub struct Fresh {
     pub table: Table,
     /// Where the files differ from those of the load before; not known of the first one.
     pub differences: Option<Differences>,
+    /// What the zones published before a start; `None` of every load but the first.
+    pub past: Option<Arc<Past>>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// What people should know.

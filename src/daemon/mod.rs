@@ -10,6 +10,7 @@
 //! The core thread alone owns the engine; everybody else sends it an [`messages::Input`] or reads the
 //! published table. The answer path shares nothing with it but that table.
 
+mod copies;
 mod core;
 mod desk;
 mod differences;
@@ -19,6 +20,7 @@ mod loader;
 mod messages;
 mod notify_desk;
 mod open_files;
+mod past;
 mod rollback;
 mod signals;
 mod sources;

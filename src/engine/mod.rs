@@ -61,7 +61,9 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use doubt::Doubt;
-pub use event::{Action, Cause, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
+pub use event::{
+    ALWAYS_REPLACED, Action, Cause, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase,
+};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use view::{
     CheckView, EndpointView, Explanation, PlaceView, ServiceView, SiteView, StandbyView, Status, ZoneView,

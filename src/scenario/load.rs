@@ -142,6 +142,7 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
         fingerprint,
         steered,
         beside: Vec::new(),
+        own_types: 0,
         edits: 0,
     })
 }

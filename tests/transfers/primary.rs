@@ -74,7 +74,7 @@ impl Primary {
 }
 
 /// The records of an incremental transfer, applied to what a zone held; `None` where it is the whole zone.
-fn applied(before: &BTreeSet<String>, transfer: &[String]) -> Option<BTreeSet<String>> {
+pub fn applied(before: &BTreeSet<String>, transfer: &[String]) -> Option<BTreeSet<String>> {
     let lines: Vec<String> = transfer.iter().flat_map(|line| records(std::slice::from_ref(line))).collect();
     let is_soa = |line: &String| line.split(' ').nth(3) == Some("SOA");
     assert!(lines.len() > 1 && is_soa(&lines[0]) && lines[0] == lines[lines.len() - 1], "{lines:?}");

@@ -155,6 +155,11 @@ impl Secondary {
         })
     }
 
+    /// What it wrote to its log.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
     /// Every record it has.
     pub fn zone(&self, zone: &str) -> BTreeSet<String> {
         axfr(self.address(), zone, false)
