@@ -362,8 +362,14 @@ impl Core {
             }
         }
         let saves_none = saves.is_empty() && records.is_empty();
-        let next = self.next_table(fresh, rebased.iter().chain(&changesets));
-        let counts = self.journal(fresh, next.as_ref(), &rebased, &changesets);
+        // What follows from new contents is one step, and each changeset on top of it another.
+        let anew = fresh.map(|fresh| applied(fresh.table.clone(), &rebased));
+        let counts = self.journal(fresh, anew.as_ref(), &rebased, &changesets);
+        let next = match anew {
+            None if changesets.is_empty() => None,
+            None => Some(applied(Table::clone(&self.table.load()), &changesets)),
+            Some(anew) => Some(applied(anew, &changesets)),
+        };
         told_why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
         let told = records.clone();
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
@@ -385,35 +391,17 @@ impl Core {
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
 
-    /// The table to publish next, if anything changes in it.
-    fn next_table<'c>(
-        &self,
-        fresh: Option<&Anew>,
-        changesets: impl Iterator<Item = &'c Changeset>,
-    ) -> Option<Table> {
-        let mut changesets = changesets.peekable();
-        if fresh.is_none() && changesets.peek().is_none() {
-            return None;
-        }
-        let mut next = fresh.map_or_else(|| Table::clone(&self.table.load()), |fresh| fresh.table.clone());
-        for changeset in changesets {
-            if let Err(e) = next.apply(changeset) {
-                error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
-            }
-        }
-        Some(next)
-    }
-
-    /// Puts into the journals what is about to be published, so that both are kept by one commit.
+    /// Puts into the journals what is about to be published, so that both are kept by one commit. `anew` is the
+    /// table of new contents, before changesets are applied to it.
     fn journal(
         &mut self,
         fresh: Option<&Anew>,
-        next: Option<&Table>,
+        anew: Option<&Table>,
         rebased: &[Changeset],
         changesets: &[Changeset],
     ) -> Counts {
         let mut counts = Counts::new();
-        if let (Some(fresh), Some(next)) = (fresh, next) {
+        if let (Some(fresh), Some(anew)) = (fresh, anew) {
             let before = self.table.load();
             let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
             let steered = differences::steered(loaded.into_iter().chain([&*fresh.config]));
@@ -425,7 +413,7 @@ impl Core {
                 // A start publishes nothing before its first load, but knows what the last process did.
                 let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
                 let differences = past.map_or(fresh.differences.as_ref(), Past::differences);
-                let turn = differences::turn(before, next, changeset, differences, &steered);
+                let turn = differences::turn(before, anew, changeset, differences, &steered);
                 self.rows.extend(match turn {
                     Turn::Step(step) => {
                         counts.insert((changeset.zone.clone(), changeset.to.0), step.counts());
@@ -488,6 +476,16 @@ impl Core {
         let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
         lasting.chain(trouble).chain(slow).chain(self.recorder.trouble()).collect()
     }
+}
+
+/// A table with these changesets applied to it.
+fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
+    for changeset in changesets {
+        if let Err(e) = table.apply(changeset) {
+            error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
+        }
+    }
+    table
 }
 
 /// Waits for samples, and until `from` for more of them. Broken off, it has lost none.
