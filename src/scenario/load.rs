@@ -62,6 +62,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 file: PathBuf::from("a.zone"),
                 primaries: Vec::new(),
                 update: Vec::new(),
+                forward_updates: Access::default(),
                 transfer: Access::default(),
                 notify: Told::default(),
                 serial: SerialStyle::default(),

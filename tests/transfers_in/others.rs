@@ -74,13 +74,13 @@ fn nsd(here: &str, port: u16, secondary: u16) -> String {
 
 fn knot(here: &str, port: u16, secondary: u16) -> String {
     format!(
-        "server:\n    rundir: {here}/run\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {here}/run\nkey:\n  - id: xfr\n    algorithm: hmac-sha256\n    secret: {SECRET}\nremote:\n  - id: detour\n    address: 127.0.0.1@{secondary}\n    key: xfr\nacl:\n  - id: xfr\n    key: xfr\n    action: transfer\nzone:\n  - domain: example.com\n    storage: {here}\n    file: example.com.zone\n    zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n    notify: detour\n    acl: xfr\n"
+        "server:\n    rundir: {here}/run\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {here}/run\nkey:\n  - id: xfr\n    algorithm: hmac-sha256\n    secret: {SECRET}\nremote:\n  - id: detour\n    address: 127.0.0.1@{secondary}\n    key: xfr\nacl:\n  - id: xfr\n    key: xfr\n    action: [transfer, update]\nzone:\n  - domain: example.com\n    storage: {here}\n    file: example.com.zone\n    zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n    notify: detour\n    acl: xfr\n"
     )
 }
 
 fn bind(here: &str, port: u16, secondary: u16) -> String {
     format!(
-        "key xfr {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \"{here}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify explicit; also-notify {{ 127.0.0.1 port {secondary}; }}; notify-delay 0; allow-transfer {{ key xfr; }}; ixfr-from-differences yes; max-journal-size 1m; }};\ncontrols {{ }};\nzone \"example.com\" {{ type primary; file \"example.com.zone\"; }};\n"
+        "key xfr {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \"{here}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify explicit; also-notify {{ 127.0.0.1 port {secondary}; }}; notify-delay 0; allow-transfer {{ key xfr; }}; ixfr-from-differences yes; max-journal-size 1m; }};\ncontrols {{ }};\nzone \"example.com\" {{ type primary; file \"example.com.zone\"; allow-update {{ key xfr; }}; }};\n"
     )
 }
 
