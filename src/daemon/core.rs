@@ -275,12 +275,13 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
-        let loaded = Fresh { differences: None, past: None, ..fresh.clone() };
-        let Fresh { load, text, table, differences, past, files, warnings, saves } = fresh;
+        let loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
+        let Fresh { load, text, table, differences, past, files, warnings, saves, records } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(records.into_iter().map(Effect::Record));
         effects.extend(self.step(now, Event::Load(load)));
         // Before the effects, which pace checks that are to run.
         let mut checks = config.checks();
@@ -502,6 +503,7 @@ fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset
         match what {
             Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
             Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::answer::Table;
 use crate::control::{Frozen, LoadOutcome, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
-use crate::zone::{Name, Serial, Update, UpdateError};
+use crate::zone::{Name, Serial, Update, UpdateError, Zone};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
@@ -96,6 +96,8 @@ pub struct Rollback {
 pub struct TransferredAsk {
     /// The zone.
     pub zone: Name,
+    /// What the file holds, where who asks has it at hand.
+    pub new: Option<Box<Zone>>,
     /// Told when that is served, or why it cannot be.
     pub reply: oneshot::Sender<Result<(), String>>,
 }
@@ -131,6 +133,8 @@ pub struct Fresh {
     pub warnings: Vec<String>,
     /// Edits that the files hold by now: kept in the transaction that keeps the serials.
     pub saves: Vec<Saved>,
+    /// What led to the load, where that is more than a reload.
+    pub records: Vec<Happened>,
 }
 
 /// Zones that came to hold something else without a file that changed.

@@ -204,7 +204,7 @@ impl Sources {
         let before = self.compiled.replace(table.clone());
         let given = differences::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
-        Ok(Fresh { load, text, table, differences, past, files, warnings, saves })
+        Ok(Fresh { load, text, table, differences, past, files, warnings, saves, records: Vec::new() })
     }
 
     /// What zones published before this start whose contents are other ones now.
@@ -249,17 +249,21 @@ impl Sources {
 
     /// What the core is to take up where files are other ones, or gone, that keep what primaries sent; and for
     /// each zone whether its file was any use. Compiles; blocking.
-    pub fn received(&mut self, apexes: &[Name]) -> Received {
-        let Some(held) = &self.held else { return (vec![Ok(()); apexes.len()], None) };
+    pub fn received(&mut self, received: Vec<(Name, Option<Box<Zone>>)>) -> Received {
+        let Some(held) = &self.held else { return (vec![Ok(()); received.len()], None) };
         let mut zones = held.zones.clone();
         let (mut pending, mut bases, mut saves) = (Vec::new(), Vec::new(), Vec::new());
-        let mut receive = |apex: &Name| {
+        let mut receive = |(apex, new): (Name, Option<Box<Zone>>)| {
+            let apex = &apex;
             let of = |zone: &&ZoneSource| zone.name == *apex && zone.is_transferred();
             let source = held.config.zones.iter().find(of);
             let held_here = zones.iter_mut().find(|zone| zone.file.apex() == apex);
             // A reload may have taken it away meanwhile.
             let (Some(source), Some(zone)) = (source, held_here) else { return Ok(()) };
-            let file = config::transferred(apex, &source.file)?;
+            let file = match new {
+                Some(new) => Some(*new),
+                None => config::transferred(apex, &source.file)?,
+            };
             let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
             let mut edits = self.edits(apex);
             *zone = Source::of(file, &mut edits, &mut saves);
@@ -267,7 +271,7 @@ impl Sources {
             pending.push((apex.clone(), edits, zone.clone()));
             Ok(())
         };
-        let outcomes = apexes.iter().map(&mut receive).collect();
+        let outcomes = received.into_iter().map(&mut receive).collect();
         if bases.is_empty() {
             return (outcomes, None);
         }

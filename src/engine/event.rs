@@ -260,6 +260,8 @@ pub enum Cause {
     Transfer,
     /// A rollback.
     Rollback,
+    /// Edits that were written into the zone's file.
+    Freeze,
 }
 
 /// What history keeps.

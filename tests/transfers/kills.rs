@@ -92,7 +92,8 @@ impl Asked {
     }
 }
 
-fn nsupdate(script: &str) -> bool {
+/// Whether an update, signed, was carried out.
+pub fn nsupdate(script: &str) -> bool {
     let key = format!("hmac-sha256:{KEY}:{SECRET}");
     let mut client = Command::new("nsupdate")
         .args(["-t", "1", "-r", "0", "-y", &key])

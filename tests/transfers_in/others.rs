@@ -111,6 +111,8 @@ fn follows(kind: &str) {
     assert_eq!(addresses(&detour, "host8.example.com"), ["192.0.2.8"]);
     let stands = transferred(&detour);
     assert_eq!((&stands["full"], &stands["incremental"]), (&1.into(), &1.into()), "{stands}");
+    let past = detour.told(&["zone", "history", "example.com"]);
+    assert!(past.contains("100 -> 101  -1 +1  transfer\n"), "{past}");
     let status = detour.told(&["status"]);
     assert!(status.contains("serial 101 from 127.0.0.1:"), "{status}");
 }
