@@ -16,6 +16,8 @@ use crate::zone::{Name, Zone};
 
 /// The folder in `state_dir`.
 const FOLDER: &str = "loaded";
+/// How many zones have one: the first of the configuration. Each is a file, and a start writes those that are new.
+const MAX_COPIES: usize = 10_000;
 /// What a copy begins with: that it is one, and its version.
 const HEAD: &[u8] = b"detour zone 1\n";
 /// What a name ends with while the file is written.
@@ -48,6 +50,9 @@ impl Copies {
 
     /// Keeps what a zone is made from, unless it is there. `fingerprint` is that content's.
     pub fn keep(&mut self, zone: &Zone, fingerprint: u64) {
+        if self.current.len() >= MAX_COPIES {
+            return;
+        }
         let name = format!("{}{fingerprint:016x}", begin(zone.apex()));
         if !self.there.contains(&name) {
             if let Err(error) = write(&self.folder, &name, zone) {

@@ -279,6 +279,15 @@ mod tests {
         check(Some((15, 1)), 15, true, true, 16);
         check(Some((15, 1)), 15, true, false, 16);
         check(Some((0, 1)), 1 << 31, true, true, 1);
+        // What decisions replace is other types.
+        let last = |own_types| {
+            let (published, file) = (Serial(15), Serial(0));
+            SavedZone { published, file, fingerprint: FINGERPRINT, own_types, last_decision: 0 }
+        };
+        for (own_types, serial) in [(None, 15), (Some(0), 15), (Some(1), 16)] {
+            let got = serial_at_load(Some(&last(own_types)), &zone(10), true, true, Time(0));
+            assert_eq!(got, Serial(serial), "{own_types:?}");
+        }
         // Around the circle.
         check(Some((u32::MAX, 1)), 3, true, true, 4);
         check(Some((u32::MAX, 1)), u32::MAX - 1, true, true, 0);
