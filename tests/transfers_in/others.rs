@@ -26,6 +26,12 @@ impl Primary {
         let (program, args, text): (&'static str, &'static [&'static str], String) = match kind {
             "nsd" => ("nsd", &["-d", "-c", "conf"], nsd(&here, port, secondary)),
             "knot" => ("knotd", &["-c", "conf"], knot(&here, port, secondary)),
+            // It reads no file again of a zone that takes updates.
+            "bind, updated" => {
+                let text =
+                    bind(&here, port, secondary).replace("file \"", "allow-update { key xfr; }; file \"");
+                ("named", &["-f", "-g", "-c", "conf"], text)
+            }
             _ => ("named", &["-f", "-g", "-c", "conf"], bind(&here, port, secondary)),
         };
         fs::write(folder.path().join("conf"), text).unwrap();
@@ -80,7 +86,7 @@ fn knot(here: &str, port: u16, secondary: u16) -> String {
 
 fn bind(here: &str, port: u16, secondary: u16) -> String {
     format!(
-        "key xfr {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \"{here}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify explicit; also-notify {{ 127.0.0.1 port {secondary}; }}; notify-delay 0; allow-transfer {{ key xfr; }}; ixfr-from-differences yes; max-journal-size 1m; }};\ncontrols {{ }};\nzone \"example.com\" {{ type primary; file \"example.com.zone\"; allow-update {{ key xfr; }}; }};\n"
+        "key xfr {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\noptions {{ directory \"{here}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify explicit; also-notify {{ 127.0.0.1 port {secondary}; }}; notify-delay 0; allow-transfer {{ key xfr; }}; ixfr-from-differences yes; max-journal-size 1m; }};\ncontrols {{ }};\nzone \"example.com\" {{ type primary; file \"example.com.zone\"; }};\n"
     )
 }
 

@@ -80,7 +80,7 @@ fn knot_gets_the_updates_of_its_zone() {
 
 #[test]
 fn bind_gets_the_updates_of_its_zone() {
-    hands_on("bind");
+    hands_on("bind, updated");
 }
 
 #[test]
