@@ -87,6 +87,7 @@ impl Node {
             fingerprint: zone.fingerprint(),
             steered: Vec::new(),
             beside,
+            own_types: 0,
             edits: 0,
         };
         let load = Load { config: config.clone(), zones: vec![base], regions: clients.regions };

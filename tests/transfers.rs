@@ -14,6 +14,11 @@ mod site;
 
 #[path = "transfers/catalog.rs"]
 mod catalog;
+#[path = "transfers/kills.rs"]
+mod kills;
+#[path = "peers/nameserver.rs"]
+#[allow(dead_code, reason = "each target uses its own part")]
+mod nameserver;
 #[path = "peers/ports.rs"]
 mod ports;
 #[path = "transfers/primary.rs"]

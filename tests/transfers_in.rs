@@ -12,6 +12,9 @@ mod harness;
 mod hostile;
 #[path = "transfers_in/life.rs"]
 mod life;
+#[path = "peers/nameserver.rs"]
+#[allow(dead_code, reason = "each target uses its own part")]
+mod nameserver;
 #[path = "transfers_in/others.rs"]
 mod others;
 #[path = "peers/ports.rs"]
@@ -19,6 +22,8 @@ mod ports;
 #[path = "e2e/site.rs"]
 #[allow(dead_code, reason = "shared with the other tests of the real binary")]
 mod site;
+#[path = "transfers_in/updates.rs"]
+mod updates;
 
 use std::net::SocketAddr;
 

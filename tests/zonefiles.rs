@@ -6,6 +6,9 @@
 mod commands;
 #[path = "zonefiles/imports.rs"]
 mod imports;
+#[path = "peers/nameserver.rs"]
+#[allow(dead_code, reason = "each target uses its own part")]
+mod nameserver;
 #[path = "zonefiles/others.rs"]
 mod others;
 #[path = "peers/ports.rs"]

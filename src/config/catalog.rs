@@ -39,7 +39,16 @@ pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Res
     let notify = or(notify, Told::default())?;
     let (primaries, update) = (Vec::new(), Vec::new());
     let (name, file, serial) = (name?.into_inner(), PathBuf::new(), SerialStyle::default());
-    Ok(ZoneSource { name, file, transfer, notify, primaries, update, serial })
+    Ok(ZoneSource {
+        name,
+        file,
+        transfer,
+        notify,
+        primaries,
+        update,
+        forward_updates: Access::default(),
+        serial,
+    })
 }
 
 /// The catalog zone of a configuration that has one: its members are the zones that somebody may have.

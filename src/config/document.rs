@@ -377,6 +377,7 @@ fn read_zones(
         let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
         let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
         let serial = section.read("serial", findings, serial_style);
+        let forward = section.read("forward_updates", findings, |item, f| access::access(item, keys, f));
         section.finish(findings);
         let Ok(name) = name else {
             zones.nameless = true;
@@ -392,6 +393,19 @@ fn read_zones(
             continue;
         };
         let Ok(serial) = or(serial, SerialStyle::default()) else { continue };
+        let Ok(forward) = forward else { continue };
+        if let Some(forward) = &forward {
+            let wrong = match (&primary, update.is_empty()) {
+                (None, _) => Some(ConfigError::ForwardWhere),
+                (Some(_), false) => Some(ConfigError::Beside("update", "forward_updates")),
+                (Some(_), true) => None,
+            };
+            if let Some(wrong) = wrong {
+                findings.push(&forward.span(), wrong);
+                continue;
+            }
+        }
+        let forward_updates = forward.map(Spanned::into_inner).unwrap_or_default();
         let name = name.into_inner();
         zones.read.push(match (file, primary) {
             (Some(file), None) => DraftZone {
@@ -400,6 +414,7 @@ fn read_zones(
                     file: base.join(file.get_ref()),
                     primaries: Vec::new(),
                     update,
+                    forward_updates,
                     transfer,
                     notify,
                     serial,
@@ -411,7 +426,8 @@ fn read_zones(
                 let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
                 let shown = file.display().to_string();
                 let primaries = primary.into_inner();
-                let source = ZoneSource { name, file, transfer, notify, primaries, update, serial };
+                let source =
+                    ZoneSource { name, file, transfer, notify, primaries, update, forward_updates, serial };
                 DraftZone { source, file_at, file: shown }
             }
             (Some(file), Some(_)) => {

@@ -84,6 +84,8 @@ pub enum ConfigError {
     ReadByAll { file: String },
 
     // -- zones --
+    #[error("\"forward_updates\" needs a \"primary\": updates are handed on to it")]
+    ForwardWhere,
     #[error("primary {0} is listed twice")]
     PrimaryTwice(SocketAddr),
     #[error("{file}, which the primary of \"{zone}\" sent, cannot be used: {why}")]
@@ -324,6 +326,7 @@ impl ConfigError {
             E::IdleToken { .. } => "take the line away, or list a heartbeat probe at the service",
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
+            E::ForwardWhere => "give the zone a primary, or rules of its own: update = [{ key = \"acme\" }]",
             E::BadTransferred { .. } => "it is transferred again, and not answered from until then",
             E::ReadByAll { .. } => "take that right away, as with chmod o-r",
             E::IdleStep => "give it send, send_hex or expect",

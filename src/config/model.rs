@@ -233,6 +233,8 @@ pub struct ZoneSource {
     pub primaries: Vec<Primary>,
     /// Who may change what by UPDATE; without a rule, nobody.
     pub update: Vec<UpdateRule>,
+    /// Whose updates are handed on to a primary.
+    pub forward_updates: Access,
     /// How its serials go on.
     pub serial: SerialStyle,
 }

@@ -95,7 +95,7 @@ fn serials<D: Daemon>(
                 // Of the same transaction, and so of the same moment.
                 what => {
                     let Some(serial) = last.map(|last| &mut serials[last]) else { continue };
-                    if serial.at == entry.at && !matches!(what, Happened::Frozen { .. }) {
+                    if serial.at == entry.at {
                         if serial.because.len() < MAX_TOLD {
                             serial.because.push(what.to_string());
                         } else {

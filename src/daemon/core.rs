@@ -1,7 +1,7 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
 use super::messages::{Changed, Fresh, Input, Refused, View};
+use super::past::Past;
 use super::showing::Showing;
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
@@ -90,6 +91,7 @@ struct Anew {
     table: Table,
     config: Arc<Config>,
     differences: Option<Differences>,
+    past: Option<Arc<Past>>,
     by: Cause,
 }
 
@@ -290,12 +292,13 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
-        let loaded = Fresh { differences: None, ..fresh.clone() };
-        let Fresh { load, text, table, differences, files, warnings, saves } = fresh;
+        let loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
+        let Fresh { load, text, table, differences, past, files, warnings, saves, records } = fresh;
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(records.into_iter().map(Effect::Record));
         effects.extend(self.step(now, Event::Load(load)));
         // Before the effects, which pace checks that are to run.
         let canaries = config.vantage.canaries.iter().cloned();
@@ -307,7 +310,8 @@ impl Core {
         self.rules.store(Arc::new(Rules::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);
-        self.perform(effects, Some(&Anew { table, config: config.clone(), differences, by: Cause::Load }));
+        let anew = Anew { table, config: config.clone(), differences, past, by: Cause::Load };
+        self.perform(effects, Some(&anew));
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
@@ -337,8 +341,8 @@ impl Core {
             effects.extend(self.step(now, Event::Contents(zones)));
         }
         let config = self.loaded.as_ref().map(|loaded| loaded.load.config.clone());
-        let fresh =
-            table.zip(config).map(|(table, config)| Anew { table, config, differences, by: Cause::Transfer });
+        let anew = |(table, config)| Anew { table, config, differences, past: None, by: Cause::Transfer };
+        let fresh = table.zip(config).map(anew);
         self.perform(effects, fresh.as_ref());
     }
 
@@ -376,8 +380,14 @@ impl Core {
             }
         }
         let saves_none = saves.is_empty() && records.is_empty();
-        let next = self.next_table(fresh, rebased.iter().chain(&changesets));
-        let counts = self.journal(fresh, next.as_ref(), &rebased, &changesets);
+        // What follows from new contents is one step, and each changeset on top of it another.
+        let anew = fresh.map(|fresh| applied(fresh.table.clone(), &rebased));
+        let counts = self.journal(fresh, anew.as_ref(), &rebased, &changesets);
+        let next = match anew {
+            None if changesets.is_empty() => None,
+            None => Some(applied(Table::clone(&self.table.load()), &changesets)),
+            Some(anew) => Some(applied(anew, &changesets)),
+        };
         told_why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
         let told = records.clone();
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
@@ -399,42 +409,29 @@ impl Core {
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
 
-    /// The table to publish next, if anything changes in it.
-    fn next_table<'c>(
-        &self,
-        fresh: Option<&Anew>,
-        changesets: impl Iterator<Item = &'c Changeset>,
-    ) -> Option<Table> {
-        let mut changesets = changesets.peekable();
-        if fresh.is_none() && changesets.peek().is_none() {
-            return None;
-        }
-        let mut next = fresh.map_or_else(|| Table::clone(&self.table.load()), |fresh| fresh.table.clone());
-        for changeset in changesets {
-            if let Err(e) = next.apply(changeset) {
-                error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
-            }
-        }
-        Some(next)
-    }
-
-    /// Puts into the journals what is about to be published, so that both are kept by one commit.
+    /// Puts into the journals what is about to be published, so that both are kept by one commit. `anew` is the
+    /// table of new contents, before changesets are applied to it.
     fn journal(
         &mut self,
         fresh: Option<&Anew>,
-        next: Option<&Table>,
+        anew: Option<&Table>,
         rebased: &[Changeset],
         changesets: &[Changeset],
     ) -> Counts {
         let mut counts = Counts::new();
-        if let (Some(fresh), Some(next)) = (fresh, next) {
+        if let (Some(fresh), Some(anew)) = (fresh, anew) {
             let before = self.table.load();
             let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
             let steered = differences::steered(loaded.into_iter().chain([&*fresh.config]));
-            let none = BTreeSet::new();
+            let past = fresh.past.as_deref();
             for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
-                let steered = steered.get(&changeset.zone).unwrap_or(&none);
-                let turn = differences::turn(&before, next, changeset, fresh.differences.as_ref(), steered);
+                let apex = &changeset.zone;
+                let mut steered = steered.get(apex).cloned().unwrap_or_default();
+                steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
+                // A start publishes nothing before its first load, but knows what the last process did.
+                let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
+                let differences = past.map_or(fresh.differences.as_ref(), Past::differences);
+                let turn = differences::turn(before, anew, changeset, differences, &steered);
                 self.rows.extend(match turn {
                     Turn::Step(step) => {
                         counts.insert((changeset.zone.clone(), changeset.to.0), step.counts());
@@ -499,6 +496,16 @@ impl Core {
     }
 }
 
+/// A table with these changesets applied to it.
+fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
+    for changeset in changesets {
+        if let Err(e) = table.apply(changeset) {
+            error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
+        }
+    }
+    table
+}
+
 /// Waits for samples, and until `from` for more of them. Broken off, it has lost none.
 async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut Vec<Sample>) {
     sleep_until(from).await;
@@ -513,6 +520,7 @@ fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset
         match what {
             Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
             Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
             _ => {}
         }
     }

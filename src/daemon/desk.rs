@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::core::Pulse;
 use super::messages::Ask;
-use super::{notify_desk, update_desk};
+use super::{forward, notify_desk, update_desk};
 use crate::clock;
 use crate::config::Config;
 use crate::secondary::{Keeper, OPCODE_NOTIFY};
@@ -73,9 +73,20 @@ impl Desk {
         let message = signed.as_ref().map_or(&request.bytes[..], Signed::message);
         let key = signed.as_ref().map(|signed| signed.key().name());
         let from = request.peer.ip();
-        let mut reply = match opcode {
-            OPCODE_NOTIFY => notify_desk::take(&self.keeper, message, key, from)?,
-            _ => update_desk::take(&config, &self.loader, message, key, from).await,
+        let forwarded = || update_desk::forwarded(&config, message, key, from);
+        let mut reply = if opcode == OPCODE_NOTIFY {
+            notify_desk::take(&self.keeper, message, key, from)?
+        } else if let Some(zone) = forwarded() {
+            match forward::forward(zone, &request.bytes, request.peer).await {
+                Ok(answer) => {
+                    self.count(opcode, answer.get(3).is_some_and(|flags| flags % 16 == 0));
+                    // With the signature it has: it is the primary's.
+                    return Some(answer);
+                }
+                Err(why) => update_desk::not_forwarded(message, why),
+            }
+        } else {
+            update_desk::take(&config, &self.loader, message, key, from).await
         };
         self.count(opcode, reply.get(3).is_some_and(|flags| flags % 16 == 0));
         if let Some(signed) = &signed {

@@ -28,7 +28,7 @@ use crate::engine::Happened;
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Name, UpdateError};
+use crate::zone::{Name, UpdateError, Zone};
 
 /// How long an update waits for the disk before whoever sent it is told that it may not be kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
@@ -96,7 +96,7 @@ impl Loader {
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
             }
-            if !askers.is_empty() && self.reload(askers).await.is_none() {
+            if !askers.is_empty() && self.reload(askers, Vec::new()).await.is_none() {
                 return;
             }
             if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
@@ -128,28 +128,24 @@ impl Loader {
             Ok(frozen) => frozen,
             Err(why) => return Some(Err(why)),
         };
+        let record = Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who };
         let (reply, loaded) = oneshot::channel();
-        self.reload(vec![Some(reply)]).await?;
+        self.reload(vec![Some(reply)], vec![record]).await?;
         if let Err(problems) = loaded.await.ok()? {
             let file = frozen.file.display();
             let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
             return Some(Err(why));
         }
-        let records = vec![Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who }];
-        let (zones, saves) = (Vec::new(), Vec::new());
-        let told = Changed { zones, table: None, differences: None, saves, records };
-        let (reply, done) = oneshot::channel();
-        self.core.send(Input::Changed(Box::new(told), reply)).await.ok()?;
-        done.await.ok()?;
         Some(Ok(frozen))
     }
 
-    /// `None` when the core is gone.
-    async fn reload(&self, askers: Vec<Asker>) -> Option<()> {
+    /// Loads the files; `records` say what led to that, where they are taken up. `None` when the core is gone.
+    async fn reload(&self, askers: Vec<Asker>, records: Vec<Happened>) -> Option<()> {
         let loaded = load_aside(self.sources.clone()).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
+                fresh.records = records;
                 fresh.warnings.extend(needs_restart(&self.running, &fresh.load.config));
                 Input::Loaded(Box::new(fresh), Some(reply))
             }
@@ -157,6 +153,11 @@ impl Loader {
         };
         self.core.send(input).await.ok()?;
         let outcome = outcome.await.ok()?;
+        if outcome.is_ok() {
+            let sources = self.sources.clone();
+            // It removes files, on a thread where that keeps nobody waiting; that it panics cannot be.
+            let _ = spawn_blocking(move || lock(&sources).settle_copies()).await;
+        }
         for asker in askers.into_iter().flatten() {
             // An asker that gave up waiting misses nothing that status does not show.
             let _ = asker.send(outcome.clone());
@@ -176,10 +177,11 @@ impl Loader {
 
     /// Takes up what primaries sent. `None` when the core is gone.
     async fn transferred(&self, asks: Vec<TransferredAsk>) -> Option<()> {
-        let (zones, replies): (Vec<Name>, Vec<_>) = asks.into_iter().map(|ask| (ask.zone, ask.reply)).unzip();
+        let (zones, replies): (Vec<_>, Vec<_>) =
+            asks.into_iter().map(|ask| ((ask.zone, ask.new), ask.reply)).unzip();
         let sources = self.sources.clone();
         // A panic drops the zones, and whoever waits for them hears that.
-        let read = spawn_blocking(move || lock(&sources).received(&zones)).await;
+        let read = spawn_blocking(move || lock(&sources).received(zones)).await;
         let Ok((outcomes, changed)) = read else { return Some(()) };
         if let Some((changed, pending)) = changed {
             let (reply, done) = oneshot::channel();
@@ -231,7 +233,7 @@ impl Loader {
         let held = lock(&self.sources).hold();
         if !held {
             let (reply, loaded) = oneshot::channel();
-            self.reload(vec![Some(reply)]).await?;
+            self.reload(vec![Some(reply)], Vec::new()).await?;
             if let Err(problems) = loaded.await.ok()? {
                 return Some(Err(format!(
                     "the files are to be read for this, and were refused:\n{problems}"
@@ -285,12 +287,16 @@ impl Loader {
 pub struct Asks(pub mpsc::Sender<Ask>);
 
 impl Reload for Asks {
-    fn reload(&self, zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+    fn reload(
+        &self,
+        zone: &Name,
+        new: Option<Box<Zone>>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         let zone = zone.clone();
         Box::pin(async move {
             let (reply, outcome) = oneshot::channel();
             let gone = || "the daemon takes no zones just now".to_owned();
-            let ask = Ask::Transferred(TransferredAsk { zone, reply });
+            let ask = Ask::Transferred(TransferredAsk { zone, new, reply });
             self.0.send(ask).await.map_err(|_| gone())?;
             outcome.await.map_err(|_| gone())?
         })

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::differences::Differences;
+use super::past::Past;
 use crate::answer::Table;
 use crate::control::{Frozen, LoadOutcome, PlotsAt, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
-use crate::zone::{Name, Serial, Update, UpdateError};
+use crate::zone::{Name, Serial, Update, UpdateError, Zone};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
@@ -98,6 +99,8 @@ pub struct Rollback {
 pub struct TransferredAsk {
     /// The zone.
     pub zone: Name,
+    /// What the file holds, where who asks has it at hand.
+    pub new: Option<Box<Zone>>,
     /// Told when that is served, or why it cannot be.
     pub reply: oneshot::Sender<Result<(), String>>,
 }
@@ -125,12 +128,16 @@ pub struct Fresh {
     pub table: Table,
     /// Where the files differ from those of the load before; not known of the first one.
     pub differences: Option<Differences>,
+    /// What the zones published before a start; `None` of every load but the first.
+    pub past: Option<Arc<Past>>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// What people should know.
     pub warnings: Vec<String>,
     /// Edits that the files hold by now: kept in the transaction that keeps the serials.
     pub saves: Vec<Saved>,
+    /// What led to the load, where that is more than a reload.
+    pub records: Vec<Happened>,
 }
 
 /// Zones that came to hold something else without a file that changed.

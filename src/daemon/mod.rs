@@ -10,15 +10,18 @@
 //! The core thread alone owns the engine; everybody else sends it an [`messages::Input`] or reads the
 //! published table. The answer path shares nothing with it but that table.
 
+mod copies;
 mod core;
 mod desk;
 mod differences;
+mod forward;
 mod freeze;
 mod handle;
 mod loader;
 mod messages;
 mod notify_desk;
 mod open_files;
+mod past;
 mod rollback;
 mod showing;
 mod signals;

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::copies::Copies;
 use super::differences::{self, Differences};
 use super::messages::{Changed, Fresh, Refused};
+use super::past::Kept;
 use crate::answer::{ClientMap, Table};
 use crate::clock::wall_secs;
 use crate::config::{self, Config, ZoneSource};
@@ -34,6 +36,10 @@ pub struct Sources {
     catalog: Option<(Name, Serial)>,
     /// Whether the next load is to hold contents, though nothing in it can change by itself.
     hold: bool,
+    /// Copies of what was loaded, once the state directory is known.
+    copies: Option<Copies>,
+    /// What was published before this start, until the first load.
+    kept: Option<Kept>,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -97,7 +103,15 @@ impl Sources {
             files: BTreeMap::new(),
             catalog: None,
             hold: false,
+            copies: None,
+            kept: None,
         }
+    }
+
+    /// Has the first load say what was published before it, and every load keep what it was made from.
+    pub fn recall(&mut self, state_dir: &Path, saved: &[Saved]) {
+        self.copies = Some(Copies::open(state_dir));
+        self.kept = Some(Kept::of(saved));
     }
 
     /// Has the catalog count on from where the state file knows it to have begun, so that a start changes nothing.
@@ -139,7 +153,15 @@ impl Sources {
         if let (Some(catalog), Some(last)) = (self.catalog(&config), zones.last_mut()) {
             *last = catalog;
         }
-        let steered = steered(&config);
+        let kept = self.kept.take();
+        let before = kept.is_some().then(|| self.edits.clone()).unwrap_or_default();
+        let mut steered = steered(&config);
+        // So that the table has room for what was laid over it before this start.
+        steered.extend(kept.iter().flat_map(|kept| kept.names(config.zones.iter().map(|zone| &zone.name))));
+        if kept.is_some() {
+            steered.sort();
+            steered.dedup();
+        }
         let clients = match geo::clients(&config, &databases) {
             Ok(clients) => clients,
             Err(why) => {
@@ -153,17 +175,21 @@ impl Sources {
         let mut saves = Vec::new();
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
-        let (load, table);
+        let (load, table, others);
         if changes || edited || std::mem::take(&mut self.hold) {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
             let known = zones.iter().filter(|zone| !zone.contents.is_empty());
             let bases = known.map(|zone| self.base(zone, &config)).collect();
             load = Load { config: config.clone(), zones: bases, regions: clients.regions };
+            others = self.others(kept.as_ref(), &load, &before);
+            self.keep_copies(&load, zones.iter().map(|zone| &*zone.file));
             table = compile(&zones, &steered, self.seed);
             self.held = Some(Held { config, maps: clients.maps.clone(), zones });
         } else {
             // Before the table, which takes the zones apart.
             load = Load::of(config, &zones, clients.regions);
+            others = self.others(kept.as_ref(), &load, &before);
+            self.keep_copies(&load, zones.iter());
             table = Table::compile(zones, &steered, self.seed);
             self.held = None;
         }
@@ -174,10 +200,34 @@ impl Sources {
         let unfit = crate::probe::warnings(&load.config);
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
         let table = table.with_clients(clients.maps);
+        let past = kept.map(|kept| Arc::new(kept.past(&table, &load, others, self.seed)));
         let before = self.compiled.replace(table.clone());
         let given = differences::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
-        Ok(Fresh { load, text, table, differences, files, warnings, saves })
+        Ok(Fresh { load, text, table, differences, past, files, warnings, saves, records: Vec::new() })
+    }
+
+    /// What zones published before this start whose contents are other ones now.
+    fn others(&self, kept: Option<&Kept>, load: &Load, edits: &BTreeMap<Name, Edits>) -> Vec<Zone> {
+        let both = kept.zip(self.copies.as_ref());
+        both.map(|(kept, copies)| kept.others(&load.zones, copies, edits)).unwrap_or_default()
+    }
+
+    /// Keeps what the zones of a load are made from.
+    fn keep_copies<'z>(&mut self, load: &Load, files: impl Iterator<Item = &'z Zone>) {
+        let Some(copies) = &mut self.copies else { return };
+        copies.begin();
+        let unedited = load.zones.iter().filter(|base| base.edits == 0);
+        let known: BTreeMap<&Name, u64> = unedited.map(|base| (&base.apex, base.fingerprint)).collect();
+        for file in files.filter(|zone| !zone.is_empty() && load.config.server.journal > 0) {
+            let known = known.get(file.apex()).copied();
+            copies.keep(file, known.unwrap_or_else(|| file.fingerprint()));
+        }
+    }
+
+    /// Lets go of what was loaded before, as what was loaded last is on the disk.
+    pub fn settle_copies(&mut self) {
+        self.copies.iter_mut().for_each(Copies::settle);
     }
 
     /// What the engine needs to know of a zone.
@@ -199,17 +249,21 @@ impl Sources {
 
     /// What the core is to take up where files are other ones, or gone, that keep what primaries sent; and for
     /// each zone whether its file was any use. Compiles; blocking.
-    pub fn received(&self, apexes: &[Name]) -> Received {
-        let Some(held) = &self.held else { return (vec![Ok(()); apexes.len()], None) };
+    pub fn received(&mut self, received: Vec<(Name, Option<Box<Zone>>)>) -> Received {
+        let Some(held) = &self.held else { return (vec![Ok(()); received.len()], None) };
         let mut zones = held.zones.clone();
         let (mut pending, mut bases, mut saves) = (Vec::new(), Vec::new(), Vec::new());
-        let mut receive = |apex: &Name| {
+        let mut receive = |(apex, new): (Name, Option<Box<Zone>>)| {
+            let apex = &apex;
             let of = |zone: &&ZoneSource| zone.name == *apex && zone.is_transferred();
             let source = held.config.zones.iter().find(of);
             let held_here = zones.iter_mut().find(|zone| zone.file.apex() == apex);
             // A reload may have taken it away meanwhile.
             let (Some(source), Some(zone)) = (source, held_here) else { return Ok(()) };
-            let file = config::transferred(apex, &source.file)?;
+            let file = match new {
+                Some(new) => Some(*new),
+                None => config::transferred(apex, &source.file)?,
+            };
             let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
             let mut edits = self.edits(apex);
             *zone = Source::of(file, &mut edits, &mut saves);
@@ -217,13 +271,17 @@ impl Sources {
             pending.push((apex.clone(), edits, zone.clone()));
             Ok(())
         };
-        let outcomes = apexes.iter().map(&mut receive).collect();
+        let outcomes = received.into_iter().map(&mut receive).collect();
         if bases.is_empty() {
             return (outcomes, None);
         }
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
         let differences = self.differences(&table, &pending);
         let records = Vec::new();
+        let received = pending.iter().map(|(_, _, source)| &source.file).filter(|file| !file.is_empty());
+        if let Some(copies) = self.copies.as_mut().filter(|_| held.config.server.journal > 0) {
+            received.for_each(|file| copies.replace(file, file.fingerprint()));
+        }
         let changed = Changed { zones: bases, table: Some(table.clone()), differences, saves, records };
         (outcomes, Some((changed, Pending { zones: pending, table })))
     }
@@ -317,6 +375,7 @@ impl Sources {
     /// Takes up what the core has taken up.
     pub fn done(&mut self, pending: Pending) {
         self.compiled = Some(pending.table);
+        self.settle_copies();
         for (apex, edits, source) in pending.zones {
             let zones = self.held.iter_mut().flat_map(|held| &mut held.zones);
             zones.filter(|zone| *zone.file.apex() == apex).for_each(|zone| zone.clone_from(&source));

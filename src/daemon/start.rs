@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use super::core::{self, Core, Pulse, QUORUM};
 use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
-use super::loader::{Asks, Loader};
+use super::loader::{self, Asks, Loader};
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files;
 use super::showing::Showing;
@@ -243,6 +243,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;
     core.recorder.begin(clock.now(), false, saved);
     begin(&mut core, fresh);
+    loader::lock(&sources).settle_copies();
 
     let handle = Arc::new(Handle {
         clock,
@@ -311,6 +312,7 @@ async fn first_load(path: PathBuf, seed: u64) -> Result<Result<First, Refused>, 
         let Opened { store, saved, last, set_aside } = Store::open(&loaded.config.server.state_dir)?;
         let mut sources = Sources::new(path, seed, &saved);
         sources.know_catalog(&loaded.config, &saved);
+        sources.recall(&loaded.config.server.state_dir, &saved);
         Ok(sources
             .build(loaded)
             .map(|fresh| (Arc::new(store), (saved, last, set_aside), Arc::new(Mutex::new(sources)), fresh)))

@@ -28,7 +28,19 @@ pub fn is_open(config: &Config) -> bool {
 }
 
 fn takes_updates(zone: &ZoneSource) -> bool {
-    !zone.update.is_empty()
+    !zone.update.is_empty() || !zone.forward_updates.0.is_empty()
+}
+
+/// The zone of an update that is to be handed on to its primary.
+pub fn forwarded<'c>(
+    config: &'c Config,
+    message: &[u8],
+    key: Option<&Name>,
+    from: IpAddr,
+) -> Option<&'c ZoneSource> {
+    let update = Update::read(message).ok()?;
+    let zone = config.zones.iter().find(|zone| zone.name == update.zone)?;
+    zone.forward_updates.allows(from, key).then_some(zone)
 }
 
 /// Sees to an update, `message`, whose signature is that of `key` and cut off; gives the answer, to be signed
@@ -58,7 +70,12 @@ async fn carry_out(
     let zone = config.zones.iter().find(|zone| zone.name == update.zone);
     let zone = zone.ok_or_else(|| UpdateError::NotAuth(update.zone.clone()))?;
     if !zone.update.iter().any(|rule| rule.is_for(key, from)) {
-        return Err(UpdateError::Refused(format!("no update rule of {} is for who sent this", zone.name)));
+        return Err(UpdateError::Refused(match zone.primaries.first() {
+            Some(primary) if zone.update.is_empty() => {
+                format!("{} comes from {}: send updates there", zone.name, primary.address)
+            }
+            _ => format!("no update rule of {} is for who sent this", zone.name),
+        }));
     }
     let (reply, outcome) = oneshot::channel();
     let ask = Ask::Update(UpdateAsk { update, key: key.cloned(), from, reply });
@@ -69,6 +86,11 @@ async fn carry_out(
     };
     let late = |_| UpdateError::Failed(format!("the update was not carried out within {PATIENCE:?}"));
     timeout(PATIENCE, asked).await.map_err(late)?
+}
+
+/// The answer to an update that no primary has answered.
+pub fn not_forwarded(message: &[u8], why: String) -> Vec<u8> {
+    answer(message, Some(&UpdateError::Failed(why)))
 }
 
 /// The answer: the header and zone section of the update (RFC 2136 section 3.8), and the reason where the

@@ -167,7 +167,7 @@ mod tests {
 
     fn save(zone: &str, serial: u32) -> Saved {
         let (published, file) = (Serial(serial), Serial(1));
-        let saved = SavedZone { published, file, fingerprint: 0, last_decision: 0 };
+        let saved = SavedZone { published, file, fingerprint: 0, own_types: None, last_decision: 0 };
         Saved::Zone(zone.parse().unwrap(), Some(saved))
     }
 

@@ -64,14 +64,18 @@ impl ZoneBase {
             fingerprint: zone.fingerprint(),
             steered: Vec::new(),
             beside: Vec::new(),
+            own_types: 0,
             edits: 0,
         };
         let mut by_client = BTreeMap::new();
         for service in steered {
             let own =
                 service.endpoints.iter().flat_map(|endpoint| &endpoint.records).map(|(rtype, _)| *rtype);
-            let types: BTreeSet<RrType> =
-                [RrType::A, RrType::AAAA, RrType::CNAME].into_iter().chain(own).collect();
+            let types: BTreeSet<RrType> = ALWAYS_REPLACED.into_iter().chain(own).collect();
+            for rtype in types.iter().filter(|rtype| !ALWAYS_REPLACED.contains(rtype)) {
+                base.own_types = mix(base.own_types, service.name.as_wire());
+                base.own_types = mix(base.own_types, &rtype.0.to_be_bytes());
+            }
             base.steered.extend(types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)));
             if service.tree.is_some() || !service.moving.steps.is_empty() {
                 by_client.insert(service.name.as_wire(), types);
@@ -105,9 +109,23 @@ pub struct ZoneBase {
     pub steered: Vec<RrSet>,
     /// The other RRsets there, but for SOA, NS and DNAME: they stand beside whatever is decided.
     pub beside: Vec<RrSet>,
+    /// Differs whenever the types do that decisions replace beside A, AAAA and CNAME, or the names where they
+    /// do; 0 where there are none.
+    #[serde(default)]
+    pub own_types: u64,
     /// How many records differ from the file by updates.
     #[serde(default)]
     pub edits: usize,
+}
+
+/// What decisions replace at every steered name.
+pub const ALWAYS_REPLACED: [RrType; 3] = [RrType::A, RrType::AAAA, RrType::CNAME];
+
+/// FNV-1a, which is the same in every process.
+fn mix(sum: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(sum ^ 0xcbf2_9ce4_8422_2325, |sum, &byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// What an operator asks for.
@@ -260,6 +278,8 @@ pub enum Cause {
     Transfer,
     /// A rollback.
     Rollback,
+    /// Edits that were written into the zone's file.
+    Freeze,
 }
 
 /// What history keeps.

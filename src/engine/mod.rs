@@ -62,7 +62,8 @@ use zones::ZoneState;
 
 pub use doubt::Doubt;
 pub use event::{
-    Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load, MAX_BEARING, Pace, ZoneBase,
+    ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load, MAX_BEARING,
+    Pace, ZoneBase,
 };
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use show::Survey;

@@ -75,6 +75,9 @@ pub struct SavedZone {
     pub file: Serial,
     /// The file's fingerprint at that time.
     pub fingerprint: u64,
+    /// What [`ZoneBase::own_types`](super::ZoneBase::own_types) was at that time; earlier versions did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_types: Option<u64>,
     /// The highest id of a decision in this zone, so that ids are not used again when its service goes.
     pub last_decision: u64,
 }

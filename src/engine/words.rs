@@ -135,6 +135,7 @@ impl fmt::Display for Cause {
             Cause::Update => "update",
             Cause::Transfer => "transfer",
             Cause::Rollback => "rollback",
+            Cause::Freeze => "freeze",
         })
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct ZoneState {
     pub beside: BTreeMap<Name, Vec<RrSet>>,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
+    /// Differs whenever the types do that decisions replace.
+    pub own_types: u64,
     /// How its serials go on.
     pub style: SerialStyle,
     /// How many services lie in it.
@@ -73,6 +75,7 @@ impl From<ZoneBase> for ZoneState {
             file,
             beside,
             fingerprint: base.fingerprint,
+            own_types: base.own_types,
             style: SerialStyle::default(),
             services: 0,
             edits: base.edits,
@@ -140,6 +143,7 @@ impl Engine {
                 published: to,
                 file,
                 fingerprint: zone.fingerprint,
+                own_types: Some(zone.own_types),
                 last_decision: decisions
                     .iter()
                     .copied()
@@ -185,6 +189,11 @@ fn waits(apex: &Name, config: &Config) -> bool {
     waits && !config.services.iter().any(|service| service.zone == *apex)
 }
 
+/// Whether what decisions are laid over, and what of it they replace, is as it was.
+fn is_as_published(last: &SavedZone, zone: &ZoneState) -> bool {
+    last.fingerprint == zone.fingerprint && last.own_types.is_none_or(|own| own == zone.own_types)
+}
+
 /// The serial a zone publishes after a load, by the rules above.
 fn serial_at_load(
     last: Option<&SavedZone>,
@@ -197,7 +206,7 @@ fn serial_at_load(
     match last {
         None if overlaid => zone.style.successor(file, file, now),
         None => file,
-        Some(last) if same && last.fingerprint == zone.fingerprint => last.published,
+        Some(last) if same && is_as_published(last, zone) => last.published,
         Some(last) if overlaid => zone.style.successor(last.published, file, now),
         Some(last) if file.is_after(last.published) => file,
         Some(last) => zone.style.successor(last.published, last.published, now),
@@ -220,6 +229,7 @@ mod tests {
             file: BTreeMap::new(),
             beside: BTreeMap::new(),
             fingerprint: FINGERPRINT,
+            own_types: 0,
             style: SerialStyle::Increment,
             services: 0,
             edits: 0,
@@ -234,6 +244,7 @@ mod tests {
                 published: Serial(published),
                 file: Serial(0),
                 fingerprint,
+                own_types: None,
                 last_decision: 0,
             });
             let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid, Time(0));
@@ -256,6 +267,15 @@ mod tests {
         check(Some((15, 1)), 15, true, true, 16);
         check(Some((15, 1)), 15, true, false, 16);
         check(Some((0, 1)), 1 << 31, true, true, 1);
+        // What decisions replace is other types.
+        let last = |own_types| {
+            let (published, file) = (Serial(15), Serial(0));
+            SavedZone { published, file, fingerprint: FINGERPRINT, own_types, last_decision: 0 }
+        };
+        for (own_types, serial) in [(None, 15), (Some(0), 15), (Some(1), 16)] {
+            let got = serial_at_load(Some(&last(own_types)), &zone(10), true, true, Time(0));
+            assert_eq!(got, Serial(serial), "{own_types:?}");
+        }
         // Around the circle.
         check(Some((u32::MAX, 1)), 3, true, true, 4);
         check(Some((u32::MAX, 1)), u32::MAX - 1, true, true, 0);

@@ -70,7 +70,7 @@ fn reason() -> Reason {
 }
 
 pub(super) fn saved_zone(published: Serial, fingerprint: u64) -> SavedZone {
-    SavedZone { published, file: Serial(6), fingerprint, last_decision: 12 }
+    SavedZone { published, file: Serial(6), fingerprint, own_types: None, last_decision: 12 }
 }
 
 pub(super) fn saved_service(decision: Decision) -> SavedService {

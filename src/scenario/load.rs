@@ -62,6 +62,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 file: PathBuf::from("a.zone"),
                 primaries: Vec::new(),
                 update: Vec::new(),
+                forward_updates: Access::default(),
                 transfer: Access::default(),
                 notify: Told::default(),
                 serial: SerialStyle::default(),
@@ -142,6 +143,7 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
         fingerprint,
         steered,
         beside: Vec::new(),
+        own_types: 0,
         edits: 0,
     })
 }

@@ -28,8 +28,13 @@ const AT_ONCE: usize = 32;
 
 /// Who takes up what was kept.
 pub trait Reload: Send + Sync + 'static {
-    /// A zone's file changed, or is gone: has it loaded. Errors: why it was refused; what was served goes on.
-    fn reload(&self, zone: &Name) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+    /// A zone's file changed, or is gone: has it loaded; `new` is what it holds, or else it is read. Errors: why it
+    /// was refused; what was served goes on.
+    fn reload(
+        &self,
+        zone: &Name,
+        new: Option<Box<Zone>>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
 }
 
 /// What became of a NOTIFY.
@@ -230,7 +235,7 @@ impl Task {
                 self.held = None;
                 lock(&self.shared.view).expired = true;
                 self.show(&refresh);
-                self.take_up().await;
+                self.take_up(None).await;
             }
             if refresh.due() <= self.clock.now() {
                 // The semaphore is never closed.
@@ -319,7 +324,7 @@ impl Task {
                     let mut view = lock(&self.shared.view);
                     *(if incremental { &mut view.incremental } else { &mut view.full }) += 1;
                 }
-                let outcome = match self.take_up().await {
+                let outcome = match self.take_up(Some(new)).await {
                     None => format!("serial {serial} from {address} by {how}"),
                     Some(why) => format!("serial {serial} from {address} by {how}, not loaded: {why}"),
                 };
@@ -336,8 +341,8 @@ impl Task {
     }
 
     /// Has the change served; why not, where it is not.
-    async fn take_up(&self) -> Option<String> {
-        let refused = self.reload.reload(&self.source.name).await.err()?;
+    async fn take_up(&self, new: Option<Box<Zone>>) -> Option<String> {
+        let refused = self.reload.reload(&self.source.name, new).await.err()?;
         warn!("zone {}: what is kept was not loaded: {refused}", self.source.name);
         Some(refused)
     }

@@ -221,7 +221,7 @@ impl Office {
                 let mut single = Outgoing::sets(vec![soa], &apex, head);
                 return signed_once(single.next(reserve(&sender)), &sender);
             }
-            (RrType::IXFR, Some(has)) => self.journals.condense(&apex, has),
+            (RrType::IXFR, Some(has)) => self.journals.between(&apex, has, current),
             _ => None,
         };
         if udp {

@@ -86,11 +86,13 @@ impl Journals {
         }
     }
 
-    /// The one step from a serial to where the zone's journal ends; `None` where it does not reach.
-    pub fn condense(&self, zone: &Name, from: Serial) -> Option<Step> {
+    /// The one step from a serial to another; `None` where the zone's journal does not reach. What is about to be
+    /// published is in the journal before it is on the disk, so `to` is what was published, and not where the journal
+    /// ends: a crash can still undo the rest, and its serial would then stand for two contents.
+    pub fn between(&self, zone: &Name, from: Serial, to: Serial) -> Option<Step> {
         // Decoding takes its time, and who publishes must not wait for it.
         let journal = self.lock().zones.get(zone).cloned()?;
-        journal.condense(from)
+        journal.between(from, to)
     }
 
     /// A zone's journal as it is now; its steps are shared with the one that goes on.
@@ -153,11 +155,14 @@ mod tests {
         let (journals, useless) = Journals::restore(rows, &serials);
         assert_eq!(names.each_ref().map(|name| journals.len_of(name)), [2, 0, 0]);
         assert_eq!(useless.len(), 4);
-        assert!(journals.condense(&names[0], Serial(3)).is_some());
-        assert!(journals.condense(&names[0], Serial(2)).is_none());
+        assert!(journals.between(&names[0], Serial(3), Serial(5)).is_some());
+        assert!(journals.between(&names[0], Serial(2), Serial(5)).is_none());
+        // To whoever asks before a step is published it is not there.
+        let before = journals.between(&names[0], Serial(3), Serial(4)).unwrap();
+        assert_eq!((before.from(), before.to()), (Serial(3), Serial(4)));
         assert!(journals.agree(&names[0], Serial(5)).is_empty());
         assert_eq!(journals.agree(&names[0], Serial(7)).len(), 2);
-        assert!(journals.condense(&names[0], Serial(3)).is_none());
+        assert!(journals.between(&names[0], Serial(3), Serial(5)).is_none());
     }
 
     #[test]

@@ -254,6 +254,15 @@ impl Packer {
         self.0.starts.push(self.0.sets.len() as u32);
     }
 
+    /// The same; false where it was there already.
+    pub(super) fn begin(&mut self, owner: &[u8]) -> bool {
+        let is_new = self.0.owners.find(owner).is_none();
+        if is_new {
+            self.owner(owner);
+        }
+        is_new
+    }
+
     /// One more RRset of the owner begun last, after those of lower types.
     pub(super) fn add(&mut self, set: &RrSet) {
         self.pack(set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata));

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::{MAX_NAME_LEN, Name, RrSet, RrType, Serial, soa_serial};
+use super::{Name, RrSet, RrType, Serial, kept, soa_serial};
 
 /// The most bytes of one zone's steps.
 pub const MAX_JOURNAL_BYTES: usize = 16 << 20;
@@ -110,15 +110,8 @@ impl Step {
         let mut bytes = vec![STEP_VERSION];
         bytes.extend_from_slice(&(self.removed.len() as u32).to_le_bytes());
         for set in [&self.old, &self.new].into_iter().chain(&self.removed).chain(&self.added) {
-            bytes.push(set.owner.as_wire().len() as u8);
-            bytes.extend_from_slice(set.owner.as_wire());
-            bytes.extend_from_slice(&set.rtype.0.to_le_bytes());
-            bytes.extend_from_slice(&set.ttl.to_le_bytes());
-            bytes.extend_from_slice(&(set.rdata.len() as u32).to_le_bytes());
-            for rdata in &set.rdata {
-                bytes.extend_from_slice(&(rdata.len() as u16).to_le_bytes());
-                bytes.extend_from_slice(rdata);
-            }
+            let rdata = set.rdata.iter().map(|rdata| &**rdata);
+            kept::put_set(&mut bytes, set.owner.as_wire(), set.rtype, set.ttl, rdata);
         }
         bytes
     }
@@ -130,10 +123,10 @@ impl Step {
             return None;
         }
         let removed = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let (old, new) = (take_set(&mut rest)?, take_set(&mut rest)?);
+        let (old, new) = (kept::take_set(&mut rest)?, kept::take_set(&mut rest)?);
         let mut sets = Vec::new();
         while !rest.is_empty() {
-            sets.push(take_set(&mut rest)?);
+            sets.push(kept::take_set(&mut rest)?);
         }
         let is_soa = |set: &RrSet| set.rtype == RrType::SOA && set.rdata.len() == 1;
         if removed > sets.len() || !is_soa(&old) || !is_soa(&new) {
@@ -142,27 +135,6 @@ impl Step {
         let added = sets.split_off(removed);
         Some(Step { old, new, removed: sets, added })
     }
-}
-
-fn take<'b>(rest: &mut &'b [u8], len: usize) -> Option<&'b [u8]> {
-    let (taken, left) = rest.split_at_checked(len)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn take_set(rest: &mut &[u8]) -> Option<RrSet> {
-    let len = usize::from(take(rest, 1)?[0]);
-    let owner = Name::from_wire(take(rest, len.min(MAX_NAME_LEN))?).ok()?;
-    let head: [u8; 10] = take(rest, 10)?.try_into().ok()?;
-    let rtype = RrType(u16::from_le_bytes([head[0], head[1]]));
-    let ttl = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
-    let count = u32::from_le_bytes([head[6], head[7], head[8], head[9]]);
-    let mut rdata = Vec::new();
-    for _ in 0..count {
-        let len: [u8; 2] = take(rest, 2)?.try_into().ok()?;
-        rdata.push(take(rest, usize::from(u16::from_le_bytes(len)))?.into());
-    }
-    Some(RrSet { owner, rtype, ttl, rdata })
 }
 
 fn tally(net: &mut BTreeMap<Record, i32>, sets: &[RrSet], by: i32) {

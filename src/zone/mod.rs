@@ -10,6 +10,7 @@ mod changeset;
 mod contents;
 mod edits;
 mod journal;
+mod kept;
 mod layout;
 mod lex;
 mod master;

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
+use detour::config::Access;
 use detour::tsig::Algorithm;
 
 use crate::Folder;
@@ -40,6 +41,12 @@ fn a_zone_comes_from_its_primaries_with_a_key_or_without() {
         })
         .collect();
     assert_eq!(primaries, ["192.0.2.53:53 ", "[2001:db8::53]:5353 ", "192.0.2.54:54 xfr."]);
+    assert_eq!(source.forward_updates, Access::default());
+    let text = zone("primary = [\"192.0.2.53\"]\nforward_updates = [{ key = \"xfr\" }]");
+    let forwards = folder(&text).load().unwrap_or_else(|report| panic!("{report}"));
+    let forwards = &forwards.config.zones[0].forward_updates;
+    let (here, key) = ("192.0.2.1".parse().unwrap(), "xfr".parse().unwrap());
+    assert_eq!([None, Some(&key)].map(|key| forwards.allows(here, key)), [false, true]);
     assert!(source.file.ends_with("state/transferred/example.com.zone"), "{}", source.file.display());
     // Nothing was sent yet.
     assert!(loaded.zones[0].is_empty());
@@ -85,6 +92,17 @@ fn what_is_wrong_is_told_with_its_place() {
     check(&zone("primary = [{ key = \"xfr\" }]"), "an entry of primary has no \"address\"");
     check(&zone("primary = [\"192.0.2.53\"]\nfile = \"a.zone\""), "both \"file\" and \"primary\"");
     check(&zone(""), "[[zone]] has no \"file\"");
+    check(
+        &zone("file = \"a.zone\"\nforward_updates = [\"192.0.2.0/24\"]"),
+        "\"forward_updates\" needs a \"primary\"",
+    );
+    let both =
+        "primary = [\"192.0.2.53\"]\nforward_updates = [{ key = \"xfr\" }]\nupdate = [{ key = \"xfr\" }]";
+    check(&zone(both), "both \"update\" and \"forward_updates\"");
+    check(
+        &zone("primary = [\"192.0.2.53\"]\nforward_updates = [{ key = \"xfer\" }]"),
+        "unknown key \"xfer.\"",
+    );
     let key = |text: &str| format!("{text}\n[[zone]]\nname = \"example.com\"\nprimary = [\"192.0.2.53\"]\n");
     check(&key("[keys.xfr]"), "[keys.xfr.] has no \"secret_file\"");
     check(&key("[keys.xfr]\nsecret_file = \"nowhere\""), "cannot read secret \"nowhere\"");

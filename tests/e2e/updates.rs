@@ -1,11 +1,13 @@
 //! UPDATE, by the clients that people use: what it may change, what becomes of it, and that it stays.
 
-use std::io::Write;
+use std::io::{BufRead as _, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
+
+use serde_json::json;
 
 use crate::dig::dig;
 use crate::harness::{APP, Detour, MACHINE, Ran, Setup, config, own_address, until, zone};
@@ -243,6 +245,109 @@ act("www.example.com", "_acme-challenge.www.example.com", "the-proof")
     assert_eq!(dig(world.detour.dns, CHALLENGE, "TXT").rcode, 3);
 }
 
+/// A client by dnspython that sends what no client should: signed at another time, again, in part.
+const HOSTILE: &str = r#"
+import json, socket, struct, sys, time
+import dns.message, dns.name, dns.tsig, dns.update
+port, secret = int(sys.argv[1]), sys.argv[2]
+key = dns.tsig.Key("acme", secret, "hmac-sha256")
+clock = time.time
+
+def update(text, ahead=0, absent=False):
+    time.time = lambda: clock() + ahead
+    message = dns.update.UpdateMessage("example.com", keyring=key)
+    if absent:
+        message.absent("_acme-challenge")
+    message.add("_acme-challenge", 60, "TXT", text)
+    wire = message.to_wire()
+    time.time = clock
+    return wire
+
+def ask(wire, tcp):
+    to = ("127.0.0.1", port)
+    if not tcp:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.3 if len(wire) < 12 else 5)
+            s.sendto(wire, to)
+            try:
+                return s.recv(65535)
+            except socket.timeout:
+                return None
+    with socket.create_connection(to, 5) as s:
+        s.sendall(struct.pack("!H", len(wire)) + wire)
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while more := s.recv(65535):
+            got += more
+        return got[2:] or None
+
+def said(answer):
+    """The response code, and what its signature says is wrong."""
+    if answer is None:
+        return None
+    # A refused request is answered unsigned, or by a key this need not check.
+    error = 0
+    if answer[11] and b"\x0bhmac-sha256\0" in answer:
+        at = answer.index(b"\x0bhmac-sha256\0") + 13 + 8
+        error = struct.unpack("!H", answer[at + 2 + struct.unpack("!H", answer[at:at + 2])[0] + 2:][:2])[0]
+    return [answer[3] & 15, error]
+
+def shorter(wire, to):
+    """The same with a signature of so many bytes."""
+    head, mac, tail = wire[:-63 - 0], wire[-38:-6], wire[-6:]
+    rdata = wire[-61:-40] + struct.pack("!H", to) + mac[:to] + tail
+    return head + struct.pack("!H", len(rdata)) + rdata
+
+for tcp in (False, True):
+    once, first = update("once"), update("first", absent=True)
+    cut = update("cut")
+    print(json.dumps({
+        "late": said(ask(update("late", -400), tcp)),
+        "early": said(ask(update("early", 400), tcp)),
+        "half": said(ask(shorter(update("half"), 16), tcp)),
+        "tenth": said(ask(shorter(update("tenth"), 3), tcp)),
+        "cut": sorted({str(said(ask(cut[:end], tcp))) for end in range(len(cut))}),
+        "first": said(ask(first, tcp)),
+        "first again": said(ask(first, tcp)),
+        "once": said(ask(once, tcp)),
+        "once again": said(ask(once, tcp)),
+    }), flush=True)
+    sys.stdin.readline()
+"#;
+
+#[test]
+fn what_is_signed_at_another_time_or_comes_again_or_in_part_changes_nothing() {
+    let world = start();
+    let mut client = Command::new("/usr/bin/python3")
+        .args(["-c", HOSTILE, &world.detour.dns.port().to_string(), SECRET])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    let mut to = client.stdin.take().unwrap();
+    let mut serial = world.detour.serial();
+    for way in ["UDP", "TCP"] {
+        let line = lines.next().expect("it goes on").unwrap();
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        // NOTAUTH with BADTIME, BADTRUNC (RFC 8945 sections 5.2.2 and 5.2.3); FORMERR for less than ten bytes.
+        assert_eq!([&said["late"], &said["early"]], [&json!([9, 18]); 2], "{way}: {said}");
+        assert_eq!((&said["half"], &said["tenth"]), (&json!([9, 22]), &json!([1, 0])), "{way}: {said}");
+        // What is cut off is answered FORMERR, if it has a header.
+        assert_eq!(said["cut"], json!(["None", "[1, 0]"]), "{way}: {said}");
+        // A prerequisite tells an update that comes again from one that is meant (RFC 2136 section 5).
+        assert_eq!([&said["first"], &said["first again"]], [&json!([0, 0]), &json!([6, 0])], "{way}: {said}");
+        // One without it is carried out again, and changes nothing.
+        assert_eq!([&said["once"], &said["once again"]], [&json!([0, 0]); 2], "{way}: {said}");
+        assert_eq!(world.texts("_acme-challenge.example.com"), ["first", "once"], "{way}");
+        assert_eq!(world.detour.serial(), serial + 2, "{way}: two updates changed something");
+        world.accepts(ACME, "del _acme-challenge.example.com TXT");
+        serial = world.detour.serial();
+        writeln!(to).unwrap();
+    }
+    assert!(client.wait().unwrap().success());
+}
+
 /// The daemon is killed at random moments of one update after the other; each adds two records.
 #[test]
 fn kill_9_keeps_what_was_acknowledged() {
@@ -314,6 +419,9 @@ fn what_differs_is_shown_and_written_into_the_file() {
     let serial = world.detour.serial();
     let frozen = world.detour.told(&["zone", "freeze", "example.com"]);
     assert!(frozen.contains(&format!("3 edited records written, serial {}", serial + 1)), "{frozen}");
+    // The history says what led to the serial that is served.
+    let past = world.detour.told(&["zone", "history", "example.com", "--limit", "1"]);
+    assert!(past.contains("  -0 +0  freeze\n    frozen: 3 edited records of example.com."), "{past}");
     let written =
         std::fs::read_to_string(world.detour.config_path().with_file_name("example.com.zone")).unwrap();
     let expect = file.replace("  7 ;", &format!("  {} ;", serial + 1)).replace(

@@ -1,7 +1,6 @@
 //! dns probes against NSD, and against servers that misbehave.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use detour::config::{DnsProbe, Matching, ProbeKind};
@@ -10,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::checks::{LONG, SHORT, ask, check};
+use crate::peers::nameserver::Nameserver;
 
 const ZONE: &str = "\
 $TTL 60
@@ -42,17 +42,9 @@ async fn ask_dns(name: &str, dns: DnsProbe, to: SocketAddr, timeout: Duration) -
 }
 
 struct Nsd {
-    process: Child,
     addr: SocketAddr,
+    _server: Nameserver,
     _folder: tempfile::TempDir,
-}
-
-impl Drop for Nsd {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing left to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// NSD with [`ZONE`] and a TXT record too long for a datagram without EDNS.
@@ -73,15 +65,14 @@ async fn nsd() -> Nsd {
          zone:\n  name: example.com\n  zonefile: example.com.zone\n",
         port = addr.port(),
     );
-    let file = folder.path().join("nsd.conf");
-    std::fs::write(&file, config).unwrap();
-    let mut process = Command::new("nsd");
-    process.args(["-d", "-c"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let nsd = Nsd { process: process.spawn().expect("nsd runs; ./test installs it"), addr, _folder: folder };
+    std::fs::write(folder.path().join("nsd.conf"), config).unwrap();
+    let server = Nameserver::new("nsd", &["-d", "-c", "nsd.conf"], folder.path().to_owned());
+    server.start();
     // It answers REFUSED to what it does not know, once it is there.
     for _ in 0..600 {
-        if ask_dns("example.com", dns(RrType::SOA, &[]), addr, SHORT).await == "ok" {
-            return nsd;
+        let answer = ask_dns("example.com", dns(RrType::SOA, &[]), addr, SHORT).await;
+        if server.tended(|| (answer == "ok").then_some(())).is_some() {
+            return Nsd { addr, _server: server, _folder: folder };
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -47,7 +47,7 @@ fn members(primary: &Primary) -> Vec<String> {
 }
 
 fn zones_come_and_go(kind: Kind) {
-    let (mut primary, mut secondary) = pair(kind);
+    let (mut primary, secondary) = pair(kind);
     secondary.start();
     let has = |secondary: &Secondary, zone: &str| secondary.serial(zone).is_some();
     until("the zone is there by itself", || has(&secondary, "example.com").then_some(()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -74,7 +75,7 @@ impl Primary {
 }
 
 /// The records of an incremental transfer, applied to what a zone held; `None` where it is the whole zone.
-fn applied(before: &BTreeSet<String>, transfer: &[String]) -> Option<BTreeSet<String>> {
+pub fn applied(before: &BTreeSet<String>, transfer: &[String]) -> Option<BTreeSet<String>> {
     let lines: Vec<String> = transfer.iter().flat_map(|line| records(std::slice::from_ref(line))).collect();
     let is_soa = |line: &String| line.split(' ').nth(3) == Some("SOA");
     assert!(lines.len() > 1 && is_soa(&lines[0]) && lines[0] == lines[lines.len() - 1], "{lines:?}");
@@ -163,7 +164,32 @@ fn what_changed_leads_from_any_serial_to_the_zone_also_after_a_kill() {
     primary.detour.start_again();
     assert_eq!(now(&primary).1, past.last().unwrap().1);
     check(&primary, &past, 6);
-    for round in 4..7 {
+    // What a start changes is a step as any other: another file, and one more with other services.
+    primary.detour.kill();
+    primary.detour.write_zone(&harness::zone(31, &format!("{MORE}down A 192.0.2.9\n")));
+    primary.detour.start_again();
+    past.push(now(&primary));
+    assert!(past.last().unwrap().1.contains("down.example.com. 300 IN A 192.0.2.9"));
+    check(&primary, &past, 6);
+    assert_eq!(primary.detour.stop(), 0);
+    primary.detour.write_zone(&harness::zone(31, MORE));
+    primary.detour.edit_config("name = \"app.example.com\"", "name = \"moved.example.com\"");
+    primary.detour.start_again();
+    until("the new service is decided", || {
+        (!primary.detour.ask("moved.example.com", "A").records.is_empty()).then_some(())
+    });
+    past.push(now(&primary));
+    assert!(!past.last().unwrap().1.iter().any(|line| line.starts_with("app.example.com.")));
+    // Two steps: what the load took away, and the first decision.
+    check(&primary, &past, 5);
+    // Without the copy of what was loaded, what changed in a file is not known: then all of it is had.
+    primary.detour.kill();
+    fs::remove_dir_all(primary.detour.state_dir().join("loaded")).unwrap();
+    primary.detour.write_zone(&harness::zone(32, MORE));
+    primary.detour.start_again();
+    past.push(now(&primary));
+    check(&primary, &past, 0);
+    for round in 4..12 {
         primary.flip(round % 2 == 0);
         past.push(now(&primary));
     }

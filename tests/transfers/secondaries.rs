@@ -5,12 +5,13 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use crate::harness::{self, own_address, until};
+use crate::kills::nsupdate;
 use crate::ports::free_port;
 use crate::primary::{FIRST, MORE, Primary};
 use crate::servers::{Kind, Secondary, axfr};
 
 /// Changes made at random while a secondary follows, unless `DETOUR_CHANGES` says how many; every few of them
-/// is a file that changes.
+/// is a file that changes, or an update.
 const CHANGES: u32 = 20;
 /// Steps the journal keeps in these tests.
 const JOURNAL: u32 = 20;
@@ -27,8 +28,9 @@ fn pair(kind: Kind, signed: bool) -> (Primary, Secondary) {
     } else {
         format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{theirs}\"]")
     };
+    let zone = format!("{zone}\nupdate = [{{ key = \"xfr\" }}]");
     let primary = Primary::start(port, &format!("journal = {JOURNAL}"), &zone);
-    let mut secondary = Secondary::new(kind, theirs, primary.dns(), &["example.com"], signed);
+    let secondary = Secondary::new(kind, theirs, primary.dns(), &["example.com"], signed);
     secondary.start();
     arrives(&primary, &secondary, signed);
     (primary, secondary)
@@ -69,7 +71,7 @@ fn drawn(n: u32) -> u32 {
 }
 
 fn follows(kind: Kind, signed: bool) {
-    let (primary, mut secondary) = pair(kind, signed);
+    let (primary, secondary) = pair(kind, signed);
     // A failover goes out by NOTIFY and comes in as a difference.
     let before = (transfers(&primary, "ixfr"), transfers(&primary, "axfr"));
     primary.flip(true);
@@ -80,7 +82,11 @@ fn follows(kind: Kind, signed: bool) {
     let (mut away, mut serial) = (true, 100);
     let changes = std::env::var("DETOUR_CHANGES").map_or(CHANGES, |n| n.parse().expect("a number"));
     for n in 0..changes {
-        if drawn(n).is_multiple_of(5) {
+        if drawn(n) % 5 == 1 {
+            let (k, port) = (drawn(n + 1) % 3, primary.dns().port());
+            let change = format!("del u{k}.example.com TXT\nadd u{k}.example.com 60 TXT {n}");
+            assert!(nsupdate(&format!("server 127.0.0.1 {port}\nzone example.com\n{change}\nsend\n")));
+        } else if drawn(n).is_multiple_of(5) {
             serial += 100;
             let more = format!("{MORE}r{} A 192.0.2.{}\n", drawn(n + 1) % 3, drawn(n + 2) % 250);
             primary.detour.write_zone(&harness::zone(FIRST + serial, &more));
@@ -159,7 +165,7 @@ fn a_dead_secondary_delays_nobody_and_is_told_when_it_is_back() {
     let (port, [dead, alive]) = (free_port(), [free_port(), free_port()]);
     let zone = format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{dead}\", \"127.0.0.1:{alive}\"]");
     let primary = Primary::start(port, "", &zone);
-    let mut knot = Secondary::new(Kind::Knot, alive, primary.dns(), &["example.com"], false);
+    let knot = Secondary::new(Kind::Knot, alive, primary.dns(), &["example.com"], false);
     knot.start();
     let has = |secondary: &Secondary| secondary.serial("example.com") == Some(primary.detour.serial());
     until("Knot has the zone", || has(&knot).then_some(()));
@@ -169,7 +175,7 @@ fn a_dead_secondary_delays_nobody_and_is_told_when_it_is_back() {
     let line = |port: u16| status.lines().find(|line| line.contains(&format!("127.0.0.1:{port}"))).unwrap();
     assert!(line(dead).contains("no answer"), "{status}");
 
-    let mut late = Secondary::new(Kind::Bind, dead, primary.dns(), &["example.com"], false);
+    let late = Secondary::new(Kind::Bind, dead, primary.dns(), &["example.com"], false);
     late.start();
     until("BIND has the failover", || has(&late).then_some(()));
     until("the primary knows", || {

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::Command;
+
+use crate::harness::until;
+use crate::nameserver::Nameserver;
+use crate::ports::free_port;
 
 /// The name of the key that everything is signed with, where it is.
 pub const KEY: &str = "xfr";
@@ -18,29 +22,37 @@ pub enum Kind {
     Bind,
 }
 
-/// A secondary; it is killed with this value.
+/// A secondary; it ends with this value.
 pub struct Secondary {
     pub kind: Kind,
     pub port: u16,
+    server: Nameserver,
     folder: tempfile::TempDir,
-    process: Option<Child>,
 }
 
 impl Secondary {
     /// A secondary of `zones` at `primary`, on a port that the primary knows already. It is not started.
     pub fn new(kind: Kind, port: u16, primary: SocketAddr, zones: &[&str], signed: bool) -> Secondary {
-        let folder = tempfile::tempdir().unwrap();
-        let secondary = Secondary { kind, port, folder, process: None };
-        fs::create_dir(secondary.folder.path().join("run")).unwrap();
+        let secondary = Secondary::empty(kind, port);
         secondary.write_config(&secondary.config(primary, zones, signed));
         secondary
     }
 
+    fn empty(kind: Kind, port: u16) -> Secondary {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("run")).unwrap();
+        let (program, args): (_, &[&str]) = match kind {
+            Kind::Nsd => ("nsd", &["-d", "-V", "5", "-c", "server.conf"]),
+            Kind::Knot => ("knotd", &["-c", "server.conf"]),
+            Kind::Bind => ("named", &["-g", "-c", "server.conf"]),
+        };
+        let server = Nameserver::new(program, args, folder.path().to_owned());
+        Secondary { kind, port, server, folder }
+    }
+
     /// A secondary that has the zones a catalog lists, and is told of no other. It is not started.
     pub fn by_catalog(kind: Kind, port: u16, primary: SocketAddr, catalog: &str) -> Secondary {
-        let folder = tempfile::tempdir().unwrap();
-        let secondary = Secondary { kind, port, folder, process: None };
-        fs::create_dir(secondary.folder.path().join("run")).unwrap();
+        let secondary = Secondary::empty(kind, port);
         let (config, from) = (secondary.config(primary, &[catalog], true), primary.port());
         let catalogs = match kind {
             Kind::Nsd => panic!("Debian's NSD knows no catalogs"),
@@ -122,29 +134,13 @@ impl Secondary {
         }
     }
 
-    pub fn start(&mut self) {
-        let (program, args): (_, &[&str]) = match self.kind {
-            Kind::Nsd => ("nsd", &["-d", "-V", "5", "-c", "server.conf"]),
-            Kind::Knot => ("knotd", &["-c", "server.conf"]),
-            Kind::Bind => ("named", &["-g", "-c", "server.conf"]),
-        };
-        let log = fs::File::options().append(true).create(true).open(self.folder.path().join("log")).unwrap();
-        let child = Command::new(program)
-            .args(args)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
-        self.process = Some(child);
+    pub fn start(&self) {
+        self.server.start();
     }
 
     /// Ends it, in order: what it has is on its disk then.
-    pub fn stop(&mut self) {
-        let Some(mut child) = self.process.take() else { return };
-        crate::site::signal(child.id(), "TERM");
-        child.wait().unwrap();
+    pub fn stop(&self) {
+        self.server.stop();
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -153,29 +149,20 @@ impl Secondary {
 
     /// The serial it has; none while it answers nothing.
     pub fn serial(&self, zone: &str) -> Option<u32> {
-        let lines = dig(self.address(), &["+short", "+norecurse", zone, "SOA"]);
-        lines.iter().find_map(|line| line.split_whitespace().nth(2)?.parse().ok())
+        self.server.tended(|| {
+            let lines = dig(self.address(), &["+short", "+norecurse", zone, "SOA"]);
+            lines.iter().find_map(|line| line.split_whitespace().nth(2)?.parse().ok())
+        })
+    }
+
+    /// What it wrote to its log.
+    pub fn log(&self) -> String {
+        self.server.log()
     }
 
     /// Every record it has.
     pub fn zone(&self, zone: &str) -> BTreeSet<String> {
         axfr(self.address(), zone, false)
-    }
-
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Secondary {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.process {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        if std::thread::panicking() {
-            eprintln!("--- the log of {:?} ---\n{}\n---", self.kind, self.log());
-        }
     }
 }
 
@@ -203,4 +190,29 @@ pub fn axfr(server: SocketAddr, zone: &str, signed: bool) -> BTreeSet<String> {
 pub fn records(lines: &[String]) -> BTreeSet<String> {
     let lines = lines.iter().filter(|line| !line.starts_with(';') && !line.trim().is_empty());
     lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// What the other tests rely on: a busy machine is no failure of theirs.
+#[test]
+fn a_server_whose_port_is_taken_at_first_is_started_again() {
+    for kind in [Kind::Nsd, Kind::Knot, Kind::Bind] {
+        let port = free_port();
+        let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let also = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+        let secondary =
+            Secondary::new(kind, port, SocketAddr::from(([127, 0, 0, 1], 9)), &["example.com"], false);
+        secondary.start();
+        until("its log says so", || {
+            let log = secondary.server.log();
+            ["in use", "unable to listen"].iter().any(|what| log.contains(what)).then_some(())
+        });
+        drop((taken, also));
+        // It has no zone, and says that.
+        let answers = || {
+            let lines =
+                dig(secondary.address(), &["+noall", "+comments", "+norecurse", "example.com", "SOA"]);
+            lines.iter().any(|line| line.contains("status: ")).then_some(())
+        };
+        until("it answers", || secondary.server.tended(answers));
+    }
 }

@@ -20,7 +20,7 @@ fn pair(timers: &str) -> (Primary, Detour) {
 
 #[test]
 fn while_its_primary_is_down_a_zone_is_served_over_a_restart_and_comes_back() {
-    let (mut primary, mut detour) = pair("1 1 86400");
+    let (primary, mut detour) = pair("1 1 86400");
     primary.stop();
     let failures = until("checks fail, one after the other", || {
         transferred(&detour)["failures"].as_u64().filter(|failures| *failures > 1)
@@ -43,7 +43,7 @@ fn while_its_primary_is_down_a_zone_is_served_over_a_restart_and_comes_back() {
 
 #[test]
 fn a_zone_that_nobody_confirms_expires_and_says_so_until_it_is_had_again() {
-    let (mut primary, mut detour) = pair("1 1 4");
+    let (primary, mut detour) = pair("1 1 4");
     primary.stop();
     let expired = |detour: &Detour| {
         until("the zone expires", || (detour.ask("www.example.com", "A").rcode == 2).then_some(()));

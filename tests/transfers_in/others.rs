@@ -3,34 +3,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use crate::dig::Client;
 use crate::harness::until;
-use crate::{
-    SECRET, addresses, config, free_port, local, secondary, settles_on_serial, site, transferred, zone,
-};
+use crate::nameserver::Nameserver;
+use crate::{SECRET, addresses, config, free_port, local, secondary, settles_on_serial, transferred, zone};
 
 /// A primary that ends with its test.
 pub struct Primary {
-    command: (&'static str, &'static [&'static str]),
-    child: Child,
+    server: Nameserver,
     folder: tempfile::TempDir,
     pub port: u16,
-}
-
-impl Drop for Primary {
-    fn drop(&mut self) {
-        // NSD has children of its own, which end when it is told to end.
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            site::signal(self.child.id(), "TERM");
-        }
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            eprintln!("--- the primary's log ---\n{log}\n---");
-        }
-    }
 }
 
 impl Primary {
@@ -43,32 +26,33 @@ impl Primary {
         let (program, args, text): (&'static str, &'static [&'static str], String) = match kind {
             "nsd" => ("nsd", &["-d", "-c", "conf"], nsd(&here, port, secondary)),
             "knot" => ("knotd", &["-c", "conf"], knot(&here, port, secondary)),
+            // It reads no file again of a zone that takes updates.
+            "bind, updated" => {
+                let text =
+                    bind(&here, port, secondary).replace("file \"", "allow-update { key xfr; }; file \"");
+                ("named", &["-f", "-g", "-c", "conf"], text)
+            }
             _ => ("named", &["-f", "-g", "-c", "conf"], bind(&here, port, secondary)),
         };
         fs::write(folder.path().join("conf"), text).unwrap();
-        let primary =
-            Primary { command: (program, args), child: run(folder.path(), program, args), folder, port };
-        primary.await_answering();
+        let server = Nameserver::new(program, args, folder.path().to_owned());
+        let primary = Primary { server, folder, port };
+        primary.start_again();
         primary
     }
 
-    fn await_answering(&self) {
-        until(&format!("{} answers", self.command.0), || {
+    /// SIGTERM, which has it end its own processes, too.
+    pub fn stop(&self) {
+        self.server.stop();
+    }
+
+    /// Starts it, and waits until it answers.
+    pub fn start_again(&self) {
+        self.server.start();
+        self.server.await_answer(|| {
             let answer = Client::of(local(self.port)).ask("example.com", "SOA")?;
             (answer.rcode == 0 && !answer.records.is_empty()).then_some(())
         });
-    }
-
-    /// SIGTERM, which has it end its own processes, too.
-    pub fn stop(&mut self) {
-        site::signal(self.child.id(), "TERM");
-        self.child.wait().unwrap();
-    }
-
-    /// After [`Primary::stop`].
-    pub fn start_again(&mut self) {
-        self.child = run(self.folder.path(), self.command.0, self.command.1);
-        self.await_answering();
     }
 
     /// Changes the zone.
@@ -77,20 +61,8 @@ impl Primary {
         // Some read a file only when its time in seconds is another.
         let later = fs::metadata(&file).unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
         write_at(&file, text, later);
-        site::signal(self.child.id(), "HUP");
+        self.server.signal("HUP");
     }
-}
-
-fn run(folder: &Path, program: &str, args: &[&str]) -> Child {
-    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    Command::new(program)
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}; ./test installs it"))
 }
 
 fn write_at(file: &Path, text: &str, time: std::time::SystemTime) {
@@ -108,7 +80,7 @@ fn nsd(here: &str, port: u16, secondary: u16) -> String {
 
 fn knot(here: &str, port: u16, secondary: u16) -> String {
     format!(
-        "server:\n    rundir: {here}/run\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {here}/run\nkey:\n  - id: xfr\n    algorithm: hmac-sha256\n    secret: {SECRET}\nremote:\n  - id: detour\n    address: 127.0.0.1@{secondary}\n    key: xfr\nacl:\n  - id: xfr\n    key: xfr\n    action: transfer\nzone:\n  - domain: example.com\n    storage: {here}\n    file: example.com.zone\n    zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n    notify: detour\n    acl: xfr\n"
+        "server:\n    rundir: {here}/run\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {here}/run\nkey:\n  - id: xfr\n    algorithm: hmac-sha256\n    secret: {SECRET}\nremote:\n  - id: detour\n    address: 127.0.0.1@{secondary}\n    key: xfr\nacl:\n  - id: xfr\n    key: xfr\n    action: [transfer, update]\nzone:\n  - domain: example.com\n    storage: {here}\n    file: example.com.zone\n    zonefile-sync: -1\n    zonefile-load: difference\n    journal-content: changes\n    notify: detour\n    acl: xfr\n"
     )
 }
 
@@ -145,6 +117,8 @@ fn follows(kind: &str) {
     assert_eq!(addresses(&detour, "host8.example.com"), ["192.0.2.8"]);
     let stands = transferred(&detour);
     assert_eq!((&stands["full"], &stands["incremental"]), (&1.into(), &1.into()), "{stands}");
+    let past = detour.told(&["zone", "history", "example.com"]);
+    assert!(past.contains("100 -> 101  -1 +1  transfer\n"), "{past}");
     let status = detour.told(&["status"]);
     assert!(status.contains("serial 101 from 127.0.0.1:"), "{status}");
 }

@@ -3,49 +3,26 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
+use crate::nameserver::Nameserver;
 use crate::ports::free_port;
 use crate::{Folder, SAMPLE, SAMPLE_HOSTS, run};
 
 const REVERSE: &str = "$TTL 1h\n@ SOA ns1.example.com. host.example.com. 7 2h 15m 2w 5m\n@ NS ns1.example.com.\n@ NS ns2.example.com.\n; who is who\n1 PTR ns1.example.com.\n";
 
-/// How long a server may take to begin, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A server that ends with its test.
 struct Server {
-    child: Child,
+    process: Nameserver,
     port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Server {
     /// Starts a server and waits until it answers.
-    fn start(program: &str, args: &[&str], folder: &Path, port: u16) -> Server {
-        let log = fs::File::create(folder.join(format!("log-{port}"))).unwrap();
-        let child = Command::new(program)
-            .args(args)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
-        let server = Server { child, port };
-        let start = Instant::now();
-        while !server.ask("example.com SOA\n", folder).contains("SOA") {
-            let log = || fs::read_to_string(folder.join(format!("log-{port}"))).unwrap();
-            assert!(start.elapsed() < PATIENCE, "{program} does not answer: {}", log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    fn start(program: &'static str, args: &'static [&'static str], folder: &Path, port: u16) -> Server {
+        let process = Nameserver::new(program, args, folder.to_owned());
+        process.start();
+        let server = Server { process, port };
+        server.process.await_answer(|| server.ask("example.com SOA\n", folder).contains("SOA").then_some(()));
         server
     }
 
@@ -87,7 +64,12 @@ fn plain_sample() -> (String, String) {
 }
 
 /// Imports from a server that runs, serves the result, and asks both for every record set.
-fn check(kind: &str, program: &str, config: impl Fn(u16, &str) -> String, args: &[&str]) {
+fn check(
+    kind: &str,
+    program: &'static str,
+    config: impl Fn(u16, &str) -> String,
+    args: &'static [&'static str],
+) {
     let port = free_port();
     let bind = (SAMPLE.to_owned(), SAMPLE_HOSTS.to_owned());
     let (sample, hosts) = if kind == "bind" { bind } else { plain_sample() };

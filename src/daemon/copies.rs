@@ -1,0 +1,168 @@
+//! Copies of what zones were made from when they were last loaded, in `state_dir/loaded`: with the decisions and edits
+//! of the state file they are what was published, also after a file has changed while no daemon ran.
+//!
+//! A copy is written before the load that it is of is published, and removed when the next one is on the disk. Its
+//! name is the zone's and the content's hash, so content that stays is written once. Losing them loses no state:
+//! secondaries then get a zone whole whose file has changed over a restart.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use crate::zone::{Name, Zone};
+
+/// The folder in `state_dir`.
+const FOLDER: &str = "loaded";
+/// How many zones have one: the first of the configuration. Each is a file, and a start writes those that are new.
+const MAX_COPIES: usize = 10_000;
+/// What a copy begins with: that it is one, and its version.
+const HEAD: &[u8] = b"detour zone 1\n";
+/// What a name ends with while the file is written.
+const HALF: &str = ".new";
+
+/// The copies there are.
+pub struct Copies {
+    folder: PathBuf,
+    there: BTreeSet<String>,
+    /// Those of the load that is under way or was last.
+    current: BTreeSet<String>,
+}
+
+impl Copies {
+    /// Those of a state directory.
+    pub fn open(state_dir: &Path) -> Copies {
+        let folder = state_dir.join(FOLDER);
+        // A folder that cannot be read is as good as an empty one; writing says what is wrong with it.
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let there = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        Copies { folder, there, current: BTreeSet::new() }
+    }
+
+    /// What of a zone was loaded, as far as it is there: at most two versions, in no order.
+    pub fn of(&self, apex: &Name) -> impl Iterator<Item = Zone> {
+        let begin = begin(apex);
+        let named = self.there.range(begin.clone()..).take_while(move |name| name.starts_with(&begin));
+        named.filter_map(|name| read(&self.folder.join(name), apex))
+    }
+
+    /// Keeps what a zone is made from, unless it is there. `fingerprint` is that content's.
+    pub fn keep(&mut self, zone: &Zone, fingerprint: u64) {
+        if self.current.len() >= MAX_COPIES {
+            return;
+        }
+        let name = format!("{}{fingerprint:016x}", begin(zone.apex()));
+        if !self.there.contains(&name) {
+            if let Err(error) = write(&self.folder, &name, zone) {
+                let apex = zone.apex();
+                warn!(
+                    "{}: no copy of {apex}: {error}; should its file change over a restart, secondaries get all of it",
+                    self.folder.display()
+                );
+                return;
+            }
+            self.there.insert(name.clone());
+        }
+        self.current.insert(name);
+    }
+
+    /// Begins another load: what is kept from here on is all that is current.
+    pub fn begin(&mut self) {
+        self.current.clear();
+    }
+
+    /// Takes a zone's copy as the current one: the others of that zone are not.
+    pub fn replace(&mut self, zone: &Zone, fingerprint: u64) {
+        let begin = begin(zone.apex());
+        self.current.retain(|name| !name.starts_with(&begin));
+        self.keep(zone, fingerprint);
+    }
+
+    /// Removes what is not current: that is on the disk by now.
+    pub fn settle(&mut self) {
+        if self.there.len() == self.current.len() {
+            return;
+        }
+        for name in self.there.difference(&self.current) {
+            // What stays is removed at the next start's first load.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+        self.there.clone_from(&self.current);
+    }
+}
+
+/// What the names of a zone's copies begin with: its hash, for zones' names may be no file's.
+fn begin(apex: &Name) -> String {
+    // FNV-1a: a zone that meets another here is told apart by what the copy says of itself.
+    let hash = apex.as_wire().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}-")
+}
+
+fn write(folder: &Path, name: &str, zone: &Zone) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let half = folder.join(format!("{name}{HALF}"));
+    let mut out = BufWriter::new(File::create(&half)?);
+    out.write_all(HEAD)?;
+    let apex = zone.apex().as_wire();
+    // A name has at most 255 bytes.
+    out.write_all(&[apex.len() as u8])?;
+    out.write_all(apex)?;
+    zone.to_kept(|piece| out.write_all(piece))?;
+    // Not synced: one that a power cut has torn is found by its fingerprint to be none.
+    out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    fs::rename(half, folder.join(name))
+}
+
+fn read(path: &Path, apex: &Name) -> Option<Zone> {
+    let bytes = fs::read(path).ok()?;
+    let rest = bytes.strip_prefix(HEAD)?;
+    let (&len, rest) = rest.split_first()?;
+    let (name, pieces) = rest.split_at_checked(usize::from(len))?;
+    (name == apex.as_wire()).then(|| Zone::from_kept(apex.clone(), pieces))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::parse;
+
+    fn zone(apex: &str, serial: u32) -> Zone {
+        let text = format!("@ 60 SOA ns h {serial} 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.1\n");
+        parse(&apex.parse().unwrap(), "z", text.as_bytes(), &mut |_| Err(String::new())).unwrap().0
+    }
+
+    #[test]
+    fn what_was_loaded_is_there_until_what_came_next_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let serials = |copies: &Copies, apex: &str| {
+            let mut all: Vec<u32> = copies.of(&apex.parse().unwrap()).map(|zone| zone.serial().0).collect();
+            all.sort_unstable();
+            all
+        };
+        let mut copies = Copies::open(folder.path());
+        for zone in [zone("a", 1), zone("b", 1)] {
+            copies.keep(&zone, zone.fingerprint());
+        }
+        copies.settle();
+        // Another load, which ends before it is settled.
+        copies.begin();
+        copies.keep(&zone("a", 2), zone("a", 2).fingerprint());
+        let mut copies = Copies::open(folder.path());
+        assert_eq!((serials(&copies, "a"), serials(&copies, "b")), (vec![1, 2], vec![1]));
+        copies.replace(&zone("a", 3), zone("a", 3).fingerprint());
+        assert_eq!(serials(&copies, "a"), [1, 2, 3]);
+        copies.settle();
+        assert_eq!((serials(&copies, "a"), serials(&copies, "b")), (vec![3], vec![]));
+        assert_eq!(fs::read_dir(folder.path().join(FOLDER)).unwrap().count(), 1);
+
+        // What is no copy is none.
+        let file = fs::read_dir(folder.path().join(FOLDER)).unwrap().next().unwrap().unwrap().path();
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..HEAD.len() + 2]).unwrap();
+        assert_eq!(serials(&copies, "a"), [0; 0]);
+    }
+}

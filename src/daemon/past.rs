@@ -1,0 +1,162 @@
+//! What was published before a start, so that what the start changes is a step of the journal as any other.
+//!
+//! In: what the state file keeps, the table of the files as they are now, and copies of what they were. Out: a table
+//! of what each zone published last. A zone whose file is as it was is in the table of now, with the last decisions
+//! laid over it; one whose file has changed is compiled from its copy. Of a zone of which neither is had nothing is
+//! known here, and its journal begins anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::copies::Copies;
+use super::differences::Differences;
+use crate::answer::Table;
+use crate::config::{Config, Service};
+use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};
+use crate::zone::{Changeset, Edits, Name, RrSet, RrType, Zone};
+
+/// What was published last, as the state file has it.
+pub struct Kept {
+    zones: BTreeMap<Name, SavedZone>,
+    /// What was laid over each name of a zone.
+    laid: BTreeMap<Name, BTreeMap<Name, Vec<RrSet>>>,
+}
+
+/// What the zones of a start published before it.
+#[derive(Clone)]
+pub struct Past {
+    /// Of the contents of now.
+    same: Table,
+    /// Of other contents, and the names at which those differ from the ones of now.
+    other: Option<(Table, Differences)>,
+    /// Which of them has a zone as it was.
+    tables: BTreeMap<Name, Whose>,
+    laid: BTreeMap<Name, BTreeSet<Name>>,
+}
+
+/// Which table.
+#[derive(Clone, Copy)]
+enum Whose {
+    Same,
+    Other,
+}
+
+impl Kept {
+    /// From all that is kept.
+    pub fn of(saved: &[Saved]) -> Kept {
+        let mut kept = Kept { zones: BTreeMap::new(), laid: BTreeMap::new() };
+        for saved in saved {
+            match saved {
+                Saved::Zone(apex, Some(zone)) => drop(kept.zones.insert(apex.clone(), zone.clone())),
+                Saved::Service(name, Some(service)) => {
+                    let laid = kept.laid.entry(service.zone.clone()).or_default();
+                    laid.insert(name.clone(), service.decision.records.clone());
+                }
+                _ => {}
+            }
+        }
+        kept
+    }
+
+    /// The names that something was laid over, of these zones: a table that they are in has room for that.
+    pub fn names<'z>(&self, apexes: impl Iterator<Item = &'z Name>) -> Vec<Name> {
+        let names = apexes.filter_map(|apex| self.laid.get(apex)).flat_map(BTreeMap::keys);
+        names.cloned().collect()
+    }
+
+    /// What the zones published whose contents are other ones now, without what was laid over them; `edits` are
+    /// those that were kept.
+    pub fn others(&self, bases: &[ZoneBase], copies: &Copies, edits: &BTreeMap<Name, Edits>) -> Vec<Zone> {
+        let changed = bases.iter().filter_map(|base| {
+            let kept = self.zones.get(&base.apex)?;
+            (kept.fingerprint != base.fingerprint && knows(kept, base))
+                .then_some((&base.apex, kept.fingerprint))
+        });
+        let other = changed.filter_map(|(apex, fingerprint)| {
+            let contents = |file: Zone| match edits.get(apex) {
+                Some(edits) => edits.lay(&file),
+                None => file,
+            };
+            copies.of(apex).map(contents).find(|zone| zone.fingerprint() == fingerprint)
+        });
+        other.collect()
+    }
+
+    /// The past of the table of these zones; `others` as [`Kept::others`] gives them.
+    pub fn past(self, now: &Table, load: &Load, others: Vec<Zone>, seed: u64) -> Past {
+        let own = own_types(&load.config);
+        let as_it_was = load.zones.iter().filter(|base| {
+            let kept = self.zones.get(&base.apex);
+            kept.is_some_and(|kept| kept.fingerprint == base.fingerprint && knows(kept, base))
+        });
+        let (mut same, mut tables) = (now.clone(), BTreeMap::new());
+        for base in as_it_was {
+            if self.lay(&mut same, &base.apex, &own) {
+                tables.insert(base.apex.clone(), Whose::Same);
+            }
+        }
+        let apexes: BTreeSet<Name> = others.iter().map(|zone| zone.apex().clone()).collect();
+        let other = (!apexes.is_empty()).then(|| {
+            let mut table = Table::compile(others, &self.names(apexes.iter()), seed);
+            for apex in &apexes {
+                if self.lay(&mut table, apex, &own) {
+                    tables.insert(apex.clone(), Whose::Other);
+                }
+            }
+            let differences = Differences::between(&table, now, apexes);
+            (table, differences)
+        });
+        let laid = self.laid.into_iter().map(|(apex, laid)| (apex, laid.into_keys().collect())).collect();
+        Past { same, other, tables, laid }
+    }
+
+    /// Lays over a zone of a table what was laid over it, under the serial it had; whether that could be done.
+    fn lay(&self, table: &mut Table, apex: &Name, own: &BTreeMap<&Name, BTreeSet<RrType>>) -> bool {
+        let (Some(kept), Some(soa)) = (self.zones.get(apex), table.soa(apex)) else { return false };
+        let none = BTreeMap::new();
+        let laid = self.laid.get(apex).unwrap_or(&none);
+        let mut held = Vec::new();
+        for name in laid.keys() {
+            let own = own.get(name);
+            let mut sets = table.held(apex, name);
+            sets.retain(|set| {
+                ALWAYS_REPLACED.contains(&set.rtype) || own.is_some_and(|own| own.contains(&set.rtype))
+            });
+            held.extend(sets);
+        }
+        let laid: Vec<RrSet> = laid.values().flatten().cloned().collect();
+        table.apply(&Changeset::new(&soa, kept.file, kept.published, &held, &laid)).is_ok()
+    }
+}
+
+/// Whether what decisions replace in a zone is what they replaced when it was last published.
+fn knows(kept: &SavedZone, base: &ZoneBase) -> bool {
+    kept.own_types == Some(base.own_types)
+}
+
+/// The types that decisions replace at some names beside those that they always do.
+fn own_types(config: &Config) -> BTreeMap<&Name, BTreeSet<RrType>> {
+    let own = |service: &Service| {
+        service.endpoints.iter().flat_map(|endpoint| &endpoint.records).map(|(rtype, _)| *rtype).collect()
+    };
+    config.services.iter().map(|service| (&service.name, own(service))).collect()
+}
+
+impl Past {
+    /// A table in which a zone is as it was published last; `None` where that is not known.
+    pub fn table(&self, apex: &Name) -> Option<&Table> {
+        match self.tables.get(apex)? {
+            Whose::Same => Some(&self.same),
+            Whose::Other => self.other.as_ref().map(|(table, _)| table),
+        }
+    }
+
+    /// Where the zones whose contents were other ones differ from what they are now.
+    pub fn differences(&self) -> Option<&Differences> {
+        self.other.as_ref().map(|(_, differences)| differences)
+    }
+
+    /// The names of a zone that something was laid over.
+    pub fn laid(&self, apex: &Name) -> impl Iterator<Item = &Name> {
+        self.laid.get(apex).into_iter().flatten()
+    }
+}
