@@ -22,6 +22,7 @@ pub mod engine;
 pub mod geo;
 pub mod health;
 pub mod history;
+pub mod measure;
 pub mod policy;
 pub mod probe;
 pub mod replace;

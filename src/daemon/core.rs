@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
 use super::messages::{Changed, Fresh, Input, Refused, View};
+use super::phases::{Phases, Served};
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::Table;
@@ -61,6 +62,8 @@ pub struct Pulse {
     pub turned: AtomicU64,
     /// Whether the last load was taken up.
     pub load_ok: AtomicBool,
+    /// How many endpoints, and how many checks, have metrics of their own.
+    pub endpoints: AtomicUsize,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
     /// Why the last one failed.
@@ -113,6 +116,8 @@ pub struct Core {
     pub rules: Arc<ArcSwap<Rules>>,
     pub alerts: Arc<Alerts>,
     pub pulse: Arc<Pulse>,
+    pub phases: Arc<Phases>,
+    pub served: Served,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
     /// Services that wait for their first round of samples.
@@ -298,6 +303,7 @@ impl Core {
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
+        self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
@@ -375,6 +381,8 @@ impl Core {
             self.keep(Vec::new(), Durable::Later);
         }
         self.publish(next, fresh.is_some());
+        let now = self.clock.now();
+        self.phases.follow(&mut self.served, &self.engine, &self.teller, &told, now);
         self.tell_doubt();
         if !saves_none {
             *self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner) = self.engine.notes();

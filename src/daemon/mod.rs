@@ -19,6 +19,7 @@ mod loader;
 mod messages;
 mod notify_desk;
 mod open_files;
+mod phases;
 mod rollback;
 mod signals;
 mod sources;

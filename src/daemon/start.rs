@@ -27,6 +27,7 @@ use super::handle::{Handle, Open};
 use super::loader::{Asks, Loader};
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files;
+use super::phases::{Phases, Served};
 use super::sources::Sources;
 use super::watch as watcher;
 use super::writer::Writer;
@@ -211,6 +212,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
+    let phases = Arc::new(Phases::default());
     let mut core = Core {
         clock,
         engine: Engine::new(QUORUM, saved.clone()),
@@ -227,6 +229,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         rules: rules.clone(),
         alerts: alerts.clone(),
         pulse: pulse.clone(),
+        phases: phases.clone(),
+        served: Served::restored(&saved),
         files: files_tx,
         pending: pending_tx,
         last_load: LoadOutcome { at: clock.now(), ok: true, problems: None },
@@ -254,6 +258,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         keeper: keeper.clone(),
         alerts,
         pulse,
+        phases,
         sources,
         sockets: Mutex::new(None),
         journals,

@@ -64,8 +64,8 @@ pub use doubt::Doubt;
 pub use event::{Action, Cause, Command, CommandError, Effect, Event, Happened, Load, Pace, ZoneBase};
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use view::{
-    CheckView, EndpointView, Explanation, PlaceView, PlotView, ServiceView, SiteView, StandbyView, Status,
-    ZoneView,
+    CheckView, EndpointView, Explanation, Fall, PlaceView, PlotView, ServiceView, SiteView, StandbyView,
+    Status, ZoneView,
 };
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
