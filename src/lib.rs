@@ -30,6 +30,7 @@ pub mod scenario;
 pub mod secondary;
 pub mod serve;
 pub mod study;
+pub mod tap;
 pub mod time;
 pub mod transfer;
 pub mod tsig;

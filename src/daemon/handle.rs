@@ -29,6 +29,7 @@ use crate::policy::Decision;
 use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
+use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Journal, Name, RrSet, Serial};
@@ -51,6 +52,7 @@ pub struct Handle {
     pub(super) keeper: Arc<Keeper>,
     pub(super) alerts: Arc<Alerts>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) watchers: Arc<Watchers>,
     pub(super) phases: Arc<Phases>,
     pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
@@ -217,6 +219,7 @@ impl Daemon for Handle {
         counters.push(("detour_state_late_writes_total", vec![], late));
         counters.extend(self.office.metrics());
         counters.extend(self.teller.metrics());
+        counters.extend(self.watchers.metrics());
         let updates = |result: &str| vec![("result", result.to_owned())];
         let done = self.pulse.updates_done.load(Ordering::Relaxed);
         counters.push(("detour_updates_total", updates("done"), done));

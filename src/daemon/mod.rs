@@ -26,6 +26,7 @@ mod sources;
 mod start;
 #[cfg(test)]
 mod tests;
+mod told;
 mod update_desk;
 mod updates;
 mod watch;

@@ -41,7 +41,8 @@ use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, SetAside, Store, StoreError};
 use crate::probe::Prober;
 use crate::secondary::Keeper;
-use crate::serve::{BindError, Sockets, map_large_blocks};
+use crate::serve::{BindError, Sockets, Taps, map_large_blocks};
+use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 
@@ -213,6 +214,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
     let phases = Arc::new(Phases::default());
+    let (taps, seen) = Taps::new();
+    let watchers = Arc::new(Watchers::new(taps.clone(), seen, config.server.nsid.clone()));
     let mut core = Core {
         clock,
         engine: Engine::new(QUORUM, saved.clone()),
@@ -229,6 +232,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         rules: rules.clone(),
         alerts: alerts.clone(),
         pulse: pulse.clone(),
+        watchers: watchers.clone(),
         phases: phases.clone(),
         served: Served::restored(&saved),
         files: files_tx,
@@ -258,6 +262,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         keeper: keeper.clone(),
         alerts,
         pulse,
+        watchers,
         phases,
         sources,
         sockets: Mutex::new(None),
@@ -286,7 +291,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
     let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
-    let running = Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &runtime::Handle::current()));
+    let running =
+        Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &taps, &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
     }

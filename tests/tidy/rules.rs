@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
     ("secondary", &["clock", "config", "time", "tsig", "zone"]),
     ("serve", &["answer", "measure", "zone"]),
+    ("tap", &["answer", "config", "serve", "time", "zone"]),
     ("transfer", &["answer", "clock", "config", "measure", "serve", "tsig", "zone"]),
     ("probe", &["clock", "command", "config", "engine::Pace", "health", "measure", "time", "zone"]),
     ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),

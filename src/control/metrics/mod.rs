@@ -18,7 +18,7 @@ use crate::config::CheckKey;
 use crate::measure::Distribution;
 use crate::secondary::TransferredView;
 use crate::serve::aside;
-use help::help;
+use help::{COUNTED, help};
 use text::{Labels, Text};
 
 /// One histogram: its name, its labels, and what it holds.
@@ -125,7 +125,7 @@ fn histograms(out: &mut Text, measured: &[Measured]) {
 
 /// What is counted beside the engine. All series of one name must stand together, in whatever order they came.
 fn counters(out: &mut Text, vitals: &Vitals) {
-    let mut families: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    let mut families: BTreeMap<&str, Vec<_>> = COUNTED.iter().map(|(name, _)| (*name, Vec::new())).collect();
     for (name, labels, value) in &vitals.counters {
         families.entry(name).or_default().push((labels.clone(), value));
     }
