@@ -254,6 +254,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_does_not_read_is_hung_up_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("tap.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let held = thread::spawn(move || {
+            let (mut from, _) = listener.accept().unwrap();
+            expect(&mut from, READY).unwrap();
+            control(&mut from, ACCEPT, None).unwrap();
+            from
+        });
+        let mut stream = Stream::default();
+        stream.aim(Some(Reader { socket, identity: None }));
+        let _from = held.join().unwrap();
+        // The kernel holds some of it; once it holds no more, the patience of one write ends it.
+        let many = Seen { query: vec![0; 4096].into(), ..seen() };
+        let lost = (0..100_000).any(|_| stream.take(&many).is_err());
+        assert!(lost && stream.open.is_none());
+    }
+
+    #[test]
     fn what_speaks_something_else_is_no_reader() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("tap.sock");

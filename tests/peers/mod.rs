@@ -4,3 +4,4 @@
 
 pub mod authority;
 pub mod nginx;
+pub mod ports;

@@ -20,6 +20,10 @@ pub(super) const COUNTED: &[(&str, &str)] = &[
     ("detour_cookies_total", "Queries by what they say by their DNS cookie."),
     ("detour_decisions_total", "Decisions: an answer changed, or the reason for it."),
     ("detour_desk_dropped_total", "Messages for the desk that found it full."),
+    (
+        "detour_desk_requests_total",
+        "Messages that are no plain queries: transfers, NOTIFY, UPDATE, signed ones.",
+    ),
     ("detour_health_changes_total", "Changes of a check's health, by the health after it."),
     ("detour_malformed_total", "Datagrams and messages that are no query."),
     ("detour_moves_total", "Changes of the sites a service is answered from: off a dead one, or other."),
