@@ -23,6 +23,7 @@ pub mod geo;
 pub mod health;
 pub mod history;
 pub mod measure;
+pub mod otlp;
 pub mod policy;
 pub mod probe;
 pub mod replace;

@@ -48,7 +48,7 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// `[history]`
     pub history: HistoryBounds,
-    /// `[log]`, `[metrics]`, `[query_log]`, `[dnstap]`
+    /// `[log]`, `[metrics]`, `[query_log]`, `[dnstap]`, `[otlp]`
     pub observed: Observed,
     /// `[geo.*]`, in the file's order.
     pub geo: Vec<Arc<Geo>>,

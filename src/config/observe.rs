@@ -1,9 +1,10 @@
-//! `[log]`, `[metrics]`, `[query_log]` and `[dnstap]`: what is told to those who watch.
+//! `[log]`, `[metrics]`, `[query_log]`, `[dnstap]` and `[otlp]`: what is told to those who watch.
 
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::alerts::parse_url;
 use super::document::{MAX_FILE_NAME, section_or};
 use super::error::{ConfigError, short};
 use super::history::bytes;
@@ -33,6 +34,8 @@ pub struct Observed {
     pub query_log: Option<QueryLog>,
     /// `[dnstap]`
     pub dnstap: Option<Dnstap>,
+    /// `[otlp] endpoint`: the address of a collector of OpenTelemetry.
+    pub otlp: Option<String>,
 }
 
 impl Default for Observed {
@@ -42,6 +45,7 @@ impl Default for Observed {
             endpoints: DEFAULT_ENDPOINTS as usize,
             query_log: None,
             dnstap: None,
+            otlp: None,
         }
     }
 }
@@ -76,13 +80,20 @@ pub struct Dnstap {
     pub sample: u32,
 }
 
-/// Reads the four; relative paths are below `base`.
+/// Reads them; relative paths are below `base`.
 pub(super) fn read(root: &mut Section, base: &Path, findings: &mut Findings) -> Result<Observed, Reported> {
     let log = read_log(root.item("log"), findings);
     let endpoints = read_metrics(root.item("metrics"), findings);
     let query_log = root.item("query_log").map(|item| read_query_log(item, base, findings)).transpose();
     let dnstap = root.item("dnstap").map(|item| read_dnstap(item, base, findings)).transpose();
-    Ok(Observed { log: log?, endpoints: endpoints? as usize, query_log: query_log?, dnstap: dnstap? })
+    let otlp = root.item("otlp").map(|item| read_otlp(item, findings)).transpose();
+    Ok(Observed {
+        log: log?,
+        endpoints: endpoints? as usize,
+        query_log: query_log?,
+        dnstap: dnstap?,
+        otlp: otlp?,
+    })
 }
 
 fn read_log(item: Option<Item>, findings: &mut Findings) -> Result<LogFormat, Reported> {
@@ -133,6 +144,23 @@ fn read_dnstap(item: Item, base: &Path, findings: &mut Findings) -> Result<Dnsta
     let sample = section.read("sample", findings, values::count(MAX_SAMPLE));
     section.finish(findings);
     Ok(Dnstap { socket: socket?.into_inner(), sample: or(sample, 1)? })
+}
+
+fn read_otlp(item: Item, findings: &mut Findings) -> Result<String, Reported> {
+    let mut section = Section::of("[otlp]".to_owned(), item, findings)?;
+    let example = "endpoint = \"http://127.0.0.1:4318\"";
+    let endpoint = section.need("endpoint", example, findings, |item, findings| {
+        let text = values::line(MAX_FILE_NAME)(item, findings)?;
+        match parse_url(&text) {
+            Some(url) if !url.secure => Ok(text),
+            _ => {
+                let (wanted, example) = ("an http address", "\"http://127.0.0.1:4318\"");
+                Err(item.wrong(ConfigError::Malformed { text: short(&text), wanted, example }, findings))
+            }
+        }
+    });
+    section.finish(findings);
+    Ok(endpoint?.into_inner())
 }
 
 /// How the log is to be written, as the file at `path` says, before anything else of it is read: problems of

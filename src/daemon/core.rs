@@ -307,6 +307,7 @@ impl Core {
         self.teller.set(&config);
         self.keeper.set(&config.zones);
         self.watchers.set(&config.observed);
+        self.phases.set(&config.observed);
         self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };

@@ -10,11 +10,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::config::SiteId;
+use crate::config::{Observed, SiteId};
 use crate::control::{Counter, Measured};
 use crate::engine::{Engine, Happened, Saved};
 use crate::health::Health;
 use crate::measure::{Histogram, Unit};
+use crate::otlp::{Exporter, Failover};
 use crate::policy::Decision;
 use crate::time::Time;
 use crate::transfer::Teller;
@@ -52,6 +53,8 @@ pub struct Phases {
     decisions: AtomicU64,
     moves: [AtomicU64; MOVES.len()],
     healths: [AtomicU64; HEALTHS.len()],
+    /// Who is told of each failover.
+    traces: Exporter,
 }
 
 /// Which sites each service is answered from, for the core alone.
@@ -69,8 +72,9 @@ impl Served {
     }
 }
 
-impl Default for Phases {
-    fn default() -> Phases {
+impl Phases {
+    /// Nothing is counted yet; failovers are told to `traces`.
+    pub fn new(traces: Exporter) -> Phases {
         let histogram = || Histogram::new(Unit::Micros, &BOUNDS);
         Phases {
             took: PHASES.map(|_| histogram()),
@@ -78,11 +82,15 @@ impl Default for Phases {
             decisions: AtomicU64::default(),
             moves: Default::default(),
             healths: Default::default(),
+            traces,
         }
     }
-}
 
-impl Phases {
+    /// Where failovers are told from now on.
+    pub fn set(&self, observed: &Observed) {
+        self.traces.set(observed.otlp.as_deref());
+    }
+
     /// What was recorded of a step is published by `now`. Secondaries are awaited where a service left a dead
     /// site.
     pub fn follow(
@@ -131,6 +139,19 @@ impl Phases {
         }
         decide.took(decision.at.since(fall.since));
         publish.took(now.since(decision.at));
+        if self.traces.is_on() {
+            self.traces.tell(Failover {
+                service: decision.service.to_string(),
+                from: site.to_string(),
+                to: decision.sites.iter().map(ToString::to_string).collect(),
+                decision: decision.id,
+                reason: decision.reason.to_string(),
+                first_failed: fall.first_failed,
+                down: fall.since,
+                decided: decision.at,
+                published: now,
+            });
+        }
     }
 
     /// The phases, that of the secondaries included.
@@ -154,6 +175,7 @@ impl Phases {
             let labels = vec![("to", (*health).to_owned())];
             counters.push(("detour_health_changes_total", labels, count.load(Relaxed)));
         }
+        counters.extend(self.traces.counts().map(|(name, count)| (name, vec![], count)));
         counters
     }
 }

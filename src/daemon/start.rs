@@ -39,6 +39,7 @@ use crate::control::{self, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened, Saved};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, SetAside, Store, StoreError};
+use crate::otlp::Exporter;
 use crate::probe::Prober;
 use crate::secondary::Keeper;
 use crate::serve::{BindError, Sockets, Taps, map_large_blocks};
@@ -213,7 +214,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
-    let phases = Arc::new(Phases::default());
+    let phases = Arc::new(Phases::new(Exporter::start(config.server.nsid.clone())));
     let (taps, seen) = Taps::new();
     let watchers = Arc::new(Watchers::new(taps.clone(), seen, config.server.nsid.clone()));
     let mut core = Core {

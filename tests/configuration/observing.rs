@@ -17,7 +17,8 @@ fn nobody_watches_unless_told_to() {
 fn all_of_it_is_read() {
     let text = format!(
         "[log]\nformat = \"json\"\n[metrics]\nendpoints = 0\n[query_log]\nfile = \"queries.log\"\nsample = 5\n\
-         max = \"1GiB\"\n[dnstap]\nsocket = \"/run/tap.sock\"\n{HEAD}"
+         max = \"1GiB\"\n[dnstap]\nsocket = \"/run/tap.sock\"\n\
+         [otlp]\nendpoint = \"http://127.0.0.1:4318\"\n{HEAD}"
     );
     let folder = Folder::new(&[("detour.toml", &text), ("example.com.zone", ZONE)]);
     let config = folder.load().unwrap().config;
@@ -27,6 +28,7 @@ fn all_of_it_is_read() {
         endpoints: 0,
         query_log: Some(QueryLog { file: beside.join("queries.log"), sample: 5, max: 1 << 30 }),
         dnstap: Some(Dnstap { socket: "/run/tap.sock".into(), sample: 1 }),
+        otlp: Some("http://127.0.0.1:4318".to_owned()),
     };
     assert_eq!(config.observed, want);
     let least = loaded(&format!("[query_log]\nfile = \"/q\"\n{HEAD}")).config.observed.query_log.unwrap();
@@ -63,6 +65,10 @@ detour.toml:2:10: error: format "xml" is unknown
         "3:7: error: \"max\" is 1KiB, not between 1MiB and 1TiB",
     );
     refused("[dnstap]\nsample = 1", "1:1: error: [dnstap] has no \"socket\"");
+    refused(
+        "[otlp]\nendpoint = \"https://collector.example\"",
+        "2:12: error: \"https://collector.example\" is not an http address",
+    );
     let long = format!("/{}", "x".repeat(107));
     refused(
         &format!("[dnstap]\nsocket = \"{long}\""),

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::dig::query;
 use crate::harness::{APP, Detour, MACHINE, Setup, config, own_address, until, zone};
+use crate::inbox::Inbox;
 use crate::peers::ports::free_port;
 use crate::site::{Site, signal, sites};
 
@@ -85,7 +86,9 @@ fn a_failover_is_measured_by_phase_and_told_as_json() {
     let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let primary = Arc::new(Mutex::new(None));
     let theirs = secondary(&primary);
-    let (mut fra, iad, detour) = start("[log]\nformat = \"json\"", &format!("notify = [\"{theirs}\"]"));
+    let collector = Inbox::open();
+    let top = format!("[log]\nformat = \"json\"\n[otlp]\nendpoint = \"http://{}\"", collector.at);
+    let (mut fra, iad, detour) = start(&top, &format!("notify = [\"{theirs}\"]"));
     *primary.lock().unwrap() = Some(detour.dns);
     until("the secondary has the zone", || {
         (detour.json("/v1/status")["secondaries"][0]["outcome"] == "current").then_some(())
@@ -119,6 +122,20 @@ fn a_failover_is_measured_by_phase_and_told_as_json() {
     };
     assert!(runs("failed") >= 3.0 && runs("ok") >= 1.0, "{after}");
     assert!(sum("detour_answer_size_bytes_count{transport=\"udp\"}") >= 1.0);
+
+    // The same as a trace, for a collector of OpenTelemetry.
+    let trace = until("the collector is told", || collector.requests().pop());
+    assert!(trace.head.starts_with("POST /v1/traces "), "{}", trace.head);
+    let trace = trace.json();
+    let spans = trace["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
+    let span_names: Vec<&str> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(span_names, ["failover", "detect", "decide", "publish"]);
+    let nanos = |of: &str| spans[0][of].as_str().unwrap().parse::<f64>().unwrap();
+    let took = (nanos("endTimeUnixNano") - nanos("startTimeUnixNano")) / 1e9;
+    assert!((took - whole).abs() < 0.001, "{took} is not {whole}");
+    until("that is counted", || {
+        (series(&scrape(&detour), "detour_traces_sent_total") == Some(1.0)).then_some(())
+    });
 
     // The last hour, for plots.
     let plots = detour.json(&format!("/v1/plots/{APP}"));
@@ -248,7 +265,10 @@ fn prometheus_reads_the_metrics_and_the_rules_fire() {
             .expect("prometheus runs; ./test installs it"),
     );
     let value = |expr: &str| {
-        let encoded: String = expr.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let mut encoded = String::new();
+        for byte in expr.bytes() {
+            let _ = std::fmt::Write::write_fmt(&mut encoded, format_args!("%{byte:02x}"));
+        }
         let got = ask_prometheus(port, &format!("/api/v1/query?query={encoded}"))?;
         assert_eq!(got["status"], "success", "{expr}: {got}");
         got["data"]["result"][0]["value"][1].as_str()?.parse::<f64>().ok()

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("replace", &[]),
     ("command", &[]),
     ("measure", &[]),
+    ("otlp", &["time"]),
     ("zone", &["time"]),
     ("tsig", &["zone"]),
     ("config", &["time", "tsig", "zone"]),

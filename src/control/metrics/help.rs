@@ -42,6 +42,8 @@ pub(super) const COUNTED: &[(&str, &str)] = &[
     ("detour_tcp_connections_total", "TCP connections accepted."),
     ("detour_tcp_open", "TCP connections open."),
     ("detour_tcp_refused_total", "TCP connections refused because too many were open."),
+    ("detour_traces_lost_total", "Failovers that a collector of traces was not told of."),
+    ("detour_traces_sent_total", "Failovers that a collector of traces was told of."),
     ("detour_transfer_bytes_total", "Bytes of transfers sent."),
     ("detour_transfers_refused_total", "Transfers refused."),
     ("detour_transfers_total", "Transfers by what was sent."),
