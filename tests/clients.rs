@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use detour::answer::{Settings, Table};
 use detour::geo::{Plan, regions};
-use detour::serve::{Running, Sockets};
+use detour::serve::{Running, Sockets, Taps};
 use detour::zone::{Buckets, Changeset, Name, Pick, RrSet, Serial, Steering, parse};
 use tokio::runtime::Runtime;
 
@@ -57,7 +57,7 @@ fn server(runtime: &Runtime) -> (Running, SocketAddr) {
     let sockets = Sockets::bind(&[listen], 1).expect("a free port");
     let address = sockets.addresses()[0];
     let table = Arc::new(ArcSwap::from_pointee(table));
-    (sockets.serve(table, Arc::new(Settings::default()), None, runtime.handle()), address)
+    (sockets.serve(table, Arc::new(Settings::default()), None, &Taps::new().0, runtime.handle()), address)
 }
 
 /// The addresses answered, and the client subnet option as `dig` prints it.

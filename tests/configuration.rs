@@ -19,6 +19,8 @@ mod judgement;
 mod kinds;
 #[path = "configuration/moving.rs"]
 mod moving;
+#[path = "configuration/observing.rs"]
+mod observing;
 #[path = "peers/mod.rs"]
 mod peers;
 #[path = "configuration/refused.rs"]

@@ -70,7 +70,7 @@ impl ReceiverView {
             ("detour_alerts_skipped_total", self.skipped),
             ("detour_alerts_queued", self.queued as u64),
             ("detour_alerts_failing", u64::from(self.failing)),
-            ("detour_alerts_last_success_seconds", success),
+            ("detour_alerts_last_success_timestamp_seconds", success),
         ];
         values.map(|(name, value)| (name, vec![("receiver", self.id.clone())], value)).to_vec()
     }

@@ -20,6 +20,7 @@ mod find;
 mod healthz;
 mod heartbeat;
 mod history;
+mod logging;
 mod moving;
 mod override_cmds;
 mod recorded;

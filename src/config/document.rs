@@ -22,6 +22,7 @@ use super::history;
 use super::keys::{self, DraftKeys};
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
+use super::observe::{self, Observed};
 use super::pem;
 use super::primaries;
 use super::probes::{self, Probes};
@@ -78,6 +79,7 @@ pub(super) struct Draft {
     pub keys: DraftKeys,
     pub catalog: Result<Option<ZoneSource>, Reported>,
     pub alerts: Result<Vec<DraftReceiver>, Reported>,
+    pub observed: Result<Observed, Reported>,
 }
 
 /// The zones that are right, and the names of all.
@@ -202,6 +204,7 @@ pub(super) fn read(
     }
     let safety =
         root.item("safety").map_or(Ok(Safety::default()), |item| moving::read_safety(item, findings));
+    let observed = observe::read(&mut root, base, findings);
     root.finish(findings);
     heartbeat::check(&heartbeat, &services, findings);
     Draft {
@@ -221,6 +224,7 @@ pub(super) fn read(
         keys,
         catalog: catalog.map(|read| read.map(Spanned::into_inner)),
         alerts,
+        observed,
     }
 }
 
@@ -303,7 +307,7 @@ fn read_control(item: Option<Item>, findings: &mut Findings) -> Result<Control, 
 }
 
 /// A section that may be left out, which is the same as an empty one.
-fn section_or<'a>(
+pub(super) fn section_or<'a>(
     item: Option<Item<'a>>,
     title: &str,
     empty: &'a DeTable<'a>,

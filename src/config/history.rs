@@ -52,7 +52,7 @@ pub(super) fn read(item: Option<Item>, findings: &mut Findings) -> Result<Histor
 }
 
 /// `"256MiB"`, `"2GiB"`.
-fn bytes(item: Item, findings: &mut Findings) -> Result<u64, Reported> {
+pub(super) fn bytes(item: Item, findings: &mut Findings) -> Result<u64, Reported> {
     let text = item.text("a size", findings)?;
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     let size = units.iter().find_map(|(unit, shift)| {

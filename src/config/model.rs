@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, ProbeKind, ProbeTree,
-    Safety, Told, Tree, VantageSetup, Wild,
+    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, Observed, ProbeKind,
+    ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
 };
 use crate::tsig::{Key, Keys};
 use crate::zone::{Name, Network, RrType, SerialStyle};
@@ -48,6 +48,8 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// `[history]`
     pub history: HistoryBounds,
+    /// `[log]`, `[metrics]`, `[query_log]`, `[dnstap]`, `[otlp]`
+    pub observed: Observed,
     /// `[geo.*]`, in the file's order.
     pub geo: Vec<Arc<Geo>>,
     /// `[safety]`

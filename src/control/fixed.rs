@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::engine::{Action, Engine, Happened};
 use crate::history::{Durable, Store};
+use crate::measure::Distribution;
 use crate::policy::Scope;
 use crate::probe::WatchView;
 
@@ -154,10 +155,12 @@ impl Daemon for Fixed {
             doubt: self.doubting.load(Ordering::Relaxed).then(|| "0 of 2 canaries work".to_owned()),
             udp_workers_failed: u64::from(failing),
             last_load_ok: !failing,
-            lateness: Lateness {
-                upto: vec![(Some(Duration::from_millis(50)), 3), (None, 4)],
-                sum: Duration::from_millis(120),
-            },
+            endpoints: 100,
+            measured: vec![Measured {
+                name: "detour_probe_lateness_seconds",
+                labels: vec![],
+                of: Distribution { upto: vec![(0.05, 3), (f64::INFINITY, 4)], sum: 0.12 },
+            }],
             counters: vec![
                 ("detour_queries_total", labels("udp"), 7),
                 ("detour_tcp_connections", vec![], 2),

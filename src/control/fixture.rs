@@ -221,7 +221,9 @@ pub(crate) fn explanation() -> Explanation {
 pub(crate) fn plots() -> PlotsAt {
     let mut plot = Plot::default();
     let runs = [Outcome::Ok, Outcome::Failed(Failure::Refused)];
-    runs.iter().for_each(|outcome| plot.note(NOW, Duration::from_micros(1_250), outcome));
+    for outcome in &runs {
+        plot.note(NOW, Duration::from_micros(1_250), outcome);
+    }
     let view = PlotView {
         site: "fra".into(),
         check: key("192.0.2.10", "app.example.com"),

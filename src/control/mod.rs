@@ -55,7 +55,7 @@ use crate::answer::{ChoiceFor, Table};
 use crate::engine::{Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
-use crate::probe::{Lateness, WatchView};
+use crate::probe::WatchView;
 use crate::secondary::TransferredView;
 use crate::time::Time;
 use crate::transfer::Secondary;
@@ -65,6 +65,7 @@ pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
 pub use incidents::IncidentsBody;
+pub use metrics::Measured;
 pub use plots::PlotsAt;
 pub use problem::Problem;
 pub use whatif::MAX_AT_ONCE;
@@ -271,8 +272,10 @@ pub struct Vitals {
     pub udp_workers_failed: u64,
     /// Whether the last load was taken up.
     pub last_load_ok: bool,
-    /// How late probe runs started.
-    pub lateness: Lateness,
+    /// How long things took, and how large they were.
+    pub measured: Vec<Measured>,
+    /// How many endpoints, and how many checks, have series of their own.
+    pub endpoints: usize,
     /// Metric name, labels, value: the answer side's counts, and others'.
     pub counters: Vec<Counter>,
 }

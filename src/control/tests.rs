@@ -368,6 +368,13 @@ async fn metrics_are_prometheus_text() {
     check("detour_queries_total{transport=\"udp\"}", 7.0);
     check("detour_queries_total{transport=\"t\\\"c\\\\p\\n\"}", 1.0);
     check("detour_tcp_connections", 2.0);
+    check("detour_site_endpoints{site=\"fra\",health=\"down\"}", 2.0);
+    check("detour_site_services{site=\"iad\"}", 2.0);
+    check("detour_services{state=\"all\"}", 3.0);
+    check("detour_services{state=\"all_down\"}", 1.0);
+    check("detour_service_usable_endpoints{service=\"new.example.com\"}", 0.0);
+    check("detour_service_since_timestamp_seconds{service=\"app.example.com\"}", 1_795_229_808.0);
+    check("detour_metrics_left_out{of=\"endpoint\"}", 0.0);
     check("detour_probe_lateness_seconds_bucket{le=\"0.05\"}", 3.0);
     check("detour_probe_lateness_seconds_bucket{le=\"+Inf\"}", 4.0);
     check("detour_probe_lateness_seconds_sum", 0.12);
@@ -378,6 +385,25 @@ async fn metrics_are_prometheus_text() {
     let without = parse_metrics(&served.get("/metrics").await.2);
     assert_eq!(without.get("detour_up"), Some(&0.0));
     assert_eq!(without.get("detour_tcp_connections"), Some(&2.0));
+}
+
+#[test]
+fn there_is_a_bound_on_the_series_of_endpoints_and_checks() {
+    let (status, vitals) = (fixture::status(), Vitals { endpoints: 3, ..Vitals::default() });
+    let text = metrics::render(Some(&status), &vitals);
+    let series = parse_metrics(&text);
+    let has = |id: &str| series.contains_key(id);
+    // Two services have four endpoints, and one is whole or not there.
+    assert!(has("detour_service_site{service=\"app.example.com\",site=\"iad\"}"));
+    assert!(!has("detour_service_site{service=\"www.example.com\",site=\"fra\"}"));
+    assert!(!has("detour_service_latched{service=\"www.example.com\"}"));
+    assert_eq!(series.get("detour_metrics_left_out{of=\"endpoint\"}"), Some(&3.0));
+    assert_eq!(series.get("detour_metrics_left_out{of=\"check\"}"), Some(&0.0));
+    assert_eq!(series.get("detour_services{state=\"all\"}"), Some(&3.0), "sums are of all");
+    let none = Vitals { endpoints: 0, ..Vitals::default() };
+    let series = parse_metrics(&metrics::render(Some(&status), &none));
+    assert_eq!(series.get("detour_metrics_left_out{of=\"check\"}"), Some(&2.0));
+    assert_eq!(series.keys().filter(|id| id.contains("service=")).count(), 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,13 +14,15 @@ use arc_swap::ArcSwap;
 use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
 use super::messages::{Changed, Fresh, Input, Refused, View};
 use super::past::Past;
+use super::phases::{Phases, Served};
 use super::showing::Showing;
+use super::told;
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::Table;
@@ -34,6 +36,7 @@ use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
 use crate::secondary::Keeper;
+use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Changeset, JournalRow, Name, Step, soa_with_serial};
@@ -63,6 +66,8 @@ pub struct Pulse {
     pub turned: AtomicU64,
     /// Whether the last load was taken up.
     pub load_ok: AtomicBool,
+    /// How many endpoints, and how many checks, have metrics of their own.
+    pub endpoints: AtomicUsize,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
     /// Why the last one failed.
@@ -118,6 +123,9 @@ pub struct Core {
     pub pulse: Arc<Pulse>,
     /// Who is shown the status, and how much of it is read.
     pub showing: Showing,
+    pub watchers: Arc<Watchers>,
+    pub phases: Arc<Phases>,
+    pub served: Served,
     /// The files the watcher polls.
     pub files: watch::Sender<Vec<PathBuf>>,
     /// Services that wait for their first round of samples.
@@ -315,6 +323,9 @@ impl Core {
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
+        self.watchers.set(&config.observed);
+        self.phases.set(&config.observed);
+        self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
@@ -390,21 +401,27 @@ impl Core {
         };
         told_why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
         let told = records.clone();
+        let mut next_seq = None;
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
             self.held.append(&mut records);
             self.recorder.flush();
-            self.keep(saves, Durable::Now);
+            next_seq = self.keep(saves, Durable::Now);
         } else if self.held.len() >= MAX_HELD_RECORDS {
             self.keep(Vec::new(), Durable::Later);
         }
         self.publish(next, fresh.is_some());
+        let now = self.clock.now();
+        self.phases.follow(&mut self.served, &self.engine, &self.teller, &told, now);
         self.tell_doubt();
         if !saves_none {
             *self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner) = self.engine.notes();
         }
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
-        told.iter().for_each(log);
+        let first = next_seq.and_then(|next| next.checked_sub(told.len() as u64));
+        for (seq, what) in (0..).zip(&told) {
+            told::log(what, first.map(|first| first + seq));
+        }
         let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
@@ -473,11 +490,13 @@ impl Core {
     }
 
     /// Hands over saves and the records held so far, as one transaction.
-    fn keep(&mut self, saves: Vec<Saved>, when: Durable) {
+    /// Which seq the history's next record will have, where that is known.
+    fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
         if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
-            self.writer.keep(self.clock.now(), saves, rows, held, when);
+            return self.writer.keep(self.clock.now(), saves, rows, held, when);
         }
+        None
     }
 
     /// What people should know, the state file's trouble included.
@@ -536,33 +555,4 @@ fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset
 /// How much of the recording is kept.
 pub(super) fn bounds(config: &Config) -> Bounds {
     Bounds { bytes: config.history.max, age: config.history.keep }
-}
-
-/// One line for each thing an operator should find in the log. A load says its own.
-fn log(what: &Happened) {
-    match what {
-        Happened::Started { .. }
-        | Happened::Loaded { .. }
-        | Happened::LoadRefused { .. }
-        | Happened::AlertSent { .. }
-        | Happened::AlertLost { .. }
-        | Happened::Sample(_) => {}
-        Happened::Command(_)
-        | Happened::UpdateRefused { .. }
-        | Happened::RolledBack { .. }
-        | Happened::Expired(_)
-        | Happened::Doubt(_)
-        | Happened::Trust(_)
-        | Happened::Proposal { .. }
-        | Happened::Warned { .. }
-        | Happened::Limit { .. }
-        | Happened::Standby { .. } => {
-            warn!("{what}");
-        }
-        Happened::Health { .. }
-        | Happened::Decision(_)
-        | Happened::Published { .. }
-        | Happened::Updated { .. }
-        | Happened::Frozen { .. } => info!("{what}"),
-    }
 }

@@ -15,19 +15,21 @@ use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
 use super::messages::{Ask, Input, Rollback, RollbackAsk};
+use super::phases::Phases;
 use super::sources::Sources;
 use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::control::{
-    Daemon, DaemonStatus, Frozen, Gone, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
+    Daemon, DaemonStatus, Frozen, Gone, Measured, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
 };
 use crate::engine::{Command, CommandError, Explanation};
 use crate::history::{Entry, Query, Store, StoreError};
 use crate::policy::Decision;
-use crate::probe::{Prober, WatchView};
+use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::{Keeper, TransferredView};
 use crate::serve;
+use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Journal, Name, RrSet, Serial};
@@ -52,6 +54,8 @@ pub struct Handle {
     pub(super) keeper: Arc<Keeper>,
     pub(super) alerts: Arc<Alerts>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) watchers: Arc<Watchers>,
+    pub(super) phases: Arc<Phases>,
     pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
@@ -206,10 +210,21 @@ impl Daemon for Handle {
     fn vitals(&self) -> Vitals {
         let now = self.clock.now();
         let turned = Time(self.pulse.turned.load(Ordering::Relaxed));
-        let mut counters = Vec::new();
+        let mut counters = self.phases.counters();
+        let mut measured = self.phases.measured(&self.teller);
+        let mut measure = |name, labels, of| measured.push(Measured { name, labels, of });
+        measure("detour_probe_lateness_seconds", vec![], self.prober.lateness());
+        for ProbeTimes { probe, result, took } in self.prober.times() {
+            let labels = vec![("probe", probe.to_string()), ("result", result.to_owned())];
+            measure("detour_probe_duration_seconds", labels, took);
+        }
         let failed = self.with_open(|open| {
             let Some(open) = open else { return 0 };
-            counters = open.running.counters().metrics();
+            let counted = open.running.counters();
+            counters.extend(counted.metrics());
+            for (transport, sizes) in counted.sizes() {
+                measure("detour_answer_size_bytes", vec![("transport", transport.to_owned())], sizes);
+            }
             open.running.failed()
         });
         let write_errors = self.pulse.write_errors.load(Ordering::Relaxed);
@@ -218,6 +233,7 @@ impl Daemon for Handle {
         counters.push(("detour_state_late_writes_total", vec![], late));
         counters.extend(self.office.metrics());
         counters.extend(self.teller.metrics());
+        counters.extend(self.watchers.metrics());
         let updates = |result: &str| vec![("result", result.to_owned())];
         let done = self.pulse.updates_done.load(Ordering::Relaxed);
         counters.push(("detour_updates_total", updates("done"), done));
@@ -235,7 +251,8 @@ impl Daemon for Handle {
             notes: self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             udp_workers_failed: failed,
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
-            lateness: self.prober.lateness(),
+            measured,
+            endpoints: self.pulse.endpoints.load(Ordering::Relaxed),
             counters,
         }
     }

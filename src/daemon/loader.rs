@@ -317,6 +317,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<String> {
             "heartbeat.listen",
             running.heartbeat.as_ref().map(|h| h.listen) != new.heartbeat.as_ref().map(|h| h.listen),
         ),
+        ("log.format", running.observed.log != new.observed.log),
         ("control.listen", running.control.listen != new.control.listen),
     ];
     changed

@@ -22,6 +22,7 @@ mod messages;
 mod notify_desk;
 mod open_files;
 mod past;
+mod phases;
 mod rollback;
 mod showing;
 mod signals;
@@ -29,6 +30,7 @@ mod sources;
 mod start;
 #[cfg(test)]
 mod tests;
+mod told;
 mod update_desk;
 mod updates;
 mod watch;

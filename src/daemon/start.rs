@@ -27,6 +27,7 @@ use super::handle::{Handle, Open};
 use super::loader::{self, Asks, Loader};
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files;
+use super::phases::{Phases, Served};
 use super::showing::Showing;
 use super::sources::Sources;
 use super::watch as watcher;
@@ -39,9 +40,11 @@ use crate::control::{self, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened, Saved};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, SetAside, Store, StoreError};
+use crate::otlp::Exporter;
 use crate::probe::Prober;
 use crate::secondary::Keeper;
-use crate::serve::{BindError, Sockets, map_large_blocks};
+use crate::serve::{BindError, Sockets, Taps, map_large_blocks};
+use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 
@@ -212,6 +215,9 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
+    let phases = Arc::new(Phases::new(Exporter::start(config.server.nsid.clone())));
+    let (taps, seen) = Taps::new();
+    let watchers = Arc::new(Watchers::new(taps.clone(), seen, config.server.nsid.clone()));
     let mut core = Core {
         clock,
         engine: Engine::new(QUORUM, saved.clone()),
@@ -229,6 +235,9 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         alerts: alerts.clone(),
         pulse: pulse.clone(),
         showing: Showing::default(),
+        watchers: watchers.clone(),
+        phases: phases.clone(),
+        served: Served::restored(&saved),
         files: files_tx,
         pending: pending_tx,
         last_load: LoadOutcome { at: clock.now(), ok: true, problems: None },
@@ -258,6 +267,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         keeper: keeper.clone(),
         alerts,
         pulse,
+        watchers,
+        phases,
         sources,
         sockets: Mutex::new(None),
         journals,
@@ -285,7 +296,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
     let dns = sockets.addresses();
     let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
-    let running = Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &runtime::Handle::current()));
+    let running =
+        Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &taps, &runtime::Handle::current()));
     for address in &dns {
         info!("listening on {address}");
     }

@@ -44,6 +44,8 @@ struct Mailbox {
     /// Posts so far, and those among them that a commit was tried for.
     posted: u64,
     tried: u64,
+    /// The seq after the last commit's records; `None` where it failed.
+    next_seq: Option<u64>,
     ended: bool,
 }
 
@@ -60,10 +62,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; `commit` keeps a batch, whole or not at all.
+    /// Starts the thread; `commit` keeps a batch, whole or not at all, and says which seq the history's next
+    /// record will have.
     pub fn start<E: Display>(
         pulse: Arc<Pulse>,
-        mut commit: impl FnMut(Time, &[Saved], &Steps, &[Happened], Durable) -> Result<(), E> + Send + 'static,
+        mut commit: impl FnMut(Time, &[Saved], &Steps, &[Happened], Durable) -> Result<u64, E> + Send + 'static,
     ) -> io::Result<Writer> {
         let shared = Arc::new(Shared::default());
         let (theirs, noted) = (shared.clone(), pulse.clone());
@@ -71,10 +74,11 @@ impl Writer {
             while let Some((batch, upto)) = theirs.next() {
                 let saves: Vec<Saved> = batch.saves.into_values().collect();
                 let when = if batch.durable { Durable::Now } else { Durable::Later };
-                if let Err(e) = commit(batch.now, &saves, &batch.steps, &batch.records, when) {
-                    noted.write_failed(&e.to_string());
-                }
-                theirs.lock().tried = upto;
+                let kept = commit(batch.now, &saves, &batch.steps, &batch.records, when);
+                let next_seq = kept.map_err(|e| noted.write_failed(&e.to_string())).ok();
+                let mut mailbox = theirs.lock();
+                (mailbox.tried, mailbox.next_seq) = (upto, next_seq);
+                drop(mailbox);
                 theirs.changed.notify_all();
             }
         };
@@ -83,7 +87,7 @@ impl Writer {
     }
 
     /// Hands over what is to be kept. `Durable::Now` waits for the commit, though not longer than
-    /// [`PATIENCE`].
+    /// [`PATIENCE`], and says which seq comes after that of the last record; `None` where that is not known.
     pub fn keep(
         &self,
         now: Time,
@@ -91,7 +95,7 @@ impl Writer {
         steps: Vec<JournalRow>,
         records: Vec<Happened>,
         when: Durable,
-    ) {
+    ) -> Option<u64> {
         let mut mailbox = self.shared.lock();
         let waiting = &mut mailbox.waiting;
         waiting.now = now;
@@ -105,10 +109,16 @@ impl Writer {
         mailbox.posted += 1;
         drop(mailbox);
         self.shared.changed.notify_all();
-        if when == Durable::Now && !self.settle(PATIENCE) {
+        if when == Durable::Later {
+            return None;
+        }
+        if !self.settle(PATIENCE) {
             self.pulse.late_writes.fetch_add(1, Ordering::Relaxed);
             warn!("the state file takes longer than {PATIENCE:?}: answers move before they are kept");
+            return None;
         }
+        // Nobody but the core hands anything over, so the last commit was this one.
+        self.shared.lock().next_seq
     }
 
     /// Waits until everything handed over was tried; whether it was, in that time.
@@ -175,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_stalled_disk_delays_no_answer_for_long_and_loses_nothing() {
-        let (disk, goes_on) = mpsc::channel::<Result<(), String>>();
+        let (disk, goes_on) = mpsc::channel::<Result<u64, String>>();
         let (kept, seen) = mpsc::channel();
         let pulse = Arc::new(Pulse::default());
         let writer = Writer::start(pulse.clone(), move |now, saves, _: &Steps, records, when| {
@@ -192,7 +202,7 @@ mod tests {
         assert!(!writer.settle(Duration::ZERO));
 
         // It goes on: what waited is one commit, with the last value of each key.
-        disk.send(Ok(())).unwrap();
+        disk.send(Ok(1)).unwrap();
         assert_eq!(seen.recv().unwrap(), (Time(1), vec![save("a", 1)], 1, Durable::Now));
         disk.send(Err("disk full".to_owned())).unwrap();
         assert_eq!(seen.recv().unwrap(), (Time(3), vec![save("a", 3), save("b", 2)], 2, Durable::Now));
@@ -201,7 +211,11 @@ mod tests {
         assert_eq!(pulse.write_error.lock().unwrap().as_deref(), Some("disk full"));
 
         // The end finishes what was handed over.
-        disk.send(Ok(())).unwrap();
+        disk.send(Ok(3)).unwrap();
+        disk.send(Ok(4)).unwrap();
+        let next = writer.keep(Time(3), vec![], vec![], vec![RECORD], Durable::Now);
+        assert_eq!(next, Some(3), "the record has the seq before it");
+        assert_eq!(seen.recv().unwrap().0, Time(3));
         writer.keep(Time(4), vec![], vec![], vec![RECORD], Durable::Later);
         drop(writer);
         assert_eq!(seen.recv().unwrap(), (Time(4), vec![], 1, Durable::Later));

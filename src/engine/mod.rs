@@ -62,13 +62,13 @@ use zones::ZoneState;
 
 pub use doubt::Doubt;
 pub use event::{
-    ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load, MAX_BEARING,
-    Pace, ZoneBase,
+    ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
+    MAX_BEARING, Pace, ZoneBase,
 };
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use show::Survey;
 pub use view::{
-    CheckView, EndpointView, Explanation, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
+    CheckView, EndpointView, Explanation, Fall, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
     SiteView, StandbyView, Status, ZoneView,
 };
 

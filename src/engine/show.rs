@@ -7,8 +7,8 @@ use std::ops::Bound;
 use super::maintenance::Maintained;
 use super::steered::Place;
 use super::{
-    CheckView, Doubt, EndpointView, Engine, Explanation, Pace, PlaceView, PlotView, ServiceView, SiteView,
-    StandbyView, Status, Steered, ZoneView,
+    CheckView, Doubt, EndpointView, Engine, Explanation, Fall, Pace, PlaceView, PlotView, ServiceView,
+    SiteView, StandbyView, Status, Steered, ZoneView,
 };
 use crate::config::{CheckKey, Site, SiteId, Whereto};
 use crate::health::Health;
@@ -90,6 +90,21 @@ impl Engine {
             .filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key, usize::MAX)))
             .collect();
         Some(Explanation { now, service: self.service(steered), checks, next: self.next(steered) })
+    }
+
+    /// How a service's endpoint at a site came to be Down; `None` where no check of it is.
+    pub fn fall(&self, name: &Name, site: &SiteId) -> Option<Fall> {
+        let steered = self.services.get(name)?;
+        let at = steered.service.endpoints.iter().position(|endpoint| endpoint.site == *site)?;
+        let checks = steered.places.get(at)?.iter().flat_map(|place| &place.checks);
+        let down = checks.filter_map(|key| self.checks.get(key));
+        let down = down.filter(|watched| watched.found().health == Health::Down);
+        down.fold(None, |fall: Option<Fall>, watched| {
+            let (first, since) = (watched.health.failing_since(), watched.found().since);
+            let fall = fall.unwrap_or(Fall { first_failed: first, since });
+            let firsts = [fall.first_failed, first];
+            Some(Fall { first_failed: firsts.into_iter().flatten().min(), since: fall.since.max(since) })
+        })
     }
 
     /// The last hour of each check of a service, in the order of its endpoints; `None` for a name that is no

@@ -236,3 +236,12 @@ pub struct PlotView {
     /// The oldest first; the last one is still filling up.
     pub buckets: Vec<PlotBucket>,
 }
+
+/// How an endpoint came to be Down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fall {
+    /// When the first of the failed runs ended; `None` where an earlier process saw it.
+    pub first_failed: Option<Time>,
+    /// Since when it is Down.
+    pub since: Time,
+}

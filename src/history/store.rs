@@ -95,11 +95,13 @@ impl Store {
         records: &[Happened],
         when: Durable,
     ) -> Result<(), StoreError> {
-        self.commit_with(now, saves, &Steps::new(), records, when)
+        self.commit_with(now, saves, &Steps::new(), records, when).map(drop)
     }
 
     /// Keeps all of `saves`, `steps` and `records`, or nothing and says why. After an error saves and steps wait for
     /// the next commit, which opens the file anew; the records are lost, as they are only a record.
+    ///
+    /// The seq that the next record will have: the last of `records` has the one before it.
     ///
     /// With nothing to keep, [`Durable::Now`] still brings earlier `Later` commits to the disk.
     pub fn commit_with(
@@ -109,7 +111,7 @@ impl Store {
         steps: &Steps,
         records: &[Happened],
         when: Durable,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let mut writer = self.writer();
         let saves = saves.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let mut pending = std::mem::take(&mut writer.pending);
@@ -118,7 +120,7 @@ impl Store {
         rows.extend(steps.iter().map(|(row, step)| (row.clone(), step.clone())));
         let unsynced = when == Durable::Now && writer.later > 0;
         if pending.is_empty() && rows.is_empty() && records.is_empty() && !unsynced {
-            return Ok(());
+            return Ok(writer.next_seq);
         }
         let done = self.reopen_if_broken(&mut writer).and_then(|database| {
             write(&database, &mut writer, now, (&pending, &rows), records, when).map_err(|e| match e {
@@ -131,7 +133,7 @@ impl Store {
             writer.steps = rows;
             writer.broken = true;
         }
-        done
+        done.map(|()| writer.next_seq)
     }
 
     /// Everything saved, as a new start would find it.

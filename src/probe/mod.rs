@@ -17,7 +17,7 @@
 //!
 //! - `prober` starts what is due: one task, woken by a timer or a change; each run is a task of its own.
 //! - `table` and `schedule` say what is due, without a clock.
-//! - `lateness` counts how late runs start.
+//! - `times` counts how late runs start, and how long they take.
 //! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `grpc`, `icmp` and `exec` ask the question, one
 //!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
 //! - `lookup` finds the address of a CNAME target.
@@ -42,7 +42,6 @@ mod handshake;
 mod heartbeat;
 mod http;
 mod icmp;
-mod lateness;
 mod lookup;
 mod preflight;
 mod prober;
@@ -52,13 +51,14 @@ mod stall;
 mod table;
 mod tasks;
 mod tcp;
+mod times;
 mod tls;
 mod watch;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
-pub use lateness::Lateness;
 pub use preflight::warnings;
 pub use prober::Prober;
+pub use times::ProbeTimes;
 pub use tls::Trust;
 pub use watch::{WatchState, WatchView};
 

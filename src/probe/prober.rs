@@ -12,16 +12,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::exec::Commands;
 use super::heartbeat::{Beat, Heartbeats, TooSoon};
-use super::lateness::{Counts, Lateness};
 use super::run::Runner;
 use super::stall::Stalls;
 use super::table::{Due, Id, Room, Table};
+use super::times::{ProbeTimes, Times};
 use super::tls::Trust;
 use super::watch::{WatchView, Watches};
 use crate::clock::Clock;
 use crate::config::{Check, CheckKey, ProbeKind};
 use crate::engine::Pace;
 use crate::health::{Outcome, Sample, Vantage};
+use crate::measure::Distribution;
 use crate::time::Time;
 
 /// Runs under way at once, at most.
@@ -67,7 +68,7 @@ struct Shared {
     stopped: AtomicBool,
     running: AtomicUsize,
     commands: Commands,
-    lateness: Counts,
+    times: Times,
     /// Bounds the connections of runs and watches together.
     max_runs: usize,
     watches: Watches,
@@ -91,7 +92,7 @@ impl Prober {
             stopped: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             commands: Commands::new(),
-            lateness: Counts::default(),
+            times: Times::new(),
             max_runs,
             watches: Watches::new(max_runs / WATCH_SHARE, clock),
         });
@@ -126,6 +127,7 @@ impl Prober {
         let shared = self.shared.clone();
         let hint = move |check: &CheckKey| shared.hasten(check);
         self.shared.watches.set(&checks, &self.runtime, &hint);
+        self.shared.times.set(&checks);
         let now = self.shared.clock.now();
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
         self.shared.table().set(checks, now, runner);
@@ -158,8 +160,13 @@ impl Prober {
     }
 
     /// How late runs were started, from the time they were due.
-    pub fn lateness(&self) -> Lateness {
-        self.shared.lateness.read()
+    pub fn lateness(&self) -> Distribution {
+        self.shared.times.late.read()
+    }
+
+    /// How long runs took, by probe and result; heartbeats aside, which take no time.
+    pub fn times(&self) -> Vec<ProbeTimes> {
+        self.shared.times.read()
     }
 
     /// Runs under way.
@@ -277,7 +284,7 @@ impl Shared {
         let started = self.table().start(now, room);
         let counts = (started.len(), started.iter().filter(|due| due.late.is_none()).count());
         for Due { id, runner, late } in started {
-            late.inspect(|late| self.lateness.add(*late));
+            late.inspect(|late| self.times.late.took(*late));
             let slot = Some(Slot::take(self));
             let run = Run { id, shared: self.clone(), slot, sampled: false };
             let abort = runs.spawn(run.go(runner, out.clone()));
@@ -309,6 +316,7 @@ impl Run {
         }
         let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
         drop(turn);
+        self.shared.times.ended(&sample);
         let passed = (sample.outcome == Outcome::Ok).then(|| sample.check.clone());
         self.sampled = out.send(sample).await.is_ok();
         if let Some(check) = passed {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::config::{
     Access, AllDown, Check, CheckKey, Config, Control, Damping, Databases, Endpoint, Failback, HistoryBounds,
-    Maintenance, MaintenanceScope, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site, Target,
-    Thresholds, Told, VantageSetup, Whereto, ZoneSource,
+    Maintenance, MaintenanceScope, Observed, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site,
+    Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
 use crate::zone::{Name, RrSet, RrType, SerialStyle};
@@ -76,6 +76,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             .iter()
             .map(|plan| maintenance(setup, plan))
             .collect::<Result<_, _>>()?,
+        observed: Observed::default(),
         history: HistoryBounds::default(),
         geo: groups::map(setup),
         safety: setup.safety.clone(),

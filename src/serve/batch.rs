@@ -135,6 +135,15 @@ impl Batch {
         Some(answered)
     }
 
+    /// The `index`th datagram after [`Batch::answer`] answered it: who sent it, what they sent, and the room its
+    /// answer was written into.
+    pub(super) fn seen(&mut self, index: usize) -> (SocketAddr, &[u8], &[u8]) {
+        let header = &self.receiving[..self.received][index];
+        // SAFETY: as in `answer`.
+        let slot = unsafe { &*self.slots[index].get() };
+        (address_of(&slot.peer), &slot.query[..header.msg_len as usize], &slot.answer)
+    }
+
     /// Takes back the answer that was queued last, if [`Batch::answer`] queued one, and lets go of its query
     /// with all that answering it later takes.
     pub(super) fn withdraw(&mut self, index: usize, answered: &Answered) -> Letter {
@@ -219,10 +228,7 @@ pub(super) struct Letter {
 impl Letter {
     /// Who sent it.
     pub(super) fn peer(&self) -> SocketAddr {
-        // A sockaddr_in and a sockaddr_in6 have their port in the same place.
-        // SAFETY: as in `ip_of`.
-        let port = unsafe { (*(&raw const self.peer).cast::<libc::sockaddr_in>()).sin_port };
-        SocketAddr::new(ip_of(&self.peer), u16::from_be(port))
+        address_of(&self.peer)
     }
 
     /// Answers it through the socket it came by, without waiting.
@@ -243,6 +249,14 @@ impl Letter {
         let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
+}
+
+/// A peer's address and port.
+fn address_of(peer: &sockaddr_storage) -> SocketAddr {
+    // A sockaddr_in and a sockaddr_in6 have their port in the same place.
+    // SAFETY: as in `ip_of`.
+    let port = unsafe { (*(&raw const *peer).cast::<libc::sockaddr_in>()).sin_port };
+    SocketAddr::new(ip_of(peer), u16::from_be(port))
 }
 
 /// A peer's address. An IPv4 client of an IPv6 socket is an IPv4 client.

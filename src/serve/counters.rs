@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::admission::Admission;
 use crate::answer::{Answered, Kind, Limited, Standing};
+use crate::measure::{Distribution, Unit};
 use crate::zone::rcode_name;
 
 /// Rcodes counted one by one, extended ones included (BADCOOKIE, 23, is the highest assigned).
@@ -21,6 +22,9 @@ const ACTIONS: [&str; 3] = ["dropped", "truncated", "badcookie"];
 
 /// What queries say by their cookies.
 const STANDINGS: [&str; 4] = ["none", "client", "valid", "bad"];
+
+/// The upper bounds of the sizes of answers, in bytes: powers of two, as a shift finds them.
+const SIZES: [u64; 11] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
 
 /// How to add to a counter: [`owned`] or [`shared`].
 pub(super) type Add = fn(&AtomicU64, u64);
@@ -49,6 +53,8 @@ pub(super) struct Tally {
     desk_full: AtomicU64,
     standings: [AtomicU64; STANDINGS.len()],
     limited: [AtomicU64; LIMITED],
+    sizes: [AtomicU64; SIZES.len()],
+    bytes: AtomicU64,
 }
 
 impl Tally {
@@ -76,6 +82,8 @@ impl Tally {
         if answered.truncated {
             add(&self.truncated, 1);
         }
+        add(&self.sizes[size_class(answered.len)], 1);
+        add(&self.bytes, answered.len as u64);
     }
 
     /// A query nothing could be made of.
@@ -109,6 +117,13 @@ impl Tally {
     }
 }
 
+/// Which of [`SIZES`] an answer of so many bytes lies below.
+fn size_class(len: usize) -> usize {
+    // Of 64 and less the logarithm is 5, as 63 has it.
+    let class = (len.saturating_sub(1) | 63).ilog2() as usize - 5;
+    class.min(SIZES.len() - 1)
+}
+
 /// Where all counting ends up, shared by the workers, the connections and [`Counters`].
 #[derive(Debug)]
 pub(super) struct Tallies {
@@ -131,6 +146,8 @@ struct Totals {
     desk_full: u64,
     standings: [u64; STANDINGS.len()],
     limited: [u64; LIMITED],
+    sizes: [u64; SIZES.len()],
+    bytes: u64,
 }
 
 #[cfg(test)]
@@ -159,6 +176,10 @@ impl Totals {
         for (sum, counter) in self.limited.iter_mut().zip(&tally.limited) {
             *sum += counter.load(Relaxed);
         }
+        for (sum, counter) in self.sizes.iter_mut().zip(&tally.sizes) {
+            *sum += counter.load(Relaxed);
+        }
+        self.bytes += tally.bytes.load(Relaxed);
     }
 }
 
@@ -190,6 +211,14 @@ impl Counters {
             tcp_refused_source: admission.refused_source(),
             tcp_open: admission.open() as u64,
         }
+    }
+
+    /// How large answers were, by transport; those of the desk, such as transfers, aside.
+    pub fn sizes(&self) -> [(&'static str, Distribution); 2] {
+        [("udp", &self.udp), ("tcp", &self.tcp)].map(|(transport, totals)| {
+            let sizes = totals.sizes.iter().copied().chain([0]);
+            (transport, Distribution::of(Unit::Bytes, &SIZES, sizes, totals.bytes))
+        })
     }
 
     /// Every counter as a Prometheus metric.
@@ -297,6 +326,23 @@ mod tests {
         ] {
             assert_eq!(value(&counters, name, labels), expect, "{name} {labels}");
         }
+    }
+
+    #[test]
+    fn answers_are_counted_by_their_size() {
+        for (len, below) in
+            [(0, 64), (12, 64), (64, 64), (65, 128), (512, 512), (513, 1024), (65_535, 65_536)]
+        {
+            assert_eq!(SIZES[size_class(len)], below, "{len} bytes");
+        }
+        let tallies = Tallies { udp: vec![Arc::default()], tcp: Arc::default() };
+        for len in [40, 100, 600, 0] {
+            tallies.udp[0].answered(&Answered { len, ..Answered::default() }, owned);
+        }
+        let admission = Admission::new(Bounds { total: 1, per_source: 1 });
+        let [(udp, sizes), (tcp, none)] = Counters::read(&tallies, &admission).sizes();
+        assert_eq!((udp, tcp, none.count()), ("udp", "tcp", 0));
+        assert_eq!((sizes.upto[3], sizes.sum, sizes.count()), ((512.0, 2), 740.0, 3));
     }
 
     #[test]

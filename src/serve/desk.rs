@@ -116,6 +116,7 @@ mod tests {
 
     use super::super::running::{Limits, Running};
     use super::super::sockets::Sockets;
+    use super::super::tap::Taps;
     use super::super::testing::{Reverse, metric, reversed};
     use super::*;
 
@@ -143,8 +144,14 @@ mod tests {
         let desk = Arc::new(Thrice::default());
         let sockets = Sockets::bind(&[listen.parse().unwrap()], 1).unwrap();
         let address = sockets.addresses()[0];
-        let running =
-            Running::start(sockets, &Reverse, Some(desk.clone()), Limits::default(), &Handle::current());
+        let running = Running::start(
+            sockets,
+            &Reverse,
+            Some(desk.clone()),
+            &Taps::new().0,
+            Limits::default(),
+            &Handle::current(),
+        );
         (running, address, desk)
     }
 

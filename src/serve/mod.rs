@@ -1,6 +1,8 @@
 //! Sockets: query bytes in from the network, answer bytes out to it. The only room with `unsafe`,
 //! for system calls.
 //!
+//! Where somebody watches, [`Taps`] give copies of some queries and answers away.
+//!
 //! In: the addresses to listen on and the published [`Table`](crate::answer::Table), watched through
 //! one atomic pointer; and a [`Desk`] for what is no plain query. Out: answers, [`Counters`], and how many parts have [failed](Running::failed).
 //! This room must never know what a query means, where the table comes from, or what health is:
@@ -32,6 +34,7 @@ mod pin;
 mod responder;
 mod running;
 mod sockets;
+mod tap;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -43,3 +46,4 @@ pub use desk::{Desk, Replies, Request};
 pub use memory::map_large_blocks;
 pub use running::Running;
 pub use sockets::{BindError, Sockets};
+pub use tap::{Seen, Taps};

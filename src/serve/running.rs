@@ -1,6 +1,7 @@
 //! Serving: the threads and tasks that answer, what they count, and their end.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -16,6 +17,7 @@ use super::counters::{Counters, Tallies, Tally};
 use super::desk::{Desk, Slip};
 use super::responder::Responder;
 use super::sockets::Sockets;
+use super::tap::{Spigot, Taps};
 use super::tcp::{Patience, Tcp};
 use super::udp::Worker;
 
@@ -54,6 +56,7 @@ impl Running {
         sockets: Sockets,
         responder: &R,
         desk: Option<Arc<dyn Desk>>,
+        taps: &Arc<Taps>,
         limits: Limits,
         runtime: &Handle,
     ) -> Running {
@@ -70,6 +73,9 @@ impl Running {
             responder: responder.clone(),
             admission: Arc::clone(&running.admission),
             tally: Arc::clone(&running.tallies.tcp),
+            spigot: Arc::new(Spigot::of(taps)),
+            // Each listener has its own.
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             patience: limits.patience,
             desk: desk.clone(),
             stop: tcp_stopped,
@@ -79,7 +85,7 @@ impl Running {
         parts.clerk = clerk;
         for bound in sockets.bound {
             let failed = Arc::clone(&running.failed);
-            let listening = tcp.clone().listen(bound.tcp);
+            let listening = Tcp { address: bound.address, ..tcp.clone() }.listen(bound.tcp);
             parts.listeners.push(runtime.spawn(async move {
                 if let Err(error) = listening.await {
                     tracing::error!(%error, address = %bound.address, "cannot serve TCP");
@@ -93,6 +99,8 @@ impl Running {
                     core,
                     desk: slip.clone(),
                     tally: Arc::new(Tally::default()),
+                    spigot: Spigot::of(taps),
+                    address: bound.address,
                     stop: Arc::clone(&running.stop_udp),
                     failed: Arc::clone(&running.failed),
                 };

@@ -15,6 +15,7 @@ use super::limiting::Limiting;
 use super::options;
 use super::responder::Published;
 use super::running::{Limits, Running};
+use super::tap::Taps;
 use super::udp::LOOK_UP;
 use crate::answer::{Settings, Table};
 
@@ -116,16 +117,17 @@ impl Sockets {
     }
 
     /// Serves `table` as it stands at each moment, until [`Running::stop`]: UDP from threads of its
-    /// own, TCP on `runtime`. What is no plain query goes to the desk, where there is one.
+    /// own, TCP on `runtime`. What is no plain query goes to the desk, where there is one; some of what is, to the taps.
     pub fn serve(
         self,
         table: Arc<ArcSwap<Table>>,
         settings: Arc<Settings>,
         desk: Option<Arc<dyn Desk>>,
+        taps: &Arc<Taps>,
         runtime: &Handle,
     ) -> Running {
         let limiting = settings.rate_limit.clone().map(|limit| Arc::new(Limiting::new(limit)));
-        Running::start(self, &Published { table, settings, limiting }, desk, Limits::default(), runtime)
+        Running::start(self, &Published { table, settings, limiting }, desk, taps, Limits::default(), runtime)
     }
 }
 

@@ -16,6 +16,7 @@ use super::admission::Admission;
 use super::counters::{Tally, shared};
 use super::desk::{Desk, Request};
 use super::responder::{Reader, Responder};
+use super::tap::Spigot;
 use crate::answer::{TCP_IDLE, Transport};
 
 /// How long a connection may take for its next query while connections are scarce.
@@ -67,6 +68,9 @@ pub(super) struct Tcp<R> {
     pub(super) responder: R,
     pub(super) admission: Arc<Admission>,
     pub(super) tally: Arc<Tally>,
+    pub(super) spigot: Arc<Spigot>,
+    /// The address that is listened on.
+    pub(super) address: SocketAddr,
     pub(super) patience: Patience,
     /// Where what is no plain query goes.
     pub(super) desk: Option<Arc<dyn Desk>>,
@@ -210,6 +214,10 @@ impl<R: Responder> Tcp<R> {
                 return (used, Next::Desk(query.to_vec()));
             }
             self.tally.answered(&answered, shared);
+            if self.spigot.is_on() {
+                let way = (Transport::Tcp, peer, self.address);
+                self.spigot.saw(way, query, &answered, &outbox[start..start + MESSAGE]);
+            }
             if answered.len == 0 {
                 return (used, Next::Close);
             }

@@ -10,6 +10,7 @@ use super::counters::Counters;
 use super::responder::{Reader, Responder};
 use super::running::{Limits, Running};
 use super::sockets::Sockets;
+use super::tap::Taps;
 use crate::answer::{Answered, Transport};
 
 /// A test that would wait longer than this has found a server that hangs.
@@ -50,7 +51,7 @@ impl Reader for Reverse {
 pub(super) fn serve(listen: &str, threads: usize, limits: Limits) -> (Running, SocketAddr) {
     let sockets = Sockets::bind(&[listen.parse().unwrap()], threads).unwrap();
     let address = sockets.addresses()[0];
-    (Running::start(sockets, &Reverse, None, limits, &Handle::current()), address)
+    (Running::start(sockets, &Reverse, None, &Taps::new().0, limits, &Handle::current()), address)
 }
 
 /// What [`Reverse`] answers.

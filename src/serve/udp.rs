@@ -1,7 +1,7 @@
 //! A UDP worker: one thread, one socket, two system calls per batch of queries.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -13,6 +13,7 @@ use super::counters::{Tally, owned};
 use super::desk::Slip;
 use super::pin::pin_to_core;
 use super::responder::{Reader, Responder};
+use super::tap::Spigot;
 use crate::answer::Transport;
 
 /// How long a worker waits for a query before it looks whether to stop. The socket's read timeout:
@@ -39,6 +40,9 @@ pub(super) struct Worker {
     /// Where what is no plain query goes.
     pub(super) desk: Option<Slip>,
     pub(super) tally: Arc<Tally>,
+    pub(super) spigot: Spigot,
+    /// The address that is listened on.
+    pub(super) address: SocketAddr,
     pub(super) stop: Arc<AtomicBool>,
     /// Counts workers that ended before they were told to.
     pub(super) failed: Arc<AtomicU64>,
@@ -97,6 +101,15 @@ impl Worker {
 
     /// Answers a batch. A query whose answering panics gets no answer; those beside it get theirs.
     fn answer(&self, batch: &mut Batch, count: usize, reader: &mut impl Reader) {
+        if self.spigot.is_on() {
+            self.answer_all::<true>(batch, count, reader);
+        } else {
+            self.answer_all::<false>(batch, count, reader);
+        }
+    }
+
+    /// The same, `TAPPED` or not: without a tap there is no trace of one on the way of a query.
+    fn answer_all<const TAPPED: bool>(&self, batch: &mut Batch, count: usize, reader: &mut impl Reader) {
         let mut current = reader.current(Transport::Udp);
         let mut next = 0;
         while next < count {
@@ -110,7 +123,14 @@ impl Worker {
                             let taken = self.desk.as_ref().is_some_and(|d| d.hand(letter, &self.socket));
                             self.tally.at_desk(taken, owned);
                         }
-                        Some(answered) => self.tally.answered(&answered, owned),
+                        Some(answered) => {
+                            self.tally.answered(&answered, owned);
+                            if TAPPED {
+                                let (peer, query, answer) = batch.seen(index);
+                                let way = (Transport::Udp, peer, self.address);
+                                self.spigot.saw(way, query, &answered, answer);
+                            }
+                        }
                         None => self.tally.malformed(owned),
                     }
                 }
@@ -125,13 +145,14 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::IpAddr;
 
     use tokio::runtime::Handle;
     use tokio::time::timeout;
 
     use super::super::running::{Limits, Running};
     use super::super::sockets::Sockets;
+    use super::super::tap::Taps;
     use super::super::testing::{Reverse, TOO_LONG, metric, reversed, serve, until};
     use super::*;
 
@@ -255,7 +276,8 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_ended_is_noticed() {
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
-        let running = Running::start(sockets, &Broken, None, Limits::default(), &Handle::current());
+        let running =
+            Running::start(sockets, &Broken, None, &Taps::new().0, Limits::default(), &Handle::current());
         until("both workers count as failed", || running.failed() == 2).await;
         running.stop().await;
     }

@@ -57,6 +57,8 @@ pub(super) struct Course {
     /// Since when it lacks something.
     pub(super) behind_since: Option<Duration>,
     pub(super) outcome: Outcome,
+    /// A serial by which clients leave a dead site, and when it was published.
+    awaited: Option<(Serial, Duration)>,
     told_at: Option<Duration>,
     tries: u32,
     next: Option<(Duration, Act)>,
@@ -125,13 +127,20 @@ impl Course {
         }
     }
 
-    /// It was asked and has this serial.
-    pub(super) fn looked(&mut self, serial: Serial) {
+    /// Clients leave a dead site by this serial: [`Course::looked`] says how long it took to arrive.
+    pub(super) fn await_failover(&mut self, serial: Serial, now: Duration) {
+        self.awaited.get_or_insert((serial, now));
+    }
+
+    /// It was asked and has this serial. How long it lacked one that was awaited.
+    pub(super) fn looked(&mut self, serial: Serial, now: Duration) -> Option<Duration> {
         self.has = Some(serial);
+        let arrived = self.awaited.take_if(|(awaited, _)| !awaited.is_after(serial));
         if self.published == Some(serial) {
             self.outcome = Outcome::Current;
             (self.behind_since, self.next, self.tries) = (None, None, 0);
         }
+        arrived.map(|(_, since)| now.saturating_sub(since))
     }
 }
 
@@ -159,15 +168,27 @@ mod tests {
         course.acknowledged(Serial(5), ms(1010));
         assert_eq!(course.next(), Some((ms(1040), Act::Look)));
         course.sent(Act::Look, ms(1040), 0);
-        course.looked(Serial(4));
+        course.looked(Serial(4), ms(0));
         assert_eq!((course.has, course.behind_since), (Some(Serial(4)), Some(ms(1000))));
         assert_eq!(course.next(), Some((ms(1085), Act::Look)));
-        course.looked(Serial(5));
+        course.looked(Serial(5), ms(0));
         assert_eq!((course.next(), course.behind_since), (None, None));
         assert_eq!(course.outcome, Outcome::Current);
         // What is there already is no news.
         course.published(Serial(5), ms(9000));
         assert_eq!(course.next(), None);
+    }
+
+    #[test]
+    fn says_how_long_a_failover_took_to_arrive() {
+        let mut course = Course::default();
+        assert_eq!(course.looked(Serial(4), ms(5)), None);
+        course.await_failover(Serial(5), ms(1000));
+        // Another one before the first has arrived is not waited for by itself.
+        course.await_failover(Serial(6), ms(1500));
+        assert_eq!(course.looked(Serial(4), ms(1600)), None);
+        assert_eq!(course.looked(Serial(7), ms(1700)), Some(ms(700)));
+        assert_eq!(course.looked(Serial(7), ms(1800)), None);
     }
 
     #[test]
@@ -218,7 +239,7 @@ mod tests {
         course.sent(Act::Notify, ms(1000), 0);
         course.came(ms(1500));
         assert_eq!(course.next(), Some((ms(1530), Act::Look)));
-        course.looked(Serial(1));
+        course.looked(Serial(1), ms(0));
         course.came(ms(1600));
         assert_eq!(course.next(), None);
     }
@@ -232,7 +253,7 @@ mod tests {
         let mut looks = 0;
         while let Some((at, Act::Look)) = course.next() {
             course.sent(Act::Look, at, 0);
-            course.looked(Serial(0));
+            course.looked(Serial(0), ms(0));
             looks += 1;
         }
         assert_eq!(looks, LOOKS);

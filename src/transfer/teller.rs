@@ -22,6 +22,7 @@ use super::talk;
 use crate::answer::Table;
 use crate::clock::wall_secs;
 use crate::config::{Config, Peer, Told};
+use crate::measure::{Distribution, Histogram, Unit};
 use crate::serve::Metric;
 use crate::tsig::{self, Asked, Keys};
 use crate::zone::{Name, RrType, Serial, name_in_message, rcode_name};
@@ -36,6 +37,20 @@ const BURST: usize = 64;
 const ANSWER: usize = 4_096;
 /// The port of name servers that are found by their names.
 const PORT: u16 = 53;
+/// The upper bounds of how long a failover takes to arrive, in microseconds.
+const ARRIVED: [u64; 11] = [
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    10_000_000,
+    60_000_000,
+    600_000_000,
+];
 /// The pause after a socket failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -66,6 +81,8 @@ pub struct Teller {
     courses: Mutex<BTreeMap<Key, Course>>,
     start: Instant,
     sent: [AtomicU64; 2],
+    /// From the publish by which clients leave a dead site until a secondary has it.
+    failovers: Histogram,
 }
 
 type Key = (Name, Peer);
@@ -107,6 +124,7 @@ impl Teller {
             courses: Mutex::default(),
             start: Instant::now(),
             sent: [AtomicU64::new(0), AtomicU64::new(0)],
+            failovers: Histogram::new(Unit::Micros, &ARRIVED),
         }
     }
 
@@ -121,6 +139,19 @@ impl Teller {
     /// Something was published. Costs next to nothing, and waits for nobody.
     pub fn published(&self) {
         self.news.notify_one();
+    }
+
+    /// By this serial of a zone, published just now, clients leave a dead site.
+    pub fn await_failover(&self, zone: &Name, serial: Serial) {
+        let now = self.start.elapsed();
+        let mut courses = self.lock();
+        let of_zone = courses.range_mut(first_of(zone)..).take_while(|(key, _)| key.0 == *zone);
+        of_zone.for_each(|(_, course)| course.await_failover(serial, now));
+    }
+
+    /// From the publish by which clients left a dead site until a secondary had it: one for each secondary.
+    pub fn failovers(&self) -> Distribution {
+        self.failovers.read()
     }
 
     /// Somebody at an address asked for a zone, or for what changed in it.
@@ -324,7 +355,11 @@ impl Teller {
                 let Some(serial) = talk::serial(&message, &key.0) else { return };
                 let was_behind = |course: &mut Course| course.behind_since;
                 let before = self.lock().get_mut(&key).and_then(was_behind);
-                self.with(&key, |course| course.looked(serial));
+                self.with(&key, |course| {
+                    if let Some(took) = course.looked(serial, now) {
+                        self.failovers.took(took);
+                    }
+                });
                 let after = self.lock().get_mut(&key).and_then(was_behind);
                 if let (Some(since), None) = (before, after) {
                     let took = now.saturating_sub(since);

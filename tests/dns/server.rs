@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use detour::answer::{Secrets, Settings, Table};
-use detour::serve::{Running, Sockets};
+use detour::serve::{Running, Sockets, Taps};
 use detour::zone::{Name, Zone, parse};
 use tokio::runtime::Runtime;
 
@@ -41,7 +41,7 @@ fn ours() -> SocketAddr {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let sockets = Sockets::bind(&[listen], 2).expect("a free port");
         let address = sockets.addresses()[0];
-        let running = sockets.serve(table, settings, None, runtime.handle());
+        let running = sockets.serve(table, settings, None, &Taps::new().0, runtime.handle());
         (runtime, running, address)
     });
     *address

@@ -5,3 +5,4 @@
 pub mod authority;
 pub mod nameserver;
 pub mod nginx;
+pub mod ports;

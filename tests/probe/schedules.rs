@@ -111,6 +111,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
     };
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
+        observed: detour::config::Observed::default(),
         alerts: vec![],
         path: PathBuf::new(),
         server: Server {

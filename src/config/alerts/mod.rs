@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use read::{DraftReceiver, check_services, read};
+pub(super) use read::{DraftReceiver, check_services, parse_url, read};
 pub use template::{ALERT_PLACEHOLDERS, Template};
 
 use super::Authorities;

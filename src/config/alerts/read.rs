@@ -359,7 +359,8 @@ fn url(
     }
 }
 
-fn parse_url(text: &str) -> Option<HttpUrl> {
+/// An `http` or `https` address that says nothing of who asks.
+pub(in crate::config) fn parse_url(text: &str) -> Option<HttpUrl> {
     let uri: hyper::Uri = text.parse().ok()?;
     let secure = match uri.scheme_str()? {
         "https" => true,

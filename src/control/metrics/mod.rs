@@ -1,0 +1,153 @@
+//! `GET /metrics`: Prometheus' text format 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
+
+mod engine;
+mod help;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+
+use super::read::patiently;
+use super::{Daemon, DaemonStatus, Problem, Vitals};
+use crate::config::CheckKey;
+use crate::measure::Distribution;
+use crate::secondary::TransferredView;
+use crate::serve::aside;
+use help::{COUNTED, help};
+use text::{Labels, Text};
+
+/// One histogram: its name, its labels, and what it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The family's name, which ends in its unit.
+    pub name: &'static str,
+    /// Its labels.
+    pub labels: Vec<(&'static str, String)>,
+    /// What it holds.
+    pub of: Distribution,
+}
+
+/// Of a family with one series.
+const NONE: &str = "";
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
+    // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
+    let status = patiently(daemon.status()).await.ok();
+    let vitals = daemon.vitals();
+    // Half a million lines, where there are many checks: probes and clients go first.
+    let text = aside("metrics", move || render(status.as_ref(), &vitals)).await;
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    }
+}
+
+pub(super) fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
+    let mut out = Text::default();
+    out.gauge("detour_up", "Whether the engine answers.", [(NONE, u8::from(status.is_some()))]);
+    let idle = seconds(vitals.engine_idle_ms);
+    out.gauge("detour_engine_idle_seconds", "Time since the engine's loop last turned.", [(NONE, idle)]);
+    let stalled = vitals.stalled_checks.len();
+    out.gauge("detour_checks_stalled", "Checks without a sample for three intervals.", [(NONE, stalled)]);
+    let failed = vitals.udp_workers_failed;
+    out.gauge("detour_udp_workers_failed", "UDP workers that ended before their time.", [(NONE, failed)]);
+    let ok = u8::from(vitals.last_load_ok);
+    out.gauge("detour_last_load_ok", "Whether the last load was taken up.", [(NONE, ok)]);
+    if let Some(status) = status {
+        daemon(&mut out, status);
+        let left_out = engine::write(&mut out, &status.engine, &status.watches, vitals.endpoints);
+        let each = left_out.map(|(of, count)| (vec![("of", of.to_owned())], count));
+        out.gauge("detour_metrics_left_out", "Things without series of their own: over the bound.", each);
+        transferred(&mut out, &status.transferred);
+    }
+    histograms(&mut out, &vitals.measured);
+    counters(&mut out, vitals);
+    out.into_string()
+}
+
+fn daemon(out: &mut Text, status: &DaemonStatus) {
+    let version = vec![("version", status.version.clone())];
+    out.gauge("detour_build_info", "The version that runs.", [(version, 1)]);
+    let warnings = status.warnings.len();
+    out.gauge("detour_warnings", "What `detour status` warns of.", [(NONE, warnings)]);
+    let started = seconds(status.started.0);
+    out.gauge("detour_start_time_seconds", "When the daemon started, since 1970.", [(NONE, started)]);
+    let at = seconds(status.last_load.at.0);
+    out.gauge(
+        "detour_last_load_timestamp_seconds",
+        "When the last load was tried, since 1970.",
+        [(NONE, at)],
+    );
+}
+
+fn transferred(out: &mut Text, zones: &[TransferredView]) {
+    let of = |z: &TransferredView| vec![("zone", bare(&z.zone))];
+    let each = zones.iter().map(|z| (of(z), u8::from(z.serial.is_some())));
+    out.gauge("detour_transferred_up", "Whether a zone of a primary is had, and not too old.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), z.serial?)));
+    out.gauge("detour_transferred_serial", "The serial that a primary sent.", each);
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.confirmed?.0))));
+    out.gauge(
+        "detour_transferred_confirmed_timestamp_seconds",
+        "When a primary confirmed it, since 1970.",
+        each,
+    );
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.expires?.0))));
+    out.gauge("detour_transferred_expires_timestamp_seconds", "When it will be too old, since 1970.", each);
+    let each = zones.iter().map(|z| (of(z), z.failures));
+    out.gauge("detour_transferred_failures", "Checks in a row that no primary answered well.", each);
+    let each = zones.iter().flat_map(|z| {
+        [("axfr", z.full), ("ixfr", z.incremental)].map(|(form, count)| {
+            let mut labels = of(z);
+            labels.push(("form", form.to_owned()));
+            (labels, count)
+        })
+    });
+    out.family("detour_transfers_in_total", "counter", "Transfers that were taken up.", each);
+}
+
+fn histograms(out: &mut Text, measured: &[Measured]) {
+    let mut families: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
+    for one in measured {
+        families.entry(one.name).or_default().push(one);
+    }
+    for (name, family) in families {
+        out.histograms(name, help(name), family.iter().map(|one| (one.labels.written(), &one.of)));
+    }
+}
+
+/// What is counted beside the engine. All series of one name must stand together, in whatever order they came.
+fn counters(out: &mut Text, vitals: &Vitals) {
+    let mut families: BTreeMap<&str, Vec<_>> = COUNTED.iter().map(|(name, _)| (*name, Vec::new())).collect();
+    for (name, labels, value) in &vitals.counters {
+        families.entry(name).or_default().push((labels.clone(), value));
+    }
+    for (name, family) in families {
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        out.family(name, kind, help(name), family);
+    }
+}
+
+pub(super) fn check_labels(key: &CheckKey) -> Vec<(&'static str, String)> {
+    vec![
+        ("probe", key.probe.to_string()),
+        ("place", key.whereto.to_string()),
+        ("host", key.host.as_deref().unwrap_or_default().to_owned()),
+    ]
+}
+
+/// A name as people write it in queries: without the last dot.
+pub(super) fn bare(name: &crate::zone::Name) -> String {
+    name.to_string().trim_end_matches('.').to_owned()
+}
+
+pub(super) fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
