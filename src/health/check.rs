@@ -49,7 +49,8 @@ pub struct CheckHealth {
     found: Finding,
     vantages: BTreeMap<Vantage, Tracker>,
     recent: VecDeque<Recent>,
-    plot: Plot,
+    /// In a box: checks lie in the nodes of a tree, which are half empty.
+    plot: Box<Plot>,
     reported: bool,
 }
 
@@ -64,7 +65,7 @@ impl CheckHealth {
             found,
             vantages: BTreeMap::new(),
             recent: VecDeque::new(),
-            plot: Plot::default(),
+            plot: Box::default(),
             reported,
         }
     }

@@ -24,7 +24,7 @@ detour.toml:16:1: error: unknown key "ttl_supsect" in [[service]]
 detour.toml:1:2: error: unknown key "srever" in the file
     [srever]
      ^^^^^^
-    help: did you mean "server"? known keys: server, control, keys, heartbeat, sites, probes, zone, catalog, vantage, geo, service, maintenance, history, alerts, safety, log, metrics, query_log, dnstap
+    help: did you mean "server"? known keys: server, control, keys, heartbeat, sites, probes, zone, catalog, vantage, geo, service, maintenance, history, alerts, safety, log, metrics, query_log, dnstap, otlp
 "#,
     );
     check(
