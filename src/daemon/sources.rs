@@ -154,7 +154,7 @@ impl Sources {
             *last = catalog;
         }
         let kept = self.kept.take();
-        let before = kept.is_some().then(|| self.edits.clone()).unwrap_or_default();
+        let before = if kept.is_some() { self.edits.clone() } else { BTreeMap::new() };
         let mut steered = steered(&config);
         // So that the table has room for what was laid over it before this start.
         steered.extend(kept.iter().flat_map(|kept| kept.names(config.zones.iter().map(|zone| &zone.name))));

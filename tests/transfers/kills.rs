@@ -43,7 +43,7 @@ impl Asked {
             let n = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
             let mut script = format!("server 127.0.0.1 {}\nzone example.com\n", primary.dns().port());
             for name in ["u", "v"].map(|half| format!("{half}{}.example.com", n % NAMES)) {
-                script += &format!("del {name} TXT\nadd {name} 60 TXT {n}\n");
+                script = format!("{script}del {name} TXT\nadd {name} 60 TXT {n}\n");
             }
             if nsupdate(&(script + "send\n")) {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
