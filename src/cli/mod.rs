@@ -25,6 +25,7 @@ mod override_cmds;
 mod recorded;
 mod reload;
 mod replay;
+mod report;
 mod serve;
 mod show;
 mod simulate;
@@ -85,6 +86,8 @@ enum Here {
     Whatif(whatif::Args),
     /// A changed configuration over recorded samples: what it would have done otherwise
     Replay(replay::Args),
+    /// A review of an incident: what happened, why, how long it took, what to look at
+    Report(report::Args),
     /// Call in for a site, so that its heartbeat probe passes
     Heartbeat(heartbeat::Args),
     /// Check, lay out, compare, export and import zone files
@@ -157,6 +160,9 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             whatif::run(args, &asked, cli.json).await
         }
         Command::Here(Here::Replay(args)) => replay::run(args, &config, cli.config.is_some(), cli.json),
+        Command::Here(Here::Report(args)) => {
+            report::run(args, cli.control.as_deref(), &config, cli.config.is_some(), cli.json).await
+        }
         Command::There(There::Explain(args)) if args.at.is_some() => {
             explain_past::run(args, args.at.as_deref().unwrap_or_default(), &config, cli.json)
         }
