@@ -32,6 +32,7 @@ mod simulate;
 mod status;
 #[cfg(test)]
 mod tests;
+mod top;
 mod whatif;
 mod zone;
 
@@ -86,6 +87,8 @@ enum Here {
     Whatif(whatif::Args),
     /// A changed configuration over recorded samples: what it would have done otherwise
     Replay(replay::Args),
+    /// What a running daemon serves and why, as it changes, in a terminal
+    Top(top::Args),
     /// A review of an incident: what happened, why, how long it took, what to look at
     Report(report::Args),
     /// Call in for a site, so that its heartbeat probe passes
@@ -172,6 +175,10 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             zone::ask(&Client::new(found)?, command, cli.json).await
         }
         Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json).await,
+        Command::Here(Here::Top(args)) => {
+            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
+            top::run(Client::new(found)?, args).await
+        }
         Command::There(command) => {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             ask(&Client::new(found)?, command, cli.json).await
