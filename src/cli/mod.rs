@@ -2,8 +2,8 @@
 //! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
 //! daemon can't be reached.
 //!
-//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `replay`, `explain --at` and (where no daemon runs) `whatif` work here, the last
-//! three on what a daemon recorded; every other command is a client of a running daemon's API and
+//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `replay`, `explain --at` and (where no daemon runs) `whatif` and `report` work
+//! here, the last four on what a daemon recorded; `top` has a screen of its own; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
 mod alert;

@@ -49,7 +49,9 @@ fn of_phases(phases: &Phases) -> Vec<Line> {
         ))),
         _ => {}
     }
-    let most = |part: f64| part > SMALL && part > phases.total * MOST;
+    // Who is well within the promise has nothing to gain.
+    let tight = phases.rto.is_none_or(|rto| phases.total > rto * MOST);
+    let most = |part: f64| tight && part > SMALL && part > phases.total * MOST;
     let share = |part: f64| format!("{} of {}", secs(part), secs(phases.total));
     if most(phases.detect) {
         let share = share(phases.detect);

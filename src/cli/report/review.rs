@@ -48,10 +48,7 @@ impl Known<'_> {
 
     /// Two sentences: what happened, and whether what was promised was kept.
     fn summary(&self) -> Line {
-        let mut text = format!("{}. ", self.incident.summary);
-        if let Some(first) = text.get(..1) {
-            text = first.to_owned() + &text[1..];
-        }
+        let text = format!("{}. ", self.incident.summary);
         let promise = match &self.incident.phases {
             None => "Clients were answered the same all the time.".to_owned(),
             Some(phases) => {

@@ -144,6 +144,13 @@ fn trouble(model: &Model) -> Span<'static> {
         let text = format!("{waiting} moves wait for an answer: `detour approve ID` or `detour reject ID`");
         return Span::styled(text, toned(model, Tone::Notice));
     }
+    // The first sentence counts, where there are several; the second is the worst of them.
+    if let Some(worst) = frame.sentences.get(1) {
+        let silent = frame.alerts.iter().find(|receiver| receiver.failing);
+        let alerts = silent.map(|receiver| format!("; alerts to {} are not delivered", receiver.id));
+        let text = printable(&format!("{}{}", worst.text, alerts.unwrap_or_default()));
+        return Span::styled(text, toned(model, worst.tone));
+    }
     if let Some(failing) = frame.alerts.iter().find(|receiver| receiver.failing) {
         return Span::styled(
             format!("alerts to {} are not delivered", failing.id),
@@ -241,17 +248,23 @@ fn service_table(frame: &mut Frame, model: &mut Model, picture: &Overview, area:
     let first = model.cursor / model.height * model.height;
     let from = first.saturating_sub(picture.offset);
     let rows = picture.services.iter().enumerate().skip(from).take(room);
-    let wide = area.width >= 110;
+    let fits = Fits { wide: area.width >= 110, roomy: area.width >= 64 };
     let rows = rows.map(|(at, row)| {
         let chosen = picture.offset + at == model.cursor;
-        service(model, row, picture.frame.now, chosen, wide)
+        service(model, row, picture.frame.now, chosen, fits)
     });
     let place = if picture.matching == 0 { 0 } else { model.cursor + 1 };
     let title = format!("SERVICE {place}/{}", picture.matching);
-    let mut head = vec![" ", "STATE", &*title, "FROM", "SINCE", "TTL"];
-    let mut widths = vec![Constraint::Length(1), Constraint::Length(9), Constraint::Length(27)];
-    widths.extend([Constraint::Length(9), Constraint::Length(7), Constraint::Length(5)]);
-    if wide {
+    let mut head = vec![" ", "STATE", &*title, "FROM"];
+    let mut widths =
+        vec![Constraint::Length(1), Constraint::Length(9), Constraint::Length(27), Constraint::Length(9)];
+    if fits.roomy {
+        head.extend(["SINCE", "TTL"]);
+        widths.extend([Constraint::Length(7), Constraint::Length(5)]);
+    } else {
+        widths[2] = Constraint::Fill(2);
+    }
+    if fits.wide {
         head.push("ANSWER");
         widths.push(Constraint::Length(22));
     }
@@ -270,17 +283,26 @@ fn service_table(frame: &mut Frame, model: &mut Model, picture: &Overview, area:
     frame.render_widget(Table::new(rows, widths).header(heading(model, head)), area);
 }
 
-fn service(model: &Model, row: &Row, now: Time, chosen: bool, wide: bool) -> Cells<'static> {
+/// Which columns there is room for.
+#[derive(Clone, Copy)]
+struct Fits {
+    wide: bool,
+    roomy: bool,
+}
+
+fn service(model: &Model, row: &Row, now: Time, chosen: bool, fits: Fits) -> Cells<'static> {
     let tone = row.stance.tone();
     let mut cells = vec![
         Cell::from(if chosen { ">" } else { " " }),
         Cell::from(Span::styled(word(row.stance), toned(model, tone))),
         Cell::from(printable(&row.name)),
         Cell::from(printable(&list(&row.sites))),
-        Cell::from(ago(now, row.since)),
-        Cell::from(row.ttl.map_or_else(|| "-".to_owned(), |ttl| format!("{ttl}s"))),
     ];
-    if wide {
+    if fits.roomy {
+        cells.push(Cell::from(ago(now, row.since)));
+        cells.push(Cell::from(row.ttl.map_or_else(|| "-".to_owned(), |ttl| format!("{ttl}s"))));
+    }
+    if fits.wide {
         let more = if row.more > 0 { format!(" +{}", row.more) } else { String::new() };
         cells.push(Cell::from(printable(&format!("{}{more}", list(&row.answers)))));
     }
