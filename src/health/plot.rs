@@ -11,7 +11,7 @@ use crate::time::Time;
 /// How many buckets are shown, the one that is still filling up among them.
 pub const PLOT_BUCKETS: usize = 30;
 /// How long one bucket is. They begin at whole multiples of it, so those of all checks stand side by side.
-pub const PLOT_STEP: Duration = Duration::from_mins(2);
+pub const PLOT_STEP: Duration = Duration::from_secs(120);
 
 /// The runs of a bucket that are counted one by one: 136 a second. A count that is full stays there.
 const COUNT_BITS: u32 = 14;

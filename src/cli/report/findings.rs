@@ -120,7 +120,7 @@ fn standbys(incident: &Incident, held: &[Held], config: Option<&Config>, found: 
             let why = during.why.as_deref().unwrap_or_default().replace('`', "'");
             found.push(words(&format!(
                 "The standby was not well: {check} at {site} failed {} of {} runs while it carried ({why}).",
-                during.failures, during.runs
+                during.failures, during.all
             )));
         }
         if let (Some(before), Some(now)) = (held.before.median_ms, during.median_ms)

@@ -88,24 +88,16 @@ impl Page {
             let _ = match block {
                 Block::Heading(text) => writeln!(out, "<h2>{}</h2>", escaped(text)),
                 Block::Paragraph(line) => writeln!(out, "<p>{}</p>", marked(line)),
-                Block::List(items) => {
-                    let items: String =
-                        items.iter().map(|item| format!("<li>{}</li>\n", marked(item))).collect();
-                    writeln!(out, "<ul>\n{items}</ul>")
-                }
+                Block::List(items) => writeln!(out, "<ul>\n{}</ul>", each(items, "<li>", "</li>\n")),
                 Block::Table { head, rows } => {
-                    let head: String =
-                        head.iter().map(|cell| format!("<th scope=\"col\">{}</th>", escaped(cell))).collect();
-                    let row = |row: &Vec<Line>| {
-                        let cells: String =
-                            row.iter().map(|cell| format!("<td>{}</td>", marked(cell))).collect();
-                        format!("<tr>{cells}</tr>\n")
-                    };
-                    let rows: String = rows.iter().map(row).collect();
-                    writeln!(
-                        out,
-                        "<div class=\"wide\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>"
-                    )
+                    let head: Vec<Line> = head.iter().map(|cell| plain(*cell)).collect();
+                    let head = each(&head, "<th scope=\"col\">", "</th>");
+                    let _ =
+                        write!(out, "<div class=\"wide\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n");
+                    for row in rows {
+                        let _ = writeln!(out, "<tr>{}</tr>", each(row, "<td>", "</td>"));
+                    }
+                    writeln!(out, "</tbody>\n</table></div>")
                 }
             };
         }
@@ -174,6 +166,14 @@ fn quoted(text: &str) -> String {
 
 fn one_line(text: &str) -> String {
     printable(&text.replace(['\n', '\r'], " "))
+}
+
+/// Each in an element of its own.
+fn each(lines: &[Line], before: &str, after: &str) -> String {
+    lines.iter().fold(String::new(), |mut out, line| {
+        let _ = write!(out, "{before}{}{after}", marked(line));
+        out
+    })
 }
 
 fn marked(line: &Line) -> String {

@@ -111,7 +111,7 @@ impl Known<'_> {
             vec![
                 plain(held.site.to_string()),
                 code(held.check.to_string()),
-                plain(during.runs.to_string()),
+                plain(during.all.to_string()),
                 plain(match (&during.why, during.failures) {
                     (Some(why), failures) => format!("{failures}: {why}"),
                     (None, failures) => failures.to_string(),

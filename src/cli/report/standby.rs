@@ -37,10 +37,11 @@ pub(super) struct Held {
     pub during: Runs,
 }
 
-/// Runs of one check, with their latencies in milliseconds.
+/// The runs of one check, with their latencies in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Runs {
-    pub runs: usize,
+    #[serde(rename = "runs")]
+    pub all: usize,
     pub failures: usize,
     pub discarded: usize,
     /// `None` where none succeeded.
@@ -54,10 +55,10 @@ pub(super) struct Runs {
 
 impl Runs {
     fn count(&mut self, sample: &Sample) {
-        if self.runs >= MAX_RUNS {
+        if self.all >= MAX_RUNS {
             return;
         }
-        self.runs += 1;
+        self.all += 1;
         match &sample.outcome {
             Outcome::Ok => self.latencies.push(sample.latency),
             Outcome::Failed(failure) => {

@@ -46,6 +46,8 @@ pub(super) struct Course {
     pub confirmed: bool,
     pub sites: Vec<SiteId>,
     pub services: BTreeSet<Name>,
+    /// Those of them whose answer moved away.
+    pub away: BTreeSet<Name>,
     pub causes: Vec<FirstFailure>,
     pub moves: Vec<Move>,
     pub moves_total: usize,
@@ -57,7 +59,7 @@ pub(super) struct Course {
     /// Checks that failed and are Up again: a decision may still tell of them.
     recovered: BTreeMap<CheckKey, Failing>,
     /// Decisions that wait for their serial: where the move is, if it is kept.
-    unpublished: BTreeMap<u64, usize>,
+    unpublished: BTreeMap<u64, Option<usize>>,
     /// Checks that failed, by the services they bear on; and those that bear on more than are named.
     of_service: BTreeMap<Name, BTreeSet<CheckKey>>,
     wide: BTreeSet<CheckKey>,
@@ -76,6 +78,7 @@ impl Course {
             confirmed: false,
             sites: Vec::new(),
             services: BTreeSet::new(),
+            away: BTreeSet::new(),
             causes: Vec::new(),
             moves: Vec::new(),
             moves_total: 0,
@@ -270,7 +273,7 @@ impl Course {
         let waits = waits(decision);
         let way = match (&waits, before) {
             (None, _) => Way::Back,
-            (Some(_), Some(before)) if self.left(decision, before) => Way::Away,
+            (Some(_), Some(before)) if Course::left(decision, before) => Way::Away,
             _ => Way::Ordered,
         };
         let because = decision.reason.to_string();
@@ -323,23 +326,19 @@ impl Course {
         if moved && let Some(before) = before {
             self.note_move(decision, before, now, way);
         }
-        match waits {
-            Some(for_what) => {
-                self.idle = None;
-                let same = self.waiting.get(service).filter(|had| had.for_what == for_what);
-                let since = same.map_or(at, |had| had.since);
-                let waiting = Waiting { service: service.clone(), since, for_what, because };
-                self.waiting.insert(service.clone(), waiting);
-            }
-            None => {
-                self.waiting.remove(service);
-                self.settle(at);
-            }
-        }
+        let Some(for_what) = waits else {
+            self.waiting.remove(service);
+            self.settle(at);
+            return;
+        };
+        self.idle = None;
+        let same = self.waiting.get(service).filter(|had| had.for_what == for_what);
+        let since = same.map_or(at, |had| had.since);
+        self.waiting.insert(service.clone(), Waiting { service: service.clone(), since, for_what, because });
     }
 
     /// Whether a decision leaves something broken that was answered before.
-    fn left(&self, decision: &Decision, before: &Answer) -> bool {
+    fn left(decision: &Decision, before: &Answer) -> bool {
         let noted = |site: &SiteId| decision.reason.endpoints.iter().find(|noted| noted.site == *site);
         let gone = before.sites.iter().filter(|site| !decision.sites.contains(site));
         let mut whole = gone.map(|site| noted(site).is_some_and(is_broken));
@@ -361,10 +360,14 @@ impl Course {
             None => (at, None),
         };
         self.moves_total += 1;
-        if self.moves.len() >= MAX_NAMED {
+        if way == Way::Away {
+            self.away.insert(service.clone());
+        }
+        let kept = (self.moves.len() < MAX_NAMED).then_some(self.moves.len());
+        self.unpublished.insert(decision.id, kept);
+        if kept.is_none() {
             return;
         }
-        self.unpublished.insert(decision.id, self.moves.len());
         self.moves.push(Move {
             service: service.clone(),
             way,
@@ -421,7 +424,7 @@ impl Course {
         for id in decisions {
             let Some(made) = self.unpublished.remove(id) else { continue };
             mine += 1;
-            if let Some(made) = self.moves.get_mut(made) {
+            if let Some(made) = made.and_then(|made| self.moves.get_mut(made)) {
                 (made.published, made.serial) = (Some(at), Some(serial));
             }
         }
@@ -498,7 +501,9 @@ impl Course {
             }
         }
         let moves = self.moves.len();
-        self.unpublished.extend(other.unpublished.into_iter().map(|(id, made)| (id, made + moves)));
+        let unpublished = other.unpublished.into_iter();
+        self.unpublished.extend(unpublished.map(|(id, made)| (id, made.map(|made| made + moves))));
+        self.away.extend(other.away);
         self.services.extend(other.services);
         self.causes.extend(other.causes);
         self.moves.extend(other.moves);
@@ -513,6 +518,9 @@ impl Course {
             self.of_service.entry(service).or_default().extend(checks);
         }
         self.lines.absorb(other.lines);
+        self.causes.truncate(MAX_NAMED);
+        self.moves.truncate(MAX_NAMED);
+        self.served.truncate(MAX_SERVED);
         self.idle = self.idle.and(other.idle).map(|idle| idle.max(other.idle.unwrap_or(idle)));
     }
 

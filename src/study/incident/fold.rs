@@ -258,8 +258,7 @@ fn answer(decision: &Decision, before: Option<&Answer>) -> Answer {
 fn of_scope(scope: &Scope) -> (Option<&SiteId>, Option<&Name>) {
     match scope {
         Scope::Site(site) => (Some(site), None),
-        Scope::Service(service) => (None, Some(service)),
-        Scope::Endpoint(service, _) => (None, Some(service)),
+        Scope::Service(service) | Scope::Endpoint(service, _) => (None, Some(service)),
     }
 }
 
