@@ -74,6 +74,8 @@ fn the_pages_show_commands_that_exist() {
         "docs/api.md",
         "docs/configuration.md",
         "docs/knowing.md",
+        "docs/report.md",
+        "docs/top.md",
         "docs/zones.md",
     ] {
         for command in rules::commands_shown(&read(page)) {
@@ -94,6 +96,8 @@ fn the_pages_link_to_files_that_exist() {
         "docs/api.md",
         "docs/configuration.md",
         "docs/knowing.md",
+        "docs/report.md",
+        "docs/top.md",
         "docs/zones.md",
     ];
     for page in pages {

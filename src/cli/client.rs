@@ -88,6 +88,11 @@ impl Client {
         Ok(Client { http, base, found })
     }
 
+    /// Where it asks.
+    pub fn address(&self) -> String {
+        self.found.addr.to_string()
+    }
+
     /// Asks: `path` is unescaped segments, `query` unescaped pairs.
     pub async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, ClientError> {
         let mut url = self.url(path);

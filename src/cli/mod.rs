@@ -2,8 +2,8 @@
 //! programs, and an exit code: 0 done, 1 the answer is no or a check failed, 2 wrong usage, 3 the
 //! daemon can't be reached.
 //!
-//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `replay`, `explain --at` and (where no daemon runs) `whatif` work here, the last
-//! three on what a daemon recorded; every other command is a client of a running daemon's API and
+//! `serve`, `demo`, `check`, `heartbeat`, `zone`, `simulate`, `replay`, `explain --at` and (where no daemon runs) `whatif` and `report` work
+//! here, the last four on what a daemon recorded; `top` has a screen of its own; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
 mod alert;
@@ -26,12 +26,14 @@ mod override_cmds;
 mod recorded;
 mod reload;
 mod replay;
+mod report;
 mod serve;
 mod show;
 mod simulate;
 mod status;
 #[cfg(test)]
 mod tests;
+mod top;
 mod whatif;
 mod zone;
 
@@ -86,6 +88,10 @@ enum Here {
     Whatif(whatif::Args),
     /// A changed configuration over recorded samples: what it would have done otherwise
     Replay(replay::Args),
+    /// What a running daemon serves and why, as it changes, in a terminal
+    Top(top::Args),
+    /// A review of an incident: what happened, why, how long it took, what to look at
+    Report(report::Args),
     /// Call in for a site, so that its heartbeat probe passes
     Heartbeat(heartbeat::Args),
     /// Check, lay out, compare, export and import zone files
@@ -158,6 +164,9 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             whatif::run(args, &asked, cli.json).await
         }
         Command::Here(Here::Replay(args)) => replay::run(args, &config, cli.config.is_some(), cli.json),
+        Command::Here(Here::Report(args)) => {
+            report::run(args, cli.control.as_deref(), &config, cli.config.is_some(), cli.json).await
+        }
         Command::There(There::Explain(args)) if args.at.is_some() => {
             explain_past::run(args, args.at.as_deref().unwrap_or_default(), &config, cli.json)
         }
@@ -167,6 +176,10 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             zone::ask(&Client::new(found)?, command, cli.json).await
         }
         Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json).await,
+        Command::Here(Here::Top(args)) => {
+            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
+            top::run(Client::new(found)?, args).await
+        }
         Command::There(command) => {
             let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
             ask(&Client::new(found)?, command, cli.json).await

@@ -133,7 +133,7 @@ impl<D: Daemon> Feed<D> {
     }
 
     async fn tell(&mut self, after: Option<u64>) -> Result<Result<(), Cut>, StoreError> {
-        let end = self.read(|daemon| daemon.next_entry()).await?;
+        let end = self.read(D::next_entry).await?;
         let wanted = after.map_or(end, |after| after.saturating_add(1));
         // Beyond the end is another history than the one this listener knows.
         let mut next = wanted.min(end);
@@ -187,13 +187,11 @@ impl<D: Daemon> Feed<D> {
 
     async fn send(&mut self, text: &mut String) -> Result<(), Cut> {
         let piece = Bytes::from(std::mem::take(text));
-        match timeout(self.patience.slow_reader, self.sender.send(piece)).await {
-            Ok(sent) => sent.map_err(|_| Cut),
-            Err(_) => {
-                tracing::warn!("a listener of /v1/events reads too slowly and is cut off");
-                Err(Cut)
-            }
+        if let Ok(sent) = timeout(self.patience.slow_reader, self.sender.send(piece)).await {
+            return sent.map_err(|_| Cut);
         }
+        tracing::warn!("a listener of /v1/events reads too slowly and is cut off");
+        Err(Cut)
     }
 }
 

@@ -76,6 +76,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Opens the state in `dir` as it is, to read it: nothing is made, and what cannot be read stays where it is.
+    pub fn look(dir: &Path) -> Result<Store, StoreError> {
+        let path = dir.join(FILE);
+        match read(dir, &path) {
+            Ok(Contents { database, .. }) => Store::new(path.clone(), opener(path), database),
+            Err(Trouble::Refused(error)) => Err(error),
+            Err(Trouble::Unreadable(why)) => Err(io_error("read", &path)(io::Error::other(why))),
+        }
+    }
+}
+
 /// A new file, made under another name first: at any instant the state file is whole or missing.
 fn fresh(dir: &Path, path: &Path, set_aside: Option<SetAside>) -> Result<Opened, StoreError> {
     let made = dir.join(format!("{FILE}.new"));

@@ -12,6 +12,7 @@ mod harness;
 mod heartbeats;
 mod hostile;
 mod inbox;
+mod incidents;
 mod judgement;
 mod kinds;
 #[path = "../../src/geo/mmdb.rs"]

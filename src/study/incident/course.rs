@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lines::{Lines, Told};
+use super::off::{broken, is_broken, less, listed, waits};
 use super::words::{bare, failure};
 use super::{
     FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
@@ -10,7 +11,7 @@ use super::{
 use crate::config::{CheckKey, SiteId};
 use crate::engine::{Bearing, MAX_BEARING};
 use crate::health::Health;
-use crate::policy::{Decision, Noted, Rule};
+use crate::policy::{Decision, Rule};
 use crate::time::Time;
 use crate::zone::{Name, Serial};
 
@@ -31,7 +32,6 @@ pub(super) struct Answer {
 #[derive(Clone, Debug)]
 struct Failing {
     site: SiteId,
-    services: Vec<Name>,
     /// When the first failed run began.
     first: Time,
     down: Option<Time>,
@@ -46,6 +46,8 @@ pub(super) struct Course {
     pub confirmed: bool,
     pub sites: Vec<SiteId>,
     pub services: BTreeSet<Name>,
+    /// Those of them whose answer moved away.
+    pub away: BTreeSet<Name>,
     pub causes: Vec<FirstFailure>,
     pub moves: Vec<Move>,
     pub moves_total: usize,
@@ -57,7 +59,10 @@ pub(super) struct Course {
     /// Checks that failed and are Up again: a decision may still tell of them.
     recovered: BTreeMap<CheckKey, Failing>,
     /// Decisions that wait for their serial: where the move is, if it is kept.
-    unpublished: BTreeMap<u64, usize>,
+    unpublished: BTreeMap<u64, Option<usize>>,
+    /// Checks that failed, by the services they bear on; and those that bear on more than are named.
+    of_service: BTreeMap<Name, BTreeSet<CheckKey>>,
+    wide: BTreeSet<CheckKey>,
     proposals: BTreeSet<u64>,
     /// The last failure that began.
     fresh: Time,
@@ -73,6 +78,7 @@ impl Course {
             confirmed: false,
             sites: Vec::new(),
             services: BTreeSet::new(),
+            away: BTreeSet::new(),
             causes: Vec::new(),
             moves: Vec::new(),
             moves_total: 0,
@@ -83,6 +89,8 @@ impl Course {
             failing: BTreeMap::new(),
             recovered: BTreeMap::new(),
             unpublished: BTreeMap::new(),
+            of_service: BTreeMap::new(),
+            wide: BTreeSet::new(),
             proposals: BTreeSet::new(),
             fresh: at,
             idle: None,
@@ -125,12 +133,7 @@ impl Course {
     /// Whether a decision is about what failed here.
     pub fn concerns(&self, decision: &Decision) -> bool {
         let service = &decision.service;
-        let fails_at = |site: &SiteId| {
-            let named = |failing: &&Failing| {
-                failing.services.contains(service) || failing.services.len() >= MAX_BEARING
-            };
-            self.failing.values().chain(self.recovered.values()).any(|it| it.site == *site && named(&it))
-        };
+        let fails_at = |site: &SiteId| self.checks_of(service).any(|it| it.site == *site);
         self.services.contains(service)
             || broken(decision)
                 .any(|noted| fails_at(&noted.site) || self.takes_site(&noted.site, decision.at))
@@ -144,7 +147,14 @@ impl Course {
     }
 
     fn has_service(&self, service: &Name) -> bool {
-        self.services.contains(service) || self.failing.values().any(|it| it.services.contains(service))
+        self.services.contains(service) || self.of_service.contains_key(service)
+    }
+
+    /// The checks that fail, or did, and bear on a service, as far as the history names it.
+    fn checks_of(&self, service: &Name) -> impl Iterator<Item = &Failing> {
+        let named = self.of_service.get(service).into_iter().flatten();
+        let checks = named.chain(&self.wide);
+        checks.filter_map(|check| self.failing.get(check).or_else(|| self.recovered.get(check)))
     }
 
     /// Where a service is answered from now.
@@ -225,7 +235,13 @@ impl Course {
         self.began = self.began.min(began);
         self.fresh = self.fresh.max(began);
         let Bearing { site, services, .. } = of;
-        let failing = Failing { site: site.clone(), services: services.clone(), first: began, down: None };
+        let failing = Failing { site: site.clone(), first: began, down: None };
+        for service in services {
+            self.of_service.entry(service.clone()).or_default().insert(check.clone());
+        }
+        if services.len() >= MAX_BEARING {
+            self.wide.insert(check.clone());
+        }
         self.failing.insert(check.clone(), failing);
         let known = self.causes.iter().any(|cause| cause.check == *check);
         if !known && self.causes.len() < MAX_NAMED {
@@ -257,7 +273,7 @@ impl Course {
         let waits = waits(decision);
         let way = match (&waits, before) {
             (None, _) => Way::Back,
-            (Some(_), Some(before)) if self.left(decision, before) => Way::Away,
+            (Some(_), Some(before)) if Course::left(decision, before) => Way::Away,
             _ => Way::Ordered,
         };
         let because = decision.reason.to_string();
@@ -310,23 +326,19 @@ impl Course {
         if moved && let Some(before) = before {
             self.note_move(decision, before, now, way);
         }
-        match waits {
-            Some(for_what) => {
-                self.idle = None;
-                let same = self.waiting.get(service).filter(|had| had.for_what == for_what);
-                let since = same.map_or(at, |had| had.since);
-                let waiting = Waiting { service: service.clone(), since, for_what, because };
-                self.waiting.insert(service.clone(), waiting);
-            }
-            None => {
-                self.waiting.remove(service);
-                self.settle(at);
-            }
-        }
+        let Some(for_what) = waits else {
+            self.waiting.remove(service);
+            self.settle(at);
+            return;
+        };
+        self.idle = None;
+        let same = self.waiting.get(service).filter(|had| had.for_what == for_what);
+        let since = same.map_or(at, |had| had.since);
+        self.waiting.insert(service.clone(), Waiting { service: service.clone(), since, for_what, because });
     }
 
     /// Whether a decision leaves something broken that was answered before.
-    fn left(&self, decision: &Decision, before: &Answer) -> bool {
+    fn left(decision: &Decision, before: &Answer) -> bool {
         let noted = |site: &SiteId| decision.reason.endpoints.iter().find(|noted| noted.site == *site);
         let gone = before.sites.iter().filter(|site| !decision.sites.contains(site));
         let mut whole = gone.map(|site| noted(site).is_some_and(is_broken));
@@ -338,23 +350,24 @@ impl Course {
         let (at, service) = (decision.at, &decision.service);
         let gone = before.tail.max(at + std::time::Duration::from_secs(before.ttl.into()));
         self.clear = self.clear.max(Some(gone));
-        let left = |it: &&Failing| {
-            let here = it.services.contains(service) || it.services.len() >= MAX_BEARING;
-            before.sites.contains(&it.site) && here && it.down.is_some_and(|down| down <= at)
-        };
+        let left = |it: &&Failing| before.sites.contains(&it.site) && it.down.is_some_and(|down| down <= at);
         // The decision followed the one that was Down last.
-        let failed = self.failing.values().chain(self.recovered.values()).filter(left);
-        let failed = failed.max_by_key(|it| it.down).filter(|_| way == Way::Away);
+        let failed = self.checks_of(service).filter(left).max_by_key(|it| it.down);
+        let failed = failed.filter(|_| way == Way::Away);
         let (failed, down) = match failed {
             Some(it) => (it.first, it.down),
             None if way == Way::Away => (self.began, None),
             None => (at, None),
         };
         self.moves_total += 1;
-        if self.moves.len() >= MAX_NAMED {
+        if way == Way::Away {
+            self.away.insert(service.clone());
+        }
+        let kept = (self.moves.len() < MAX_NAMED).then_some(self.moves.len());
+        self.unpublished.insert(decision.id, kept);
+        if kept.is_none() {
             return;
         }
-        self.unpublished.insert(decision.id, self.moves.len());
         self.moves.push(Move {
             service: service.clone(),
             way,
@@ -391,7 +404,12 @@ impl Course {
             }
             (Some(last), _) => last.to = Some(decision.at),
             (None, Some(before)) if room => {
-                self.served.push(served(before, before.since, Some(decision.at)));
+                let same = before.lines == now.lines && before.ttl == now.ttl && before.sites == now.sites;
+                let to = Some(decision.at).filter(|_| !same);
+                self.served.push(served(before, before.since, to));
+                if same {
+                    return;
+                }
             }
             (None, _) => {}
         }
@@ -406,7 +424,7 @@ impl Course {
         for id in decisions {
             let Some(made) = self.unpublished.remove(id) else { continue };
             mine += 1;
-            if let Some(made) = self.moves.get_mut(made) {
+            if let Some(made) = made.and_then(|made| self.moves.get_mut(made)) {
                 (made.published, made.serial) = (Some(at), Some(serial));
             }
         }
@@ -483,7 +501,9 @@ impl Course {
             }
         }
         let moves = self.moves.len();
-        self.unpublished.extend(other.unpublished.into_iter().map(|(id, made)| (id, made + moves)));
+        let unpublished = other.unpublished.into_iter();
+        self.unpublished.extend(unpublished.map(|(id, made)| (id, made.map(|made| made + moves))));
+        self.away.extend(other.away);
         self.services.extend(other.services);
         self.causes.extend(other.causes);
         self.moves.extend(other.moves);
@@ -493,7 +513,14 @@ impl Course {
         self.failing.extend(other.failing);
         self.recovered.extend(other.recovered);
         self.proposals.extend(other.proposals);
+        self.wide.extend(other.wide);
+        for (service, checks) in other.of_service {
+            self.of_service.entry(service).or_default().extend(checks);
+        }
         self.lines.absorb(other.lines);
+        self.causes.truncate(MAX_NAMED);
+        self.moves.truncate(MAX_NAMED);
+        self.served.truncate(MAX_SERVED);
         self.idle = self.idle.and(other.idle).map(|idle| idle.max(other.idle.unwrap_or(idle)));
     }
 
@@ -517,48 +544,4 @@ impl Course {
         }
         lines.all()
     }
-}
-
-/// Endpoints that fail by themselves, wholly or in part.
-fn broken(decision: &Decision) -> impl Iterator<Item = &Noted> {
-    decision.reason.endpoints.iter().filter(|noted| is_broken(noted))
-}
-
-fn is_broken(noted: &Noted) -> bool {
-    let fails = [Health::Suspect, Health::Down].contains(&noted.health)
-        || noted.withheld.iter().any(|place| [Health::Suspect, Health::Down].contains(&place.health));
-    fails && noted.forced.is_none() && noted.maintenance.is_none()
-}
-
-/// Whether a decision leaves what is Down, and nobody forced: more than a probe that was lost.
-pub(super) fn leaves_down(decision: &Decision, before: &Answer) -> bool {
-    let down = broken(decision).filter(|noted| noted.health == Health::Down);
-    before.sites != decision.sites && { down }.any(|noted| before.sites.contains(&noted.site))
-}
-
-/// What keeps a service from where it belongs; `None` where it is there.
-fn waits(decision: &Decision) -> Option<For> {
-    match &decision.reason.rule {
-        Rule::Holding { .. } | Rule::Delayed { .. } | Rule::Stepping { .. } => Some(For::Time),
-        Rule::Latched { .. } => Some(For::Failback),
-        Rule::Proposed { .. } => Some(For::Approval),
-        Rule::Rejected { .. } | Rule::Damped | Rule::AllDown { .. } | Rule::Unverified { .. } => {
-            Some(For::Recovery)
-        }
-        Rule::Steered { notes, .. } => match notes.first() {
-            Some((_, Rule::Latched { .. })) => Some(For::Failback),
-            Some(_) => Some(For::Time),
-            None => broken(decision).next().map(|_| For::Recovery),
-        },
-        Rule::InOrder => broken(decision).next().map(|_| For::Recovery),
-    }
-}
-
-fn listed(sites: &[SiteId]) -> String {
-    if sites.is_empty() { "no site".to_owned() } else { sites.join(" and ") }
-}
-
-/// What is in one and not in the other.
-fn less<'a>(one: &'a [String], other: &[String]) -> Vec<&'a str> {
-    one.iter().filter(|line| !other.contains(line)).map(String::as_str).collect()
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::course::{Answer, Course, leaves_down};
+use super::course::{Answer, Course};
+use super::off::leaves_down;
 use super::{Incident, MAX_ANSWERS, MAX_INCIDENTS, MAX_NAMED, MAX_OPEN, Phases, Way, What, words};
 use crate::config::{CheckKey, SiteId};
 use crate::engine::{Action, Bearing, Command, Happened};
@@ -257,8 +258,7 @@ fn answer(decision: &Decision, before: Option<&Answer>) -> Answer {
 fn of_scope(scope: &Scope) -> (Option<&SiteId>, Option<&Name>) {
     match scope {
         Scope::Site(site) => (Some(site), None),
-        Scope::Service(service) => (None, Some(service)),
-        Scope::Endpoint(service, _) => (None, Some(service)),
+        Scope::Service(service) | Scope::Endpoint(service, _) => (None, Some(service)),
     }
 }
 

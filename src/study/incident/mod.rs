@@ -20,6 +20,7 @@
 mod course;
 mod fold;
 mod lines;
+mod off;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -355,16 +355,49 @@ fn what_leaves_the_configuration_is_waited_for_no_more() {
     assert!(!world.incident().is_open(), "{}", told(&world.entries));
 }
 
+/// What happened to one service happens to so many of its kind, each with a check of its own.
+fn multiplied(entries: &[Entry], by: u64) -> Vec<Entry> {
+    let mut all = Vec::new();
+    for entry in entries {
+        let copies =
+            if matches!(entry.what, Happened::Health { .. } | Happened::Decision(_)) { by } else { 1 };
+        for copy in 0..copies {
+            let name: Name = format!("s{copy}.example.com").parse().unwrap();
+            let mut what = entry.what.clone();
+            match &mut what {
+                Happened::Health { check, of, .. } => {
+                    check.host = Some(name.to_string().into());
+                    if let Some(of) = of {
+                        of.services = vec![name];
+                    }
+                }
+                Happened::Decision(decision) => {
+                    (decision.id, decision.service) = (decision.id * by + copy, name);
+                }
+                Happened::Published { decisions, .. } => {
+                    *decisions =
+                        decisions.iter().flat_map(|id| (0..by).map(move |copy| id * by + copy)).collect();
+                }
+                _ => {}
+            }
+            all.push(Entry { seq: all.len() as u64, at: entry.at, what });
+        }
+    }
+    all
+}
+
 #[test]
 fn ten_thousand_moves_are_a_few_lines() {
-    let services: String = (0..40).map(|n| service(&format!("s{n}"), 10 + n, HOLD)).collect();
-    let mut world = World::new(&services);
+    let mut world = World::new(&service("app", 10, HOLD));
     world.run(10, &[FRA]);
-    let open = world.incident();
-    assert_eq!(open.services_total, 40);
-    assert!(open.timeline.len() < 10, "{:#?}", open.timeline);
+    let open = Incidents::of(&multiplied(&world.entries, 10_000), world.now).remove(0);
+    assert_eq!((open.services_total, open.services.len()), (10_000, MAX_NAMED));
+    assert_eq!((open.moves_total, open.moves.len()), (10_000, MAX_NAMED));
+    assert!(open.served.len() <= MAX_SERVED && open.timeline.len() < 10, "{:#?}", open.timeline);
     let decided = open.timeline.iter().find(|line| line.what == What::Decided).unwrap();
-    assert!(decided.text.contains("and 37 more move from fra to iad"), "{decided:?}");
+    assert!(decided.text.contains("and 9997 more move from fra to iad"), "{decided:?}");
+    let published = open.timeline.iter().rfind(|line| line.what == What::Published).unwrap();
+    assert!(published.text.ends_with("10000 moves"), "{published:?}");
 }
 
 /// What earlier versions wrote does not say whose a check is: decisions tell.

@@ -33,29 +33,24 @@ pub(super) fn summary(course: &Course, now: Time) -> String {
     match away.first() {
         None => out.push_str("no answer moved"),
         Some(first) => {
-            let mut moved: Vec<&Name> = away.iter().map(|made| &made.service).collect();
-            moved.sort_unstable();
-            moved.dedup();
-            let whose = match moved[..] {
-                [one] => bare(one),
-                _ => format!("{} services", moved.len()),
+            let whose = match course.away.len() {
+                1 => bare(&first.service),
+                many => format!("{many} services"),
             };
             let how = match (&first.to[..], first.from == first.to) {
                 (_, true) => "left out what failed".to_owned(),
                 ([], _) => "lost its last site".to_owned(),
                 (to, _) => format!("moved to {}", to.join(" and ")),
             };
-            let _ = write!(out, "{whose} {how} within {}", span(first.decided.since(first.failed)));
+            let within = away.iter().map(|made| made.decided.since(made.failed)).max().unwrap_or_default();
+            let _ = write!(out, "{whose} {how} within {}", span(within));
         }
     }
-    match course.ended(now) {
-        Some(ended) => {
-            let _ = write!(out, "; over after {}", span(ended.since(course.began)));
-        }
-        None => {
-            let _ = write!(out, "; goes on for {}", span(now.since(course.began)));
-            out.push_str(&waiting(course));
-        }
+    if let Some(ended) = course.ended(now) {
+        let _ = write!(out, "; over after {}", span(ended.since(course.began)));
+    } else {
+        let _ = write!(out, "; goes on for {}", span(now.since(course.began)));
+        out.push_str(&waiting(course));
     }
     out
 }

@@ -1,0 +1,51 @@
+//! What a decision says of what fails, and of what keeps a service from where it belongs.
+
+use super::For;
+use super::course::Answer;
+use crate::config::SiteId;
+use crate::health::Health;
+use crate::policy::{Decision, Noted, Rule};
+
+/// Endpoints that fail by themselves, wholly or in part.
+pub(super) fn broken(decision: &Decision) -> impl Iterator<Item = &Noted> {
+    decision.reason.endpoints.iter().filter(|noted| is_broken(noted))
+}
+
+pub(super) fn is_broken(noted: &Noted) -> bool {
+    let fails = [Health::Suspect, Health::Down].contains(&noted.health)
+        || noted.withheld.iter().any(|place| [Health::Suspect, Health::Down].contains(&place.health));
+    fails && noted.forced.is_none() && noted.maintenance.is_none()
+}
+
+/// Whether a decision leaves what is Down, and nobody forced: more than a probe that was lost.
+pub(super) fn leaves_down(decision: &Decision, before: &Answer) -> bool {
+    let down = broken(decision).filter(|noted| noted.health == Health::Down);
+    before.sites != decision.sites && { down }.any(|noted| before.sites.contains(&noted.site))
+}
+
+/// What keeps a service from where it belongs; `None` where it is there.
+pub(super) fn waits(decision: &Decision) -> Option<For> {
+    match &decision.reason.rule {
+        Rule::Holding { .. } | Rule::Delayed { .. } | Rule::Stepping { .. } => Some(For::Time),
+        Rule::Latched { .. } => Some(For::Failback),
+        Rule::Proposed { .. } => Some(For::Approval),
+        Rule::Rejected { .. } | Rule::Damped | Rule::AllDown { .. } | Rule::Unverified { .. } => {
+            Some(For::Recovery)
+        }
+        Rule::Steered { notes, .. } => match notes.first() {
+            Some((_, Rule::Latched { .. })) => Some(For::Failback),
+            Some(_) => Some(For::Time),
+            None => broken(decision).next().map(|_| For::Recovery),
+        },
+        Rule::InOrder => broken(decision).next().map(|_| For::Recovery),
+    }
+}
+
+pub(super) fn listed(sites: &[SiteId]) -> String {
+    if sites.is_empty() { "no site".to_owned() } else { sites.join(" and ") }
+}
+
+/// What is in one and not in the other.
+pub(super) fn less<'a>(one: &'a [String], other: &[String]) -> Vec<&'a str> {
+    one.iter().filter(|line| !other.contains(line)).map(String::as_str).collect()
+}
