@@ -39,10 +39,9 @@ export function incident(incident, now) {
   ];
 }
 
-function step({ at, what, text, service, site }, began, now) {
-  const of = [service, site].filter(Boolean).join(" at ");
+function step({ at, what, text }, began, now) {
   const after = at > began ? `+${span(at - began)}` : "";
-  return h("li", { class: `step ${what}` }, h("span", { class: "code" }, clock(at, now)), h("span", { class: "faint" }, after), h("span", {}, of && h("b", {}, `${of}: `), readable(text, now)));
+  return h("li", { class: `step ${what}` }, h("span", {}, h("span", { class: "code" }, clock(at, now)), " ", h("span", { class: "faint" }, after)), h("span", {}, readable(text, now)));
 }
 
 function phasesOf(phases) {

@@ -14,13 +14,14 @@ import { TONE, clock, mark, moment, readable, relative, span } from "./words.js"
 const SECOND_MS = 1000;
 const THEMES = ["auto", "light", "dark"];
 const THEME = "detour-theme";
-/** Incidents change rarely; they are asked for no more often than this. */
+/** Incidents change rarely; while the state is the same they are asked for no more often than this. */
 const INCIDENTS_MS = 5000;
 const INCIDENTS_SHOWN = 5;
 
 let newest;
 let known = null;
 let knownAt = -Infinity;
+let knownFor;
 
 const looking = new Looking(() => live.refresh());
 const live = new Live(() => looking.query(), took, tick);
@@ -83,8 +84,9 @@ function tick() {
 
 /** Every daemon of this version has them; without, the panel is not there. */
 async function learnIncidents() {
-  if (performance.now() - knownAt < INCIDENTS_MS) return;
-  knownAt = performance.now();
+  const said = JSON.stringify(newest.sentences);
+  if (knownFor === said && performance.now() - knownAt < INCIDENTS_MS) return;
+  [knownAt, knownFor] = [performance.now(), said];
   try {
     known = (await get(`/v1/incidents?limit=${INCIDENTS_SHOWN}`)).incidents;
     show(byId("watch"), watch(newest, known));
@@ -107,7 +109,7 @@ async function follow() {
   await detail(what, newest);
   if (what) {
     byId("detail").focus({ preventScroll: true });
-    byId("detail").scrollIntoView({ block: "nearest" });
+    byId("detail").scrollIntoView({ block: "start" });
   }
 }
 

@@ -12,13 +12,13 @@ export function watch(overview, known) {
   return [
     panel("Moves that wait for you", overview.proposals.map((held) => proposal(held, now)), true),
     panel("Overrides", overview.overrides.map((forced) => override(forced, now))),
+    known && h("section", { class: "panel", "data-key": "incidents" }, h("h2", {}, "Incidents"), incidents(known, now)),
     panel("Safety rules", overview.rules.map(rule)),
     panel("Maintenance", overview.maintenance.map((window) => maintenance(window, now))),
     panel("Secondaries", overview.secondaries.map(secondary)),
     panel("Zones from a primary", overview.transferred.map((zone) => transferred(zone, now))),
     panel("Alerts", overview.alerts.map((receiver) => receiverLine(receiver, now))),
     panel("Configuration", configuration(overview, now)),
-    known && h("section", { class: "panel", "data-key": "incidents" }, h("h2", {}, "Incidents"), incidents(known, now)),
   ];
 }
 

@@ -3,6 +3,7 @@
 mod accessible;
 mod browser;
 mod pictures;
+mod token;
 
 use std::fmt::Write as _;
 
@@ -82,6 +83,7 @@ fn a_drain_by_clicks_has_a_reason_and_a_preview_and_moves_the_answer() {
     assert!(!browser.is_enabled("#act-do"));
     browser.press(ESCAPE);
 
+    browser.js("scrollTo(0, 0)");
     browser.click("#sites button[aria-label='Undrain fra']");
     browser.sees("#act-preview", "concerned stays");
     browser.press("swapped");

@@ -32,6 +32,8 @@ fn the_demo_is_pictured_before_during_and_after_its_failover() {
     let elsewhere = tempfile::tempdir().unwrap();
     let asked = std::env::var_os("DETOUR_SCREENSHOTS");
     let folder = asked.map_or_else(|| elsewhere.path().to_owned(), PathBuf::from);
+    // Before the demo: its clock runs, and other tests may have the browser.
+    let browser = Browser::open("about:blank");
     let mut demo = Command::new(env!("CARGO_BIN_EXE_detour"))
         .args(["demo", "--stay", "--pause", PAUSE])
         .stdin(Stdio::null())
@@ -44,7 +46,7 @@ fn the_demo_is_pictured_before_during_and_after_its_failover() {
     // Nobody else reads what it says, and it must not wait for that.
     let rest = std::thread::spawn(move || said.for_each(drop));
 
-    let browser = Browser::open(&page);
+    browser.go(&page);
     browser.sees("#state", "All 3 services are served from where they should be");
     take(&browser, &folder, "before");
     let moved = "app.demo.example, shop.demo.example moved off fra (Down: 3 of 3 failed, connection refused)";
