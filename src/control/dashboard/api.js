@@ -37,8 +37,16 @@ async function request(method, path, body) {
     }
     const answer = await ask(path, init);
     if (answer.status === 401) await askForToken();
-    else if (answer.ok) return answer.json();
+    else if (answer.ok) return whole(answer);
     else throw await refusal(answer);
+  }
+}
+
+async function whole(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    throw new Refused(0, "the answer broke off");
   }
 }
 

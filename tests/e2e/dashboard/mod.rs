@@ -199,3 +199,23 @@ fn a_daemon_that_is_silent_or_gone_is_told_loudly() {
         browser.complaints().into_iter().filter(|line| !line.contains("net::ERR_")).collect();
     assert_eq!(strange, [""; 0]);
 }
+
+#[test]
+fn a_move_that_waits_is_seen_and_approved() {
+    let approve = "failover = { mode = \"approve\", wait = \"10m\", unanswered = \"stay\" }";
+    let mut world = World::start(&Setup { service: approve, ..Setup::default() });
+    world.settles_on_fra();
+    let browser = world.page("");
+    world.fra.kill();
+    browser.sees("#state .alarm", "app.example.com is still answered from fra (Down: 3 of 3 failed");
+    browser.sees("#services tbody", "the move to iad waits for somebody to approve it");
+    browser.sees("#watch", "Moves that wait for you");
+    browser.click("#watch button[data-act=approve]");
+    browser.sees("#act-preview", "app.example.com from fra to iad");
+    browser.press("it is really dead");
+    browser.press(ENTER);
+    browser.sees("#act-result", "Done. app.example.com is answered from iad.");
+    world.settles_on_iad();
+    browser.sees("#state", "moved off fra");
+    all_was_well(&browser);
+}

@@ -53,9 +53,10 @@ fn the_demo_is_pictured_before_during_and_after_its_failover() {
     browser.sees("#state", moved);
     browser.sees("#state", " s ago");
     take(&browser, &folder, "during");
+    browser.size(1280, 1150);
     browser.js("location.hash = '#/service/app.demo.example'");
     browser.sees("#detail", "The last hour");
-    browser.size(1280, 1150);
+    browser.js("scrollTo(0, 0)");
     keep(&browser, &folder.join("service-light.png"));
     assert!(browser.text("#state").contains("moved off"), "the pictures took longer than the failover");
     browser.js("location.hash = '#/'");
