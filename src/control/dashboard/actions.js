@@ -8,7 +8,13 @@ import { TONE, bare, count, mark, readable, scopeText, span } from "./words.js";
 const WHO = "detour-who";
 /** How many services a preview names. */
 const NAMED = 8;
-const TIMES = [["", "until it is cleared"], ["900", "15 minutes"], ["3600", "1 hour"], ["14400", "4 hours"], ["86400", "1 day"]];
+const TIMES = [
+  ["", "until it is cleared"],
+  ["900", "15 minutes"],
+  ["3600", "1 hour"],
+  ["14400", "4 hours"],
+  ["86400", "1 day"],
+];
 
 const quoted = encodeURIComponent;
 
@@ -22,7 +28,7 @@ const ORDERS = {
     gives: ({ scope }, asked) => post("/v1/overrides", { scope, kind: "drain", ...asked }),
   },
   clear: {
-    title: ({ scope }) => `Undrain ${scopeText(scope)}`,
+    title: ({ scope, word }) => `${word} ${scopeText(scope)}`,
     says: "What is forced on it ends; samples decide again.",
     supposes: ({ scope }) => ({ clear: [scope] }),
     gives: ({ scope }, asked) => remove("/v1/overrides", { scope, ...asked }),
@@ -60,9 +66,16 @@ export function actions(done) {
   });
 }
 
-function open({ act, scope, service, proposal, to, sites }, done) {
+function open({ act, scope, word, service, proposal, to, sites }, done) {
   const kind = ORDERS[act];
-  const order = { scope: scope && JSON.parse(scope), service, proposal: Number(proposal), to, sites: sites?.split(" ") };
+  const order = {
+    scope: scope && JSON.parse(scope),
+    word,
+    service,
+    proposal: Number(proposal),
+    to,
+    sites: sites?.split(" "),
+  };
   order.to ??= order.sites?.[0];
   const dialog = byId("act");
   // Anew, so that nothing is left of what was typed for another order.
@@ -75,17 +88,59 @@ function open({ act, scope, service, proposal, to, sites }, done) {
 }
 
 function content(kind, order) {
-  const field = (label, input, hint) => h("p", {}, h("label", { class: "field" }, label, input), hint && h("span", { class: "faint" }, hint));
+  const field = (label, input, hint) =>
+    h("p", {}, h("label", { class: "field" }, label, input), hint && h("span", { class: "faint" }, hint));
   return [
     h("h2", { id: "act-heading" }, kind.title(order)),
     h("p", {}, kind.says),
-    order.sites && field("To", h("select", { id: "act-to" }, order.sites.map((site) => h("option", {}, site)))),
-    field("Reason (required)", h("input", { id: "act-reason", maxlength: 500, autocomplete: "off", required: true, autofocus: true })),
-    kind.timed && field("For", h("select", { id: "act-for" }, TIMES.map(([value, text]) => h("option", { value }, text)))),
-    field("Your name", h("input", { id: "act-who", maxlength: 200, autocomplete: "nickname", value: localStorage.getItem(WHO) ?? "" })),
-    h("section", { class: "preview", "aria-labelledby": "act-preview-heading" }, h("h3", { id: "act-preview-heading" }, "What will follow"), h("div", { id: "act-preview", role: "status" }, "Working it out…")),
+    order.sites &&
+      field(
+        "To",
+        h(
+          "select",
+          { id: "act-to" },
+          order.sites.map((site) => h("option", {}, site)),
+        ),
+      ),
+    field(
+      "Reason (required)",
+      h("input", { id: "act-reason", maxlength: 500, autocomplete: "off", required: true, autofocus: true }),
+    ),
+    kind.timed &&
+      field(
+        "For",
+        h(
+          "select",
+          { id: "act-for" },
+          TIMES.map(([value, text]) => h("option", { value }, text)),
+        ),
+      ),
+    field(
+      "Your name",
+      h("input", {
+        id: "act-who",
+        maxlength: 200,
+        autocomplete: "nickname",
+        value: localStorage.getItem(WHO) ?? "",
+      }),
+    ),
+    h(
+      "section",
+      { class: "preview", "aria-labelledby": "act-preview-heading" },
+      h("h3", { id: "act-preview-heading" }, "What will follow"),
+      h("div", { id: "act-preview", role: "status" }, "Working it out…"),
+    ),
     h("p", { id: "act-result", role: "status" }),
-    h("p", { class: "buttons" }, h("button", { id: "act-do", type: "button", class: "main", disabled: true, "aria-describedby": "act-result" }, kind.title(order)), h("button", { id: "act-cancel", type: "button" }, "Cancel")),
+    h(
+      "p",
+      { class: "buttons" },
+      h(
+        "button",
+        { id: "act-do", type: "button", class: "main", disabled: true, "aria-describedby": "act-result" },
+        kind.title(order),
+      ),
+      h("button", { id: "act-cancel", type: "button" }, "Cancel"),
+    ),
   ];
 }
 
@@ -146,7 +201,9 @@ class Form {
   #judge() {
     const reason = byId("act-reason").value.trim();
     byId("act-do").disabled = this.#given || !this.#known || reason === "";
-    if (!this.#given) byId("act-result").textContent = this.#known && reason === "" ? "Write a reason: it is kept in the history." : "";
+    if (!this.#given)
+      byId("act-result").textContent =
+        this.#known && reason === "" ? "Write a reason: it is kept in the history." : "";
   }
 
   async #give() {
@@ -172,7 +229,10 @@ class Form {
       this.#given = false;
       this.#judge();
       result.className = "bad";
-      result.textContent = error.status === 0 ? `${error.message}; whether it was done, the history says` : `Not done: ${error.message}`;
+      result.textContent =
+        error.status === 0
+          ? `${error.message}; whether it was done, the history says`
+          : `Not done: ${error.message}`;
     }
   }
 }
@@ -187,18 +247,67 @@ function decided(decisions) {
 /** An outlook in words: what moves, what does not, and what speaks against it. */
 function told({ moved, stays, untouched, refused, held, loads, at, changesets }) {
   const sites = (list) => list.join(" and ") || "nowhere";
-  const move = (one) => h("li", {}, h("b", {}, bare(one.service)), ` from ${sites(one.from)} to ${sites(one.to)}`, one.stranded && h("b", { class: "bad" }, ": no site that works is left"));
-  const list = (all, line) => h("ul", {}, all.slice(0, NAMED).map(line), all.length > NAMED && h("li", {}, `and ${all.length - NAMED} more`));
+  const move = (one) =>
+    h(
+      "li",
+      {},
+      h("b", {}, bare(one.service)),
+      ` from ${sites(one.from)} to ${sites(one.to)}`,
+      one.stranded && h("b", { class: "bad" }, ": no site that works is left"),
+    );
+  const list = (all, line) =>
+    h(
+      "ul",
+      {},
+      all.slice(0, NAMED).map(line),
+      all.length > NAMED && h("li", {}, `and ${all.length - NAMED} more`),
+    );
   const stranded = stays.filter((one) => one.stranded);
   const still = stays.filter((one) => !one.stranded);
   const over = loads.filter(({ after, before, capacity }) => after > capacity && after > before);
   return [
     refused.map((why) => h("p", { class: "bad" }, `It would be refused: ${readable(why, at)}`)),
     held.map((why) => h("p", { class: "bad" }, `It would wait: ${readable(why, at)}`)),
-    moved.length > 0 ? [h("p", {}, h("b", {}, `${count(moved.length, "service")} ${moved.length === 1 ? "moves" : "move"}`), ` (${count(Object.values(changesets).reduce((sum, number) => sum + number, 0), "zone change")}):`), list(moved, move), h("p", { class: "faint" }, `Every client has its new answer after ${span(Math.max(...moved.map((one) => one.worst_ms)))} at the latest.`)] : h("p", {}, h("b", {}, "No service moves.")),
-    stranded.length > 0 && [h("p", { class: "bad" }, mark(TONE.alarm), ` ${count(stranded.length, "service")} would have no site that works:`), list(stranded, (one) => h("li", {}, bare(one.service)))],
-    still.length > 0 && [h("p", {}, `${count(still.length, "service")} concerned ${still.length === 1 ? "stays" : "stay"} where ${still.length === 1 ? "it is" : "they are"}${moved.length === 0 ? ":" : "."}`), moved.length === 0 && list(still, (one) => h("li", {}, bare(one.service), `: ${readable(one.because, at)}`))],
-    over.map(({ site, after, capacity }) => h("p", { class: "bad" }, `${site} would carry ${after}, and its capacity is ${capacity}.`)),
+    moved.length > 0
+      ? [
+          h(
+            "p",
+            {},
+            h("b", {}, `${count(moved.length, "service")} ${moved.length === 1 ? "moves" : "move"}`),
+            ` (${count(
+              Object.values(changesets).reduce((sum, number) => sum + number, 0),
+              "zone change",
+            )}):`,
+          ),
+          list(moved, move),
+          h(
+            "p",
+            { class: "faint" },
+            `Every client has its new answer after ${span(Math.max(...moved.map((one) => one.worst_ms)))} at the latest.`,
+          ),
+        ]
+      : h("p", {}, h("b", {}, "No service moves.")),
+    stranded.length > 0 && [
+      h(
+        "p",
+        { class: "bad" },
+        mark(TONE.alarm),
+        ` ${count(stranded.length, "service")} would have no site that works:`,
+      ),
+      list(stranded, (one) => h("li", {}, bare(one.service))),
+    ],
+    still.length > 0 && [
+      h(
+        "p",
+        {},
+        `${count(still.length, "service")} concerned ${still.length === 1 ? "stays" : "stay"} where ${still.length === 1 ? "it is" : "they are"}${moved.length === 0 ? ":" : "."}`,
+      ),
+      moved.length === 0 &&
+        list(still, (one) => h("li", {}, bare(one.service), `: ${readable(one.because, at)}`)),
+    ],
+    over.map(({ site, after, capacity }) =>
+      h("p", { class: "bad" }, `${site} would carry ${after}, and its capacity is ${capacity}.`),
+    ),
     untouched > 0 && h("p", { class: "faint" }, `${count(untouched, "other service")} not concerned.`),
   ];
 }

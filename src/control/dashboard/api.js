@@ -20,9 +20,12 @@ export const remove = (path, body) => request("DELETE", path, body);
 
 /** A stream of bytes, for as long as it lasts. */
 export async function stream(path, signal) {
-  const answer = await ask(path, { headers: headers(), signal });
-  if (!answer.ok) throw await refusal(answer);
-  return answer.body.getReader();
+  for (;;) {
+    const answer = await ask(path, { headers: headers(), signal });
+    if (answer.ok) return answer.body.getReader();
+    if (answer.status !== 401) throw await refusal(answer);
+    await askForToken();
+  }
 }
 
 async function request(method, path, body) {
@@ -34,8 +37,16 @@ async function request(method, path, body) {
     }
     const answer = await ask(path, init);
     if (answer.status === 401) await askForToken();
-    else if (answer.ok) return answer.json();
+    else if (answer.ok) return whole(answer);
     else throw await refusal(answer);
+  }
+}
+
+async function whole(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    throw new Refused(0, "the answer broke off");
   }
 }
 

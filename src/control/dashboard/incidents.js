@@ -19,7 +19,12 @@ export function incidents(list, now) {
       "li",
       { "data-key": id, class: ended === null ? "open" : "" },
       h("a", { href: `#/incident/${encodeURIComponent(id)}` }, readable(summary, now)),
-      h("p", { class: "faint" }, moment(began, now), ended === null ? ", not over" : `, lasted ${span(ended - began)}`),
+      h(
+        "p",
+        { class: "faint" },
+        moment(began, now),
+        ended === null ? ", not over" : `, lasted ${span(ended - began)}`,
+      ),
     );
   return h("ul", { class: "lines" }, list.map(line));
 }
@@ -30,25 +35,63 @@ export function incident(incident, now) {
   return [
     h("h2", { id: "detail-heading" }, `Incident ${incident.id}`),
     h("p", { class: "lead" }, readable(summary, now)),
-    h("p", {}, `Began ${clock(began, now)}, `, ended === null ? "not over" : `ended ${clock(ended, now)}, lasted ${span(ended - began)}`),
+    h(
+      "p",
+      {},
+      `Began ${clock(began, now)}, `,
+      ended === null ? "not over" : `ended ${clock(ended, now)}, lasted ${span(ended - began)}`,
+    ),
     phases && phasesOf(phases),
-    incident.waiting?.length > 0 && h("p", {}, "Not where they belong yet: ", incident.waiting.map(({ service, for_what: what }) => `${bare(service)} (waits for ${what})`).join(", ")),
+    incident.waiting?.length > 0 &&
+      h(
+        "p",
+        {},
+        "Not where they belong yet: ",
+        incident.waiting
+          .map(({ service, for_what: what }) => `${bare(service)} (waits for ${what})`)
+          .join(", "),
+      ),
     h("h3", {}, "Timeline"),
-    h("ol", { class: "timeline" }, timeline.map((moment) => step(moment, began, now))),
-    incident.more_lines > 0 && h("p", { class: "faint" }, `and ${incident.more_lines} more; the history has them all`),
+    h(
+      "ol",
+      { class: "timeline" },
+      timeline.map((moment) => step(moment, began, now)),
+    ),
+    incident.more_lines > 0 &&
+      h("p", { class: "faint" }, `and ${incident.more_lines} more; the history has them all`),
   ];
 }
 
-function step({ at, what, text, service, site }, began, now) {
-  const of = [service, site].filter(Boolean).join(" at ");
+function step({ at, what, text }, began, now) {
   const after = at > began ? `+${span(at - began)}` : "";
-  return h("li", { class: `step ${what}` }, h("span", { class: "code" }, clock(at, now)), h("span", { class: "faint" }, after), h("span", {}, of && h("b", {}, `${of}: `), readable(text, now)));
+  return h(
+    "li",
+    { class: `step ${what}` },
+    h("span", {}, h("span", { class: "code" }, clock(at, now)), " ", h("span", { class: "faint" }, after)),
+    h("span", {}, readable(text, now)),
+  );
 }
 
 function phasesOf(phases) {
   const parts = PHASES.filter(([key]) => phases[key] !== null && phases[key] !== undefined);
-  const rows = parts.map(([key, words]) => h("div", {}, h("dt", {}, words), h("dd", {}, seconds(phases[key]))));
-  const total = phases.total === null || phases.total === undefined ? null : h("div", { class: "total" }, h("dt", {}, phases.rto ? `in all; ${seconds(phases.rto)} were promised` : "in all"), h("dd", {}, seconds(phases.total), phases.rto && h("span", { class: phases.kept ? "well" : "bad" }, phases.kept ? " kept" : " missed")));
+  const rows = parts.map(([key, words]) =>
+    h("div", {}, h("dt", {}, words), h("dd", {}, seconds(phases[key]))),
+  );
+  const total =
+    phases.total === null || phases.total === undefined
+      ? null
+      : h(
+          "div",
+          { class: "total" },
+          h("dt", {}, phases.rto ? `in all; ${seconds(phases.rto)} were promised` : "in all"),
+          h(
+            "dd",
+            {},
+            seconds(phases.total),
+            phases.rto &&
+              h("span", { class: phases.kept ? "well" : "bad" }, phases.kept ? " kept" : " missed"),
+          ),
+        );
   return h("dl", { class: "phases" }, rows, total);
 }
 

@@ -14,13 +14,15 @@ import { TONE, clock, mark, moment, readable, relative, span } from "./words.js"
 const SECOND_MS = 1000;
 const THEMES = ["auto", "light", "dark"];
 const THEME = "detour-theme";
-/** Incidents change rarely; they are asked for no more often than this. */
+/** Incidents change rarely; while the state is the same they are asked for no more often than this. */
 const INCIDENTS_MS = 5000;
 const INCIDENTS_SHOWN = 5;
 
 let newest;
 let known = null;
 let knownAt = -Infinity;
+let knownFor;
+let fault = null;
 
 const looking = new Looking(() => live.refresh());
 const live = new Live(() => looking.query(), took, tick);
@@ -40,29 +42,75 @@ function took(overview) {
 
 /** How things are, the worst first. */
 function state({ sentences, now }) {
-  const sentence = ({ tone, text, since }) => [mark(TONE[tone]), h("span", {}, h("span", { class: "unseen" }, `${TONE[tone].word}: `), readable(text, now), since !== null && [", ", moment(since, now)])];
+  const sentence = ({ tone, text, since }) => [
+    mark(TONE[tone]),
+    h(
+      "span",
+      {},
+      h("span", { class: "unseen" }, `${TONE[tone].word}: `),
+      readable(text, now),
+      since !== null && [", ", moment(since, now)],
+    ),
+  ];
   const [first, ...rest] = sentences;
-  show(byId("state"), h("p", { class: `headline ${first.tone}` }, sentence(first)), rest.length > 0 && h("ul", {}, rest.map((one) => h("li", { class: one.tone }, sentence(one)))));
+  show(
+    byId("state"),
+    h("p", { class: `headline ${first.tone}` }, sentence(first)),
+    rest.length > 0 &&
+      h(
+        "ul",
+        {},
+        rest.map((one) => h("li", { class: one.tone }, sentence(one))),
+      ),
+  );
   const plain = `${TONE[first.tone].word}: ${first.text}`;
   // Said once for each change, and not when the page opens: a screen reader begins at the top anyway.
   if (state.said !== undefined && state.said !== plain) byId("news").textContent = readable(plain, now);
   state.said = plain;
-  document.title = first.tone === "well" ? "Detour" : `${first.tone === "alarm" ? "✕" : "▲"} ${first.text} · Detour`;
+  document.title =
+    first.tone === "well" ? "Detour" : `${first.tone === "alarm" ? "✕" : "▲"} ${first.text} · Detour`;
+}
+
+/** Whatever this page does wrong is told as well: what is shown would be old without a word. */
+function broke(what) {
+  fault = String(what?.message ?? what);
+  tick();
 }
 
 /** What has to be loud: no answer, an engine that does not turn, checks that do not run. */
 function loud() {
+  if (fault !== null)
+    return [
+      h("strong", {}, `This page has a fault: ${fault}. `),
+      "What you see may be old: load it anew. `detour status` has the same.",
+    ];
   const age = live.age();
   if (live.isOld()) {
     const error = live.error;
-    const why = error?.status === 0 ? "Detour does not answer" : error?.status === 503 ? "The checker is stuck" : error ? "Detour refuses to show itself" : "No news from Detour";
+    const why =
+      error?.status === 0
+        ? "Detour does not answer"
+        : error?.status === 503
+          ? "The checker is stuck"
+          : error
+            ? "Detour refuses to show itself"
+            : "No news from Detour";
     const shown = age === null ? "There is nothing to show yet." : "What you see is old, and may be wrong.";
-    return { key: why, content: [h("strong", {}, `${why}${error ? `: ${error.message}` : ""}.`), ` ${shown} `, age !== null && h("span", { "aria-hidden": "true" }, `As of ${clock(live.now() - age, live.now())}, ${span(age)} ago.`)] };
+    return [
+      h("strong", {}, `${why}${error ? `: ${error.message}` : ""}.`),
+      ` ${shown} `,
+      age !== null &&
+        h(
+          "span",
+          { "aria-hidden": "true" },
+          `As of ${clock(live.now() - age, live.now())}, ${span(age)} ago.`,
+        ),
+    ];
   }
   const doubts = newest?.doubt ? [`the vantage doubts itself, nothing moves: ${newest.doubt.because}`] : [];
   const troubles = [...(newest?.troubles ?? []), ...doubts];
   if (troubles.length === 0) return null;
-  return { key: "troubles", content: [h("strong", {}, "The checker is not well. "), `${troubles.join("; ")}.`] };
+  return [h("strong", {}, "The checker is not well. "), `${troubles.join("; ")}.`];
 }
 
 /** Every second: what is loud, how fresh it is, and all that says how long ago something was. */
@@ -70,11 +118,22 @@ function tick() {
   const message = loud();
   const lost = byId("lost");
   lost.hidden = message === null;
-  show(lost, message?.content);
+  show(lost, message);
   document.body.classList.toggle("old", live.isOld() && live.age() !== null);
-  const link = live.isOld() ? ["alarm", "No news"] : live.age() === null ? ["faint", "Connecting"] : live.streaming ? ["well", "Live"] : ["well", "Live, every 2 s"];
+  const link = live.isOld()
+    ? ["alarm", "No news"]
+    : live.age() === null
+      ? ["faint", "Connecting"]
+      : live.streaming
+        ? ["well", "Live"]
+        : ["well", "Live, every 2 s"];
   const shape = { alarm: TONE.alarm, well: TONE.well, faint: { shape: "ring", tone: "faint" } }[link[0]];
-  show(byId("link"), mark(shape), h("span", {}, link[1]), live.age() !== null && h("span", { class: "faint clock" }, clock(live.now() - live.age(), 0).slice(11)));
+  show(
+    byId("link"),
+    mark(shape),
+    h("span", {}, link[1]),
+    live.age() !== null && h("span", { class: "faint clock" }, clock(live.now() - live.age(), 0).slice(11)),
+  );
   for (const time of document.querySelectorAll("time[data-at]")) {
     const text = relative(Number(time.dataset.at), live.now());
     if (time.textContent !== text) time.textContent = text;
@@ -83,8 +142,9 @@ function tick() {
 
 /** Every daemon of this version has them; without, the panel is not there. */
 async function learnIncidents() {
-  if (performance.now() - knownAt < INCIDENTS_MS) return;
-  knownAt = performance.now();
+  const said = JSON.stringify(newest.sentences);
+  if (knownFor === said && performance.now() - knownAt < INCIDENTS_MS) return;
+  [knownAt, knownFor] = [performance.now(), said];
   try {
     known = (await get(`/v1/incidents?limit=${INCIDENTS_SHOWN}`)).incidents;
     show(byId("watch"), watch(newest, known));
@@ -95,7 +155,19 @@ async function learnIncidents() {
 
 function foot({ version, config, started, now, zones }) {
   const serials = zones.slice(0, 5).map(({ apex, serial }) => `${apex} serial ${serial}`);
-  show(byId("foot"), h("p", {}, `detour ${version}, `, h("span", { class: "code" }, config), ", started ", moment(started, now), ". Times are UTC."), h("p", {}, serials.join("; "), zones.length > 5 && ` and ${zones.length - 5} more zones`));
+  show(
+    byId("foot"),
+    h(
+      "p",
+      {},
+      `detour ${version}, `,
+      h("span", { class: "code" }, config),
+      ", started ",
+      moment(started, now),
+      ". Times are UTC.",
+    ),
+    h("p", {}, serials.join("; "), zones.length > 5 && ` and ${zones.length - 5} more zones`),
+  );
 }
 
 async function follow() {
@@ -107,7 +179,7 @@ async function follow() {
   await detail(what, newest);
   if (what) {
     byId("detail").focus({ preventScroll: true });
-    byId("detail").scrollIntoView({ block: "nearest" });
+    byId("detail").scrollIntoView({ block: "start" });
   }
 }
 
@@ -145,6 +217,8 @@ function theme() {
 
 theme();
 actions(() => live.refresh());
+addEventListener("error", ({ error, message }) => broke(error ?? message));
+addEventListener("unhandledrejection", ({ reason }) => broke(reason));
 addEventListener("hashchange", follow);
 addEventListener("keydown", keys);
 byId("detail").hidden = chosen() === null;

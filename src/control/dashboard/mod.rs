@@ -66,3 +66,67 @@ fn sent(kind: &'static str, text: &'static str) -> Response {
     ];
     (headers, text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the page and its modules name is there, and nothing is there that nobody names.
+    #[test]
+    fn the_files_are_whole() {
+        let texts = || FILES.iter().map(|(.., text)| *text).chain([INDEX]);
+        for (name, ..) in FILES {
+            let named = texts().any(|text| {
+                text.contains(&format!("\"/dashboard/{name}\"")) || text.contains(&format!("\"./{name}\""))
+            });
+            assert!(named, "nobody asks for {name}");
+        }
+        for text in texts() {
+            let imports = text.split("from \"./").skip(1).filter_map(|rest| rest.split('"').next());
+            let links = text.split("=\"/dashboard/").skip(1).filter_map(|rest| rest.split('"').next());
+            for name in imports.chain(links) {
+                assert!(FILES.iter().any(|(known, ..)| *known == name), "there is no {name}");
+            }
+        }
+    }
+
+    /// What others wrote is text, never markup, and nothing comes from anywhere else.
+    #[test]
+    fn nothing_is_made_of_text_and_nothing_is_fetched_elsewhere() {
+        let banned = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "Function(",
+            "style=",
+        ];
+        for (name, _, text) in FILES {
+            for word in banned {
+                assert!(!text.contains(word), "{word} in {name}");
+            }
+            // The name of SVG's namespace is an address that nobody asks.
+            let foreign = text.replace("http://www.w3.org/2000/svg", "");
+            assert!(
+                !foreign.contains("http://") && !foreign.contains("https://"),
+                "a foreign address in {name}"
+            );
+        }
+        assert!(!INDEX.contains("style=") && !INDEX.contains("<style") && !INDEX.contains(" onclick"));
+        assert_eq!(INDEX.matches("<script").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn each_file_comes_with_its_type_and_the_policy() {
+        for (name, kind, text) in FILES {
+            let response = file(Path((*name).to_owned())).await;
+            assert_eq!(response.headers()[header::CONTENT_TYPE], *kind);
+            assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
+            let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+            assert_eq!(body, text.as_bytes());
+        }
+        assert_eq!(index().await.headers()[header::CONTENT_TYPE], HTML);
+        assert_eq!(file(Path("../mod.rs".to_owned())).await.status(), StatusCode::NOT_FOUND);
+    }
+}

@@ -52,11 +52,18 @@ export class Looking {
   took(overview, chosen) {
     this.#offset = overview.offset;
     show(byId("show"), this.#stances(overview));
-    show(byId("at"), option("", "any"), overview.sites.map(({ id }) => option(id, id)));
+    show(
+      byId("at"),
+      option("", "any"),
+      overview.sites.map(({ id }) => option(id, id)),
+    );
     byId("show").value = this.#show;
     byId("at").value = this.#at;
     const { matching, total } = overview;
-    show(byId("found"), matching === total ? count(total, "service") : `${matching} of ${count(total, "service")}`);
+    show(
+      byId("found"),
+      matching === total ? count(total, "service") : `${matching} of ${count(total, "service")}`,
+    );
     show(byId("services"), table(overview, chosen));
     show(byId("pages"), pages(overview));
   }
@@ -64,7 +71,11 @@ export class Looking {
   #stances({ total, stances }) {
     const off = total - (stances.home ?? 0);
     const each = Object.entries(STANCE).filter(([key]) => stances[key] || key === this.#show);
-    return [option("", `all (${total})`), option("off", `to look at (${off})`), each.map(([key, { word }]) => option(key, `${word} (${stances[key] ?? 0})`))];
+    return [
+      option("", `all (${total})`),
+      option("off", `to look at (${off})`),
+      each.map(([key, { word }]) => option(key, `${word} (${stances[key] ?? 0})`)),
+    ];
   }
 }
 
@@ -79,21 +90,35 @@ function table({ services, now }, chosen) {
     { role: "table" },
     h("caption", { class: "unseen" }, "Services, those to look at first"),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, COLUMNS.map(column))),
-    h("tbody", { role: "rowgroup" }, services.map((row) => one(row, now, chosen === row.name))),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      services.map((row) => one(row, now, chosen === row.name)),
+    ),
   );
 }
 
 function one(row, now, isChosen) {
   const stance = STANCE[row.stance];
-  const cell = (name, ...content) => h("td", { role: "cell", class: name.toLowerCase(), "data-name": name }, content);
+  const cell = (name, ...content) =>
+    h("td", { role: "cell", class: name.toLowerCase(), "data-name": name }, content);
   const link = { href: `#/service/${encodeURIComponent(row.name)}`, "aria-current": isChosen && "true" };
   const because = readable(row.because, now);
   return h(
     "tr",
     { role: "row", class: `row ${row.stance === "home" ? "settled" : stance.tone}`, "data-key": row.name },
     cell("State", state(stance)),
-    h("th", { role: "rowheader", scope: "row", class: "service", "data-name": "Service" }, h("a", link, breakable(row.name))),
-    cell("Answers", row.answers.map((answer) => h("span", { class: "code" }, breakable(answer))), row.more > 0 && h("span", {}, `and ${row.more} more`), row.answers.length === 0 && "the zone file"),
+    h(
+      "th",
+      { role: "rowheader", scope: "row", class: "service", "data-name": "Service" },
+      h("a", link, breakable(row.name)),
+    ),
+    cell(
+      "Answers",
+      row.answers.map((answer) => h("span", { class: "code" }, breakable(answer))),
+      row.more > 0 && h("span", {}, `and ${row.more} more`),
+      row.answers.length === 0 && "the zone file",
+    ),
     cell("From", row.endpoints.map(endpoint)),
     cell("Since", row.since === null ? "–" : moment(row.since, now)),
     cell("Why", h("span", { class: "clamped", title: because }, because)),
@@ -106,13 +131,21 @@ function one(row, now, isChosen) {
 function endpoint(endpoint) {
   const which = endpointHealth(endpoint);
   const words = `${which.word}${endpoint.serving ? ", answered from here" : ""}${endpoint.maintenance ? ", in maintenance" : ""}`;
-  return h("span", { class: `at ${endpoint.serving ? "serving" : ""}`, title: `${endpoint.site}: ${words}` }, mark(which), endpoint.site, h("span", { class: "unseen" }, ` ${words}. `));
+  return h(
+    "span",
+    { class: `at ${endpoint.serving ? "serving" : ""}`, title: `${endpoint.site}: ${words}` },
+    mark(which),
+    endpoint.site,
+    h("span", { class: "unseen" }, ` ${words}. `),
+  );
 }
 
 function standby({ standby, endpoints }) {
   if (endpoints.length < 2) return "none meant";
   if (!standby) return [mark(STANCE.exposed), " none works"];
-  const [which, word] = standby.unready ? [STANCE.exposed, `${standby.site} not ready`] : [STANCE.home, `${standby.site} ready`];
+  const [which, word] = standby.unready
+    ? [STANCE.exposed, `${standby.site} not ready`]
+    : [STANCE.home, `${standby.site} ready`];
   return h("span", { title: standby.unready }, mark(which), ` ${word}`);
 }
 

@@ -14,7 +14,14 @@ const MAX_NAMED = 16;
 /** Drawing and list. */
 export function sites({ sites, moves, now }) {
   if (sites.length === 0) return h("p", { class: "none" }, "No site is configured.");
-  return [drawing(sites, moves), h("ul", { class: "cards" }, sites.map((site) => card(site, moves, now)))];
+  return [
+    drawing(sites, moves),
+    h(
+      "ul",
+      { class: "cards" },
+      sites.map((site) => card(site, moves, now)),
+    ),
+  ];
 }
 
 function drawing(sites, moves) {
@@ -40,7 +47,10 @@ function onMap(sites) {
   const [lat, lon] = [middle(lats), middle(lons)];
   const narrow = Math.cos((lat * Math.PI) / 180);
   const [wide, high] = [WIDTH - 2 * MARGIN.x, HEIGHT - 2 * MARGIN.y];
-  const scale = Math.min(wide / Math.max(reach(lons) * narrow, MIN_DEGREES), high / Math.max(reach(lats), MIN_DEGREES));
+  const scale = Math.min(
+    wide / Math.max(reach(lons) * narrow, MIN_DEGREES),
+    high / Math.max(reach(lats), MIN_DEGREES),
+  );
   const x = (degrees) => WIDTH / 2 + (degrees - lon) * narrow * scale;
   const y = (degrees) => HEIGHT / 2 - (degrees - lat) * scale;
   const places = new Map(sites.map(({ id, location }) => [id, { x: x(location[1]), y: y(location[0]) }]));
@@ -48,7 +58,8 @@ function onMap(sites) {
   const lines = [];
   for (let at = -180; at <= 180; at += step) {
     if (x(at) > 0 && x(at) < WIDTH) lines.push(s("path", { d: `M${x(at)} 0V${HEIGHT}` }));
-    if (Math.abs(at) <= 90 && y(at) > 0 && y(at) < HEIGHT) lines.push(s("path", { d: `M0 ${y(at)}H${WIDTH}` }));
+    if (Math.abs(at) <= 90 && y(at) > 0 && y(at) < HEIGHT)
+      lines.push(s("path", { d: `M0 ${y(at)}H${WIDTH}` }));
   }
   return { places, ground: lines };
 }
@@ -70,10 +81,19 @@ function node(site, { x, y }, total, named) {
   const text = (dy, style, words) => s("text", { y: dy, class: style }, words);
   return s(
     "g",
-    { class: `node ${which.tone}`, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "data-key": site.id },
+    {
+      class: `node ${which.tone}`,
+      transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
+      "data-key": site.id,
+    },
     halo > 0 && s("circle", { class: "halo", r: halo.toFixed(1) }),
     s("circle", { class: "face", r: 13 }),
-    s("path", { class: "shape", d: shapeOf(which), "fill-rule": "evenodd", transform: "translate(-7.2 -7.2) scale(1.2)" }),
+    s("path", {
+      class: "shape",
+      d: shapeOf(which),
+      "fill-rule": "evenodd",
+      transform: "translate(-7.2 -7.2) scale(1.2)",
+    }),
     named && text(-Math.max(halo, 13) - 6, "name", site.id),
     named && text(Math.max(halo, 13) + 15, "word", which.word),
   );
@@ -94,7 +114,10 @@ function way(from, to, { services }) {
   const wing = (turn) => `${end.x - 9 * Math.cos(arrive + turn)} ${end.y - 9 * Math.sin(arrive + turn)}`;
   // Outside of the bend, where no line crosses it.
   const aside = uy === 0 || Math.abs(ux) > Math.abs(uy) ? 15 : 34;
-  const [lx, ly] = [(begin.x + end.x) / 4 + top.x / 2 + uy * aside, (begin.y + end.y) / 4 + top.y / 2 - ux * aside];
+  const [lx, ly] = [
+    (begin.x + end.x) / 4 + top.x / 2 + uy * aside,
+    (begin.y + end.y) / 4 + top.y / 2 - ux * aside,
+  ];
   return s(
     "g",
     { class: "way" },
@@ -110,24 +133,58 @@ function card(site, moves, now) {
   return h(
     "li",
     { class: "card", "data-key": id },
-    h("p", { class: "card-head" }, h("a", { href: `#/site/${encodeURIComponent(id)}` }, name), name !== id && h("span", { class: "code" }, id), state(siteHealth(site))),
-    h("p", {}, `answers ${count(site.serving, "service")}`, away > 0 && `, ${away} moved off`, site.capacity && `; load ${site.load} of ${site.capacity}`),
+    h(
+      "p",
+      { class: "card-head" },
+      h("a", { href: `#/site/${encodeURIComponent(id)}` }, name),
+      name !== id && h("span", { class: "code" }, id),
+      state(siteHealth(site)),
+    ),
+    h(
+      "p",
+      {},
+      `answers ${count(site.serving, "service")}`,
+      away > 0 && `, ${away} moved off`,
+      site.capacity && `; load ${site.load} of ${site.capacity}`,
+    ),
     h("p", { class: "faint" }, endpoints(site)),
-    overridden && h("p", { class: "forced" }, `${HEALTH.drained.word} by ${overridden.who}: ${overridden.reason}`, overridden.until && [", ends ", moment(overridden.until, now)]),
+    overridden &&
+      h(
+        "p",
+        { class: "forced" },
+        `${HEALTH.drained.word} by ${overridden.who}: ${overridden.reason}`,
+        overridden.until && [", ends ", moment(overridden.until, now)],
+      ),
     h("p", { class: "buttons" }, drainButton({ site: id }, overridden)),
   );
 }
 
 function endpoints({ up, suspect, down, unknown }) {
   const all = up + suspect + down + unknown;
-  const parts = [[down, "Down"], [suspect, "Suspect"], [unknown, "Unknown"]];
+  const parts = [
+    [down, "Down"],
+    [suspect, "Suspect"],
+    [unknown, "Unknown"],
+  ];
   const off = parts.filter(([number]) => number > 0).map(([number, word]) => `${number} ${word}`);
   return `${count(all, "endpoint")}${off.length ? `: ${up} Up, ${off.join(", ")}` : all > 0 ? ", all Up" : ""}`;
 }
 
 /** Drains what is not drained, and clears what is. */
 export function drainButton(scope, overridden) {
-  const [act, word] = overridden ? ["clear", overridden.kind === "drain" ? "Undrain" : "Clear"] : ["drain", "Drain"];
+  const [act, word] = overridden
+    ? ["clear", overridden.kind === "drain" ? "Undrain" : "Clear"]
+    : ["drain", "Drain"];
   const text = scopeText(scope);
-  return h("button", { type: "button", "data-act": act, "data-scope": JSON.stringify(scope), "aria-label": `${word} ${text}` }, `${word}…`);
+  return h(
+    "button",
+    {
+      type: "button",
+      "data-act": act,
+      "data-scope": JSON.stringify(scope),
+      "data-word": word,
+      "aria-label": `${word} ${text}`,
+    },
+    `${word}…`,
+  );
 }

@@ -108,6 +108,7 @@ export function moment(at, now) {
 }
 
 export function relative(at, now) {
+  if (Math.abs(now - at) < 1000) return "just now";
   return at <= now ? `${span(now - at)} ago` : `in ${span(at - now)}`;
 }
 

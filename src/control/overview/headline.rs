@@ -105,7 +105,7 @@ fn tail(row: &Row) -> String {
     let off = row.off.first().map(|off| (off.site.to_string(), off.why.clone()));
     match row.stance {
         Stance::Moved | Stance::Held | Stance::Partial => match off {
-            Some((site, why)) if why == "Up" => format!("{site}, which is Up again: {}", row.next.text),
+            Some((site, why)) if why == "Up" => format!("{site}, which is Up again; {}", row.next.text),
             Some((site, why)) if why.starts_with("Up") => format!("part of {site}: {why}"),
             Some((site, why)) => format!("{site} ({why})"),
             None => row.because.clone(),

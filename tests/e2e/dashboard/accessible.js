@@ -2,10 +2,14 @@
 // It runs in the page, as the body of a function.
 
 const found = [];
-const note = (rule, element, more = "") => found.push(`${rule}: <${element.tagName.toLowerCase()} id="${element.id}" class="${element.getAttribute("class") ?? ""}"> ${(element.textContent ?? "").trim().slice(0, 40)} ${more}`);
+const note = (rule, element, more = "") =>
+  found.push(
+    `${rule}: <${element.tagName.toLowerCase()} id="${element.id}" class="${element.getAttribute("class") ?? ""}"> ${(element.textContent ?? "").trim().slice(0, 40)} ${more}`,
+  );
 const all = (selector) => [...document.querySelectorAll(selector)];
 const open = document.querySelector("dialog[open]");
-const isSeen = (element) => element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 1;
+const isSeen = (element) =>
+  element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 1;
 // Behind an open dialog nothing can be reached.
 const reach = (selector) => (open ? [...open.querySelectorAll(selector)] : all(selector)).filter(isSeen);
 
@@ -25,7 +29,8 @@ const ids = all("[id]").map((element) => element.id);
 for (const id of ids.filter((id, at) => ids.indexOf(id) !== at)) found.push(`two elements are #${id}`);
 for (const attribute of ["aria-labelledby", "aria-describedby"]) {
   for (const element of all(`[${attribute}]`).filter(isSeen)) {
-    if (!document.getElementById(element.getAttribute(attribute))) note(`${attribute} leads nowhere`, element);
+    if (!document.getElementById(element.getAttribute(attribute)))
+      note(`${attribute} leads nowhere`, element);
   }
 }
 
@@ -33,17 +38,23 @@ for (const attribute of ["aria-labelledby", "aria-describedby"]) {
 for (const control of reach("button, a[href], input, select, [tabindex]")) {
   const label = control.labels?.[0]?.textContent ?? "";
   const named = document.getElementById(control.getAttribute("aria-labelledby") ?? "")?.textContent ?? "";
-  if (!`${control.getAttribute("aria-label") ?? ""}${label}${named}${control.matches("input, select") ? "" : control.textContent}`.trim()) note("no name", control);
+  if (
+    !`${control.getAttribute("aria-label") ?? ""}${label}${named}${control.matches("input, select") ? "" : control.textContent}`.trim()
+  )
+    note("no name", control);
   if (control.tabIndex > 0) note("an order of its own", control);
   const { width, height } = control.getBoundingClientRect();
-  if (!control.matches("a, [tabindex]") && (width < 24 || height < 24)) note("smaller than 24 by 24 pixels", control, `${width} x ${height}`);
+  if (!control.matches("a, [tabindex]") && (width < 24 || height < 24))
+    note("smaller than 24 by 24 pixels", control, `${width} x ${height}`);
 }
 
 // -- pictures: a name, or passed over; and no state that a shape or colour alone tells --
 for (const drawing of all("svg").filter(isSeen)) {
   const silent = drawing.getAttribute("aria-hidden") === "true";
-  if (!silent && !(drawing.getAttribute("role") === "img" && drawing.getAttribute("aria-label"))) note("a drawing without a name", drawing);
-  if (drawing.matches(".mark") && !drawing.parentElement.textContent.trim()) note("a mark without a word", drawing.parentElement);
+  if (!silent && !(drawing.getAttribute("role") === "img" && drawing.getAttribute("aria-label")))
+    note("a drawing without a name", drawing);
+  if (drawing.matches(".mark") && !drawing.parentElement.textContent.trim())
+    note("a mark without a word", drawing.parentElement);
 }
 
 // -- tables --
@@ -69,7 +80,9 @@ const ground = (element) => {
   return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
 };
 const luminance = (rgb) => {
-  const [r, g, b] = rgb.map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+  const [r, g, b] = rgb
+    .map((one) => one / 255)
+    .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const contrast = (one, two) => {
@@ -79,11 +92,18 @@ const contrast = (one, two) => {
 const texts = document.createTreeWalker(open ?? document.body, NodeFilter.SHOW_TEXT);
 while (texts.nextNode()) {
   const element = texts.currentNode.parentElement;
-  if (!texts.currentNode.data.trim() || !isSeen(element) || element.closest(".unseen, :disabled, option, noscript")) continue;
+  if (
+    !texts.currentNode.data.trim() ||
+    !isSeen(element) ||
+    element.closest(".unseen, :disabled, option, noscript")
+  )
+    continue;
   const style = getComputedStyle(element);
   const ink = channels(element instanceof SVGElement ? style.fill : style.color);
   const below = ground(element);
-  const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 700);
+  const large =
+    parseFloat(style.fontSize) >= 24 ||
+    (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 700);
   const ratio = contrast(over(ink, below), below);
   if (ratio < (large ? 3 : 4.5)) note("too little contrast", element, ratio.toFixed(2));
 }

@@ -66,6 +66,7 @@ impl Browser {
             port.trim_end_matches('.').parse().ok()
         });
         let profile = tempfile::tempdir().unwrap();
+        let data_dir = format!("--user-data-dir={}", profile.path().display());
         let mut browser = Browser {
             driver,
             port: port.expect("it says where it listens"),
@@ -74,7 +75,6 @@ impl Browser {
             _profile: profile,
             _turn: turn,
         };
-        let data_dir = format!("--user-data-dir={}", browser._profile.path().display());
         let flags: Vec<&str> = FLAGS.iter().copied().chain([data_dir.as_str()]).collect();
         let options = json!({ "args": flags });
         let wanted = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });

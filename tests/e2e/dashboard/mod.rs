@@ -3,6 +3,7 @@
 mod accessible;
 mod browser;
 mod pictures;
+mod token;
 
 use std::fmt::Write as _;
 
@@ -82,6 +83,7 @@ fn a_drain_by_clicks_has_a_reason_and_a_preview_and_moves_the_answer() {
     assert!(!browser.is_enabled("#act-do"));
     browser.press(ESCAPE);
 
+    browser.js("scrollTo(0, 0)");
     browser.click("#sites button[aria-label='Undrain fra']");
     browser.sees("#act-preview", "concerned stays");
     browser.press("swapped");
@@ -196,4 +198,24 @@ fn a_daemon_that_is_silent_or_gone_is_told_loudly() {
     let strange: Vec<String> =
         browser.complaints().into_iter().filter(|line| !line.contains("net::ERR_")).collect();
     assert_eq!(strange, [""; 0]);
+}
+
+#[test]
+fn a_move_that_waits_is_seen_and_approved() {
+    let approve = "failover = { mode = \"approve\", wait = \"10m\", unanswered = \"stay\" }";
+    let mut world = World::start(&Setup { service: approve, ..Setup::default() });
+    world.settles_on_fra();
+    let browser = world.page("");
+    world.fra.kill();
+    browser.sees("#state .alarm", "app.example.com is still answered from fra (Down: 3 of 3 failed");
+    browser.sees("#services tbody", "the move to iad waits for somebody to approve it");
+    browser.sees("#watch", "Moves that wait for you");
+    browser.click("#watch button[data-act=approve]");
+    browser.sees("#act-preview", "app.example.com from fra to iad");
+    browser.press("it is really dead");
+    browser.press(ENTER);
+    browser.sees("#act-result", "Done. app.example.com is answered from iad.");
+    world.settles_on_iad();
+    browser.sees("#state", "moved off fra");
+    all_was_well(&browser);
 }
