@@ -163,7 +163,8 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         | Happened::UpdateRefused { .. }
         | Happened::Frozen { .. }
         | Happened::RolledBack { .. }
-        | Happened::AlertLost { .. } => Vec::new(),
+        | Happened::AlertLost { .. }
+        | Happened::Audit(_) => Vec::new(),
     }
 }
 

@@ -20,6 +20,7 @@ mod access;
 mod alerts;
 mod catalog;
 mod check_key;
+mod control;
 mod cookie_secrets;
 mod damping;
 mod document;
@@ -63,6 +64,7 @@ pub use alerts::{
 };
 pub use catalog::catalog;
 pub use check_key::{Check, CheckKey, Whereto};
+pub use control::{MAX_API_TOKENS, MAX_TOKEN_NAME, is_token_name};
 pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
 pub use error::{ConfigError, Known};

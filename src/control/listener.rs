@@ -1,4 +1,4 @@
-//! Connections: a bound on how many, and on how long one may be silent.
+//! Connections: a bound on how many, and on how long one may be silent, its handshake included.
 
 use std::future::Future;
 use std::io;
@@ -10,28 +10,36 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::secure::{Secured, Stream, on_stream};
 
 /// A listener that accepts no more than it may; the rest wait in the kernel's queue.
 pub(super) struct Bounded {
     listener: TcpListener,
+    secured: Secured,
     permits: Arc<Semaphore>,
     idle: Duration,
 }
 
 /// One connection, cut when it is silent for too long.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, connections: usize, idle: Duration) -> Bounded {
-        Bounded { listener, permits: Arc::new(Semaphore::new(connections)), idle }
+    pub(super) fn new(
+        listener: TcpListener,
+        secured: Secured,
+        connections: usize,
+        idle: Duration,
+    ) -> Bounded {
+        Bounded { listener, secured, permits: Arc::new(Semaphore::new(connections)), idle }
     }
 }
 
@@ -50,6 +58,7 @@ impl Listener for Bounded {
         // axum's own accept waits a second after an error such as EMFILE, and tries again.
         let (stream, peer) = Listener::accept(&mut self.listener).await;
         let deadline = Box::pin(sleep(self.idle));
+        let stream = Stream::new(stream, &self.secured);
         (Connection { stream, idle: self.idle, deadline, _permit: permit }, peer)
     }
 
@@ -75,36 +84,39 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let done = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.watched(cx, done)
+        let connection = &mut *self;
+        let done = on_stream!(connection.stream, cx, poll_read, buf);
+        connection.watched(cx, done)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watched(cx, done)
+        let connection = &mut *self;
+        let done = on_stream!(connection.stream, cx, poll_write, buf);
+        connection.watched(cx, done)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        on_stream!(self.stream, cx, poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        on_stream!(self.stream, cx, poll_shutdown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
     async fn bounded(connections: usize, idle: Duration) -> (Bounded, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        (Bounded::new(listener, connections, idle), addr)
+        (Bounded::new(listener, Secured::default(), connections, idle), addr)
     }
 
     #[tokio::test]

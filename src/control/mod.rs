@@ -7,24 +7,32 @@
 //!
 //! Sites that call in do so on a listener of its own (`heartbeat`).
 //!
-//! Whoever reaches the port may steer the service, so it is for loopback. A browser reaches loopback on
-//! behalf of any page it shows, so `guard` refuses what only a browser sends: a foreign `Host` (DNS
-//! rebinding), a foreign `Origin`, and a write that is not declared as JSON.
+//! Every request passes the `gate`: no browser on a foreign page's behalf, no source too often, nobody without
+//! a token where there are tokens, and no write without a line in the audit log. Without tokens whoever
+//! reaches the port may steer the service, so it is for loopback.
 
+mod access;
 pub mod api;
 mod callers;
 mod events;
 #[cfg(test)]
+mod events_tests;
+#[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod guard;
 mod healthz;
 pub mod heartbeat;
 mod listener;
 mod metrics;
 mod problem;
+mod rates;
 mod read;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod whatif;
@@ -48,7 +56,7 @@ use tokio::sync::watch;
 
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
-use crate::engine::{Command, CommandError, Engine, Explanation, Status};
+use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::{Lateness, WatchView};
@@ -57,10 +65,13 @@ use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
+pub use access::Access;
 pub use events::{KEEP_ALIVE, MAX_LISTENERS};
+pub use gate::{MAX_URI, NOTED, REQUESTS, WRITES, WRONG_TOKENS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
 pub use problem::Problem;
+pub use rates::MAX_SOURCES;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 pub use zone_past::unreached;
@@ -122,6 +133,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError>;
     /// The number after that of the last entry, samples aside. May block on the disk.
     fn next_entry(&self) -> Result<u64, StoreError>;
+    /// Keeps what was asked of the API in the history; returns when it is on the disk, or the disk stalls.
+    fn audit(&self, audit: Audit) -> impl Future<Output = ()> + Send;
     /// Changes whenever the history has more entries.
     fn grown(&self) -> watch::Receiver<u64>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -275,6 +288,7 @@ pub type Counter = (&'static str, Vec<(&'static str, String)>, u64);
 /// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
 pub async fn serve<D: Daemon>(
     listener: tokio::net::TcpListener,
+    access: Arc<Access>,
     daemon: Arc<D>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -286,8 +300,11 @@ pub async fn serve<D: Daemon>(
         // Who listens for events does so for as long as it may, and would hold up the end.
         drop((open, ending));
     };
-    let bounded = listener::Bounded::new(listener, MAX_CONNECTIONS, IDLE_TIMEOUT);
-    let serving = axum::serve(bounded, routes(daemon, local, closing)).with_graceful_shutdown(shutdown);
+    let bounded = listener::Bounded::new(listener, access.secured(), MAX_CONNECTIONS, IDLE_TIMEOUT);
+    let gate = Arc::new(gate::Gate::new(daemon.clone(), access, local));
+    let routes = routes(daemon, closing).layer(from_fn_with_state(gate, gate::gate));
+    let serving = axum::serve(bounded, routes.into_make_service_with_connect_info::<gate::Peer>());
+    let serving = serving.with_graceful_shutdown(shutdown);
     let grace = async {
         // Either way the sender is gone: the shutdown has begun.
         let _ = ended.await;
@@ -300,7 +317,7 @@ pub async fn serve<D: Daemon>(
     }
 }
 
-fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::Receiver<()>) -> Router {
+fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
     Router::new()
         .route("/v1/status", get(read::status::<D>))
         .route("/v1/services", get(read::services::<D>))
@@ -330,6 +347,5 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(Extension(events::Listening::new(closing)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(local, guard::guard))
         .with_state(daemon)
 }

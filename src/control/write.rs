@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::de::DeserializeOwned;
 
+use super::access::Caller;
 use super::api::{
     AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, FreezeRequest,
     OverrideRequest, RollbackRequest, TestBody, TestRequest,
@@ -29,6 +30,7 @@ type Body = Result<Bytes, BytesRejection>;
 
 pub(super) async fn set_override<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: OverrideRequest = parse(body)?;
@@ -40,59 +42,74 @@ pub(super) async fn set_override<D: Daemon>(
         Some(time) => Some(daemon.vitals().now + time),
     };
     let action = Action::Override { scope: asked.scope, kind: asked.kind, until, force: asked.force };
-    command(&*daemon, action, asked.who, asked.reason).await
+    command(&*daemon, action, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
 pub(super) async fn clear_override<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: ClearRequest = parse(body)?;
     let reason = asked.reason.unwrap_or_else(|| "cleared".to_owned());
-    command(&*daemon, Action::Clear { scope: asked.scope }, asked.who, reason).await
+    command(&*daemon, Action::Clear { scope: asked.scope }, caller.who(asked.who.as_deref()), reason).await
 }
 
 pub(super) async fn failover<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: FailoverRequest = parse(body)?;
     let action = Action::Failover { service: parse_name(&name)?, to: asked.to.into() };
-    command(&*daemon, action, asked.who, asked.reason.unwrap_or_else(|| "failover asked for".to_owned()))
-        .await
+    command(
+        &*daemon,
+        action,
+        caller.who(asked.who.as_deref()),
+        asked.reason.unwrap_or_else(|| "failover asked for".to_owned()),
+    )
+    .await
 }
 
 pub(super) async fn failback<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: FailbackRequest = parse(body)?;
     let action = Action::Failback { service: parse_name(&name)? };
-    command(&*daemon, action, asked.who, asked.reason.unwrap_or_else(|| "failback asked for".to_owned()))
-        .await
+    command(
+        &*daemon,
+        action,
+        caller.who(asked.who.as_deref()),
+        asked.reason.unwrap_or_else(|| "failback asked for".to_owned()),
+    )
+    .await
 }
 
 pub(super) async fn approve<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     Path(proposal): Path<String>,
     body: Body,
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: AnswerRequest = parse(body)?;
     // A name as the path's last segment, for there is no proposal of that number.
     let proposal = if proposal == "all" { None } else { Some(parse_id(&proposal)?) };
-    command(&*daemon, Action::Approve { proposal }, asked.who, asked.reason).await
+    command(&*daemon, Action::Approve { proposal }, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
 pub(super) async fn reject<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     Path(proposal): Path<String>,
     body: Body,
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: AnswerRequest = parse(body)?;
     let proposal = parse_id(&proposal)?;
-    command(&*daemon, Action::Reject { proposal }, asked.who, asked.reason).await
+    command(&*daemon, Action::Reject { proposal }, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
 fn parse_id(text: &str) -> Result<u64, Problem> {
@@ -101,22 +118,24 @@ fn parse_id(text: &str) -> Result<u64, Problem> {
 
 pub(super) async fn freeze<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<Frozen>, Problem> {
     let asked: FreezeRequest = parse(body)?;
-    let who = plain("who", asked.who.as_deref().unwrap_or("api"), MAX_WHO)?;
+    let who = plain("who", caller.who(asked.who.as_deref()), MAX_WHO)?;
     let done = daemon.freeze(parse_name(&name)?, who).await?;
     done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
 }
 
 pub(super) async fn rollback<D: Daemon>(
     State(daemon): State<Arc<D>>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<RolledBack>, Problem> {
     let asked: RollbackRequest = parse(body)?;
-    let who = plain("who", asked.who.as_deref().unwrap_or("api"), MAX_WHO)?;
+    let who = plain("who", caller.who(asked.who.as_deref()), MAX_WHO)?;
     let reason = plain("reason", &asked.reason, MAX_REASON)?;
     let done = daemon.rollback(parse_name(&name)?, asked.serial, who, reason).await?;
     done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
@@ -143,10 +162,10 @@ pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Js
 async fn command<D: Daemon>(
     daemon: &D,
     action: Action,
-    who: Option<String>,
+    who: &str,
     reason: String,
 ) -> Result<Json<CommandBody>, Problem> {
-    let who = plain("who", who.as_deref().unwrap_or("api"), MAX_WHO)?;
+    let who = plain("who", who, MAX_WHO)?;
     let reason = plain("reason", &reason, MAX_REASON)?;
     let decisions = daemon.command(Command { who, reason, action }).await??;
     Ok(Json(CommandBody { decisions: decisions.into_iter().map(DecisionBody::from).collect() }))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Doubt;
 use super::saved::Saved;
+use super::{Audit, Doubt};
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
@@ -389,6 +389,8 @@ pub enum Happened {
         /// Why the last try failed.
         why: String,
     },
+    /// A write was asked of the API, and carried out or not.
+    Audit(Audit),
     /// The vantage began to doubt itself: no sample counts from now on.
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.

@@ -78,6 +78,7 @@ impl Query {
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
             | Happened::AlertLost { .. }
+            | Happened::Audit(_)
             | Happened::Published { .. } => false,
         }
     }
