@@ -53,18 +53,18 @@ pub(super) fn read(
     });
     let tls = section.item("tls").map(|item| read_tls(item, files, findings)).transpose();
     section.finish(findings);
-    let (tokens, tls) = (tokens?.map(|tokens| tokens.into_inner().into()), tls?.map(Arc::new));
     if let Ok(Some(listen)) = &listen {
         let elsewhere = (!listen.get_ref().ip().is_loopback()).then(|| listen.get_ref().to_string());
         let finding = match elsewhere {
-            Some(listen) if tokens.is_none() => Some(ConfigError::ControlNotLoopback(listen)),
-            Some(listen) if tls.is_none() => Some(ConfigError::TokensInClear(listen)),
+            Some(listen) if matches!(tokens, Ok(None)) => Some(ConfigError::ControlNotLoopback(listen)),
+            Some(listen) if matches!(tls, Ok(None)) => Some(ConfigError::TokensInClear(listen)),
             _ => None,
         };
         if let Some(finding) = finding {
             findings.push(&listen.span(), finding);
         }
     }
+    let (tokens, tls) = (tokens?.map(|tokens| tokens.into_inner().into()), tls?.map(Arc::new));
     Ok(Control { listen: or(listen, SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)))?, tokens, tls })
 }
 

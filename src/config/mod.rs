@@ -46,6 +46,7 @@ mod rate_limit;
 mod report;
 mod rto;
 mod schedule;
+pub mod schema;
 mod section;
 mod services;
 mod source;

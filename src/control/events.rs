@@ -64,12 +64,22 @@ impl Listening {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventArgs {
+    /// Begins after the entry of this number; with what happens from now on when left out.
     after: Option<u64>,
 }
 
+/// The history as it grows, as server-sent events.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "reading",
+    params(EventArgs, ("Last-Event-ID" = Option<u64>, Header, description = "The number of the last entry that was seen; `after` goes before it")),
+    responses(
+        (status = 200, description = "Events: `id` is the entry's number, `event` its kind, `data` an `EntryBody`", content_type = "text/event-stream", body = String),
+    ),
+)]
 pub(super) async fn events<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(listening): Extension<Listening>,

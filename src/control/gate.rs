@@ -323,6 +323,8 @@ impl Asked {
             _ => None,
         };
         let (who, why) = (text("who", MAX_WHO), text("reason", MAX_REASON));
+        // What is left out is no news.
+        body.retain(|_, value| !value.is_null() && *value != Value::Bool(false));
         let rest = if body.is_empty() { String::new() } else { bounded(&Value::Object(body).to_string()) };
         Asked { who: who.filter(|who| !who.is_empty()), why: why.filter(|why| !why.is_empty()), rest }
     }

@@ -35,6 +35,13 @@ const WATCH_STATES: [(&str, WatchState); 4] = [
     ("no_room", WatchState::NoRoom),
 ];
 
+/// Metrics, as Prometheus reads them.
+#[utoipa::path(
+    get, path = "/metrics", tag = "the daemon itself",
+    responses(
+        (status = 200, description = "The metrics", content_type = "text/plain", body = String),
+    ),
+)]
 pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
     // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
     let status = patiently(daemon.status()).await.ok();

@@ -29,6 +29,7 @@ mod healthz;
 pub mod heartbeat;
 mod listener;
 mod metrics;
+mod openapi;
 mod problem;
 mod rates;
 mod read;
@@ -70,6 +71,7 @@ pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use gate::{MAX_URI, NOTED, REQUESTS, WRITES, WRONG_TOKENS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
+pub use openapi::document;
 pub use problem::Problem;
 pub use rates::MAX_SOURCES;
 pub use whatif::MAX_AT_ONCE;
@@ -148,11 +150,12 @@ pub trait Daemon: Send + Sync + 'static {
 }
 
 /// `GET /v1/zones/{name}/edits`: how a zone differs from its file by updates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneEdits {
     /// The zone.
     pub zone: Name,
     /// Its file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// How many records are edited.
     pub records: usize,
@@ -163,11 +166,12 @@ pub struct ZoneEdits {
 }
 
 /// `POST /v1/zones/{name}/freeze`: edits that are in the zone's file now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Frozen {
     /// The zone.
     pub zone: Name,
     /// Its file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// How many records were edited.
     pub records: usize,
@@ -176,7 +180,7 @@ pub struct Frozen {
 }
 
 /// `POST /v1/zones/{name}/rollback`: a zone that holds again what it held at an earlier serial.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RolledBack {
     /// The zone.
     pub zone: Name,
@@ -205,15 +209,17 @@ pub struct Snapshot {
 }
 
 /// The daemon at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DaemonStatus {
     /// Of the program.
     pub version: String,
     /// When it started.
     pub started: Time,
     /// The configuration file.
+    #[schema(value_type = String)]
     pub config: PathBuf,
     /// The addresses DNS is served on, as bound.
+    #[schema(value_type = Vec<String>)]
     pub listen: Vec<SocketAddr>,
     /// What the engine shows of itself.
     pub engine: Status,
@@ -236,7 +242,7 @@ pub struct DaemonStatus {
 }
 
 /// How a load went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LoadOutcome {
     /// When.
     pub at: Time,
@@ -247,7 +253,7 @@ pub struct LoadOutcome {
 }
 
 /// What a reload brought.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reloaded {
     /// How many services.
     pub services: usize,
@@ -341,6 +347,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
         .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
         .route("/v1/alerts/test", post(write::test_alerts::<D>))
         .route("/v1/reload", post(write::reload::<D>))
+        .route("/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))
         .fallback(problem::no_such_path)

@@ -10,7 +10,7 @@ use crate::engine::CommandError;
 use crate::history::StoreError;
 
 /// The body of every answer with an error status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// The status in words.
     pub title: String,

@@ -28,6 +28,17 @@ pub const MAX_FOR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 type Body = Result<Bytes, BytesRejection>;
 
+/// Drains a site, a service or an endpoint, or counts it as Up or Down.
+#[utoipa::path(
+    post, path = "/v1/overrides", tag = "steering",
+    request_body = OverrideRequest,
+    responses(
+        (status = 200, description = "What it led to", body = CommandBody),
+        (status = 404, description = "There is no such service, or no such site", content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn set_override<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -45,6 +56,16 @@ pub(super) async fn set_override<D: Daemon>(
     command(&*daemon, action, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
+/// Clears an override.
+#[utoipa::path(
+    delete, path = "/v1/overrides", tag = "steering",
+    request_body = ClearRequest,
+    responses(
+        (status = 200, description = "What it led to", body = CommandBody),
+        (status = 404, description = "There is no such override", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn clear_override<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -55,6 +76,18 @@ pub(super) async fn clear_override<D: Daemon>(
     command(&*daemon, Action::Clear { scope: asked.scope }, caller.who(asked.who.as_deref()), reason).await
 }
 
+/// Moves a service to a site, and holds it there until a failback.
+#[utoipa::path(
+    post, path = "/v1/services/{name}/failover", tag = "steering",
+    params(("name" = String, Path, description = "A service; the final dot may be left out")),
+    request_body = FailoverRequest,
+    responses(
+        (status = 200, description = "What it led to", body = CommandBody),
+        (status = 404, description = "There is no such service, or no such site", content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn failover<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -72,6 +105,18 @@ pub(super) async fn failover<D: Daemon>(
     .await
 }
 
+/// Lets a service return to the endpoint it prefers, at once.
+#[utoipa::path(
+    post, path = "/v1/services/{name}/failback", tag = "steering",
+    params(("name" = String, Path, description = "A service; the final dot may be left out")),
+    request_body = Option<FailbackRequest>,
+    responses(
+        (status = 200, description = "What it led to", body = CommandBody),
+        (status = 404, description = "There is no such service, or no such site", content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn failback<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -89,6 +134,18 @@ pub(super) async fn failback<D: Daemon>(
     .await
 }
 
+/// Has a proposed move made; `all` as the number has every one made that waits.
+#[utoipa::path(
+    post, path = "/v1/proposals/{id}/approve", tag = "steering",
+    params(("id" = String, Path, description = "A proposal's number, or `all`")),
+    request_body = AnswerRequest,
+    responses(
+        (status = 200, description = "What it led to", body = CommandBody),
+        (status = 404, description = "Nothing of that number waits", content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn approve<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -101,6 +158,18 @@ pub(super) async fn approve<D: Daemon>(
     command(&*daemon, Action::Approve { proposal }, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
+/// Has a proposed move not made, as long as its reason lasts.
+#[utoipa::path(
+    post, path = "/v1/proposals/{id}/reject", tag = "steering",
+    params(("id" = u64, Path, description = "A proposal's number")),
+    request_body = AnswerRequest,
+    responses(
+        (status = 200, description = "What it led to", body = CommandBody),
+        (status = 404, description = "Nothing of that number waits", content_type = "application/problem+json", body = Problem),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn reject<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -116,6 +185,17 @@ fn parse_id(text: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| Problem::bad_request(format!("\"{text}\" is no proposal's number")))
 }
 
+/// Writes what updates changed into the zone's file.
+#[utoipa::path(
+    post, path = "/v1/zones/{name}/freeze", tag = "zones",
+    params(("name" = String, Path, description = "A zone; the final dot may be left out")),
+    request_body = Option<FreezeRequest>,
+    responses(
+        (status = 200, description = "What was written", body = Frozen),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn freeze<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -128,6 +208,17 @@ pub(super) async fn freeze<D: Daemon>(
     done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
 }
 
+/// Has a zone hold again what it held at an earlier serial.
+#[utoipa::path(
+    post, path = "/v1/zones/{name}/rollback", tag = "zones",
+    params(("name" = String, Path, description = "A zone; the final dot may be left out")),
+    request_body = RollbackRequest,
+    responses(
+        (status = 200, description = "What it led to", body = RolledBack),
+        (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "A text is empty or too long", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn rollback<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(caller): Extension<Caller>,
@@ -141,6 +232,15 @@ pub(super) async fn rollback<D: Daemon>(
     done.map(Json).map_err(|why| Problem::new(StatusCode::CONFLICT, why))
 }
 
+/// Sends a test alert to one receiver, or to all.
+#[utoipa::path(
+    post, path = "/v1/alerts/test", tag = "alerts",
+    request_body = Option<TestRequest>,
+    responses(
+        (status = 200, description = "What came of it", body = TestBody),
+        (status = 404, description = "There is no such receiver", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn test_alerts<D: Daemon>(
     State(daemon): State<Arc<D>>,
     body: Body,
@@ -154,6 +254,14 @@ pub(super) async fn test_alerts<D: Daemon>(
     Ok(Json(TestBody { receivers }))
 }
 
+/// Loads configuration and zone files anew, all or nothing.
+#[utoipa::path(
+    post, path = "/v1/reload", tag = "steering",
+    responses(
+        (status = 200, description = "It was taken up", body = Reloaded),
+        (status = 422, description = "It was refused, and what was loaded before goes on; every problem is named", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {
     let done = daemon.reload().await?;
     done.map(Json).map_err(|problems| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problems))

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// A write that was asked for, whether it was carried out or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Audit {
     /// The token's name; without tokens, who the request says it comes from.
     pub who: String,
     /// From where.
+    #[schema(value_type = String)]
     pub from: IpAddr,
     /// What: method, path, and what the body says.
     pub what: String,

@@ -111,7 +111,7 @@ pub struct ZoneBase {
 }
 
 /// What an operator asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Command {
     /// Who asks.
     pub who: String,
@@ -122,7 +122,7 @@ pub struct Command {
 }
 
 /// The things an operator can ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Sets an override; it takes the place of one on the same scope.
@@ -148,6 +148,7 @@ pub enum Action {
         /// The service.
         service: Name,
         /// The site.
+        #[schema(value_type = String)]
         to: SiteId,
     },
     /// Lets a service go back to the endpoint it prefers, without waiting for a hold or a latch.
@@ -229,7 +230,7 @@ pub enum CommandError {
 }
 
 /// What leads to a new serial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Decisions.
@@ -245,7 +246,7 @@ pub enum Cause {
 }
 
 /// What history keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")] // an override has a field `kind` of its own
 pub enum Happened {
     /// The daemon started; `fresh` without an earlier state.
@@ -367,6 +368,7 @@ pub enum Happened {
         /// The service that moved.
         service: Name,
         /// Where to.
+        #[schema(value_type = String)]
         to: SiteId,
         /// The rule, in words.
         limit: String,
@@ -376,6 +378,7 @@ pub enum Happened {
         /// The service.
         service: Name,
         /// The next endpoint's site.
+        #[schema(value_type = String)]
         site: SiteId,
         /// Why it could not; `None` where it can.
         unready: Option<String>,

@@ -10,7 +10,7 @@ use crate::time::Time;
 use crate::zone::{Name, Serial};
 
 /// The whole picture at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Status {
     /// The moment.
     pub now: Time,
@@ -34,9 +34,10 @@ pub struct Status {
 }
 
 /// The endpoint that comes next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StandbyView {
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// Why it could not take over now; `None` where it could.
     pub unready: Option<String>,
@@ -50,9 +51,10 @@ impl StandbyView {
 }
 
 /// A site.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SiteView {
     /// Its key.
+    #[schema(value_type = String)]
     pub id: SiteId,
     /// What people call it.
     pub name: String,
@@ -77,7 +79,7 @@ pub struct SiteView {
 }
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceView {
     /// The steered name.
     pub name: Name,
@@ -106,9 +108,10 @@ pub struct ServiceView {
 }
 
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EndpointView {
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// What samples say of it.
     pub health: Health,
@@ -123,7 +126,7 @@ pub struct EndpointView {
 }
 
 /// One address, or one CNAME target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlaceView {
     /// Which.
     pub place: Whereto,
@@ -139,7 +142,7 @@ pub struct PlaceView {
 }
 
 /// A check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CheckView {
     /// Which.
     pub key: CheckKey,
@@ -163,7 +166,7 @@ pub struct CheckView {
 }
 
 /// A zone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneView {
     /// The apex.
     pub apex: Name,
@@ -179,7 +182,7 @@ pub struct ZoneView {
 }
 
 /// The chain behind one service's answer, from samples to the decision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// The moment.
     pub now: Time,

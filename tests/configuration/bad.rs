@@ -221,7 +221,7 @@ fn where_the_server_listens() {
 detour.toml:2:10: error: 0.0.0.0:8053 is not a loopback address, and without tokens the API answers this host alone
     listen = "0.0.0.0:8053"
              ^^^^^^^^^^^^^^
-    help: listen on loopback, as in "127.0.0.1:8053"
+    help: add tokens = "tokens", made by `detour token new`, or listen on loopback, as in "127.0.0.1:8053"
 "#,
     );
     check_head(&first("[server]\nnsid = \"\""), "detour.toml:2:8: error: \"nsid\" is empty");

@@ -64,7 +64,10 @@ fn what_is_no_file_of_tokens_is_refused_without_its_hashes() {
     ];
     for (tokens, want) in cases {
         let report = folder("tokens = \"tokens\"", &tokens.replace("HASH", HASH)).report();
-        assert!(report.contains("detour.toml:2:10: error: cannot read control tokens \"tokens\""), "{tokens}: {report}");
+        assert!(
+            report.contains("detour.toml:2:10: error: cannot read control tokens \"tokens\""),
+            "{tokens}: {report}"
+        );
         assert!(report.contains(want) && !report.contains("9f86"), "{tokens}: {report}");
     }
     let missing = folder("tokens = \"nowhere\"", "").report();

@@ -16,6 +16,7 @@ mod judgement;
 mod kinds;
 #[path = "../../src/geo/mmdb.rs"]
 mod mmdb;
+mod openapi;
 mod operators;
 #[path = "../peers/mod.rs"]
 mod peers;
