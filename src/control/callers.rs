@@ -1,10 +1,9 @@
 //! The connections of sites that call in: from anywhere, so each is short, and no source may have many.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
+use super::places::{Place, Places};
 use super::secure::{Secured, Stream, on_stream};
 
 /// How many connections are open at a time; the next one waits to be accepted.
@@ -24,15 +24,12 @@ const MAX_PER_ADDRESS: usize = 32;
 /// How long one lasts, whatever comes over it.
 const LIFETIME: Duration = Duration::from_secs(10);
 
-type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
-
 /// Accepts callers within the bounds.
 pub(super) struct Callers {
     listener: TcpListener,
     secured: Secured,
     permits: Arc<Semaphore>,
-    /// Addresses with an open connection alone, so at most [`MAX_CALLERS`].
-    open: Open,
+    places: Places,
     lifetime: Duration,
 }
 
@@ -44,38 +41,10 @@ pub(super) struct Caller {
     _permit: OwnedSemaphorePermit,
 }
 
-/// One of an address's connections; given back when dropped.
-struct Place {
-    open: Open,
-    address: IpAddr,
-}
-
 impl Callers {
     pub(super) fn new(listener: TcpListener, secured: Secured) -> Callers {
         let permits = Arc::new(Semaphore::new(MAX_CALLERS));
-        Callers { listener, secured, permits, open: Open::default(), lifetime: LIFETIME }
-    }
-
-    fn place(&self, address: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
-        if *count >= MAX_PER_ADDRESS {
-            return None;
-        }
-        *count += 1;
-        Some(Place { open: self.open.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
+        Callers { listener, secured, permits, places: Places::new(MAX_PER_ADDRESS), lifetime: LIFETIME }
     }
 }
 
@@ -91,7 +60,7 @@ impl Listener for Callers {
             };
             // axum's own accept waits a second after an error such as EMFILE, and tries again.
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            if let Some(place) = self.place(peer.ip()) {
+            if let Some(place) = self.places.take(peer.ip()) {
                 let end = Box::pin(sleep(self.lifetime));
                 let stream = Stream::new(stream, &self.secured);
                 return (Caller { stream, end, _place: place, _permit: permit }, peer);
@@ -177,7 +146,7 @@ mod tests {
         let _next = TcpStream::connect(addr).await.unwrap();
         callers.accept().await;
         drop(accepted);
-        assert!(callers.open.lock().unwrap().is_empty());
+        assert!(callers.places.is_empty());
     }
 
     #[tokio::test]

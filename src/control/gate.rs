@@ -45,7 +45,9 @@ pub(super) struct Peer(SocketAddr);
 
 impl Connected<IncomingStream<'_, Bounded>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Bounded>) -> Peer {
-        Peer(*stream.remote_addr())
+        let peer = stream.remote_addr();
+        // Who comes by IPv4 to a socket of both is known by that address.
+        Peer(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
     }
 }
 

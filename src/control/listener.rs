@@ -14,13 +14,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::places::{Place, Places};
 use super::secure::{Secured, Stream, on_stream};
+
+/// How many connections one address has, half of all: nobody keeps the others out.
+const MAX_PER_ADDRESS: usize = 64;
 
 /// A listener that accepts no more than it may; the rest wait in the kernel's queue.
 pub(super) struct Bounded {
     listener: TcpListener,
     secured: Secured,
     permits: Arc<Semaphore>,
+    places: Places,
     idle: Duration,
 }
 
@@ -29,6 +34,7 @@ pub(super) struct Connection {
     stream: Stream,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
+    _place: Place,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -39,7 +45,8 @@ impl Bounded {
         connections: usize,
         idle: Duration,
     ) -> Bounded {
-        Bounded { listener, secured, permits: Arc::new(Semaphore::new(connections)), idle }
+        let (permits, places) = (Arc::new(Semaphore::new(connections)), Places::new(MAX_PER_ADDRESS));
+        Bounded { listener, secured, permits, places, idle }
     }
 }
 
@@ -55,11 +62,17 @@ impl Listener for Bounded {
                 Err(_) => std::future::pending().await,
             }
         };
-        // axum's own accept waits a second after an error such as EMFILE, and tries again.
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
+        let (stream, peer, place) = loop {
+            // axum's own accept waits a second after an error such as EMFILE, and tries again.
+            let (stream, peer) = Listener::accept(&mut self.listener).await;
+            // One too many of one address is closed.
+            if let Some(place) = self.places.take(peer.ip()) {
+                break (stream, peer, place);
+            }
+        };
         let deadline = Box::pin(sleep(self.idle));
         let stream = Stream::new(stream, &self.secured);
-        (Connection { stream, idle: self.idle, deadline, _permit: permit }, peer)
+        (Connection { stream, idle: self.idle, deadline, _place: place, _permit: permit }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

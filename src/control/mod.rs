@@ -30,6 +30,7 @@ pub mod heartbeat;
 mod listener;
 mod metrics;
 mod openapi;
+mod places;
 mod problem;
 mod rates;
 mod read;

@@ -203,7 +203,7 @@ pub(super) fn parse_name(text: &str) -> Result<Name, Problem> {
 
 /// How a zone differs from its file by updates.
 #[utoipa::path(
-    get, path = "/v1/zones/{name}/edits", tag = "zones",
+    get, path = "/v1/zones/{name}/edits", operation_id = "zone_edits", tag = "zones",
     params(("name" = String, Path, description = "A zone; the final dot may be left out")),
     responses(
         (status = 200, description = "The difference", body = ZoneEdits),

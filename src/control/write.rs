@@ -109,7 +109,7 @@ pub(super) async fn failover<D: Daemon>(
 #[utoipa::path(
     post, path = "/v1/services/{name}/failback", tag = "steering",
     params(("name" = String, Path, description = "A service; the final dot may be left out")),
-    request_body = Option<FailbackRequest>,
+    request_body = FailbackRequest,
     responses(
         (status = 200, description = "What it led to", body = CommandBody),
         (status = 404, description = "There is no such service, or no such site", content_type = "application/problem+json", body = Problem),
@@ -189,7 +189,7 @@ fn parse_id(text: &str) -> Result<u64, Problem> {
 #[utoipa::path(
     post, path = "/v1/zones/{name}/freeze", tag = "zones",
     params(("name" = String, Path, description = "A zone; the final dot may be left out")),
-    request_body = Option<FreezeRequest>,
+    request_body = FreezeRequest,
     responses(
         (status = 200, description = "What was written", body = Frozen),
         (status = 409, description = "It cannot be done as things stand", content_type = "application/problem+json", body = Problem),
@@ -235,7 +235,7 @@ pub(super) async fn rollback<D: Daemon>(
 /// Sends a test alert to one receiver, or to all.
 #[utoipa::path(
     post, path = "/v1/alerts/test", tag = "alerts",
-    request_body = Option<TestRequest>,
+    request_body = TestRequest,
     responses(
         (status = 200, description = "What came of it", body = TestBody),
         (status = 404, description = "There is no such receiver", content_type = "application/problem+json", body = Problem),

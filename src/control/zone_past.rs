@@ -43,7 +43,7 @@ pub(super) struct DiffArgs {
 
 /// A zone's serials and what led to each, the newest first, page by page.
 #[utoipa::path(
-    get, path = "/v1/zones/{name}/history", tag = "zones",
+    get, path = "/v1/zones/{name}/history", operation_id = "zone_history", tag = "zones",
     params(("name" = String, Path, description = "A zone; the final dot may be left out"), PastArgs),
     responses(
         (status = 200, description = "A page", body = ZoneHistoryBody),
@@ -133,7 +133,7 @@ fn serials<D: Daemon>(
 
 /// How two serials of a zone differ.
 #[utoipa::path(
-    get, path = "/v1/zones/{name}/diff", tag = "zones",
+    get, path = "/v1/zones/{name}/diff", operation_id = "zone_diff", tag = "zones",
     params(("name" = String, Path, description = "A zone; the final dot may be left out"), DiffArgs),
     responses(
         (status = 200, description = "The difference", body = ZoneDiffBody),

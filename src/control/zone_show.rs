@@ -48,12 +48,13 @@ enum Format {
 #[serde(deny_unknown_fields)]
 pub(super) struct ShowArgs {
     /// `json` when left out.
+    #[param(inline)]
     format: Option<Format>,
 }
 
 /// A zone as it is served, as JSON or as a master file.
 #[utoipa::path(
-    get, path = "/v1/zones/{name}", tag = "zones",
+    get, path = "/v1/zones/{name}", operation_id = "zone", tag = "zones",
     params(("name" = String, Path, description = "A zone; the final dot may be left out"), ShowArgs),
     responses(
         (status = 200, description = "The zone", content((ZoneBody = "application/json"), (String = "text/dns"))),

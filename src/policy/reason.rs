@@ -92,7 +92,7 @@ pub enum Rule {
         /// Where clients go.
         toward: Vec<Toward>,
         /// What keeps groups where they are, by their names.
-        #[schema(value_type = Vec<(String, Rule)>, no_recursion)]
+        #[schema(value_type = Vec<(String, Object)>)]
         notes: Vec<(SiteId, Rule)>,
     },
     /// No endpoint works.

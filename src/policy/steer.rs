@@ -54,6 +54,7 @@ pub struct Branch {
     /// Its share, relative to the others'; never zero.
     pub weight: u32,
     /// What those get who are sent there.
+    #[schema(no_recursion)]
     pub flow: Flow,
 }
 

@@ -38,7 +38,10 @@ fn the_daemon_answers_as_its_description_says() {
         .args(["run", &format!("http://{}/v1/openapi.json", detour.control)])
         // Server errors, and whatever the description does not have: a status, a media type, a shape.
         .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
-        .args(["--checks", "response_schema_conformance,response_headers_conformance,allow_header_conformance"])
+        .args([
+            "--checks",
+            "response_schema_conformance,response_headers_conformance,allow_header_conformance",
+        ])
         // It has no end; `src/control/events_tests.rs` listens to it.
         .args(["--exclude-path", "/v1/events"])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"])
