@@ -10,8 +10,30 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// A length of time, as JSON has it: what `Duration` comes to there.
+#[derive(utoipa::ToSchema)]
+pub struct SecsNanos {
+    /// Whole seconds.
+    pub secs: u64,
+    /// Nanoseconds beyond those, below 1,000,000,000.
+    pub nanos: u32,
+}
+
 /// Milliseconds since 1970-01-01T00:00:00Z, on the daemon's own steady clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct Time(pub u64);
 

@@ -9,6 +9,8 @@ mod arbitrary;
 mod bad;
 #[path = "configuration/catalog.rs"]
 mod catalog;
+#[path = "configuration/control.rs"]
+mod control;
 #[path = "configuration/good.rs"]
 mod good;
 #[path = "configuration/http_tls.rs"]

@@ -164,7 +164,8 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         | Happened::Frozen { .. }
         | Happened::RolledBack { .. }
         | Happened::AlertSent { .. }
-        | Happened::AlertLost { .. } => Vec::new(),
+        | Happened::AlertLost { .. }
+        | Happened::Audit(_) => Vec::new(),
     }
 }
 

@@ -32,7 +32,7 @@ const AFTER_DISK: Duration = Duration::from_secs(5);
 const MAX_ERROR: usize = 300;
 
 /// How a receiver stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReceiverView {
     /// Its key.
     pub id: String,

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::find::Found;
+use super::trust::client_config;
 use crate::control::{HealthzBody, MAX_WHO, Problem, REQUEST_TIMEOUT};
 
 /// Done.
@@ -70,21 +72,42 @@ impl ClientError {
     }
 }
 
-/// A client that speaks plain HTTP to whom it is told, and to no other.
-fn plain_http() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
+/// A client that speaks to whom it is told, and to no other.
+fn http(found: &Found) -> anyhow::Result<reqwest::Client> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = &found.token {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    let builder = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
-        .build()?)
+        .default_headers(headers);
+    let Some(tls) = &found.tls else {
+        // It is never used, and reqwest would read what this host trusts to make one.
+        let nobody = rustls::crypto::ring::default_provider();
+        let nobody = rustls::ClientConfig::builder_with_provider(nobody.into())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        return Ok(builder.tls_backend_preconfigured(nobody).build()?);
+    };
+    let builder = builder.tls_backend_preconfigured(client_config(&tls.trust)?).https_only(true);
+    // The name was looked up already.
+    Ok(builder.resolve(&tls.host, found.addr).build()?)
 }
 
 impl Client {
     /// A client of the daemon that was found.
     pub fn new(found: Found) -> anyhow::Result<Client> {
-        let http = plain_http()?;
-        let base = Url::parse(&format!("http://{}/", found.addr))?;
+        let http = http(&found)?;
+        let base = match &found.tls {
+            Some(tls) => Url::parse(&format!("https://{}:{}/", tls.host, found.addr.port()))?,
+            None => Url::parse(&format!("http://{}/", found.addr))?,
+        };
         Ok(Client { http, base, found })
     }
 

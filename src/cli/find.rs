@@ -1,13 +1,15 @@
-//! Where the daemon's control side listens: `--control`, or what the configuration says, even a broken one.
+//! Where the daemon's control side listens, and how it is spoken to: `--control`, or what the configuration says, even a broken one.
 //! A daemon goes on with its last good configuration while the file is being mended, and an operator in
 //! that very moment needs `detour drain` to work.
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+
+use super::trust::{Trust, token};
 
 /// What `control.listen` is when left out.
 pub const DEFAULT_CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
@@ -21,38 +23,91 @@ pub struct Found {
     pub addr: SocketAddr,
     /// `--control`, `/etc/detour/detour.toml`, `the default`.
     pub by: String,
+    /// How TLS is spoken; without it, HTTP goes in clear text.
+    pub tls: Option<Tls>,
+    /// The token that is shown.
+    pub token: Option<String>,
+}
+
+/// TLS with a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Whose the certificate has to be: a name, or an address.
+    pub host: String,
+    /// Which certificates are good.
+    pub trust: Trust,
+}
+
+/// What the command line says of the way to a daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// `--control`
+    pub control: Option<&'a str>,
+    /// The configuration file.
+    pub config: &'a Path,
+    /// Whether that was asked for by name.
+    pub named: bool,
+    /// `--token-file`, or `DETOUR_TOKEN_FILE`
+    pub token_file: Option<&'a Path>,
+    /// `--ca`
+    pub ca: Option<&'a Path>,
+}
+
+impl Way<'_> {
+    /// The daemon, and what is needed to be let in.
+    pub fn find(&self) -> anyhow::Result<Found> {
+        let mut found = control_address(self.control, self.config, self.named)?;
+        if let Some((tls, ca)) = found.tls.as_mut().zip(self.ca) {
+            tls.trust = Trust::File(ca.to_owned());
+        }
+        found.token = self.token_file.map(token).transpose()?;
+        Ok(found)
+    }
 }
 
 /// The control address: `control` when given, else from `config`'s `[control] listen`. A configuration
 /// that is not there means the default, unless it was `asked_for` by name.
-pub fn control_address(control: Option<&str>, config: &Path, asked_for: bool) -> anyhow::Result<Found> {
+fn control_address(control: Option<&str>, config: &Path, asked_for: bool) -> anyhow::Result<Found> {
     if let Some(control) = control {
         let addr = parse(control).with_context(|| {
             format!("--control {control}: write an address and a port, such as {DEFAULT_CONTROL}")
         })?;
-        return Ok(Found { addr, by: "--control".to_owned() });
+        let tls = control.strip_prefix("https://").map(|at| {
+            let host = at.trim_end_matches('/').rsplit_once(':').map_or(at, |(host, _)| host);
+            Tls { host: host.to_owned(), trust: Trust::Host }
+        });
+        return Ok(Found { tls, ..Found::plain(addr, "--control") });
     }
     let text = match read(config) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => {
-            return Ok(Found {
-                addr: DEFAULT_CONTROL,
-                by: format!("the default; there is no {}", config.display()),
-            });
+            let by = format!("the default; there is no {}", config.display());
+            return Ok(Found::plain(DEFAULT_CONTROL, &by));
         }
         Err(e) => bail!("cannot read {}: {e}; name the daemon's address with --control", config.display()),
     };
     let by = config.display().to_string();
+    let folder = config.parent().unwrap_or(Path::new(""));
+    let certificate = lenient_value(&text, "control", "tls");
+    let certificate = certificate.as_ref().and_then(|tls| tls.get("certificate")?.as_str());
+    let tls = |addr: SocketAddr| {
+        let host = match addr.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        certificate.map(|file| Tls { host, trust: Trust::This(folder.join(file)) })
+    };
     let Some(listen) = lenient(&text, "control", "listen") else {
-        return Ok(Found { addr: DEFAULT_CONTROL, by: format!("the default; {by} does not say") });
+        let found = Found::plain(DEFAULT_CONTROL, &format!("the default; {by} does not say"));
+        return Ok(Found { tls: tls(DEFAULT_CONTROL), ..found });
     };
     let addr = parse(&listen).with_context(|| format!("{by}: [control] listen = \"{listen}\""))?;
     if addr.port() != 0 {
-        return Ok(Found { addr, by });
+        return Ok(Found { tls: tls(addr), ..Found::plain(addr, &by) });
     }
     // Port 0 took a free one, which the running daemon wrote down.
     let state_dir = lenient(&text, "server", "state_dir").unwrap_or_else(|| "state".to_owned());
-    let file: PathBuf = config.parent().unwrap_or(Path::new("")).join(state_dir).join("addresses.json");
+    let file: PathBuf = folder.join(state_dir).join("addresses.json");
     let bound = read(&file).with_context(|| {
         format!("{by} lets the daemon pick its control port; cannot read {}", file.display())
     })?;
@@ -60,17 +115,28 @@ pub fn control_address(control: Option<&str>, config: &Path, asked_for: bool) ->
         serde_json::from_str(&bound).with_context(|| format!("{} does not decode", file.display()))?;
     let addr = bound["control"].as_str().and_then(|addr| parse(addr).ok());
     let addr = addr.with_context(|| format!("{} names no control address", file.display()))?;
-    Ok(Found { addr, by: file.display().to_string() })
+    Ok(Found { tls: tls(addr), ..Found::plain(addr, &file.display().to_string()) })
 }
 
-/// An address to connect to: a wildcard address is reached by loopback.
+impl Found {
+    /// In clear text, and without a token.
+    pub fn plain(addr: SocketAddr, by: &str) -> Found {
+        Found { addr, by: by.to_owned(), tls: None, token: None }
+    }
+}
+
+/// An address to connect to: a wildcard address is reached by loopback, and a name by its first address.
 fn parse(text: &str) -> anyhow::Result<SocketAddr> {
-    let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let text = match text.strip_prefix("localhost:") {
+    let bare = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
+    let bare = bare.trim_end_matches('/');
+    let text = match bare.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
-        None => text.to_owned(),
+        None => bare.to_owned(),
     };
-    let mut addr: SocketAddr = text.parse()?;
+    let mut addr: SocketAddr = match text.parse() {
+        Ok(addr) => addr,
+        Err(_) => text.to_socket_addrs()?.next().context("the name has no address")?,
+    };
     match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -85,10 +151,15 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// One string of one section. Where the file is not TOML as a whole, the line that looks like it.
+/// One string of one section.
 fn lenient(text: &str, section: &str, key: &str) -> Option<String> {
+    lenient_value(text, section, key)?.as_str().map(str::to_owned)
+}
+
+/// One value of one section. Where the file is not TOML as a whole, the line that looks like it.
+fn lenient_value(text: &str, section: &str, key: &str) -> Option<toml::Value> {
     if let Ok(table) = text.parse::<toml::Table>() {
-        return Some(table.get(section)?.get(key)?.as_str()?.to_owned());
+        return table.get(section)?.get(key).cloned();
     }
     let header = format!("[{section}]");
     let mut inside = false;
@@ -97,8 +168,8 @@ fn lenient(text: &str, section: &str, key: &str) -> Option<String> {
             inside = line.split('#').next().unwrap_or_default().trim() == header;
         } else if inside {
             let Ok(table) = line.parse::<toml::Table>() else { continue };
-            if let Some(value) = table.get(key).and_then(toml::Value::as_str) {
-                return Some(value.to_owned());
+            if let Some(value) = table.get(key) {
+                return Some(value.clone());
             }
         }
     }
@@ -151,5 +222,29 @@ mod tests {
         let bound = r#"{"dns":["127.0.0.1:5353"],"control":"127.0.0.1:4711"}"#;
         std::fs::write(dir.path().join("s/addresses.json"), bound).unwrap();
         assert_eq!(find(None, true).as_deref(), Ok("127.0.0.1:4711"));
+    }
+    #[test]
+    fn knows_whether_tls_is_spoken_and_whom_to_trust() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("detour.toml");
+        let (token_file, ca) = (dir.path().join("token"), dir.path().join("ca.pem"));
+        std::fs::write(&token_file, "detour_abc\n").unwrap();
+        let way = Way { control: None, config: &config, named: true, token_file: None, ca: None };
+        // The certificate that the configuration names is the one, even while the file is being mended.
+        for end in ["", "listen 7"] {
+            let text = "[control]\nlisten = \"[::]:9\"\ntls = { certificate = \"c.pem\", key = \"k\" }\n";
+            std::fs::write(&config, format!("{text}{end}")).unwrap();
+            let found = way.find().unwrap();
+            let trust = Trust::This(dir.path().join("c.pem"));
+            assert_eq!(found.tls, Some(Tls { host: "[::1]".to_owned(), trust }), "{end}");
+            assert_eq!(found.token, None);
+        }
+        let found = Way { ca: Some(&ca), token_file: Some(&token_file), ..way }.find().unwrap();
+        assert_eq!(found.tls.unwrap().trust, Trust::File(ca));
+        assert_eq!(found.token.as_deref(), Some("detour_abc"));
+        let found = Way { control: Some("https://localhost:7/"), ..way }.find().unwrap();
+        assert_eq!(found.addr, "127.0.0.1:7".parse().unwrap());
+        assert_eq!(found.tls, Some(Tls { host: "localhost".to_owned(), trust: Trust::Host }));
+        assert_eq!(Way { control: Some("127.0.0.1:7"), ..way }.find().unwrap().tls, None);
     }
 }

@@ -33,7 +33,9 @@ mod simulate;
 mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 mod top;
+mod trust;
 mod whatif;
 mod zone;
 
@@ -43,10 +45,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::client::Client;
+use self::find::Way;
 use crate::policy::OverrideKind;
 
 /// Where the configuration is looked for when nobody says.
 const DEFAULT_CONFIG: &str = "detour.toml";
+/// Where the file of a token is named when the command line does not.
+const TOKEN_FILE: &str = "DETOUR_TOKEN_FILE";
 
 /// An authoritative DNS server that routes around a dead site.
 #[derive(Debug, Parser)]
@@ -58,6 +63,12 @@ pub struct Cli {
     /// The daemon's control address; the configuration file's when left out
     #[arg(long, global = true, value_name = "ADDR")]
     control: Option<String>,
+    /// The file of the token to show to the daemon; DETOUR_TOKEN_FILE when left out
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this file, of a daemon that speaks TLS
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long, global = true)]
     json: bool,
@@ -94,6 +105,9 @@ enum Here {
     Report(report::Args),
     /// Call in for a site, so that its heartbeat probe passes
     Heartbeat(heartbeat::Args),
+    /// Tokens of the API
+    #[command(subcommand)]
+    Token(token::Command),
     /// Check, lay out, compare, export and import zone files
     #[command(subcommand)]
     Zone(zone::Command),
@@ -150,40 +164,33 @@ pub fn main(cli: &Cli) -> ExitCode {
 
 async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let config = cli.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+    let in_environment = std::env::var_os(TOKEN_FILE).filter(|file| !file.is_empty()).map(PathBuf::from);
+    let way = Way {
+        control: cli.control.as_deref(),
+        config: &config,
+        named: cli.config.is_some(),
+        token_file: cli.token_file.as_deref().or(in_environment.as_deref()),
+        ca: cli.ca.as_deref(),
+    };
     match &cli.command {
         Command::Here(Here::Serve) => serve::run(&config).await,
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
         Command::Here(Here::Simulate(args)) => simulate::run(args, cli.config.as_deref(), cli.json),
-        Command::Here(Here::Whatif(args)) => {
-            let asked = whatif::Asked {
-                control: cli.control.as_deref(),
-                config: &config,
-                named: cli.config.is_some(),
-            };
-            whatif::run(args, &asked, cli.json).await
-        }
+        Command::Here(Here::Whatif(args)) => whatif::run(args, &way, cli.json).await,
         Command::Here(Here::Replay(args)) => replay::run(args, &config, cli.config.is_some(), cli.json),
-        Command::Here(Here::Report(args)) => {
-            report::run(args, cli.control.as_deref(), &config, cli.config.is_some(), cli.json).await
-        }
+        Command::Here(Here::Report(args)) => report::run(args, &way, cli.json).await,
         Command::There(There::Explain(args)) if args.at.is_some() => {
             explain_past::run(args, args.at.as_deref().unwrap_or_default(), &config, cli.json)
         }
+        Command::Here(Here::Token(command)) => token::run(command),
         Command::Here(Here::Heartbeat(args)) => heartbeat::run(args).await,
         Command::Here(Here::Zone(command)) if command.is_for_daemon() => {
-            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
-            zone::ask(&Client::new(found)?, command, cli.json).await
+            zone::ask(&Client::new(way.find()?)?, command, cli.json).await
         }
         Command::Here(Here::Zone(command)) => zone::run(command, cli.config.as_deref(), cli.json).await,
-        Command::Here(Here::Top(args)) => {
-            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
-            top::run(Client::new(found)?, args).await
-        }
-        Command::There(command) => {
-            let found = find::control_address(cli.control.as_deref(), &config, cli.config.is_some())?;
-            ask(&Client::new(found)?, command, cli.json).await
-        }
+        Command::Here(Here::Top(args)) => top::run(Client::new(way.find()?)?, args).await,
+        Command::There(command) => ask(&Client::new(way.find()?)?, command, cli.json).await,
     }
 }
 

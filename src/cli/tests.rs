@@ -160,7 +160,7 @@ fn a_command_says_what_it_led_to() {
 }
 
 fn client_of(addr: std::net::SocketAddr) -> Client {
-    Client::new(Found { addr, by: "detour.toml".to_owned() }).unwrap()
+    Client::new(Found::plain(addr, "detour.toml")).unwrap()
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::client::{Client, ClientError, DONE, NO, finish};
+use super::find::Way;
 use super::show::{self, Table, bare, list};
-use super::{find, override_cmds, recorded};
+use super::{override_cmds, recorded};
 use crate::config::{Config, Seconds};
 use crate::control::DaemonStatus;
 use crate::engine::{Engine, Status};
@@ -42,19 +43,9 @@ pub struct Args {
     history: Option<PathBuf>,
 }
 
-/// Where a daemon may be found.
-pub struct Asked<'a> {
-    /// `--control`
-    pub control: Option<&'a str>,
-    /// The configuration file.
-    pub config: &'a Path,
-    /// Whether that was named.
-    pub named: bool,
-}
-
 /// Prints what would follow: from the running daemon, or where there is none, from its recording. Exit code 0
 /// where every service would keep a site that works, 1 where one would not.
-pub async fn run(args: &Args, asked: &Asked<'_>, json: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(args: &Args, asked: &Way<'_>, json: bool) -> anyhow::Result<ExitCode> {
     if args.down.is_empty() && args.up.is_empty() && args.drain.is_empty() {
         bail!("{}", StudyError::NothingSupposed);
     }
@@ -81,9 +72,8 @@ pub async fn run(args: &Args, asked: &Asked<'_>, json: bool) -> anyhow::Result<E
     Ok(ExitCode::from(if bad { NO } else { DONE }))
 }
 
-async fn from_daemon(args: &Args, asked: &Asked<'_>) -> Result<Outlook, ClientError> {
-    let found = find::control_address(asked.control, asked.config, asked.named);
-    let client = found.and_then(Client::new).map_err(|why| ClientError::Usage(format!("{why:#}")))?;
+async fn from_daemon(args: &Args, asked: &Way<'_>) -> Result<Outlook, ClientError> {
+    let client = asked.find().and_then(Client::new).map_err(|why| ClientError::Usage(format!("{why:#}")))?;
     let supposition = if args.drain.is_empty() {
         supposition(args, None)
     } else {

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
 
+use super::schema::{one_key_of, text};
 use super::{Config, Endpoint, Probe, ProbeId, Service, Target};
 use crate::zone::Name;
 
@@ -18,16 +20,26 @@ pub enum Whereto {
     Name(Arc<str>),
 }
 
+impl utoipa::PartialSchema for Whereto {
+    fn schema() -> RefOr<Schema> {
+        one_key_of(vec![("Addr", text()), ("Name", text())])
+    }
+}
+
+impl utoipa::ToSchema for Whereto {}
+
 /// One check: a probe's question put to one place. Services that ask the same share it, and so do
 /// the names of one service; health, history and status are kept by it, across reloads and restarts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CheckKey {
     /// The probe asked.
+    #[schema(value_type = String)]
     pub probe: ProbeId,
     /// The place it is asked of.
     pub whereto: Whereto,
     /// What is asked for where the place alone does not say it: Host header and SNI, the name a dns probe
     /// asks about, the service a heartbeat is of.
+    #[schema(value_type = Option<String>)]
     pub host: Option<Arc<str>>,
 }
 

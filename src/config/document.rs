@@ -14,6 +14,7 @@ use toml::de::DeTable;
 use super::access;
 use super::alerts::{self, DraftReceiver};
 use super::catalog;
+use super::control;
 use super::cookie_secrets;
 use super::error::{ConfigError, Known, short};
 use super::geo::{self, Databases};
@@ -149,8 +150,8 @@ pub(super) fn read(
 ) -> Draft {
     let mut root = Section::new("the file".to_owned(), 0..0, document.get_ref());
     let server = read_server(root.item("server"), base, findings, files);
-    let control = read_control(root.item("control"), findings);
     let mut named = pem::Files { base, named: files };
+    let control = control::read(root.item("control"), &mut named, findings);
     let keys = keys::read(root.item("keys"), base, findings, named.named);
     let heartbeat = heartbeat::read(root.item("heartbeat"), &mut named, findings);
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
@@ -290,20 +291,6 @@ fn listen(item: Item, findings: &mut Findings) -> Result<Vec<SocketAddr>, Report
         listen.push(*addr.get_ref());
     }
     Ok(listen)
-}
-
-fn read_control(item: Option<Item>, findings: &mut Findings) -> Result<Control, Reported> {
-    let empty = DeTable::new();
-    let mut section = section_or(item, "[control]", &empty, findings)?;
-    let listen = section.read("listen", findings, |item, findings| {
-        let addr = values::socket(item, findings)?;
-        if addr.ip().is_loopback() {
-            return Ok(addr);
-        }
-        Err(item.wrong(ConfigError::ControlNotLoopback(addr.to_string()), findings))
-    });
-    section.finish(findings);
-    Ok(Control { listen: or(listen, SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)))? })
 }
 
 /// A section that may be left out, which is the same as an empty one.

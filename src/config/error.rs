@@ -72,8 +72,12 @@ pub enum ConfigError {
     // -- server and control --
     #[error("{0} is listened on twice")]
     ListenTwice(String),
-    #[error("the API has no authentication, and {0} is not a loopback address")]
+    #[error("{0} is not a loopback address, and without tokens the API answers this host alone")]
     ControlNotLoopback(String),
+    #[error("tokens go to {0} in clear text: whoever can read the way there can read them")]
+    TokensInClear(String),
+    #[error("everybody on this host can read the tokens' hashes in {file:?}")]
+    TokensReadByAll { file: String },
 
     // -- keys --
     #[error("key \"{0}\" is configured twice")]
@@ -262,6 +266,8 @@ impl ConfigError {
             ConfigError::MixedFamilies { .. }
             | ConfigError::IdleToken { .. }
             | ConfigError::BadTransferred { .. }
+            | ConfigError::TokensInClear(_)
+            | ConfigError::TokensReadByAll { .. }
             | ConfigError::ReadByAll { .. } => Severity::Warning,
             _ => Severity::Error,
         }
@@ -307,7 +313,11 @@ impl ConfigError {
             }
             E::TtlFraction { .. } => "TTLs are whole seconds",
             E::ForeignName { .. } => "write names outside ASCII in their xn-- form",
-            E::ControlNotLoopback(_) => "listen on loopback, as in \"127.0.0.1:8053\"",
+            E::ControlNotLoopback(_) => {
+                "add tokens = \"tokens\", made by `detour token new`, or listen on loopback, as in \"127.0.0.1:8053\""
+            }
+            E::TokensInClear(_) => "add tls = { certificate = \"server.pem\", key = \"server.key\" }",
+            E::TokensReadByAll { .. } => "take that right away, as with chmod o-r",
             E::TimeoutNotBelowInterval { .. } => {
                 "a run has to end before the next begins: lower timeout or raise interval"
             }

@@ -61,7 +61,7 @@ pub(super) fn read(
 }
 
 /// `tls`: what the listener shows of itself.
-fn read_tls(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Identity, Reported> {
+pub(super) fn read_tls(item: Item, files: &mut Files, findings: &mut Findings) -> Result<Identity, Reported> {
     let mut section = Section::of("\"tls\"".to_owned(), item, findings)?;
     let pair = pem::pair(&mut section, Whose::Server, files, findings);
     let found = match pair {

@@ -21,7 +21,7 @@ const MAX_KEYS: usize = 10_000;
 /// The largest file of a secret, in bytes.
 const MAX_FILE: u64 = 4_096;
 /// The mode bit of a file that everybody may read.
-const READ_BY_ALL: u32 = 0o004;
+pub(super) const READ_BY_ALL: u32 = 0o004;
 
 /// The keys that are right, and the names of all.
 #[derive(Default)]

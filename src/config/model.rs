@@ -142,6 +142,57 @@ impl fmt::Debug for CookieSecrets {
 pub struct Control {
     /// Where the HTTP API, the health of the daemon and the metrics are served.
     pub listen: SocketAddr,
+    /// Who may; never empty. Without it, whoever is on this host.
+    pub tokens: Option<Arc<[ApiToken]>>,
+    /// What the listener shows of itself; without it, it speaks in clear text.
+    pub tls: Option<Arc<Identity>>,
+}
+
+/// The right to use the API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiToken {
+    /// Who it is given to: `ana`, `prometheus`.
+    pub name: Arc<str>,
+    /// What they may.
+    pub role: ApiRole,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+}
+
+/// Hashes are not for logs.
+impl fmt::Debug for ApiToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiToken({} {}, ..)", self.name, self.role)
+    }
+}
+
+/// What a token's holder may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ApiRole {
+    /// Read.
+    Viewer,
+    /// Read and write.
+    Operator,
+}
+
+impl ApiRole {
+    /// By its word.
+    pub fn of(word: &str) -> Option<ApiRole> {
+        [ApiRole::Viewer, ApiRole::Operator].into_iter().find(|role| role.word() == word)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            ApiRole::Viewer => "viewer",
+            ApiRole::Operator => "operator",
+        }
+    }
+}
+
+impl fmt::Display for ApiRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 /// `[sites.KEY]`

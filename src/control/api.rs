@@ -13,7 +13,7 @@ use crate::probe::WatchView;
 use crate::zone::{RrSet, Serial};
 
 /// `GET /v1/services/{name}`, and each of `GET /v1/services`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceBody {
     /// The service.
     #[serde(flatten)]
@@ -23,7 +23,7 @@ pub struct ServiceBody {
 }
 
 /// `GET /v1/explain?name=`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ExplainBody {
     /// The chain from samples to the decision; `None` for a name that is not steered.
     pub explanation: Option<Explanation>,
@@ -42,9 +42,10 @@ pub struct ExplainBody {
 }
 
 /// What one client is answered, and how far around it that holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ClientBody {
     /// Who asks.
+    #[schema(value_type = String)]
     pub from: IpAddr,
     /// The region it is of, by number; `None` where the answer depends on no client.
     pub region: Option<u16>,
@@ -57,7 +58,7 @@ pub struct ClientBody {
 }
 
 /// `GET /v1/history`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HistoryBody {
     /// The newest first.
     pub entries: Vec<EntryBody>,
@@ -66,7 +67,7 @@ pub struct HistoryBody {
 }
 
 /// One entry of the history.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EntryBody {
     /// The entry.
     #[serde(flatten)]
@@ -76,14 +77,14 @@ pub struct EntryBody {
 }
 
 /// The answer to a command.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CommandBody {
     /// What it led to.
     pub decisions: Vec<DecisionBody>,
 }
 
 /// One decision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DecisionBody {
     /// The decision.
     #[serde(flatten)]
@@ -93,7 +94,7 @@ pub struct DecisionBody {
 }
 
 /// `POST /v1/overrides`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverrideRequest {
     /// On what.
@@ -112,7 +113,7 @@ pub struct OverrideRequest {
 }
 
 /// `DELETE /v1/overrides`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClearRequest {
     /// Of what.
@@ -124,7 +125,7 @@ pub struct ClearRequest {
 }
 
 /// `POST /v1/proposals/{id}/approve`, `POST /v1/proposals/all/approve`, `POST /v1/proposals/{id}/reject`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerRequest {
     /// Why.
@@ -134,7 +135,7 @@ pub struct AnswerRequest {
 }
 
 /// `POST /v1/alerts/test`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestRequest {
     /// Which receiver; all when left out.
@@ -142,14 +143,14 @@ pub struct TestRequest {
 }
 
 /// The answer to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TestBody {
     /// One for each receiver that was sent a test.
     pub receivers: Vec<Tested>,
 }
 
 /// `POST /v1/services/{name}/failover`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailoverRequest {
     /// The site to move to.
@@ -161,7 +162,7 @@ pub struct FailoverRequest {
 }
 
 /// `POST /v1/services/{name}/failback`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailbackRequest {
     /// Why; `failback asked for` when left out.
@@ -171,7 +172,7 @@ pub struct FailbackRequest {
 }
 
 /// `POST /v1/zones/{name}/freeze`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FreezeRequest {
     /// Who asks; `api` when left out.
@@ -179,7 +180,7 @@ pub struct FreezeRequest {
 }
 
 /// `POST /v1/zones/{name}/rollback`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
     /// The serial whose contents come back.

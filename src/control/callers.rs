@@ -1,25 +1,20 @@
 //! The connections of sites that call in: from anywhere, so each is short, and no source may have many.
-//!
-//! Whether they speak TLS, and with which certificate, may change from one to the next. A handshake is part of
-//! its connection's time, and nobody else waits for it.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use axum::serve::Listener;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
-use tokio_rustls::server::TlsStream;
-use tokio_rustls::{Accept, TlsAcceptor};
+
+use super::places::{Place, Places};
+use super::secure::{Secured, Stream, on_stream};
 
 /// How many connections are open at a time; the next one waits to be accepted.
 const MAX_CALLERS: usize = 1024;
@@ -29,17 +24,12 @@ const MAX_PER_ADDRESS: usize = 32;
 /// How long one lasts, whatever comes over it.
 const LIFETIME: Duration = Duration::from_secs(10);
 
-type Open = Arc<Mutex<HashMap<IpAddr, usize>>>;
-/// How the next connection shakes hands; nothing while they are in clear text.
-pub(super) type Secured = Arc<ArcSwapOption<ServerConfig>>;
-
 /// Accepts callers within the bounds.
 pub(super) struct Callers {
     listener: TcpListener,
     secured: Secured,
     permits: Arc<Semaphore>,
-    /// Addresses with an open connection alone, so at most [`MAX_CALLERS`].
-    open: Open,
+    places: Places,
     lifetime: Duration,
 }
 
@@ -51,47 +41,10 @@ pub(super) struct Caller {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a connection is at a time.
-enum Stream {
-    Plain(TcpStream),
-    Shaking(Box<Accept<TcpStream>>),
-    Secured(Box<TlsStream<TcpStream>>),
-    /// The handshake has failed, and nothing else comes.
-    Refused,
-}
-
-/// One of an address's connections; given back when dropped.
-struct Place {
-    open: Open,
-    address: IpAddr,
-}
-
 impl Callers {
     pub(super) fn new(listener: TcpListener, secured: Secured) -> Callers {
         let permits = Arc::new(Semaphore::new(MAX_CALLERS));
-        Callers { listener, secured, permits, open: Open::default(), lifetime: LIFETIME }
-    }
-
-    fn place(&self, address: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
-        if *count >= MAX_PER_ADDRESS {
-            return None;
-        }
-        *count += 1;
-        Some(Place { open: self.open.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
+        Callers { listener, secured, permits, places: Places::new(MAX_PER_ADDRESS), lifetime: LIFETIME }
     }
 }
 
@@ -107,12 +60,9 @@ impl Listener for Callers {
             };
             // axum's own accept waits a second after an error such as EMFILE, and tries again.
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            if let Some(place) = self.place(peer.ip()) {
+            if let Some(place) = self.places.take(peer.ip()) {
                 let end = Box::pin(sleep(self.lifetime));
-                let stream = match self.secured.load_full() {
-                    Some(config) => Stream::Shaking(Box::new(TlsAcceptor::from(config).accept(stream))),
-                    None => Stream::Plain(stream),
-                };
+                let stream = Stream::new(stream, &self.secured);
                 return (Caller { stream, end, _place: place, _permit: permit }, peer);
             }
         }
@@ -121,40 +71,6 @@ impl Listener for Callers {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
-}
-
-impl Stream {
-    /// Goes on with the handshake, if there is one, to its end.
-    fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Stream::Shaking(shaking) = self {
-            match ready!(Pin::new(&mut **shaking).poll(cx)) {
-                Ok(stream) => *self = Stream::Secured(Box::new(stream)),
-                Err(error) => {
-                    tracing::debug!(%error, "a caller's handshake has failed");
-                    *self = Stream::Refused;
-                    return Poll::Ready(Err(error));
-                }
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Does the same to whichever stream there is, once it is one.
-macro_rules! on_stream {
-    ($caller:expr, $cx:expr, $poll:ident $(, $argument:expr)?) => {{
-        let caller = &mut *$caller;
-        let done = match caller.stream.poll_shaken($cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => match &mut caller.stream {
-                Stream::Plain(stream) => Pin::new(stream).$poll($cx $(, $argument)?),
-                Stream::Secured(stream) => Pin::new(&mut **stream).$poll($cx $(, $argument)?),
-                Stream::Shaking(_) | Stream::Refused => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            },
-        };
-        caller.within($cx, done)
-    }};
 }
 
 impl Caller {
@@ -172,27 +88,36 @@ impl AsyncRead for Caller {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        on_stream!(self, cx, poll_read, buf)
+        let caller = &mut *self;
+        let done = on_stream!(caller.stream, cx, poll_read, buf);
+        caller.within(cx, done)
     }
 }
 
 impl AsyncWrite for Caller {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        on_stream!(self, cx, poll_write, buf)
+        let caller = &mut *self;
+        let done = on_stream!(caller.stream, cx, poll_write, buf);
+        caller.within(cx, done)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, cx, poll_flush)
+        let caller = &mut *self;
+        let done = on_stream!(caller.stream, cx, poll_flush);
+        caller.within(cx, done)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, cx, poll_shutdown)
+        let caller = &mut *self;
+        let done = on_stream!(caller.stream, cx, poll_shutdown);
+        caller.within(cx, done)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -221,7 +146,7 @@ mod tests {
         let _next = TcpStream::connect(addr).await.unwrap();
         callers.accept().await;
         drop(accepted);
-        assert!(callers.open.lock().unwrap().is_empty());
+        assert!(callers.places.is_empty());
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::access::Caller;
 use super::api::EntryBody;
 use super::{Daemon, Problem};
 use crate::history::{Entry, StoreError};
@@ -63,15 +64,26 @@ impl Listening {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventArgs {
+    /// Begins after the entry of this number; with what happens from now on when left out.
     after: Option<u64>,
 }
 
+/// The history as it grows, as server-sent events.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "reading",
+    params(EventArgs, ("Last-Event-ID" = Option<u64>, Header, description = "The number of the last entry that was seen; `after` goes before it")),
+    responses(
+        (status = 200, description = "Events: `id` is the entry's number, `event` its kind, `data` an `EntryBody`", content_type = "text/event-stream", body = String),
+    ),
+)]
 pub(super) async fn events<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(listening): Extension<Listening>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     args: Result<Query<EventArgs>, QueryRejection>,
 ) -> Result<Response, Problem> {
@@ -82,7 +94,7 @@ pub(super) async fn events<D: Daemon>(
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     };
     let (sender, pieces) = mpsc::channel(1);
-    let feed = Feed::new(daemon, &listening, sender, turn);
+    let feed = Feed::new(daemon, &listening, sender, turn, Some(caller));
     tokio::spawn(feed.run(after));
     let mut response = Response::new(Body::new(Pieces(pieces)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -104,6 +116,8 @@ struct Feed<D> {
     ending: watch::Receiver<()>,
     patience: Patience,
     sender: mpsc::Sender<Bytes>,
+    /// Whose token may be taken away meanwhile.
+    caller: Option<Caller>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -116,11 +130,12 @@ impl<D: Daemon> Feed<D> {
         listening: &Listening,
         sender: mpsc::Sender<Bytes>,
         turn: OwnedSemaphorePermit,
+        caller: Option<Caller>,
     ) -> Feed<D> {
         // Before anything is read, so that nothing comes in between unseen.
         let grown = daemon.grown();
         let (ending, patience) = (listening.ending.clone(), listening.patience);
-        Feed { daemon, grown, ending, patience, sender, _turn: turn }
+        Feed { daemon, grown, ending, patience, sender, caller, _turn: turn }
     }
 
     /// Hands on every entry after one, or from now on, until the listener is gone or the daemon stops.
@@ -186,6 +201,9 @@ impl<D: Daemon> Feed<D> {
     }
 
     async fn send(&mut self, text: &mut String) -> Result<(), Cut> {
+        if self.caller.as_ref().is_some_and(|caller| !caller.may_still()) {
+            return Err(Cut);
+        }
         let piece = Bytes::from(std::mem::take(text));
         if let Ok(sent) = timeout(self.patience.slow_reader, self.sender.send(piece)).await {
             return sent.map_err(|_| Cut);
@@ -239,7 +257,7 @@ mod tests {
         let listening = Listening { patience, ..Listening::new(ending) };
         let turn = listening.turns.clone().try_acquire_owned().unwrap();
         let (sender, mut pieces) = mpsc::channel(1);
-        let feed = Feed::new(served.daemon.clone(), &listening, sender, turn);
+        let feed = Feed::new(served.daemon.clone(), &listening, sender, turn, None);
         // It ends by itself: one piece waits in the channel, and nobody takes it.
         feed.run(None).await;
         assert!(pieces.recv().await.is_some());
@@ -256,7 +274,8 @@ mod tests {
         let listening = Listening::new(ending);
         let turn = listening.turns.clone().try_acquire_owned().unwrap();
         let (sender, mut pieces) = mpsc::channel(1);
-        let feed = tokio::spawn(Feed::new(served.daemon.clone(), &listening, sender, turn).run(Some(0)));
+        let feed =
+            tokio::spawn(Feed::new(served.daemon.clone(), &listening, sender, turn, None).run(Some(0)));
         let mut entries = 0;
         while entries < 52 {
             let piece = pieces.recv().await.unwrap();

@@ -118,6 +118,9 @@ impl Daemon for Fixed {
     fn next_entry(&self) -> Result<u64, StoreError> {
         self.store.next_entry()
     }
+    async fn audit(&self, audit: Audit) {
+        self.keep(fixture::NOW, &[Happened::Audit(audit)]);
+    }
     fn grown(&self) -> watch::Receiver<u64> {
         self.grow.subscribe()
     }
@@ -172,6 +175,7 @@ impl Daemon for Fixed {
 
 pub(crate) struct Served {
     pub(crate) daemon: Arc<Fixed>,
+    pub(crate) access: Arc<Access>,
     pub(crate) addr: SocketAddr,
     pub(crate) stop: Option<tokio::sync::oneshot::Sender<()>>,
     pub(crate) ended: tokio::task::JoinHandle<()>,
@@ -194,12 +198,13 @@ pub(crate) async fn served() -> Served {
         failing: AtomicBool::new(false),
         doubting: AtomicBool::new(false),
     });
+    let access = Arc::new(Access::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
-    let ended = tokio::spawn(serve(listener, daemon.clone(), shutdown));
-    Served { daemon, addr, stop: Some(stop), ended }
+    let ended = tokio::spawn(serve(listener, access.clone(), daemon.clone(), shutdown));
+    Served { daemon, access, addr, stop: Some(stop), ended }
 }
 
 impl Served {

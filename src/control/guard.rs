@@ -1,40 +1,20 @@
-//! What stands before every route: no browser on a foreign page's behalf, and no request without end.
+//! What stands before every route: no browser on a foreign page's behalf.
 //!
-//! A page can make its visitor's browser send requests to loopback. Three things tell: the browser names
+//! A page can make its visitor's browser send requests to loopback. Four things tell: the browser names
 //! the page's host in `Host` when the page's own name was rebound to loopback; it names the page in
-//! `Origin`; and it cannot declare a body as JSON without asking first, which nothing here answers.
+//! `Origin`; it says in `Sec-Fetch-Site` that the page is another's; and it cannot declare a body as JSON
+//! without asking first, which nothing here answers. Where there are tokens no browser has one to send on a
+//! foreign page's behalf, and the host may have any name.
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
-use super::{Problem, REQUEST_TIMEOUT};
+use super::Problem;
 
-pub(super) async fn guard(State(local): State<Option<SocketAddr>>, request: Request, next: Next) -> Response {
-    let mut response = match refused(&request, local) {
-        Some(problem) => problem.into_response(),
-        None => match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => Problem::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                format!(
-                    "this took longer than {REQUEST_TIMEOUT:?}; a command may be carried out all the same"
-                ),
-            )
-            .into_response(),
-        },
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-fn refused(request: &Request, local: Option<SocketAddr>) -> Option<Problem> {
+pub(super) fn refused(request: &Request, local: Option<SocketAddr>, tokens: bool) -> Option<Problem> {
     let forbidden = |detail: String| Some(Problem::new(StatusCode::FORBIDDEN, detail));
     let headers = request.headers();
     let mut hosts: Vec<&str> = request.uri().authority().map(Authority::as_str).into_iter().collect();
@@ -44,14 +24,23 @@ fn refused(request: &Request, local: Option<SocketAddr>) -> Option<Problem> {
             Err(_) => return forbidden("the Host header is not text".to_owned()),
         }
     }
-    if let Some(host) = hosts.iter().find(|host| !is_ours(host, local)) {
+    if let Some(host) = hosts.iter().find(|host| !tokens && !is_ours(host, local)) {
         return forbidden(format!("\"{host}\" is not this server: use its address or localhost"));
     }
     if let Some(origin) = headers.get(header::ORIGIN) {
-        let from = origin.to_str().ok().and_then(|o| o.strip_prefix("http://"));
+        let scheme = |o: &str| o.strip_prefix("http://").or_else(|| o.strip_prefix("https://")).map(str::len);
+        let origin = origin.to_str().ok();
+        let from = origin.and_then(|o| scheme(o).map(|length| &o[o.len() - length..]));
         if from.is_none() || from != hosts.first().copied() {
             return forbidden("pages of other origins may not use this API".to_owned());
         }
+    }
+    // Fetch Metadata: `none` is a person who typed the address or followed a bookmark. To follow a link to a page
+    // is no use of the API.
+    let says = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let follows_link = request.method().is_safe() && says("sec-fetch-mode") == Some(b"navigate");
+    if !matches!(says("sec-fetch-site"), None | Some(b"same-origin" | b"none")) && !follows_link {
+        return forbidden("pages of other sites may not use this API".to_owned());
     }
     if !request.method().is_safe() && !is_json(headers) {
         let detail = "a write must say Content-Type: application/json";

@@ -15,7 +15,7 @@ pub const ENGINE_STALLED_MS: u64 = 10_000;
 const MAX_NAMED: usize = 10;
 
 /// The body of `/healthz`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HealthzBody {
     /// `ok` (200), `degraded` (200) or `failing` (503).
     pub status: String,
@@ -27,6 +27,14 @@ pub struct HealthzBody {
     pub notes: Vec<String>,
 }
 
+/// Whether the daemon itself does its work. It asks for no token.
+#[utoipa::path(
+    get, path = "/healthz", tag = "the daemon itself",
+    responses(
+        (status = 200, description = "It is well, or well enough to serve", body = HealthzBody),
+        (status = 503, description = "It is not", body = HealthzBody),
+    ),
+)]
 pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusCode, Json<HealthzBody>) {
     let vitals = daemon.vitals();
     let mut reasons = reasons(&vitals);

@@ -19,14 +19,15 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use rustls::ServerConfig;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-use super::callers::{Callers, Secured};
+use super::access::bearer;
+use super::callers::Callers;
+use super::secure::Shown;
 use super::{ENGINE_PATIENCE, Gone, Problem, SHUTDOWN_GRACE, problem};
-use crate::config::{CheckKey, Config, Identity, ProbeKind, SiteId};
+use crate::config::{CheckKey, Config, ProbeKind, SiteId};
 use crate::probe::{Beat, Prober, TooSoon};
 use crate::zone::Name;
 
@@ -39,9 +40,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 pub struct Heartbeats {
     prober: Arc<Prober>,
     endpoints: ArcSwap<HashMap<(Name, SiteId), Endpoint>>,
-    secured: Secured,
-    /// What that was made of.
-    shown: Mutex<Option<Arc<Identity>>>,
+    shown: Shown,
     refused: AtomicU64,
     complained: Mutex<Option<Instant>>,
 }
@@ -58,8 +57,7 @@ impl Heartbeats {
         Heartbeats {
             prober,
             endpoints: ArcSwap::default(),
-            secured: Secured::default(),
-            shown: Mutex::default(),
+            shown: Shown::default(),
             refused: AtomicU64::new(0),
             complained: Mutex::default(),
         }
@@ -85,23 +83,8 @@ impl Heartbeats {
             }
         }
         self.endpoints.store(Arc::new(endpoints));
-        self.show(config.heartbeat.as_ref().and_then(|heartbeat| heartbeat.tls.clone()));
-    }
-
-    /// What the next callers are shown.
-    fn show(&self, identity: Option<Arc<Identity>>) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shown == identity {
-            return;
-        }
-        match identity.as_deref().map(secured).transpose() {
-            Ok(config) => {
-                self.secured.store(config.map(Arc::new));
-                *shown = identity;
-            }
-            // In clear text nobody would be served by it either.
-            Err(error) => tracing::error!(%error, "heartbeat.tls cannot be used, and stays as it is"),
-        }
+        let identity = config.heartbeat.as_ref().and_then(|heartbeat| heartbeat.tls.clone());
+        self.shown.set(identity, "heartbeat.tls");
     }
 
     /// The checks that a caller with this token speaks for.
@@ -127,18 +110,6 @@ impl Heartbeats {
     }
 }
 
-/// How calls over TLS are taken. Errors: a certificate that is none, which loading has ruled out.
-fn secured(identity: &Identity) -> Result<ServerConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
-    // Of what a client may offer (RFC 7301, section 6), the one that is spoken here.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 /// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
 pub async fn serve(
     listener: TcpListener,
@@ -150,7 +121,7 @@ pub async fn serve(
         shutdown.await;
         drop(ending);
     };
-    let callers = Callers::new(listener, heartbeats.secured.clone());
+    let callers = Callers::new(listener, heartbeats.shown.secured());
     let serving = axum::serve(callers, routes(heartbeats)).with_graceful_shutdown(shutdown);
     let grace = async {
         // Either way the sender is gone: the shutdown has begun.
@@ -211,9 +182,7 @@ async fn take(
     let Some(checks) = heartbeats.checks(&service, &site, token) else {
         heartbeats.complain(&service, &site);
         let detail = "send \"Authorization: Bearer TOKEN\" with the token of this service at this site";
-        let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return response;
+        return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
     };
     let body = match body {
         Ok(body) => body,
@@ -237,28 +206,4 @@ fn too_soon(soon: TooSoon) -> Response {
     let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, soon.to_string()).into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
-}
-
-/// The token of a `Bearer` authorization (RFC 6750 section 2.1); the scheme's case is of no matter.
-fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bearer_token_is_what_follows_the_scheme() {
-        let check = |value: &'static str, want: Option<&str>| {
-            let value = HeaderValue::from_static(value);
-            assert_eq!(bearer(&value), want.map(str::as_bytes), "{value:?}");
-        };
-        check("Bearer abc", Some("abc"));
-        check("bearer  abc ", Some("abc"));
-        check("Basic abc", None);
-        check("Bearer", None);
-        check("", None);
-    }
 }

@@ -27,15 +27,18 @@ const MAX_PAGES: u64 = MAX_ENTRIES / MAX_QUERY as u64 + 10;
 #[derive(Clone, Default)]
 pub(super) struct Read(Arc<Mutex<Incidents>>);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListArgs {
+    /// Only incidents with a smaller id.
     before: Option<u64>,
+    /// How many: 10 when left out, at most 50.
     limit: Option<usize>,
 }
 
 /// `GET /v1/incidents`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct IncidentsBody {
     /// The newest first.
     pub incidents: Vec<Incident>,
@@ -43,6 +46,11 @@ pub struct IncidentsBody {
     pub next: Option<u64>,
 }
 
+/// What went wrong, the newest first.
+#[utoipa::path(
+    get, path = "/v1/incidents", tag = "reading", params(ListArgs),
+    responses((status = 200, description = "A page of incidents", body = IncidentsBody)),
+)]
 pub(super) async fn list<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(read): Extension<Read>,
@@ -60,6 +68,15 @@ pub(super) async fn list<D: Daemon>(
     Ok(Json(page.await?))
 }
 
+/// One incident.
+#[utoipa::path(
+    get, path = "/v1/incidents/{id}", tag = "reading",
+    params(("id" = u64, Path, description = "The incident's id")),
+    responses(
+        (status = 200, description = "The incident", body = Incident),
+        (status = 404, description = "There is no such incident", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn one<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(read): Extension<Read>,

@@ -1,4 +1,4 @@
-//! Connections: a bound on how many, and on how long one may be silent.
+//! Connections: a bound on how many, and on how long one may be silent, its handshake included.
 
 use std::future::Future;
 use std::io;
@@ -10,28 +10,43 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::places::{Place, Places};
+use super::secure::{Secured, Stream, on_stream};
+
+/// How many connections one address has, half of all: nobody keeps the others out.
+const MAX_PER_ADDRESS: usize = 64;
 
 /// A listener that accepts no more than it may; the rest wait in the kernel's queue.
 pub(super) struct Bounded {
     listener: TcpListener,
+    secured: Secured,
     permits: Arc<Semaphore>,
+    places: Places,
     idle: Duration,
 }
 
 /// One connection, cut when it is silent for too long.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
+    _place: Place,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, connections: usize, idle: Duration) -> Bounded {
-        Bounded { listener, permits: Arc::new(Semaphore::new(connections)), idle }
+    pub(super) fn new(
+        listener: TcpListener,
+        secured: Secured,
+        connections: usize,
+        idle: Duration,
+    ) -> Bounded {
+        let (permits, places) = (Arc::new(Semaphore::new(connections)), Places::new(MAX_PER_ADDRESS));
+        Bounded { listener, secured, permits, places, idle }
     }
 }
 
@@ -47,10 +62,17 @@ impl Listener for Bounded {
                 Err(_) => std::future::pending().await,
             }
         };
-        // axum's own accept waits a second after an error such as EMFILE, and tries again.
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
+        let (stream, peer, place) = loop {
+            // axum's own accept waits a second after an error such as EMFILE, and tries again.
+            let (stream, peer) = Listener::accept(&mut self.listener).await;
+            // One too many of one address is closed.
+            if let Some(place) = self.places.take(peer.ip()) {
+                break (stream, peer, place);
+            }
+        };
         let deadline = Box::pin(sleep(self.idle));
-        (Connection { stream, idle: self.idle, deadline, _permit: permit }, peer)
+        let stream = Stream::new(stream, &self.secured);
+        (Connection { stream, idle: self.idle, deadline, _place: place, _permit: permit }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -75,36 +97,39 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let done = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.watched(cx, done)
+        let connection = &mut *self;
+        let done = on_stream!(connection.stream, cx, poll_read, buf);
+        connection.watched(cx, done)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watched(cx, done)
+        let connection = &mut *self;
+        let done = on_stream!(connection.stream, cx, poll_write, buf);
+        connection.watched(cx, done)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        on_stream!(self.stream, cx, poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        on_stream!(self.stream, cx, poll_shutdown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
     async fn bounded(connections: usize, idle: Duration) -> (Bounded, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        (Bounded::new(listener, connections, idle), addr)
+        (Bounded::new(listener, Secured::default(), connections, idle), addr)
     }
 
     #[tokio::test]

@@ -7,28 +7,38 @@
 //!
 //! Sites that call in do so on a listener of its own (`heartbeat`).
 //!
-//! Whoever reaches the port may steer the service, so it is for loopback. A browser reaches loopback on
-//! behalf of any page it shows, so `guard` refuses what only a browser sends: a foreign `Host` (DNS
-//! rebinding), a foreign `Origin`, and a write that is not declared as JSON.
+//! Every request passes the `gate`: no browser on a foreign page's behalf, no source too often, nobody without
+//! a token where there are tokens, and no write without a line in the audit log. Without tokens whoever
+//! reaches the port may steer the service, so it is for loopback.
 
+mod access;
 pub mod api;
 mod callers;
 mod dashboard;
 mod events;
 #[cfg(test)]
+mod events_tests;
+#[cfg(test)]
 pub(crate) mod fixed;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod guard;
 mod healthz;
 pub mod heartbeat;
 mod incidents;
 mod listener;
 mod metrics;
+mod openapi;
 pub mod overview;
+mod places;
 pub mod plots;
 mod problem;
+mod rates;
 mod read;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod whatif;
@@ -52,7 +62,7 @@ use tokio::sync::watch;
 
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
-use crate::engine::{Command, CommandError, Engine, Explanation, Status};
+use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::WatchView;
@@ -61,13 +71,17 @@ use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
+pub use access::Access;
 pub use events::{KEEP_ALIVE, MAX_LISTENERS};
+pub use gate::{MAX_URI, NOTED, REQUESTS, WRITES, WRONG_TOKENS};
 pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
 pub use heartbeat::Heartbeats;
 pub use incidents::IncidentsBody;
 pub use metrics::Measured;
+pub use openapi::document;
 pub use plots::PlotsAt;
 pub use problem::Problem;
+pub use rates::MAX_SOURCES;
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 pub use zone_past::unreached;
@@ -131,6 +145,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError>;
     /// The number after that of the last entry, samples aside. May block on the disk.
     fn next_entry(&self) -> Result<u64, StoreError>;
+    /// Keeps what was asked of the API in the history; returns when it is on the disk, or the disk stalls.
+    fn audit(&self, audit: Audit) -> impl Future<Output = ()> + Send;
     /// Changes whenever the history has more entries.
     fn grown(&self) -> watch::Receiver<u64>;
     /// What the published table answers at a name: the answer side's own view, to set beside the decision.
@@ -144,11 +160,12 @@ pub trait Daemon: Send + Sync + 'static {
 }
 
 /// `GET /v1/zones/{name}/edits`: how a zone differs from its file by updates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneEdits {
     /// The zone.
     pub zone: Name,
     /// Its file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// How many records are edited.
     pub records: usize,
@@ -159,11 +176,12 @@ pub struct ZoneEdits {
 }
 
 /// `POST /v1/zones/{name}/freeze`: edits that are in the zone's file now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Frozen {
     /// The zone.
     pub zone: Name,
     /// Its file.
+    #[schema(value_type = String)]
     pub file: PathBuf,
     /// How many records were edited.
     pub records: usize,
@@ -172,7 +190,7 @@ pub struct Frozen {
 }
 
 /// `POST /v1/zones/{name}/rollback`: a zone that holds again what it held at an earlier serial.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RolledBack {
     /// The zone.
     pub zone: Name,
@@ -201,15 +219,17 @@ pub struct Snapshot {
 }
 
 /// The daemon at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DaemonStatus {
     /// Of the program.
     pub version: String,
     /// When it started.
     pub started: Time,
     /// The configuration file.
+    #[schema(value_type = String)]
     pub config: PathBuf,
     /// The addresses DNS is served on, as bound.
+    #[schema(value_type = Vec<String>)]
     pub listen: Vec<SocketAddr>,
     /// What the engine shows of itself.
     pub engine: Status,
@@ -232,7 +252,7 @@ pub struct DaemonStatus {
 }
 
 /// How a load went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LoadOutcome {
     /// When.
     pub at: Time,
@@ -243,7 +263,7 @@ pub struct LoadOutcome {
 }
 
 /// What a reload brought.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reloaded {
     /// How many services.
     pub services: usize,
@@ -286,6 +306,7 @@ pub type Counter = (&'static str, Vec<(&'static str, String)>, u64);
 /// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
 pub async fn serve<D: Daemon>(
     listener: tokio::net::TcpListener,
+    access: Arc<Access>,
     daemon: Arc<D>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
@@ -297,8 +318,11 @@ pub async fn serve<D: Daemon>(
         // Who listens for events does so for as long as it may, and would hold up the end.
         drop((open, ending));
     };
-    let bounded = listener::Bounded::new(listener, MAX_CONNECTIONS, IDLE_TIMEOUT);
-    let serving = axum::serve(bounded, routes(daemon, local, closing)).with_graceful_shutdown(shutdown);
+    let bounded = listener::Bounded::new(listener, access.secured(), MAX_CONNECTIONS, IDLE_TIMEOUT);
+    let gate = Arc::new(gate::Gate::new(daemon.clone(), access, local));
+    let routes = routes(daemon, closing).layer(from_fn_with_state(gate, gate::gate));
+    let serving = axum::serve(bounded, routes.into_make_service_with_connect_info::<gate::Peer>());
+    let serving = serving.with_graceful_shutdown(shutdown);
     let grace = async {
         // Either way the sender is gone: the shutdown has begun.
         let _ = ended.await;
@@ -311,7 +335,7 @@ pub async fn serve<D: Daemon>(
     }
 }
 
-fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::Receiver<()>) -> Router {
+fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
     Router::new()
         .route("/v1/status", get(read::status::<D>))
         .route("/v1/overview", get(overview::overview::<D>))
@@ -339,6 +363,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::
         .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
         .route("/v1/alerts/test", post(write::test_alerts::<D>))
         .route("/v1/reload", post(write::reload::<D>))
+        .route("/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))
         .merge(dashboard::routes())
@@ -348,6 +373,5 @@ fn routes<D: Daemon>(daemon: Arc<D>, local: Option<SocketAddr>, closing: watch::
         .layer(Extension(incidents::Read::default()))
         .layer(Extension(events::Listening::new(closing)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(local, guard::guard))
         .with_state(daemon)
 }

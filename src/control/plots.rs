@@ -25,7 +25,7 @@ pub struct PlotsAt {
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlotsBody {
     /// The moment, in milliseconds since 1970.
     pub now: Time,
@@ -36,9 +36,10 @@ pub struct PlotsBody {
 }
 
 /// One check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlotBody {
     /// The endpoint's site.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// The probe.
     pub probe: String,
@@ -51,7 +52,7 @@ pub struct PlotBody {
 }
 
 /// Two minutes of a check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BucketBody {
     /// When they begin, in milliseconds since 1970.
     pub at: Time,
@@ -66,7 +67,7 @@ pub struct BucketBody {
 }
 
 /// Latencies in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LatencyBody {
     /// The mean.
     pub mean: f64,
@@ -74,6 +75,15 @@ pub struct LatencyBody {
     pub max: f64,
 }
 
+/// The last hour of a service's checks.
+#[utoipa::path(
+    get, path = "/v1/plots/{service}", tag = "reading",
+    params(("service" = String, Path, description = "A service; the final dot may be left out")),
+    responses(
+        (status = 200, description = "Each check's buckets", body = PlotsBody),
+        (status = 404, description = "There is no such service", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn plots<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Path(service): Path<String>,

@@ -20,26 +20,49 @@ use crate::zone::{Name, RrSet};
 /// How many entries are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryArgs {
+    /// Only entries with a smaller number.
     before: Option<u64>,
+    /// How many: 100 when left out, at most 1,000.
     limit: Option<usize>,
+    /// Only what concerns this service.
     service: Option<String>,
+    /// Samples too.
     samples: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExplainArgs {
+    /// Of which name.
     name: String,
+    /// What this client's network is answered.
+    #[param(value_type = Option<String>)]
     from: Option<IpAddr>,
 }
 
+/// The whole picture.
+#[utoipa::path(
+    get, path = "/v1/status", tag = "reading",
+    responses(
+        (status = 200, description = "The picture", body = DaemonStatus),
+    ),
+)]
 pub(super) async fn status<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<DaemonStatus>, Problem> {
     Ok(Json(patiently(daemon.status()).await?))
 }
 
+/// Every service: what it is answered with, and why.
+#[utoipa::path(
+    get, path = "/v1/services", tag = "reading",
+    responses(
+        (status = 200, description = "Every service", body = Vec<ServiceBody>),
+    ),
+)]
 pub(super) async fn services<D: Daemon>(
     State(daemon): State<Arc<D>>,
 ) -> Result<Json<Vec<ServiceBody>>, Problem> {
@@ -47,6 +70,15 @@ pub(super) async fn services<D: Daemon>(
     Ok(Json(status.engine.services.into_iter().map(ServiceBody::from).collect()))
 }
 
+/// One service.
+#[utoipa::path(
+    get, path = "/v1/services/{name}", tag = "reading",
+    params(("name" = String, Path, description = "A service; the final dot may be left out")),
+    responses(
+        (status = 200, description = "The service", body = ServiceBody),
+        (status = 404, description = "There is no such service, or no such site", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn service<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Path(name): Path<String>,
@@ -58,16 +90,38 @@ pub(super) async fn service<D: Daemon>(
     }
 }
 
+/// Every site, with the health of its endpoints.
+#[utoipa::path(
+    get, path = "/v1/sites", tag = "reading",
+    responses(
+        (status = 200, description = "Every site", body = Vec<SiteView>),
+    ),
+)]
 pub(super) async fn sites<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Vec<SiteView>>, Problem> {
     Ok(Json(patiently(daemon.status()).await?.engine.sites))
 }
 
+/// Moves that wait for an operator, or were rejected.
+#[utoipa::path(
+    get, path = "/v1/proposals", tag = "reading",
+    responses(
+        (status = 200, description = "Every proposal", body = Vec<Proposal>),
+    ),
+)]
 pub(super) async fn proposals<D: Daemon>(
     State(daemon): State<Arc<D>>,
 ) -> Result<Json<Vec<Proposal>>, Problem> {
     Ok(Json(patiently(daemon.status()).await?.engine.proposals))
 }
 
+/// What happened, the newest first, page by page: `next` of one page is `before` of the one after it.
+#[utoipa::path(
+    get, path = "/v1/history", tag = "reading",
+    params(HistoryArgs),
+    responses(
+        (status = 200, description = "A page", body = HistoryBody),
+    ),
+)]
 pub(super) async fn history<D: Daemon>(
     State(daemon): State<Arc<D>>,
     args: Result<Query<HistoryArgs>, QueryRejection>,
@@ -94,6 +148,15 @@ pub(super) async fn history<D: Daemon>(
     Ok(Json(HistoryBody { entries: entries.into_iter().map(EntryBody::from).collect(), next }))
 }
 
+/// The chain behind a name's answer, from samples to records; with `from`, what one client gets.
+#[utoipa::path(
+    get, path = "/v1/explain", tag = "reading",
+    params(ExplainArgs),
+    responses(
+        (status = 200, description = "The chain", body = ExplainBody),
+        (status = 404, description = "It is no service, and the zones hold no record there", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn explain<D: Daemon>(
     State(daemon): State<Arc<D>>,
     args: Result<Query<ExplainArgs>, QueryRejection>,
@@ -138,6 +201,15 @@ pub(super) fn parse_name(text: &str) -> Result<Name, Problem> {
     text.parse().map_err(|e| Problem::bad_request(format!("name \"{text}\" {e}")))
 }
 
+/// How a zone differs from its file by updates.
+#[utoipa::path(
+    get, path = "/v1/zones/{name}/edits", operation_id = "zone_edits", tag = "zones",
+    params(("name" = String, Path, description = "A zone; the final dot may be left out")),
+    responses(
+        (status = 200, description = "The difference", body = ZoneEdits),
+        (status = 404, description = "There is no such zone", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn edits<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Path(name): Path<String>,

@@ -13,17 +13,15 @@ use crate::engine::{Action, Bearing, Happened};
 use crate::health::Health;
 use crate::policy::{OverrideKind, Scope};
 
-mod events;
-
 /// What came back: status, headers in lower case, body.
-struct Answer(u16, BTreeMap<String, String>, String);
+pub(super) struct Answer(pub u16, pub BTreeMap<String, String>, pub String);
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.2).unwrap_or_else(|e| panic!("{e}: {}", self.2))
     }
     /// The detail of an answer that is a problem.
-    fn detail(&self) -> String {
+    pub(super) fn detail(&self) -> String {
         assert_eq!(self.1["content-type"], "application/problem+json", "{}", self.2);
         let problem: Problem = serde_json::from_str(&self.2).unwrap();
         assert_eq!(problem.status, self.0);
@@ -33,7 +31,13 @@ impl Answer {
 
 impl Served {
     /// One request, byte for byte: the tests of the guard send what no client library would.
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut lines = vec![format!("{method} {path} HTTP/1.1"), "connection: close".to_owned()];
         if !headers.iter().any(|(key, _)| key.eq_ignore_ascii_case("host")) {
             lines.push(format!("host: {}", self.addr));
@@ -52,10 +56,10 @@ impl Served {
         let headers = headers.map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned())).collect();
         Answer(status, headers, body.to_owned())
     }
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], "").await
     }
-    async fn write(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(super) async fn write(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.send(method, path, &[("content-type", "application/json")], &body.to_string()).await
     }
 }

@@ -22,6 +22,15 @@ pub const MAX_AT_ONCE: usize = 2;
 
 static AT_ONCE: Semaphore = Semaphore::const_new(MAX_AT_ONCE);
 
+/// What would follow if sites failed or were drained. Nothing changes.
+#[utoipa::path(
+    post, path = "/v1/whatif", tag = "reading",
+    request_body = Supposition,
+    responses(
+        (status = 200, description = "What would follow", body = Outlook),
+        (status = 422, description = "Nothing is supposed, too much, or of a site that there is not", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn whatif<D: Daemon>(
     State(daemon): State<Arc<D>>,
     body: Result<Bytes, BytesRejection>,

@@ -10,7 +10,7 @@ use crate::time::Time;
 use crate::zone::{Name, RrSet, Serial, rdata_text};
 
 /// An RRset as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RecordsBody {
     /// The owner.
     pub name: Name,
@@ -43,13 +43,14 @@ impl From<&RrSet> for RecordsBody {
 }
 
 /// `GET /v1/zones/{name}`: a zone as it is served. It is written piece by piece, `records` last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneBody {
     /// The zone.
     pub zone: Name,
     /// What is published.
     pub serial: Serial,
     /// The zone's file.
+    #[schema(value_type = Option<String>)]
     pub file: Option<PathBuf>,
     /// Records that the file has and updates took away.
     pub removed: Vec<String>,
@@ -61,13 +62,14 @@ pub struct ZoneBody {
 }
 
 /// A service's decision, as far as a zone shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SteeredBody {
     /// The service.
     pub name: Name,
     /// The decision's id.
     pub decision: u64,
     /// Where it is answered from.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// Its reason in words.
     pub because: String,
@@ -76,7 +78,7 @@ pub struct SteeredBody {
 }
 
 /// An RRset as it is served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServedBody {
     /// The RRset.
     #[serde(flatten)]
@@ -90,7 +92,7 @@ pub struct ServedBody {
 }
 
 /// `GET /v1/zones/{name}/history`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneHistoryBody {
     /// The zone.
     pub zone: Name,
@@ -103,7 +105,7 @@ pub struct ZoneHistoryBody {
 }
 
 /// One serial that was published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SerialBody {
     /// The history's number of it.
     pub seq: u64,
@@ -124,7 +126,7 @@ pub struct SerialBody {
 }
 
 /// `GET /v1/zones/{name}/diff?from=&to=`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneDiffBody {
     /// The zone.
     pub zone: Name,

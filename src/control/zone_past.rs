@@ -21,20 +21,35 @@ const DEFAULT_LIMIT: usize = 50;
 /// How many decisions or updates of one serial are told one by one.
 const MAX_TOLD: usize = 20;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PastArgs {
+    /// Only what was published before the entry of this number.
     before: Option<u64>,
+    /// How many: 50 when left out, at most 1,000.
     limit: Option<usize>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiffArgs {
+    /// From this serial; the one before `to` when left out.
     from: Option<Serial>,
+    /// To this serial; what is served when left out.
     to: Option<Serial>,
 }
 
+/// A zone's serials and what led to each, the newest first, page by page.
+#[utoipa::path(
+    get, path = "/v1/zones/{name}/history", operation_id = "zone_history", tag = "zones",
+    params(("name" = String, Path, description = "A zone; the final dot may be left out"), PastArgs),
+    responses(
+        (status = 200, description = "A page", body = ZoneHistoryBody),
+        (status = 404, description = "There is no such zone", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn history<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Path(name): Path<String>,
@@ -116,6 +131,15 @@ fn serials<D: Daemon>(
     Ok((serials, next))
 }
 
+/// How two serials of a zone differ.
+#[utoipa::path(
+    get, path = "/v1/zones/{name}/diff", operation_id = "zone_diff", tag = "zones",
+    params(("name" = String, Path, description = "A zone; the final dot may be left out"), DiffArgs),
+    responses(
+        (status = 200, description = "The difference", body = ZoneDiffBody),
+        (status = 404, description = "There is no such zone, or its journal does not reach back so far", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn diff<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Path(name): Path<String>,

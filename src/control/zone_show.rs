@@ -36,19 +36,31 @@ const TRIES: usize = 3;
 
 static AT_ONCE: Semaphore = Semaphore::const_new(MAX_AT_ONCE);
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Json,
     Text,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShowArgs {
+    /// `json` when left out.
+    #[param(inline)]
     format: Option<Format>,
 }
 
+/// A zone as it is served, as JSON or as a master file.
+#[utoipa::path(
+    get, path = "/v1/zones/{name}", operation_id = "zone", tag = "zones",
+    params(("name" = String, Path, description = "A zone; the final dot may be left out"), ShowArgs),
+    responses(
+        (status = 200, description = "The zone", content((ZoneBody = "application/json"), (String = "text/dns"))),
+        (status = 404, description = "There is no such zone", content_type = "application/problem+json", body = Problem),
+    ),
+)]
 pub(super) async fn show<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Path(name): Path<String>,

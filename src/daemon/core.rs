@@ -28,7 +28,7 @@ use crate::alert::Alerts;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
-use crate::control::{Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
+use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
 use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
@@ -68,6 +68,8 @@ pub struct Pulse {
     pub load_ok: AtomicBool,
     /// How many endpoints, and how many checks, have metrics of their own.
     pub endpoints: AtomicUsize,
+    /// Why not, in one line.
+    pub load_refused: Mutex<Option<String>>,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
     /// Why the last one failed.
@@ -116,6 +118,7 @@ pub struct Core {
     pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
+    pub access: Arc<Access>,
     pub keeper: Arc<Keeper>,
     /// What the desk goes by.
     pub rules: Arc<ArcSwap<Rules>>,
@@ -275,6 +278,8 @@ impl Core {
                 });
                 error!("the configuration was refused; the last good one goes on\n{problems}");
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
+                let first = problems.lines().next().unwrap_or_default().to_owned();
+                *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
                 self.keep(Vec::new(), Durable::Now);
@@ -314,6 +319,7 @@ impl Core {
         self.prober.limit_commands(config.server.max_exec);
         self.prober.set(checks);
         self.heartbeats.set(&config);
+        self.access.set(&config.control);
         self.alerts.set(&config.alerts);
         self.rules.store(Arc::new(Rules::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
@@ -327,6 +333,7 @@ impl Core {
         self.phases.set(&config.observed);
         self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
+        *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
         self.files.send_replace(files);

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tracing::{error, info, warn};
 
 use super::core::Pulse;
 use super::freeze;
@@ -23,8 +24,8 @@ use crate::clock::Clock;
 use crate::control::{
     Daemon, DaemonStatus, Frozen, Gone, Measured, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
 };
-use crate::engine::{Command, CommandError, Explanation};
-use crate::history::{Entry, Query, Store, StoreError};
+use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
+use crate::history::{Durable, Entry, Query, Store, StoreError};
 use crate::policy::Decision;
 use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::{Keeper, TransferredView};
@@ -36,6 +37,8 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a write's answer waits for its entry in the audit log.
+const AUDIT_PATIENCE: Duration = Duration::from_millis(250);
 /// How long an asker waits for a reload.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -48,7 +51,7 @@ pub struct Handle {
     pub(super) reloads: mpsc::Sender<Ask>,
     pub(super) store: Arc<Store>,
     /// Changes whenever the history grows.
-    pub(super) grown: watch::Receiver<u64>,
+    pub(super) grow: Arc<watch::Sender<u64>>,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) prober: Arc<Prober>,
     pub(super) keeper: Arc<Keeper>,
@@ -184,7 +187,25 @@ impl Daemon for Handle {
     }
 
     fn grown(&self) -> watch::Receiver<u64> {
-        self.grown.clone()
+        self.grow.subscribe()
+    }
+
+    async fn audit(&self, audit: Audit) {
+        if audit.is_done() {
+            info!("{audit}");
+        } else {
+            warn!("{audit}");
+        }
+        let (store, grow, now) = (self.store.clone(), self.grow.clone(), self.clock.now());
+        let kept = spawn_blocking(move || {
+            let record = [Happened::Audit(audit)];
+            match store.commit(now, &[], &record, Durable::Now) {
+                Ok(()) => grow.send_modify(|times| *times += 1),
+                Err(why) => error!("an entry of the audit log is in this log alone: {why}"),
+            }
+        });
+        // A disk that stalls keeps nobody from steering; the entry goes to it all the same.
+        let _ = timeout(AUDIT_PATIENCE, kept).await;
     }
 
     fn table(&self) -> Arc<Table> {
@@ -242,13 +263,19 @@ impl Daemon for Handle {
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         let hollow = self.keeper.views().iter().filter_map(TransferredView::trouble).collect();
         counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
+        let mut notes = self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        notes.extend(
+            refused
+                .map(|why| format!("the last load was refused, and what was loaded before goes on: {why}")),
+        );
         Vitals {
             now,
             hollow,
             engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
             stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
             doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            notes: self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            notes,
             udp_workers_failed: failed,
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
             measured,

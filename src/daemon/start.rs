@@ -36,7 +36,7 @@ use crate::alert::Alerts;
 use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
-use crate::control::{self, Heartbeats, LoadOutcome};
+use crate::control::{self, Access, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened, Saved};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Opened, SetAside, Store, StoreError};
@@ -175,16 +175,19 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
     let probing = Probing::start().map_err(StartError::Thread)?;
     let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
+    let access = Arc::new(Access::default());
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
     let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone()))));
     let pulse = Arc::new(Pulse::default());
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
     let (grow, grown) = watch::channel(0_u64);
+    let grow = Arc::new(grow);
+    let grows = grow.clone();
     let writer = Writer::start(pulse.clone(), move |now, saves, steps, records, when| {
         let kept = kept_in.commit_with(now, saves, steps, records, when);
         if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
-            grow.send_modify(|times| *times += 1);
+            grows.send_modify(|times| *times += 1);
         }
         kept
     });
@@ -211,7 +214,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
     let office = Arc::new(office);
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
-    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown.clone());
+    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown);
     let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
@@ -230,6 +233,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         table: table.clone(),
         prober: prober.clone(),
         heartbeats: heartbeats.clone(),
+        access: access.clone(),
         keeper: keeper.clone(),
         rules: rules.clone(),
         alerts: alerts.clone(),
@@ -261,7 +265,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         core: core_tx.clone(),
         reloads: reload_tx.clone(),
         store,
-        grown,
+        grow,
         table: table.clone(),
         prober,
         keeper: keeper.clone(),
@@ -282,7 +286,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
     let shutdown = async move { drop(closed.await) };
-    let control = tokio::spawn(control::serve(control_listener, handle.clone(), shutdown));
+    let control = tokio::spawn(control::serve(control_listener, access, handle.clone(), shutdown));
     info!("control on {control_bound}");
     let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
     let heartbeat = heartbeat_listener.map(|(listener, bound)| {

@@ -16,6 +16,7 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
         | Happened::Loaded { .. }
         | Happened::LoadRefused { .. }
         | Happened::AlertSent { .. }
+        | Happened::Audit(_)
         | Happened::AlertLost { .. }
         | Happened::Sample(_) => {}
         Happened::Decision(decision) => {

@@ -29,7 +29,7 @@ use crate::health::{Discard, Health, Outcome, Sample};
 use crate::time::Time;
 
 /// Why and since when the vantage abstains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Doubt {
     /// Since when.
     pub since: Time,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Doubt;
 use super::saved::Saved;
+use super::{Audit, Doubt};
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
@@ -129,7 +129,7 @@ fn mix(sum: u64, bytes: &[u8]) -> u64 {
 }
 
 /// What an operator asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Command {
     /// Who asks.
     pub who: String,
@@ -140,7 +140,7 @@ pub struct Command {
 }
 
 /// The things an operator can ask for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Sets an override; it takes the place of one on the same scope.
@@ -166,6 +166,7 @@ pub enum Action {
         /// The service.
         service: Name,
         /// The site.
+        #[schema(value_type = String)]
         to: SiteId,
     },
     /// Lets a service go back to the endpoint it prefers, without waiting for a hold or a latch.
@@ -250,9 +251,10 @@ pub enum CommandError {
 pub const MAX_BEARING: usize = 16;
 
 /// What a check bears on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Bearing {
     /// Where the place it is put to is.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// The first [`MAX_BEARING`] of the services that need it.
     pub services: Vec<Name>,
@@ -265,7 +267,7 @@ pub struct Bearing {
 }
 
 /// What leads to a new serial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Decisions.
@@ -283,7 +285,7 @@ pub enum Cause {
 }
 
 /// What history keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")] // an override has a field `kind` of its own
 pub enum Happened {
     /// The daemon started; `fresh` without an earlier state.
@@ -411,6 +413,7 @@ pub enum Happened {
         /// The service that moved.
         service: Name,
         /// Where to.
+        #[schema(value_type = String)]
         to: SiteId,
         /// The rule, in words.
         limit: String,
@@ -420,6 +423,7 @@ pub enum Happened {
         /// The service.
         service: Name,
         /// The next endpoint's site.
+        #[schema(value_type = String)]
         site: SiteId,
         /// Why it could not; `None` where it can.
         unready: Option<String>,
@@ -432,6 +436,7 @@ pub enum Happened {
         title: String,
         /// The site that all of it has in common.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>)]
         site: Option<SiteId>,
         /// The first few of the services it is about.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -446,6 +451,8 @@ pub enum Happened {
         /// Why the last try failed.
         why: String,
     },
+    /// A write was asked of the API, and carried out or not.
+    Audit(Audit),
     /// The vantage began to doubt itself: no sample counts from now on.
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.

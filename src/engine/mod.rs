@@ -35,6 +35,7 @@ use crate::time::Time;
 use crate::zone::Name;
 
 mod agenda;
+mod audit;
 mod commands;
 mod doubt;
 mod event;
@@ -60,6 +61,7 @@ use tables::Tables;
 use watched::Watched;
 use zones::ZoneState;
 
+pub use audit::Audit;
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,

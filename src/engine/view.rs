@@ -10,7 +10,7 @@ use crate::time::Time;
 use crate::zone::{Name, Serial};
 
 /// The whole picture at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Status {
     /// The moment.
     pub now: Time,
@@ -40,7 +40,7 @@ pub struct Status {
 }
 
 /// A safety rule, and what it counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleView {
     /// Its key in the configuration: `max_switches_per_hour`.
     pub rule: String,
@@ -55,7 +55,7 @@ pub struct RuleView {
 }
 
 /// A maintenance, and when it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MaintenanceView {
     /// Of what: a site, or a service's name.
     pub of: String,
@@ -66,9 +66,10 @@ pub struct MaintenanceView {
 }
 
 /// The endpoint that comes next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StandbyView {
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// Why it could not take over now; `None` where it could.
     pub unready: Option<String>,
@@ -82,9 +83,10 @@ impl StandbyView {
 }
 
 /// A site.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SiteView {
     /// Its key.
+    #[schema(value_type = String)]
     pub id: SiteId,
     /// What people call it.
     pub name: String,
@@ -112,7 +114,7 @@ pub struct SiteView {
 }
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceView {
     /// The steered name.
     pub name: Name,
@@ -141,9 +143,10 @@ pub struct ServiceView {
 }
 
 /// An endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EndpointView {
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// What samples say of it.
     pub health: Health,
@@ -158,7 +161,7 @@ pub struct EndpointView {
 }
 
 /// One address, or one CNAME target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlaceView {
     /// Which.
     pub place: Whereto,
@@ -174,7 +177,7 @@ pub struct PlaceView {
 }
 
 /// A check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CheckView {
     /// Which.
     pub key: CheckKey,
@@ -198,7 +201,7 @@ pub struct CheckView {
 }
 
 /// A zone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZoneView {
     /// The apex.
     pub apex: Name,
@@ -214,7 +217,7 @@ pub struct ZoneView {
 }
 
 /// The chain behind one service's answer, from samples to the decision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// The moment.
     pub now: Time,

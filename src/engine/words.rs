@@ -115,6 +115,7 @@ impl fmt::Display for Happened {
             Happened::AlertLost { receiver, title, why } => {
                 write!(f, "alert to {receiver} given up: {title}: {why}")
             }
+            Happened::Audit(audit) => audit.fmt(f),
             Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),
             Happened::Trust(doubt) => {
                 write!(f, "trusted again, samples count; in doubt since {}: {}", doubt.since, doubt.because)

@@ -53,23 +53,42 @@ impl fmt::Display for Phases {
     }
 }
 
+impl utoipa::PartialSchema for Phases {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        Shown::schema()
+    }
+}
+
+impl utoipa::ToSchema for Phases {
+    fn schemas(all: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        Shown::schemas(all);
+    }
+}
+
 /// As it is stored and told.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     resolve: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     connect: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     tls: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     first_byte: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     body: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     reply: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::time::SecsNanos>)]
     command: Option<Duration>,
 }
 

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
 
 use super::Phases;
+use crate::config::schema::word_or_object;
 use crate::config::{CheckKey, Seconds};
 use crate::time::Time;
 
 /// A place probes run from. A single node is the vantage `local`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct Vantage(pub Arc<str>);
 
 impl Vantage {
@@ -23,7 +26,7 @@ impl Vantage {
 }
 
 /// One probe run, finished.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Sample {
     /// What was asked of whom.
     pub check: CheckKey,
@@ -32,6 +35,7 @@ pub struct Sample {
     /// When the run ended.
     pub at: Time,
     /// From the run's start to its end.
+    #[schema(value_type = crate::time::SecsNanos)]
     pub latency: Duration,
     /// What came of it.
     pub outcome: Outcome,
@@ -41,7 +45,7 @@ pub struct Sample {
 }
 
 /// How a run went, beside what came of it. Nothing is judged by it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct Detail {
     /// How long it was in each phase.
@@ -60,7 +64,7 @@ impl Detail {
 }
 
 /// What is not as it should be, and no failure: it moves nothing, and people are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// The endpoint's certificate is about to expire.
@@ -74,7 +78,7 @@ pub enum Warning {
 }
 
 /// What came of a probe run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The endpoint did what was expected.
@@ -86,7 +90,7 @@ pub enum Outcome {
 }
 
 /// Where in its course a run stood when its time ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Resolving a CNAME target.
@@ -267,6 +271,22 @@ pub enum Discard {
     #[error("the vantage doubts itself; it was: {0}")]
     Doubt(String),
 }
+
+impl utoipa::PartialSchema for Failure {
+    fn schema() -> RefOr<Schema> {
+        word_or_object("Why an endpoint failed its probe")
+    }
+}
+
+impl utoipa::ToSchema for Failure {}
+
+impl utoipa::PartialSchema for Discard {
+    fn schema() -> RefOr<Schema> {
+        word_or_object("Why a run was not the endpoint's doing")
+    }
+}
+
+impl utoipa::ToSchema for Discard {}
 
 /// What a command said, behind what became of it.
 fn said(line: &str) -> String {

@@ -13,7 +13,20 @@ use serde::{Deserialize, Serialize};
 ///    │ first failure     │ `rise` in a row              │ `fall` of `window`
 ///    └──► Suspect        └────────── Down ◄─────────────┘
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// No sample has counted yet.

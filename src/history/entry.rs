@@ -11,7 +11,7 @@ use crate::time::Time;
 use crate::zone::Name;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Entry {
     /// Counts up over the daemon's whole life, samples included.
     pub seq: u64,
@@ -79,6 +79,7 @@ impl Query {
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
             | Happened::AlertLost { .. }
+            | Happened::Audit(_)
             | Happened::Published { .. } => false,
         }
     }

@@ -8,7 +8,7 @@ use crate::time::Time;
 use crate::zone::{Name, RrSet};
 
 /// What a service answers with from `at` on, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Decision {
     /// Counts up over the daemon's whole life, restarts included.
     pub id: u64,
@@ -17,6 +17,7 @@ pub struct Decision {
     /// The steered name.
     pub service: Name,
     /// The sites answered with; empty under `all_down = "empty"` or a fallback.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// What the name answers, or where that depends on the client, those nobody knows anything of; empty only where the configuration says so.
     pub records: Vec<RrSet>,

@@ -34,7 +34,7 @@ pub struct Move {
 }
 
 /// Which way a service moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveKind {
     /// Off an endpoint that does not work.
@@ -44,9 +44,10 @@ pub enum MoveKind {
 }
 
 /// The clients that a failback has moved so far.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Partial {
     /// The site they are sent to.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// How many of all client prefixes they are, in percent.
     pub percent: u8,

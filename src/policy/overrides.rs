@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::config::SiteId;
+use crate::config::schema::{one_key_of, text, texts};
 use crate::time::Time;
 use crate::zone::Name;
 
 /// What is forced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OverrideKind {
     /// Healthy or not, it is not used.
@@ -33,8 +35,16 @@ pub enum Scope {
     Endpoint(Name, SiteId),
 }
 
+impl utoipa::PartialSchema for Scope {
+    fn schema() -> RefOr<Schema> {
+        one_key_of(vec![("site", text()), ("service", text()), ("endpoint", texts(2))])
+    }
+}
+
+impl utoipa::ToSchema for Scope {}
+
 /// One override. A scope has at most one; the narrowest scope that has one rules an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Override {
     /// On what.
     pub scope: Scope,

@@ -10,15 +10,17 @@ use crate::time::Time;
 use crate::zone::Name;
 
 /// A proposed move. A service has at most one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Proposal {
     /// What `detour approve` takes: the id of the decision that told of it.
     pub id: u64,
     /// Of which service.
     pub service: Name,
     /// Where it is answered from.
+    #[schema(value_type = String)]
     pub from: SiteId,
     /// Where it would move; the best there is when it is approved.
+    #[schema(value_type = String)]
     pub to: SiteId,
     /// Which way.
     pub kind: MoveKind,
@@ -33,7 +35,7 @@ pub struct Proposal {
 }
 
 /// `unanswered`, as it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IfUnanswered {
     /// The move is made.
@@ -43,7 +45,7 @@ pub enum IfUnanswered {
 }
 
 /// What became of a proposal. One that is carried out or whose reason went away is no more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProposalState {
     /// It waits.
@@ -58,7 +60,7 @@ pub enum ProposalState {
 }
 
 /// What happened to a proposal, for the history; approvals and rejections are commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProposalNews {
     /// It was made.

@@ -11,9 +11,10 @@ use crate::time::Time;
 
 /// Why a service answers with what it answers: the rule that chose, and how the endpoints that bear on
 /// it stood. It says how things stand, not what happened: the same state has the same reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reason {
     /// The endpoint in use; `None` where none works.
+    #[schema(value_type = Option<String>)]
     pub serving: Option<SiteId>,
     /// What chose it.
     pub rule: Rule,
@@ -22,7 +23,7 @@ pub struct Reason {
 }
 
 /// What chose an endpoint, or the records that stand in for one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Rule {
     /// It is the first in order that works, or it is in use and not yet Down.
@@ -30,6 +31,7 @@ pub enum Rule {
     /// One before it is Up again and has to stay so for a while.
     Holding {
         /// The one that is Up again.
+        #[schema(value_type = String)]
         back: SiteId,
         /// When it is used again.
         until: Time,
@@ -42,6 +44,7 @@ pub enum Rule {
     /// It is Down, and the service leaves it once it has been so for its delay.
     Delayed {
         /// Where it goes then.
+        #[schema(value_type = String)]
         to: SiteId,
         /// When.
         until: Time,
@@ -49,6 +52,7 @@ pub enum Rule {
     /// A move waits for an operator.
     Proposed {
         /// Where it would go.
+        #[schema(value_type = String)]
         to: SiteId,
         /// What `detour approve` takes.
         proposal: u64,
@@ -60,6 +64,7 @@ pub enum Rule {
     /// A move was not approved.
     Rejected {
         /// Where it would have gone.
+        #[schema(value_type = String)]
         to: SiteId,
         /// What `detour approve` takes all the same.
         proposal: u64,
@@ -69,6 +74,7 @@ pub enum Rule {
     /// A failback is under way, step by step.
     Stepping {
         /// Where to.
+        #[schema(value_type = String)]
         back: SiteId,
         /// How many of the client prefixes it has moved, in percent.
         percent: u8,
@@ -86,6 +92,7 @@ pub enum Rule {
         /// Where clients go.
         toward: Vec<Toward>,
         /// What keeps groups where they are, by their names.
+        #[schema(value_type = Vec<(String, Object)>)]
         notes: Vec<(SiteId, Rule)>,
     },
     /// No endpoint works.
@@ -101,25 +108,27 @@ pub enum Rule {
 }
 
 /// Where the clients of one or more regions go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Toward {
     /// The site they prefer to all others; `None` where clients are not told apart.
+    #[schema(value_type = Option<String>)]
     pub near: Option<SiteId>,
     /// What they get.
     pub to: Vec<Portion>,
 }
 
 /// A share of clients or queries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Portion {
     /// The sites in their answer.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// How many of a thousand.
     pub permille: u16,
 }
 
 /// What keeps a service from failing back by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Latch {
     /// An operator's failover.
@@ -129,7 +138,7 @@ pub enum Latch {
 }
 
 /// What is answered while no endpoint works; the words of `all_down`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LastResort {
     /// The last answer.
@@ -145,9 +154,10 @@ pub enum LastResort {
 }
 
 /// How one endpoint stood.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Noted {
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// What samples said of it.
     pub health: Health,
@@ -166,7 +176,7 @@ pub struct Noted {
 }
 
 /// An override as a reason tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Forced {
     /// What.
     pub kind: OverrideKind,
@@ -179,7 +189,7 @@ pub struct Forced {
 }
 
 /// A place that is left out of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Withheld {
     /// The address.
     pub place: String,

@@ -11,7 +11,7 @@ use crate::zone::{ClientsId, RrSet};
 pub const MAX_SETS: usize = crate::zone::MAX_VARIANTS;
 
 /// How a service's answers depend on the client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Steer {
     /// What can be answered; at least one.
     pub variants: Vec<Variant>,
@@ -26,16 +26,17 @@ pub struct Steer {
 }
 
 /// One of the things that can be answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Variant {
     /// From where.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// What.
     pub records: Vec<RrSet>,
 }
 
 /// Among which variants the clients of a region are shared out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Flow {
     /// All get this variant.
@@ -45,13 +46,15 @@ pub enum Flow {
 }
 
 /// One of those that clients are shared out among.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Branch {
     /// The member's site or name; by this a client finds back to where it was.
+    #[schema(value_type = String)]
     pub key: SiteId,
     /// Its share, relative to the others'; never zero.
     pub weight: u32,
     /// What those get who are sent there.
+    #[schema(no_recursion)]
     pub flow: Flow,
 }
 

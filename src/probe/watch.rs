@@ -60,7 +60,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 const DEAD_AFTER: Duration = Duration::from_secs(8);
 
 /// How a watch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WatchState {
     /// It waits for a run to pass, and then for the pause after short connections to end.
@@ -85,7 +85,7 @@ impl fmt::Display for WatchState {
 }
 
 /// A watch, as status shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WatchView {
     /// The check it has run.
     pub check: CheckKey,

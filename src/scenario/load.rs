@@ -43,7 +43,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             journal: 0,
             max_exec: 64,
         },
-        control: Control { listen: ([127, 0, 0, 1], 0).into() },
+        control: Control { listen: ([127, 0, 0, 1], 0).into(), tokens: None, tls: None },
         alerts: Vec::new(),
         heartbeat: None,
         sites: sites

@@ -49,11 +49,12 @@ pub enum NotifyFrom {
 }
 
 /// How a transferred zone stands, for people and metrics.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TransferredView {
     /// The zone.
     pub zone: Name,
     /// Where it comes from.
+    #[schema(value_type = Vec<String>)]
     pub primaries: Vec<SocketAddr>,
     /// The serial that was received, before anything is laid over it; nothing where nothing is served.
     pub serial: Option<Serial>,

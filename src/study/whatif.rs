@@ -21,18 +21,21 @@ const MAX_ROUNDS: u32 = 200;
 pub const MAX_SUPPOSED: usize = 1_000;
 
 /// What is supposed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Supposition {
     /// Sites whose probes all fail.
+    #[schema(value_type = Vec<String>)]
     pub down: Vec<SiteId>,
     /// Sites whose probes all pass.
+    #[schema(value_type = Vec<String>)]
     pub up: Vec<SiteId>,
     /// What an operator drains.
     pub drain: Vec<Scope>,
     /// What overrides an operator clears.
     pub clear: Vec<Scope>,
     /// Which services an operator moves, and where.
+    #[schema(value_type = Vec<(Name, String)>)]
     pub failover: Vec<(Name, SiteId)>,
     /// Which services an operator lets go back.
     pub failback: Vec<Name>,
@@ -88,13 +91,15 @@ impl Supposition {
 }
 
 /// What becomes of one service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Consequence {
     /// Which.
     pub service: Name,
     /// The sites it is answered from now.
+    #[schema(value_type = Vec<String>)]
     pub from: Vec<SiteId>,
     /// The sites it would be answered from.
+    #[schema(value_type = Vec<String>)]
     pub to: Vec<SiteId>,
     /// Why, as its decision says.
     pub because: String,
@@ -109,7 +114,7 @@ pub struct Consequence {
 }
 
 /// What would follow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Outlook {
     /// As of when.
     pub at: Time,
@@ -132,9 +137,10 @@ pub struct Outlook {
 }
 
 /// A site's load, now and then.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LoadThen {
     /// Which.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// What it carries now.
     pub before: u64,

@@ -55,11 +55,12 @@ const ARRIVED: [u64; 11] = [
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One secondary of one zone, as people are shown it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Secondary {
     /// The zone.
     pub zone: Name,
     /// Where it is told.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// The serial that is published here.
     pub published: Option<Serial>,

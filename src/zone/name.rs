@@ -14,7 +14,8 @@ pub const MAX_LABEL_LEN: usize = 63;
 
 /// An absolute domain name, uncompressed and in lower case (owner names compare without case,
 /// RFC 4343; an answer echoes the case of its question anyway).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(value_type = String, examples("app.example.com."))]
 pub struct Name(Arc<[u8]>);
 
 /// Its wire form, which compares and hashes as the name does.

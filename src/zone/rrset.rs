@@ -8,7 +8,9 @@ use super::name::Name;
 use super::rdata::rdata_text;
 
 /// A record type by number; its mnemonic is in the table of `rdata/types.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct RrType(pub u16);
 
@@ -37,7 +39,7 @@ impl RrType {
 }
 
 /// All records of one owner and type: one TTL (RFC 2181 section 5.2), no record twice.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RrSet {
     /// The owner name.
     pub owner: Name,
@@ -46,6 +48,7 @@ pub struct RrSet {
     /// Seconds, at most 2^31 - 1 (RFC 2181 section 8).
     pub ttl: u32,
     /// Each record's RDATA in wire form, names in it uncompressed; never empty, sorted, no duplicate.
+    #[schema(value_type = Vec<Vec<u8>>)]
     pub rdata: Vec<Box<[u8]>>,
 }
 

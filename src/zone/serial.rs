@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Time;
 
 /// A zone's serial. It has no `Ord`: in a circle nothing is simply greater.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct Serial(pub u32);
 

@@ -35,8 +35,9 @@ pub struct Steering {
 }
 
 /// What identifies a map of clients: differs whenever the map's regions do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct ClientsId(pub Arc<str>);
 
 /// Which variant the clients of a region get.

@@ -218,10 +218,10 @@ fn where_the_server_listens() {
     check(
         &first("[control]\nlisten = \"0.0.0.0:8053\""),
         r#"
-detour.toml:2:10: error: the API has no authentication, and 0.0.0.0:8053 is not a loopback address
+detour.toml:2:10: error: 0.0.0.0:8053 is not a loopback address, and without tokens the API answers this host alone
     listen = "0.0.0.0:8053"
              ^^^^^^^^^^^^^^
-    help: listen on loopback, as in "127.0.0.1:8053"
+    help: add tokens = "tokens", made by `detour token new`, or listen on loopback, as in "127.0.0.1:8053"
 "#,
     );
     check_head(&first("[server]\nnsid = \"\""), "detour.toml:2:8: error: \"nsid\" is empty");
@@ -350,7 +350,10 @@ probes = ["api"]
     let heads: Vec<_> = report.lines().filter_map(|line| line.split_once(" error: ")).collect();
     let expect = [
         ("detour.toml:3:1:", "unknown key \"thread\" in [server]"),
-        ("detour.toml:5:10:", "the API has no authentication, and 192.0.2.1:8053 is not a loopback address"),
+        (
+            "detour.toml:5:10:",
+            "192.0.2.1:8053 is not a loopback address, and without tokens the API answers this host alone",
+        ),
         ("detour.toml:9:12:", "\"interval\" is an integer, not a duration"),
         ("detour.toml:13:22:", "\"2xx\" is not a status or a range of them"),
         (

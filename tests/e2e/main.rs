@@ -1,6 +1,7 @@
 //! The real daemon with real sites, seen from outside: by `dig`, by UDP sockets, by its own commands.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod access;
 mod alerts;
 mod certificates;
 mod clients;
@@ -18,6 +19,7 @@ mod kinds;
 #[path = "../../src/geo/mmdb.rs"]
 mod mmdb;
 mod observing;
+mod openapi;
 mod operators;
 #[path = "../peers/mod.rs"]
 mod peers;

@@ -126,7 +126,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             journal: 0,
             max_exec: 64,
         },
-        control: Control { listen: nowhere },
+        control: Control { listen: nowhere, tokens: None, tls: None },
         heartbeat: None,
         sites: vec![],
         probes: vec![probe.clone()],

@@ -1,7 +1,5 @@
 //! One call of a site, over a connection of its own: over TLS where the URL says https.
 
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,17 +11,16 @@ use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::cli::trust::{Trust, client_config};
+
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;
-/// The longest file of authorities, in bytes.
-const MAX_CA_FILE: u64 = 1 << 20;
 
 /// How a call to `url` shakes hands: not at all, trusting the authorities of a file, or those of this host.
 /// Errors: a file that cannot be read, or holds none; a host that trusts nobody.
@@ -31,40 +28,9 @@ pub(super) fn trust(url: &Url, ca: Option<&Path>) -> anyhow::Result<Option<Arc<C
     if url.scheme() != "https" {
         return Ok(None);
     }
-    let roots = ca.map_or_else(roots_of_host, roots_of_file)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let trust = ca.map_or(Trust::Host, |ca| Trust::File(ca.to_owned()));
+    let config = client_config(&trust)?;
     Ok(Some(Arc::new(config)))
-}
-
-fn roots_of_file(file: &Path) -> anyhow::Result<RootCertStore> {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        fs::File::open(file)?.take(MAX_CA_FILE).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().with_context(|| format!("cannot read {}", file.display()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate.with_context(|| format!("{} is not PEM", file.display()))?;
-        roots.add(certificate).with_context(|| file.display().to_string())?;
-    }
-    if roots.is_empty() {
-        anyhow::bail!("{} holds no certificate in PEM form", file.display());
-    }
-    Ok(roots)
-}
-
-fn roots_of_host() -> anyhow::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        anyhow::bail!("this host trusts no authorities; install ca-certificates or give --ca");
-    }
-    Ok(roots)
 }
 
 /// Posts `body` with the token; the answer's status, and its body as far as it is read. Errors: whatever kept an

@@ -4,23 +4,21 @@
 mod call;
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use reqwest::{StatusCode, Url};
 use rustls::ClientConfig;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client::{DONE, NO, UNREACHABLE};
 use super::show::printable;
+use super::trust::token;
 use crate::config::parse_duration;
 use crate::control::Problem;
 
-/// The longest token file, in bytes.
-const MAX_TOKEN_FILE: u64 = 4_096;
 /// How much of a command's first line is told, in bytes.
 const MAX_LINE: u64 = 200;
 /// How long one call may take.
@@ -132,20 +130,6 @@ fn first_line(mut command: Command) -> std::io::Result<(std::process::ExitStatus
     std::io::copy(&mut reader, &mut std::io::sink())?;
     let status = child.wait()?;
     Ok((status, String::from_utf8_lossy(&line).trim().to_owned()))
-}
-
-fn token(path: &Path) -> anyhow::Result<String> {
-    let read = || -> std::io::Result<String> {
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = read().with_context(|| format!("cannot read {}", path.display()))?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        anyhow::bail!("{} does not hold a token and nothing else", path.display());
-    }
-    Ok(token.to_owned())
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {

@@ -18,6 +18,7 @@ use serde_json::json;
 use self::review::Known;
 use self::source::Source;
 use super::client::{DONE, NO};
+use super::find::Way;
 use super::show::{Table, list, print, span};
 use crate::study::incident::Incident;
 use crate::time::Time;
@@ -45,14 +46,8 @@ pub struct Args {
 }
 
 /// Writes the review. Exit code 1 where there is no such incident.
-pub async fn run(
-    args: &Args,
-    control: Option<&str>,
-    config: &Path,
-    named: bool,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    let source = match Source::find(args.state.as_deref(), control, config, named).await? {
+pub async fn run(args: &Args, way: &Way<'_>, json: bool) -> anyhow::Result<ExitCode> {
+    let source = match Source::find(args.state.as_deref(), way).await? {
         Ok(source) => source,
         Err(error) => {
             eprintln!("error: {error}");

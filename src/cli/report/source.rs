@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::standby::{Held, Tally, carriers, span};
 use crate::cli::client::{Client, ClientError};
-use crate::cli::find;
+use crate::cli::find::Way;
 use crate::cli::recorded;
 use crate::config::{self, Config};
 use crate::control::IncidentsBody;
@@ -32,12 +32,7 @@ enum From {
 
 impl Source {
     /// `state` where it is given, else the daemon, else the configuration's `state_dir`.
-    pub async fn find(
-        state: Option<&Path>,
-        control: Option<&str>,
-        config: &Path,
-        named: bool,
-    ) -> anyhow::Result<Result<Source, ClientError>> {
+    pub async fn find(state: Option<&Path>, way: &Way<'_>) -> anyhow::Result<Result<Source, ClientError>> {
         let now = recorded::moment("0s")?;
         if let Some(dir) = state {
             return Ok(Ok(Source {
@@ -47,11 +42,11 @@ impl Source {
             }));
         }
         // A configuration that is being mended says no state_dir; the daemon can be asked all the same.
-        let state_dir = config::load(config).ok().map(|loaded| loaded.config.server.state_dir.clone());
-        let client = Client::new(find::control_address(control, config, named)?)?;
+        let state_dir = config::load(way.config).ok().map(|loaded| loaded.config.server.state_dir.clone());
+        let client = Client::new(way.find()?)?;
         match client.get(&["v1", "incidents"], &[("limit", "1")]).await {
             Ok(_) => Ok(Ok(Source { from: From::Daemon(client), state_dir, now })),
-            Err(error @ ClientError::Unreachable { .. }) if control.is_none() => {
+            Err(error @ ClientError::Unreachable { .. }) if way.control.is_none() => {
                 let Some(dir) = state_dir.filter(|dir| dir.join(crate::history::FILE).exists()) else {
                     return Ok(Err(error));
                 };

@@ -37,6 +37,13 @@ const NONE: &str = "";
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Metrics, as Prometheus reads them.
+#[utoipa::path(
+    get, path = "/metrics", tag = "the daemon itself",
+    responses(
+        (status = 200, description = "The metrics", content_type = "text/plain", body = String),
+    ),
+)]
 pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
     // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
     let status = patiently(daemon.status()).await.ok();

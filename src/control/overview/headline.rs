@@ -11,7 +11,7 @@ use crate::time::Time;
 const MAX_NAMED: usize = 3;
 
 /// One thing that is so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Sentence {
     /// How bad it is.
     pub tone: Tone,
@@ -22,7 +22,7 @@ pub struct Sentence {
 }
 
 /// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tone {
     /// Clients are hurt, or will not be helped.

@@ -50,10 +50,11 @@ const FRESH: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 const REST: u32 = 10;
 
 /// `GET /v1/overview`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Overview {
     /// All but the services.
     #[serde(flatten)]
+    #[schema(value_type = Frame)]
     pub frame: Arc<Frame>,
     /// How many services are what is looked for.
     pub matching: usize,
@@ -64,7 +65,7 @@ pub struct Overview {
 }
 
 /// What is the same on every page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Frame {
     /// The moment.
     pub now: Time,
@@ -73,6 +74,7 @@ pub struct Frame {
     /// When it started.
     pub started: Time,
     /// The configuration file.
+    #[schema(value_type = String)]
     pub config: PathBuf,
     /// How things are; the first sentence is the one to print large.
     pub sentences: Vec<Sentence>,
@@ -111,18 +113,21 @@ pub struct Frame {
 }
 
 /// Services that are away from one site, at another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Moves {
     /// Where they should be.
+    #[schema(value_type = String)]
     pub from: SiteId,
     /// Where they are.
+    #[schema(value_type = String)]
     pub to: SiteId,
     /// How many.
     pub services: usize,
 }
 
 /// What is looked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Asked {
     /// Words that are in the name or the answers, or are the site answered from; all of them.
@@ -131,7 +136,9 @@ pub(super) struct Asked {
     show: Option<String>,
     /// Services with an endpoint at this site.
     site: Option<String>,
+    /// How many of them are left out.
     offset: usize,
+    /// How many are shown: 50 when left out, at most 200.
     limit: Option<usize>,
 }
 
@@ -150,6 +157,11 @@ struct Whole {
     rows: Vec<Row>,
 }
 
+/// What the dashboard's first page shows.
+#[utoipa::path(
+    get, path = "/v1/overview", tag = "reading", params(Asked),
+    responses((status = 200, description = "How things are, and a page of services", body = Overview)),
+)]
 pub(super) async fn overview<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(pictures): Extension<Arc<Pictures>>,

@@ -13,7 +13,9 @@ use crate::zone::{Name, RrSet};
 const MAX_ANSWERS: usize = 4;
 
 /// How a service is off, the worst first: what somebody on call should look at comes before what can wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Stance {
     /// No endpoint works.
@@ -35,13 +37,14 @@ pub enum Stance {
 }
 
 /// One service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Row {
     /// The steered name, without the last dot.
     pub name: String,
     /// How it is off.
     pub stance: Stance,
     /// The sites it is answered from.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// The sites it should be answered from and is not, and why.
     pub off: Vec<Off>,
@@ -64,16 +67,17 @@ pub struct Row {
 }
 
 /// A site that a service should be answered from, and is not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Off {
     /// Which.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// Why: `Down: 3 of 3 failed, connection refused`; `drained by ana: disk swap (samples say Up)`.
     pub why: String,
 }
 
 /// What can happen next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Next {
     /// In words.
     pub text: String,
@@ -82,9 +86,10 @@ pub struct Next {
 }
 
 /// An endpoint at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Glance {
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// What samples say of it.
     pub health: Health,

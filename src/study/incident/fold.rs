@@ -106,7 +106,8 @@ impl Incidents {
             | Happened::Updated { .. }
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
-            | Happened::RolledBack { .. } => {}
+            | Happened::RolledBack { .. }
+            | Happened::Audit(_) => {}
         }
         self.open.retain(|course| !course.is_void());
     }

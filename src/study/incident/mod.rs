@@ -53,7 +53,7 @@ pub const FRESH: Duration = Duration::from_secs(300);
 pub const LINGER: Duration = Duration::from_secs(300);
 
 /// One incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Incident {
     /// The number of the history entry it begins with.
     pub id: u64,
@@ -62,6 +62,7 @@ pub struct Incident {
     /// When the last client lost its old answer, with everything where it belongs; `None` while it goes on.
     pub ended: Option<Time>,
     /// Where something failed, the first first.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// Whose answers it touched, [`MAX_NAMED`] at most.
     pub services: Vec<Name>,
@@ -97,7 +98,7 @@ impl Incident {
 }
 
 /// How long each part of a move took, in seconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Phases {
     /// Of which service.
     pub service: Name,
@@ -118,11 +119,12 @@ pub struct Phases {
 }
 
 /// The first failure of one check.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FirstFailure {
     /// The check.
     pub check: CheckKey,
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// When the failed run began.
     pub at: Time,
@@ -137,7 +139,7 @@ pub struct FirstFailure {
 }
 
 /// Which way an answer moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// Away from what failed.
@@ -149,15 +151,17 @@ pub enum Way {
 }
 
 /// One service's answer moved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Move {
     /// Whose.
     pub service: Name,
     /// Which way.
     pub way: Way,
     /// The sites answered before.
+    #[schema(value_type = Vec<String>)]
     pub from: Vec<SiteId>,
     /// The sites answered since.
+    #[schema(value_type = Vec<String>)]
     pub to: Vec<SiteId>,
     /// When the first failed run began that led to it.
     pub failed: Time,
@@ -201,7 +205,7 @@ impl Move {
 }
 
 /// A service that is not where it belongs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Waiting {
     /// Which.
     pub service: Name,
@@ -214,7 +218,7 @@ pub struct Waiting {
 }
 
 /// What has to happen before a service is where it belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum For {
     /// A site has to work again.
@@ -228,7 +232,7 @@ pub enum For {
 }
 
 /// What a service was answered with for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Served {
     /// Whose.
     pub service: Name,
@@ -237,6 +241,7 @@ pub struct Served {
     /// Until when; `None` where it still is.
     pub to: Option<Time>,
     /// From which sites.
+    #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// `A 192.0.2.10`
     pub answer: Vec<String>,
@@ -247,7 +252,7 @@ pub struct Served {
 }
 
 /// What a line of a timeline tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// The first failed run of a check began.
@@ -293,7 +298,7 @@ pub enum What {
 }
 
 /// One line of a timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Line {
     /// When.
     pub at: Time,
@@ -304,6 +309,7 @@ pub struct Line {
     pub service: Option<Name>,
     /// The site, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub site: Option<SiteId>,
     /// In words.
     pub text: String,

@@ -1,8 +1,16 @@
-//! Listeners of `/v1/events`.
+//! Listeners of `/v1/events`, over real sockets.
 
-use super::*;
+use std::time::Duration;
 
-/// One listener of `/v1/events`.
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::fixed::{Served, served};
+use super::{MAX_LISTENERS, fixture};
+use crate::engine::Happened;
+
+/// One listener.
 struct Listener(tokio::io::BufReader<TcpStream>);
 
 impl Listener {
