@@ -1,5 +1,6 @@
 //! `detour token new`: a token for the API, and the line that lets its holder in.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::process::ExitCode;
@@ -64,5 +65,9 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -317,7 +317,6 @@ impl ConfigError {
                 "add tokens = \"tokens\", made by `detour token new`, or listen on loopback, as in \"127.0.0.1:8053\""
             }
             E::TokensInClear(_) => "add tls = { certificate = \"server.pem\", key = \"server.key\" }",
-            E::TokensReadByAll { .. } => "take that right away, as with chmod o-r",
             E::TimeoutNotBelowInterval { .. } => {
                 "a run has to end before the next begins: lower timeout or raise interval"
             }
@@ -338,7 +337,7 @@ impl ConfigError {
             E::Beside(..) => "keep one of them",
             E::ForwardWhere => "give the zone a primary, or rules of its own: update = [{ key = \"acme\" }]",
             E::BadTransferred { .. } => "it is transferred again, and not answered from until then",
-            E::ReadByAll { .. } => "take that right away, as with chmod o-r",
+            E::ReadByAll { .. } | E::TokensReadByAll { .. } => "take that right away, as with chmod o-r",
             E::IdleStep => "give it send, send_hex or expect",
             E::StepsOutOfOrder => {
                 "percents of clients, each above the one before, as in steps = [1, 10, 100]"

@@ -1,5 +1,10 @@
 //! The engine's one door in, and what comes out of it.
 
+#![allow(
+    clippy::large_stack_arrays,
+    reason = "what derives the schema of `Happened` lists its variants on the stack, once"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

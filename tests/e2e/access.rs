@@ -65,7 +65,7 @@ impl Guarded {
 
     /// What `/healthz`, which asks for no token, notes.
     fn notes(&self) -> String {
-        let ran = detour(&["healthz", "-c", &self.file("detour.toml")]);
+        let ran = detour(&["healthz", "--json", "-c", &self.file("detour.toml")]);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout
     }
@@ -151,7 +151,12 @@ fn changes_are_taken_up(guarded: &Guarded, ours: &Authority, graphs_line: &str) 
     let old = fs::read(Path::new(&guarded.file("api.pem"))).unwrap();
     guarded.detour.replace("api.pem", certificate.as_bytes());
     until("the pair that does not fit is refused, and the old one is shown", || {
-        let args = ["healthz", "--control", &format!("https://localhost:{}", guarded.detour.control.port())];
+        let args = [
+            "healthz",
+            "--json",
+            "--control",
+            &format!("https://localhost:{}", guarded.detour.control.port()),
+        ];
         let ran = detour(&[&args[..], &["--ca", &guarded.file("ca.pem")]].concat());
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout.contains("api.key").then_some(())

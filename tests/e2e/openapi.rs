@@ -1,6 +1,7 @@
 //! The daemon beside its own description: schemathesis (PyPI) makes requests by `/v1/openapi.json`, good and bad
 //! ones, and holds each answer against it.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -8,6 +9,10 @@ use crate::harness::{Setup, World};
 
 /// What `./test` installs; the same in both places.
 const VERSION: &str = "4.32.5";
+
+/// What is held against the description.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
+                      response_headers_conformance,allow_header_conformance";
 
 /// Where `./test` has put it, or whoever set `SCHEMATHESIS`.
 fn schemathesis() -> PathBuf {
@@ -28,29 +33,48 @@ fn schemathesis() -> PathBuf {
     path
 }
 
+/// Names that there are, so that requests come further than to a 404.
+const KNOWN: &str = r#"
+[[operations]]
+include-path-regex = "^/v1/services/"
+parameters = { "path.name" = "app.example.com" }
+[[operations]]
+include-path-regex = "^/v1/zones/"
+parameters = { "path.name" = "example.com" }
+[[operations]]
+include-path-regex = "^/v1/explain"
+parameters = { "query.name" = "app.example.com" }
+[[operations]]
+include-path = "/v1/reload"
+headers = { "Content-Type" = "application/json" }
+"#;
+
 #[test]
 fn the_daemon_answers_as_its_description_says() {
     let schemathesis = schemathesis();
     let world = World::start(&Setup::default());
-    let detour = &world.detour;
-    let folder = tempfile::tempdir().unwrap();
-    let ran = Command::new(schemathesis)
-        .args(["run", &format!("http://{}/v1/openapi.json", detour.control)])
-        // Server errors, and whatever the description does not have: a status, a media type, a shape.
-        .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
-        .args([
-            "--checks",
-            "response_schema_conformance,response_headers_conformance,allow_header_conformance",
-        ])
-        // It has no end; `src/control/events_tests.rs` listens to it.
-        .args(["--exclude-path", "/v1/events"])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1"])
-        .args(["--rate-limit", "auto", "--no-color", "--continue-on-failure"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    println!("{said}");
-    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    assert_eq!(detour.json("/healthz")["status"], "ok");
+    let description = format!("http://{}/v1/openapi.json", world.detour.control);
+    let run = |known: &str, args: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("schemathesis.toml"), known).unwrap();
+        let ran = Command::new(&schemathesis)
+            .args(["run", &description])
+            // Server errors, and whatever the description does not have: a status, a media type, a shape.
+            .args(["--checks", CHECKS])
+            .args(["--seed", "1", "--rate-limit", "auto", "--no-color", "--continue-on-failure"])
+            .args(args)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        println!("{said}");
+        assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    // Events have no end; `src/control/events_tests.rs` listens to them.
+    let all = ["--exclude-path", "/v1/events", "--phases", "coverage,fuzzing", "--max-examples", "15"];
+    run("", &all);
+    let named = ["--include-path-regex", "^/v1/(services/|zones/|explain|reload)"];
+    let good = ["--mode", "positive", "--phases", "fuzzing", "--max-examples", "10"];
+    run(KNOWN, &[&named[..], &good].concat());
+    assert_eq!(world.detour.get("/healthz").0, 200);
 }
