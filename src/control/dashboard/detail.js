@@ -22,8 +22,6 @@ import {
 } from "./words.js";
 
 const HISTORY = 30;
-/** Among so many, the newest, those of one service or site are looked for. */
-const INCIDENTS = 50;
 
 /** What an address of this page names: `{ kind, id }`, or nothing. */
 export function chosen() {
@@ -31,13 +29,13 @@ export function chosen() {
   return kind ? { kind, id: decodeURIComponent(id) } : null;
 }
 
-/** Shows what is chosen, as it is by now. */
-export async function detail(what, overview) {
+/** Shows what is chosen, as it is by now; `known` are the last incidents, `null` where there are none to ask for. */
+export async function detail(what, overview, known) {
   if (!what) return show(byId("detail"));
   const parts = { service, site, incident: oneIncident }[what.kind];
   let content;
   try {
-    content = await parts(what.id, overview);
+    content = await parts(what.id, overview, known);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     // A page that cannot be made anew stays; the link says that it is old.
@@ -69,19 +67,12 @@ async function optional(path) {
   }
 }
 
-/** The last incidents of which something is so; `null` where none can be asked for. */
-async function incidentsOf(isSo) {
-  const known = await optional(`/v1/incidents?limit=${INCIDENTS}`);
-  return known && known.incidents.filter(isSo);
-}
-
-async function service(name, { services }) {
+async function service(name, { services }, known) {
   const at = encodeURIComponent(name);
-  const [explained, plotted, past, known] = await Promise.all([
+  const [explained, plotted, past] = await Promise.all([
     get(`/v1/explain?name=${at}`),
     optional(`/v1/plots/${at}`),
     get(`/v1/history?service=${at}&limit=${HISTORY}`),
-    incidentsOf(({ services }) => services.some((touched) => bare(touched) === name)),
   ]);
   const { explanation, because, answered_text: answered } = explained;
   if (!explanation) {
@@ -123,7 +114,14 @@ async function service(name, { services }) {
       service.endpoints.map((at) => endpoint(at, service, checks, now)),
     ),
     plotted && part("The last hour", plots(plotted, now)),
-    known && part("Incidents", incidents(known, now)),
+    known &&
+      part(
+        "Incidents",
+        incidents(
+          known.filter(({ services }) => services.some((touched) => bare(touched) === name)),
+          now,
+        ),
+      ),
     part("History", history(past.entries, now)),
     part(
       "Policy",
@@ -264,15 +262,12 @@ function history(entries, now) {
   );
 }
 
-async function site(id, overview) {
+async function site(id, overview, known) {
   const { sites, overrides, maintenance, moves, now } = overview;
   const site = sites.find((site) => site.id === id);
   if (!site) return [h("h2", { id: "detail-heading" }, id), h("p", {}, "There is no such site.")];
   const at = encodeURIComponent(id);
-  const [off, known] = await Promise.all([
-    get(`/v1/overview?site=${at}&limit=200`),
-    incidentsOf(({ sites }) => sites.includes(id)),
-  ]);
+  const off = await get(`/v1/overview?site=${at}&limit=200`);
   const away = moves.filter((move) => move.from === id);
   const here = overrides.filter(({ scope }) => scope.site === id || scope.endpoint?.[1] === id);
   const windows = maintenance.filter((window) => window.of === id);
@@ -339,7 +334,14 @@ async function site(id, overview) {
           ),
         ),
       ),
-    known && part("Incidents", incidents(known, now)),
+    known &&
+      part(
+        "Incidents",
+        incidents(
+          known.filter(({ sites }) => sites.includes(id)),
+          now,
+        ),
+      ),
     part(
       "Services here",
       h("ul", { class: "lines" }, rows.map(line)),

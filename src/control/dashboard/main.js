@@ -16,6 +16,7 @@ const THEMES = ["auto", "light", "dark"];
 const THEME = "detour-theme";
 /** Incidents change rarely; while the state is the same they are asked for no more often than this. */
 const INCIDENTS_MS = 5000;
+const INCIDENTS_KNOWN = 20;
 const INCIDENTS_SHOWN = 5;
 
 let newest;
@@ -34,9 +35,9 @@ function took(overview) {
   show(byId("sites"), sites(overview));
   const what = chosen();
   looking.took(overview, what?.kind === "service" ? what.id : null);
-  show(byId("watch"), watch(overview, known));
+  show(byId("watch"), watch(overview, known?.slice(0, INCIDENTS_SHOWN)));
   foot(overview);
-  detail(what, overview);
+  detail(what, overview, known);
   learnIncidents();
 }
 
@@ -146,8 +147,9 @@ async function learnIncidents() {
   if (knownFor === said && performance.now() - knownAt < INCIDENTS_MS) return;
   [knownAt, knownFor] = [performance.now(), said];
   try {
-    known = (await get(`/v1/incidents?limit=${INCIDENTS_SHOWN}`)).incidents;
-    show(byId("watch"), watch(newest, known));
+    known = (await get(`/v1/incidents?limit=${INCIDENTS_KNOWN}`)).incidents;
+    detail(chosen(), newest, known);
+    show(byId("watch"), watch(newest, known.slice(0, INCIDENTS_SHOWN)));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
   }
@@ -176,7 +178,7 @@ async function follow() {
   document.body.classList.toggle("chosen", what !== null);
   if (!newest) return;
   looking.took(newest, what?.kind === "service" ? what.id : null);
-  await detail(what, newest);
+  await detail(what, newest, known);
   if (what) {
     byId("detail").focus({ preventScroll: true });
     byId("detail").scrollIntoView({ block: "start" });

@@ -101,7 +101,7 @@ function table({ services, now }, chosen) {
 function one(row, now, isChosen) {
   const stance = STANCE[row.stance];
   const cell = (name, ...content) =>
-    h("td", { role: "cell", class: name.toLowerCase(), "data-name": name }, content);
+    h("td", { role: "cell", class: name.toLowerCase(), "data-name": name }, h("div", {}, content));
   const link = { href: `#/service/${encodeURIComponent(row.name)}`, "aria-current": isChosen && "true" };
   const because = readable(row.because, now);
   return h(
@@ -123,7 +123,7 @@ function one(row, now, isChosen) {
     cell("Since", row.since === null ? "–" : moment(row.since, now)),
     cell("Why", h("span", { class: "clamped", title: because }, because)),
     cell("TTL", row.ttl === null ? "–" : `${row.ttl} s`),
-    cell("Next", readable(row.next.text, now), row.next.at !== null && [" ", moment(row.next.at, now)]),
+    cell("Next", readable(row.next.text, now), row.next.at !== null && [", ", moment(row.next.at, now)]),
     cell("Standby", standby(row)),
   );
 }

@@ -53,7 +53,7 @@ fn the_demo_is_pictured_before_during_and_after_its_failover() {
     browser.sees("#state", moved);
     browser.sees("#state", " s ago");
     take(&browser, &folder, "during");
-    browser.size(1280, 1150);
+    browser.size(1280, 760);
     browser.js("location.hash = '#/service/app.demo.example'");
     browser.sees("#detail", "The last hour");
     browser.js("scrollTo(0, 0)");
