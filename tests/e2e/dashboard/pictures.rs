@@ -10,12 +10,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::PoisonError;
 
 use base64::Engine as _;
 
 use super::all_was_well;
 use super::browser::Browser;
-use crate::harness::until;
+use crate::harness::{MACHINE, until};
 use crate::site::signal;
 
 /// The longest a picture may be, in bytes: it is in everybody's clone.
@@ -29,6 +30,7 @@ const WAYS: &[(u32, u32, &str, &str)] =
 
 #[test]
 fn the_demo_is_pictured_before_during_and_after_its_failover() {
+    let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let elsewhere = tempfile::tempdir().unwrap();
     let asked = std::env::var_os("DETOUR_SCREENSHOTS");
     let folder = asked.map_or_else(|| elsewhere.path().to_owned(), PathBuf::from);
