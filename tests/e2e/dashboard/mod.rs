@@ -6,8 +6,9 @@ mod pictures;
 mod token;
 
 use std::fmt::Write as _;
+use std::sync::PoisonError;
 
-use crate::harness::{APP, Detour, Setup, World, config, own_address, until, zone};
+use crate::harness::{APP, Detour, MACHINE, Setup, World, config, own_address, until, zone};
 use crate::inbox::free_port;
 use browser::{Browser, ENTER, ESCAPE, TAB};
 
@@ -139,6 +140,7 @@ fn a_keyboard_is_enough() {
 
 #[test]
 fn what_is_looked_for_is_found_among_ten_thousand() {
+    let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let setup = Setup::default();
     let sites = crate::site::sites(&[vec![own_address()], vec![own_address()]]);
     let [fra, iad] = [sites[0].addresses[0], sites[1].addresses[0]];

@@ -9,13 +9,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::PoisonError;
 
 use base64::Engine as _;
 
 use super::all_was_well;
 use super::browser::Browser;
-use crate::harness::until;
+use crate::harness::{MACHINE, until};
 use crate::site::signal;
 
 /// The longest a picture may be, in bytes: it is in everybody's clone.
@@ -29,18 +30,21 @@ const WAYS: &[(u32, u32, &str, &str)] =
 
 #[test]
 fn the_demo_is_pictured_before_during_and_after_its_failover() {
+    let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let elsewhere = tempfile::tempdir().unwrap();
     let asked = std::env::var_os("DETOUR_SCREENSHOTS");
     let folder = asked.map_or_else(|| elsewhere.path().to_owned(), PathBuf::from);
     // Before the demo: its clock runs, and other tests may have the browser.
     let browser = Browser::open("about:blank");
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_detour"))
-        .args(["demo", "--stay", "--pause", PAUSE])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut demo = Demo(
+        Command::new(env!("CARGO_BIN_EXE_detour"))
+            .args(["demo", "--stay", "--pause", PAUSE])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut said = BufReader::new(demo.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     let page = said.find_map(|line| Some(line.split_once("dashboard on ")?.1.trim().to_owned()));
     let page = page.expect("the demo says where its dashboard is");
     // Nobody else reads what it says, and it must not wait for that.
@@ -66,9 +70,20 @@ fn the_demo_is_pictured_before_during_and_after_its_failover() {
     take(&browser, &folder, "after");
     all_was_well(&browser);
 
-    signal(demo.id(), "INT");
-    demo.wait().unwrap();
+    drop(demo);
     rest.join().unwrap();
+}
+
+/// The demo; it ends in order with this value, whatever came of the test.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            signal(self.0.id(), "INT");
+            let _ = self.0.wait();
+        }
+    }
 }
 
 fn take(browser: &Browser, folder: &Path, stage: &str) {
