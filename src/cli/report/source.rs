@@ -26,7 +26,7 @@ pub(super) struct Source {
 }
 
 enum From {
-    Daemon(Client),
+    Daemon(Box<Client>),
     Disk(Box<Incidents>),
 }
 
@@ -45,7 +45,7 @@ impl Source {
         let state_dir = config::load(way.config).ok().map(|loaded| loaded.config.server.state_dir.clone());
         let client = Client::new(way.find()?)?;
         match client.get(&["v1", "incidents"], &[("limit", "1")]).await {
-            Ok(_) => Ok(Ok(Source { from: From::Daemon(client), state_dir, now })),
+            Ok(_) => Ok(Ok(Source { from: From::Daemon(Box::new(client)), state_dir, now })),
             Err(error @ ClientError::Unreachable { .. }) if way.control.is_none() => {
                 let Some(dir) = state_dir.filter(|dir| dir.join(crate::history::FILE).exists()) else {
                     return Ok(Err(error));

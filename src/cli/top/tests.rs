@@ -25,7 +25,7 @@ struct Screen {
 }
 
 fn client(served: &Served) -> Client {
-    Client::new(Found { addr: served.addr, by: "the test".to_owned() }).unwrap()
+    Client::new(Found::plain(served.addr, "the test")).unwrap()
 }
 
 impl Screen {
