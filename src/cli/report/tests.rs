@@ -114,7 +114,7 @@ fn held(incident: &Incident) -> Vec<standby::Held> {
     tally.finish()
 }
 
-fn known<'a>(incident: &'a Incident, held: Result<Vec<standby::Held>, String>) -> Known<'a> {
+fn known(incident: &Incident, held: Result<Vec<standby::Held>, String>) -> Known<'_> {
     Known { incident, held, config: None, now: after(300) }
 }
 

@@ -174,7 +174,7 @@ async fn keys_choose_explain_search_and_end() {
 }
 
 /// One page of so many services that are all the same.
-fn page(of: &Overview, asked: &fetch::Asked, all: usize) -> Box<Overview> {
+fn page(of: &Overview, asked: &fetch::Asked, all: usize) -> Overview {
     let row = |at: usize| Row {
         name: format!("s{at:05}.example.com"),
         stance: Stance::Home,
@@ -182,7 +182,7 @@ fn page(of: &Overview, asked: &fetch::Asked, all: usize) -> Box<Overview> {
     };
     let upto = all.min(asked.offset + fetch::PAGE);
     let services = (asked.offset..upto).map(row).collect();
-    Box::new(Overview { frame: of.frame.clone(), matching: all, offset: asked.offset, services })
+    Overview { frame: of.frame.clone(), matching: all, offset: asked.offset, services }
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn ten_thousand_services_are_walked_page_by_page() {
     let first = screen.model.picture.clone().unwrap();
     let told = |screen: &mut Screen| {
         let asked = screen.model.asked();
-        let picture = page(&first, &asked, 10_000);
+        let picture = Box::new(page(&first, &asked, 10_000));
         let events = vec!["2026-11-21T03:00:00.000Z  \u{1b}[2Jnasty".to_owned()];
         screen.model.take(Told::Picture { asked, picture, events, detail: None }, screen.began);
     };
