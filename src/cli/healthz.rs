@@ -16,7 +16,8 @@ pub async fn run(client: &Client, json: bool) -> anyhow::Result<ExitCode> {
         if json {
             return pretty(&json!(body));
         }
-        std::iter::once(body.status).chain(body.reasons).collect::<Vec<_>>().join("\n")
+        let notes = body.notes.into_iter().map(|note| format!("note: {note}"));
+        std::iter::once(body.status).chain(body.reasons).chain(notes).collect::<Vec<_>>().join("\n")
     });
     let exit = finish(said)?;
     Ok(if unwell { ExitCode::from(NO) } else { exit })

@@ -278,7 +278,9 @@ impl Core {
                 });
                 error!("the configuration was refused; the last good one goes on\n{problems}");
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
-                let first = problems.lines().next().unwrap_or_default().to_owned();
+                // Warnings stand among them, and are not why.
+                let first = problems.lines().find(|line| line.contains(": error: "));
+                let first = first.or_else(|| problems.lines().next()).unwrap_or_default().to_owned();
                 *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });

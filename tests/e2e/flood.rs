@@ -84,6 +84,8 @@ fn no_query_is_lost_and_no_answer_is_half_of_one() {
 fn steer(detour: &Detour, running: &AtomicUsize) -> usize {
     let mut flips = 0;
     while running.load(Ordering::Relaxed) > 0 {
+        // One address may write so often a second, and no more.
+        thread::sleep(Duration::from_millis(60));
         match flips % 4 {
             0 | 2 => drop(detour.told(&["failover", APP, "--to", "iad", "--reason", "flood"])),
             _ => drop(detour.told(&["failback", APP])),

@@ -210,3 +210,22 @@ fn top_ends_by_a_signal_without_colour_and_asks_for_a_terminal() {
     let after = terminal.shows(&["ended with 0", "echoe"]);
     assert!(after.contains(" icanon") && after.contains(" echo "), "the terminal is as it was:\n{after}");
 }
+
+#[test]
+fn top_ends_with_its_terminal() {
+    let world = World::start(&setup());
+    world.settles_on_fra();
+    let folder = tempfile::tempdir().unwrap();
+    let (at, detour) = (folder.path().display(), env!("CARGO_BIN_EXE_detour"));
+    let control = &world.detour.control;
+    let terminal =
+        Terminal::run(&format!("cd {at} && echo $$ > pid && exec {detour} top --control {control}"));
+    terminal.shows(&[APP, "home"]);
+    let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
+    let process = std::path::PathBuf::from(format!("/proc/{}", pid.trim()));
+    assert!(process.exists());
+    // The connection breaks; the server of terminals lives on.
+    terminal.tmux(&["new-session", "-d", "cat"]);
+    terminal.tmux(&["kill-session", "-t", "0"]);
+    until("top has ended", || (!process.exists()).then_some(()));
+}

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event};
 use tokio::sync::mpsc;
 
-/// How long the end may wait for the thread.
+/// How often the thread looks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The thread; it ends with this value.
+/// The thread; it is asked to end with this value. Nobody waits for that: on a terminal that has hung up it may turn
+/// in place until the process ends.
 pub(super) struct Reader {
     end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Reader {
@@ -39,17 +38,13 @@ impl Reader {
             }
         };
         // A host without room for a thread shows the screen, and ends by a signal.
-        let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(read).ok();
-        Reader { end, thread }
+        let _ = std::thread::Builder::new().name("keys".to_owned()).spawn(read);
+        Reader { end }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic there leaves nothing to put in order.
-            let _ = thread.join();
-        }
     }
 }
