@@ -297,10 +297,15 @@ impl Core {
 
     /// Reads a part of the status that somebody asked for.
     fn show(&mut self, now: Time) {
-        let Some((status, asked)) = self.showing.read_on(now, &self.engine) else { return };
+        let Some((status, mut asked)) = self.showing.read_on(now, &self.engine) else { return };
         let view = View { status, last_load: self.last_load.clone(), warnings: self.warnings() };
+        // It can be tens of megabytes: who asks alone gets it as it is.
+        let last = asked.pop();
         for reply in asked {
             let _ = reply.send(view.clone());
+        }
+        if let Some(reply) = last {
+            let _ = reply.send(view);
         }
     }
 

@@ -15,7 +15,7 @@ const PART: usize = 250;
 /// Into so many parts a picture is cut, at most, so that those who ask have it within two seconds.
 const PARTS: usize = 200;
 /// From one part to the next.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_millis(6);
 
 /// The status that is being read, and who waits for it.
 #[derive(Default)]
