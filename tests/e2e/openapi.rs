@@ -39,6 +39,9 @@ const KNOWN: &str = r#"
 include-path-regex = "^/v1/services/"
 parameters = { "path.name" = "app.example.com" }
 [[operations]]
+include-path-regex = "^/v1/plots/"
+parameters = { "path.service" = "app.example.com" }
+[[operations]]
 include-path-regex = "^/v1/zones/"
 parameters = { "path.name" = "example.com" }
 [[operations]]
@@ -73,7 +76,7 @@ fn the_daemon_answers_as_its_description_says() {
     // Events have no end; `src/control/events_tests.rs` listens to them.
     let all = ["--exclude-path", "/v1/events", "--phases", "coverage,fuzzing", "--max-examples", "15"];
     run("", &all);
-    let named = ["--include-path-regex", "^/v1/(services/|zones/|explain|reload)"];
+    let named = ["--include-path-regex", "^/v1/(services/|plots/|zones/|explain|reload)"];
     let good = ["--mode", "positive", "--phases", "fuzzing", "--max-examples", "10"];
     run(KNOWN, &[&named[..], &good].concat());
     assert_eq!(world.detour.get("/healthz").0, 200);
