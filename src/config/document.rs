@@ -59,6 +59,8 @@ const MAX_NSID: usize = 128;
 const MAX_SITE_NAME: usize = 128;
 /// What a zone needs.
 const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
+/// The most folders that zone files may include files from.
+const MAX_INCLUDE_FOLDERS: usize = 64;
 /// The longest path of a file, in bytes.
 pub(super) const MAX_FILE_NAME: usize = 4_096;
 
@@ -260,6 +262,9 @@ fn read_server(
     let rate_limit = section.read("rate_limit", findings, rate_limit::read);
     let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
+    let include_folders = section.read("include_folders", findings, |item, findings| {
+        item.list("folders", MAX_INCLUDE_FOLDERS, findings, values::line(MAX_FILE_NAME))
+    });
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -277,6 +282,10 @@ fn read_server(
         rate_limit: rate_limit?.map(Spanned::into_inner),
         journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
+        include_folders: or(include_folders, Vec::new())?
+            .iter()
+            .map(|name| base.join(name.get_ref()))
+            .collect(),
     })
 }
 

@@ -83,6 +83,8 @@ pub struct Server {
     pub journal: usize,
     /// Commands of `exec` probes that run at once, at least 1.
     pub max_exec: usize,
+    /// Folders that zone files may include files from, beside their own; absolute.
+    pub include_folders: Vec<PathBuf>,
 }
 
 /// `[server.rate_limit]`: answers a second to one network, by kind; zero is no limit.

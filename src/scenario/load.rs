@@ -42,6 +42,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             rate_limit: None,
             journal: 0,
             max_exec: 64,
+            include_folders: vec![],
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into(), tokens: None, tls: None },
         alerts: Vec::new(),

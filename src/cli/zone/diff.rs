@@ -62,9 +62,9 @@ impl Args {
 
 /// The differences to stdout, record by record, or with `--json` by record set. Exit code 1 when there is
 /// one.
-pub fn run(args: &Args, new: &Path, json: bool) -> Result<ExitCode> {
+pub fn run(args: &Args, new: &Path, folders: &[PathBuf], json: bool) -> Result<ExitCode> {
     let origin = args.origin.as_ref();
-    let (old, new) = (input::good_zone(origin, &args.old)?, input::good_zone(origin, new)?);
+    let (old, new) = (input::good_zone(origin, &args.old, folders)?, input::good_zone(origin, new, folders)?);
     let (Some(old), Some(new)) = (old, new) else { return Ok(ExitCode::from(1)) };
     let sets = |zone: &Zone| -> Vec<RrSet> { zone.rrsets().map(|set| set.to_rrset()).collect() };
     let (removed, added) = diff(&sets(&old), &sets(&new));

@@ -72,7 +72,7 @@ pub async fn file(client: &Client, args: &Args, file: &Path, json: bool) -> Resu
     if args.origin.as_ref().is_some_and(|origin| *origin != apex) {
         bail!("--origin names another zone than {apex}");
     }
-    let Some(parsed) = input::good_zone(Some(&apex), file)? else { return Ok(ExitCode::from(NO)) };
+    let Some(parsed) = input::good_zone(Some(&apex), file, &[])? else { return Ok(ExitCode::from(NO)) };
     let steered: BTreeSet<(Name, String)> = served
         .records
         .iter()

@@ -70,8 +70,9 @@ struct Head {
 }
 
 impl Reader<'_> {
-    /// Reads all entries of one file.
-    pub(super) fn read(&mut self, text: &[u8], mut scope: Scope) {
+    /// Reads all entries of one file; what they leave to those after an `$INCLUDE` of it is in the scope that comes
+    /// back.
+    pub(super) fn read(&mut self, text: &[u8], mut scope: Scope) -> Scope {
         let mut lexer = Lexer::new(text);
         while !lexer.at_end() && !self.full {
             if let Err(fault) = self.entry(&mut lexer, &mut scope) {
@@ -81,6 +82,7 @@ impl Reader<'_> {
                 self.findings.fault(scope.source, fault);
             }
         }
+        scope
     }
 
     fn entry(&mut self, lexer: &mut Lexer<'_>, scope: &mut Scope) -> Result<(), Fault> {

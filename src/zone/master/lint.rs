@@ -38,6 +38,7 @@ lints! {
     DoubledOrigin "doubled-origin" "a name ends with the apex twice: its trailing dot was forgotten",
     DsAlone "ds-alone" "a DS stands where nothing is delegated",
     DuplicateRecord "duplicate-record" "a record stands twice",
+    ExpiredSignature "expired-signature" "an RRSIG has expired: validating resolvers take the answer for forged (RFC 4034 section 3.1.5)",
     InnerStar "inner-star" "a * that is not the first label is no wildcard (RFC 4592 section 2.1.1)",
     MissingAddress "missing-address" "a server's address is missing, though only this zone could give it: glue",
     MissingTarget "missing-target" "a CNAME, MX or SRV names what does not exist in this zone",
@@ -53,6 +54,29 @@ lints! {
     UnusedGlue "unused-glue" "an address below a delegation that no NS asks for",
     WildcardPartial "wildcard-partial" "names beside a wildcard lack its types: they get none from it (RFC 4592 section 2.2.1)",
     WildcardServer "wildcard-server" "a wildcard has an NS or DNAME, which RFC 4592 section 4 leaves undefined",
+}
+
+impl Lint {
+    /// Whether a server that loads a zone has no time to look for it.
+    pub fn is_on_request(self) -> bool {
+        use Lint as L;
+        matches!(
+            self,
+            L::DoubledOrigin
+                | L::DsAlone
+                | L::ExpiredSignature
+                | L::InnerStar
+                | L::MissingTarget
+                | L::NegativeTtl
+                | L::OddOwner
+                | L::OneServer
+                | L::SoaMailbox
+                | L::SoaTimers
+                | L::SteeredTtl
+                | L::WildcardPartial
+                | L::WildcardServer
+        )
+    }
 }
 
 impl fmt::Display for Lint {

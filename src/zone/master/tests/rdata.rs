@@ -153,11 +153,57 @@ fn service_binding_types() {
 }
 
 #[test]
+fn types_that_few_zones_hold() {
+    check("WKS 192.0.2.1 TCP smtp 80", "WKS 192.0.2.1 6 25 80");
+    same("WKS 192.0.2.1 17");
+    check("NSAP 0x47.0005.80.005a00", "NSAP 0x47000580005a00");
+    same("NSAP-PTR host.example.net.");
+    check("NXT WWW A SOA", "NXT www.example.com. A SOA");
+    same("SIG A 8 2 3600 20300101000000 20291201000000 60485 example.com. AQID");
+    same("APL 1:192.0.2.0/24 !1:192.0.2.128/25 2:2001:db8::/32");
+    same("APL 1:0.0.0.0/0");
+    same("NID 10 0014:4fff:ff20:ee64");
+    check("NID 10 14:4fff:0:1", "NID 10 0014:4fff:0000:0001");
+    same("L32 10 10.1.2.0");
+    same("L64 10 2001:0db8:1140:1000");
+    check("LP 10 l64-subnet1", "LP 10 l64-subnet1.example.com.");
+    same(r#"AVC "app-name:WOLFGANG|app-class:OAM""#);
+    same(r#"RESINFO "qnamemin" "exterr=15-17""#);
+    refused(
+        "APL 1:192.0.2.0/33",
+        "7: error: \"1:192.0.2.0/33\" is not a prefix like 1:192.0.2.0/24 or !2:2001:db8::/32",
+    );
+    refused(
+        "NID 10 14:4fff:0",
+        "10: error: \"14:4fff:0\" is not four groups of hex digits like 0014:4fff:ff20:ee64",
+    );
+    refused("NXT www TYPE300", "11: error: \"TYPE300\" is not a record type up to 127");
+    refused("NSAP 4700", "8: error: \"4700\" is not an NSAP address like 0x47000580");
+}
+
+#[test]
+fn a_digest_is_as_long_as_its_type_says() {
+    let sha256 = "d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a";
+    same(&format!("CDS 1 8 2 {sha256}"));
+    same("CDS 0 0 0 00");
+    same(&format!("ZONEMD 1 1 1 {}", "ab".repeat(48)));
+    same(&format!("ZONEMD 1 1 240 {}", "ab".repeat(12)));
+    refused("DS 1 8 2 AABB", "12: error: a digest of 2 bytes; one of digest type 2 has 32");
+    refused(&format!("DS 1 8 1 {sha256}"), "12: error: a digest of 32 bytes; one of digest type 1 has 20");
+    refused("CDS 1 8 4 aabb", "13: error: a digest of 2 bytes; one of digest type 4 has 48");
+    let wrong =
+        "error: a digest of 4 bytes; hash 1 (SHA-384) has 48, hash 2 (SHA-512) has 64, any other at least 12";
+    refused("ZONEMD 1 1 1 AABBCCDD", &format!("16: {wrong}"));
+    // What a primary sends all the same is kept, and written in a form that can be read again.
+    same(r"DS \# 6 00010802aabb");
+}
+
+#[test]
 fn rfc3597_types() {
     same(r"TYPE731 \# 6 abcdef012345");
     check("TYPE731 \\# 6 abc ( def\n01 2345 )", r"TYPE731 \# 6 abcdef012345");
     same(r"TYPE65280 \# 0");
-    same(r"APL \# 1 00");
+    same(r"NULL \# 1 00");
     check(r"A \# 4 C0000201", "A 192.0.2.1");
     check(r"TYPE28 \# 16 20010db8000000000000000000000001", "AAAA 2001:db8::1");
     check(r"MX \# 5 000a014100", "MX 10 a.");

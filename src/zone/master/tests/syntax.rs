@@ -215,3 +215,12 @@ fn problems_are_bounded() {
     assert!(problems[0].line_text.chars().count() <= crate::zone::MAX_LINE_TEXT);
     assert!(problems[0].message.len() < 200);
 }
+
+/// Editors put a byte order mark before a text.
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_name() {
+    let (zone, warnings) =
+        parsed(format!("\u{feff}{APEX}www A 192.0.2.1")).map_err(|all| told(&all)).unwrap();
+    assert_eq!(told(&warnings), [""; 0]);
+    assert_eq!(lines(&zone), ["www.example.com. 3600 IN A 192.0.2.1"]);
+}
