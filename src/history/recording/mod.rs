@@ -38,7 +38,7 @@ use crate::time::Time;
 use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
-pub use read::Recording;
+pub use read::{Gap, Recording};
 pub use write::{Bounds, Recorder, Trouble};
 
 /// The folder in `state_dir`.
