@@ -91,8 +91,9 @@ impl Player {
             Moment::Begin(head) => self.begin(head, tell)?,
             Moment::Input(at, note) => self.input(*at, note, tell)?,
         }
+        let mut unheard: fn(Time, &Effect) = |_, _| ();
         if let Some(before) = &mut self.before
-            && before.take(moment, &mut |_, _| ()).is_err()
+            && before.take(moment, &mut unheard).is_err()
         {
             // What was loaded then cannot be read now: this engine is woken by its own diary alone.
             self.before = None;

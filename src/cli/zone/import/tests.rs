@@ -28,11 +28,11 @@ fn found(kind: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn named_conf() {
-    let main = r#"// comment { ; }
+    let main = r#"include "zones.conf"; // comment { ; }
 options { directory "/var/bind"; allow-transfer { none; }; };
 /* zone "no" {
 }; */
-include "zones.conf";
+
 view "inside" { match-clients { any; }; zone "example.net" { type master; file "x"; }; };
 "#;
     let zones = r#"zone "example.com" IN { type primary; file "example.com.db"; allow-update { key k; }; }; # one

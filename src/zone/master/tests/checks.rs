@@ -138,7 +138,7 @@ fn occluded_data_is_told() {
     check("sub A 192.0.2.1", "sub.example.com. A");
     check("a.b.sub NS ns.example.net.", "a.b.sub.example.com. NS");
     check_warnings(
-        "sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 2 00\nsub NSEC www NS\nsubb A 192.0.2.1",
+        "sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 1 0123456789abcdef0123456789abcdef01234567\nsub NSEC www NS\nsubb A 192.0.2.1",
         &[],
     );
     check_warnings("sub NS ns.sub\nns.sub A 192.0.2.1\nns.sub TXT x", &[&told(6, "ns.sub.example.com. TXT")]);

@@ -17,7 +17,7 @@ fn among(files: &[(&str, &str)]) -> Parsed {
 #[test]
 fn an_included_file_takes_its_place_and_leaves_its_ttl_alone_behind() {
     let zone =
-        format!("{APEX}a A 192.0.2.1\n$INCLUDE one sub\n A 192.0.2.2\nb A 192.0.2.3\n$INCLUDE \"two\"");
+        format!("{APEX}a A 192.0.2.1\n$INCLUDE one sub\n 1h A 192.0.2.2\nb A 192.0.2.3\n$INCLUDE \"two\"");
     let one = "$TTL 5\nc A 192.0.2.4\n$ORIGIN deep\n@ A 192.0.2.5";
     let (zone, warnings) =
         among(&[("zone", &zone), ("one", one), ("two", " A 192.0.2.6")]).map_err(|all| told(&all)).unwrap();
