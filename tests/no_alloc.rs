@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use detour::answer::{Asker, ClientMap, Secrets, Settings, Table, Transport, answer};
+use detour::condition::{Board, ConditionKind, Conditions, MAX_LISTED, Summary};
+use detour::control::{Liveness, health_of};
+use detour::time::Time;
 use detour::zone::{Buckets, Changeset, ClientsId, Name, Pick, RrSet, Serial, Steering, parse};
 
 thread_local! {
@@ -111,4 +114,21 @@ fn the_allocator_counts() {
     let before = ALLOCATIONS.get();
     drop(std::hint::black_box(vec![0u8; 100]));
     assert!(ALLOCATIONS.get() > before);
+}
+
+/// What `/healthz` does is to read what others keep: its work is bounded, however much there is.
+#[test]
+fn health_costs_the_same_with_100_and_with_100_000_conditions() {
+    let cost = |count: usize| {
+        let mut conditions = Conditions::default();
+        for n in 0..count {
+            conditions.set(ConditionKind::CheckSilent, &format!("web@{n:06}"), Time(1), "no result for 15 s");
+        }
+        let board = Board::default();
+        let before = ALLOCATIONS.get();
+        let health = health_of(&Liveness::default(), &Summary::of(&conditions).and(&board.summary()));
+        assert_eq!(health.status, "degraded");
+        ALLOCATIONS.get() - before
+    };
+    assert_eq!(cost(MAX_LISTED), cost(100_000));
 }

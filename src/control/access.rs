@@ -61,6 +61,11 @@ impl Access {
         self.tokens.load().is_some()
     }
 
+    /// Somebody on this host, who shows no token.
+    pub(super) fn on_loopback(self: &Arc<Access>, from: SocketAddr) -> Caller {
+        Caller { from, token: None, access: self.clone() }
+    }
+
     /// Whether somebody who shows these headers may do what needs a role.
     pub(super) fn admit(
         self: &Arc<Access>,

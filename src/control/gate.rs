@@ -65,7 +65,7 @@ pub(super) struct Gate<D> {
 }
 
 /// A request that goes no further.
-struct Refusal {
+pub(super) struct Refusal {
     problem: Problem,
     /// The token's name, where it had one.
     who: Option<Arc<str>>,
@@ -114,7 +114,12 @@ impl<D: Daemon> Gate<D> {
     }
 
     /// Who asks, if the request may go on.
-    fn admit(&self, request: &Request, from: SocketAddr, write: bool) -> Result<Option<Caller>, Refusal> {
+    pub(super) fn admit(
+        &self,
+        request: &Request,
+        from: SocketAddr,
+        write: bool,
+    ) -> Result<Option<Caller>, Refusal> {
         if let Some(problem) = guard::refused(request, self.local, self.access.has_tokens()) {
             return Err(problem.into());
         }
@@ -129,10 +134,10 @@ impl<D: Daemon> Gate<D> {
         }
         let path = request.uri().path();
         // Who asks whether the daemon is well restarts it when the answer is no: it costs next to nothing.
-        if path == "/healthz" {
-            return Ok(None);
-        }
         let now = Instant::now();
+        if path == "/healthz" {
+            return Ok(self.sees_details(request, from, now));
+        }
         let (kind, rate) = if write { ("writes", WRITES) } else { ("requests", REQUESTS) };
         let turn = self.requests.take(from.ip(), now);
         turn.and_then(|()| if write { self.writes.take(from.ip(), now) } else { Ok(()) }).map_err(
@@ -147,6 +152,21 @@ impl<D: Daemon> Gate<D> {
         let needs = if write { ApiRole::Operator } else { ApiRole::Viewer };
         let admitted = self.access.admit(request.headers(), needs, (from, self.local));
         admitted.map(Some).map_err(|denied| self.denied(request, &denied, from, now))
+    }
+
+    /// Who asks for `/healthz`, if they may see why it is not well: on loopback, or with a token.
+    fn sees_details(&self, request: &Request, from: SocketAddr, now: Instant) -> Option<Caller> {
+        if from.ip().is_loopback() {
+            return Some(self.access.on_loopback(from));
+        }
+        match self.access.admit(request.headers(), ApiRole::Viewer, (from, self.local)) {
+            Ok(caller) => Some(caller),
+            Err(denied) => {
+                // A wrong token is counted and logged as anywhere; the short answer is given all the same.
+                drop(self.denied(request, &denied, from, now));
+                None
+            }
+        }
     }
 
     fn denied(&self, request: &Request, denied: &Denied, from: SocketAddr, now: Instant) -> Refusal {
@@ -237,6 +257,15 @@ pub(super) async fn gate<D: Daemon>(
                 gate.note(&refusal, asked(request.method(), request.uri()), from.ip()).await;
             }
             refusal.into_response()
+        }
+        Ok(_) if write && !guard::is_json(request.headers()) => {
+            // No handler takes it: it asks for what is not there, or for nothing that can be carried out.
+            let what = asked(request.method(), request.uri());
+            let response = next.run(request).await;
+            if let Some(problem) = response.extensions().get::<Problem>() {
+                gate.note(&problem.clone().into(), what, from.ip()).await;
+            }
+            response
         }
         Ok(Some(caller)) if write => {
             // Whoever hangs up does not break off what was begun.

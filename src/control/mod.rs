@@ -54,14 +54,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
+use crate::condition::Summary;
 use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
@@ -74,10 +75,10 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 pub use access::Access;
 pub use events::{KEEP_ALIVE, MAX_LISTENERS};
 pub use gate::{MAX_URI, NOTED, REQUESTS, WRITES, WRONG_TOKENS};
-pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
+pub use healthz::{CHECKS_STALLED_MS, ENGINE_STALLED_MS, HealthzBody, health_of};
 pub use heartbeat::Heartbeats;
-pub use incidents::IncidentsBody;
-pub use metrics::Measured;
+pub use incidents::{IncidentBody, IncidentsBody};
+pub use metrics::{Measured, render as metrics_text};
 pub use openapi::document;
 pub use plots::PlotsAt;
 pub use problem::Problem;
@@ -155,8 +156,16 @@ pub trait Daemon: Send + Sync + 'static {
     fn watches(&self) -> Vec<WatchView>;
     /// What it answers a client at an address, where that depends on the client.
     fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor>;
-    /// How the daemon itself is; never waits for the engine.
-    fn vitals(&self) -> Vitals;
+    /// The moment, as the daemon counts it.
+    fn now(&self) -> Time;
+    /// Whether the daemon does its work. Never waits for the engine, and costs the same however many checks
+    /// there are.
+    fn liveness(&self) -> Liveness;
+    /// What is wrong now: what status, `/healthz`, metrics and dashboard say of it. Never waits for the engine,
+    /// and costs the same however many checks there are.
+    fn conditions(&self) -> Summary;
+    /// What is counted and measured beside the engine; never waits for it.
+    fn measurements(&self) -> Measurements;
 }
 
 /// `GET /v1/zones/{name}/edits`: how a zone differs from its file by updates.
@@ -231,6 +240,9 @@ pub struct DaemonStatus {
     /// The addresses DNS is served on, as bound.
     #[schema(value_type = Vec<String>)]
     pub listen: Vec<SocketAddr>,
+    /// What is wrong now, the worst first.
+    #[serde(default)]
+    pub conditions: Summary,
     /// What the engine shows of itself.
     pub engine: Status,
     /// How the last load went.
@@ -273,23 +285,22 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// How the daemon itself is.
-#[derive(Clone, Debug, Default)]
-pub struct Vitals {
-    /// The moment.
-    pub now: Time,
+/// Whether the daemon does its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
     /// Milliseconds since the engine's loop last turned; it turns at least once a second.
     pub engine_idle_ms: u64,
-    /// Checks without a sample for three intervals.
-    pub stalled_checks: Vec<String>,
-    /// Why the vantage doubts itself, where it does.
-    pub doubt: Option<String>,
-    /// What people should know before it is too late: moves that wait, standbys that could not take over.
-    pub notes: Vec<String>,
-    /// Zones that are answered SERVFAIL, and why.
-    pub hollow: Vec<String>,
-    /// UDP workers that ended before their time.
+    /// Milliseconds for which no check has run although one is due.
+    pub checks_idle_ms: u64,
+    /// How many UDP workers there are; 0 until the sockets are open.
+    pub udp_workers: u64,
+    /// UDP workers, and TCP listeners, that ended before their time.
     pub udp_workers_failed: u64,
+}
+
+/// What is counted and measured beside the engine.
+#[derive(Clone, Debug, Default)]
+pub struct Measurements {
     /// Whether the last load was taken up.
     pub last_load_ok: bool,
     /// How long things took, and how large they were.
@@ -335,6 +346,11 @@ pub async fn serve<D: Daemon>(
     }
 }
 
+/// A route that takes a body.
+fn writes<S: Clone + Send + Sync + 'static>(handler: MethodRouter<S>) -> MethodRouter<S> {
+    handler.route_layer(from_fn(guard::json_only))
+}
+
 fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
     Router::new()
         .route("/v1/status", get(read::status::<D>))
@@ -348,21 +364,21 @@ fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
         .route("/v1/incidents/{id}", get(incidents::one::<D>))
         .route("/v1/events", get(events::events::<D>))
         .route("/v1/explain", get(read::explain::<D>))
-        .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
-        .route("/v1/services/{name}/failover", post(write::failover::<D>))
-        .route("/v1/services/{name}/failback", post(write::failback::<D>))
+        .route("/v1/overrides", writes(post(write::set_override::<D>).delete(write::clear_override::<D>)))
+        .route("/v1/services/{name}/failover", writes(post(write::failover::<D>)))
+        .route("/v1/services/{name}/failback", writes(post(write::failback::<D>)))
         .route("/v1/proposals", get(read::proposals::<D>))
-        .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
-        .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
-        .route("/v1/whatif", post(whatif::whatif::<D>))
+        .route("/v1/proposals/{id}/approve", writes(post(write::approve::<D>)))
+        .route("/v1/proposals/{id}/reject", writes(post(write::reject::<D>)))
+        .route("/v1/whatif", writes(post(whatif::whatif::<D>)))
         .route("/v1/zones/{name}", get(zone_show::show::<D>))
         .route("/v1/zones/{name}/history", get(zone_past::history::<D>))
         .route("/v1/zones/{name}/diff", get(zone_past::diff::<D>))
         .route("/v1/zones/{name}/edits", get(read::edits::<D>))
-        .route("/v1/zones/{name}/rollback", post(write::rollback::<D>))
-        .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
-        .route("/v1/alerts/test", post(write::test_alerts::<D>))
-        .route("/v1/reload", post(write::reload::<D>))
+        .route("/v1/zones/{name}/rollback", writes(post(write::rollback::<D>)))
+        .route("/v1/zones/{name}/freeze", writes(post(write::freeze::<D>)))
+        .route("/v1/alerts/test", writes(post(write::test_alerts::<D>)))
+        .route("/v1/reload", writes(post(write::reload::<D>)))
         .route("/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))

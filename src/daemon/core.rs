@@ -27,6 +27,7 @@ use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::Table;
 use crate::clock::Clock;
+use crate::condition::{Board, ConditionKind, Summary};
 use crate::config::{CheckKey, Config};
 use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
 use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
@@ -54,6 +55,8 @@ const BEAT: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the end, and a new beginning, wait for a disk that stalls.
 const LAST_PATIENCE: Duration = Duration::from_secs(4);
+/// What a load that was rejected is about.
+const CONFIGURATION: &str = "configuration";
 /// What `status` says from then on.
 pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
@@ -68,16 +71,14 @@ pub struct Pulse {
     pub load_ok: AtomicBool,
     /// How many endpoints, and how many checks, have metrics of their own.
     pub endpoints: AtomicUsize,
-    /// Why not, in one line.
-    pub load_refused: Mutex<Option<String>>,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
     /// Why the last one failed.
     pub write_error: Mutex<Option<String>>,
-    /// Why the vantage doubts itself, where it does.
-    pub doubt: Mutex<Option<String>>,
-    /// What people should know: moves that wait, standbys that could not take over.
-    pub notes: Mutex<Vec<String>>,
+    /// What the engine finds wrong, as of its last step.
+    pub found: ArcSwap<Summary>,
+    /// What everybody else finds wrong.
+    pub board: Arc<Board>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
     /// Updates that were carried out, and those that were not.
@@ -145,6 +146,10 @@ pub struct Core {
     /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
     pub retired: Vec<Arc<Table>>,
     pub wake: Option<Time>,
+    /// Standbys that the log is still to be told of.
+    pub standbys: told::Standbys,
+    /// Which change of the engine's conditions was told last.
+    pub summarized: Option<u64>,
 }
 
 impl Core {
@@ -180,9 +185,13 @@ impl Core {
         self.writer.settle(LAST_PATIENCE);
         let saved = self.store.saved().map_err(|e| e.to_string())?;
         self.recorder.begin(self.clock.now(), false, saved.clone());
+        // The new engine finds again what is still so.
+        let over = self.engine.conditions().clone().into_turns();
+        self.held.extend(over.map(Happened::Condition));
         self.engine = Engine::new(QUORUM, saved);
         self.showing = Showing::default();
         self.wake = None;
+        self.summarized = None;
         if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
             self.start_warnings.push(PANIC_NOTE.to_owned());
         }
@@ -230,6 +239,8 @@ impl Core {
                     self.show(self.clock.now());
                 }
                 _ = beat.tick() => {
+                    self.standbys.tell();
+                    self.record_turns();
                     self.keep(Vec::new(), Durable::Later);
                     self.record();
                     self.retired.retain(|table| Arc::strong_count(table) > 1);
@@ -281,7 +292,8 @@ impl Core {
                 // Warnings stand among them, and are not why.
                 let first = problems.lines().find(|line| line.contains(": error: "));
                 let first = first.or_else(|| problems.lines().next()).unwrap_or_default().to_owned();
-                *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+                let text = format!("the configuration was rejected; still running the previous one: {first}");
+                self.pulse.board.set(ConditionKind::LoadRejected, CONFIGURATION, now, &text);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
                 self.keep(Vec::new(), Durable::Now);
@@ -340,7 +352,7 @@ impl Core {
         self.phases.set(&config.observed);
         self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
-        *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.pulse.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
         self.files.send_replace(files);
@@ -404,7 +416,6 @@ impl Core {
                 Effect::Refused(why) => refused = Some(why),
             }
         }
-        let saves_none = saves.is_empty() && records.is_empty();
         // What follows from new contents is one step, and each changeset on top of it another.
         let anew = fresh.map(|fresh| applied(fresh.table.clone(), &rebased));
         let counts = self.journal(fresh, anew.as_ref(), &rebased, &changesets);
@@ -426,15 +437,15 @@ impl Core {
         self.publish(next, fresh.is_some());
         let now = self.clock.now();
         self.phases.follow(&mut self.served, &self.engine, &self.teller, &told, now);
-        self.tell_doubt();
-        if !saves_none {
-            *self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner) = self.engine.notes();
-        }
+        self.tell_conditions();
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
         let first = next_seq.and_then(|next| next.checked_sub(told.len() as u64));
         for (seq, what) in (0..).zip(&told) {
-            told::log(what, first.map(|first| first + seq));
+            let sequence = first.map(|first| first + seq);
+            if !self.standbys.gather(what, sequence) {
+                told::log(what, sequence);
+            }
         }
         let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
@@ -491,10 +502,21 @@ impl Core {
         }
     }
 
-    /// For `/healthz`, which never waits for the core.
-    fn tell_doubt(&self) {
-        let doubt = self.engine.doubt().map(|doubt| doubt.because.clone());
-        *self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
+    /// For all who tell how things stand, and never wait for the core.
+    fn tell_conditions(&mut self) {
+        let conditions = self.engine.conditions();
+        if self.summarized.replace(conditions.changes()) != Some(conditions.changes()) {
+            self.pulse.found.store(Arc::new(Summary::of(conditions)));
+        }
+    }
+
+    /// What others found wrong, or found mended, goes into the event log, and so to receivers of alerts.
+    fn record_turns(&mut self) {
+        for turn in self.pulse.board.take_turns() {
+            let what = Happened::Condition(turn);
+            told::log(&what, None);
+            self.held.push(what);
+        }
     }
 
     fn pace(&self, paces: &[(CheckKey, Pace)]) {

@@ -30,6 +30,7 @@ use super::open_files;
 use super::phases::{Phases, Served};
 use super::showing::Showing;
 use super::sources::Sources;
+use super::told::Standbys;
 use super::watch as watcher;
 use super::writer::Writer;
 use crate::alert::Alerts;
@@ -177,8 +178,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
     let access = Arc::new(Access::default());
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
-    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone()))));
     let pulse = Arc::new(Pulse::default());
+    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone())), pulse.board.clone()));
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     let kept_in = store.clone();
     let (grow, grown) = watch::channel(0_u64);
@@ -252,6 +253,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         rows: useless,
         retired: Vec::new(),
         wake: None,
+        standbys: Standbys::default(),
+        summarized: None,
     };
     store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;
     core.recorder.begin(clock.now(), false, saved);

@@ -151,12 +151,10 @@ impl Prober {
         self.shared.watches.views()
     }
 
-    /// The checks that have given no sample for three of their intervals.
-    pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        let mut stalled = self.shared.table().stalled(now);
-        stalled.append(&mut self.heartbeats.stalled(now));
-        stalled.sort_unstable();
-        stalled
+    /// For how long no check has run although one is due; zero as long as they run. It costs the same however
+    /// many there are.
+    pub fn idle(&self, now: Time) -> Duration {
+        self.shared.table().idle(now).max(self.heartbeats.idle(now))
     }
 
     /// How late runs were started, from the time they were due.

@@ -19,6 +19,7 @@ use super::kept;
 use super::refresh::{Confirmed, Refresh, Timers};
 use super::transfer::Received;
 use crate::clock::{Clock, wall_secs};
+use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
 use crate::time::Time;
 use crate::zone::{Name, Serial, Zone};
@@ -77,15 +78,17 @@ pub struct TransferredView {
 }
 
 impl TransferredView {
-    /// Why the zone is answered SERVFAIL, where it is.
-    pub fn trouble(&self) -> Option<String> {
-        let TransferredView { zone, last, .. } = self;
+    /// Why the zone is answered SERVFAIL, where it is. A zone whose primaries were not asked yet will be there in
+    /// a moment.
+    fn trouble(&self) -> Option<String> {
+        let TransferredView { last, .. } = self;
+        let zone = bare(&self.zone);
         match (self.serial, self.expired) {
-            (Some(_), _) => None,
             (None, true) => Some(format!("zone {zone} expired and is answered SERVFAIL: {last}")),
-            (None, false) => {
+            (None, false) if self.failures > 0 => {
                 Some(format!("zone {zone} was not transferred yet and is answered SERVFAIL: {last}"))
             }
+            (Some(_), _) | (None, false) => None,
         }
     }
 }
@@ -97,6 +100,7 @@ pub struct Keeper {
     permits: Arc<Semaphore>,
     runtime: Handle,
     zones: Mutex<BTreeMap<Name, Kept>>,
+    board: Arc<Board>,
 }
 
 /// One zone's task, which ends with this.
@@ -104,11 +108,15 @@ struct Kept {
     source: ZoneSource,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
+    board: Arc<Board>,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         self.task.abort();
+        // The task may be in the midst of telling how it stands.
+        *lock(&self.shared.over) = true;
+        self.board.clear(ConditionKind::ZoneUnserved, &bare(&self.source.name));
     }
 }
 
@@ -119,13 +127,15 @@ struct Shared {
     /// Who rang it.
     rang: Mutex<Option<IpAddr>>,
     view: Mutex<TransferredView>,
+    /// Whether the zone is kept no more, and so has no condition.
+    over: Mutex<bool>,
 }
 
 impl Keeper {
     /// Nothing yet; tasks run on the runtime this is called from.
-    pub fn new(clock: Clock, reload: Arc<dyn Reload>) -> Keeper {
+    pub fn new(clock: Clock, reload: Arc<dyn Reload>, board: Arc<Board>) -> Keeper {
         let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Keeper { clock, reload, permits, runtime: Handle::current(), zones: Mutex::default() }
+        Keeper { clock, reload, permits, runtime: Handle::current(), zones: Mutex::default(), board }
     }
 
     /// Takes up the zones of a configuration. What has the same primaries as before is not disturbed.
@@ -152,7 +162,12 @@ impl Keeper {
             incremental: 0,
             last: "not asked yet".to_owned(),
         };
-        let shared = Arc::new(Shared { bell: Notify::new(), rang: Mutex::default(), view: Mutex::new(view) });
+        let shared = Arc::new(Shared {
+            bell: Notify::new(),
+            rang: Mutex::default(),
+            view: Mutex::new(view),
+            over: Mutex::default(),
+        });
         let task = Task {
             source: source.clone(),
             shared: shared.clone(),
@@ -160,8 +175,10 @@ impl Keeper {
             reload: self.reload.clone(),
             permits: self.permits.clone(),
             held: None,
+            board: self.board.clone(),
         };
-        Kept { source: source.clone(), shared, task: self.runtime.spawn(task.run()) }
+        let task = self.runtime.spawn(task.run());
+        Kept { source: source.clone(), shared, task, board: self.board.clone() }
     }
 
     /// A NOTIFY came (RFC 1996): from where, signed with which key, and the serial it tells, if it does. It
@@ -210,6 +227,12 @@ struct Task {
     permits: Arc<Semaphore>,
     /// What is served.
     held: Option<(Serial, Timers)>,
+    board: Arc<Board>,
+}
+
+/// A zone's name as conditions have it: without the final dot.
+fn bare(zone: &Name) -> String {
+    zone.to_string().trim_end_matches('.').to_owned()
 }
 
 impl Task {
@@ -255,6 +278,13 @@ impl Task {
         view.expired &= self.held.is_none();
         view.next = refresh.due();
         view.failures = refresh.failures();
+        let zone = bare(&view.zone);
+        let over = lock(&self.shared.over);
+        match view.trouble() {
+            Some(_) if *over => {}
+            Some(why) => self.board.set(ConditionKind::ZoneUnserved, &zone, self.clock.now(), &why),
+            None => self.board.clear(ConditionKind::ZoneUnserved, &zone),
+        }
     }
 
     /// Asks one primary after the other until one confirms; first the one that sent a NOTIFY.

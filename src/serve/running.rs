@@ -131,6 +131,11 @@ impl Running {
         self.failed.load(Relaxed)
     }
 
+    /// How many UDP workers there were to be.
+    pub fn workers(&self) -> u64 {
+        self.tallies.udp.len() as u64
+    }
+
     /// Answers what has been received, closes every socket and ends every thread. Takes a second or
     /// so at most; a second caller waits with the first.
     pub async fn stop(&self) {
