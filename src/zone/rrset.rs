@@ -30,6 +30,12 @@ impl RrType {
     pub const DS: RrType = RrType(43);
     pub const RRSIG: RrType = RrType(46);
     pub const NSEC: RrType = RrType(47);
+    pub const DNSKEY: RrType = RrType(48);
+    pub const NSEC3PARAM: RrType = RrType(51);
+    pub const CDS: RrType = RrType(59);
+    pub const CDNSKEY: RrType = RrType(60);
+    pub const CSYNC: RrType = RrType(62);
+    pub const ZONEMD: RrType = RrType(63);
     pub const SVCB: RrType = RrType(64);
     pub const HTTPS: RrType = RrType(65);
     pub const TSIG: RrType = RrType(250);
@@ -37,6 +43,12 @@ impl RrType {
     pub const AXFR: RrType = RrType(252);
     pub const ANY: RrType = RrType(255);
 }
+
+/// What a record takes in an answer beside its RDATA: a pointer to its owner, type, class, TTL and the RDATA's length.
+pub(super) const RECORD_HEAD: usize = 12;
+/// The largest [`RrSet::size`] there can be: the rest of the largest message is for header, type and class of the
+/// question, and an OPT with a cookie (RFC 7873).
+pub const MAX_RRSET_BYTES: usize = 65_535 - 12 - 4 - 39;
 
 /// All records of one owner and type: one TTL (RFC 2181 section 5.2), no record twice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -80,11 +92,29 @@ impl RrSet {
         RrSet::new(owner, RrType::CNAME, ttl, [target.as_wire()])
     }
 
+    /// The bytes that its name, which the question has, and its records take in an answer.
+    pub fn size(&self) -> usize {
+        let records = self.rdata.iter().map(|rdata| RECORD_HEAD + rdata.len());
+        self.owner.as_wire().len() + records.sum::<usize>()
+    }
+
+    /// Its records that another RRset of the same owner and type does not have.
+    pub fn beyond<'a>(&'a self, other: Option<&'a RrSet>) -> impl Iterator<Item = &'a [u8]> {
+        // With another TTL each record is another one.
+        let other = other.filter(|other| other.ttl == self.ttl);
+        let is_new =
+            move |rdata: &&Box<[u8]>| other.is_none_or(|other| other.rdata.binary_search(rdata).is_err());
+        self.rdata.iter().filter(is_new).map(|rdata| &**rdata)
+    }
+
+    /// A master file's line for a record of this RDATA.
+    pub fn line(&self, rdata: &[u8]) -> String {
+        format!("{} {} IN {} {}", self.owner, self.ttl, self.rtype, rdata_text(self.rtype, rdata))
+    }
+
     /// A master file's line for each record, all names absolute: `app.example.com. 30 IN A 192.0.2.10`.
     pub fn to_lines(&self) -> impl Iterator<Item = String> {
-        self.rdata.iter().map(|rdata| {
-            format!("{} {} IN {} {}", self.owner, self.ttl, self.rtype, rdata_text(self.rtype, rdata))
-        })
+        self.rdata.iter().map(|rdata| self.line(rdata))
     }
 }
 
