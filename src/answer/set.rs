@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use super::names::{common_suffix, is_at_or_below, name_len};
 use super::node::NodeId;
-use crate::zone::{Name, RrSet, RrType};
+use crate::zone::{Name, RrSet, RrType, record_ttl};
 
 /// Where the question's name begins in every message (RFC 1035 section 4.1.1).
 pub(super) const QUESTION: usize = 12;
@@ -106,10 +106,10 @@ impl<'a> Set<'a> {
     pub(super) fn decode(&self, owner: &Name) -> RrSet {
         let mut rdata = Vec::with_capacity(usize::from(self.count));
         let mut pointers = self.pointers().peekable();
-        let (mut ttl, mut at) = (0, 0);
+        let (mut ttl, mut at) = (u32::MAX, 0);
         while at < self.wire.len() {
             let head = &self.wire[at..at + RECORD_HEAD];
-            ttl = u32::from_be_bytes([head[6], head[7], head[8], head[9]]);
+            ttl = ttl.min(u32::from_be_bytes([head[6], head[7], head[8], head[9]]));
             at += RECORD_HEAD;
             let end = at + usize::from(u16::from_be_bytes([head[10], head[11]]));
             let mut plain = Vec::with_capacity(end - at);
@@ -191,7 +191,7 @@ pub(super) fn encode<'r>(
         body.extend_from_slice(&(POINTER | QUESTION as u16).to_be_bytes());
         body.extend_from_slice(&rtype.0.to_be_bytes());
         body.extend_from_slice(&1u16.to_be_bytes());
-        body.extend_from_slice(&ttl.to_be_bytes());
+        body.extend_from_slice(&record_ttl(rtype, ttl, rdata).to_be_bytes());
         let len_at = body.len();
         body.extend_from_slice(&[0, 0]);
         let at = body.len() - head - HEAD;

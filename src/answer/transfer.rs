@@ -384,6 +384,20 @@ mod tests {
         check("a.test", b"\x01a\x04test\0", &long);
     }
 
+    /// RFC 4034 section 3: RRSIGs of one name that cover different types are no RRset.
+    #[test]
+    fn signatures_are_sent_with_the_ttls_of_what_they_cover() {
+        let signature = |ttl, covered| {
+            format!("@ {ttl} RRSIG {covered} 13 2 {ttl} 20300101000000 20200101000000 1 a.test. AAAA\n")
+        };
+        let body = format!("ns 60 A 192.0.2.1\n{}{}", signature(3600, "AAAA"), signature(172_800, "NS"));
+        let messages = check("a.test", b"\x01a\x04test\0", &body);
+        for ttl in [3600u32, 172_800] {
+            let head = [&[0, 46, 0, 1][..], &ttl.to_be_bytes()].concat();
+            assert_eq!(messages[0].windows(8).filter(|bytes| *bytes == head).count(), 1, "{ttl}");
+        }
+    }
+
     #[test]
     fn what_fits_no_message_ends_the_transfer_with_an_error() {
         let set = RrSet::new("a.test".parse().unwrap(), RrType(65280), 60, [vec![0; 65_535]]);

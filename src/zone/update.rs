@@ -15,6 +15,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rdata::{checked_rdata, name_in_message};
+use super::ttl::MAX_TTL;
 use super::{Name, RrType};
 
 pub use effects::effects;
@@ -29,8 +30,6 @@ const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
 const CLASS_NONE: u16 = 254;
 const CLASS_ANY: u16 = 255;
-/// The highest TTL (RFC 2181 section 8).
-const MAX_TTL: u32 = i32::MAX as u32;
 
 /// Why an update is refused. Each has its RCODE.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

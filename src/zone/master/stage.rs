@@ -82,6 +82,11 @@ impl Stage {
         start
     }
 
+    /// The RDATA of the record that was begun at `start`.
+    pub(super) fn rdata_of(&self, start: usize) -> &[u8] {
+        &self.rdata[start + LEN..]
+    }
+
     /// Takes the record that was begun at `start`.
     pub(super) fn push(&mut self, owner: u32, rtype: RrType, ttl: u32, start: usize, pos: Pos) {
         let len = (self.rdata.len() - start - LEN) as u16;

@@ -76,7 +76,7 @@ impl Records {
     fn into_rrset(self, owner: &Name, rtype: RrType) -> Option<RrSet> {
         let Records { ttl, rdata } = self;
         let rdata: Vec<Box<[u8]>> = rdata.into_iter().collect();
-        (!rdata.is_empty()).then(|| RrSet { owner: owner.clone(), rtype, ttl, rdata })
+        (!rdata.is_empty()).then(|| RrSet::new(owner.clone(), rtype, ttl, rdata))
     }
 }
 

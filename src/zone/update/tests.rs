@@ -188,6 +188,19 @@ fn section_3_4_2_2_adding() {
     );
 }
 
+/// RFC 4034 section 3: a signature has the TTL of what it covers, whatever others the name has.
+#[test]
+fn section_3_4_2_2_signatures_keep_their_own_ttls() {
+    let text = |ttl, covered| format!("{covered} 13 2 {ttl} 20300101000000 20200101000000 1 example. AAAA");
+    let zone = zone_of(&format!("{ZONE}@ 172800 RRSIG {}\n", text(172_800, "NS")));
+    let add = record("@", 3600, IN, RrType::RRSIG, &text(3600, "AAAA"));
+    let after = lines(&update_of(&zone, &[], &[add]).unwrap());
+    let signatures: Vec<&String> = after.iter().filter(|line| line.contains("RRSIG")).collect();
+    assert_eq!(signatures.len(), 2);
+    assert!(signatures[0].starts_with("@ 172800 IN RRSIG NS "), "{signatures:?}");
+    assert!(signatures[1].starts_with("@ 3600 IN RRSIG AAAA "), "{signatures:?}");
+}
+
 #[test]
 fn section_3_4_2_3_removing_rrsets_and_names() {
     let a = ["- www 60 IN A 192.0.2.1", "- www 60 IN A 192.0.2.2"];
@@ -322,10 +335,13 @@ fn an_rrset_grows_up_to_its_bound() {
     };
     let add = |i| record("big", 60, IN, RrType::TXT, &text(i));
     let name_len = name("big").as_wire().len();
-    let size = |records| name_len + records * (12 + 5);
+    let size = |records: usize| name_len + records * (12 + 5);
     assert_eq!(run(&[add(8)], size(9)), Ok(1));
     let refused = run(&[add(8), add(9)], size(9)).unwrap_err();
-    assert!(refused.contains(&format!("TXT records of big.example. would take {} bytes", size(10))), "{refused}");
+    assert!(
+        refused.contains(&format!("TXT records of big.example. would take {} bytes", size(10))),
+        "{refused}"
+    );
     // What is larger already may shrink, and stay as large.
     let remove = |i| record("big", 0, NONE, RrType::TXT, &text(i));
     assert_eq!(run(&[remove(0)], size(3)), Ok(1));
@@ -398,7 +414,7 @@ proptest! {
             if let Ok(update) = Update::read(message) {
                 let zone = zone_of(ZONE);
                 let _ = update.check(&UpdateView::new(&zone));
-                let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(&zone)));
+                let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(&zone), MAX_RRSET_BYTES));
             }
             Update::has_edns(message);
         }
