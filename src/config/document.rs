@@ -37,7 +37,7 @@ use super::{
     Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
     VantageSetup, ZoneSource, values,
 };
-use crate::zone::{Name, SerialStyle};
+use crate::zone::{MAX_RRSET_BYTES, Name, SerialStyle};
 
 /// The most sites.
 const MAX_SITES: usize = 1_000;
@@ -55,6 +55,8 @@ const MAX_JOURNAL: u32 = 100_000;
 const DEFAULT_JOURNAL: u32 = 1_000;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
+/// The least `max_rrset_bytes`: what an answer without EDNS has room for.
+const MIN_RRSET_BYTES: usize = 512;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
 /// What a zone needs.
@@ -377,6 +379,8 @@ fn read_zones(
         let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
         let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
         let serial = section.read("serial", findings, serial_style);
+        let max_rrset = values::integer(MIN_RRSET_BYTES as u32, MAX_RRSET_BYTES as u32);
+        let max_rrset = section.read("max_rrset_bytes", findings, max_rrset);
         let forward = section.read("forward_updates", findings, |item, f| access::access(item, keys, f));
         section.finish(findings);
         let Ok(name) = name else {
@@ -393,6 +397,8 @@ fn read_zones(
             continue;
         };
         let Ok(serial) = or(serial, SerialStyle::default()) else { continue };
+        let Ok(max_rrset) = or(max_rrset, MAX_RRSET_BYTES as u32) else { continue };
+        let max_rrset_bytes = max_rrset as usize;
         let Ok(forward) = forward else { continue };
         if let Some(forward) = &forward {
             let wrong = match (&primary, update.is_empty()) {
@@ -418,6 +424,7 @@ fn read_zones(
                     transfer,
                     notify,
                     serial,
+                    max_rrset_bytes,
                 },
                 file_at: file.span(),
                 file: file.into_inner(),
@@ -426,8 +433,17 @@ fn read_zones(
                 let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
                 let shown = file.display().to_string();
                 let primaries = primary.into_inner();
-                let source =
-                    ZoneSource { name, file, transfer, notify, primaries, update, forward_updates, serial };
+                let source = ZoneSource {
+                    name,
+                    file,
+                    transfer,
+                    notify,
+                    primaries,
+                    update,
+                    forward_updates,
+                    serial,
+                    max_rrset_bytes,
+                };
                 DraftZone { source, file_at, file: shown }
             }
             (Some(file), Some(_)) => {

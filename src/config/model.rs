@@ -292,6 +292,8 @@ pub struct ZoneSource {
     pub forward_updates: Access,
     /// How its serials go on.
     pub serial: SerialStyle,
+    /// The largest [`RrSet::size`](crate::zone::RrSet::size), in bytes.
+    pub max_rrset_bytes: usize,
 }
 
 impl ZoneSource {

@@ -37,6 +37,10 @@ pub(super) fn read(
         let Some(zone) = read_zone(draft, &shown.join(&draft.file), folders, findings, files) else {
             continue;
         };
+        let max = draft.source.max_rrset_bytes;
+        if let Some((owner, rtype, size)) = zone.larger_rrset(max) {
+            findings.push(&draft.file_at, ConfigError::LargeRrset { owner, rtype, size, max });
+        }
         check_cuts(&zone, services, findings);
         check_cnames(&zone, services, findings);
         zones.push(zone);

@@ -18,7 +18,7 @@ use tracing::{error, info};
 
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
-use super::messages::{Changed, Fresh, Input, Refused, View};
+use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::phases::{Phases, Served};
 use super::showing::Showing;
@@ -278,8 +278,7 @@ impl Core {
                 }
             }
             Input::Changed(changed, reply) => {
-                self.take_changed(*changed);
-                let _ = reply.send(());
+                let _ = reply.send(self.take_changed(*changed));
             }
             Input::Refused(Refused { problems, files }, reply) => {
                 self.files.send_modify(|watched| {
@@ -363,9 +362,14 @@ impl Core {
     }
 
     /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
-    fn take_changed(&mut self, changed: Changed) {
+    fn take_changed(&mut self, changed: Changed) -> Result<(), Outdated> {
         let now = self.clock.now();
-        let Changed { zones, table, differences, saves, records } = changed;
+        let Changed { zones, table, differences, saves, records, judged_by } = changed;
+        // Nobody else publishes, so from here on it stays as it was judged.
+        let served = self.table.load();
+        if judged_by.iter().any(|(apex, serial)| served.serial(apex) != *serial) {
+            return Err(Outdated);
+        }
         if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
             let held = &mut loaded.load.zones;
             held.retain(|zone| zones.iter().all(|new| new.apex != zone.apex));
@@ -381,6 +385,7 @@ impl Core {
         let anew = |(table, config)| Anew { table, config, differences, past: None, by: Cause::Transfer };
         let fresh = table.zip(config).map(anew);
         self.perform(effects, fresh.as_ref());
+        Ok(())
     }
 
     /// Puts an event into the engine, and into the recording.

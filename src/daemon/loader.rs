@@ -13,12 +13,12 @@ use tokio::task::spawn_blocking;
 use super::core::Pulse;
 use super::freeze;
 use super::messages::{
-    Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, Rollback, RollbackAsk, TransferredAsk,
-    UpdateAsk,
+    Ask, Asker, Changed, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    TransferredAsk, UpdateAsk,
 };
 use super::rollback;
 use super::sources::{Pending, Sources};
-use super::updates;
+use super::updates::{self, Judged};
 use super::writer::Writer;
 use crate::answer::Table;
 use crate::clock::Clock;
@@ -35,6 +35,12 @@ const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What they are told then.
 const NOT_KEPT: &str = "it is served, but the state file could not be written; a restart may forget it";
+
+/// How often updates are judged anew because decisions were published meanwhile.
+const MAX_JUDGED_ANEW: usize = 10;
+
+/// What they are told when that was not enough.
+const OUTDATED: &str = "what is served changed each time while the update was judged; try again";
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
 const MAX_REFUSALS_TOLD: usize = 60;
@@ -186,8 +192,10 @@ impl Loader {
         if let Some((changed, pending)) = changed {
             let (reply, done) = oneshot::channel();
             self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-            done.await.ok()?;
-            lock(&self.sources).done(pending);
+            // Decisions have no say in what primaries send.
+            if done.await.ok()?.is_ok() {
+                lock(&self.sources).done(pending);
+            }
         }
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // A zone that left the configuration meanwhile waits no more.
@@ -198,17 +206,19 @@ impl Loader {
 
     /// Has the core publish other contents, and waits for the disk; whether it has them. `None` when the core is
     /// gone.
-    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<bool> {
+    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<bool, Outdated>> {
         let errors = self.pulse.write_errors();
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-        done.await.ok()?;
+        if let Err(outdated) = done.await.ok()? {
+            return Some(Err(outdated));
+        }
         if let Some(pending) = pending {
             lock(&self.sources).done(pending);
         }
         let writer = self.writer.clone();
         let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
-        Some(settled && self.pulse.write_errors() == errors)
+        Some(Ok(settled && self.pulse.write_errors() == errors))
     }
 
     /// Puts a zone back, and tells who asked. `None` when the core is gone.
@@ -247,7 +257,8 @@ impl Loader {
             Ok(judged) => judged,
             Err(why) => return Some(Err(why)),
         };
-        if !self.carry_out(changed, pending).await? {
+        // The past is no matter of what is served now, so that never changes under it.
+        if !self.carry_out(changed, pending).await?.unwrap_or(false) {
             return Some(Err(NOT_KEPT.to_owned()));
         }
         let serial = self.table.load().serial(&zone).unwrap_or_default();
@@ -256,28 +267,42 @@ impl Loader {
 
     /// Carries updates out, each of them whole or not at all; those that change something are answered when
     /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
-    async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
-        let sources = self.sources.clone();
-        let room = self.room_for_refusals();
-        let judged = spawn_blocking(move || {
-            let judged = updates::judge(&lock(&sources), &updates, room);
-            (updates, judged)
-        });
-        // A panic drops the updates, and whoever waits for them hears that.
-        let Ok((updates, (outcomes, changed))) = judged.await else { return Some(()) };
-        let mut kept = Ok(());
-        if let Some((changed, pending)) = changed {
-            let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
-            let told = changed.records.iter().filter(is_refusal).count();
-            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
-            if !self.carry_out(changed, pending).await? {
-                kept = Err(UpdateError::Failed(NOT_KEPT.to_owned()));
+    async fn update(&self, mut updates: Vec<UpdateAsk>) -> Option<()> {
+        let mut tries = 0;
+        while !updates.is_empty() {
+            let (sources, table) = (self.sources.clone(), self.table.load_full());
+            let room = self.room_for_refusals();
+            let judged = spawn_blocking(move || {
+                let judged = updates::judge(&lock(&sources), &table, &updates, room);
+                (updates, judged)
+            });
+            // A panic drops the updates, and whoever waits for them hears that.
+            let (judged_here, Judged { outcomes, change }) = judged.await.unwrap_or_default();
+            updates = judged_here;
+            let mut kept = Ok(());
+            if let Some((changed, pending)) = change {
+                let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
+                let told = changed.records.iter().filter(is_refusal).count();
+                let failed = |why: &str| Err(UpdateError::Failed(why.to_owned()));
+                match self.carry_out(changed, pending).await? {
+                    Ok(true) => {}
+                    Ok(false) => kept = failed(NOT_KEPT),
+                    Err(Outdated) if tries < MAX_JUDGED_ANEW => {
+                        tries += 1;
+                        continue;
+                    }
+                    Err(Outdated) => kept = failed(OUTDATED),
+                }
+                self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
             }
-        }
-        for (update, outcome) in updates.into_iter().zip(outcomes) {
-            let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
-            // Whoever asked may have given up waiting.
-            let _ = update.reply.send(outcome);
+            tries = 0;
+            let left = updates.split_off(outcomes.len());
+            for (update, outcome) in updates.into_iter().zip(outcomes) {
+                let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
+                // Whoever asked may have given up waiting.
+                let _ = update.reply.send(outcome);
+            }
+            updates = left;
         }
         Some(())
     }

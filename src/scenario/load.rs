@@ -11,7 +11,7 @@ use crate::config::{
     Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
-use crate::zone::{Name, RrSet, RrType, SerialStyle};
+use crate::zone::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
 
 use super::groups;
 use super::setup::{ServiceSpec, Setup};
@@ -67,6 +67,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 transfer: Access::default(),
                 notify: Told::default(),
                 serial: SerialStyle::default(),
+                max_rrset_bytes: MAX_RRSET_BYTES,
             })
             .collect(),
         catalog: None,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::message::{Answer, BadMessage, question};
 use super::transfer::{BadTransfer, Progress, Received, Transfer};
@@ -38,6 +39,9 @@ pub enum FetchError {
     /// It hung up.
     #[error("it closed the connection in the middle")]
     Ended,
+    /// It was asked over a connection, and the next message did not come.
+    #[error("it stopped answering in the middle")]
+    Stalled,
     /// Nothing came for too long.
     #[error("no answer")]
     Silent,
@@ -122,9 +126,15 @@ async fn serial_by_udp(primary: &Primary, zone: &Name) -> Result<Option<RrSet>, 
 pub async fn fetch(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<Received, FetchError> {
     if have.is_some() {
         match limited(WHOLE, transfer(primary, zone, have)).await {
-            // Not all know IXFR, and not all get it right: the whole zone is always another way (RFC 1995
-            // section 4). Who cannot be reached, or does not trust us, is not asked twice.
-            Err(FetchError::Message(_) | FetchError::Transfer(_)) => {}
+            // Not all know IXFR, and not all get it right: some hang up, some send a newer SOA alone and nothing
+            // after it. The whole zone is always another way (RFC 1995 section 4). Who cannot be reached, or does
+            // not trust us, is not asked twice.
+            Err(
+                error @ (FetchError::Message(_)
+                | FetchError::Transfer(_)
+                | FetchError::Ended
+                | FetchError::Stalled),
+            ) => debug!("IXFR of {zone} from {}: {error}; trying AXFR", primary.address),
             outcome => return outcome,
         }
     }
@@ -138,7 +148,11 @@ async fn transfer(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<
     let (request, mut asked) = request(primary, asked_for);
     let mut stream = connect(primary.address, &request).await?;
     loop {
-        let mut message = limited(MESSAGE, read(&mut stream)).await?;
+        let message = limited(MESSAGE, read(&mut stream)).await;
+        let mut message = message.map_err(|error| match error {
+            FetchError::Silent => FetchError::Stalled,
+            other => other,
+        })?;
         check(&mut asked, &mut message)?;
         if transfer.take(&message)? == Progress::Done {
             break;

@@ -343,6 +343,11 @@ impl Task {
             },
             Received::Zone { zone: new, text, incremental } => {
                 let (serial, timers) = (new.serial(), Timers::of(&new.soa()));
+                let max = self.source.max_rrset_bytes;
+                if let Some((owner, rtype, size)) = new.larger_rrset(max) {
+                    let what = format!("the {rtype} records of {owner} take {size} bytes in an answer");
+                    return Err(format!("it sent serial {serial}, but {what}; max_rrset_bytes is {max}"));
+                }
                 if self.held.is_some_and(|(held, _)| !serial.is_after(held)) {
                     return Err(format!("it sent serial {serial}, which is not after what is here"));
                 }

@@ -210,7 +210,7 @@ impl<R: Responder> Tcp<R> {
             let Some(query) = inbox.next_query() else { break };
             let start = used + PREFIX;
             let answered = current(peer.ip(), query, &mut outbox[start..start + MESSAGE]);
-            if answered.desk && self.desk.as_ref().is_some_and(|desk| desk.is_open()) {
+            if answered.desk && self.desk.as_ref().is_some_and(|desk| answered.signed || desk.is_open()) {
                 return (used, Next::Desk(query.to_vec()));
             }
             self.tally.answered(&answered, shared);

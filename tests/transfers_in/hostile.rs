@@ -211,6 +211,47 @@ fn what_a_hostile_primary_sends_is_refused_and_the_last_good_zone_goes_on() {
     settles_on_serial(&detour, 20);
 }
 
+/// Not all know IXFR: some hang up when they are asked for it, some send a newer SOA and nothing after it. The whole zone
+/// is another way.
+#[test]
+fn a_primary_that_cannot_do_ixfr_is_asked_for_the_whole_zone() {
+    let hostile = Hostile::start();
+    let detour = secondary(&config(free_port(), &format!("\"127.0.0.1:{}\"", hostile.port)));
+    settles_on_serial(&detour, 1);
+    let is_ixfr =
+        |question: &[u8]| question[question[12..].iter().position(|&byte| byte == 0).unwrap() + 14] == 251;
+    for (serial, lone) in [(2, false), (3, true)] {
+        let act: Act = Box::new(move |stream, question| {
+            if !is_ixfr(question) {
+                send(stream, &message(question, &good(serial)));
+            } else if lone {
+                send(stream, &message(question, &[soa(serial)]));
+            }
+        });
+        hostile.turns(serial, act);
+        settles_on_serial(&detour, serial);
+        let last = transferred(&detour)["last"].as_str().unwrap().to_owned();
+        assert!(last.ends_with("by AXFR"), "{last}");
+    }
+}
+
+#[test]
+fn a_zone_with_an_rrset_past_its_bound_is_not_taken() {
+    let hostile = Hostile::start();
+    let text = config(free_port(), &format!("\"127.0.0.1:{}\"", hostile.port));
+    let detour = secondary(&text.replace("\nprimary = ", "\nmax_rrset_bytes = 512\nprimary = "));
+    settles_on_serial(&detour, 1);
+    let mut many = good(2);
+    many.splice(4..4, (0..40).map(|last| a("many", last)));
+    hostile.turns(2, sends(vec![many]));
+    until("it is said why", || {
+        let last = transferred(&detour)["last"].as_str().unwrap().to_owned();
+        let why = "the A records of many.example.com. take 658 bytes in an answer; max_rrset_bytes is 512";
+        last.contains(why).then_some(())
+    });
+    assert_eq!(detour.serial(), 1);
+}
+
 #[test]
 fn a_zone_without_end_is_given_up() {
     let hostile = Hostile::start();

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::zone::lex::{Fault, Lexer};
 use crate::zone::rdata::parse_rdata;
 use crate::zone::ttl::parse_ttl;
-use crate::zone::{Edits, Name, RrSet, RrType, Serial, Zone, soa_with_serial};
+use crate::zone::{Edits, Name, RrSet, RrType, Serial, Zone, record_ttl, soa_with_serial};
 
 use super::{LayoutError, located};
 
@@ -47,11 +47,13 @@ pub fn write_edits(
     for (owner, rtype, edit) in edits.iter() {
         let before = source.rrset(owner, rtype);
         let after = edit.over(owner, rtype, before.as_ref());
-        let same_ttl = before.as_ref().map(|set| set.ttl) == after.as_ref().map(|set| set.ttl);
+        let same_ttl =
+            rtype == RrType::RRSIG || before.as_ref().map(|set| set.ttl) == after.as_ref().map(|set| set.ttl);
         // A line may say another TTL than the RRset has, which is the lowest of its lines'.
         let stays = |entry: &Entry| {
             let in_set = |set: &RrSet| {
-                entry.ttl == Some(set.ttl) && set.rdata.iter().any(|stays| **stays == *entry.rdata)
+                entry.ttl == Some(record_ttl(rtype, set.ttl, &entry.rdata))
+                    && set.rdata.iter().any(|stays| **stays == *entry.rdata)
             };
             same_ttl && after.as_ref().is_some_and(in_set)
         };

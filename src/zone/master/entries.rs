@@ -4,7 +4,7 @@ use crate::zone::lex::{Fault, Lexer, Token};
 use crate::zone::name::{push_wire, text_of, wire_is_at_or_below};
 use crate::zone::rdata::parse_rdata;
 use crate::zone::ttl::{MAX_TTL, parse_ttl};
-use crate::zone::{Name, RrType};
+use crate::zone::{Name, RrType, record_ttl};
 
 use super::Include;
 use super::lint::Lint;
@@ -161,7 +161,14 @@ impl Reader<'_> {
         let ttl =
             self.ttl(scope, explicit, head.rtype, at).inspect_err(|_| self.stage.rdata.truncate(start))?;
         let pos = self.pos(scope, at);
-        self.stage.push(owner, head.rtype, ttl, start, pos);
+        let own = record_ttl(head.rtype, ttl, self.stage.rdata_of(start));
+        if own != ttl {
+            let message = format!(
+                "the RRSIG has a TTL of {ttl} and was made for one of {own}, which it gets (RFC 4034 section 3)"
+            );
+            self.findings.warning(Lint::TtlDiffers, pos, message);
+        }
+        self.stage.push(owner, head.rtype, own, start, pos);
         Ok(())
     }
 

@@ -49,7 +49,7 @@ lints! {
     SoaMailbox "soa-mailbox" "the SOA's mailbox holds an @, where a dot belongs (RFC 1035 section 3.3.13)",
     SoaTimers "soa-timers" "the SOA's timers are out of the ranges of RFC 1912 section 2.2 and RIPE-203, or contradict each other",
     SteeredTtl "steered-ttl" "a steered name's TTL in the file is longer than its service's (with -c)",
-    TtlDiffers "ttl-differs" "records of one RRset have different TTLs (RFC 2181 section 5.2)",
+    TtlDiffers "ttl-differs" "records of one RRset have different TTLs (RFC 2181 section 5.2), or an RRSIG has another than it was made for (RFC 4034 section 3)",
     TtlTooLong "ttl-too-long" "a TTL over 2^31 - 1 counts as 0 (RFC 2181 section 8)",
     UnusedGlue "unused-glue" "an address below a delegation that no NS asks for",
     WildcardPartial "wildcard-partial" "names beside a wildcard lack its types: they get none from it (RFC 4592 section 2.2.1)",

@@ -82,10 +82,10 @@ fn security_types() {
     check("CDS 0 0 0 00", "CDS 0 0 0 00");
     check("DNSKEY 257 3 RSASHA256 ( AwEA\n AQ== )", "DNSKEY 257 3 8 AwEAAQ==");
     same("CDNSKEY 0 3 0 AA==");
-    same("RRSIG A 5 3 86400 20030322173103 20030220173103 2642 example.com. oJB1W6WNGv+ldvQ3WDG0MQ==");
+    same("RRSIG A 5 3 3600 20030322173103 20030220173103 2642 example.com. oJB1W6WNGv+ldvQ3WDG0MQ==");
     check(
-        "RRSIG TYPE1 ed25519 3 1d 1048354263 0 1 . AA==",
-        "RRSIG A 15 3 86400 20030322173103 19700101000000 1 . AA==",
+        "RRSIG TYPE1 ed25519 3 1h 1048354263 0 1 . AA==",
+        "RRSIG A 15 3 3600 20030322173103 19700101000000 1 . AA==",
     );
     check("NSEC Host A MX RRSIG NSEC TYPE1234", "NSEC Host.example.com. A MX RRSIG NSEC TYPE1234");
     check(
@@ -234,4 +234,17 @@ fn bytes_not_of_their_types_shape_are_printed_in_hex() {
 fn rdata_is_bounded() {
     let text = format!("x TXT {}", "\"abc\" ".repeat(20_000));
     check_errors(&text, &["zone:4:6: error: RDATA of 80000 bytes; a record holds at most 65535"]);
+    // As much as a message has room for: 255 strings of 255 bytes.
+    let string = format!(" \"{}\"", "a".repeat(255));
+    same(&format!("TXT{}", string.repeat(255)));
+    let text = format!("x TXT{}\nx TXT b", string.repeat(255));
+    let (zone, _) = parsed(format!("{APEX}{text}")).unwrap();
+    assert_eq!(zone.len(), 4);
+    let text = format!("x TXT{}\nx TXT{string}", string.repeat(255));
+    check_errors(
+        &text,
+        &[
+            "zone:4:1: error: the TXT records of x.example.com. take 65575 bytes, and no answer has room for more than 65480",
+        ],
+    );
 }

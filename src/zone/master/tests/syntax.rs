@@ -224,3 +224,20 @@ fn a_byte_order_mark_is_no_part_of_the_first_name() {
     assert_eq!(told(&warnings), [""; 0]);
     assert_eq!(lines(&zone), ["www.example.com. 3600 IN A 192.0.2.1"]);
 }
+
+/// Names that look odd and are in use: lower-case services, quoted and escaped labels, the delegations of RFC 2317 and the
+/// names between that own nothing.
+#[test]
+fn odd_owners_are_taken_as_they_are() {
+    check_records(
+        "_why._tcp\tTXT\ta\r\n0/25 NS ns.example.net.\r\n1 CNAME 1.0/25\r\na.b.c\tTXT b\r\n\"q r\" TXT c\r\nx\\.y TXT d\r\n",
+        &[
+            "_why._tcp.example.com. 3600 IN TXT \"a\"",
+            "0/25.example.com. 3600 IN NS ns.example.net.",
+            "1.example.com. 3600 IN CNAME 1.0/25.example.com.",
+            "a.b.c.example.com. 3600 IN TXT \"b\"",
+            "q\\032r.example.com. 3600 IN TXT \"c\"",
+            "x\\.y.example.com. 3600 IN TXT \"d\"",
+        ],
+    );
+}
