@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::config::{Loaded, Report, Seconds, load, worst_case};
+use crate::config::{Loaded, Report, Seconds, load, rate_limit, worst_case};
 use crate::zone::Severity;
 
 /// Checks what `serve` and a reload would load: problems to stderr, the table of services to stdout.
@@ -55,6 +55,9 @@ fn print(loaded: &Loaded, unfit: usize, path: &Path, out: &mut impl Write) -> io
         for [name, sum, rto, sites] in &rows {
             writeln!(out, "{name:name_width$}  {sum:sum_width$}  {rto:rto_width$}  {sites}")?;
         }
+    }
+    if let Some(limit) = rate_limit::describe(&loaded.config.server) {
+        writeln!(out, "{limit}")?;
     }
     let zones = count(loaded.zones.len(), "zone");
     let services = count(loaded.config.services.len(), "service");

@@ -257,7 +257,8 @@ fn read_server(
             _ => RrsetOrder::Fixed,
         })
     });
-    let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let listened = listen.as_ref().ok().and_then(Option::as_ref).map(|listen| &listen.get_ref()[..]);
+    let rate_limit = rate_limit::read(section.item("rate_limit"), listened.unwrap_or_default(), findings);
     let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
@@ -274,7 +275,7 @@ fn read_server(
         chaos: or(chaos, true)?,
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
-        rate_limit: rate_limit?.map(Spanned::into_inner),
+        rate_limit: rate_limit?,
         journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
     })
