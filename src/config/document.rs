@@ -257,8 +257,9 @@ fn read_server(
             _ => RrsetOrder::Fixed,
         })
     });
-    let listened = listen.as_ref().ok().and_then(Option::as_ref).map(|listen| &listen.get_ref()[..]);
-    let rate_limit = rate_limit::read(section.item("rate_limit"), listened.unwrap_or_default(), findings);
+    let listen = or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))]);
+    let listened = listen.as_ref().map_or(&[][..], |listen| listen);
+    let rate_limit = rate_limit::read(section.item("rate_limit"), listened, findings);
     let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     section.finish(findings);
@@ -268,7 +269,7 @@ fn read_server(
         threads => threads as usize,
     };
     Ok(Server {
-        listen: or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))])?,
+        listen: listen?,
         state_dir: base.join(or(state_dir, "state".to_owned())?),
         threads,
         nsid: nsid?.map(Spanned::into_inner),
