@@ -50,7 +50,7 @@ pub use apply::ApplyError;
 pub use clients::{ClientMap, ClientMapError, Found, MAX_RANGES};
 pub use cookie::{Secret, Secrets, Standing};
 pub use listing::Listing;
-pub use rate::{Kind, Prefix, RateLimit, RateLimiter, Verdict};
+pub use rate::{Kind, Networks, Prefix, RateLimit, RateLimiter, Verdict};
 pub use table::{ChoiceFor, Table};
 pub use transfer::{Head, Outgoing};
 
@@ -75,7 +75,7 @@ pub const TCP_IDLE: Duration = Duration::from_secs(10);
 pub const MAX_NSID_LEN: usize = 128;
 
 /// What an operator chooses about answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The name this server gives itself when asked (RFC 5001); at most [`MAX_NSID_LEN`] bytes of it.
     pub nsid: Option<Box<[u8]>>,

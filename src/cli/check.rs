@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::clock::wall_secs;
-use crate::config::{Loaded, Report, Seconds, ZoneText, load, worst_case};
+use crate::config::{Loaded, Report, Seconds, ZoneText, load, rate_limit, worst_case};
 use crate::zone::{Lint, Promises, Severity, lint};
 
 /// Checks what `serve` and a reload would load: problems to stderr, the table of services to stdout.
@@ -58,6 +58,9 @@ fn print(loaded: &Loaded, unfit: usize, path: &Path, out: &mut impl Write) -> io
         for [name, sum, rto, sites] in &rows {
             writeln!(out, "{name:name_width$}  {sum:sum_width$}  {rto:rto_width$}  {sites}")?;
         }
+    }
+    if let Some(limit) = rate_limit::describe(&loaded.config.server) {
+        writeln!(out, "{limit}")?;
     }
     let zones = count(loaded.zones.len(), "zone");
     let services = count(loaded.config.services.len(), "service");

@@ -261,7 +261,9 @@ fn read_server(
             _ => RrsetOrder::Fixed,
         })
     });
-    let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let listen = or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))]);
+    let listened = listen.as_ref().map_or(&[][..], |listen| listen);
+    let rate_limit = rate_limit::read(section.item("rate_limit"), listened, findings);
     let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
     let include_folders = section.read("include_folders", findings, |item, findings| {
@@ -274,14 +276,14 @@ fn read_server(
         threads => threads as usize,
     };
     Ok(Server {
-        listen: or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))])?,
+        listen: listen?,
         state_dir: base.join(or(state_dir, "state".to_owned())?),
         threads,
         nsid: nsid?.map(Spanned::into_inner),
         chaos: or(chaos, true)?,
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
-        rate_limit: rate_limit?.map(Spanned::into_inner),
+        rate_limit: rate_limit?,
         journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
         include_folders: or(include_folders, Vec::new())?

@@ -77,7 +77,7 @@ pub struct Server {
     pub cookie_secrets: Option<CookieSecrets>,
     /// In which order an answer holds the records of its RRset.
     pub rrset_order: RrsetOrder,
-    /// How many answers over UDP one network gets; without it, as many as it asks for.
+    /// How many answers over UDP one network gets; without it, as many as it asks for, on every listener.
     pub rate_limit: Option<RateLimit>,
     /// How many changes of each zone are kept for who asks for what changed.
     pub journal: usize,
@@ -110,6 +110,10 @@ pub struct RateLimit {
     pub v6_bits: u8,
     /// Networks without a limit: an address and how many of its bits count.
     pub exempt: Vec<(IpAddr, u8)>,
+    /// Whether primaries, and who is told of a zone or may transfer it, have none either.
+    pub exempt_peers: bool,
+    /// The addresses of `listen` that it holds for.
+    pub listeners: Vec<IpAddr>,
     /// Accounts kept.
     pub table_size: usize,
 }

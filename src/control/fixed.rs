@@ -220,7 +220,7 @@ pub(crate) async fn served() -> Served {
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
-    let ended = tokio::spawn(serve(listener, access.clone(), daemon.clone(), shutdown));
+    let ended = tokio::spawn(serve(listener, MAX_CONNECTIONS, access.clone(), daemon.clone(), shutdown));
     Served { daemon, access, addr, stop: Some(stop), ended }
 }
 

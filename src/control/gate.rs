@@ -8,18 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use http_body_util::LengthLimitError;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::access::{Access, Caller, Denied};
-use super::listener::Bounded;
+use super::http::Peer;
 use super::rates::{Buckets, Rate};
 use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, guard};
 use crate::config::ApiRole;
@@ -38,18 +36,6 @@ pub const NOTED: (u32, u32) = (30, 1);
 pub const MAX_URI: usize = 8 * 1024;
 /// How much of what was asked is in the audit log, in bytes.
 const MAX_WHAT: usize = 400;
-
-/// Who came over a connection.
-#[derive(Clone, Copy)]
-pub(super) struct Peer(SocketAddr);
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Peer {
-        let peer = stream.remote_addr();
-        // Who comes by IPv4 to a socket of both is known by that address.
-        Peer(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
-    }
-}
 
 /// What is kept at the gate.
 pub(super) struct Gate<D> {
@@ -99,8 +85,7 @@ impl IntoResponse for Refusal {
 impl<D: Daemon> Gate<D> {
     pub(super) fn new(daemon: Arc<D>, access: Arc<Access>, local: Option<SocketAddr>) -> Gate<D> {
         let a_second = |(burst, rate): (u32, u32)| Buckets::new(Rate { burst, per_second: rate.into() });
-        let a_minute =
-            |(burst, rate): (u32, u32)| Buckets::new(Rate { burst, per_second: f64::from(rate) / 60.0 });
+        let a_minute = |(burst, rate)| Buckets::new(Rate::a_minute(burst, rate));
         Gate {
             daemon,
             access,

@@ -13,7 +13,6 @@
 
 mod access;
 pub mod api;
-mod callers;
 mod dashboard;
 mod events;
 #[cfg(test)]
@@ -28,12 +27,13 @@ mod gate_tests;
 mod guard;
 mod healthz;
 pub mod heartbeat;
+mod http;
 mod incidents;
-mod listener;
 mod metrics;
 mod openapi;
 pub mod overview;
-mod places;
+mod paced;
+mod pieces;
 pub mod plots;
 mod problem;
 mod rates;
@@ -41,6 +41,7 @@ mod read;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod whatif;
 mod write;
 pub mod zone_api;
@@ -68,29 +69,31 @@ use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::WatchView;
 use crate::secondary::TransferredView;
+use crate::serve::Bounds;
 use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
 pub use access::Access;
-pub use events::{KEEP_ALIVE, MAX_LISTENERS};
+pub use events::KEEP_ALIVE;
 pub use gate::{MAX_URI, NOTED, REQUESTS, WRITES, WRONG_TOKENS};
 pub use healthz::{CHECKS_STALLED_MS, ENGINE_STALLED_MS, HealthzBody, health_of};
-pub use heartbeat::Heartbeats;
+pub use heartbeat::{Heartbeats, MAX_CALLERS};
+pub use http::HEAD_TIMEOUT;
 pub use incidents::{IncidentBody, IncidentsBody};
 pub use metrics::{Measured, render as metrics_text};
 pub use openapi::document;
 pub use plots::PlotsAt;
 pub use problem::Problem;
 pub use rates::MAX_SOURCES;
+pub use turns::{KEPT_FOR_OPERATORS, MAX_LISTENERS, MAX_LISTENERS_EACH};
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 pub use zone_past::unreached;
 
-/// How many connections are open at a time; the next one waits to be accepted.
+/// How many connections are open at a time, at most. One address has half of them, and an eighth is kept for
+/// loopback, where operators and those who watch over the daemon come from.
 pub const MAX_CONNECTIONS: usize = 128;
-/// How long a connection may be silent in both directions; longer than any request may take.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one request may take: a reload parses every zone file.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a question to the engine may take before it counts as gone.
@@ -314,36 +317,28 @@ pub struct Measurements {
 /// A metric's name, its labels and its value. A name that ends in `_total` is a counter, any other a gauge.
 pub type Counter = (&'static str, Vec<(&'static str, String)>, u64);
 
-/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
+/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end. So many connections are
+/// open at a time, [`MAX_CONNECTIONS`] at most.
 pub async fn serve<D: Daemon>(
     listener: tokio::net::TcpListener,
+    connections: usize,
     access: Arc<Access>,
     daemon: Arc<D>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
 ) {
-    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
     let local = listener.local_addr().ok();
     let (open, closing) = watch::channel(());
     let shutdown = async move {
         shutdown.await;
         // Who listens for events does so for as long as it may, and would hold up the end.
-        drop((open, ending));
+        drop(open);
     };
-    let bounded = listener::Bounded::new(listener, access.secured(), MAX_CONNECTIONS, IDLE_TIMEOUT);
+    let total = connections.clamp(2, MAX_CONNECTIONS);
+    let bounds = Bounds { total, per_source: total / 2, kept_for_loopback: total / 8 };
+    let secured = access.secured();
     let gate = Arc::new(gate::Gate::new(daemon.clone(), access, local));
     let routes = routes(daemon, closing).layer(from_fn_with_state(gate, gate::gate));
-    let serving = axum::serve(bounded, routes.into_make_service_with_connect_info::<gate::Peer>());
-    let serving = serving.with_graceful_shutdown(shutdown);
-    let grace = async {
-        // Either way the sender is gone: the shutdown has begun.
-        let _ = ended.await;
-        tokio::time::sleep(SHUTDOWN_GRACE).await;
-    };
-    tokio::select! {
-        // Serving has no error of its own: a failed accept is tried again.
-        _ = serving => {}
-        () = grace => {}
-    }
+    http::serve(listener, secured, ("the API", http::Limits::new(bounds, None)), routes, shutdown).await;
 }
 
 /// A route that takes a body.
@@ -384,6 +379,7 @@ fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
         .route("/metrics", get(metrics::metrics::<D>))
         .merge(dashboard::routes())
         .layer(Extension(Arc::<overview::Pictures>::default()))
+        .layer(Extension(metrics::Bodies::default()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(Extension(incidents::Read::default()))

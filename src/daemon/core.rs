@@ -18,6 +18,7 @@ use tracing::{error, info};
 
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
+use super::exempt;
 use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::phases::{Phases, Served};
@@ -25,7 +26,7 @@ use super::showing::Showing;
 use super::told;
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
-use crate::answer::Table;
+use crate::answer::{Networks, Table};
 use crate::clock::Clock;
 use crate::condition::{Board, ConditionKind, Summary};
 use crate::config::{CheckKey, Config};
@@ -123,6 +124,8 @@ pub struct Core {
     pub keeper: Arc<Keeper>,
     /// What the desk goes by.
     pub rules: Arc<ArcSwap<Rules>>,
+    /// Who is answered however often.
+    pub exempt: Arc<ArcSwap<Networks>>,
     pub alerts: Arc<Alerts>,
     pub pulse: Arc<Pulse>,
     /// Who is shown the status, and how much of it is read.
@@ -340,6 +343,7 @@ impl Core {
         self.access.set(&config.control);
         self.alerts.set(&config.alerts);
         self.rules.store(Arc::new(Rules::of(&config)));
+        self.exempt.store(Arc::new(exempt::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);
         let anew = Anew { table, config: config.clone(), differences, past, by: Cause::Load };

@@ -7,9 +7,11 @@
 use std::fs;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,7 +28,7 @@ use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
 use super::loader::{self, Asks, Loader};
 use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
-use super::open_files;
+use super::open_files::{self, Shares};
 use super::phases::{Phases, Served};
 use super::showing::Showing;
 use super::sources::Sources;
@@ -34,7 +36,7 @@ use super::told::Standbys;
 use super::watch as watcher;
 use super::writer::Writer;
 use crate::alert::Alerts;
-use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
+use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Access, Heartbeats, LoadOutcome};
@@ -51,6 +53,8 @@ use crate::transfer::{Journals, Office, Teller};
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
+/// What is shared out where the limit on open files cannot be told: what processes are started with.
+const UNRAISED_FILES: usize = 1024;
 /// The bound on each part of an orderly stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -141,9 +145,10 @@ impl Drop for Probing {
 pub async fn start(path: &Path) -> Result<Running, StartError> {
     map_large_blocks();
     // Before the prober, which takes its share of them.
-    if let Err(why) = open_files::raise() {
+    let files = open_files::raise().unwrap_or_else(|why| {
         warn!("the limit on open files stays as it is: {why}");
-    }
+        UNRAISED_FILES
+    });
     let seed = seed();
     let refused = |refused: Refused| StartError::Config(refused.problems);
     let (store, opened, sources, fresh) = first_load(path.to_owned(), seed).await?.map_err(refused)?;
@@ -210,7 +215,8 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         clock,
         refusals: Mutex::default(),
     };
-    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
+    let exempt = Arc::new(ArcSwap::from_pointee(Networks::default()));
+    let settings = Arc::new(settings(&config.server, &exempt).map_err(StartError::Secret)?);
     let teller = Arc::new(Teller::new(table.clone()));
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
     let office = Arc::new(office);
@@ -237,6 +243,7 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         access: access.clone(),
         keeper: keeper.clone(),
         rules: rules.clone(),
+        exempt,
         alerts: alerts.clone(),
         pulse: pulse.clone(),
         showing: Showing::default(),
@@ -289,18 +296,20 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
     let shutdown = async move { drop(closed.await) };
-    let control = tokio::spawn(control::serve(control_listener, access, handle.clone(), shutdown));
+    let shares = shares(files, &config);
+    let api = control::serve(control_listener, shares.control, access, handle.clone(), shutdown);
+    let control = tokio::spawn(api);
     info!("control on {control_bound}");
     let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
     let heartbeat = heartbeat_listener.map(|(listener, bound)| {
         let (close, closed) = oneshot::channel::<()>();
         let shutdown = async move { drop(closed.await) };
         info!("heartbeats on {bound}");
-        (close, tokio::spawn(control::heartbeat::serve(listener, heartbeats, shutdown)))
+        (close, tokio::spawn(control::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
     });
 
     first_round(&config, pending_rx).await;
-    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
+    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?.with_connections(shares.dns);
     let dns = sockets.addresses();
     let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
     let running =
@@ -315,6 +324,24 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
     write_addresses(&config.server.state_dir, &addresses)?;
     Ok(Running { handle, addresses, close_control, control, heartbeat, telling, _probing: probing })
+}
+
+/// How many connections each listener may have open, and a word in the log where that is less than it could be.
+fn shares(files: usize, config: &Config) -> Shares {
+    let threads = match config.server.threads {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        given => given,
+    };
+    // A socket for each worker, and the listener.
+    let shares = Shares::of(files, config.server.listen.len() * (threads + 1), config.heartbeat.is_some());
+    if shares.are_small() {
+        let Shares { dns, control, heartbeat } = shares;
+        warn!(
+            "at most {files} open files: so at most {dns} connections of DNS over TCP, {control} of the API and \
+             {heartbeat} of heartbeats are open at once; raise the limit (LimitNOFILE= in a systemd unit)"
+        );
+    }
+    shares
 }
 
 /// The open state file; what it held, the latest time in it, and what became of one that could not be read;
@@ -369,13 +396,13 @@ async fn first_round(config: &Config, mut pending: watch::Receiver<usize>) {
     }
 }
 
-fn settings(server: &Server) -> io::Result<Settings> {
+fn settings(server: &Server, exempt: &Arc<ArcSwap<Networks>>) -> io::Result<Settings> {
     let cookies = match server.cookie_secrets {
         Some(secrets) => Secrets { current: secrets.current, other: secrets.other },
         None => Secrets { current: random_secret()?, other: None },
     };
     let rate_limit = match &server.rate_limit {
-        Some(chosen) => Some(rate_limit(chosen, random_secret()?)),
+        Some(chosen) => Some(rate_limit(chosen, exempt.clone(), random_secret()?)),
         None => None,
     };
     Ok(Settings {
@@ -388,7 +415,7 @@ fn settings(server: &Server) -> io::Result<Settings> {
     })
 }
 
-fn rate_limit(chosen: &config::RateLimit, key: [u8; 16]) -> RateLimit {
+fn rate_limit(chosen: &config::RateLimit, exempt: Arc<ArcSwap<Networks>>, key: [u8; 16]) -> RateLimit {
     RateLimit {
         // In the order of `answer::Kind`.
         rates: [chosen.responses, chosen.nodata, chosen.nxdomains, chosen.referrals, chosen.errors],
@@ -396,7 +423,8 @@ fn rate_limit(chosen: &config::RateLimit, key: [u8; 16]) -> RateLimit {
         window: chosen.window,
         v4_bits: chosen.v4_bits,
         v6_bits: chosen.v6_bits,
-        exempt: chosen.exempt.iter().map(|&(address, bits)| Prefix { address, bits }).collect(),
+        listeners: chosen.listeners.clone(),
+        exempt,
         buckets: chosen.table_size,
         key,
     }

@@ -351,15 +351,20 @@ impl Drop for Slot {
     }
 }
 
-/// The file descriptors this process may open, but for half of them or [`FILES_FOR_OTHERS`]: a herd of slow
-/// targets leaves enough for the clients of DNS over TCP.
+/// The file descriptors this process may open, but for those of others.
 fn max_runs() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| usize::try_from(soft).ok());
     files.map_or(MAX_RUNS, within)
 }
 
 fn within(files: usize) -> usize {
-    (files - (files / 2).min(FILES_FOR_OTHERS)).clamp(1, MAX_RUNS)
+    (files - files_for_others(files)).clamp(1, MAX_RUNS)
+}
+
+/// How many of the files that this process may open probes leave to others: half of them, or 4,096. A herd of slow
+/// targets leaves enough for the clients of DNS over TCP.
+pub fn files_for_others(files: usize) -> usize {
+    (files / 2).min(FILES_FOR_OTHERS)
 }
 
 #[cfg(test)]

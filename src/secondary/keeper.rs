@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::fetch::{fetch, serial};
 use super::kept;
+use super::permits::Permits;
 use super::refresh::{Confirmed, Refresh, Timers};
 use super::transfer::Received;
 use crate::clock::{Clock, wall_secs};
@@ -23,9 +24,6 @@ use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
 use crate::time::Time;
 use crate::zone::{Name, Serial, Zone};
-
-/// Zones whose primaries are asked at once, or that are transferred.
-const AT_ONCE: usize = 32;
 
 /// Who takes up what was kept.
 pub trait Reload: Send + Sync + 'static {
@@ -97,7 +95,7 @@ impl TransferredView {
 pub struct Keeper {
     clock: Clock,
     reload: Arc<dyn Reload>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     runtime: Handle,
     zones: Mutex<BTreeMap<Name, Kept>>,
     board: Arc<Board>,
@@ -134,7 +132,7 @@ struct Shared {
 impl Keeper {
     /// Nothing yet; tasks run on the runtime this is called from.
     pub fn new(clock: Clock, reload: Arc<dyn Reload>, board: Arc<Board>) -> Keeper {
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Permits::new());
         Keeper { clock, reload, permits, runtime: Handle::current(), zones: Mutex::default(), board }
     }
 
@@ -224,7 +222,7 @@ struct Task {
     shared: Arc<Shared>,
     clock: Clock,
     reload: Arc<dyn Reload>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     /// What is served.
     held: Option<(Serial, Timers)>,
     board: Arc<Board>,
@@ -262,8 +260,6 @@ impl Task {
                 self.take_up(None).await;
             }
             if refresh.due() <= self.clock.now() {
-                // The semaphore is never closed.
-                let _permit = self.permits.clone().acquire_owned().await;
                 let confirmed = self.check().await;
                 refresh.checked(self.clock.now(), confirmed);
             }
@@ -321,7 +317,10 @@ impl Task {
     async fn ask(&mut self, primary: &Primary) -> Result<(Timers, String), String> {
         let (zone, file) = (self.source.name.clone(), self.source.file.clone());
         let address = primary.address;
-        let theirs = serial(primary, &zone).await.map_err(|e| e.to_string())?;
+        let theirs = {
+            let _permit = self.permits.checks.take(address.ip()).await;
+            serial(primary, &zone).await.map_err(|e| e.to_string())?
+        };
         let current = |serial: Serial| format!("{address} has serial {serial}, as here");
         if let Some((held, timers)) = self.held {
             if theirs == held {
@@ -332,6 +331,8 @@ impl Task {
                 return Err(format!("it has serial {theirs}, which is before {held}"));
             }
         }
+        let permits = self.permits.clone();
+        let _permit = permits.transfers.take(address.ip()).await;
         let have = if self.held.is_some() { self.read().await } else { None };
         match fetch(primary, &zone, have).await.map_err(|e| e.to_string())? {
             Received::Current => match self.held {

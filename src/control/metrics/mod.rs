@@ -1,16 +1,19 @@
 //! `GET /metrics`: Prometheus' text format 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
 
+mod bodies;
 mod engine;
 mod help;
 mod text;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use super::read::patiently;
 use super::{Daemon, DaemonStatus, Liveness, Measurements, Problem, health_of};
@@ -19,6 +22,8 @@ use crate::config::CheckKey;
 use crate::measure::Distribution;
 use crate::secondary::TransferredView;
 use crate::serve::aside;
+pub(super) use bodies::Bodies;
+use bodies::Form;
 use help::{COUNTED, help};
 use text::{Labels, Text};
 
@@ -45,16 +50,34 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
         (status = 200, description = "The metrics", content_type = "text/plain", body = String),
     ),
 )]
-pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
+pub(super) async fn metrics<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Extension(bodies): Extension<Bodies>,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::accepted(&headers);
+    // In a task of its own: whoever hangs up does not break off what others wait for.
+    let body = tokio::spawn(async move { bodies.get(form, async || write(daemon, form).await).await });
+    let body = match body.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
+        Ok(body) => body,
+        Err(why) => return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    };
+    let mut response = Response::new(body.body());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if form == Form::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+async fn write<D: Daemon>(daemon: Arc<D>, form: Form) -> io::Result<Vec<u8>> {
     // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
     let status = patiently(daemon.status()).await.ok();
     let (liveness, conditions, measured) = (daemon.liveness(), daemon.conditions(), daemon.measurements());
     // Half a million lines, where there are many checks: probes and clients go first.
-    let text = aside("metrics", move || render(status.as_ref(), &liveness, &conditions, &measured)).await;
-    match text {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
-    }
+    aside("metrics", move || form.of(render(status.as_ref(), &liveness, &conditions, &measured))).await?
 }
 
 /// All of it, as text.
