@@ -65,7 +65,7 @@ impl Access {
 
     /// Somebody on this host, who shows no token.
     pub(super) fn on_loopback(self: &Arc<Access>, from: SocketAddr) -> Caller {
-        Caller { from, token: None, access: self.clone() }
+        Caller { from, role: ApiRole::Viewer, token: None, access: self.clone() }
     }
 
     /// Whether somebody who shows these headers may do what needs a role.
