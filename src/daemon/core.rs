@@ -29,7 +29,7 @@ use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::{CheckKey, Config};
 use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
@@ -72,7 +72,7 @@ pub struct Pulse {
     pub load_refused: Mutex<Option<String>>,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
-    /// Why the last one failed.
+    /// Why the state file cannot be written just now.
     pub write_error: Mutex<Option<String>>,
     /// Why the vantage doubts itself, where it does.
     pub doubt: Mutex<Option<String>>,
@@ -145,6 +145,14 @@ pub struct Core {
     /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
     pub retired: Vec<Arc<Table>>,
     pub wake: Option<Time>,
+    /// What the engine does not know of what is saved: the recording has it, for a state file that is damaged.
+    pub edits: BTreeMap<SavedKey, Saved>,
+}
+
+/// The edits among what is saved.
+pub fn edits(saved: &[Saved]) -> BTreeMap<SavedKey, Saved> {
+    let edits = saved.iter().filter(|saved| matches!(saved, Saved::Edit(..)));
+    edits.map(|edit| (edit.key(), edit.clone())).collect()
 }
 
 impl Core {
@@ -204,7 +212,9 @@ impl Core {
                 input = inputs.recv() => match input {
                     Some(Input::Stop(done)) => {
                         self.keep(Vec::new(), Durable::Now);
-                        self.writer.settle(LAST_PATIENCE);
+                        if !self.writer.flush(LAST_PATIENCE) {
+                            error!("the state file could not be written: the next start may have forgotten something");
+                        }
                         self.recorder.settle(LAST_PATIENCE);
                         // The one who asked may be gone; there is nobody else to tell.
                         let _ = done.send(());
@@ -382,7 +392,8 @@ impl Core {
         self.recorder.flush();
         let now = self.clock.now();
         if self.recorder.wants_segment(now) {
-            self.recorder.begin(now, true, self.engine.saved());
+            let edits = self.edits.values().cloned();
+            self.recorder.begin(now, true, self.engine.saved().into_iter().chain(edits).collect());
         }
     }
 
@@ -507,6 +518,13 @@ impl Core {
     /// Which seq the history's next record will have, where that is known.
     fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
+        for saved in &saves {
+            match saved {
+                Saved::Edit(_, Some(_)) => drop(self.edits.insert(saved.key(), saved.clone())),
+                Saved::Edit(_, None) => drop(self.edits.remove(&saved.key())),
+                _ => {}
+            }
+        }
         if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
             return self.writer.keep(self.clock.now(), saves, rows, held, when);
         }
@@ -515,11 +533,7 @@ impl Core {
 
     /// What people should know, the state file's trouble included.
     fn warnings(&self) -> Vec<String> {
-        let trouble = self.pulse.write_error.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = trouble.as_ref().map(|why| {
-            let times = self.pulse.write_errors.load(Ordering::Relaxed);
-            format!("the state file could not be written {times} times, last: {why}; a restart may forget")
-        });
+        let trouble = self.pulse.disk_trouble().map(|why| unwritten(&why));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         let slow = (late > 0).then(|| {
             format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
@@ -527,6 +541,11 @@ impl Core {
         let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
         lasting.chain(trouble).chain(slow).chain(self.recorder.trouble()).collect()
     }
+}
+
+/// What people should know while the state file cannot be written.
+pub(super) fn unwritten(why: &str) -> String {
+    format!("{why}; until it can be written, a restart forgets what happened since, and updates are refused")
 }
 
 /// A table with these changesets applied to it.

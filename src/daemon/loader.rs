@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
-use super::core::Pulse;
 use super::freeze;
 use super::messages::{
     Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, Rollback, RollbackAsk, TransferredAsk,
@@ -24,17 +24,14 @@ use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Frozen, RolledBack};
-use crate::engine::Happened;
+use crate::engine::{Happened, Saved};
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Name, UpdateError, Zone};
+use crate::zone::{Name, Serial, UpdateError, Zone};
 
-/// How long an update waits for the disk before whoever sent it is told that it may not be kept.
+/// How long what people change waits for the disk before they are told that it was not changed.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
-
-/// What they are told then.
-const NOT_KEPT: &str = "it is served, but the state file could not be written; a restart may forget it";
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
 const MAX_REFUSALS_TOLD: usize = 60;
@@ -49,7 +46,6 @@ pub struct Loader {
     pub core: mpsc::Sender<Input>,
     pub journals: Arc<Journals>,
     pub writer: Arc<Writer>,
-    pub pulse: Arc<Pulse>,
     pub clock: Clock,
     /// Refusals that history was told of, and since when they are counted.
     pub refusals: Mutex<(Time, usize)>,
@@ -86,12 +82,13 @@ impl Loader {
                 waiting.push(more);
             }
             let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
-            let mut rollbacks = vec![];
+            let (mut rollbacks, mut raises) = (vec![], vec![]);
             for ask in waiting {
                 match ask {
                     Ask::Reload(asker) => askers.push(asker),
                     Ask::Update(update) => updates.push(update),
                     Ask::Rollback(rollback) => rollbacks.push(rollback),
+                    Ask::Raise(zone, seen) => raises.push((zone, seen)),
                     Ask::Transferred(ask) => transferred.push(ask),
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
@@ -112,6 +109,11 @@ impl Loader {
                     return;
                 }
             }
+            for (zone, seen) in raises {
+                if self.raise(zone, seen).await.is_none() {
+                    return;
+                }
+            }
             if !updates.is_empty() && self.update(updates).await.is_none() {
                 return;
             }
@@ -121,6 +123,10 @@ impl Loader {
     /// Writes a zone's edits into its file, and loads it: then they are edits no more. `None` when the core is
     /// gone.
     async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
+        // The edits leave the state when the file has them: a state that cannot be written would lay them over it again.
+        if let Err(why) = self.promise(Vec::new()).await {
+            return Some(Err(format!("nothing was changed: {why}")));
+        }
         let (sources, table) = (self.sources.clone(), self.table.load_full());
         let now = self.clock.now();
         let work = move || freeze::write(&lock(&sources), &table, &zone, now);
@@ -136,7 +142,8 @@ impl Loader {
             let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
             return Some(Err(why));
         }
-        Some(Ok(frozen))
+        let kept = self.promise(Vec::new()).await;
+        Some(kept.map(|()| frozen).map_err(|why| format!("the zone's file holds the edits now, but {why}")))
     }
 
     /// Loads the files; `records` say what led to that, where they are taken up. `None` when the core is gone.
@@ -196,19 +203,56 @@ impl Loader {
         Some(())
     }
 
-    /// Has the core publish other contents, and waits for the disk; whether it has them. `None` when the core is
-    /// gone.
-    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<bool> {
-        let errors = self.pulse.write_errors();
+    /// Has values on the disk, or nowhere; then why.
+    async fn promise(&self, saves: Vec<Saved>) -> Result<(), String> {
+        let (writer, now) = (self.writer.clone(), self.clock.now());
+        let promised = spawn_blocking(move || writer.promise(now, saves, KEPT_WITHIN)).await;
+        promised.unwrap_or_else(|e| Err(e.to_string()))
+    }
+
+    /// Has the disk keep what was changed, and then the core publish it. What the disk refuses is not published, and
+    /// the reason is given. `None` when the core is gone.
+    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<(), String>> {
+        if pending.is_some()
+            && let Err(why) = self.promise(changed.saves.clone()).await
+        {
+            return Some(Err(format!("nothing was changed: {why}")));
+        }
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
         done.await.ok()?;
         if let Some(pending) = pending {
             lock(&self.sources).done(pending);
         }
+        // The serial is on its way to the disk, too: whoever asked sees both. That it may be late changes nothing.
         let writer = self.writer.clone();
-        let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
-        Some(settled && self.pulse.write_errors() == errors)
+        let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
+        Some(Ok(()))
+    }
+
+    /// Has a zone's serials go on after one that a secondary has, and that a state knew which was lost. `None` when the
+    /// core is gone.
+    async fn raise(&self, zone: Name, seen: Serial) -> Option<()> {
+        let is_behind = self.table.load().serial(&zone).is_some_and(|published| seen.is_after(published));
+        let known = lock(&self.sources).file(&zone).is_some();
+        if !is_behind || !known {
+            return Some(());
+        }
+        let held = lock(&self.sources).hold();
+        if !held {
+            self.reload(Vec::new(), Vec::new()).await?;
+        }
+        let (sources, apex) = (self.sources.clone(), zone.clone());
+        let raised = spawn_blocking(move || lock(&sources).raise(&apex, seen)).await;
+        // Nothing comes of it where the files are refused just now; the secondary is asked again.
+        let Ok(Some((changed, pending))) = raised else { return Some(()) };
+        match self.carry_out(changed, pending).await? {
+            Ok(()) => info!(
+                "{zone} goes on after serial {seen}, which a secondary has from before the state was lost"
+            ),
+            Err(why) => warn!("{zone}: a secondary has serial {seen}, which is after ours, and {why}"),
+        }
+        Some(())
     }
 
     /// Puts a zone back, and tells who asked. `None` when the core is gone.
@@ -247,8 +291,8 @@ impl Loader {
             Ok(judged) => judged,
             Err(why) => return Some(Err(why)),
         };
-        if !self.carry_out(changed, pending).await? {
-            return Some(Err(NOT_KEPT.to_owned()));
+        if let Err(why) = self.carry_out(changed, pending).await? {
+            return Some(Err(why));
         }
         let serial = self.table.load().serial(&zone).unwrap_or_default();
         Some(Ok(RolledBack { serial, ..done }))
@@ -270,12 +314,11 @@ impl Loader {
             let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
             let told = changed.records.iter().filter(is_refusal).count();
             self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
-            if !self.carry_out(changed, pending).await? {
-                kept = Err(UpdateError::Failed(NOT_KEPT.to_owned()));
-            }
+            kept = self.carry_out(changed, pending).await?.map_err(UpdateError::Failed);
         }
         for (update, outcome) in updates.into_iter().zip(outcomes) {
-            let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
+            // One that changes nothing may do so because of one before it, which is not kept.
+            let outcome = outcome.and_then(|_| kept.clone());
             // Whoever asked may have given up waiting.
             let _ = update.reply.send(outcome);
         }

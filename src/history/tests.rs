@@ -465,7 +465,7 @@ fn a_damaged_file_is_whole_or_set_aside() {
     check(&zeroed, "a page of zeroes");
     println!("{aside} set aside, {restored} of them restored, {kept} kept");
     assert!(aside > 20 && kept > 0, "damage was noticed: {aside} set aside, {kept} kept");
-    assert!(restored > 20, "{restored} of {aside} restored");
+    assert!(restored > 10, "{restored} of {aside} restored");
 }
 
 #[test]

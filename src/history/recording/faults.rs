@@ -30,6 +30,10 @@ fn record(fail: Option<(u64, Kind)>) -> (Vec<u64>, u64) {
         recorder.note(now, &Event::Tick);
         recorder.settle(PATIENCE);
     }
+    if recorder.wants_segment(Time((TICKS + 1) * APART)) {
+        recorder.begin(Time((TICKS + 1) * APART), true, vec![]);
+        recorder.settle(PATIENCE);
+    }
     assert_eq!(recorder.trouble(), None, "{fail:?}: it goes on");
     let mut ticks = Vec::new();
     let played = Recording::open(folder.path()).unwrap().play::<RecordingError>(|moment| {
