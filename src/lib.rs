@@ -15,6 +15,7 @@ pub mod answer;
 pub mod cli;
 pub mod clock;
 pub mod command;
+pub mod condition;
 pub mod config;
 pub mod control;
 pub mod daemon;

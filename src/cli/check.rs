@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::config::{Loaded, Report, Seconds, load, worst_case};
+use crate::clock::wall_secs;
+use crate::config::{Loaded, Report, Seconds, ZoneText, load, rate_limit, worst_case};
 use crate::history::Store;
-use crate::zone::Severity;
+use crate::zone::{Lint, Promises, Severity, lint};
 
 /// Checks what `serve` and a reload would load: problems to stderr, the table of services to stdout.
 /// Exit code 0 without errors, 1 with any.
@@ -37,7 +38,9 @@ pub fn run(path: &Path) -> Result<ExitCode> {
     for warning in loaded.warnings.iter().map(ToString::to_string).chain(unfit.clone()) {
         eprintln!("{warning}");
     }
-    match print(&loaded, unfit.len(), path, &mut BufWriter::new(io::stdout().lock())) {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = print(&loaded, unfit.len(), path, &mut out);
+    match printed.and_then(|()| print_lints(&loaded, path, &mut out)) {
         // Whoever reads the table may stop reading it.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
@@ -65,10 +68,50 @@ fn print(loaded: &Loaded, unfit: usize, path: &Path, out: &mut impl Write) -> io
             writeln!(out, "{name:name_width$}  {sum:sum_width$}  {rto:rto_width$}  {sites}")?;
         }
     }
+    if let Some(limit) = rate_limit::describe(&loaded.config.server) {
+        writeln!(out, "{limit}")?;
+    }
     let zones = count(loaded.zones.len(), "zone");
     let services = count(loaded.config.services.len(), "service");
     let warnings = count(loaded.warnings.len() + unfit, "warning");
     writeln!(out, "{}: no error, {warnings}; {zones}, {services}", path.display())?;
+    out.flush()
+}
+
+/// How many lints `detour zone check` would find beyond the warnings of a load, where it would find any.
+fn print_lints(loaded: &Loaded, path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let services = loaded.config.services.iter();
+    let ttls = services.map(|service| (service.name.clone(), service.ttl)).collect();
+    let promises = Promises { ttls, now: Some(wall_secs()) };
+    let (mut found, mut files) = (0, Vec::new());
+    let own = |zone: &&crate::config::ZoneSource| {
+        !zone.is_transferred() && loaded.config.catalog.as_ref() != Some(&zone.name)
+    };
+    for zone in loaded.config.zones.iter().filter(own) {
+        // It was read a moment ago; one that is gone by now is for the next run to tell.
+        let folders = &loaded.config.server.include_folders;
+        let Ok(ZoneText { text, mut includes }) = ZoneText::read(&zone.file, &zone.file, folders) else {
+            continue;
+        };
+        let shown = zone.file.display().to_string();
+        let read =
+            lint(&zone.name, &shown, &text, &mut |name| includes.read(name), &promises.within(&zone.name));
+        let (Ok((_, problems)) | Err(problems)) = read;
+        let lints = problems.iter().filter(|problem| problem.lint.is_some_and(Lint::is_on_request)).count();
+        if lints > 0 {
+            found += lints;
+            files.push(shown);
+        }
+    }
+    if let Some(first) = files.first() {
+        let (lints, rest) = (count(found, "zone lint"), if files.len() > 1 { " ..." } else { "" });
+        writeln!(
+            out,
+            "{}: {lints}; run detour zone check -c {} {first}{rest}",
+            path.display(),
+            path.display()
+        )?;
+    }
     out.flush()
 }
 
@@ -124,6 +167,26 @@ a.example.com.    detection 11s + publish 0.1s + TTL 5s = 16.1s   -    iad
 detour.toml: no error, no warnings; 1 zone, 3 services
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expect);
+    }
+
+    #[test]
+    fn lints_that_zone_check_would_find_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, zone) = (folder.path().join("detour.toml"), folder.path().join("example.com.zone"));
+        std::fs::write(&path, CONFIG).unwrap();
+        let told = || {
+            let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
+            let mut out = Vec::new();
+            print_lints(&loaded, Path::new("detour.toml"), &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        // One name server, and "no such name" is kept for longer than an answer.
+        std::fs::write(&zone, ZONE).unwrap();
+        let want =
+            format!("detour.toml: 2 zone lints; run detour zone check -c detour.toml {}\n", zone.display());
+        assert_eq!(told(), want);
+        std::fs::write(&zone, ZONE.replace("1w 5m", "1w 5s") + "@ NS ns.example.net.\n").unwrap();
+        assert_eq!(told(), "");
     }
 
     #[test]

@@ -6,6 +6,9 @@
 //! here, the last four on what a daemon recorded; `top` has a screen of its own; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
+#[macro_use]
+mod output;
+
 mod alert;
 mod answer;
 mod check;
@@ -157,6 +160,9 @@ pub fn main(cli: &Cli) -> ExitCode {
         }
     };
     runtime.block_on(run(cli)).unwrap_or_else(|e| {
+        if output::reader_is_gone(&e) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("detour: {e:#}");
         ExitCode::from(client::NO)
     })

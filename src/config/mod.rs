@@ -43,7 +43,7 @@ mod pem;
 mod primaries;
 mod probe_tree;
 mod probes;
-mod rate_limit;
+pub mod rate_limit;
 mod report;
 mod rto;
 mod schedule;

@@ -27,13 +27,20 @@ pub(super) fn read(
         services.entry(&service.service.zone).or_default().push(service);
     }
     let mut zones = Vec::with_capacity(draft.zones.read.len());
+    let folders = draft.server.as_ref().map_or(&[][..], |server| &server.include_folders);
     for draft in &draft.zones.read {
         let services = services.get(&draft.source.name).map(Vec::as_slice).unwrap_or_default();
         if draft.source.is_transferred() {
             zones.push(read_transferred(draft, findings));
             continue;
         }
-        let Some(zone) = read_zone(draft, &shown.join(&draft.file), findings, files) else { continue };
+        let Some(zone) = read_zone(draft, &shown.join(&draft.file), folders, findings, files) else {
+            continue;
+        };
+        let max = draft.source.max_rrset_bytes;
+        if let Some((owner, rtype, size)) = zone.larger_rrset(max) {
+            findings.push(&draft.file_at, ConfigError::LargeRrset { owner, rtype, size, max });
+        }
         check_cuts(&zone, services, findings);
         check_cnames(&zone, services, findings);
         zones.push(zone);
@@ -77,12 +84,13 @@ pub fn transferred(apex: &Name, file: &Path) -> Result<Option<Zone>, String> {
 fn read_zone(
     draft: &DraftZone,
     shown: &Path,
+    folders: &[PathBuf],
     findings: &mut Findings,
     files: &mut BTreeSet<PathBuf>,
 ) -> Option<Zone> {
     let path = &draft.source.file;
     files.insert(path.clone());
-    let ZoneText { text, mut includes } = match ZoneText::read(path, shown) {
+    let ZoneText { text, mut includes } = match ZoneText::read(path, shown, folders) {
         Ok(read) => read,
         Err(why) => {
             let (what, why) = (format!("zone file {:?}", short(&draft.file)), why.to_string());

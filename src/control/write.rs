@@ -50,7 +50,7 @@ pub(super) async fn set_override<D: Daemon>(
         Some(time) if time.is_zero() || time > MAX_FOR => {
             return Err(Problem::bad_request(format!("for_secs is from 1 to {}", MAX_FOR.as_secs())));
         }
-        Some(time) => Some(daemon.vitals().now + time),
+        Some(time) => Some(daemon.now() + time),
     };
     let action = Action::Override { scope: asked.scope, kind: asked.kind, until, force: asked.force };
     command(&*daemon, action, caller.who(asked.who.as_deref()), asked.reason).await

@@ -38,7 +38,8 @@ pub fn write(sources: &Sources, table: &Table, apex: &Name, now: Time) -> Result
         return Err(format!("{apex} has no edits: it is as its file says"));
     }
     let shown = file.display().to_string();
-    let read = || ZoneText::read(file, file).map_err(|why| format!("cannot read {shown}: {why}"));
+    let folders = sources.config().map_or(&[][..], |config| &config.server.include_folders);
+    let read = || ZoneText::read(file, file, folders).map_err(|why| format!("cannot read {shown}: {why}"));
     let meaning = |text: &[u8]| -> Result<Zone, String> {
         let mut includes = read()?.includes;
         let parsed = parse(apex, &shown, text, &mut |name| includes.read(name));

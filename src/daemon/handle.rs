@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::core::{Pulse, unwritten};
+use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
 use super::messages::{Ask, Input, Rollback, RollbackAsk};
@@ -21,8 +21,10 @@ use super::sources::Sources;
 use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
+use crate::condition::Summary;
 use crate::control::{
-    Daemon, DaemonStatus, Frozen, Gone, Measured, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
+    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Reloaded, RolledBack,
+    Snapshot, ZoneEdits,
 };
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::history::{Durable, Entry, Query, Store, StoreError};
@@ -100,6 +102,7 @@ impl Daemon for Handle {
             started: self.started,
             config: self.config.clone(),
             listen: self.with_open(|open| open.map(|o| o.addresses.clone()).unwrap_or_default()),
+            conditions: self.conditions(),
             engine: view.status,
             last_load: view.last_load,
             warnings: view.warnings,
@@ -228,9 +231,28 @@ impl Daemon for Handle {
         self.table.load().choice_for(name, client)
     }
 
-    fn vitals(&self) -> Vitals {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn liveness(&self) -> Liveness {
         let now = self.clock.now();
         let turned = Time(self.pulse.turned.load(Ordering::Relaxed));
+        let (udp_workers, udp_workers_failed) = self
+            .with_open(|open| open.map_or((0, 0), |open| (open.running.workers(), open.running.failed())));
+        Liveness {
+            engine_idle_ms: millis(now.since(turned)),
+            checks_idle_ms: millis(self.prober.idle(now)),
+            udp_workers,
+            udp_workers_failed,
+        }
+    }
+
+    fn conditions(&self) -> Summary {
+        self.pulse.found.load().and(&self.pulse.board.summary())
+    }
+
+    fn measurements(&self) -> Measurements {
         let mut counters = self.phases.counters();
         let mut measured = self.phases.measured(&self.teller);
         let mut measure = |name, labels, of| measured.push(Measured { name, labels, of });
@@ -239,14 +261,13 @@ impl Daemon for Handle {
             let labels = vec![("probe", probe.to_string()), ("result", result.to_owned())];
             measure("detour_probe_duration_seconds", labels, took);
         }
-        let failed = self.with_open(|open| {
-            let Some(open) = open else { return 0 };
+        self.with_open(|open| {
+            let Some(open) = open else { return };
             let counted = open.running.counters();
             counters.extend(counted.metrics());
             for (transport, sizes) in counted.sizes() {
                 measure("detour_answer_size_bytes", vec![("transport", transport.to_owned())], sizes);
             }
-            open.running.failed()
         });
         let write_errors = self.pulse.write_errors.load(Ordering::Relaxed);
         counters.push(("detour_state_write_errors_total", vec![], write_errors));
@@ -261,29 +282,18 @@ impl Daemon for Handle {
         let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
         counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
-        let trouble = self.pulse.disk_trouble();
-        counters.push(("detour_state_writable", vec![], u64::from(trouble.is_none())));
-        let hollow = self.keeper.views().into_iter().filter_map(|view| view.trouble());
-        let hollow = hollow.chain(trouble.map(|why| unwritten(&why))).collect();
+        let writable = u64::from(self.pulse.disk_trouble().is_none());
+        counters.push(("detour_state_writable", vec![], writable));
         counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
-        let mut notes = self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let refused = self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        notes.extend(
-            refused
-                .map(|why| format!("the last load was refused, and what was loaded before goes on: {why}")),
-        );
-        Vitals {
-            now,
-            hollow,
-            engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
-            stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
-            doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            notes,
-            udp_workers_failed: failed,
+        Measurements {
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
             measured,
             endpoints: self.pulse.endpoints.load(Ordering::Relaxed),
             counters,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,7 @@
 //! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
 //! its compiled table, off the core's thread, one at a time.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,25 +14,40 @@ use tracing::{info, warn};
 
 use super::freeze;
 use super::messages::{
-    Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, Rollback, RollbackAsk, TransferredAsk,
-    UpdateAsk,
+    Ask, Asker, Changed, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    TransferredAsk, UpdateAsk,
 };
 use super::rollback;
 use super::sources::{Pending, Sources};
-use super::updates;
+use super::updates::{self, Judged};
 use super::writer::Writer;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Frozen, RolledBack};
 use crate::engine::{Happened, Saved};
+use crate::history::Durable;
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Name, Serial, UpdateError, Zone};
+use crate::zone::{Edits, Name, Serial, UpdateError, Zone};
 
 /// How long what people change waits for the disk before they are told that it was not changed.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often updates are judged anew because decisions were published meanwhile.
+const MAX_JUDGED_ANEW: usize = 10;
+
+/// Why a change of contents was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum NotDone {
+    /// By the disk.
+    #[error("{0}")]
+    Refused(String),
+    /// By the core.
+    #[error("what is served changed each time while the update was judged; try again")]
+    Outdated,
+}
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
 const MAX_REFUSALS_TOLD: usize = 60;
@@ -193,8 +209,10 @@ impl Loader {
         if let Some((changed, pending)) = changed {
             let (reply, done) = oneshot::channel();
             self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-            done.await.ok()?;
-            lock(&self.sources).done(pending);
+            // Decisions have no say in what primaries send.
+            if done.await.ok()?.is_ok() {
+                lock(&self.sources).done(pending);
+            }
         }
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // A zone that left the configuration meanwhile waits no more.
@@ -210,17 +228,38 @@ impl Loader {
         promised.unwrap_or_else(|e| Err(e.to_string()))
     }
 
+    /// What was kept under the keys of edits that are about to change.
+    fn before(&self, saves: &[Saved]) -> Vec<Saved> {
+        let sources = lock(&self.sources);
+        let mut zones: BTreeMap<&Name, Edits> = BTreeMap::new();
+        let before = saves.iter().filter_map(|saved| {
+            let Saved::Edit(key, _) = saved else { return None };
+            let edits = zones.entry(&key.zone).or_insert_with(|| sources.edits(&key.zone));
+            let mut known =
+                edits.iter().filter(|(owner, rtype, _)| **owner == key.owner && *rtype == key.rtype);
+            Some(Saved::Edit(key.clone(), known.next().map(|(_, _, edit)| edit.clone())))
+        });
+        before.collect()
+    }
+
     /// Has the disk keep what was changed, and then the core publish it. What the disk refuses is not published, and
-    /// the reason is given. `None` when the core is gone.
-    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<(), String>> {
+    /// what the core does not take is taken back from the disk. `None` when the core is gone.
+    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<(), NotDone>> {
+        let before = self.before(&changed.saves);
         if pending.is_some()
             && let Err(why) = self.promise(changed.saves.clone()).await
         {
-            return Some(Err(format!("nothing was changed: {why}")));
+            return Some(Err(NotDone::Refused(format!("nothing was changed: {why}"))));
         }
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-        done.await.ok()?;
+        if let Err(Outdated) = done.await.ok()? {
+            if pending.is_some() && self.promise(before.clone()).await.is_err() {
+                // It goes with whatever is written next.
+                self.writer.keep(self.clock.now(), before, Vec::new(), Vec::new(), Durable::Later);
+            }
+            return Some(Err(NotDone::Outdated));
+        }
         if let Some(pending) = pending {
             lock(&self.sources).done(pending);
         }
@@ -291,8 +330,9 @@ impl Loader {
             Ok(judged) => judged,
             Err(why) => return Some(Err(why)),
         };
+        // The past is no matter of what is served now, so that never changes under it.
         if let Err(why) = self.carry_out(changed, pending).await? {
-            return Some(Err(why));
+            return Some(Err(why.to_string()));
         }
         let serial = self.table.load().serial(&zone).unwrap_or_default();
         Some(Ok(RolledBack { serial, ..done }))
@@ -300,27 +340,41 @@ impl Loader {
 
     /// Carries updates out, each of them whole or not at all; those that change something are answered when
     /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
-    async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
-        let sources = self.sources.clone();
-        let room = self.room_for_refusals();
-        let judged = spawn_blocking(move || {
-            let judged = updates::judge(&lock(&sources), &updates, room);
-            (updates, judged)
-        });
-        // A panic drops the updates, and whoever waits for them hears that.
-        let Ok((updates, (outcomes, changed))) = judged.await else { return Some(()) };
-        let mut kept = Ok(());
-        if let Some((changed, pending)) = changed {
-            let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
-            let told = changed.records.iter().filter(is_refusal).count();
-            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
-            kept = self.carry_out(changed, pending).await?.map_err(UpdateError::Failed);
-        }
-        for (update, outcome) in updates.into_iter().zip(outcomes) {
-            // One that changes nothing may do so because of one before it, which is not kept.
-            let outcome = outcome.and_then(|_| kept.clone());
-            // Whoever asked may have given up waiting.
-            let _ = update.reply.send(outcome);
+    async fn update(&self, mut updates: Vec<UpdateAsk>) -> Option<()> {
+        let mut tries = 0;
+        while !updates.is_empty() {
+            let (sources, table) = (self.sources.clone(), self.table.load_full());
+            let room = self.room_for_refusals();
+            let judged = spawn_blocking(move || {
+                let judged = updates::judge(&lock(&sources), &table, &updates, room);
+                (updates, judged)
+            });
+            // A panic drops the updates, and whoever waits for them hears that.
+            let (judged_here, Judged { outcomes, change }) = judged.await.unwrap_or_default();
+            updates = judged_here;
+            let mut kept = Ok(());
+            if let Some((changed, pending)) = change {
+                let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
+                let told = changed.records.iter().filter(is_refusal).count();
+                match self.carry_out(changed, pending).await? {
+                    Ok(()) => {}
+                    Err(NotDone::Outdated) if tries < MAX_JUDGED_ANEW => {
+                        tries += 1;
+                        continue;
+                    }
+                    Err(why) => kept = Err(UpdateError::Failed(why.to_string())),
+                }
+                self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
+            }
+            tries = 0;
+            let left = updates.split_off(outcomes.len());
+            for (update, outcome) in updates.into_iter().zip(outcomes) {
+                // One that changes nothing may do so because of one before it, which is not kept.
+                let outcome = outcome.and_then(|_| kept.clone());
+                // Whoever asked may have given up waiting.
+                let _ = update.reply.send(outcome);
+            }
+            updates = left;
         }
         Some(())
     }

@@ -38,7 +38,7 @@ pub enum Input {
     /// A checked configuration with the table compiled from its files.
     Loaded(Box<Fresh>, Asker),
     /// Zones whose contents changed, with the table compiled from all zones.
-    Changed(Box<Changed>, oneshot::Sender<()>),
+    Changed(Box<Changed>, oneshot::Sender<Result<(), Outdated>>),
     /// A configuration that was refused.
     Refused(Refused, Asker),
     /// Panic, to test what becomes of it.
@@ -157,7 +157,12 @@ pub struct Changed {
     pub saves: Vec<Saved>,
     /// See `saves`.
     pub records: Vec<Happened>,
+    /// Of zones where what is served had a say in it: the serial it was judged by.
+    pub judged_by: Vec<(Name, Option<Serial>)>,
 }
+
+/// A zone has moved on since a change was judged: it was not taken up.
+pub struct Outdated;
 
 /// A load that is refused.
 pub struct Refused {

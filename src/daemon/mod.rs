@@ -14,6 +14,7 @@ mod copies;
 mod core;
 mod desk;
 mod differences;
+mod exempt;
 mod forward;
 mod freeze;
 mod handle;

@@ -284,7 +284,8 @@ impl Sources {
         if let Some(copies) = self.copies.as_mut().filter(|_| held.config.server.journal > 0) {
             received.for_each(|file| copies.replace(file, file.fingerprint()));
         }
-        let changed = Changed { zones: bases, table: Some(table.clone()), differences, saves, records };
+        let (compiled, judged_by) = (Some(table.clone()), Vec::new());
+        let changed = Changed { zones: bases, table: compiled, differences, saves, records, judged_by };
         (outcomes, Some((changed, Pending { zones: pending, table })))
     }
 
@@ -337,7 +338,8 @@ impl Sources {
         edits.retain(|apex, edits| *edits != self.edits(apex));
         if edits.is_empty() {
             let table = None;
-            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records };
+            let judged_by = Vec::new();
+            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records, judged_by };
             return (!changed.records.is_empty()).then_some((changed, None));
         }
         let (changed, pending) = self.prepare(edits, saves, records)?;
@@ -382,7 +384,8 @@ impl Sources {
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
         let differences = self.differences(&table, &pending);
         let pending = Pending { zones: pending, table: table.clone() };
-        Some((Changed { zones: bases, table: Some(table), differences, saves, records }, pending))
+        let (table, judged_by) = (Some(table), Vec::new());
+        Some((Changed { zones: bases, table, differences, saves, records, judged_by }, pending))
     }
 
     /// Where a table with these zones in it differs from the one compiled last.

@@ -7,9 +7,11 @@
 use std::fs;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,14 +28,15 @@ use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
 use super::loader::{self, Asks, Loader};
 use super::messages::{AHEAD_QUEUE, Ask, Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
-use super::open_files;
+use super::open_files::{self, Shares};
 use super::phases::{Phases, Served};
 use super::showing::Showing;
 use super::sources::Sources;
+use super::told::Standbys;
 use super::watch as watcher;
 use super::writer::{Kept, Writer};
 use crate::alert::Alerts;
-use crate::answer::{Prefix, RateLimit, Secrets, Settings, Table};
+use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Access, Heartbeats, LoadOutcome};
@@ -54,6 +57,8 @@ use crate::zone::{Name, Serial};
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
 /// Between two tries to write where the daemon listens.
 const ADDRESSES_AGAIN: Duration = Duration::from_secs(5);
+/// What is shared out where the limit on open files cannot be told: what processes are started with.
+const UNRAISED_FILES: usize = 1024;
 /// The bound on each part of an orderly stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -143,9 +148,10 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
 pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError> {
     map_large_blocks();
     // Before the prober, which takes its share of them.
-    if let Err(why) = open_files::raise() {
+    let files = open_files::raise().unwrap_or_else(|why| {
         warn!("the limit on open files stays as it is: {why}");
-    }
+        UNRAISED_FILES
+    });
     let seed = seed();
     let refused = |refused: Refused| StartError::Config(refused.problems);
     let (store, opened, sources, fresh) = first_load(path.to_owned(), seed, newer).await?.map_err(refused)?;
@@ -171,11 +177,11 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
     let access = Arc::new(Access::default());
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
-    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone()))));
     let pulse = Arc::new(Pulse::default());
+    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone())), pulse.board.clone()));
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     if let Some(why) = &trouble {
-        pulse.wrote(Some(why));
+        pulse.wrote(clock.now(), Some(why));
     }
     let (grow, grown) = watch::channel(0_u64);
     let grow = Arc::new(grow);
@@ -199,7 +205,8 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         clock,
         refusals: Mutex::default(),
     };
-    let settings = Arc::new(settings(&config.server).map_err(StartError::Secret)?);
+    let exempt = Arc::new(ArcSwap::from_pointee(Networks::default()));
+    let settings = Arc::new(settings(&config.server, &exempt).map_err(StartError::Secret)?);
     let teller = Arc::new(Teller::new(table.clone()));
     if lost {
         let (ahead, seen) = mpsc::channel(AHEAD_QUEUE);
@@ -231,6 +238,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         access: access.clone(),
         keeper: keeper.clone(),
         rules: rules.clone(),
+        exempt,
         alerts: alerts.clone(),
         pulse: pulse.clone(),
         showing: Showing::default(),
@@ -248,6 +256,8 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         retired: Vec::new(),
         wake: None,
         edits: core::edits(&saved),
+        standbys: Standbys::default(),
+        summarized: None,
     };
     let started = vec![Happened::Started { fresh: !restored }];
     core.writer.keep(clock.now(), Vec::new(), Vec::new(), started, Durable::Later);
@@ -283,18 +293,20 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
     let shutdown = async move { drop(closed.await) };
-    let control = tokio::spawn(control::serve(control_listener, access, handle.clone(), shutdown));
+    let shares = shares(files, &config);
+    let api = control::serve(control_listener, shares.control, access, handle.clone(), shutdown);
+    let control = tokio::spawn(api);
     info!("control on {control_bound}");
     let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
     let heartbeat = heartbeat_listener.map(|(listener, bound)| {
         let (close, closed) = oneshot::channel::<()>();
         let shutdown = async move { drop(closed.await) };
         info!("heartbeats on {bound}");
-        (close, tokio::spawn(control::heartbeat::serve(listener, heartbeats, shutdown)))
+        (close, tokio::spawn(control::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
     });
 
     first_round(&config, pending_rx).await;
-    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?;
+    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?.with_connections(shares.dns);
     let dns = sockets.addresses();
     let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
     let running =
@@ -348,6 +360,24 @@ async fn raise_serials(mut seen: mpsc::Receiver<(Name, Serial)>, loader: mpsc::S
             return;
         }
     }
+}
+
+/// How many connections each listener may have open, and a word in the log where that is less than it could be.
+fn shares(files: usize, config: &Config) -> Shares {
+    let threads = match config.server.threads {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        given => given,
+    };
+    // A socket for each worker, and the listener.
+    let shares = Shares::of(files, config.server.listen.len() * (threads + 1), config.heartbeat.is_some());
+    if shares.are_small() {
+        let Shares { dns, control, heartbeat } = shares;
+        warn!(
+            "at most {files} open files: so at most {dns} connections of DNS over TCP, {control} of the API and \
+             {heartbeat} of heartbeats are open at once; raise the limit (LimitNOFILE= in a systemd unit)"
+        );
+    }
+    shares
 }
 
 /// Reads the files, which say where the state is; then the state, which says what is laid over them.
@@ -408,13 +438,13 @@ async fn first_round(config: &Config, mut pending: watch::Receiver<usize>) {
     }
 }
 
-fn settings(server: &Server) -> io::Result<Settings> {
+fn settings(server: &Server, exempt: &Arc<ArcSwap<Networks>>) -> io::Result<Settings> {
     let cookies = match server.cookie_secrets {
         Some(secrets) => Secrets { current: secrets.current, other: secrets.other },
         None => Secrets { current: random_secret()?, other: None },
     };
     let rate_limit = match &server.rate_limit {
-        Some(chosen) => Some(rate_limit(chosen, random_secret()?)),
+        Some(chosen) => Some(rate_limit(chosen, exempt.clone(), random_secret()?)),
         None => None,
     };
     Ok(Settings {
@@ -427,7 +457,7 @@ fn settings(server: &Server) -> io::Result<Settings> {
     })
 }
 
-fn rate_limit(chosen: &config::RateLimit, key: [u8; 16]) -> RateLimit {
+fn rate_limit(chosen: &config::RateLimit, exempt: Arc<ArcSwap<Networks>>, key: [u8; 16]) -> RateLimit {
     RateLimit {
         // In the order of `answer::Kind`.
         rates: [chosen.responses, chosen.nodata, chosen.nxdomains, chosen.referrals, chosen.errors],
@@ -435,7 +465,8 @@ fn rate_limit(chosen: &config::RateLimit, key: [u8; 16]) -> RateLimit {
         window: chosen.window,
         v4_bits: chosen.v4_bits,
         v6_bits: chosen.v6_bits,
-        exempt: chosen.exempt.iter().map(|&(address, bits)| Prefix { address, bits }).collect(),
+        listeners: chosen.listeners.clone(),
+        exempt,
         buckets: chosen.table_size,
         key,
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::core::PANIC_NOTE;
 use super::messages::Input;
 use super::{Running, start};
+use crate::condition::ConditionKind;
 use crate::control::{Daemon, DaemonStatus};
 use crate::files::faults::Disk;
 use crate::policy::Rule;
@@ -142,8 +143,8 @@ async fn a_full_disk_refuses_updates_and_keeps_what_was_acknowledged() {
     for _ in 0..3 {
         assert_eq!((update(dns, "b").await, query(dns, "b").await), (SERV_FAIL, NX_DOMAIN));
     }
-    let troubles = running.handle.vitals().hollow;
-    assert!(troubles.iter().any(|why| why.contains("the state file")), "{troubles:?}");
+    let troubles = running.handle.conditions();
+    assert_eq!(troubles.counts.get(&ConditionKind::StateUnwritten), Some(&1), "{troubles:?}");
     let frozen = running.handle.freeze("example.com".parse().unwrap(), "ana".to_owned()).await;
     assert!(frozen.unwrap().is_err_and(|why| why.contains("nothing was changed")));
     assert_eq!(fs::read_to_string(dir.path().join("example.com.zone")).unwrap(), ZONE);

@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::core::Pulse;
 use crate::clock::Clock;
+use crate::condition::ConditionKind;
 use crate::engine::{Happened, Saved, SavedKey};
 use crate::history::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
 use crate::time::Time;
@@ -25,6 +26,14 @@ use crate::zone::JournalRow;
 pub const PATIENCE: Duration = Duration::from_millis(250);
 /// Records that may wait for a commit; further ones are lost, as they are only a record.
 const MAX_RECORDS: usize = 65_536;
+
+/// The subject of the condition that the state file cannot be written.
+const STATE: &str = "state";
+
+/// What people should know while the state file cannot be written.
+pub(super) fn unwritten(why: &str) -> String {
+    format!("{why}; until it can be written, a restart forgets what happened since, and updates are refused")
+}
 
 /// What the writer writes to.
 pub trait Disk: Send + 'static {
@@ -152,22 +161,22 @@ impl Writer {
                         let saves: Vec<Saved> = batch.saves.into_values().collect();
                         let when = if batch.durable { Durable::Now } else { Durable::Later };
                         let kept = disk.keep(batch.now, &saves, &batch.steps, &batch.records, when);
-                        noted.wrote(kept.as_ref().err());
+                        noted.wrote(disk.now(), kept.as_ref().err());
                         let mut mailbox = theirs.lock();
                         (mailbox.tried, mailbox.behind) = (upto, kept.is_err());
                         mailbox.next_seq = kept.ok();
                     }
                     Work::Again => {
                         let kept = disk.keep(disk.now(), &[], &Steps::new(), &[], Durable::Now);
-                        noted.wrote(kept.as_ref().err());
+                        noted.wrote(disk.now(), kept.as_ref().err());
                         theirs.lock().behind = kept.is_err();
                     }
                     Work::Promise(now, saves) => {
                         let kept = disk.promise(now, &saves);
-                        noted.wrote(kept.as_ref().err());
+                        noted.wrote(disk.now(), kept.as_ref().err());
                         if let Some(undo) = theirs.promised(kept) {
                             let undone = disk.take_back(disk.now(), undo);
-                            noted.wrote(undone.as_ref().err());
+                            noted.wrote(disk.now(), undone.as_ref().err());
                             let mut mailbox = theirs.lock();
                             (mailbox.promise, mailbox.behind) = (Promise::None, undone.is_err());
                         }
@@ -322,11 +331,12 @@ impl Shared {
 
 impl Pulse {
     /// Notes how a write went; `None` is well.
-    pub fn wrote(&self, failed: Option<&StoreError>) {
+    pub fn wrote(&self, now: Time, failed: Option<&StoreError>) {
         let mut trouble = self.write_error.lock().unwrap_or_else(PoisonError::into_inner);
         match failed {
             None => {
                 if trouble.take().is_some() {
+                    self.board.clear(ConditionKind::StateUnwritten, STATE);
                     info!("the state file is written again, with everything that waited for it");
                 }
             }
@@ -335,6 +345,7 @@ impl Pulse {
             Some(why) => {
                 self.write_errors.fetch_add(1, Ordering::Relaxed);
                 let known = trouble.replace(why.to_string());
+                self.board.set(ConditionKind::StateUnwritten, STATE, now, &unwritten(&why.to_string()));
                 if known.is_none() {
                     error!("{why}; answers move all the same, and what cannot be kept waits for the disk");
                 } else {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::saved::Saved;
 use super::{Audit, Doubt};
+use crate::condition;
 use crate::config::{CheckKey, Config, SiteId};
 use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
@@ -462,6 +463,8 @@ pub enum Happened {
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.
     Trust(Doubt),
+    /// A condition that no other entry tells began, or is over.
+    Condition(condition::Turn),
 }
 
 impl Happened {

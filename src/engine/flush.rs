@@ -54,7 +54,9 @@ impl Engine {
         let mut records = Vec::new();
         for name in self.in_order(dirty) {
             let order = ordered.filter(|ordered| ordered.service == name);
-            let Some(decided) = self.decide(now, &name, order, out, &mut records) else { continue };
+            let decided = self.decide(now, &name, order, out, &mut records);
+            self.note_decision(now, &name);
+            let Some(decided) = decided else { continue };
             let rewrite = rewrites.entry(decided.zone).or_default();
             rewrite.decisions.push(decided.id);
             if decided.old != decided.new || decided.steer.is_some() {
@@ -116,7 +118,7 @@ impl Engine {
             self.moderate(now, name, &standings, order, wish);
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
-        self.tell_standby(name, &standings, &choice, records);
+        self.tell_standby(now, name, &standings, &choice, records);
         let steered = self.services.get(name)?;
         self.agenda.hold(name, steered.hold_until, choice.hold_until);
         if let Some(steered) = self.services.get_mut(name) {

@@ -47,7 +47,9 @@ impl Engine {
                 }
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
+            self.note_decision(now, &name);
         }
+        self.forget_conditions();
         let rebase = self.rebase(now, &relaid, &decisions, out, &mut records);
         out.extend(records);
         out.push(rebase);

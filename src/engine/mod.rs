@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::condition::Conditions;
 use crate::config::{Check, CheckKey, Config};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::Time;
@@ -37,6 +38,7 @@ use crate::zone::Name;
 mod agenda;
 mod audit;
 mod commands;
+mod conditions;
 mod doubt;
 mod event;
 mod flush;
@@ -62,6 +64,7 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use audit::Audit;
+pub use conditions::{conditions_of, dead_site};
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
@@ -97,6 +100,8 @@ pub struct Engine {
     tables: Tables,
     /// What each site carries, by the decisions.
     tally: Tally,
+    /// What is wrong now.
+    conditions: Conditions,
 
     // What outlives the process.
     decided: BTreeMap<Name, SavedService>,
@@ -127,6 +132,7 @@ impl Engine {
             regions: BTreeMap::new(),
             tables: Tables::default(),
             tally: Tally::default(),
+            conditions: Conditions::default(),
             decided: BTreeMap::new(),
             published: BTreeMap::new(),
             overrides: BTreeMap::new(),
@@ -196,6 +202,7 @@ impl Engine {
         if self.agenda.is_flush_due(now) || at_once {
             self.flush(now, ordered.as_ref(), &mut out);
         }
+        self.tell_conditions(&mut out);
         out.extend(self.agenda.wake(now));
         // What is kept comes before what is published; otherwise the order is that of happening.
         out.sort_by_key(|effect| match effect {

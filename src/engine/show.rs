@@ -297,6 +297,7 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
     EndpointView {
         site: standing.site,
         health: standing.found.health,
+        since: Some(standing.found.since).filter(|since| *since > Time(0)),
         serving,
         overridden: standing.overridden,
         maintenance: standing.maintenance,

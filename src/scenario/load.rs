@@ -11,7 +11,7 @@ use crate::config::{
     Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
 use crate::engine::{Load, ZoneBase};
-use crate::zone::{Name, RrSet, RrType, SerialStyle};
+use crate::zone::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
 
 use super::groups;
 use super::setup::{ServiceSpec, Setup};
@@ -42,6 +42,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             rate_limit: None,
             journal: 0,
             max_exec: 64,
+            include_folders: vec![],
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into(), tokens: None, tls: None },
         alerts: Vec::new(),
@@ -66,6 +67,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 transfer: Access::default(),
                 notify: Told::default(),
                 serial: SerialStyle::default(),
+                max_rrset_bytes: MAX_RRSET_BYTES,
             })
             .collect(),
         catalog: None,

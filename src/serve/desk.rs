@@ -41,7 +41,8 @@ pub type Replies = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 /// Who sees to messages that are no plain queries.
 pub trait Desk: Send + Sync + 'static {
     /// Whether there is anything it would do; as long as there is not, such messages are answered as any
-    /// other that is not understood or not allowed. Asked for each of them, so it is to be quick.
+    /// other that is not understood or not allowed, but for those that are signed. Asked for each of them, so
+    /// it is to be quick.
     fn is_open(&self) -> bool;
 
     /// Sees to one message.

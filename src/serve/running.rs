@@ -24,11 +24,33 @@ use super::udp::Worker;
 /// How long the desk may take for the datagrams it has, once told to stop.
 const LAST_LETTERS: Duration = Duration::from_secs(1);
 
+/// TCP connections open at once over all listeners, at most. With the buffers of `tcp`, 200 MB where every one
+/// of them sends and is sent messages of 64 KB.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// TCP connections open at once from one source, at most.
+const MAX_CONNECTIONS_PER_SOURCE: usize = 64;
+
 /// Bounds on TCP.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) bounds: Bounds,
     pub(super) patience: Patience,
+}
+
+impl Limits {
+    /// With so many connections at once, [`MAX_CONNECTIONS`] at most; one source has half of few.
+    pub(super) fn of(connections: usize) -> Limits {
+        let total = connections.clamp(1, MAX_CONNECTIONS);
+        let per_source = total.div_ceil(2).min(MAX_CONNECTIONS_PER_SOURCE);
+        let bounds = Bounds { total, per_source, kept_for_loopback: 0 };
+        Limits { bounds, patience: Patience::default() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits::of(MAX_CONNECTIONS)
+    }
 }
 
 /// Sockets being served. Dropped without [`Running::stop`], they end soon after by themselves.
@@ -63,7 +85,7 @@ impl Running {
         let (stop_tcp, tcp_stopped) = watch::channel(false);
         let mut running = Running {
             tallies: Tallies { udp: Vec::new(), tcp: Arc::default() },
-            admission: Admission::new(limits.bounds),
+            admission: Admission::new("DNS over TCP", limits.bounds),
             failed: Arc::default(),
             stop_udp: Arc::default(),
             stop_tcp,
@@ -105,7 +127,7 @@ impl Running {
                     failed: Arc::clone(&running.failed),
                 };
                 running.tallies.udp.push(Arc::clone(&worker.tally));
-                let responder = responder.clone();
+                let responder = responder.at(bound.address.ip());
                 let thread = thread::Builder::new().name(format!("udp-{core}"));
                 match thread.spawn(move || worker.work(&responder)) {
                     Ok(thread) => parts.workers.push(thread),
@@ -129,6 +151,11 @@ impl Running {
     /// some queries get no answer until the process is started again.
     pub fn failed(&self) -> u64 {
         self.failed.load(Relaxed)
+    }
+
+    /// How many UDP workers there were to be.
+    pub fn workers(&self) -> u64 {
+        self.tallies.udp.len() as u64
     }
 
     /// Answers what has been received, closes every socket and ends every thread. Takes a second or

@@ -14,7 +14,7 @@ use super::desk::Slip;
 use super::pin::pin_to_core;
 use super::responder::{Reader, Responder};
 use super::tap::Spigot;
-use crate::answer::Transport;
+use crate::answer::{Answered, Transport};
 
 /// How long a worker waits for a query before it looks whether to stop. The socket's read timeout:
 /// it costs an idle worker five wake-ups a second, and a busy one nothing.
@@ -95,8 +95,8 @@ impl Worker {
     }
 
     #[cold]
-    fn desk_is_open(&self) -> bool {
-        self.desk.as_ref().is_some_and(Slip::is_open)
+    fn desk_is_open(&self, answered: &Answered) -> bool {
+        self.desk.as_ref().is_some_and(|desk| answered.signed || desk.is_open())
     }
 
     /// Answers a batch. A query whose answering panics gets no answer; those beside it get theirs.
@@ -118,7 +118,7 @@ impl Worker {
                     let index = next;
                     next += 1;
                     match batch.answer(index, &mut current) {
-                        Some(answered) if answered.is_for_desk() && self.desk_is_open() => {
+                        Some(answered) if answered.is_for_desk() && self.desk_is_open(&answered) => {
                             let letter = batch.withdraw(index, &answered);
                             let taken = self.desk.as_ref().is_some_and(|d| d.hand(letter, &self.socket));
                             self.tally.at_desk(taken, owned);

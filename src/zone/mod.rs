@@ -43,7 +43,7 @@ pub use rcode::{RCODES, rcode_name};
 pub use rdata::{
     UnknownType, checked_rdata, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text,
 };
-pub use rrset::{RrSet, RrType};
+pub use rrset::{MAX_RRSET_BYTES, RrSet, RrType, record_ttl};
 pub use serial::{Serial, SerialStyle};
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};

@@ -15,7 +15,7 @@ use crate::site::{self, Site, sites};
 pub const APP: &str = "app.example.com";
 
 /// How long anything a test waits for may take on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Most tests run side by side; one that needs the whole machine takes this for writing.
 pub static MACHINE: RwLock<()> = RwLock::new(());

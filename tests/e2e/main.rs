@@ -30,8 +30,10 @@ mod reloads;
 mod restarts;
 mod scenarios;
 mod setup_files;
+mod signatures;
 mod site;
 mod updates;
+mod updates_served;
 mod watches;
 mod zones;
 

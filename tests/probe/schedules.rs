@@ -125,6 +125,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             rate_limit: None,
             journal: 0,
             max_exec: 64,
+            include_folders: vec![],
         },
         control: Control { listen: nowhere, tokens: None, tls: None },
         heartbeat: None,

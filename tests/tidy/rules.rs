@@ -5,8 +5,19 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] =
-    &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "tsig", "zone"];
+const PURE: &[&str] = &[
+    "answer",
+    "condition",
+    "engine",
+    "geo",
+    "health",
+    "policy",
+    "scenario",
+    "study",
+    "time",
+    "tsig",
+    "zone",
+];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
@@ -21,10 +32,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["time", "tsig", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
-    ("engine", &["config", "health", "policy", "time", "zone"]),
+    ("condition", &["config", "time"]),
+    ("engine", &["condition", "config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
-    ("secondary", &["clock", "config", "files", "time", "tsig", "zone"]),
+    ("secondary", &["clock", "condition", "config", "files", "time", "tsig", "zone"]),
     ("serve", &["answer", "measure", "zone"]),
     ("tap", &["answer", "config", "files", "serve", "time", "zone"]),
     ("transfer", &["answer", "clock", "config", "measure", "serve", "tsig", "zone"]),
@@ -33,7 +45,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ("history", &["config", "engine", "files", "health", "policy", "time", "zone"]),
     (
         "alert",
-        &["clock", "command", "config", "engine", "files", "health", "history", "policy", "time", "zone"],
+        &[
+            "clock",
+            "command",
+            "condition",
+            "config",
+            "engine",
+            "files",
+            "health",
+            "history",
+            "policy",
+            "time",
+            "zone",
+        ],
     ),
     ("study", &["config", "engine", "health", "history", "policy", "time", "zone"]),
     (
@@ -42,6 +66,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "alert",
             "answer",
             "clock",
+            "condition",
             "config",
             "engine",
             "health",

@@ -40,7 +40,7 @@ use crate::time::Time;
 use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
-pub use read::{Recording, newest_head};
+pub use read::{Gap, Recording, newest_head};
 pub use write::{Bounds, Recorder, Trouble};
 
 /// The folder in `state_dir`.

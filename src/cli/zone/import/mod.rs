@@ -143,10 +143,28 @@ fn write(args: &Args, outputs: &[Output]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// PowerDNS's own format names BIND's: `bind-config=FILE` (its other backends are databases).
+/// PowerDNS's own format names BIND's: `bind-config=FILE` (its other backends are databases). The files of `include-dir`
+/// are read after the main one, in order.
 fn powerdns(path: &Path) -> Result<Found> {
-    let text = source::Budget::default().read(path)?;
-    let mut found = Found::default();
+    let (mut found, mut budget) = (Found::default(), source::Budget::default());
+    let mut include_dir = None;
+    powerdns_file(path, &mut budget, &mut found, &mut include_dir)?;
+    if let Some(folder) = include_dir {
+        for file in source::matching(&source::beside(path, &folder).join("*.conf")) {
+            powerdns_file(&file, &mut budget, &mut found, &mut None)?;
+        }
+    }
+    budget.finish()?;
+    Ok(found)
+}
+
+fn powerdns_file(
+    path: &Path,
+    budget: &mut source::Budget,
+    found: &mut Found,
+    include_dir: &mut Option<String>,
+) -> Result<()> {
+    let Some(text) = budget.read(path)? else { return Ok(()) };
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
         let Some((key, value)) = line.split_once('=') else { continue };
@@ -161,11 +179,11 @@ fn powerdns(path: &Path) -> Result<Found> {
             "launch" if value != "bind" => {
                 found.note(&place, format!("backends {value}: zones in databases; transfer them"));
             }
-            "include-dir" => found.note(&place, format!("the settings below {value}")),
+            "include-dir" => *include_dir = Some(value.to_owned()),
             _ => {}
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Each zone once: the first counts.
@@ -192,11 +210,17 @@ fn outputs(
     notes: &mut Vec<String>,
 ) -> Result<Option<Vec<Output>>> {
     let mut files = Vec::new();
-    let mut good = true;
+    let (mut good, mut unreadable) = (true, Vec::new());
     for zone in zones {
-        let ZoneText { text, mut includes } =
-            input::read(&zone.file).with_context(|| format!("zone {} of {}", zone.name, zone.place))?;
         let shown = zone.file.display().to_string();
+        let ZoneText { text, mut includes } = match ZoneText::read(&zone.file, &zone.file, &[]) {
+            Ok(read) => read,
+            Err(why) => {
+                unreadable.push(format!("cannot read {shown}, zone {} of {}: {why}", zone.name, zone.place));
+                continue;
+            }
+        };
+        includes.as_another_server(&zone.includes_from);
         match parse(&zone.name, &shown, &text, &mut |name| includes.read(name)) {
             Err(problems) => {
                 input::tell(&problems);
@@ -213,6 +237,9 @@ fn outputs(
                 files.push(Output { path, bytes });
             }
         }
+    }
+    if !unreadable.is_empty() {
+        bail!("{}", unreadable.join("\n"));
     }
     let config = config_text(&from.display().to_string(), zones, notes);
     files.insert(0, Output { path: args.into.join("detour.toml"), bytes: config.into_bytes() });
