@@ -111,6 +111,8 @@ kinds! {
     ZoneUnserved = "zone-unserved", Zone, Critical, Degraded, ByTurns, "zones are answered SERVFAIL";
     /// Canaries fail: no result counts and nothing moves.
     VantageFault = "vantage-fault", Daemon, Warning, Degraded, Elsewhere, "vantage faults";
+    /// The state file cannot be written: a restart forgets, and updates are refused.
+    StateUnwritten = "state-unwritten", Daemon, Warning, Degraded, ByTurns, "state files cannot be written";
     /// No endpoint of a service is known to work, nor to be Down.
     Unverified = "unverified", Service, Warning, Degraded, ByTurns, "services have no endpoint with a result";
     /// A check had results and has none any more.

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::clock::wall_secs;
 use crate::config::{Loaded, Report, Seconds, ZoneText, load, rate_limit, worst_case};
+use crate::history::Store;
 use crate::zone::{Lint, Promises, Severity, lint};
 
 /// Checks what `serve` and a reload would load: problems to stderr, the table of services to stdout.
@@ -23,6 +24,14 @@ pub fn run(path: &Path) -> Result<ExitCode> {
     };
     if let Err(why) = crate::geo::clients(&loaded.config, &loaded.databases) {
         eprintln!("{}: error: {why}\n{}: 1 error", path.display(), path.display());
+        return Ok(ExitCode::from(1));
+    }
+    if let Err(why) = Store::try_dir(&loaded.config.server.state_dir) {
+        let path = path.display();
+        eprintln!(
+            "{path}: error: server.state_dir: {why}; free space there, or make it writable for the user that runs \
+             `detour serve`\n{path}: 1 error"
+        );
         return Ok(ExitCode::from(1));
     }
     let unfit = crate::probe::warnings(&loaded.config);
@@ -190,6 +199,22 @@ detour.toml: no error, no warnings; 1 zone, 3 services
         std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
         assert_eq!(run(&path).unwrap(), ExitCode::SUCCESS);
         std::fs::write(&path, CONFIG.replace("60s", "41s")).unwrap();
+        assert_eq!(run(&path).unwrap(), ExitCode::from(1));
+    }
+
+    #[test]
+    fn a_state_dir_that_cannot_be_written_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("detour.toml");
+        std::fs::write(&path, CONFIG).unwrap();
+        std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
+        assert_eq!(run(&path).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing was made");
+        // Permissions stop no test that runs as root; a file in the folder's place stops everybody.
+        std::fs::write(folder.path().join("state"), "").unwrap();
+        assert_eq!(run(&path).unwrap(), ExitCode::from(1));
+        // Nor does anybody write to /proc.
+        std::fs::write(&path, format!("[server]\nstate_dir = \"/proc/self/state\"\n{CONFIG}")).unwrap();
         assert_eq!(run(&path).unwrap(), ExitCode::from(1));
     }
 }

@@ -91,7 +91,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Here {
     /// Serve DNS in the foreground; SIGHUP reloads, SIGTERM ends in order
-    Serve,
+    Serve(serve::Args),
     /// Two real sites on loopback, one fails and recovers: watch the answers move
     Demo(demo::Args),
     /// Every problem of a configuration and its zone files, and each service's worst-case failover time
@@ -179,7 +179,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         ca: cli.ca.as_deref(),
     };
     match &cli.command {
-        Command::Here(Here::Serve) => serve::run(&config).await,
+        Command::Here(Here::Serve(args)) => serve::run(&config, args).await,
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
         Command::Here(Here::Simulate(args)) => simulate::run(args, cli.config.as_deref(), cli.json),

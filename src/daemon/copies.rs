@@ -6,12 +6,13 @@
 //! secondaries then get a zone whole whose file has changed over a restart.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use crate::files::{self, Reach};
 use crate::zone::{Name, Zone};
 
 /// The folder in `state_dir`.
@@ -20,8 +21,6 @@ const FOLDER: &str = "loaded";
 const MAX_COPIES: usize = 10_000;
 /// What a copy begins with: that it is one, and its version.
 const HEAD: &[u8] = b"detour zone 1\n";
-/// What a name ends with while the file is written.
-const HALF: &str = ".new";
 
 /// The copies there are.
 pub struct Copies {
@@ -87,7 +86,7 @@ impl Copies {
         }
         for name in self.there.difference(&self.current) {
             // What stays is removed at the next start's first load.
-            let _ = fs::remove_file(self.folder.join(name));
+            let _ = files::remove(&self.folder.join(name));
         }
         self.there.clone_from(&self.current);
     }
@@ -103,18 +102,15 @@ fn begin(apex: &Name) -> String {
 }
 
 fn write(folder: &Path, name: &str, zone: &Zone) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let half = folder.join(format!("{name}{HALF}"));
-    let mut out = BufWriter::new(File::create(&half)?);
-    out.write_all(HEAD)?;
-    let apex = zone.apex().as_wire();
-    // A name has at most 255 bytes.
-    out.write_all(&[apex.len() as u8])?;
-    out.write_all(apex)?;
-    zone.to_kept(|piece| out.write_all(piece))?;
-    // Not synced: one that a power cut has torn is found by its fingerprint to be none.
-    out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    fs::rename(half, folder.join(name))
+    // One that a power cut has torn is found by its fingerprint to be none.
+    files::keep(&folder.join(name), Reach::Sometime, |out| {
+        out.write_all(HEAD)?;
+        let apex = zone.apex().as_wire();
+        // A name has at most 255 bytes.
+        out.write_all(&[apex.len() as u8])?;
+        out.write_all(apex)?;
+        zone.to_kept(|piece| out.write_all(piece))
+    })
 }
 
 fn read(path: &Path, apex: &Name) -> Option<Zone> {

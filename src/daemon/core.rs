@@ -23,15 +23,15 @@ use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::phases::{Phases, Served};
 use super::showing::Showing;
-use super::told;
-use super::writer::{PATIENCE, Writer};
+use super::told::{self, Counts};
+use super::writer::{PATIENCE, Writer, unwritten};
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
 use crate::clock::Clock;
 use crate::condition::{Board, ConditionKind, Summary};
 use crate::config::{CheckKey, Config};
 use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
@@ -74,7 +74,7 @@ pub struct Pulse {
     pub endpoints: AtomicUsize,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
-    /// Why the last one failed.
+    /// Why the state file cannot be written just now.
     pub write_error: Mutex<Option<String>>,
     /// What the engine finds wrong, as of its last step.
     pub found: ArcSwap<Summary>,
@@ -103,9 +103,6 @@ struct Anew {
     past: Option<Arc<Past>>,
     by: Cause,
 }
-
-/// How many records go and come with each serial of a zone.
-type Counts = BTreeMap<(Name, u32), (usize, usize)>;
 
 /// The core's parts.
 pub struct Core {
@@ -153,6 +150,14 @@ pub struct Core {
     pub standbys: told::Standbys,
     /// Which change of the engine's conditions was told last.
     pub summarized: Option<u64>,
+    /// What the engine does not know of what is saved: the recording has it, for a state file that is damaged.
+    pub edits: BTreeMap<SavedKey, Saved>,
+}
+
+/// The edits among what is saved.
+pub fn edits(saved: &[Saved]) -> BTreeMap<SavedKey, Saved> {
+    let edits = saved.iter().filter(|saved| matches!(saved, Saved::Edit(..)));
+    edits.map(|edit| (edit.key(), edit.clone())).collect()
 }
 
 impl Core {
@@ -216,7 +221,9 @@ impl Core {
                 input = inputs.recv() => match input {
                     Some(Input::Stop(done)) => {
                         self.keep(Vec::new(), Durable::Now);
-                        self.writer.settle(LAST_PATIENCE);
+                        if !self.writer.flush(LAST_PATIENCE) {
+                            error!("the state file could not be written: the next start may have forgotten something");
+                        }
                         self.recorder.settle(LAST_PATIENCE);
                         // The one who asked may be gone; there is nobody else to tell.
                         let _ = done.send(());
@@ -403,7 +410,8 @@ impl Core {
         self.recorder.flush();
         let now = self.clock.now();
         if self.recorder.wants_segment(now) {
-            self.recorder.begin(now, true, self.engine.saved());
+            let edits = self.edits.values().cloned();
+            self.recorder.begin(now, true, self.engine.saved().into_iter().chain(edits).collect());
         }
     }
 
@@ -433,7 +441,7 @@ impl Core {
             None => Some(applied(Table::clone(&self.table.load()), &changesets)),
             Some(anew) => Some(applied(anew, &changesets)),
         };
-        told_why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
+        told::why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
         let told = records.clone();
         let mut next_seq = None;
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
@@ -538,6 +546,13 @@ impl Core {
     /// Which seq the history's next record will have, where that is known.
     fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
+        for saved in &saves {
+            match saved {
+                Saved::Edit(_, Some(_)) => drop(self.edits.insert(saved.key(), saved.clone())),
+                Saved::Edit(_, None) => drop(self.edits.remove(&saved.key())),
+                _ => {}
+            }
+        }
         if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
             return self.writer.keep(self.clock.now(), saves, rows, held, when);
         }
@@ -546,11 +561,7 @@ impl Core {
 
     /// What people should know, the state file's trouble included.
     fn warnings(&self) -> Vec<String> {
-        let trouble = self.pulse.write_error.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = trouble.as_ref().map(|why| {
-            let times = self.pulse.write_errors.load(Ordering::Relaxed);
-            format!("the state file could not be written {times} times, last: {why}; a restart may forget")
-        });
+        let trouble = self.pulse.disk_trouble().map(|why| unwritten(&why));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         let slow = (late > 0).then(|| {
             format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
@@ -574,27 +585,6 @@ fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
 async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut Vec<Sample>) {
     sleep_until(from).await;
     samples.recv_many(batch, SAMPLE_BATCH).await;
-}
-
-/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
-/// unless what else is recorded says it better.
-fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
-    let mut better = BTreeMap::new();
-    for what in &*records {
-        match what {
-            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
-            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
-            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
-            _ => {}
-        }
-    }
-    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
-    for what in records {
-        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
-            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
-            *changed = counts.get(&(zone.clone(), to.0)).copied();
-        }
-    }
 }
 
 /// How much of the recording is kept.

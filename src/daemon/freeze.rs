@@ -4,7 +4,7 @@ use super::sources::Sources;
 use crate::answer::Table;
 use crate::config::ZoneText;
 use crate::control::{Frozen, ZoneEdits};
-use crate::replace;
+use crate::files;
 use crate::time::Time;
 use crate::zone::{
     Edits, Name, RrSet, RrType, Serial, Zone, parse, soa_serial, soa_with_serial, write_edits,
@@ -62,7 +62,7 @@ pub fn write(sources: &Sources, table: &Table, apex: &Name, now: Time) -> Result
             "{shown} is left alone: edited records come from files it includes, or from $GENERATE; edit those by hand, as `detour zone diff {apex}` shows"
         ));
     }
-    replace::contents(file, &written).map_err(|why| format!("cannot write {shown}: {why}"))?;
+    files::replace(file, &written).map_err(|why| format!("cannot write {shown}: {why}"))?;
     Ok(Frozen { zone: apex.clone(), file: file.to_owned(), records: edits.len(), serial })
 }
 

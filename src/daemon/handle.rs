@@ -282,6 +282,8 @@ impl Daemon for Handle {
         let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
         counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
+        let writable = u64::from(self.pulse.disk_trouble().is_none());
+        counters.push(("detour_state_writable", vec![], writable));
         counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
         Measurements {
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),

@@ -1,6 +1,7 @@
 //! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
 //! its compiled table, off the core's thread, one at a time.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
-use super::core::Pulse;
 use super::freeze;
 use super::messages::{
     Ask, Asker, Changed, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
@@ -24,23 +25,29 @@ use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Frozen, RolledBack};
-use crate::engine::Happened;
+use crate::engine::{Happened, Saved};
+use crate::history::Durable;
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Name, UpdateError, Zone};
+use crate::zone::{Edits, Name, Serial, UpdateError, Zone};
 
-/// How long an update waits for the disk before whoever sent it is told that it may not be kept.
+/// How long what people change waits for the disk before they are told that it was not changed.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
-
-/// What they are told then.
-const NOT_KEPT: &str = "it is served, but the state file could not be written; a restart may forget it";
 
 /// How often updates are judged anew because decisions were published meanwhile.
 const MAX_JUDGED_ANEW: usize = 10;
 
-/// What they are told when that was not enough.
-const OUTDATED: &str = "what is served changed each time while the update was judged; try again";
+/// Why a change of contents was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum NotDone {
+    /// By the disk.
+    #[error("{0}")]
+    Refused(String),
+    /// By the core.
+    #[error("what is served changed each time while the update was judged; try again")]
+    Outdated,
+}
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
 const MAX_REFUSALS_TOLD: usize = 60;
@@ -55,7 +62,6 @@ pub struct Loader {
     pub core: mpsc::Sender<Input>,
     pub journals: Arc<Journals>,
     pub writer: Arc<Writer>,
-    pub pulse: Arc<Pulse>,
     pub clock: Clock,
     /// Refusals that history was told of, and since when they are counted.
     pub refusals: Mutex<(Time, usize)>,
@@ -92,12 +98,13 @@ impl Loader {
                 waiting.push(more);
             }
             let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
-            let mut rollbacks = vec![];
+            let (mut rollbacks, mut raises) = (vec![], vec![]);
             for ask in waiting {
                 match ask {
                     Ask::Reload(asker) => askers.push(asker),
                     Ask::Update(update) => updates.push(update),
                     Ask::Rollback(rollback) => rollbacks.push(rollback),
+                    Ask::Raise(zone, seen) => raises.push((zone, seen)),
                     Ask::Transferred(ask) => transferred.push(ask),
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
@@ -118,6 +125,11 @@ impl Loader {
                     return;
                 }
             }
+            for (zone, seen) in raises {
+                if self.raise(zone, seen).await.is_none() {
+                    return;
+                }
+            }
             if !updates.is_empty() && self.update(updates).await.is_none() {
                 return;
             }
@@ -127,6 +139,10 @@ impl Loader {
     /// Writes a zone's edits into its file, and loads it: then they are edits no more. `None` when the core is
     /// gone.
     async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
+        // The edits leave the state when the file has them: a state that cannot be written would lay them over it again.
+        if let Err(why) = self.promise(Vec::new()).await {
+            return Some(Err(format!("nothing was changed: {why}")));
+        }
         let (sources, table) = (self.sources.clone(), self.table.load_full());
         let now = self.clock.now();
         let work = move || freeze::write(&lock(&sources), &table, &zone, now);
@@ -142,7 +158,8 @@ impl Loader {
             let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
             return Some(Err(why));
         }
-        Some(Ok(frozen))
+        let kept = self.promise(Vec::new()).await;
+        Some(kept.map(|()| frozen).map_err(|why| format!("the zone's file holds the edits now, but {why}")))
     }
 
     /// Loads the files; `records` say what led to that, where they are taken up. `None` when the core is gone.
@@ -204,21 +221,77 @@ impl Loader {
         Some(())
     }
 
-    /// Has the core publish other contents, and waits for the disk; whether it has them. `None` when the core is
-    /// gone.
-    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<bool, Outdated>> {
-        let errors = self.pulse.write_errors();
+    /// Has values on the disk, or nowhere; then why.
+    async fn promise(&self, saves: Vec<Saved>) -> Result<(), String> {
+        let (writer, now) = (self.writer.clone(), self.clock.now());
+        let promised = spawn_blocking(move || writer.promise(now, saves, KEPT_WITHIN)).await;
+        promised.unwrap_or_else(|e| Err(e.to_string()))
+    }
+
+    /// What was kept under the keys of edits that are about to change.
+    fn before(&self, saves: &[Saved]) -> Vec<Saved> {
+        let sources = lock(&self.sources);
+        let mut zones: BTreeMap<&Name, Edits> = BTreeMap::new();
+        let before = saves.iter().filter_map(|saved| {
+            let Saved::Edit(key, _) = saved else { return None };
+            let edits = zones.entry(&key.zone).or_insert_with(|| sources.edits(&key.zone));
+            let mut known =
+                edits.iter().filter(|(owner, rtype, _)| **owner == key.owner && *rtype == key.rtype);
+            Some(Saved::Edit(key.clone(), known.next().map(|(_, _, edit)| edit.clone())))
+        });
+        before.collect()
+    }
+
+    /// Has the disk keep what was changed, and then the core publish it. What the disk refuses is not published, and
+    /// what the core does not take is taken back from the disk. `None` when the core is gone.
+    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<(), NotDone>> {
+        let before = self.before(&changed.saves);
+        if pending.is_some()
+            && let Err(why) = self.promise(changed.saves.clone()).await
+        {
+            return Some(Err(NotDone::Refused(format!("nothing was changed: {why}"))));
+        }
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-        if let Err(outdated) = done.await.ok()? {
-            return Some(Err(outdated));
+        if let Err(Outdated) = done.await.ok()? {
+            if pending.is_some() && self.promise(before.clone()).await.is_err() {
+                // It goes with whatever is written next.
+                self.writer.keep(self.clock.now(), before, Vec::new(), Vec::new(), Durable::Later);
+            }
+            return Some(Err(NotDone::Outdated));
         }
         if let Some(pending) = pending {
             lock(&self.sources).done(pending);
         }
+        // The serial is on its way to the disk, too: whoever asked sees both. That it may be late changes nothing.
         let writer = self.writer.clone();
-        let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
-        Some(Ok(settled && self.pulse.write_errors() == errors))
+        let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
+        Some(Ok(()))
+    }
+
+    /// Has a zone's serials go on after one that a secondary has, and that a state knew which was lost. `None` when the
+    /// core is gone.
+    async fn raise(&self, zone: Name, seen: Serial) -> Option<()> {
+        let is_behind = self.table.load().serial(&zone).is_some_and(|published| seen.is_after(published));
+        let known = lock(&self.sources).file(&zone).is_some();
+        if !is_behind || !known {
+            return Some(());
+        }
+        let held = lock(&self.sources).hold();
+        if !held {
+            self.reload(Vec::new(), Vec::new()).await?;
+        }
+        let (sources, apex) = (self.sources.clone(), zone.clone());
+        let raised = spawn_blocking(move || lock(&sources).raise(&apex, seen)).await;
+        // Nothing comes of it where the files are refused just now; the secondary is asked again.
+        let Ok(Some((changed, pending))) = raised else { return Some(()) };
+        match self.carry_out(changed, pending).await? {
+            Ok(()) => info!(
+                "{zone} goes on after serial {seen}, which a secondary has from before the state was lost"
+            ),
+            Err(why) => warn!("{zone}: a secondary has serial {seen}, which is after ours, and {why}"),
+        }
+        Some(())
     }
 
     /// Puts a zone back, and tells who asked. `None` when the core is gone.
@@ -258,8 +331,8 @@ impl Loader {
             Err(why) => return Some(Err(why)),
         };
         // The past is no matter of what is served now, so that never changes under it.
-        if !self.carry_out(changed, pending).await?.unwrap_or(false) {
-            return Some(Err(NOT_KEPT.to_owned()));
+        if let Err(why) = self.carry_out(changed, pending).await? {
+            return Some(Err(why.to_string()));
         }
         let serial = self.table.load().serial(&zone).unwrap_or_default();
         Some(Ok(RolledBack { serial, ..done }))
@@ -283,22 +356,21 @@ impl Loader {
             if let Some((changed, pending)) = change {
                 let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
                 let told = changed.records.iter().filter(is_refusal).count();
-                let failed = |why: &str| Err(UpdateError::Failed(why.to_owned()));
                 match self.carry_out(changed, pending).await? {
-                    Ok(true) => {}
-                    Ok(false) => kept = failed(NOT_KEPT),
-                    Err(Outdated) if tries < MAX_JUDGED_ANEW => {
+                    Ok(()) => {}
+                    Err(NotDone::Outdated) if tries < MAX_JUDGED_ANEW => {
                         tries += 1;
                         continue;
                     }
-                    Err(Outdated) => kept = failed(OUTDATED),
+                    Err(why) => kept = Err(UpdateError::Failed(why.to_string())),
                 }
                 self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
             }
             tries = 0;
             let left = updates.split_off(outcomes.len());
             for (update, outcome) in updates.into_iter().zip(outcomes) {
-                let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
+                // One that changes nothing may do so because of one before it, which is not kept.
+                let outcome = outcome.and_then(|_| kept.clone());
                 // Whoever asked may have given up waiting.
                 let _ = update.reply.send(outcome);
             }

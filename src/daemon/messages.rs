@@ -20,6 +20,8 @@ pub const INPUT_QUEUE: usize = 64;
 pub const SAMPLE_QUEUE: usize = 16_384;
 /// Reloads, updates and transfers that may wait; further askers wait for room.
 pub const RELOAD_QUEUE: usize = 64;
+/// Secondaries ahead of us that may wait for the loader; of others is told when they are asked again.
+pub const AHEAD_QUEUE: usize = 64;
 
 /// What reaches the core besides samples.
 pub enum Input {
@@ -68,6 +70,8 @@ pub enum Ask {
     Update(UpdateAsk),
     /// Put a zone back to an earlier serial's contents.
     Rollback(RollbackAsk),
+    /// Have a zone's serials go on after this one, which a secondary has.
+    Raise(Name, Serial),
     /// Take up what a primary sent.
     Transferred(TransferredAsk),
     /// Write a zone's edits into its file, for whoever asks.

@@ -39,4 +39,4 @@ mod writer;
 
 pub use handle::Handle;
 pub use signals::serve;
-pub use start::{Addresses, Running, StartError, start};
+pub use start::{Addresses, Running, StartError, start, start_with};

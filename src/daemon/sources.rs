@@ -19,7 +19,9 @@ use crate::config::{self, Config, ZoneSource};
 use crate::engine::{Happened, Load, Saved, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
-use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, SerialStyle, Zone};
+use crate::zone::{
+    ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, SerialStyle, Zone, soa_with_serial,
+};
 
 /// The sources of all zones.
 pub struct Sources {
@@ -342,6 +344,24 @@ impl Sources {
         }
         let (changed, pending) = self.prepare(edits, saves, records)?;
         Some((changed, Some(pending)))
+    }
+
+    /// What the core is to take up so that a zone's serials go on after one that a secondary has: as an update of its
+    /// SOA would. `None` where nothing is held, or the serials are a primary's. Compiles; blocking.
+    pub fn raise(&self, apex: &Name, seen: Serial) -> Option<(Changed, Option<Pending>)> {
+        let source = self.zone(apex).filter(|zone| !zone.file.is_empty() && !self.is_transferred(apex))?;
+        let before = source.contents.soa();
+        let after = soa_with_serial(&before, seen.next());
+        let told = Happened::Updated {
+            zone: apex.clone(),
+            who: format!("a secondary that has serial {seen}"),
+            removed: before.to_lines().collect(),
+            added: after.to_lines().collect(),
+            more: 0,
+        };
+        let mut edits = self.edits(apex);
+        let changes = edits.change(&source.file, [((apex.clone(), RrType::SOA), Some(after))]).ok()?;
+        self.change(BTreeMap::from([(apex.clone(), edits)]), saved(apex, changes).collect(), vec![told])
     }
 
     /// What comes of other edits of some zones; `None` where nothing is held.

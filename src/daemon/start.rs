@@ -20,29 +20,30 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::core::{self, Core, Pulse, QUORUM};
 use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
 use super::loader::{self, Asks, Loader};
-use super::messages::{Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
+use super::messages::{AHEAD_QUEUE, Ask, Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files::{self, Shares};
 use super::phases::{Phases, Served};
 use super::showing::Showing;
 use super::sources::Sources;
 use super::told::Standbys;
 use super::watch as watcher;
-use super::writer::Writer;
+use super::writer::{Kept, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Access, Heartbeats, LoadOutcome};
 use crate::engine::{Engine, Happened, Saved};
+use crate::files::{self, Reach};
 use crate::history::recording::Recorder;
-use crate::history::{Durable, Opened, SetAside, Store, StoreError};
+use crate::history::{Durable, Newer, Opened, Store, StoreError};
 use crate::otlp::Exporter;
 use crate::probe::Prober;
 use crate::secondary::Keeper;
@@ -50,9 +51,12 @@ use crate::serve::{BindError, Sockets, Taps, map_large_blocks};
 use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
+use crate::zone::{Name, Serial};
 
 /// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
+/// Between two tries to write where the daemon listens.
+const ADDRESSES_AGAIN: Duration = Duration::from_secs(5);
 /// What is shared out where the limit on open files cannot be told: what processes are started with.
 const UNRAISED_FILES: usize = 1024;
 /// The bound on each part of an orderly stop.
@@ -76,14 +80,6 @@ pub enum StartError {
     /// The address that sites call in on.
     #[error("heartbeat.listen {0}: {1}; choose another address, or end what holds it")]
     Heartbeat(SocketAddr, io::Error),
-    /// The file that tells tools where the daemon listens.
-    #[error("{}: {error}; the daemon must be able to write its state_dir", path.display())]
-    Addresses {
-        /// Which file.
-        path: PathBuf,
-        /// What the host says.
-        error: io::Error,
-    },
     /// The host's source of randomness.
     #[error("no secret for DNS cookies or rate limits: /dev/urandom: {0}")]
     Secret(io::Error),
@@ -116,6 +112,8 @@ pub struct Running {
     heartbeat: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     /// Who tells secondaries.
     telling: tokio::task::JoinHandle<()>,
+    /// Who writes where it listens, until that is written.
+    telling_tools: Option<tokio::task::JoinHandle<()>>,
     /// Until the end, when nothing is left on it.
     _probing: Probing,
 }
@@ -143,6 +141,11 @@ impl Drop for Probing {
 
 /// Starts a daemon from a configuration file and returns once it serves.
 pub async fn start(path: &Path) -> Result<Running, StartError> {
+    start_with(path, Newer::Refuse).await
+}
+
+/// The same, and what to do with a state that a newer version wrote.
+pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError> {
     map_large_blocks();
     // Before the prober, which takes its share of them.
     let files = open_files::raise().unwrap_or_else(|why| {
@@ -151,21 +154,12 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     });
     let seed = seed();
     let refused = |refused: Refused| StartError::Config(refused.problems);
-    let (store, opened, sources, fresh) = first_load(path.to_owned(), seed).await?.map_err(refused)?;
-    let (saved, last, set_aside) = opened;
+    let (store, opened, sources, fresh) = first_load(path.to_owned(), seed, newer).await?.map_err(refused)?;
+    let Found { saved, last, warnings, trouble, lost } = opened;
     let config = fresh.load.config.clone();
     let restored = !saved.is_empty();
     let clock = Clock::start(last.unwrap_or_default());
-    let mut warnings = Vec::new();
-    if let Some(aside) = set_aside {
-        let text = format!(
-            "the state file was unreadable ({}) and is kept as {}; this start knows nothing of what came before it",
-            aside.why,
-            aside.path.display()
-        );
-        error!("{text}");
-        warnings.push(text);
-    }
+    warnings.iter().for_each(|warning| error!("{warning}"));
     let (control_listener, control_bound) =
         open(config.control.listen).await.map_err(|e| StartError::Control(config.control.listen, e))?;
     let heartbeat_listener = match config.heartbeat.as_ref().map(|heartbeat| heartbeat.listen) {
@@ -186,17 +180,14 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     let pulse = Arc::new(Pulse::default());
     let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone())), pulse.board.clone()));
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
-    let kept_in = store.clone();
+    if let Some(why) = &trouble {
+        pulse.wrote(clock.now(), Some(why));
+    }
     let (grow, grown) = watch::channel(0_u64);
     let grow = Arc::new(grow);
     let grows = grow.clone();
-    let writer = Writer::start(pulse.clone(), move |now, saves, steps, records, when| {
-        let kept = kept_in.commit_with(now, saves, steps, records, when);
-        if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
-            grows.send_modify(|times| *times += 1);
-        }
-        kept
-    });
+    let grew = move || grows.send_modify(|times| *times += 1);
+    let writer = Writer::start(pulse.clone(), Kept { clock, store: store.clone(), grew });
     let writer = Arc::new(writer.map_err(StartError::Thread)?);
     let serials = saved.iter().filter_map(|saved| match saved {
         Saved::Zone(apex, Some(zone)) => Some((apex.clone(), zone.published)),
@@ -211,13 +202,17 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         core: core_tx.clone(),
         journals: journals.clone(),
         writer: writer.clone(),
-        pulse: pulse.clone(),
         clock,
         refusals: Mutex::default(),
     };
     let exempt = Arc::new(ArcSwap::from_pointee(Networks::default()));
     let settings = Arc::new(settings(&config.server, &exempt).map_err(StartError::Secret)?);
     let teller = Arc::new(Teller::new(table.clone()));
+    if lost {
+        let (ahead, seen) = mpsc::channel(AHEAD_QUEUE);
+        teller.tell_ahead(ahead);
+        tokio::spawn(raise_serials(seen, reload_tx.clone()));
+    }
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
     let office = Arc::new(office);
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
@@ -260,10 +255,12 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
         rows: useless,
         retired: Vec::new(),
         wake: None,
+        edits: core::edits(&saved),
         standbys: Standbys::default(),
         summarized: None,
     };
-    store.commit(clock.now(), &[], &[Happened::Started { fresh: !restored }], Durable::Later)?;
+    let started = vec![Happened::Started { fresh: !restored }];
+    core.writer.keep(clock.now(), Vec::new(), Vec::new(), started, Durable::Later);
     core.recorder.begin(clock.now(), false, saved);
     begin(&mut core, fresh);
     loader::lock(&sources).settle_copies();
@@ -322,8 +319,47 @@ pub async fn start(path: &Path) -> Result<Running, StartError> {
     // Not before others can ask for what they are told of.
     let telling = tokio::spawn(teller.run(dns.clone()));
     let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
-    write_addresses(&config.server.state_dir, &addresses)?;
-    Ok(Running { handle, addresses, close_control, control, heartbeat, telling, _probing: probing })
+    let state_dir = &config.server.state_dir;
+    let telling_tools = write_addresses(state_dir, &addresses).await.err().map(|why| {
+        let place = state_dir.display();
+        warn!("{place}/addresses.json: {why}; until it is written, tools know this daemon by the configuration alone");
+        tokio::spawn(write_addresses_later(state_dir.clone(), addresses.clone()))
+    });
+    Ok(Running {
+        handle,
+        addresses,
+        close_control,
+        control,
+        heartbeat,
+        telling,
+        telling_tools,
+        _probing: probing,
+    })
+}
+
+/// The open state file; what was found there; the sources of zones, and the first load.
+type First = (Arc<Store>, Found, Arc<Mutex<Sources>>, Fresh);
+
+/// What a start found of the state.
+struct Found {
+    saved: Vec<Saved>,
+    /// The latest time in it.
+    last: Option<Time>,
+    /// What people should know.
+    warnings: Vec<String>,
+    /// Why it cannot be written.
+    trouble: Option<StoreError>,
+    /// Serials may have been published that it does not know of.
+    lost: bool,
+}
+
+/// Has zones' serials go on after those that secondaries are found to have.
+async fn raise_serials(mut seen: mpsc::Receiver<(Name, Serial)>, loader: mpsc::Sender<Ask>) {
+    while let Some((zone, serial)) = seen.recv().await {
+        if loader.send(Ask::Raise(zone, serial)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// How many connections each listener may have open, and a word in the log where that is less than it could be.
@@ -344,24 +380,30 @@ fn shares(files: usize, config: &Config) -> Shares {
     shares
 }
 
-/// The open state file; what it held, the latest time in it, and what became of one that could not be read;
-/// the sources of zones, and the first load.
-type First = (Arc<Store>, (Vec<Saved>, Option<Time>, Option<SetAside>), Arc<Mutex<Sources>>, Fresh);
-
 /// Reads the files, which say where the state is; then the state, which says what is laid over them.
-async fn first_load(path: PathBuf, seed: u64) -> Result<Result<First, Refused>, StartError> {
+async fn first_load(path: PathBuf, seed: u64, newer: Newer) -> Result<Result<First, Refused>, StartError> {
     let work = move || {
         let loaded = match Sources::new(path.clone(), seed, &[]).read() {
             Ok(loaded) => loaded,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Opened { store, saved, last, set_aside } = Store::open(&loaded.config.server.state_dir)?;
+        let state_dir = &loaded.config.server.state_dir;
+        let opened = Store::open_with(state_dir, newer)?;
+        // Not before it is known that no other daemon is at work there.
+        for folder in ["", "alerts", "transferred"] {
+            files::tidy(&state_dir.join(folder));
+        }
+        let Opened { store, saved, last, set_aside, trouble, exposed } = opened;
+        let lost = set_aside.is_some();
+        let set_aside = set_aside.iter().map(ToString::to_string);
+        let warnings = set_aside.chain(exposed).collect();
         let mut sources = Sources::new(path, seed, &saved);
         sources.know_catalog(&loaded.config, &saved);
         sources.recall(&loaded.config.server.state_dir, &saved);
-        Ok(sources
-            .build(loaded)
-            .map(|fresh| (Arc::new(store), (saved, last, set_aside), Arc::new(Mutex::new(sources)), fresh)))
+        Ok(sources.build(loaded).map(|fresh| {
+            let found = Found { saved, last, warnings, trouble, lost };
+            (Arc::new(store), found, Arc::new(Mutex::new(sources)), fresh)
+        }))
     };
     spawn_blocking(work).await.unwrap_or_else(|e| {
         Ok(Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() }))
@@ -442,13 +484,18 @@ fn seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-fn write_addresses(dir: &Path, addresses: &Addresses) -> Result<(), StartError> {
-    let path = dir.join("addresses.json");
-    let text = serde_json::to_string(addresses).map_err(io::Error::other);
-    // Renamed into place, so that a reader never sees half of it.
-    let half = dir.join("addresses.json.new");
-    let written = text.and_then(|text| fs::write(&half, text)).and_then(|()| fs::rename(&half, &path));
-    written.map_err(|error| StartError::Addresses { path, error })
+/// Tells tools on this host where the daemon listens.
+async fn write_addresses(state_dir: &Path, addresses: &Addresses) -> io::Result<()> {
+    let (path, text) = (state_dir.join("addresses.json"), serde_json::to_vec(addresses)?);
+    let write = move || files::keep(&path, Reach::Sometime, |out| out.write_all(&text));
+    spawn_blocking(write).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+}
+
+/// Does so as soon as the disk takes it.
+async fn write_addresses_later(state_dir: PathBuf, addresses: Addresses) {
+    while write_addresses(&state_dir, &addresses).await.is_err() {
+        sleep(ADDRESSES_AGAIN).await;
+    }
 }
 
 impl Running {
@@ -465,6 +512,7 @@ impl Running {
             warn!("control did not close in time");
         }
         self.telling.abort();
+        self.telling_tools.iter().for_each(tokio::task::JoinHandle::abort);
         self.handle.keeper.stop();
         self.handle.prober.stop().await;
         let (done, ended) = oneshot::channel();

@@ -7,13 +7,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::net::UdpSocket;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
@@ -88,6 +88,8 @@ pub struct Teller {
     sent: [AtomicU64; 2],
     /// From the publish by which clients leave a dead site until a secondary has it.
     failovers: Histogram,
+    /// Who is told of secondaries that have later serials than are published here.
+    ahead: OnceLock<mpsc::Sender<(Name, Serial)>>,
 }
 
 type Key = (Name, Peer);
@@ -131,7 +133,15 @@ impl Teller {
             start: Instant::now(),
             sent: [AtomicU64::new(0), AtomicU64::new(0)],
             failovers: Histogram::new(Unit::Micros, &ARRIVED),
+            ahead: OnceLock::new(),
         }
+    }
+
+    /// Has secondaries that have a later serial than is published here told of, from now on. What finds no room comes
+    /// again when they are asked the next time.
+    pub fn tell_ahead(&self, to: mpsc::Sender<(Name, Serial)>) {
+        // Once, at a start.
+        let _ = self.ahead.set(to);
     }
 
     /// Takes up who is told of what from now on.
@@ -374,6 +384,11 @@ impl Teller {
             (Act::Notify, Ok(())) => self.with(&key, |course| course.acknowledged(serial, now)),
             (Act::Look, Ok(())) => {
                 let Some(serial) = talk::serial(&message, &key.0) else { return };
+                if let Some(ahead) = self.ahead.get()
+                    && self.table.load().serial(&key.0).is_some_and(|published| serial.is_after(published))
+                {
+                    let _ = ahead.try_send((key.0.clone(), serial));
+                }
                 let (mut looked, jitter) = (Looked::default(), line.draw());
                 self.with(&key, |course| looked = course.looked(serial, now, jitter));
                 looked.failover.into_iter().for_each(|took| self.failovers.took(took));

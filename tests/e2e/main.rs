@@ -7,6 +7,7 @@ mod certificates;
 mod clients;
 mod dashboard;
 mod dig;
+mod disks;
 mod failures;
 mod flood;
 mod harness;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::input;
 use crate::config::ZoneText;
-use crate::replace;
+use crate::files;
 use crate::zone::{Name, declared_apex, has_soa, lay_out, parse};
 
 /// What to lay out, and where to.
@@ -45,7 +45,7 @@ pub fn run(args: &Args, folders: &[PathBuf]) -> Result<ExitCode> {
             println!("{}: not laid out", path.display());
             good = false;
         } else {
-            replace::contents(path, &after).with_context(|| format!("cannot write {}", path.display()))?;
+            files::replace(path, &after).with_context(|| format!("cannot write {}", path.display()))?;
             println!("{}: laid out", path.display());
         }
     }

@@ -36,6 +36,7 @@ pub(super) const COUNTED: &[(&str, &str)] = &[
     ("detour_secondary_serial", "The serial a secondary had when it was last asked."),
     ("detour_send_errors_total", "Answers the kernel did not take."),
     ("detour_state_late_writes_total", "Publishes that did not wait for the state file."),
+    ("detour_state_writable", "Whether the state file can be written: 1, or 0."),
     ("detour_state_write_errors_total", "Writes to the state file that failed."),
     ("detour_tap_lost_total", "Sampled queries that the query log or the dnstap reader lost."),
     ("detour_tap_written_total", "Sampled queries that went to the query log or to the dnstap reader."),

@@ -17,6 +17,8 @@
 //! `[history]` are reached.
 
 mod code;
+#[cfg(test)]
+mod faults;
 mod read;
 mod segment;
 #[cfg(test)]
@@ -38,7 +40,7 @@ use crate::time::Time;
 use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
-pub use read::{Gap, Recording};
+pub use read::{Gap, Recording, newest_head};
 pub use write::{Bounds, Recorder, Trouble};
 
 /// The folder in `state_dir`.

@@ -8,6 +8,12 @@ use super::segment::{self, Segment};
 use super::{Head, Moment, RecordingError};
 use crate::time::Time;
 
+/// What the newest segment begins with whose beginning is whole.
+pub fn newest_head(state_dir: &Path) -> Option<Head> {
+    let listed = segment::list(state_dir).ok()?;
+    listed.iter().rev().find_map(|segment| segment::head(segment).ok())
+}
+
 /// The segments of one state directory. Nothing in it is written or locked.
 #[derive(Clone, Debug)]
 pub struct Recording {

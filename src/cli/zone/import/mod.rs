@@ -27,7 +27,7 @@ use anyhow::{Context as _, Result, bail};
 use self::source::{Found, FoundZone};
 use super::input;
 use crate::config::ZoneText;
-use crate::replace;
+use crate::files;
 use crate::zone::{Name, Zone, canonical_lines, parse};
 
 /// Where to import from, and where to.
@@ -136,7 +136,7 @@ fn write(args: &Args, outputs: &[Output]) -> Result<ExitCode> {
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // The configuration last: where it is, all it names is there.
     for output in outputs.iter().rev() {
-        replace::create(&output.path, &output.bytes, args.force)
+        files::create(&output.path, &output.bytes, args.force)
             .with_context(|| format!("cannot write {}", output.path.display()))?;
         println!("{}", output.path.display());
     }
