@@ -62,7 +62,12 @@ pub(super) struct Patience {
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { idle: TCP_IDLE, idle_in_a_crowd: IDLE_IN_A_CROWD, write: WRITE, last_letters: LAST_LETTERS }
+        Patience {
+            idle: TCP_IDLE,
+            idle_in_a_crowd: IDLE_IN_A_CROWD,
+            write: WRITE,
+            last_letters: LAST_LETTERS,
+        }
     }
 }
 

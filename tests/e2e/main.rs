@@ -31,6 +31,7 @@ mod scenarios;
 mod setup_files;
 mod signatures;
 mod site;
+mod starts;
 mod updates;
 mod updates_served;
 mod watches;
