@@ -109,6 +109,8 @@ kinds! {
     DeadSite = "dead-site", Service, Critical, Degraded, Elsewhere, "services are answered from a site that is Down";
     /// A zone is answered SERVFAIL.
     ZoneUnserved = "zone-unserved", Zone, Critical, Degraded, ByTurns, "zones are answered SERVFAIL";
+    /// The file of a zone was broken at the start: the zone is its last good copy, or answered SERVFAIL.
+    ZoneBroken = "zone-broken", Zone, Critical, Degraded, ByTurns, "zones have a broken file";
     /// Canaries fail: no result counts and nothing moves.
     VantageFault = "vantage-fault", Daemon, Warning, Degraded, Elsewhere, "vantage faults";
     /// The state file cannot be written: a restart forgets, and updates are refused.

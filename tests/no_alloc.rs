@@ -11,8 +11,8 @@ use detour::condition::{Board, ConditionKind, Conditions, MAX_LISTED, Summary};
 use detour::control::{Liveness, health_of};
 use detour::time::Time;
 use detour::zone::{
-    Buckets, Changeset, ClientsId, Edits, MAX_RRSET_BYTES, Name, Pick, RrSet, Serial, Steering, Update,
-    UpdateView, effects, parse,
+    Buckets, Changeset, ClientsId, Edits, MAX_RRSET_BYTES, Name, Pick, RrSet, RrType, Serial, Steering,
+    Update, UpdateView, effects, parse,
 };
 
 thread_local! {
@@ -48,7 +48,8 @@ fn table() -> Table {
     let text = include_str!("dns/zones/example.test.zone");
     let mut none = |file: &str| Err(file.to_owned());
     let (zone, _) = parse(&name("example.test"), "example.test", text.as_bytes(), &mut none).expect("sound");
-    let steered = ["www", "geo", "drawn", "sticky"].map(|label| name(&format!("{label}.example.test")));
+    let steered =
+        ["www", "geo", "drawn", "sticky", "waits"].map(|label| name(&format!("{label}.example.test")));
     let networks = [("192.0.2.0/24".parse().expect("a network"), 1)];
     let map = ClientMap::new(2, &[&networks]).expect("a map");
     let sites = ClientsId("sites".into());
@@ -65,7 +66,9 @@ fn table() -> Table {
         by(&steered[3], None, vec![Pick::PerClient(half())]),
     ];
     let soa = table.soa(&name("example.test")).expect("the zone");
-    let changes = Changeset::new(&soa, Serial(1), Serial(2), &[], &[]).with_steering(steer);
+    let waits = vec![(steered[4].clone(), Some(vec![RrType::A]))];
+    let changes =
+        Changeset::new(&soa, Serial(1), Serial(2), &[], &[]).with_steering(steer).with_waiting(waits);
     table.apply(&changes).expect("applied");
     table
 }
@@ -101,6 +104,7 @@ fn no_answer_allocates() {
     check("one drawn by weight", "drawn.example.test", 1, 0);
     check("one that stays with the client", "sticky.example.test", 1, 0);
     check("NODATA of one by region", "geo.example.test", 28, 0);
+    check("one that has no answer yet", "waits.example.test", 1, 2);
     check("NODATA", "mail.example.test", 16, 0);
     check("NXDOMAIN", "nothing.at.all.example.test", 1, 3);
     check("a referral with glue", "host.sub.example.test", 1, 0);

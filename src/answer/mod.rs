@@ -259,6 +259,10 @@ fn answer_to(
     if private {
         rcode = rcode::REFUSED;
     }
+    let not_ready = rcode == rcode::NOT_READY;
+    if not_ready {
+        rcode = rcode::SERV_FAIL;
+    }
     let (desk, signed) = (query.desk || private, query.signed);
     let mut limited = None;
     if let Some(gate) = gate
@@ -290,6 +294,7 @@ fn answer_to(
     let why = match (rcode, &query.question) {
         (rcode::REFUSED, Some(_)) if private => Some(extended::PROHIBITED),
         (rcode::REFUSED, Some(question)) => Some(why_refused(settings, question)),
+        (rcode::SERV_FAIL, Some(_)) if not_ready => Some(extended::NOT_READY),
         (rcode::SERV_FAIL, Some(_)) => Some(extended::INVALID_DATA),
         _ => None,
     };

@@ -20,6 +20,8 @@ pub(super) mod rcode {
     pub(crate) const BAD_COOKIE: u16 = 23;
     /// None that is ever sent: REFUSED, by everybody but the desk.
     pub(crate) const PRIVATE: u16 = u16::MAX;
+    /// Neither is this one: SERVFAIL, of a name that has no answer yet.
+    pub(crate) const NOT_READY: u16 = u16::MAX - 1;
 }
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).
@@ -35,6 +37,8 @@ pub(super) const NSID: u16 = 3;
 
 /// Extended errors (RFC 8914 section 4): what an RCODE leaves open.
 pub(super) mod extended {
+    /// This server is not able to answer yet, and soon will be (RFC 8914 section 4.15).
+    pub(crate) const NOT_READY: u16 = 14;
     pub(crate) const PROHIBITED: u16 = 18;
     pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
     /// A zone this server should have and has not, or one that expired (RFC 8914 section 4.25).

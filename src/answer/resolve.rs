@@ -155,6 +155,16 @@ impl<'r> Run<'r, '_> {
         Step::Done(rcode::SERV_FAIL)
     }
 
+    /// A name whose first answer is not known yet. A chain ends before it: who follows it will ask again.
+    #[cold]
+    fn not_ready(&mut self) -> Step {
+        if self.hops > 0 {
+            return Step::Done(rcode::NO_ERROR);
+        }
+        self.message.authoritative = false;
+        Step::Done(rcode::NOT_READY)
+    }
+
     /// AA speaks of the first name of the answer (RFC 1035 section 4.1.1).
     fn speak_with_authority(&mut self) {
         self.message.authoritative |= self.hops == 0;
@@ -189,6 +199,7 @@ impl<'r> Run<'r, '_> {
         }
         match cname {
             Some(set) => self.alias(place, node, &set, scope),
+            None if self.table.waits_at(node) => self.not_ready(),
             // Resolvers share what is not there among all clients (RFC 7871 section 7.4), so it has no scope.
             None => self.negative(place, zone, rcode::NO_ERROR),
         }

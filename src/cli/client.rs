@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::find::Found;
 use super::trust::client_config;
-use crate::control::{HealthzBody, MAX_WHO, Problem, REQUEST_TIMEOUT};
+use crate::control::{HealthzBody, MAX_WHO, Problem, WRITE_TIMEOUT};
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -84,7 +84,7 @@ fn http(found: &Found) -> anyhow::Result<reqwest::Client> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
+        .timeout(WRITE_TIMEOUT + CONNECT_TIMEOUT)
         .default_headers(headers);
     let Some(tls) = &found.tls else {
         // It is never used, and reqwest would read what this host trusts to make one.

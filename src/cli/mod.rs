@@ -159,13 +159,16 @@ pub fn main(cli: &Cli) -> ExitCode {
             return ExitCode::from(client::NO);
         }
     };
-    runtime.block_on(run(cli)).unwrap_or_else(|e| {
+    let code = runtime.block_on(run(cli)).unwrap_or_else(|e| {
         if output::reader_is_gone(&e) {
             return ExitCode::SUCCESS;
         }
         eprintln!("detour: {e:#}");
         ExitCode::from(client::NO)
-    })
+    });
+    // A load that is under way on a thread of its own holds up nobody's end.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {

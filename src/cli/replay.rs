@@ -15,7 +15,7 @@ use super::client::{DONE, NO};
 use super::recorded;
 use super::show::{self, Table, bare, list};
 use crate::config::{Config, Seconds, parse_duration};
-use crate::engine::Load;
+use crate::engine::{Load, Undecided};
 use crate::history::recording::{Gap, Moment, Recording};
 use crate::study::{Advice, Cost, Decided, Ledger, Player, Run, StudyError, Truth, advise, candidates};
 use crate::time::Time;
@@ -94,7 +94,12 @@ pub fn run(args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Resul
 /// The load last recorded, as far as configurations go.
 fn recorded_load(recorded: &Played) -> anyhow::Result<Load> {
     match &recorded.config {
-        Some(config) => Ok(Load { config: config.clone(), zones: Vec::new(), regions: BTreeMap::new() }),
+        Some(config) => Ok(Load {
+            config: config.clone(),
+            zones: Vec::new(),
+            regions: BTreeMap::new(),
+            undecided: Undecided::default(),
+        }),
         None => bail!("the recording holds no configuration yet"),
     }
 }
@@ -226,7 +231,7 @@ fn advice(
     for candidate in candidates() {
         let config = candidate.apply(&load.config);
         let (config, zones, regions) = (Arc::new(config), zones.clone(), regions.clone());
-        let run = Run::With(Load { config: config.clone(), zones, regions });
+        let run = Run::With(Load { config: config.clone(), zones, regions, undecided: Undecided::default() });
         let played = subject.play(run)?;
         let cost = subject.cost(&played, &recorded.truth);
         tried.push(candidate.advice(&config, cost));

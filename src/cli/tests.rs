@@ -288,7 +288,7 @@ async fn every_command_reaches_the_daemon() {
             .await,
             json,
         );
-        done(reload::said(&client, json).await, json);
+        done(reload::said(&client, false, json).await, json);
 
         let (target, reason) = ("app.example.com@fra".to_owned(), "disk swap".to_owned());
         let for_time = Some(Duration::from_secs(60));
@@ -348,7 +348,10 @@ async fn a_no_ends_with_1() {
     assert_eq!(client.healthz().await.unwrap().status, "ok");
     served.daemon.failing.store(true, Ordering::Relaxed);
     assert_eq!(client.healthz().await.unwrap().status, "failing");
-    no(reload::said(&client, true).await, "the last good configuration serves:\ndetour.toml:3:1: error");
+    no(
+        reload::said(&client, false, true).await,
+        "still running the previous configuration:\ndetour.toml:3:1: error",
+    );
     assert_eq!(finish(Ok(String::new())).unwrap(), ExitCode::from(DONE));
 }
 

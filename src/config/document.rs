@@ -21,6 +21,7 @@ use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::history;
 use super::keys::{self, DraftKeys};
+use super::loading;
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
 use super::observe::{self, Observed};
@@ -269,6 +270,7 @@ fn read_server(
     let include_folders = section.read("include_folders", findings, |item, findings| {
         item.list("folders", MAX_INCLUDE_FOLDERS, findings, values::line(MAX_FILE_NAME))
     });
+    let loading = loading::read(&mut section, findings);
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -290,6 +292,7 @@ fn read_server(
             .iter()
             .map(|name| base.join(name.get_ref()))
             .collect(),
+        loading: loading?,
     })
 }
 

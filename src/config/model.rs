@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, Observed, ProbeKind,
-    ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
+    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Loading, Maintenance, Moving, Observed,
+    ProbeKind, ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
 };
 use crate::tsig::{Key, Keys};
 use crate::zone::{Name, Network, RrType, SerialStyle};
@@ -85,6 +85,8 @@ pub struct Server {
     pub max_exec: usize,
     /// Folders that zone files may include files from, beside their own; absolute.
     pub include_folders: Vec<PathBuf>,
+    /// How it starts, and when it loads its files again.
+    pub loading: Loading,
 }
 
 /// `[server.rate_limit]`: answers a second to one network, by kind; zero is no limit.

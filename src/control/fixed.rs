@@ -27,6 +27,8 @@ pub(crate) struct Fixed {
     pub(crate) wrong: Mutex<Summary>,
     /// How often something was asked whose cost grows with what is configured.
     pub(crate) costly: AtomicUsize,
+    /// A reload would remove too much.
+    pub(crate) losing: AtomicBool,
 }
 
 impl Fixed {
@@ -72,9 +74,15 @@ impl Daemon for Fixed {
         let decision = fixture::decision(13, "app.example.com", "iad", [198, 51, 100, 10]);
         self.answer(refused.map_or(Ok(vec![decision]), Err))
     }
-    async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
+    async fn reload(&self, force: bool) -> Result<Result<Reloaded, Rejected>, Gone> {
         if self.failing.load(Ordering::Relaxed) {
-            return self.answer(Err("detour.toml:3:1: error: unknown key".to_owned()));
+            let problems = "detour.toml:3:1: error: unknown key".to_owned();
+            return self.answer(Err(Rejected { problems, is_loss: false }));
+        }
+        if self.losing.load(Ordering::Relaxed) && !force {
+            let problems =
+                "detour.toml: error: this load would remove 1 service (app.example.com)".to_owned();
+            return self.answer(Err(Rejected { problems, is_loss: true }));
         }
         self.answer(Ok(Reloaded { services: 3, zones: 1, warnings: vec![] }))
     }
@@ -214,6 +222,7 @@ pub(crate) async fn served() -> Served {
         failing: AtomicBool::new(false),
         wrong: Mutex::default(),
         costly: AtomicUsize::new(0),
+        losing: AtomicBool::new(false),
     });
     let access = Arc::new(Access::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

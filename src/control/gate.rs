@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::access::{Access, Caller, Denied};
 use super::http::Peer;
 use super::rates::{Buckets, Rate};
-use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, guard};
+use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, WRITE_TIMEOUT, guard};
 use crate::config::ApiRole;
 use crate::engine::Audit;
 
@@ -208,13 +208,13 @@ impl<D: Daemon> Gate<D> {
                 let request = Request::from_parts(parts, Body::from(bytes));
                 // In a task of its own, whose panic is an answer too.
                 let running = tokio::spawn(next.run(request));
-                let response = match timeout(REQUEST_TIMEOUT, running).await {
+                let response = match timeout(WRITE_TIMEOUT, running).await {
                     Ok(Ok(response)) => response,
                     Ok(Err(_)) => {
                         let detail = "this failed inside; see the daemon's log";
                         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
                     }
-                    Err(_) => too_slow().into_response(),
+                    Err(_) => too_slow(WRITE_TIMEOUT).into_response(),
                 };
                 (response, asked)
             }
@@ -266,7 +266,7 @@ pub(super) async fn gate<D: Daemon>(
             }
             match timeout(REQUEST_TIMEOUT, next.run(request)).await {
                 Ok(response) => response,
-                Err(_) => too_slow().into_response(),
+                Err(_) => too_slow(REQUEST_TIMEOUT).into_response(),
             }
         }
     };
@@ -311,9 +311,8 @@ fn too_long() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
-fn too_slow() -> Problem {
-    let detail =
-        format!("this took longer than {REQUEST_TIMEOUT:?}; a command may be carried out all the same");
+fn too_slow(limit: Duration) -> Problem {
+    let detail = format!("this took longer than {limit:?}; a command may be carried out all the same");
     Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
 }
 

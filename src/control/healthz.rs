@@ -81,7 +81,7 @@ pub fn health_of(liveness: &Liveness, conditions: &Summary) -> HealthzBody {
     let mut reasons = failing;
     if liveness.udp_workers_failed > 0 && liveness.udp_workers_failed < liveness.udp_workers {
         let (failed, all) = (liveness.udp_workers_failed, liveness.udp_workers);
-        reasons.push(format!("{failed} of {all} UDP workers or TCP listeners have ended"));
+        reasons.push(format!("{failed} of {all} UDP workers cannot receive, or TCP listeners have ended"));
     }
     reasons.extend(of(true));
     HealthzBody { status: status.to_owned(), reasons, notes: of(false) }

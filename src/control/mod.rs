@@ -94,8 +94,10 @@ pub use zone_past::unreached;
 /// How many connections are open at a time, at most. One address has half of them, and an eighth is kept for
 /// loopback, where operators and those who watch over the daemon come from.
 pub const MAX_CONNECTIONS: usize = 128;
-/// How long one request may take: a reload parses every zone file.
+/// How long it may take to read something.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to write something: a reload parses every zone file. Nothing behind it gives up earlier.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a question to the engine may take before it counts as gone.
 pub const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest request body, in bytes.
@@ -118,8 +120,8 @@ pub trait Daemon: Send + Sync + 'static {
         &self,
         command: Command,
     ) -> impl Future<Output = Result<Result<Vec<Decision>, CommandError>, Gone>> + Send;
-    /// Loads configuration and zones anew; or every problem, as `detour check` prints them.
-    fn reload(&self) -> impl Future<Output = Result<Result<Reloaded, String>, Gone>> + Send;
+    /// Loads configuration and zones anew, however much that removes where it is forced; or why it could not.
+    fn reload(&self, force: bool) -> impl Future<Output = Result<Result<Reloaded, Rejected>, Gone>> + Send;
     /// How a zone differs from its file by updates; `None` where there is no such zone.
     fn edits(&self, zone: Name) -> impl Future<Output = Result<Option<ZoneEdits>, Gone>> + Send;
     /// Writes that into the file, for whoever asks (`who`); or why it could not.
@@ -288,6 +290,15 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
+/// A load that was rejected; what was loaded before goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Every problem, as `detour check` prints them.
+    pub problems: String,
+    /// Whether nothing is wrong but that it would remove too much: forced, it is loaded.
+    pub is_loss: bool,
+}
+
 /// Whether the daemon does its work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Liveness {
@@ -297,7 +308,7 @@ pub struct Liveness {
     pub checks_idle_ms: u64,
     /// How many UDP workers there are; 0 until the sockets are open.
     pub udp_workers: u64,
-    /// UDP workers, and TCP listeners, that ended before their time.
+    /// UDP workers that cannot receive queries, and TCP listeners that ended before their time.
     pub udp_workers_failed: u64,
 }
 

@@ -207,6 +207,9 @@ async fn says_no_in_words() {
     check("POST", "/v1/whatif", json!({ "downs": ["fra"] }), 400, "unknown field").await;
     // This one's engine has nothing loaded.
     check("POST", "/v1/whatif", json!({ "down": ["fra"] }), 503, "no configuration is loaded yet").await;
+    served.daemon.losing.store(true, Ordering::Relaxed);
+    check("POST", "/v1/reload", json!({}), 409, "would remove 1 service").await;
+    served.write("POST", "/v1/reload", &json!({ "force": true })).await.json();
     served.daemon.failing.store(true, Ordering::Relaxed);
     check("POST", "/v1/reload", json!({}), 422, "detour.toml:3:1: error: unknown key").await;
     served.daemon.gone.store(true, Ordering::Relaxed);

@@ -1,7 +1,6 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -29,9 +28,9 @@ use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
 use crate::clock::Clock;
 use crate::condition::{Board, ConditionKind, Summary};
-use crate::config::{CheckKey, Config};
-use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
+use crate::config::{BrokenZone, CheckKey, Config};
+use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey, Undecided};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
@@ -41,7 +40,7 @@ use crate::secondary::Keeper;
 use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
-use crate::zone::{Changeset, JournalRow, Name, Step, soa_with_serial};
+use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
 pub const QUORUM: usize = 1;
@@ -72,6 +71,8 @@ pub struct Pulse {
     pub load_ok: AtomicBool,
     /// How many endpoints, and how many checks, have metrics of their own.
     pub endpoints: AtomicUsize,
+    /// How many zones' files were broken at the start, and still are.
+    pub broken: AtomicUsize,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
     /// Why the state file cannot be written just now.
@@ -189,7 +190,11 @@ impl Core {
 
     /// From the last good load, and not from the files: they may be broken just now.
     fn begin_again(&mut self) -> Result<(), String> {
-        let fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
+        let mut fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
+        if self.table.load().waits() {
+            // It was the first round that was broken off.
+            fresh.load.undecided.wait = Some(fresh.load.config.server.loading.first_round);
+        }
         self.writer.settle(LAST_PATIENCE);
         let saved = self.store.saved().map_err(|e| e.to_string())?;
         self.recorder.begin(self.clock.now(), false, saved.clone());
@@ -290,13 +295,15 @@ impl Core {
             Input::Changed(changed, reply) => {
                 let _ = reply.send(self.take_changed(*changed));
             }
-            Input::Refused(Refused { problems, files }, reply) => {
-                self.files.send_modify(|watched| {
-                    watched.extend(files);
-                    watched.sort();
-                    watched.dedup();
-                });
-                error!("the configuration was refused; the last good one goes on\n{problems}");
+            Input::Refused(Refused { problems, files, is_loss }, reply) => {
+                if self.watches() {
+                    self.files.send_modify(|watched| {
+                        watched.extend(files);
+                        watched.sort();
+                        watched.dedup();
+                    });
+                }
+                error!("the configuration was rejected; still running the previous one\n{problems}");
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
                 // Warnings stand among them, and are not why.
                 let first = problems.lines().find(|line| line.contains(": error: "));
@@ -307,7 +314,7 @@ impl Core {
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
                 self.keep(Vec::new(), Durable::Now);
                 if let Some(reply) = reply {
-                    let _ = reply.send(Err(problems));
+                    let _ = reply.send(Err(Rejected { problems, is_loss }));
                 }
             }
             #[cfg(test)]
@@ -333,8 +340,16 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
-        let loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
-        let Fresh { load, text, table, differences, past, files, warnings, saves, records } = fresh;
+        let mut loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
+        loaded.load.undecided = Undecided::default();
+        let Fresh { mut load, text, table, differences, past, files, warnings, saves, records, broken } =
+            fresh;
+        if load.undecided.wait.is_none() {
+            // A reload takes no answer away.
+            let undecided = self.engine.undecided(&load.config);
+            let before = self.table.load();
+            load.undecided.answered = undecided.flat_map(|name| before.answered_at(name)).collect();
+        }
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
@@ -365,11 +380,25 @@ impl Core {
         self.pulse.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
-        self.files.send_replace(files);
+        self.files.send_replace(if config.server.loading.watch { files } else { Vec::new() });
+        self.note_broken(now, &broken);
         // Not before: a load that panics is not what to begin again from.
         self.loaded = Some(loaded);
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
+    }
+
+    /// Whether files are watched.
+    fn watches(&self) -> bool {
+        self.loaded.as_ref().is_none_or(|loaded| loaded.load.config.server.loading.watch)
+    }
+
+    /// Tells of zones whose files are broken.
+    fn note_broken(&mut self, now: Time, broken: &[BrokenZone]) {
+        let lines = told::broken(broken);
+        self.load_warnings.extend(lines.values().cloned());
+        self.pulse.broken.store(lines.len(), Ordering::Relaxed);
+        self.pulse.board.replace_all(ConditionKind::ZoneBroken, now, &lines);
     }
 
     /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
@@ -500,7 +529,8 @@ impl Core {
                 });
             }
         }
-        for changeset in changesets.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
+        let moved = changesets.iter().filter(|changeset| changeset.from != changeset.to);
+        for changeset in moved.filter(|changeset| self.journals.wants(&changeset.zone)) {
             let Changeset { zone, from, soa, remove, add, .. } = changeset;
             let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
             counts.insert((zone.clone(), step.to().0), step.counts());

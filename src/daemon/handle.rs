@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
-use super::messages::{Ask, Input, Rollback, RollbackAsk};
+use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
 use super::phases::Phases;
 use super::sources::Sources;
 use crate::alert::{Alerts, ReceiverView, Tested};
@@ -23,8 +23,8 @@ use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::condition::Summary;
 use crate::control::{
-    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Reloaded, RolledBack,
-    Snapshot, ZoneEdits,
+    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Rejected, Reloaded,
+    RolledBack, Snapshot, ZoneEdits,
 };
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::history::{Durable, Entry, Query, Store, StoreError};
@@ -41,8 +41,6 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write's answer waits for its entry in the audit log.
 const AUDIT_PATIENCE: Duration = Duration::from_millis(250);
-/// How long an asker waits for a reload.
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running daemon, as others see it.
 pub struct Handle {
@@ -133,13 +131,11 @@ impl Daemon for Handle {
         self.ask(Input::Command(command, reply), answer).await
     }
 
-    async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
+    async fn reload(&self, force: bool) -> Result<Result<Reloaded, Rejected>, Gone> {
         let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.reloads.send(Ask::Reload(Some(reply))).await.map_err(|_| Gone)?;
-            answer.await.map_err(|_| Gone)
-        };
-        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+        let force = if force { Force::Yes } else { Force::No };
+        self.reloads.send(Ask::Reload(Some(reply), force)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
     async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
@@ -150,11 +146,8 @@ impl Daemon for Handle {
 
     async fn freeze(&self, zone: Name, who: String) -> Result<Result<Frozen, String>, Gone> {
         let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
-            answer.await.map_err(|_| Gone)
-        };
-        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+        self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
     async fn rollback(
@@ -165,12 +158,9 @@ impl Daemon for Handle {
         reason: String,
     ) -> Result<Result<RolledBack, String>, Gone> {
         let (reply, answer) = oneshot::channel();
-        let asked = async {
-            let ask = RollbackAsk { rollback: Rollback { zone, to, who, reason }, reply };
-            self.reloads.send(Ask::Rollback(ask)).await.map_err(|_| Gone)?;
-            answer.await.map_err(|_| Gone)
-        };
-        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+        let ask = RollbackAsk { rollback: Rollback { zone, to, who, reason }, reply };
+        self.reloads.send(Ask::Rollback(ask)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
     async fn test_alerts(&self, id: Option<String>) -> Option<Vec<Tested>> {
@@ -284,6 +274,8 @@ impl Daemon for Handle {
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         let writable = u64::from(self.pulse.disk_trouble().is_none());
         counters.push(("detour_state_writable", vec![], writable));
+        let broken = self.pulse.broken.load(Ordering::Relaxed);
+        counters.push(("detour_zones_broken", vec![], broken as u64));
         counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
         Measurements {
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),

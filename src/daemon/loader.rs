@@ -13,8 +13,9 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use super::freeze;
+use super::losses;
 use super::messages::{
-    Ask, Asker, Changed, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    Ask, Asker, Changed, Force, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
     TransferredAsk, UpdateAsk,
 };
 use super::rollback;
@@ -24,7 +25,7 @@ use super::writer::Writer;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::{Frozen, RolledBack};
+use crate::control::{Frozen, Rejected, RolledBack};
 use crate::engine::{Happened, Saved};
 use crate::history::Durable;
 use crate::secondary::Reload;
@@ -74,15 +75,21 @@ pub fn lock(sources: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
 }
 
 /// Reads, checks and compiles on a thread where blocking harms nobody.
-pub async fn load_aside(sources: Arc<Mutex<Sources>>) -> Result<Fresh, Refused> {
+async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Fresh, Refused> {
     let work = move || {
         let mut sources = lock(&sources);
         let read = sources.read()?;
+        if force == Force::No
+            && let Some(problems) = losses::too_much(&sources, &read)
+        {
+            return Err(Refused { problems, files: read.files, is_loss: true });
+        }
         sources.build(read)
     };
     // A panic in there is a bug, and the last good configuration goes on all the same.
     spawn_blocking(work).await.unwrap_or_else(|e| {
-        Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
+        let problems = format!("loading the configuration failed: {e}");
+        Err(Refused { problems, files: Vec::new(), is_loss: false })
     })
 }
 
@@ -98,10 +105,13 @@ impl Loader {
                 waiting.push(more);
             }
             let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
-            let (mut rollbacks, mut raises) = (vec![], vec![]);
+            let (mut rollbacks, mut raises, mut forced) = (vec![], vec![], Force::No);
             for ask in waiting {
                 match ask {
-                    Ask::Reload(asker) => askers.push(asker),
+                    Ask::Reload(asker, force) => {
+                        askers.push(asker);
+                        forced = if force == Force::Yes { force } else { forced };
+                    }
                     Ask::Update(update) => updates.push(update),
                     Ask::Rollback(rollback) => rollbacks.push(rollback),
                     Ask::Raise(zone, seen) => raises.push((zone, seen)),
@@ -109,7 +119,7 @@ impl Loader {
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
             }
-            if !askers.is_empty() && self.reload(askers, Vec::new()).await.is_none() {
+            if !askers.is_empty() && self.reload(askers, Vec::new(), forced).await.is_none() {
                 return;
             }
             if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
@@ -152,10 +162,10 @@ impl Loader {
         };
         let record = Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who };
         let (reply, loaded) = oneshot::channel();
-        self.reload(vec![Some(reply)], vec![record]).await?;
-        if let Err(problems) = loaded.await.ok()? {
+        self.reload(vec![Some(reply)], vec![record], Force::No).await?;
+        if let Err(Rejected { problems, .. }) = loaded.await.ok()? {
             let file = frozen.file.display();
-            let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
+            let why = format!("{file} holds the edits now, but the configuration was rejected:\n{problems}");
             return Some(Err(why));
         }
         let kept = self.promise(Vec::new()).await;
@@ -163,8 +173,8 @@ impl Loader {
     }
 
     /// Loads the files; `records` say what led to that, where they are taken up. `None` when the core is gone.
-    async fn reload(&self, askers: Vec<Asker>, records: Vec<Happened>) -> Option<()> {
-        let loaded = load_aside(self.sources.clone()).await;
+    async fn reload(&self, askers: Vec<Asker>, records: Vec<Happened>, force: Force) -> Option<()> {
+        let loaded = load_aside(self.sources.clone(), force).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
@@ -313,20 +323,19 @@ impl Loader {
         if let Err(why) = reached {
             return Some(Err(why));
         }
-        let held = lock(&self.sources).hold();
-        if !held {
-            let (reply, loaded) = oneshot::channel();
-            self.reload(vec![Some(reply)], Vec::new()).await?;
-            if let Err(problems) = loaded.await.ok()? {
-                return Some(Err(format!(
-                    "the files are to be read for this, and were refused:\n{problems}"
-                )));
-            }
-        }
         let journal = self.journals.of(&ask.zone);
         let (sources, zone) = (self.sources.clone(), ask.zone.clone());
-        let judged = spawn_blocking(move || rollback::judge(&lock(&sources), &journal, &ask)).await;
-        let (changed, pending, done) = match judged.unwrap_or_else(|e| Err(e.to_string())) {
+        let judged = spawn_blocking(move || {
+            let mut sources = lock(&sources);
+            let only_for_this = sources.hold()?;
+            let judged = rollback::judge(&sources, &journal, &ask);
+            // A refusal leaves nothing behind.
+            if judged.is_err() && only_for_this {
+                sources.let_go();
+            }
+            judged
+        });
+        let (changed, pending, done) = match judged.await.unwrap_or_else(|e| Err(e.to_string())) {
             Ok(judged) => judged,
             Err(why) => return Some(Err(why)),
         };

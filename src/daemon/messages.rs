@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use super::differences::Differences;
 use super::past::Past;
 use crate::answer::Table;
-use crate::control::{Frozen, LoadOutcome, PlotsAt, Reloaded, RolledBack, Snapshot};
+use crate::config::BrokenZone;
+use crate::control::{Frozen, LoadOutcome, PlotsAt, Rejected, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
 use crate::zone::{Name, Serial, Update, UpdateError, Zone};
@@ -60,12 +61,12 @@ pub struct View {
 }
 
 /// Somebody who asked for a reload and waits for its outcome.
-pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
+pub type Asker = Option<oneshot::Sender<Result<Reloaded, Rejected>>>;
 
 /// What the loader is asked for.
 pub enum Ask {
-    /// Read the files again.
-    Reload(Asker),
+    /// Read the files again; whatever that removes, where it is forced.
+    Reload(Asker, Force),
     /// Carry an update out.
     Update(UpdateAsk),
     /// Put a zone back to an earlier serial's contents.
@@ -76,6 +77,15 @@ pub enum Ask {
     Transferred(TransferredAsk),
     /// Write a zone's edits into its file, for whoever asks.
     Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
+}
+
+/// Whether a load may remove more than `server.max_loss` allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It is rejected.
+    No,
+    /// It is loaded.
+    Yes,
 }
 
 /// A zone that is to hold again what it held at an earlier serial.
@@ -142,6 +152,8 @@ pub struct Fresh {
     pub saves: Vec<Saved>,
     /// What led to the load, where that is more than a reload.
     pub records: Vec<Happened>,
+    /// Zones whose files are broken; none but at a start.
+    pub broken: Vec<BrokenZone>,
 }
 
 /// Zones that came to hold something else without a file that changed.
@@ -170,4 +182,6 @@ pub struct Refused {
     pub problems: String,
     /// Every file that was read or looked for: mending one of them is worth another try.
     pub files: Vec<PathBuf>,
+    /// Whether nothing is wrong with them but that too much would be removed.
+    pub is_loss: bool,
 }

@@ -19,6 +19,7 @@ mod forward;
 mod freeze;
 mod handle;
 mod loader;
+mod losses;
 mod messages;
 mod notify_desk;
 mod open_files;

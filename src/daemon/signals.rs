@@ -27,7 +27,7 @@ pub async fn serve(path: &Path, newer: Newer) -> anyhow::Result<()> {
                 info!("SIGHUP: reloading");
                 let handle = running.handle.clone();
                 // The core logs the outcome; a stop must not wait behind a reload.
-                tokio::spawn(async move { drop(handle.reload().await) });
+                tokio::spawn(async move { drop(handle.reload(false).await) });
             }
             _ = term.recv() => break,
             _ = int.recv() => break,

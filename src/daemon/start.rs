@@ -1,8 +1,9 @@
 //! Starting and stopping: what opens when, and in which order it closes.
 //!
-//! A start with state serves what was last decided, at once. A start without it opens the DNS sockets
-//! only when every check has been run once, so that no answer is unverified; each run is bounded by its
-//! timeout, and so is the wait.
+//! The sockets are bound before anything is begun, so that a port in use is told at once. Then the start
+//! answers with what is known: static names, and services as they were last decided. A service of which no
+//! decision is known is not answered (SERVFAIL, not ready) until its own checks have run once, `first_round` at
+//! most; nobody else waits for it. Secondaries are told of zones once that is over.
 
 use std::fs;
 use std::io::{self, Read};
@@ -53,12 +54,14 @@ use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Name, Serial};
 
-/// What the first round may take beyond the longest timeout: starting the runs, and taking up the samples.
+/// How much later than it should the first round may end for secondaries to be told all the same.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
 /// Between two tries to write where the daemon listens.
 const ADDRESSES_AGAIN: Duration = Duration::from_secs(5);
 /// What is shared out where the limit on open files cannot be told: what processes are started with.
 const UNRAISED_FILES: usize = 1024;
+/// What the log says when every service has its first decision.
+const FIRST_ROUND_OVER: &str = "the first round of checks is over: every service is decided";
 /// The bound on each part of an orderly stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -114,6 +117,8 @@ pub struct Running {
     telling: tokio::task::JoinHandle<()>,
     /// Who writes where it listens, until that is written.
     telling_tools: Option<tokio::task::JoinHandle<()>>,
+    /// How many services have no decision yet.
+    undecided: watch::Receiver<usize>,
     /// Until the end, when nothing is left on it.
     _probing: Probing,
 }
@@ -154,12 +159,15 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     });
     let seed = seed();
     let refused = |refused: Refused| StartError::Config(refused.problems);
-    let (store, opened, sources, fresh) = first_load(path.to_owned(), seed, newer).await?.map_err(refused)?;
+    let (store, opened, sources, mut fresh) =
+        first_load(path.to_owned(), seed, newer).await?.map_err(refused)?;
     let Found { saved, last, warnings, trouble, lost } = opened;
     let config = fresh.load.config.clone();
     let restored = !saved.is_empty();
     let clock = Clock::start(last.unwrap_or_default());
     warnings.iter().for_each(|warning| error!("{warning}"));
+    let shares = shares(files, &config);
+    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?.with_connections(shares.dns);
     let (control_listener, control_bound) =
         open(config.control.listen).await.map_err(|e| StartError::Control(config.control.listen, e))?;
     let heartbeat_listener = match config.heartbeat.as_ref().map(|heartbeat| heartbeat.listen) {
@@ -262,6 +270,8 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let started = vec![Happened::Started { fresh: !restored }];
     core.writer.keep(clock.now(), Vec::new(), Vec::new(), started, Durable::Later);
     core.recorder.begin(clock.now(), false, saved);
+    let first_round = config.server.loading.first_round;
+    fresh.load.undecided.wait = Some(first_round);
     begin(&mut core, fresh);
     loader::lock(&sources).settle_copies();
 
@@ -286,6 +296,16 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         office: office.clone(),
         teller: teller.clone(),
     });
+    let dns = sockets.addresses();
+    let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
+    let addresses = Addresses { dns: dns.clone(), control: control_bound, heartbeat: heartbeat_bound };
+    let state_dir = &config.server.state_dir;
+    let telling_tools = write_addresses(state_dir, &addresses).await.err().map(|why| {
+        let place = state_dir.display();
+        warn!("{place}/addresses.json: {why}; until it is written, tools know this daemon by the configuration alone");
+        tokio::spawn(write_addresses_later(state_dir.clone(), addresses.clone()))
+    });
+    // The last thing that can fail: a thread of its own would outlive the runtime that it waits in.
     core.spawn(core_rx, sample_rx).map_err(StartError::Thread)?;
     let (asks, desk_pulse) = (reload_tx.clone(), handle.pulse.clone());
     tokio::spawn(loader.run(reload_rx));
@@ -293,11 +313,9 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
     let shutdown = async move { drop(closed.await) };
-    let shares = shares(files, &config);
     let api = control::serve(control_listener, shares.control, access, handle.clone(), shutdown);
     let control = tokio::spawn(api);
     info!("control on {control_bound}");
-    let heartbeat_bound = heartbeat_listener.as_ref().map(|(_, bound)| *bound);
     let heartbeat = heartbeat_listener.map(|(listener, bound)| {
         let (close, closed) = oneshot::channel::<()>();
         let shutdown = async move { drop(closed.await) };
@@ -305,9 +323,6 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         (close, tokio::spawn(control::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
     });
 
-    first_round(&config, pending_rx).await;
-    let sockets = Sockets::bind(&config.server.listen, config.server.threads)?.with_connections(shares.dns);
-    let dns = sockets.addresses();
     let desk = Desk { rules, loader: asks, office: office.clone(), keeper, pulse: desk_pulse };
     let running =
         Arc::new(sockets.serve(table, settings, Some(Arc::new(desk)), &taps, &runtime::Handle::current()));
@@ -316,14 +331,11 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     }
     *handle.sockets.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Open { addresses: dns.clone(), running });
+    let undecided = pending_rx.clone();
     // Not before others can ask for what they are told of.
-    let telling = tokio::spawn(teller.run(dns.clone()));
-    let addresses = Addresses { dns, control: control_bound, heartbeat: heartbeat_bound };
-    let state_dir = &config.server.state_dir;
-    let telling_tools = write_addresses(state_dir, &addresses).await.err().map(|why| {
-        let place = state_dir.display();
-        warn!("{place}/addresses.json: {why}; until it is written, tools know this daemon by the configuration alone");
-        tokio::spawn(write_addresses_later(state_dir.clone(), addresses.clone()))
+    let telling = tokio::spawn(async move {
+        await_first_round(first_round, pending_rx).await;
+        teller.run(dns).await;
     });
     Ok(Running {
         handle,
@@ -333,6 +345,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         heartbeat,
         telling,
         telling_tools,
+        undecided,
         _probing: probing,
     })
 }
@@ -383,7 +396,7 @@ fn shares(files: usize, config: &Config) -> Shares {
 /// Reads the files, which say where the state is; then the state, which says what is laid over them.
 async fn first_load(path: PathBuf, seed: u64, newer: Newer) -> Result<Result<First, Refused>, StartError> {
     let work = move || {
-        let loaded = match Sources::new(path.clone(), seed, &[]).read() {
+        let mut loaded = match Sources::new(path.clone(), seed, &[]).read_at_start() {
             Ok(loaded) => loaded,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -400,13 +413,15 @@ async fn first_load(path: PathBuf, seed: u64, newer: Newer) -> Result<Result<Fir
         let mut sources = Sources::new(path, seed, &saved);
         sources.know_catalog(&loaded.config, &saved);
         sources.recall(&loaded.config.server.state_dir, &saved);
+        sources.stand_in(&mut loaded);
         Ok(sources.build(loaded).map(|fresh| {
             let found = Found { saved, last, warnings, trouble, lost };
             (Arc::new(store), found, Arc::new(Mutex::new(sources)), fresh)
         }))
     };
     spawn_blocking(work).await.unwrap_or_else(|e| {
-        Ok(Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() }))
+        let problems = format!("loading the configuration failed: {e}");
+        Ok(Err(Refused { problems, files: Vec::new(), is_loss: false }))
     })
 }
 
@@ -423,18 +438,18 @@ fn begin(core: &mut Core, fresh: Fresh) {
     core.pending.send_replace(core.engine.pending_first_round());
 }
 
-/// Waits until every check of every undecided service has been run once.
-async fn first_round(config: &Config, mut pending: watch::Receiver<usize>) {
-    let longest = config.probes.iter().map(|probe| probe.timeout).max().unwrap_or_default();
-    let waiting = *pending.borrow();
-    if waiting > 0 {
-        info!(services = waiting, "first round of probes before the first answer, at most {longest:?}");
+/// Waits until every service has its first decision.
+async fn await_first_round(within: Duration, mut pending: watch::Receiver<usize>) {
+    let services = *pending.borrow();
+    if services > 0 {
+        info!(
+            services,
+            "first round of checks, at most {within:?}; these services are answered SERVFAIL meanwhile"
+        );
     }
-    match timeout(longest + FIRST_ROUND_SLACK, pending.wait_for(|left| *left == 0)).await {
-        Ok(_) => {}
-        Err(_) => {
-            warn!("the first round did not end in time: undecided services answer as their zone files say");
-        }
+    match timeout(within + FIRST_ROUND_SLACK, pending.wait_for(|left| *left == 0)).await {
+        Ok(_) => info!("{FIRST_ROUND_OVER}"),
+        Err(_) => error!("the first round of checks did not end in time; see /healthz"),
     }
 }
 
@@ -499,7 +514,13 @@ async fn write_addresses_later(state_dir: PathBuf, addresses: Addresses) {
 }
 
 impl Running {
-    /// Ends in order: no new commands, the last word written, then the sockets.
+    /// Waits until every service has its first decision.
+    pub async fn decided(&self) {
+        // The sender goes with the core, and then there is nothing to wait for.
+        let _ = self.undecided.clone().wait_for(|left| *left == 0).await;
+    }
+
+    /// Ends in order: no new commands, the last word written, then the sockets, which answer until then.
     pub async fn stop(self) {
         drop(self.close_control);
         if let Some((close, heartbeat)) = self.heartbeat {

@@ -230,6 +230,8 @@ async fn a_large_status_is_whole_for_all_who_ask_at_once() {
     let text = text.replace("type = \"tcp\"", "type = \"http\"");
     fs::write(&path, text).unwrap();
     let running = start(&path).await.unwrap();
+    // Seven hundred first decisions keep the core busy for a while.
+    running.decided().await;
     let handle = &running.handle;
     let (first, second, third) = tokio::join!(handle.status(), handle.status(), handle.status());
     for status in [first, second, third] {

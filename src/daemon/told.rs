@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::config::SiteId;
+use crate::config::{BrokenZone, SiteId};
 use crate::engine::{Cause, Happened};
 use crate::policy::ProposalNews;
 use crate::zone::{Changeset, Name};
@@ -80,6 +80,53 @@ fn of_many(site: &str, unready: bool, count: usize, named: &[String]) -> String 
         format!("{count} services have no standby: {site} is not ready ({named}{more})")
     } else {
         format!("{count} services have a standby again: {site} is ready ({named}{more})")
+    }
+}
+
+/// How many records go and come with each serial of a zone.
+pub type Counts = BTreeMap<(Name, u32), (usize, usize)>;
+
+/// A name as people write it.
+pub fn bare(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|bare| !bare.is_empty()).unwrap_or(&text).to_owned()
+}
+
+/// Says which zones' files are broken, with every problem; and the same in a line for each, with one problem.
+pub fn broken(zones: &[BrokenZone]) -> BTreeMap<String, String> {
+    let mut lines = BTreeMap::new();
+    for BrokenZone { zone, problems, copy } in zones {
+        let served = match copy {
+            Some(serial) => format!("its last good copy (serial {serial}) is served"),
+            None => "it is answered SERVFAIL".to_owned(),
+        };
+        let line = format!("zone {}: its file is broken, {served}", bare(zone));
+        error!("{line}\n{problems}");
+        // Warnings stand among the problems, and are not why.
+        let first = problems.lines().find(|line| line.contains(": error: ")).unwrap_or_default();
+        lines.insert(bare(zone), format!("{line}: {first}"));
+    }
+    lines
+}
+
+/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
+/// unless what else is recorded says it better.
+pub fn why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
+    let mut better = BTreeMap::new();
+    for what in &*records {
+        match what {
+            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
+            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
+            _ => {}
+        }
+    }
+    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
+    for what in records {
+        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
+            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
+            *changed = counts.get(&(zone.clone(), to.0)).copied();
+        }
     }
 }
 

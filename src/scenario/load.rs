@@ -10,7 +10,7 @@ use crate::config::{
     Maintenance, MaintenanceScope, Observed, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site,
     Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
-use crate::engine::{Load, ZoneBase};
+use crate::engine::{Load, Undecided, ZoneBase};
 use crate::zone::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
 
 use super::groups;
@@ -43,6 +43,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             journal: 0,
             max_exec: 64,
             include_folders: vec![],
+            loading: crate::config::Loading::default(),
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into(), tokens: None, tls: None },
         alerts: Vec::new(),
@@ -85,7 +86,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         keys: Arc::default(),
     };
     let sorted = crate::geo::clients(&config, &Databases::new()).map_err(|why| why.to_string())?;
-    Ok(Load { config: Arc::new(config), zones, regions: sorted.regions })
+    Ok(Load { config: Arc::new(config), zones, regions: sorted.regions, undecided: Undecided::default() })
 }
 
 /// A domain name.

@@ -48,6 +48,7 @@ pub(super) struct Tally {
     truncated: AtomicU64,
     malformed: AtomicU64,
     send_errors: AtomicU64,
+    receive_errors: AtomicU64,
     panics: AtomicU64,
     at_desk: AtomicU64,
     desk_full: AtomicU64,
@@ -105,6 +106,11 @@ impl Tally {
         }
     }
 
+    /// Tries to receive that the kernel answered with an error.
+    pub(super) fn receive_errors(&self, count: u64, add: Add) {
+        add(&self.receive_errors, count);
+    }
+
     /// A query whose answering panicked: counted, said in the log, and survived.
     pub(super) fn panicked(&self, add: Add) {
         add(&self.queries, 1);
@@ -141,6 +147,7 @@ struct Totals {
     truncated: u64,
     malformed: u64,
     send_errors: u64,
+    receive_errors: u64,
     panics: u64,
     at_desk: u64,
     desk_full: u64,
@@ -167,6 +174,7 @@ impl Totals {
         self.truncated += tally.truncated.load(Relaxed);
         self.malformed += tally.malformed.load(Relaxed);
         self.send_errors += tally.send_errors.load(Relaxed);
+        self.receive_errors += tally.receive_errors.load(Relaxed);
         self.panics += tally.panics.load(Relaxed);
         self.at_desk += tally.at_desk.load(Relaxed);
         self.desk_full += tally.desk_full.load(Relaxed);
@@ -251,6 +259,8 @@ impl Counters {
             metrics.push(("detour_rate_limited_total", labels, count));
         }
         metrics.push(("detour_send_errors_total", vec![], self.udp.send_errors + self.tcp.send_errors));
+        let label = vec![("transport", "udp".to_owned())];
+        metrics.push(("detour_receive_errors_total", label, self.udp.receive_errors));
         metrics.push(("detour_tcp_connections_total", vec![], self.tcp_connections));
         for (why, count) in [("total", self.tcp_evicted_total), ("source", self.tcp_evicted_source)] {
             metrics.push(("detour_tcp_evicted_total", vec![("why", why.to_owned())], count));
@@ -287,6 +297,7 @@ mod tests {
         tallies.udp[1].answered(&Answered::default(), owned);
         tallies.udp[1].malformed(owned);
         tallies.udp[1].send_errors(2, owned);
+        tallies.udp[0].receive_errors(1, owned);
         let limited =
             |len, how| Answered { len, limited: Some((Kind::NxDomain, how)), ..Answered::default() };
         tallies.udp[0].answered(&limited(0, Limited::Dropped), owned);
@@ -319,6 +330,7 @@ mod tests {
             ("detour_rate_limited_total", "kind=nxdomain,action=truncated", Some(1)),
             ("detour_rate_limited_total", "kind=answer,action=badcookie", Some(0)),
             ("detour_send_errors_total", "", Some(2)),
+            ("detour_receive_errors_total", "transport=udp", Some(1)),
             ("detour_tcp_connections_total", "", Some(2)),
             ("detour_tcp_evicted_total", "why=total", Some(1)),
             ("detour_tcp_evicted_total", "why=source", Some(0)),

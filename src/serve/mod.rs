@@ -35,6 +35,7 @@ mod pin;
 mod responder;
 mod running;
 mod sockets;
+mod stopping;
 mod tap;
 mod tcp;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::admission::{Admission, Permit};
 use super::counters::{Tally, shared};
 use super::desk::{Desk, Request};
 use super::responder::{Reader, Responder};
+use super::stopping::stopped;
 use super::tap::Spigot;
 use crate::answer::{TCP_IDLE, Transport};
 
@@ -25,6 +26,9 @@ const IDLE_IN_A_CROWD: Duration = Duration::from_secs(1);
 
 /// How long a client may take to read what it was answered.
 const WRITE: Duration = Duration::from_secs(5);
+
+/// How long the desk may take for the datagrams it has, once told to stop.
+const LAST_LETTERS: Duration = Duration::from_secs(1);
 
 /// How long a connection is read from after the stop: what was sent before it is answered.
 const LAST_CALL: Duration = Duration::from_millis(50);
@@ -52,11 +56,18 @@ pub(super) struct Patience {
     /// The same while most of the connections there may be are open; looked at this often.
     pub(super) idle_in_a_crowd: Duration,
     pub(super) write: Duration,
+    /// How long the desk may take for the datagrams it has, once told to stop.
+    pub(super) last_letters: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { idle: TCP_IDLE, idle_in_a_crowd: IDLE_IN_A_CROWD, write: WRITE }
+        Patience {
+            idle: TCP_IDLE,
+            idle_in_a_crowd: IDLE_IN_A_CROWD,
+            write: WRITE,
+            last_letters: LAST_LETTERS,
+        }
     }
 }
 
@@ -227,12 +238,6 @@ enum Next {
     Close,
     /// This message, which is for the desk.
     Desk(Vec<u8>),
-}
-
-/// Ends when it is time to stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says the sender is gone, which means the same.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Bytes read and not yet answered.

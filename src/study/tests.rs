@@ -76,7 +76,7 @@ fn a_recording_without_the_regions_it_needs_is_refused() {
     let regions = Regions { id: ClientsId("map".into()), orders: vec![vec![1, 0]] };
     let names = config.services.iter().map(|service| service.name.clone());
     let regions = names.map(|name| (name, Arc::new(regions.clone()))).collect();
-    let load = Load { config, zones, regions };
+    let load = Load { config, zones, regions, undecided: crate::engine::Undecided::default() };
     let note = LoadNote::of(&load, text.into());
     let play = |note: LoadNote| {
         let mut player = Player::new(Run::AsRecorded);

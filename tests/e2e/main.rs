@@ -32,6 +32,7 @@ mod scenarios;
 mod setup_files;
 mod signatures;
 mod site;
+mod starts;
 mod updates;
 mod updates_served;
 mod watches;

@@ -126,6 +126,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             journal: 0,
             max_exec: 64,
             include_folders: vec![],
+            loading: detour::config::Loading::default(),
         },
         control: Control { listen: nowhere, tokens: None, tls: None },
         heartbeat: None,

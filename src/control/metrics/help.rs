@@ -30,6 +30,7 @@ pub(super) const COUNTED: &[(&str, &str)] = &[
     ("detour_probe_runs", "Probe runs under way."),
     ("detour_queries_total", "Messages that came in."),
     ("detour_rate_limited_total", "Answers over their rate limit, and what became of them."),
+    ("detour_receive_errors_total", "Tries to receive queries that ended in an error."),
     ("detour_secondary_acknowledged_serial", "The serial a secondary acknowledged a NOTIFY of."),
     ("detour_secondary_lag_seconds", "For how long a secondary has lacked what is published here."),
     ("detour_secondary_messages_total", "Messages sent to secondaries."),
@@ -51,6 +52,7 @@ pub(super) const COUNTED: &[(&str, &str)] = &[
     ("detour_truncated_total", "Answers sent with the truncation bit."),
     ("detour_tsig_errors_total", "Messages whose signature is not good."),
     ("detour_updates_total", "Updates by what became of them."),
+    ("detour_zones_broken", "Zones whose files were broken at the start, and still are."),
 ];
 
 /// Histograms by name.

@@ -98,7 +98,7 @@ pub fn render(
         [(NONE, idle)],
     );
     let failed = liveness.udp_workers_failed;
-    out.gauge("detour_udp_workers_failed", "UDP workers that ended before their time.", [(NONE, failed)]);
+    out.gauge("detour_udp_workers_failed", "UDP workers that cannot receive queries.", [(NONE, failed)]);
     let degraded = u8::from(health_of(liveness, conditions).status != "ok");
     out.gauge("detour_degraded", "Whether /healthz says degraded or failing.", [(NONE, degraded)]);
     let each = ConditionKind::ALL.iter().map(|&kind| {

@@ -36,6 +36,7 @@ fn load(text: &str) -> LoadNote {
         text: text.into(),
         zones: Arc::new([]),
         regions: Arc::new([]),
+        undecided: Undecided::default(),
     }
 }
 
