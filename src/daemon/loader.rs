@@ -287,12 +287,13 @@ impl Loader {
         if !is_behind || !known {
             return Some(());
         }
-        let held = lock(&self.sources).hold();
-        if !held {
-            self.reload(Vec::new(), Vec::new()).await?;
-        }
         let (sources, apex) = (self.sources.clone(), zone.clone());
-        let raised = spawn_blocking(move || lock(&sources).raise(&apex, seen)).await;
+        let raised = spawn_blocking(move || {
+            let mut sources = lock(&sources);
+            sources.hold().ok()?;
+            sources.raise(&apex, seen)
+        });
+        let raised = raised.await;
         // Nothing comes of it where the files are refused just now; the secondary is asked again.
         let Ok(Some((changed, pending))) = raised else { return Some(()) };
         match self.carry_out(changed, pending).await? {

@@ -83,9 +83,6 @@ fn of_many(site: &str, unready: bool, count: usize, named: &[String]) -> String 
     }
 }
 
-/// How many records go and come with each serial of a zone.
-pub type Counts = BTreeMap<(Name, u32), (usize, usize)>;
-
 /// A name as people write it.
 pub fn bare(name: &Name) -> String {
     let text = name.to_string();
@@ -107,27 +104,6 @@ pub fn broken(zones: &[BrokenZone]) -> BTreeMap<String, String> {
         lines.insert(bare(zone), format!("{line}: {first}"));
     }
     lines
-}
-
-/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
-/// unless what else is recorded says it better.
-pub fn why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
-    let mut better = BTreeMap::new();
-    for what in &*records {
-        match what {
-            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
-            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
-            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
-            _ => {}
-        }
-    }
-    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
-    for what in records {
-        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
-            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
-            *changed = counts.get(&(zone.clone(), to.0)).copied();
-        }
-    }
 }
 
 /// Says what happened; `sequence` is its number in the history, where that is known.
