@@ -90,25 +90,21 @@ fn whoever_has_no_name_in_the_environment_is_named_by_the_host() {
 #[test]
 fn what_is_wrong_stands_at_the_top_of_the_status() {
     let mut wrong = Conditions::default();
-    wrong.set(
-        ConditionKind::NoStandby,
-        "b.example.com",
-        fixture::NOW,
-        "b.example.com has no standby: iad Down",
-    );
+    let since = fixture::NOW - Duration::from_secs(300);
+    wrong.set(ConditionKind::NoStandby, "b.example.com", since, "b.example.com has no standby: iad Down");
     let mut status = fixture::status();
     status.conditions = Summary::of(&wrong);
     let shown = status::render(&status);
     assert!(
-        shown.contains("\nok, but note:\n    warning: b.example.com has no standby: iad Down (for 0s)\n"),
+        shown.contains("\nok, but note:\n    warning: b.example.com has no standby: iad Down (for 5m 0s)\n"),
         "{shown}"
     );
-    wrong.set(ConditionKind::DeadSite, "a.example.com", fixture::NOW, "a.example.com is answered from fra");
+    wrong.set(ConditionKind::DeadSite, "a.example.com", since, "a.example.com is answered from fra");
     status.conditions = Summary::of(&wrong);
     let shown = status::render(&status);
     assert!(
         shown.contains(
-            "\nDEGRADED:\n    critical: a.example.com is answered from fra (for 0s)\n    warning: "
+            "\nDEGRADED:\n    critical: a.example.com is answered from fra (for 5m 0s)\n    warning: "
         ),
         "{shown}"
     );

@@ -140,7 +140,6 @@ async fn pages_through_the_history() {
     check("?limit=2&before=2", &[0], None).await;
     check("?service=app.example.com", &[4, 2], None).await;
     check("?service=app.example.com&samples=true&limit=3", &[4, 3, 2], Some(2)).await;
-    check("?service=gone.example.com", &[], None).await;
     assert_eq!(served.get("/v1/history?limit=many").await.0, 400);
     assert_eq!(served.get("/v1/history?colour=red").await.0, 400);
 }
