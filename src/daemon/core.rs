@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -22,13 +22,15 @@ use super::exempt;
 use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::phases::{Phases, Served};
+pub use super::pulse::Pulse;
+use super::pulse::unwritten;
 use super::showing::Showing;
 use super::told::{self, Counts};
-use super::writer::{PATIENCE, Writer, unwritten};
+use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
 use crate::clock::Clock;
-use crate::condition::{Board, ConditionKind, Summary};
+use crate::condition::{ConditionKind, Summary};
 use crate::config::{BrokenZone, CheckKey, Config};
 use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
 use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey, Undecided};
@@ -62,33 +64,6 @@ const CONFIGURATION: &str = "configuration";
 pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
 const MAX_HELD_RECORDS: usize = 8192;
-
-/// What others may read of the core without asking it.
-#[derive(Default)]
-pub struct Pulse {
-    /// When its loop last turned, on the daemon's clock, in milliseconds.
-    pub turned: AtomicU64,
-    /// Whether the last load was taken up.
-    pub load_ok: AtomicBool,
-    /// How many endpoints, and how many checks, have metrics of their own.
-    pub endpoints: AtomicUsize,
-    /// How many zones' files were broken at the start, and still are.
-    pub broken: AtomicUsize,
-    /// Writes to the state file that failed.
-    pub write_errors: AtomicU64,
-    /// Why the state file cannot be written just now.
-    pub write_error: Mutex<Option<String>>,
-    /// What the engine finds wrong, as of its last step.
-    pub found: ArcSwap<Summary>,
-    /// What everybody else finds wrong.
-    pub board: Arc<Board>,
-    /// Writes that a publish did not wait for.
-    pub late_writes: AtomicU64,
-    /// Updates that were carried out, and those that were not.
-    pub updates_done: AtomicU64,
-    /// See `updates_done`.
-    pub updates_refused: AtomicU64,
-}
 
 /// What a step came to.
 struct Done {

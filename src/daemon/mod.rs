@@ -25,6 +25,7 @@ mod notify_desk;
 mod open_files;
 mod past;
 mod phases;
+mod pulse;
 mod rollback;
 mod showing;
 mod signals;

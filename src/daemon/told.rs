@@ -16,9 +16,6 @@ use crate::zone::{Changeset, Name};
 /// How many services a line about many names.
 const MAX_NAMED: usize = 3;
 
-/// How many records go and come with each serial of a zone.
-pub(super) type Counts = BTreeMap<(Name, u32), (usize, usize)>;
-
 /// A line that warns where something is wrong; what is over, or mended, is information.
 macro_rules! leveled {
     ($wrong:expr, $($rest:tt)*) => {
@@ -185,27 +182,6 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
         }
         Happened::Doubt(doubt) => warn!(kind = "doubt", sequence, reason = doubt.because, "{what}"),
         Happened::Trust(_) => info!(kind = "trust", sequence, "{what}"),
-    }
-}
-
-/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
-/// unless what else is recorded says it better.
-pub(super) fn why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
-    let mut better = BTreeMap::new();
-    for what in &*records {
-        match what {
-            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
-            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
-            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
-            _ => {}
-        }
-    }
-    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
-    for what in records {
-        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
-            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
-            *changed = counts.get(&(zone.clone(), to.0)).copied();
-        }
     }
 }
 

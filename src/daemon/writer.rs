@@ -11,11 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::warn;
 
 use super::core::Pulse;
 use crate::clock::Clock;
-use crate::condition::ConditionKind;
 use crate::engine::{Happened, Saved, SavedKey};
 use crate::history::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
 use crate::time::Time;
@@ -26,14 +25,6 @@ use crate::zone::JournalRow;
 pub const PATIENCE: Duration = Duration::from_millis(250);
 /// Records that may wait for a commit; further ones are lost, as they are only a record.
 const MAX_RECORDS: usize = 65_536;
-
-/// The subject of the condition that the state file cannot be written.
-const STATE: &str = "state";
-
-/// What people should know while the state file cannot be written.
-pub(super) fn unwritten(why: &str) -> String {
-    format!("{why}; until it can be written, a restart forgets what happened since, and updates are refused")
-}
 
 /// What the writer writes to.
 pub trait Disk: Send + 'static {
@@ -326,38 +317,6 @@ impl Shared {
                 (!mailbox.ended).then_some(Work::Again)
             }
         }
-    }
-}
-
-impl Pulse {
-    /// Notes how a write went; `None` is well.
-    pub fn wrote(&self, now: Time, failed: Option<&StoreError>) {
-        let mut trouble = self.write_error.lock().unwrap_or_else(PoisonError::into_inner);
-        match failed {
-            None => {
-                if trouble.take().is_some() {
-                    self.board.clear(ConditionKind::StateUnwritten, STATE);
-                    info!("the state file is written again, with everything that waited for it");
-                }
-            }
-            // Nothing was tried, and what is known is why.
-            Some(StoreError::Waiting(_)) => {}
-            Some(why) => {
-                self.write_errors.fetch_add(1, Ordering::Relaxed);
-                let known = trouble.replace(why.to_string());
-                self.board.set(ConditionKind::StateUnwritten, STATE, now, &unwritten(&why.to_string()));
-                if known.is_none() {
-                    error!("{why}; answers move all the same, and what cannot be kept waits for the disk");
-                } else {
-                    debug!("{why}");
-                }
-            }
-        }
-    }
-
-    /// Why the state file cannot be written just now.
-    pub fn disk_trouble(&self) -> Option<String> {
-        self.write_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
