@@ -11,7 +11,7 @@ use crate::config::{AlertSeverity, SiteId};
 use crate::engine::{Happened, conditions_of, dead_site};
 use crate::health::Health;
 use crate::history::Entry;
-use crate::policy::{Decision, Noted, Rule};
+use crate::policy::{Decision, FamilyPart, Latch, Noted, Reason, Rule};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -182,7 +182,7 @@ pub fn derive(entry: &Entry) -> Vec<News> {
 /// Where a service stands after a decision; and no proposal waits but the one it tells of.
 fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
     let name = bare(&decision.service);
-    let reason = bounded(&decision.reason.to_string());
+    let reason = bounded(&decision.because());
     let news = |kind, subject, turn, site, title| News {
         seq,
         at,
@@ -234,6 +234,12 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
             let title = format!("{name}: all endpoints down");
             told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
         }
+        (_, None) if !decision.families.is_empty() => {
+            told.extend(
+                families(decision)
+                    .map(|(kind, site, title)| news(kind, subject, Turn::Begins(title.clone()), site, title)),
+            );
+        }
         (_, None) => {
             let title = format!("{name} is back at {sites}");
             told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
@@ -247,14 +253,41 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
     told
 }
 
+/// What is told of address families that are answered from other sites than the rest, the worst kind of it first:
+/// those on their way back are told when they are there.
+fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
+    let name = bare(&decision.service);
+    let tell = |FamilyPart { family, sites, reason, .. }: &FamilyPart| match &reason.rule {
+        Rule::AllDown { .. } => {
+            Some((Kind::AllDown, None, format!("{family} of {name} has no endpoint that works")))
+        }
+        Rule::Holding { .. } | Rule::Stepping { .. } | Rule::Latched { by: Latch::Manual } => None,
+        _ => {
+            let gone = left_of(reason, sites)?;
+            let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
+            let (from, to) = (&gone.site, sites.join(" and "));
+            Some((kind, Some(from.clone()), format!("{family} of {name} moved from {from} to {to}")))
+        }
+    };
+    let told: Vec<_> = decision.families.iter().filter_map(tell).collect();
+    let worst = [Kind::AllDown, Kind::Failover, Kind::Moved];
+    let worst = worst.into_iter().find_map(|kind| told.iter().find(|(of, ..)| *of == kind))?;
+    let title: Vec<&str> = told.iter().map(|(.., title)| title.as_str()).collect();
+    Some((worst.0, worst.1.clone(), title.join("; ")))
+}
+
 /// The endpoint that is not answered with although it is preferred, a broken one before others.
 fn left(decision: &Decision) -> Option<&Noted> {
-    let mut left: Vec<&Noted> = match (&decision.reason.rule, decision.reason.endpoints.split_last()) {
+    left_of(&decision.reason, &decision.sites)
+}
+
+fn left_of<'a>(reason: &'a Reason, sites: &[SiteId]) -> Option<&'a Noted> {
+    let mut left: Vec<&Noted> = match (&reason.rule, reason.endpoints.split_last()) {
         (Rule::Steered { .. }, _) => {
-            let noted = decision.reason.endpoints.iter();
+            let noted = reason.endpoints.iter();
             // Of those that are not answered with, the reason notes all that are not plainly Up.
             noted
-                .filter(|noted| !decision.sites.contains(&noted.site))
+                .filter(|noted| !sites.contains(&noted.site))
                 .filter(|noted| {
                     noted.health != Health::Up || noted.forced.is_some() || noted.maintenance.is_some()
                 })
