@@ -1,7 +1,7 @@
 //! What a service with two address families promises: a family that is dead at the endpoint in use, and works at
 //! another one, is never without an answer.
 
-use detour::config::{Families, SiteId, Target, Whereto};
+use detour::config::{Families, Group, SiteId, Target, Whereto};
 use detour::engine::{Effect, EndpointView, PlaceView, ServiceView};
 use detour::health::Health;
 use detour::policy::{Decision, Rule};
@@ -27,8 +27,10 @@ pub fn nothing_is_withheld_that_works_elsewhere(world: &World, services: &[Servi
 fn check(world: &World, view: &ServiceView, decision: &Decision) {
     let service = configured(world, &view.name);
     let named = service.endpoints.iter().any(|endpoint| matches!(endpoint.target, Target::Cname(_)));
-    // A group may ask for more than one that works, and what was taken out by hand comes back by hand.
-    let grouped = service.tree.as_ref().is_some_and(|tree| tree.groups.iter().any(|it| it.min_up > 1));
+    // A group may ask for more than one that works, or not be used at all, and what was taken out by hand comes
+    // back by hand.
+    let limited = |group: &Group| group.min_up > 1 || group.members.iter().any(|member| member.weight == 0);
+    let grouped = service.tree.as_ref().is_some_and(|tree| tree.groups.iter().any(limited));
     let taken = view.endpoints.iter().any(|endpoint| forced(endpoint).is_some());
     let resort = matches!(decision.reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. });
     if named || grouped || taken || resort || service.moving.families == Families::Together {
