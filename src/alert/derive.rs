@@ -11,7 +11,7 @@ use crate::config::{AlertSeverity, SiteId};
 use crate::engine::{Happened, conditions_of, dead_site};
 use crate::health::Health;
 use crate::history::Entry;
-use crate::policy::{Decision, FamilyPart, Latch, Noted, Reason, Rule};
+use crate::policy::{Decision, FamilyPart, Noted, Reason, Rule};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -196,17 +196,20 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
         severity: None,
     };
     let rule = &decision.reason.rule;
+    let waits = |rule: &&Rule| matches!(rule, Rule::Proposed { .. } | Rule::Rejected { .. });
+    // What waits may be one family of it.
+    let waiting_for = decision.reasons().map(|reason| &reason.rule).find(waits).unwrap_or(rule);
     let wrong = conditions_of(decision);
     let mut told = Vec::new();
     match wrong.iter().find(|(kind, _)| STAYS.contains(kind)) {
         Some((condition, text)) => {
-            let kind = match rule {
+            let kind = match waiting_for {
                 Rule::Proposed { limit: Some(_), .. } => Kind::Held,
                 Rule::Proposed { limit: None, .. } => Kind::Approval,
                 _ => Kind::DeadSite,
             };
             // A decision about the same thing is no news.
-            let proposal = match rule {
+            let proposal = match waiting_for {
                 Rule::Proposed { proposal, .. } | Rule::Rejected { proposal, .. } => proposal.to_string(),
                 _ => String::new(),
             };
@@ -234,16 +237,15 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
             let title = format!("{name}: all endpoints down");
             told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
         }
-        (_, None) if !decision.families.is_empty() => {
-            told.extend(
-                families(decision)
-                    .map(|(kind, site, title)| news(kind, subject, Turn::Begins(title.clone()), site, title)),
-            );
-        }
-        (_, None) => {
-            let title = format!("{name} is back at {sites}");
-            told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
-        }
+        (_, None) => match families(decision) {
+            Some((kind, site, title)) => {
+                told.push(news(kind, subject, Turn::Begins(title.clone()), site, title));
+            }
+            None => {
+                let title = format!("{name} is back at {sites}");
+                told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
+            }
+        },
         (_, Some(gone)) => {
             let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
             let title = format!("{name} moved from {} to {sites}", gone.site);
@@ -253,15 +255,13 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
     told
 }
 
-/// What is told of address families that are answered from other sites than the rest, the worst kind of it first:
-/// those on their way back are told when they are there.
+/// What is told of address families that are answered from other sites than the rest, with the worst kind of it.
 fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
     let name = bare(&decision.service);
     let tell = |FamilyPart { family, sites, reason, .. }: &FamilyPart| match &reason.rule {
         Rule::AllDown { .. } => {
             Some((Kind::AllDown, None, format!("{family} of {name} has no endpoint that works")))
         }
-        Rule::Holding { .. } | Rule::Stepping { .. } | Rule::Latched { by: Latch::Manual } => None,
         _ => {
             let gone = left_of(reason, sites)?;
             let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };

@@ -170,14 +170,15 @@ fn a_family_that_is_answered_from_elsewhere_is_a_failover() {
     assert!(message.reason.contains("; AAAA from iad: fra Down"), "{}", message.reason);
     assert_eq!(message.site.as_deref(), Some("fra"));
 
-    // It works nowhere any more; and then, after a hold that is no news, all is well.
+    // The hold of its return is no news.
+    let both = || vec![noted("fra", Health::Up), noted("iad", Health::Up)];
+    told.happens(vec![in_parts(Rule::Holding { back: "fra".into(), until: START }, both())]);
+    assert_eq!(told.delivered(), []);
+    // It works nowhere any more; and then all is well.
     told.happens(vec![in_parts(Rule::AllDown { answer: LastResort::Keep }, dead())]);
     let [message] = &told.delivered()[..] else { panic!("one") };
     assert_eq!((message.state, message.kind), (State::Firing, Kind::AllDown));
     assert_eq!(message.title, "AAAA of app.example.com has no endpoint that works");
-    let both = vec![noted("fra", Health::Up), noted("iad", Health::Up)];
-    told.happens(vec![in_parts(Rule::Holding { back: "fra".into(), until: START }, both)]);
-    assert_eq!(told.delivered(), []);
     told.happens(vec![at_fra("app.example.com")]);
     assert_eq!(told.delivered()[0].state, State::Resolved);
 }

@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -185,7 +186,18 @@ impl Apart {
 
     /// What policy chooses for this family.
     pub fn choose(&self, of: &Situation) -> Choice {
-        self.own(choose(&self.situation(of)))
+        let situation = self.situation(of);
+        let choice = choose(&situation);
+        let works = || self.standings.iter().any(Standing::is_eligible);
+        if !matches!(choice.reason.rule, Rule::AllDown { .. }) || !works() {
+            return self.own(choice);
+        }
+        // Too few of a group work for this family, and no other group does: those few are better than none.
+        let mut service = of.service.clone();
+        if let Some(tree) = &mut service.tree {
+            Arc::make_mut(tree).groups.iter_mut().for_each(|group| group.min_up = 1);
+        }
+        self.own(choose(&Situation { service: &service, ..situation }))
     }
 
     /// A choice of this family, without what other families and endpoints answer.
