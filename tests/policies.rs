@@ -1,6 +1,9 @@
 //! Policies from a configuration file to what each client is answered: a real configuration and zone, the
 //! engine, and the table that answers. Samples in, answers out; time is an argument.
 
+#[path = "policies/families.rs"]
+mod families;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -109,8 +112,8 @@ impl Node {
             refused: None,
         };
         node.step(Event::Load(node.load.clone()));
-        for address in [FRA, AMS, IAD] {
-            node.sample(address, true);
+        for check in node.config.checks() {
+            node.sample(&check.key.whereto.to_string(), true);
         }
         node.wait(Duration::from_millis(20));
         node
@@ -213,7 +216,7 @@ impl Node {
 
     fn why(&self) -> String {
         let explanation = self.engine.explain(self.now, &app()).expect("a service");
-        explanation.service.decision.expect("a decision").reason.to_string()
+        explanation.service.decision.expect("a decision").because()
     }
 }
 

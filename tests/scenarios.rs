@@ -73,6 +73,16 @@ scenarios! {
     failback_in_steps_moves_its_share_alone
     failback_manual
     failover
+    families_and_a_cname
+    families_and_safety
+    families_by_approval
+    families_by_query
+    families_failback_manual
+    families_frozen
+    families_never_given
+    families_nowhere
+    families_of_groups
+    families_together
     file_records
     flapping
     force

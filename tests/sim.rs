@@ -9,6 +9,8 @@ mod agree;
 mod configured;
 #[path = "sim/day.rs"]
 mod day;
+#[path = "sim/families.rs"]
+mod families;
 #[path = "sim/judge.rs"]
 mod judge;
 #[path = "sim/play.rs"]

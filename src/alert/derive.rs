@@ -11,7 +11,7 @@ use crate::config::{AlertSeverity, SiteId};
 use crate::engine::{Happened, conditions_of, dead_site};
 use crate::health::Health;
 use crate::history::Entry;
-use crate::policy::{Decision, Noted, Rule};
+use crate::policy::{Decision, FamilyPart, Noted, Reason, Rule};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -182,7 +182,7 @@ pub fn derive(entry: &Entry) -> Vec<News> {
 /// Where a service stands after a decision; and no proposal waits but the one it tells of.
 fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
     let name = bare(&decision.service);
-    let reason = bounded(&decision.reason.to_string());
+    let reason = bounded(&decision.because());
     let news = |kind, subject, turn, site, title| News {
         seq,
         at,
@@ -196,17 +196,20 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
         severity: None,
     };
     let rule = &decision.reason.rule;
+    let waits = |rule: &&Rule| matches!(rule, Rule::Proposed { .. } | Rule::Rejected { .. });
+    // What waits may be one family of it.
+    let waiting_for = decision.reasons().map(|reason| &reason.rule).find(waits).unwrap_or(rule);
     let wrong = conditions_of(decision);
     let mut told = Vec::new();
     match wrong.iter().find(|(kind, _)| STAYS.contains(kind)) {
         Some((condition, text)) => {
-            let kind = match rule {
+            let kind = match waiting_for {
                 Rule::Proposed { limit: Some(_), .. } => Kind::Held,
                 Rule::Proposed { limit: None, .. } => Kind::Approval,
                 _ => Kind::DeadSite,
             };
             // A decision about the same thing is no news.
-            let proposal = match rule {
+            let proposal = match waiting_for {
                 Rule::Proposed { proposal, .. } | Rule::Rejected { proposal, .. } => proposal.to_string(),
                 _ => String::new(),
             };
@@ -234,10 +237,15 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
             let title = format!("{name}: all endpoints down");
             told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
         }
-        (_, None) => {
-            let title = format!("{name} is back at {sites}");
-            told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
-        }
+        (_, None) => match families(decision) {
+            Some((kind, site, title)) => {
+                told.push(news(kind, subject, Turn::Begins(title.clone()), site, title));
+            }
+            None => {
+                let title = format!("{name} is back at {sites}");
+                told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
+            }
+        },
         (_, Some(gone)) => {
             let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
             let title = format!("{name} moved from {} to {sites}", gone.site);
@@ -247,14 +255,39 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
     told
 }
 
+/// What is told of address families that are answered from other sites than the rest, with the worst kind of it.
+fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
+    let name = bare(&decision.service);
+    let tell = |FamilyPart { family, sites, reason, .. }: &FamilyPart| match &reason.rule {
+        Rule::AllDown { .. } => {
+            Some((Kind::AllDown, None, format!("{family} of {name} has no endpoint that works")))
+        }
+        _ => {
+            let gone = left_of(reason, sites)?;
+            let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
+            let (from, to) = (&gone.site, sites.join(" and "));
+            Some((kind, Some(from.clone()), format!("{family} of {name} moved from {from} to {to}")))
+        }
+    };
+    let told: Vec<_> = decision.families.iter().filter_map(tell).collect();
+    let worst = [Kind::AllDown, Kind::Failover, Kind::Moved];
+    let worst = worst.into_iter().find_map(|kind| told.iter().find(|(of, ..)| *of == kind))?;
+    let title: Vec<&str> = told.iter().map(|(.., title)| title.as_str()).collect();
+    Some((worst.0, worst.1.clone(), title.join("; ")))
+}
+
 /// The endpoint that is not answered with although it is preferred, a broken one before others.
 fn left(decision: &Decision) -> Option<&Noted> {
-    let mut left: Vec<&Noted> = match (&decision.reason.rule, decision.reason.endpoints.split_last()) {
+    left_of(&decision.reason, &decision.sites)
+}
+
+fn left_of<'a>(reason: &'a Reason, sites: &[SiteId]) -> Option<&'a Noted> {
+    let mut left: Vec<&Noted> = match (&reason.rule, reason.endpoints.split_last()) {
         (Rule::Steered { .. }, _) => {
-            let noted = decision.reason.endpoints.iter();
+            let noted = reason.endpoints.iter();
             // Of those that are not answered with, the reason notes all that are not plainly Up.
             noted
-                .filter(|noted| !decision.sites.contains(&noted.site))
+                .filter(|noted| !sites.contains(&noted.site))
                 .filter(|noted| {
                     noted.health != Health::Up || noted.forced.is_some() || noted.maintenance.is_some()
                 })

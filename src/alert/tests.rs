@@ -10,7 +10,9 @@ use crate::config::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePat
 use crate::engine::{Doubt, Happened};
 use crate::health::{Health, Warning};
 use crate::history::Entry;
-use crate::policy::{Decision, Forced, LastResort, Latch, Noted, OverrideKind, Reason, Rule};
+use crate::policy::{
+    Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Reason, Rule,
+};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -56,6 +58,7 @@ fn decision(service: &str, serving: Option<&str>, rule: Rule, endpoints: Vec<Not
         steer: None,
         rto_ms: None,
         partial: None,
+        families: vec![],
     })
 }
 
@@ -147,6 +150,37 @@ fn a_failover_and_its_end() {
     assert_eq!((message.state, message.kind, &message.key), (State::Resolved, Kind::Failback, &key));
     assert_eq!(message.title, "app.example.com is back at fra");
     assert!(told.desk.subjects().is_empty());
+}
+
+#[test]
+fn a_family_that_is_answered_from_elsewhere_is_a_failover() {
+    let mut told = Told::new(receiver());
+    let in_parts = |rule: Rule, endpoints: Vec<Noted>| {
+        let Happened::Decision(decision) = at_fra("app.example.com") else { unreachable!("a decision") };
+        let reason = Reason { serving: Some("iad".into()), rule, endpoints };
+        let (family, sites, records) = (Family::Aaaa, vec!["iad".into()], vec![]);
+        let families = vec![FamilyPart { family, sites, records, ttl: 30, reason, steer: None }];
+        Happened::Decision(Decision { families, ..decision })
+    };
+    let dead = || vec![noted("fra", Health::Down), noted("iad", Health::Up)];
+    told.happens(vec![at_fra("app.example.com"), in_parts(Rule::InOrder, dead())]);
+    let [message] = &told.delivered()[..] else { panic!("one") };
+    assert_eq!((message.state, message.kind), (State::Firing, Kind::Failover));
+    assert_eq!(message.title, "AAAA of app.example.com moved from fra to iad");
+    assert!(message.reason.contains("; AAAA from iad: fra Down"), "{}", message.reason);
+    assert_eq!(message.site.as_deref(), Some("fra"));
+
+    // The hold of its return is no news.
+    let both = || vec![noted("fra", Health::Up), noted("iad", Health::Up)];
+    told.happens(vec![in_parts(Rule::Holding { back: "fra".into(), until: START }, both())]);
+    assert_eq!(told.delivered(), []);
+    // It works nowhere any more; and then all is well.
+    told.happens(vec![in_parts(Rule::AllDown { answer: LastResort::Keep }, dead())]);
+    let [message] = &told.delivered()[..] else { panic!("one") };
+    assert_eq!((message.state, message.kind), (State::Firing, Kind::AllDown));
+    assert_eq!(message.title, "AAAA of app.example.com has no endpoint that works");
+    told.happens(vec![at_fra("app.example.com")]);
+    assert_eq!(told.delivered()[0].state, State::Resolved);
 }
 
 #[test]

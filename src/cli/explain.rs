@@ -145,7 +145,7 @@ fn decision(out: &mut String, now: Time, service: &ServiceView) {
     };
     let made = span(now.since(d.at));
     let _ = writeln!(out, "decision {}, {made} ago: {}, TTL {}s", d.id, list(&d.sites), d.ttl);
-    let _ = writeln!(out, "  because {}", d.reason);
+    let _ = writeln!(out, "  because {}", d.because());
     if let Some(since) = service.since {
         let _ = writeln!(out, "  answered from there for {}", span(now.since(since)));
     }

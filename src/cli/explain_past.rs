@@ -83,7 +83,7 @@ fn concerns(what: &Happened, name: &Name) -> bool {
 fn body(explanation: Explanation) -> ExplainBody {
     let decision = explanation.service.decision.as_ref();
     let answered = decision.map(|decision| decision.records.clone()).unwrap_or_default();
-    let because = decision.map(|decision| decision.reason.to_string());
+    let because = decision.map(crate::policy::Decision::because);
     let answered_text = answered.iter().flat_map(RrSet::to_lines).collect();
     ExplainBody {
         explanation: Some(explanation),

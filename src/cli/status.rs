@@ -125,7 +125,7 @@ fn services(engine: &Status) -> Table {
     let mut table = Table::new(["SERVICE", "FROM", "HEALTH", "TTL", "SINCE", "REASON"]);
     for s in &engine.services {
         let (from, ttl, reason) = match &s.decision {
-            Some(d) => (list(&d.sites), format!("{}s", d.ttl), d.reason.to_string()),
+            Some(d) => (list(&d.sites), format!("{}s", d.ttl), d.because()),
             None => ("zone file".to_owned(), "-".to_owned(), "no decision yet".to_owned()),
         };
         let reason = format!("{reason}{}", waiting(engine.now, s));

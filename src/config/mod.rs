@@ -80,7 +80,7 @@ pub use load::{BrokenZone, Loaded, check, load, load_at_start, recall};
 pub use loading::Loading;
 pub use maintenance::{Maintenance, MaintenanceScope, Window};
 pub use model::*;
-pub use moving::{Approval, Moving, OnLimit, Safety, Unanswered};
+pub use moving::{Approval, Families, Moving, OnLimit, Safety, Unanswered};
 pub use observe::{Dnstap, LogFormat, Observed, QueryLog, log_format};
 pub use pattern::Pattern;
 pub use probe_tree::{Leaves, MAX_PROBE_DEPTH, ProbeTree};

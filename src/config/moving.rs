@@ -47,6 +47,18 @@ pub struct Moving {
     pub load: u32,
     /// Whether it passes over a site that it would take over capacity.
     pub shed: bool,
+    /// What becomes of it where one address family of the endpoint in use is dead.
+    pub families: Families,
+}
+
+/// `families`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Families {
+    /// Each is answered from where it works.
+    #[default]
+    Each,
+    /// All of them are answered from one endpoint, where one has them all.
+    Together,
 }
 
 /// `failover = { mode = "approve" }`
@@ -118,6 +130,7 @@ pub(super) struct DraftMoving {
     exempt: Read<bool>,
     load: Read<u32>,
     shed: Read<bool>,
+    families: Read<Families>,
 }
 
 impl DraftMoving {
@@ -129,6 +142,12 @@ impl DraftMoving {
             exempt: section.read("exempt_from_safety", findings, values::boolean),
             load: section.read("load", findings, values::integer(0, MAX_LOAD)),
             shed: section.read("shed", findings, values::boolean),
+            families: section.read("families", findings, |item, findings| {
+                Ok(match values::word(item, &["each", "together"], findings)? {
+                    "together" => Families::Together,
+                    _ => Families::Each,
+                })
+            }),
         }
     }
 
@@ -140,9 +159,9 @@ impl DraftMoving {
         tree: Option<&Tree>,
         findings: &mut Findings,
     ) -> Result<(Failback, Moving), Reported> {
-        let DraftMoving { failback, failover, exempt, load, shed } = self;
+        let DraftMoving { failback, failover, exempt, load, shed, families } = self;
         let (failback, failover, exempt) = (failback?, failover?, exempt?);
-        let (load, shed) = (load?, shed?);
+        let (load, shed, families) = (load?, shed?, families?);
         if let Some(tree) = tree {
             let by_region = load.as_ref().filter(|_| tree.geo.is_some());
             if let Some(load) = by_region {
@@ -172,6 +191,7 @@ impl DraftMoving {
             exempt: exempt.is_some_and(Spanned::into_inner),
             load: load.map_or(0, Spanned::into_inner),
             shed: shed.is_some_and(Spanned::into_inner),
+            families: families.map(Spanned::into_inner).unwrap_or_default(),
         };
         Ok((failback.failback, moving))
     }

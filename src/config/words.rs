@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::duration::Seconds;
 use super::{
-    AllDown, Approval, Endpoint, Failback, Member, Moving, Of, PolicyKind, Service, Tree, Unanswered,
+    AllDown, Approval, Endpoint, Failback, Families, Member, Moving, Of, PolicyKind, Service, Tree,
+    Unanswered,
 };
 
 impl Service {
@@ -14,13 +15,14 @@ impl Service {
         let sites: Vec<&str> = self.endpoints.iter().map(|endpoint| &*endpoint.site).collect();
         let seconds = |ttl: u32| Seconds(Duration::from_secs(ttl.into()));
         format!(
-            "{}: {}{}; failback {}{}; all_down {}; TTL {}, {} while Suspect",
+            "{}: {}{}; failback {}{}; all_down {}{}; TTL {}, {} while Suspect",
             self.policy,
             self.tree.as_ref().map_or_else(|| sites.join(", "), |tree| in_words(tree, 0, &self.endpoints)),
             self.moving.failover_in_words(),
             self.failback,
             self.moving.failback_in_words(),
             self.all_down,
+            if self.moving.families == Families::Together { "; families together" } else { "" },
             seconds(self.ttl),
             seconds(self.ttl_suspect),
         )

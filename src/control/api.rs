@@ -202,7 +202,7 @@ pub struct RollbackRequest {
 
 impl From<ServiceView> for ServiceBody {
     fn from(service: ServiceView) -> ServiceBody {
-        let because = service.decision.as_ref().map(|d| d.reason.to_string());
+        let because = service.decision.as_ref().map(Decision::because);
         ServiceBody { service, because }
     }
 }
@@ -215,6 +215,6 @@ impl From<Entry> for EntryBody {
 
 impl From<Decision> for DecisionBody {
     fn from(decision: Decision) -> DecisionBody {
-        DecisionBody { because: decision.reason.to_string(), decision }
+        DecisionBody { because: decision.because(), decision }
     }
 }

@@ -69,6 +69,7 @@ pub(crate) fn decision(id: u64, service: &str, site: &str, addr: [u8; 4]) -> Dec
         steer: None,
         rto_ms: None,
         partial: None,
+        families: vec![],
     }
 }
 

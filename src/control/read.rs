@@ -178,7 +178,7 @@ pub(super) async fn explain<D: Daemon>(
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let because =
-        explanation.as_ref().and_then(|e| e.service.decision.as_ref()).map(|d| d.reason.to_string());
+        explanation.as_ref().and_then(|e| e.service.decision.as_ref()).map(crate::policy::Decision::because);
     let answered_text = answered.iter().flat_map(RrSet::to_lines).collect();
     let checks = explanation.iter().flat_map(|e| &e.checks).map(|check| &check.key);
     let checks: std::collections::BTreeSet<_> = checks.collect();

@@ -132,8 +132,8 @@ fn steered(status: DaemonStatus, zone: &Name) -> Steered {
         services.push(SteeredBody {
             name: service.name,
             decision: decision.id,
-            because: decision.reason.to_string(),
-            by_client: decision.steer.is_some() || decision.partial.is_some(),
+            because: decision.because(),
+            by_client: decision.is_by_client(),
             sites: decision.sites,
         });
     }

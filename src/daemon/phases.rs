@@ -16,7 +16,7 @@ use crate::engine::{Engine, Happened, Saved};
 use crate::health::Health;
 use crate::measure::{Histogram, Unit};
 use crate::otlp::{Exporter, Failover};
-use crate::policy::Decision;
+use crate::policy::{Decision, Reason};
 use crate::time::Time;
 use crate::transfer::Teller;
 use crate::zone::Name;
@@ -145,7 +145,7 @@ impl Phases {
                 from: site.to_string(),
                 to: decision.sites.iter().map(ToString::to_string).collect(),
                 decision: decision.id,
-                reason: decision.reason.to_string(),
+                reason: decision.because(),
                 first_failed: fall.first_failed,
                 down: fall.since,
                 decided: decision.at,
@@ -180,10 +180,12 @@ impl Phases {
     }
 }
 
-/// Whether a decision no longer answers with a site, which is Down.
+/// Whether a decision no longer answers with a site, which is Down; or no longer does for one address family.
 fn left_dead(decision: &Decision, site: &SiteId) -> bool {
-    let down = |site: &SiteId| {
-        decision.reason.endpoints.iter().any(|noted| noted.site == *site && noted.health == Health::Down)
+    let left = |reason: &Reason, sites: &[SiteId]| {
+        let mut noted = reason.endpoints.iter();
+        !sites.contains(site) && noted.any(|noted| noted.site == *site && noted.health == Health::Down)
     };
-    !decision.sites.contains(site) && down(site)
+    left(&decision.reason, &decision.sites)
+        || decision.families.iter().any(|part| left(&part.reason, &part.sites))
 }

@@ -116,7 +116,7 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
         | Happened::Sample(_) => {}
         Happened::Decision(decision) => {
             let (service, sites) = (decision.service.to_string(), decision.sites.join(","));
-            let (id, reason) = (decision.id, decision.reason.to_string());
+            let (id, reason) = (decision.id, decision.because());
             info!(kind = "decision", sequence, decision = id, service, sites, reason, "{what}");
         }
         Happened::Health { check, from, to, because, .. } => {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::flush::Ordered;
-use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved};
+use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved, SavedService};
 use crate::config::SiteId;
-use crate::policy::{Move, MoveKind, Override, OverrideKind, Scope, refuse_failover};
+use crate::policy::{Override, OverrideKind, Scope, refuse_failover};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -128,13 +128,8 @@ impl Engine {
         // Where clients are shared out, no one endpoint is left for another.
         concerned.retain(|name| self.services.get(name).is_some_and(|of| of.service.tree.is_none()));
         for name in concerned {
-            let from = self.decided.get(&name).and_then(|last| last.decision.reason.serving.clone());
-            let to = self.choose(now, &name, None).and_then(|choice| choice.reason.serving);
-            if let (Some(from), Some(to)) = (from, to)
-                && from != to
-            {
-                moves.push((name, Move { from, to, kind: MoveKind::Failover }));
-            }
+            let moving = self.choose(now, &name, None).and_then(|joined| self.would_move(&name, &joined));
+            moves.extend(moving.map(|moving| (name, moving)));
         }
         match before {
             Some(before) => self.overrides.insert(scope.clone(), before),
@@ -232,11 +227,11 @@ impl Engine {
         let name = &ordered.service;
         self.check_service(name)?;
         self.check_round(name)?;
-        let latched = self.decided.get(name).is_some_and(|last| last.latched);
+        let latched = self.decided.get(name).is_some_and(SavedService::is_latched);
         let sites = self.decided.get(name).map(|last| &last.decision.sites);
         match self.choose(now, name, Some(ordered)) {
-            Some(choice) if !latched && Some(&choice.sites) == sites => {
-                let text = format!("there is nothing better to fail back to: {}", choice.reason);
+            Some(joined) if !latched && Some(&joined.choice.sites) == sites => {
+                let text = format!("there is nothing better to fail back to: {}", joined.choice.reason);
                 Err(CommandError::NotUsable(text))
             }
             _ => Ok(()),

@@ -37,7 +37,7 @@ pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
             let text = format!("{name}: no endpoint has a result yet: {}", each(decision));
             vec![(ConditionKind::Unverified, text)]
         }
-        _ => match (dead_site(decision), pending(rule)) {
+        _ => match (dead_site(decision), decision.reasons().find_map(|reason| pending(&reason.rule))) {
             (Some(dead), next) => {
                 let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
                 let text =
@@ -62,7 +62,7 @@ pub fn dead_site(decision: &Decision) -> Option<&Noted> {
         noted.health == Health::Down
             && noted.maintenance.is_none()
             && !forced_up(noted)
-            && decision.sites.contains(&noted.site)
+            && decision.own_sites().contains(&noted.site)
     })
 }
 

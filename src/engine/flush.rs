@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::proposals::Moderated;
+use super::proposals::Slots;
 use super::steered::First;
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
 use crate::config::SiteId;
 use crate::policy::{
-    Choice, Decision, HOUR, MAX_SWITCHES_KEPT, Marks, Memories, Order, Situation, Standing, choose,
+    Choice, Decision, HOUR, Joined, MAX_SWITCHES_KEPT, Marks, Memories, Order, Situation, Standing,
 };
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, Steering, soa_serial};
@@ -122,26 +122,27 @@ impl Engine {
         let steered = self.services.get(name).filter(|steered| steered.is_ripe())?;
         let zone = steered.service.zone.clone();
         let standings = self.standings(steered);
-        let wish = choose(&self.situation(now, steered, &standings, order));
-        let Moderated { choice, proposal, step, switched, told } =
-            self.moderate(now, name, &standings, order, wish);
+        let (joined, Slots { proposal, step, switched, told, .. }) =
+            self.settle(now, name, &standings, order)?;
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
-        self.tell_standby(now, name, &standings, &choice, records);
+        self.tell_standby(now, name, &standings, &joined.choice, records);
         let steered = self.services.get(name)?;
-        self.agenda.hold(name, steered.hold_until, choice.hold_until);
+        self.agenda.hold(name, steered.hold_until, joined.choice.hold_until);
         let waited = self.waits(name);
         if let Some(steered) = self.services.get_mut(name) {
-            steered.hold_until = choice.hold_until;
+            steered.hold_until = joined.choice.hold_until;
             if steered.unreported == 0 {
                 steered.first = First::Answered;
             }
         }
         let last = self.decided.get(name);
-        let unchanged = last.is_some_and(|last| choice.stands_in(&last.decision));
+        let unchanged = last.is_some_and(|last| joined.stands_in(&last.decision));
+        let Joined { choice, families, memories } = joined;
         if let Some(last) = last.filter(|_| unchanged) {
             let Choice { latched, marks, groups, .. } = choice;
-            let saved = SavedService { latched, marks, groups, proposal, step, ..last.clone() };
+            let families = memories;
+            let saved = SavedService { latched, marks, groups, families, proposal, step, ..last.clone() };
             if *last != saved {
                 self.save_service(name, saved, out);
             }
@@ -161,19 +162,27 @@ impl Engine {
             switches.drain(..spare);
             switches.push(now);
         }
-        let by_client = last.map(|last| (last.decision.steer.clone(), last.decision.partial.clone()));
-        let (before, parted) = by_client.unwrap_or_default();
+        let before = last.map(|last| Laid::of(&last.decision)).filter(Laid::is_by_client);
         let Choice { sites, records: answer, ttl, reason, latched, marks, groups, steer, partial, .. } =
             choice;
         let service = name.clone();
         let rto = self.services.get(name).and_then(|steered| steered.service.rto);
         let rto_ms = rto.map(|rto| u64::try_from(rto.as_millis()).unwrap_or(u64::MAX));
-        let decision =
-            Decision { id, at: now, service, sites, records: answer, ttl, reason, rto_ms, steer, partial };
-        // Steps hold what all others are answered, so they change with that too.
-        let changes = decision.steer != before
-            || decision.partial != parted
-            || decision.partial.is_some() && old != new;
+        let decision = Decision {
+            id,
+            at: now,
+            service,
+            sites,
+            records: answer,
+            ttl,
+            reason,
+            rto_ms,
+            steer,
+            partial,
+            families,
+        };
+        // Variants hold what all others are answered, so they change with that too.
+        let changes = before != Some(Laid::of(&decision)).filter(Laid::is_by_client);
         let is_laid_anew = is_first || changes || old != new;
         let steer = changes.then(|| (name.clone(), self.steering(name, &zone, &Laid::of(&decision))));
         if switched && !self.services.get(name).is_some_and(|steered| steered.service.moving.exempt) {
@@ -187,6 +196,7 @@ impl Engine {
             since,
             marks,
             groups,
+            families: memories,
             proposal,
             step,
             switches,
@@ -212,9 +222,9 @@ impl Engine {
 
     /// What policy makes of a service now, whatever keeps it from being carried out; `None` where there is
     /// no such service.
-    pub(super) fn choose(&self, now: Time, name: &Name, order: Option<&Ordered>) -> Option<Choice> {
+    pub(super) fn choose(&self, now: Time, name: &Name, order: Option<&Ordered>) -> Option<Joined> {
         let steered = self.services.get(name)?;
-        Some(choose(&self.situation(now, steered, &self.standings(steered), order)))
+        Some(self.wish(&self.situation(now, steered, &self.standings(steered), order)))
     }
 
     /// Everything a decision depends on.

@@ -95,7 +95,7 @@ impl Engine {
         let Some((steered, saved)) = self.services.get(name).zip(self.decided.get(name)) else {
             return false;
         };
-        let SavedService { decision, proposal, step, .. } = saved;
+        let SavedService { decision, families, proposal, step, .. } = saved;
         decision.reason.rule == Rule::InOrder
             && steered.unreported == 0
             && steered.hold_until.is_none()
@@ -105,6 +105,8 @@ impl Engine {
             && step.is_none()
             && decision.partial.is_none()
             && decision.steer.is_none()
+            && families.is_empty()
+            && decision.families.is_empty()
     }
 
     /// Panics where what was not looked at would be decided in another way.

@@ -43,6 +43,7 @@ mod commands;
 mod conditions;
 mod doubt;
 mod event;
+mod families;
 mod flush;
 mod load;
 mod maintenance;

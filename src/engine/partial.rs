@@ -4,7 +4,7 @@
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Steered};
 use crate::config::{Service, SiteId};
-use crate::policy::{Choice, Standing, Tally, standby, unready};
+use crate::policy::{Choice, Standing, Tally, loads, standby, unready};
 use crate::time::Time;
 use crate::zone::{Buckets, Name, Pick, RrSet, Steering};
 
@@ -65,8 +65,9 @@ impl Engine {
         let Some(capacity) = self.capacity(site) else { return false };
         let load = u64::from(service.moving.load);
         let last = self.decided.get(&service.name);
-        let has = last.is_some_and(|last| last.decision.sites.contains(site));
-        let others = self.tally.of(site).load.saturating_sub(if has { load } else { 0 });
+        let own = last.into_iter().flat_map(|last| loads(service, &last.decision));
+        let own: u64 = own.filter(|(at, _)| at == site).map(|(_, load)| load).sum();
+        let others = self.tally.of(site).load.saturating_sub(own);
         others + load > u64::from(capacity)
     }
 

@@ -1,12 +1,12 @@
 //! What stands between a choice and its being carried out: delay, approval, safety rules, steps. Every
 //! decision passes here, whatever made it.
 
-use super::flush::Ordered;
-use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved};
+use super::families::Part;
+use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved, SavedService};
 use crate::config::{OnLimit, Seconds};
 use crate::policy::{
-    Choice, IfUnanswered, Ledger, Move, MoveKind, Proposal, ProposalNews, ProposalState, Rule, Standing,
-    Step, delayed_until, movement, stay, step,
+    Choice, IfUnanswered, Ledger, Move, MoveKind, Proposal, ProposalNews, ProposalState, Reason, Rule, Step,
+    delayed_until, movement, stay, step,
 };
 use crate::time::Time;
 use crate::zone::Name;
@@ -14,9 +14,15 @@ use crate::zone::Name;
 /// How many proposals a refusal lists.
 const MAX_LISTED: usize = 10;
 
-/// What is carried out.
-pub(super) struct Moderated {
-    pub choice: Choice,
+/// What a service has once, whatever part of it moves: a proposal, a failback in steps, a move that counts.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// The proposal as it stood, until the move that it is about is looked at.
+    pending: Option<Proposal>,
+    /// The step that the service was at.
+    running: Option<Step>,
+    /// How many of the clients that had moved.
+    percent: Option<u8>,
     /// The service's proposal from now on.
     pub proposal: Option<Proposal>,
     /// Its step from now on.
@@ -27,6 +33,25 @@ pub(super) struct Moderated {
     pub told: Vec<Happened>,
 }
 
+impl Slots {
+    /// Those of a service as it was last decided.
+    pub fn of(last: Option<&SavedService>) -> Slots {
+        let partial = last.and_then(|last| last.decision.partial.as_ref());
+        Slots {
+            pending: last.and_then(|last| last.proposal.as_deref().cloned()),
+            running: last.and_then(|last| last.step.clone()),
+            percent: partial.map(|partial| partial.percent),
+            ..Slots::default()
+        }
+    }
+
+    /// All moves have been looked at: a proposal that was about none of them has lost its reason.
+    pub fn close(mut self) -> Slots {
+        self.told.extend(withdrawn(self.pending.take()));
+        self
+    }
+}
+
 /// Whether a move is made now.
 enum Verdict {
     Go,
@@ -35,41 +60,36 @@ enum Verdict {
 }
 
 impl Engine {
+    /// The move that a wish for a service comes to, or one for a family of it, where nobody ordered it.
+    pub(super) fn movement(&self, part: &Part, wish: &Choice) -> Option<Move> {
+        let moving = movement(&self.situation_of(part)?, wish)?;
+        let family = part.apart.map(|apart| apart.family);
+        let last = self.decided.get(part.name).map(|last| &last.decision);
+        // What else is answered from there: the service as a whole, or its other family.
+        let serves = |reason: &Reason| reason.serving.as_ref() == Some(&moving.from);
+        let others = last.into_iter().flat_map(|last| &last.families);
+        let keeps = others.filter(|other| Some(other.family) != family).any(|other| serves(&other.reason))
+            || family.is_some() && last.is_some_and(|last| serves(&last.reason));
+        Some(Move { family, keeps, ..moving })
+    }
+
     /// What becomes of a wish.
-    pub(super) fn moderate(
-        &mut self,
-        now: Time,
-        name: &Name,
-        standings: &[Standing],
-        order: Option<&Ordered>,
-        wish: Choice,
-    ) -> Moderated {
-        let mut told = Vec::new();
-        let last = self.decided.get(name);
-        let pending = last.and_then(|last| last.proposal.as_deref().cloned());
-        let running = last.and_then(|last| last.step.clone());
-        let percent = last.and_then(|last| last.decision.partial.as_ref()).map(|partial| partial.percent);
-        let found = self.services.get(name).and_then(|steered| {
-            let situation = self.situation(now, steered, standings, order);
-            let moving = movement(&situation, &wish)?;
-            Some((delayed_until(&situation, &moving), moving))
-        });
-        let Some((delayed, moving)) = found else {
-            told.extend(withdrawn(pending));
-            return Moderated { choice: wish, proposal: None, step: None, switched: false, told };
-        };
+    pub(super) fn moderate(&mut self, part: &Part, wish: Choice, slots: &mut Slots) -> Choice {
+        let (now, name) = (part.now, part.name);
+        let Some(moving) = self.movement(part, &wish) else { return wish };
+        let delayed = self.situation_of(part).and_then(|situation| delayed_until(&situation, &moving));
         // Clients that a failback has moved stay where they are, as long as that is where all are to go.
-        let running = running.filter(|step| step.to == moving.to);
-        let percent = percent.filter(|_| running.is_some());
+        let ours = |step: &Step| step.to == moving.to && step.family == moving.family;
+        let running = slots.running.clone().filter(ours);
+        let percent = slots.percent.filter(|_| running.is_some());
         if let Some(until) = delayed {
-            told.extend(withdrawn(pending));
             let rule = Rule::Delayed { to: moving.to.clone(), until };
-            let choice = self.stay(now, name, standings, wish, &moving, rule, percent, Some(until));
-            return Moderated { choice, proposal: None, step: running, switched: false, told };
+            slots.step = running.or(slots.step.take());
+            return self.stay(part, wish, &moving, rule, percent, Some(until));
         }
         // What has begun was approved, and counted.
         let begun = running.is_some() && moving.kind == MoveKind::Failback;
-        if !begun && let Verdict::Wait(proposal) = self.judge(now, name, &moving, pending, &mut told) {
+        if !begun && let Verdict::Wait(proposal) = self.judge(now, name, &moving, slots) {
             let (id, to) = (proposal.id, moving.to.clone());
             let rule = match proposal.state.clone() {
                 ProposalState::Rejected { by } => Rule::Rejected { to, proposal: id, by },
@@ -79,36 +99,36 @@ impl Engine {
             };
             let waits = proposal.state == ProposalState::Pending;
             let until = proposal.due.filter(|_| waits).map(|(until, _)| until);
-            let choice = self.stay(now, name, standings, wish, &moving, rule, percent, until);
-            return Moderated { choice, proposal: Some(proposal), step: running, switched: false, told };
+            slots.proposal = Some(proposal);
+            slots.step = running.or(slots.step.take());
+            return self.stay(part, wish, &moving, rule, percent, until);
         }
-        let switched = !begun;
         let config =
             self.services.get(name).map(|steered| steered.service.moving.clone()).unwrap_or_default();
         let next = match moving.kind {
-            MoveKind::Failback => step(&config, running.as_ref(), &moving.to, now),
+            MoveKind::Failback => step(&config, running.as_ref(), &moving, now),
             MoveKind::Failover => None,
         };
-        let Some(next) = next else {
-            return Moderated { choice: wish, proposal: None, step: None, switched, told };
-        };
+        if next.is_some()
+            && let Some(other) = &slots.step
+        {
+            // One part of a service goes back in steps at a time.
+            let until = other.since + config.step_hold;
+            let rule = Rule::Holding { back: moving.to.clone(), until };
+            return self.stay(part, wish, &moving, rule, None, Some(until));
+        }
+        slots.switched |= !begun;
+        let Some(next) = next else { return wish };
         let until = next.since + config.step_hold;
         let share = |at: usize| config.steps.get(at).copied().unwrap_or(100);
         let (percent, back) = (share(next.at), moving.to.clone());
         let rule = Rule::Stepping { back, percent, next: share(next.at + 1), at: until };
-        let choice = self.stay(now, name, standings, wish, &moving, rule, Some(percent), Some(until));
-        Moderated { choice, proposal: None, step: Some(next), switched, told }
+        slots.step = Some(next);
+        self.stay(part, wish, &moving, rule, Some(percent), Some(until))
     }
 
     /// Whether a move may be made, by what is asked of it and what became of its proposal.
-    fn judge(
-        &mut self,
-        now: Time,
-        name: &Name,
-        moving: &Move,
-        pending: Option<Proposal>,
-        told: &mut Vec<Happened>,
-    ) -> Verdict {
+    fn judge(&mut self, now: Time, name: &Name, moving: &Move, slots: &mut Slots) -> Verdict {
         let Some(steered) = self.services.get(name) else { return Verdict::Go };
         let config = steered.service.moving.clone();
         let (asked, due) = match moving.kind {
@@ -118,8 +138,11 @@ impl Engine {
             }
             MoveKind::Failback => (config.approve_failback, None),
         };
-        let same = pending.filter(|held| held.from == moving.from && held.kind == moving.kind);
-        if let Some(mut held) = same {
+        let same = |held: &mut Proposal| {
+            held.from == moving.from && held.kind == moving.kind && held.family == moving.family
+        };
+        let told = &mut slots.told;
+        if let Some(mut held) = slots.pending.take_if(same) {
             if held.to != moving.to {
                 held.to = moving.to.clone();
             }
@@ -148,6 +171,11 @@ impl Engine {
         if !asked && limit.is_none() {
             return Verdict::Go;
         }
+        // A service has one proposal: what else waits, waits with it, and is proposed after it.
+        if let Some(other) = &slots.proposal {
+            return Verdict::Wait(other.clone());
+        }
+        slots.pending = None;
         let proposal = Proposal {
             // That of the decision that tells of it, which comes next.
             id: self.last_decision + 1,
@@ -155,12 +183,13 @@ impl Engine {
             from: moving.from.clone(),
             to: moving.to.clone(),
             kind: moving.kind,
+            family: moving.family,
             at: now,
             due: due.filter(|_| asked).map(|(wait, then)| (now + wait, then)),
             limit,
             state: ProposalState::Pending,
         };
-        told.push(Happened::Proposal { news: ProposalNews::Proposed, proposal: proposal.clone() });
+        slots.told.push(Happened::Proposal { news: ProposalNews::Proposed, proposal: proposal.clone() });
         Verdict::Wait(proposal)
     }
 
@@ -227,22 +256,23 @@ impl Engine {
         rules
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of it is of one decision")]
-    fn stay(
+    pub(super) fn stay(
         &self,
-        now: Time,
-        name: &Name,
-        standings: &[Standing],
+        part: &Part,
         wish: Choice,
         moving: &Move,
         rule: Rule,
         percent: Option<u8>,
         until: Option<Time>,
     ) -> Choice {
-        let Some(steered) = self.services.get(name) else { return wish };
-        let mut choice = stay(&self.situation(now, steered, standings, None), wish, moving, rule, percent);
-        choice.hold_until = [choice.hold_until, until].into_iter().flatten().filter(|&at| at > now).min();
-        choice
+        let Some(situation) = self.situation_of(&Part { order: None, ..*part }) else { return wish };
+        let mut choice = stay(&situation, wish, moving, rule, percent);
+        let holds = [choice.hold_until, until].into_iter().flatten();
+        choice.hold_until = holds.filter(|&at| at > part.now).min();
+        match part.apart {
+            Some(apart) => apart.own(choice),
+            None => choice,
+        }
     }
 
     /// Every proposal, the oldest first.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::config::CheckKey;
 use crate::health::{Damper, Health};
-use crate::policy::{Decision, Marks, Memories, Override, Proposal, Scope, Step};
+use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, Proposal, Scope, Step};
 use crate::time::Time;
 use crate::zone::{Edit, EditKey, Name, Serial};
 
@@ -98,6 +98,9 @@ pub struct SavedService {
     /// What is remembered of its groups, where it has any.
     #[serde(default, skip_serializing_if = "Memories::is_empty")]
     pub groups: Memories,
+    /// What is remembered of the address families that are decided by themselves.
+    #[serde(default, skip_serializing_if = "FamilyMemories::is_empty")]
+    pub families: FamilyMemories,
     /// The move that waits for an operator, or that one has rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Box<Proposal>>,
@@ -107,6 +110,13 @@ pub struct SavedService {
     /// When it moved by itself within the last hour; at most [`MAX_SWITCHES_KEPT`](crate::policy::MAX_SWITCHES_KEPT).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub switches: Vec<Time>,
+}
+
+impl SavedService {
+    /// Whether an operator's failover holds it, or one of its families.
+    pub fn is_latched(&self) -> bool {
+        self.latched || self.families.values().any(|memory| memory.latched)
+    }
 }
 
 /// A check's part.

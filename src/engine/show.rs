@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 
+use super::families::next_of;
 use super::maintenance::Maintained;
 use super::steered::Place;
 use super::{
-    CheckView, Doubt, EndpointView, Engine, Explanation, Fall, Pace, PlaceView, PlotView, ServiceView,
-    SiteView, StandbyView, Status, Steered, ZoneView,
+    CheckView, Doubt, EndpointView, Engine, Explanation, Fall, Pace, PlaceView, PlotView, SavedService,
+    ServiceView, SiteView, StandbyView, Status, Steered, ZoneView,
 };
 use crate::config::{CheckKey, Site, SiteId, Whereto};
 use crate::health::Health;
-use crate::policy::{Decision, Latch, Rule, Scope, Standing};
+use crate::policy::{Decision, Latch, Reason, Rule, Scope, Standing};
 use crate::time::Time;
 use crate::zone::{Name, RrType, soa_serial};
 
@@ -166,7 +167,8 @@ impl Engine {
         let standby = steered.standby_of(&standings, serving);
         let endpoints = standings.into_iter().zip(&steered.places);
         let endpoints = endpoints.map(|(standing, places)| endpoint(standing, places, decision));
-        let manual = matches!(decision.map(|d| &d.reason.rule), Some(Rule::Latched { by: Latch::Manual }));
+        let manual = |reason: &Reason| matches!(reason.rule, Rule::Latched { by: Latch::Manual });
+        let manual = decision.is_some_and(|decision| decision.reasons().any(manual));
         ServiceView {
             name: service.name.clone(),
             zone: service.zone.clone(),
@@ -175,7 +177,7 @@ impl Engine {
             serial: self.published.get(&service.zone).map(|zone| zone.published),
             decision: decision.cloned(),
             since: saved.map(|saved| saved.since),
-            latched: manual || saved.is_some_and(|saved| saved.latched),
+            latched: manual || saved.is_some_and(SavedService::is_latched),
             hold_until: steered.hold_until.filter(|_| !decision.is_some_and(waits)),
             standby: standby.map(|(site, unready)| StandbyView { site, unready }),
             endpoints: endpoints.collect(),
@@ -239,7 +241,10 @@ impl Engine {
                 None => "until it is decided, the zone file's records are answered".to_owned(),
             }),
         }
-        let serving = self.decided.get(name).map(|saved| &saved.decision.sites[..]);
+        if let Some(saved) = self.decided.get(name) {
+            next.extend(next_of(&saved.decision));
+        }
+        let serving = self.decided.get(name).map(|saved| saved.decision.own_sites());
         if let Some([serving]) = serving
             && steered.service.tree.is_none()
         {
@@ -276,11 +281,13 @@ impl Engine {
 
 /// Whether a decision waits for something else than a hold to end.
 fn waits(decision: &Decision) -> bool {
-    let rule = &decision.reason.rule;
-    matches!(
-        rule,
-        Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Stepping { .. }
-    )
+    let waits = |rule: &Rule| {
+        matches!(
+            rule,
+            Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Stepping { .. }
+        )
+    };
+    decision.reasons().any(|reason| waits(&reason.rule))
 }
 
 /// The endpoint that takes over from the one in use.
@@ -313,8 +320,7 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
 /// Whether a place's record is among those decided.
 fn answers(decision: &Decision, whereto: &Whereto) -> bool {
     let has = |rtype: RrType, rdata: &[u8]| {
-        let variants = decision.steer.iter().flat_map(|steer| &steer.variants);
-        let sets = decision.records.iter().chain(variants.flat_map(|variant| &variant.records));
+        let sets = decision.all_records();
         sets.filter(|set| set.rtype == rtype).any(|set| set.rdata.iter().any(|have| **have == *rdata))
     };
     match whereto {

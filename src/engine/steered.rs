@@ -106,7 +106,7 @@ impl Engine {
                 full: service.moving.shed && self.would_be_over(service, &endpoint.site),
             }
         };
-        endpoints.map(standing).collect()
+        steered.joined(endpoints.map(standing).collect())
     }
 }
 

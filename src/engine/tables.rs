@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::Engine;
 use super::partial::steering;
 use super::zones::Laid;
-use crate::policy::{Branch, Flow};
-use crate::zone::{Buckets, Name, Pick, Steering, Weighted, mix};
+use crate::policy::{Branch, Flow, MAX_SETS, Steer};
+use crate::zone::{Buckets, ClientsId, Name, Pick, RrSet, Steering, Weighted, mix};
 
 /// How many tables are kept for the next names; at 4 KiB each.
 const MAX_TABLES: usize = 512;
@@ -16,7 +16,41 @@ const SALT: u64 = 0x6465_746f_7572;
 
 /// The tables made lately.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tables(BTreeMap<(bool, Flow), Buckets>);
+pub(super) struct Tables {
+    flows: BTreeMap<(bool, Flow), Buckets>,
+    unions: BTreeMap<(bool, Vec<Ways>), Union>,
+}
+
+/// The different ways to answer, and for each region its place among them.
+type Ways = (Vec<Flow>, Vec<u16>);
+
+/// Answers of which each part is shared out by itself, as answers of one kind.
+#[derive(Clone, Debug, Default)]
+struct Union {
+    /// For each answer, which variant of each part it holds.
+    holds: Vec<Vec<u8>>,
+    /// For each region, who gets which.
+    regions: Vec<Pick>,
+}
+
+/// One part of what a name answers, as decided by itself.
+struct Layer {
+    variants: Vec<Vec<RrSet>>,
+    ways: Ways,
+}
+
+impl Layer {
+    fn of(records: &[RrSet], steer: Option<&Steer>, is: impl Fn(&RrSet) -> bool) -> Layer {
+        let own = |sets: &[RrSet]| sets.iter().filter(|set| is(set)).cloned().collect::<Vec<_>>();
+        match steer {
+            None => Layer { variants: vec![own(records)], ways: (vec![Flow::One(0)], vec![0]) },
+            Some(steer) => Layer {
+                variants: steer.variants.iter().map(|variant| own(&variant.records)).collect(),
+                ways: (steer.flows.clone(), steer.regions.clone()),
+            },
+        }
+    }
+}
 
 impl Tables {
     /// Who gets which variant.
@@ -29,15 +63,42 @@ impl Tables {
     }
 
     fn table(&mut self, flow: &Flow, sticky: bool) -> Buckets {
-        if let Some(known) = self.0.get(&(sticky, flow.clone())) {
+        if let Some(known) = self.flows.get(&(sticky, flow.clone())) {
             return known.clone();
         }
         let made = if sticky { self.by_client(flow) } else { by_query(flow) };
-        if self.0.len() >= MAX_TABLES {
-            self.0.clear();
+        if self.flows.len() >= MAX_TABLES {
+            self.flows.clear();
         }
-        self.0.insert((sticky, flow.clone()), made.clone());
+        self.flows.insert((sticky, flow.clone()), made.clone());
         made
+    }
+
+    /// Who gets which variant of each part, as one answer: a client that is in one bucket is in it for every part.
+    fn union(&mut self, parts: &[Ways], sticky: bool) -> Union {
+        if let Some(known) = self.unions.get(&(sticky, parts.to_vec())) {
+            return known.clone();
+        }
+        let mut union = Union::default();
+        let mut made: BTreeMap<Vec<u16>, Pick> = BTreeMap::new();
+        let regions = parts.iter().map(|(_, regions)| regions.len()).max().unwrap_or(1);
+        for region in 0..regions {
+            // What is the same for all clients has one region.
+            let way = |(_, of): &Ways| of.get(region).or(of.first()).copied().unwrap_or_default();
+            let ways: Vec<u16> = parts.iter().map(way).collect();
+            let pick = made.get(&ways).cloned().unwrap_or_else(|| {
+                let flows = parts.iter().zip(&ways).map(|((flows, _), &at)| &flows[usize::from(at)]);
+                let picks: Vec<Pick> = flows.map(|flow| self.pick(flow, sticky)).collect();
+                union.pick(&picks, sticky)
+            });
+            made.insert(ways, pick.clone());
+            union.regions.push(pick);
+        }
+        if self.unions.len() >= MAX_TABLES {
+            self.unions.clear();
+        }
+        self.unions.insert((sticky, parts.to_vec()), union.clone());
+        union
     }
 
     /// Each group is shared out by itself, so that what happens in one moves no client of another.
@@ -61,6 +122,31 @@ impl Tables {
     }
 }
 
+impl Union {
+    fn pick(&mut self, picks: &[Pick], sticky: bool) -> Pick {
+        if picks.iter().all(|pick| matches!(pick, Pick::One(_))) {
+            return Pick::One(self.number(&picks.iter().map(|pick| pick.at(0)).collect::<Vec<u8>>()));
+        }
+        let table = Buckets::each(|bucket| {
+            self.number(&picks.iter().map(|pick| pick.at(bucket)).collect::<Vec<u8>>())
+        });
+        if sticky { Pick::PerClient(table) } else { Pick::PerQuery(table) }
+    }
+
+    /// The number of an answer; where there are too many, that of one that has most in common with it.
+    fn number(&mut self, holds: &[u8]) -> u8 {
+        let alike = |have: &[u8]| have.iter().zip(holds).filter(|(have, wants)| have == wants).count();
+        let at = self.holds.iter().position(|have| have[..] == *holds).unwrap_or_else(|| {
+            if self.holds.len() < MAX_SETS {
+                self.holds.push(holds.to_vec());
+                return self.holds.len() - 1;
+            }
+            (0..self.holds.len()).max_by_key(|&at| alike(&self.holds[at])).unwrap_or_default()
+        });
+        at as u8 // below MAX_SETS
+    }
+}
+
 fn by_query(flow: &Flow) -> Buckets {
     // A share is a part of 2^32: halved, it fits whatever it is.
     let shares: Vec<(u8, u32)> =
@@ -81,11 +167,22 @@ impl Engine {
     /// How a name is to be steered: `None` where its answers do not depend on the client, or where the map
     /// its decision was made for is gone.
     pub(super) fn steering(&mut self, name: &Name, zone: &Name, laid: &Laid) -> Option<Steering> {
-        let Some(steer) = &laid.steer else { return steering(laid, zone, self.beside(zone, name)) };
-        if steer.clients.is_some() && steer.clients.as_ref() != self.regions.get(name).map(|r| &r.id) {
+        if !laid.is_shared_out() {
+            return steering(laid, zone, self.beside(zone, name));
+        }
+        let steers = laid.steer.iter().chain(laid.families.iter().filter_map(|(_, _, steer)| steer.as_ref()));
+        let map = self.regions.get(name).map(|regions| &regions.id);
+        if steers.clone().any(|steer| steer.clients.is_some() && steer.clients.as_ref() != map) {
             return None;
         }
         let beside = self.beside(zone, name).to_vec();
+        let (clients, sticky) = steers.fold((None, false), |(clients, sticky), steer| {
+            (clients.or_else(|| steer.clients.clone()), sticky || steer.sticky)
+        });
+        let steer = match &laid.steer {
+            Some(steer) if laid.families.is_empty() => steer,
+            _ => return Some(self.in_parts(laid, &beside, clients, sticky)),
+        };
         let variants = steer.variants.iter().map(|variant| {
             let mut sets = variant.records.clone();
             sets.extend(beside.iter().cloned());
@@ -98,5 +195,31 @@ impl Engine {
             regions: steer.regions.iter().map(|&at| picks[usize::from(at)].clone()).collect(),
             salt: SALT,
         })
+    }
+
+    /// How a name is steered of which families are shared out by themselves.
+    fn in_parts(
+        &mut self,
+        laid: &Laid,
+        beside: &[RrSet],
+        clients: Option<ClientsId>,
+        sticky: bool,
+    ) -> Steering {
+        let own = |set: &RrSet| laid.families.iter().all(|(family, ..)| family.rtype() != set.rtype);
+        let mut layers = vec![Layer::of(&laid.records, laid.steer.as_deref(), own)];
+        layers.extend(laid.families.iter().map(|(family, records, steer)| {
+            Layer::of(records, steer.as_deref(), |set| set.rtype == family.rtype())
+        }));
+        let ways: Vec<Ways> = layers.iter().map(|layer| layer.ways.clone()).collect();
+        let Union { holds, regions } = self.tables.union(&ways, sticky);
+        let variant = |holds: &Vec<u8>| {
+            let parts = layers.iter().zip(holds).flat_map(|(layer, &at)| &layer.variants[usize::from(at)]);
+            let mut sets: Vec<RrSet> = parts.cloned().collect();
+            sets.sort_by_key(|set| set.rtype);
+            sets.extend(beside.iter().cloned());
+            sets
+        };
+        let variants = holds.iter().map(variant).collect();
+        Steering { variants, clients, regions, salt: SALT }
     }
 }

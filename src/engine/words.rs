@@ -27,7 +27,7 @@ impl fmt::Display for Happened {
             Happened::Warned { check, warning: None } => write!(f, "warning {check}: it is over"),
             Happened::Decision(d) => {
                 let sites = if d.sites.is_empty() { "no site".to_owned() } else { d.sites.join(", ") };
-                write!(f, "decision {}: {} from {sites}, TTL {}: {}", d.id, d.service, d.ttl, d.reason)
+                write!(f, "decision {}: {} from {sites}, TTL {}: {}", d.id, d.service, d.ttl, d.because())
             }
             Happened::Published { zone, from, to, decisions, by, counts } => {
                 write!(f, "published {zone} serial {from} -> {to}")?;
@@ -88,19 +88,18 @@ impl fmt::Display for Happened {
             }
             Happened::Proposal { news: ProposalNews::Proposed, proposal } => proposal.fmt(f),
             Happened::Proposal { news: ProposalNews::Withdrawn, proposal } => {
-                let Proposal { id, service, from, to, .. } = proposal;
-                write!(
-                    f,
-                    "proposal {id} withdrawn: no reason is left for {service} to move from {from} to {to}"
-                )
+                let Proposal { id, from, to, .. } = proposal;
+                let what = proposal.subject();
+                write!(f, "proposal {id} withdrawn: no reason is left for {what} to move from {from} to {to}")
             }
             Happened::Proposal { news: ProposalNews::Unanswered, proposal } => {
                 let then = match proposal.due {
                     Some((_, IfUnanswered::Move)) => "it is made",
                     Some((_, IfUnanswered::Stay)) | None => "the service stays",
                 };
-                let Proposal { id, service, from, to, .. } = proposal;
-                write!(f, "proposal {id} of {service} from {from} to {to} was not answered: {then}")
+                let Proposal { id, from, to, .. } = proposal;
+                let what = proposal.subject();
+                write!(f, "proposal {id} of {what} from {from} to {to} was not answered: {then}")
             }
             Happened::Limit { service, to, limit } => {
                 write!(f, "safety rule broken by {service} moving to {to}: {limit}")

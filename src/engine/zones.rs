@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::replaced;
 use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
 use crate::config::Config;
-use crate::policy::{Decision, Partial, Steer};
+use crate::policy::{Decision, Family, FamilyPart, Partial, Steer};
 use crate::time::Time;
 use crate::zone::{Changeset, Name, RrSet, RrType, Serial, SerialStyle, Steering, soa_serial};
 
@@ -51,13 +51,31 @@ pub(super) struct Laid {
     pub steer: Option<Box<Steer>>,
     /// What a part of the clients gets.
     pub partial: Option<Partial>,
+    /// The families that are answered in another way than the rest.
+    pub families: Vec<(Family, Vec<RrSet>, Option<Box<Steer>>)>,
 }
 
 impl Laid {
     /// What a decision lays over its name.
     pub fn of(decision: &Decision) -> Laid {
-        let Decision { records, steer, partial, .. } = decision;
-        Laid { records: records.clone(), steer: steer.clone(), partial: partial.clone() }
+        let of_part = |part: &FamilyPart| (part.family, part.records.clone(), part.steer.clone());
+        let Decision { records, steer, partial, families, .. } = decision;
+        Laid {
+            records: records.clone(),
+            steer: steer.clone(),
+            partial: partial.clone(),
+            families: families.iter().map(of_part).collect(),
+        }
+    }
+
+    /// Whether it depends on the client.
+    pub fn is_by_client(&self) -> bool {
+        self.partial.is_some() || self.is_shared_out()
+    }
+
+    /// Whether clients are shared out, for one family or all.
+    pub fn is_shared_out(&self) -> bool {
+        self.steer.is_some() || self.families.iter().any(|(_, _, steer)| steer.is_some())
     }
 }
 
@@ -187,8 +205,7 @@ impl Engine {
 
     /// For each zone the names whose answers depend on the client: tables just compiled know of none.
     fn all_steering(&mut self) -> BTreeMap<Name, Vec<(Name, Option<Steering>)>> {
-        let by_client = |decision: &Decision| decision.steer.is_some() || decision.partial.is_some();
-        let laid = self.decided.iter().filter(|(_, saved)| by_client(&saved.decision));
+        let laid = self.decided.iter().filter(|(_, saved)| saved.decision.is_by_client());
         let laid = laid.map(|(name, saved)| (name.clone(), saved.zone.clone(), Laid::of(&saved.decision)));
         let mut all: BTreeMap<Name, Vec<_>> = BTreeMap::new();
         for (name, zone, laid) in laid.collect::<Vec<_>>() {

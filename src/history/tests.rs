@@ -15,7 +15,7 @@ use super::{
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
-use crate::policy::{Decision, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
+use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Edit, EditKey, Name, RrSet, RrType, Serial};
 
@@ -40,6 +40,7 @@ pub(super) fn decision(id: u64) -> Decision {
         steer: None,
         rto_ms: None,
         partial: None,
+        families: vec![],
     }
 }
 
@@ -82,6 +83,7 @@ pub(super) fn saved_service(decision: Decision) -> SavedService {
         since,
         marks: Marks::default(),
         groups: Memories::new(),
+        families: FamilyMemories::new(),
         proposal: None,
         step: None,
         switches: vec![],

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Partial, Reason, Steer};
+use super::{FamilyPart, Partial, Reason, Steer};
 use crate::config::SiteId;
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
@@ -16,22 +16,25 @@ pub struct Decision {
     pub at: Time,
     /// The steered name.
     pub service: Name,
-    /// The sites answered with; empty under `all_down = "empty"` or a fallback.
+    /// The sites answered with, those of single families too; empty under `all_down = "empty"` or a fallback.
     #[schema(value_type = Vec<String>)]
     pub sites: Vec<SiteId>,
     /// What the name answers, or where that depends on the client, those nobody knows anything of; empty only where the configuration says so.
     pub records: Vec<RrSet>,
     /// Seconds.
     pub ttl: u32,
-    /// Why.
+    /// Why, single families aside.
     pub reason: Reason,
     /// What the service's `rto` promised then, in milliseconds, where it promised anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rto_ms: Option<u64>,
-    /// How the answer depends on the client, where it does.
+    /// How the answer depends on the client, where it does; single families aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steer: Option<Box<Steer>>,
     /// The clients that a failback has moved already, and what they are answered instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Partial>,
+    /// The address families that are answered in another way than the rest, at most one part for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<FamilyPart>,
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Decision;
 use super::choice::{Order, Situation};
 use super::reason::{Latch, Rule};
 use super::stance::Stance;
@@ -81,13 +82,13 @@ pub(super) enum Asked {
 pub(super) fn pick(situation: &Situation) -> Pick {
     let members: Vec<Stance> = situation.standings.iter().map(Stance::of).collect();
     let place = |site: &SiteId| members.iter().position(|member| member.id == *site);
-    let sites = situation.last.map(|last| &last.sites[..]);
+    let sites = situation.last.map(Decision::own_sites);
     let in_use = match (situation.order, sites) {
         (Some(Order::Failover(to)), _) => place(to),
         (_, Some([site])) => place(site),
         _ => None,
     };
-    let served = situation.last.and_then(|last| match &last.sites[..] {
+    let served = situation.last.and_then(|last| match last.own_sites() {
         [site] if last.reason.serving.as_ref() == Some(site) => place(site),
         _ => None,
     });

@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Family;
 use super::choice::{Choice, Situation};
 use super::failover::marked;
 use super::reason::{Noted, Reason, Rule};
@@ -31,6 +32,10 @@ pub struct Move {
     pub to: SiteId,
     /// Why.
     pub kind: MoveKind,
+    /// Which address family alone moves; `None`: all of it.
+    pub family: Option<Family>,
+    /// Whether something of the service is answered from `from` all the same.
+    pub keeps: bool,
 }
 
 /// Which way a service moves.
@@ -64,6 +69,9 @@ pub struct Step {
     pub at: usize,
     /// Since when.
     pub since: Time,
+    /// Which address family alone goes back; `None`: all of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
 }
 
 /// The move a wish comes to, where it is one that nobody ordered. An operator who takes the endpoint in use
@@ -82,7 +90,7 @@ pub fn movement(situation: &Situation, wish: &Choice) -> Option<Move> {
     // What could stay, as nothing that counts speaks against it, is left for a preferred one alone.
     let stays = left.is_eligible() || left.may_stay();
     let kind = if stays { MoveKind::Failback } else { MoveKind::Failover };
-    Some(Move { from: from.clone(), to: to.clone(), kind })
+    Some(Move { from: from.clone(), to: to.clone(), kind, family: None, keeps: false })
 }
 
 /// Until when a failover is delayed; `None` where it no longer is.
@@ -94,11 +102,12 @@ pub fn delayed_until(situation: &Situation, moving: &Move) -> Option<Time> {
 }
 
 /// The step a failback is at: begun now, gone on with, or `None` once the last one is over and all move.
-pub fn step(config: &Moving, last: Option<&Step>, to: &SiteId, now: Time) -> Option<Step> {
-    let step = match last.filter(|step| step.to == *to) {
-        None => Step { to: to.clone(), at: 0, since: now },
+pub fn step(config: &Moving, last: Option<&Step>, moving: &Move, now: Time) -> Option<Step> {
+    let Move { to, family, .. } = moving;
+    let step = match last.filter(|step| step.to == *to && step.family == *family) {
+        None => Step { to: to.clone(), at: 0, since: now, family: *family },
         Some(step) if step.since + config.step_hold <= now => {
-            Step { to: to.clone(), at: step.at + 1, since: now }
+            Step { at: step.at + 1, since: now, ..step.clone() }
         }
         Some(step) => step.clone(),
     };

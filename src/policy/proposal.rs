@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::MoveKind;
+use super::{Family, MoveKind};
 use crate::config::{SiteId, Unanswered};
 use crate::time::Time;
 use crate::zone::Name;
@@ -24,6 +24,9 @@ pub struct Proposal {
     pub to: SiteId,
     /// Which way.
     pub kind: MoveKind,
+    /// Which address family alone would move; none: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
     /// Since when it waits.
     pub at: Time,
     /// Until when it waits for an answer, and whether it is then made; `None`: for as long as it takes.
@@ -80,11 +83,21 @@ impl From<Unanswered> for IfUnanswered {
     }
 }
 
+impl Proposal {
+    /// What would move: `app.example.com.`, `AAAA of app.example.com.`
+    pub fn subject(&self) -> String {
+        match self.family {
+            Some(family) => format!("{family} of {}", self.service),
+            None => self.service.to_string(),
+        }
+    }
+}
+
 /// `proposal 7: app.example.com. from fra to iad, held by a safety rule: ...; it waits for an answer`
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Proposal { id, service, from, to, due, limit, state, .. } = self;
-        write!(f, "proposal {id}: {service} from {from} to {to}")?;
+        let Proposal { id, from, to, due, limit, state, .. } = self;
+        write!(f, "proposal {id}: {} from {from} to {to}", self.subject())?;
         if let Some(limit) = limit {
             write!(f, ", held by a safety rule: {limit}")?;
         }

@@ -110,27 +110,31 @@ fn all<'a>(service: &Service, standings: &'a [Standing]) -> Vec<(usize, &'a Stan
 
 /// Whether it must not be answered with even as a last resort: by an operator, or a weight of zero.
 fn is_drained((standing, endpoint): (&Standing, &Endpoint)) -> bool {
-    standing.is_drained() || endpoint.weight == 0
+    standing.is_drained() || endpoint.weight == 0 || standing.is_absent()
 }
 
 /// The last answer with nothing changed but its TTL, if the configuration still has all of it.
 pub(super) fn kept(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<RrSet>)> {
     let last = situation.last?;
-    let named = |endpoint: &&Endpoint| last.sites.contains(&endpoint.site);
+    let sites = last.own_sites();
+    // What is decided of one family by itself is kept by itself.
+    let own = |set: &&RrSet| last.families.iter().all(|part| part.family.rtype() != set.rtype);
+    let records: Vec<&RrSet> = last.records.iter().filter(own).collect();
+    let named = |endpoint: &&Endpoint| sites.contains(&endpoint.site);
     let endpoints: Vec<&Endpoint> = situation.service.endpoints.iter().filter(named).collect();
-    if last.sites.is_empty() || endpoints.len() != last.sites.len() || last.records.is_empty() {
+    if sites.is_empty() || endpoints.len() != sites.len() || records.is_empty() {
         return None;
     }
     let configured: Vec<RrSet> = whole(situation.service, &endpoints);
-    let still = |set: &RrSet| {
+    let still = |set: &&RrSet| {
         let same = configured.iter().find(|have| have.rtype == set.rtype);
         same.is_some_and(|have| set.rdata.iter().all(|rdata| have.rdata.contains(rdata)))
     };
-    if !last.records.iter().all(still) {
+    if !records.iter().all(still) {
         return None;
     }
-    let records = last.records.iter().map(|set| RrSet { ttl, ..set.clone() }).collect();
-    Some((last.sites.clone(), records))
+    let records = records.into_iter().map(|set| RrSet { ttl, ..set.clone() }).collect();
+    Some((sites.to_vec(), records))
 }
 
 /// Every record these endpoints could be answered with, whatever their health.

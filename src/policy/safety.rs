@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::steer::ALL;
-use super::{Decision, Move};
+use super::{Decision, Family, Move, Steer};
 use crate::config::{Safety, Seconds, Service, SiteId};
 use crate::time::Time;
 use crate::zone::Name;
@@ -137,7 +137,7 @@ impl Tally {
             .collect();
         let before = services.values().filter(|count| **count > 0).count();
         for moving in moves {
-            *services.entry(&moving.from).or_default() -= 1;
+            *services.entry(&moving.from).or_default() -= i64::from(!moving.keeps);
             *services.entry(&moving.to).or_default() += 1;
         }
         (before, services.values().filter(|count| **count > 0).count())
@@ -146,16 +146,37 @@ impl Tally {
 
 /// What a service adds to each site it is answered from: all of its load, or where it shares clients out, the
 /// site's part of it. Those who get several sites in one answer are taken to use them alike.
-fn loads(service: &Service, decision: &Decision) -> Vec<(SiteId, u64)> {
+/// While its families are answered from different sites, each is taken to be half of it.
+pub fn loads(service: &Service, decision: &Decision) -> Vec<(SiteId, u64)> {
     let load = u64::from(service.moving.load);
-    if service.tree.is_none() {
-        return decision.sites.iter().map(|site| (site.clone(), load)).collect();
+    if decision.families.is_empty() {
+        return loads_of(service, load, &decision.sites, decision.steer.as_deref());
     }
-    let shares = match &decision.steer {
-        None => vec![(&decision.sites, ALL)],
+    let mut loads: BTreeMap<&SiteId, u64> = decision.sites.iter().map(|site| (site, 0)).collect();
+    // What does not divide by two is the second one's.
+    for (family, half) in Family::BOTH.into_iter().zip([load / 2, load - load / 2]) {
+        let (sites, steer) = match decision.part(family) {
+            Some(part) => (&part.sites[..], part.steer.as_deref()),
+            None => (decision.own_sites(), decision.steer.as_deref()),
+        };
+        for (site, load) in loads_of(service, half, sites, steer) {
+            if let Some(sum) = loads.get_mut(&site) {
+                *sum += load;
+            }
+        }
+    }
+    loads.into_iter().map(|(site, load)| (site.clone(), load)).collect()
+}
+
+fn loads_of(service: &Service, load: u64, sites: &[SiteId], steer: Option<&Steer>) -> Vec<(SiteId, u64)> {
+    if service.tree.is_none() {
+        return sites.iter().map(|site| (site.clone(), load)).collect();
+    }
+    let shares = match steer {
+        None => vec![(sites, ALL)],
         Some(steer) => {
             let shares = steer.flow(0).shares().into_iter();
-            shares.map(|(variant, share)| (&steer.variants[usize::from(variant)].sites, share)).collect()
+            shares.map(|(variant, share)| (&steer.variants[usize::from(variant)].sites[..], share)).collect()
         }
     };
     let of = |site: &SiteId| {
@@ -163,7 +184,7 @@ fn loads(service: &Service, decision: &Decision) -> Vec<(SiteId, u64)> {
         parts.map(|(sites, share)| share / sites.len().max(1) as u64).sum::<u64>()
     };
     // A load is below 2^30 and a share at most 2^32: the product fits.
-    decision.sites.iter().map(|site| (site.clone(), (load * of(site) + ALL / 2) / ALL)).collect()
+    sites.iter().map(|site| (site.clone(), (load * of(site) + ALL / 2) / ALL)).collect()
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub(super) struct Stance {
 impl Stance {
     /// How an endpoint stands.
     pub fn of(standing: &Standing) -> Stance {
+        if standing.is_absent() {
+            return Stance::absent(standing.site.clone());
+        }
         Stance {
             id: standing.site.clone(),
             up: standing.is_up(),
@@ -45,6 +48,23 @@ impl Stance {
             full: standing.full,
             forced: standing.overridden.is_some(),
             up_since: standing.up_since(),
+        }
+    }
+
+    /// An endpoint that has no address of the family in question: neither of use nor broken.
+    fn absent(id: SiteId) -> Stance {
+        Stance {
+            id,
+            up: false,
+            eligible: false,
+            out: false,
+            taken: false,
+            damped: false,
+            may_stay: false,
+            maintained: false,
+            full: false,
+            forced: false,
+            up_since: Time::default(),
         }
     }
 

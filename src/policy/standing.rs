@@ -29,6 +29,11 @@ impl Standing {
         self.overridden.as_ref().map(|forced| forced.kind)
     }
 
+    /// Whether it has nothing to answer with, because only one address family is looked at and it has none of that.
+    pub fn is_absent(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Whether it counts as Up: by samples or by force.
     pub fn is_up(&self) -> bool {
         match self.forced() {

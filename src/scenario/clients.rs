@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::answer::{ChoiceFor, ClientMap, Table};
-use crate::config::{Config, Databases, SiteId};
+use crate::config::{Config, Databases, SiteId, Whereto};
 use crate::engine::{Load, ServiceView};
-use crate::zone::{BUCKETS, ClientsId, Name, Pick, Zone, parse};
+use crate::zone::{BUCKETS, ClientsId, Name, Pick, RrSet, RrType, Zone, parse};
 
 use super::world::World;
 
@@ -34,7 +34,7 @@ pub(super) fn table(load: &Load, maps: Maps) -> Option<Table> {
     }
     let zone = |base: &crate::engine::ZoneBase| -> Option<Zone> {
         let soa = base.soa.to_lines();
-        let sets = base.steered.iter().chain(&base.beside).flat_map(crate::zone::RrSet::to_lines);
+        let sets = base.steered.iter().chain(&base.beside).flat_map(RrSet::to_lines);
         let ns = format!("{} 3600 IN NS ns.invalid.", base.apex);
         let text: Vec<String> = soa.chain([ns]).chain(sets).collect();
         let mut none = |file: &str| Err(file.to_owned());
@@ -57,11 +57,24 @@ impl World {
     pub fn sites_for(&self, service: &ServiceView, client: IpAddr) -> Vec<SiteId> {
         let Some(decision) = &service.decision else { return Vec::new() };
         let variant = self.choice_for(&service.name, client).and_then(|choice| choice.variant);
+        if let Some(variant) = variant.filter(|_| !decision.families.is_empty()) {
+            return self.sites_of(service, variant);
+        }
         match (variant.map(usize::from), &decision.steer, &decision.partial) {
             (Some(variant), Some(steer), _) => steer.variants[variant].sites.clone(),
             (Some(1), None, Some(partial)) => vec![partial.site.clone()],
             _ => decision.sites.clone(),
         }
+    }
+
+    /// The sites whose addresses a variant holds, where families are answered from different ones.
+    fn sites_of(&self, service: &ServiceView, variant: u8) -> Vec<SiteId> {
+        let steering = self.zones.get(&service.zone).and_then(|zone| zone.steered.get(&service.name));
+        let records = steering.and_then(|steering| steering.variants.get(usize::from(variant)));
+        let answers = |place: &Whereto| records.is_some_and(|records| answers(records, place));
+        let endpoints = service.endpoints.iter();
+        let serve = endpoints.filter(|endpoint| endpoint.places.iter().any(|it| answers(&it.place)));
+        serve.map(|endpoint| endpoint.site.clone()).collect()
     }
 
     /// Where a thousand networks are answered from.
@@ -88,17 +101,35 @@ impl World {
         let choice = client.and_then(|client| self.choice_for(&service.name, client));
         let region = choice.map_or(0, |choice| usize::from(choice.region));
         let sites = |variant: u8| match (&decision.steer, &decision.partial) {
-            (Some(steer), _) => &steer.variants[usize::from(variant)].sites[..],
-            (None, Some(partial)) if variant == 1 => std::slice::from_ref(&partial.site),
-            _ => &decision.sites,
+            _ if !decision.families.is_empty() => self.sites_of(service, variant),
+            (Some(steer), _) => steer.variants[usize::from(variant)].sites.clone(),
+            (None, Some(partial)) if variant == 1 => vec![partial.site.clone()],
+            _ => decision.sites.clone(),
         };
         match steering.map(|steering| &steering.regions[region]) {
             None => add(&decision.sites, all),
-            Some(Pick::One(variant)) => add(sites(*variant), all),
+            Some(Pick::One(variant)) => add(&sites(*variant), all),
             Some(Pick::PerQuery(buckets) | Pick::PerClient(buckets)) => {
-                buckets.as_slice().iter().for_each(|&variant| add(sites(variant), 1));
+                let mut of_variant: BTreeMap<u8, u32> = BTreeMap::new();
+                buckets.as_slice().iter().for_each(|&variant| *of_variant.entry(variant).or_default() += 1);
+                for (variant, buckets) in of_variant {
+                    add(&sites(variant), buckets);
+                }
             }
         }
         shares
+    }
+}
+
+/// Whether a place's record is among these.
+fn answers(records: &[RrSet], place: &Whereto) -> bool {
+    let has = |rtype: RrType, rdata: &[u8]| {
+        let mut sets = records.iter().filter(|set| set.rtype == rtype);
+        sets.any(|set| set.rdata.iter().any(|have| **have == *rdata))
+    };
+    match place {
+        Whereto::Addr(IpAddr::V4(v4)) => has(RrType::A, &v4.octets()),
+        Whereto::Addr(IpAddr::V6(v6)) => has(RrType::AAAA, &v6.octets()),
+        Whereto::Name(_) => records.iter().any(|set| set.rtype == RrType::CNAME),
     }
 }

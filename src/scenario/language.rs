@@ -11,6 +11,7 @@
 //!         damping 4 10m 1m 30m: changes, within, hold, longest; without `interval` nothing is ever late;
 //!         failback approve D, steps 1 10 100 each D; delay D; approval D move, or stay: within D,
 //!         what if nobody answers; exempt; load 10, shed: beside `capacity`
+//!         families each, together;
 //!         probes web api, all of which must pass; probes 1 of web api; cname fra=lb.fra.example.net iad=...
 //!
 //! service app.example.com weighted fra=2 iad sticky slow 100s         a weight of 1 is not written; also `geo`,

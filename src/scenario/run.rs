@@ -266,7 +266,7 @@ impl Run {
         }
         if let Some(because) = &expect.because {
             let decision = view.decision.as_ref().ok_or("there is no decision")?;
-            contains("reason", &decision.reason.to_string(), &spelled_out(because))?;
+            contains("reason", &decision.because(), &spelled_out(because))?;
         }
         Ok(())
     }

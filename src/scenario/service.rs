@@ -1,6 +1,6 @@
 //! The lines of a setup that have a language of their own: `service`, and `safety`.
 
-use crate::config::{Approval, OnLimit, PolicyKind, Safety, Unanswered};
+use crate::config::{Approval, Families, OnLimit, PolicyKind, Safety, Unanswered};
 
 use super::language::{duration, number};
 use super::setup::{GroupSpec, MinUp, ServiceSpec};
@@ -53,6 +53,8 @@ pub(super) fn service(words: &[String]) -> Result<ServiceSpec, String> {
                 spec.moving.step_hold = duration(hold)?;
             }
             ("exempt", []) => spec.moving.exempt = true,
+            ("families", [v]) if v == "each" => spec.moving.families = Families::Each,
+            ("families", [v]) if v == "together" => spec.moving.families = Families::Together,
             ("load", [v]) => spec.moving.load = number(v)?,
             ("shed", []) => spec.moving.shed = true,
             ("probes", values) => spec.probes = values.to_vec(),
@@ -67,10 +69,10 @@ pub(super) fn service(words: &[String]) -> Result<ServiceSpec, String> {
     Ok(spec)
 }
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "ttl", "suspect", "fall", "rise", "window", "interval", "confirm", "failback", "all_down", "probes",
     "cname", "damping", "delay", "approval", "steps", "exempt", "load", "shed", "group", "min_up", "max",
-    "rotate", "sticky", "slow",
+    "rotate", "sticky", "slow", "families",
 ];
 
 fn is_key(word: &str) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clients::{Maps, maps, table};
 use crate::answer::Table;
 use crate::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
+use crate::policy::Decision;
 use crate::time::Time;
 use crate::zone::{BUCKETS, Changeset, Name, Pick, RrSet, RrType, Serial, Steering, soa_serial};
 
@@ -230,9 +231,11 @@ impl World {
             assert_eq!(self.answer(&service.name), expect, "the answer is what was decided");
             let partial = service.decision.as_ref().and_then(|decision| decision.partial.as_ref());
             let steering = self.zones[&service.zone].steered.get(&service.name);
+            let parts = service.decision.as_ref().is_some_and(|decision| !decision.families.is_empty());
             let steer = service.decision.as_ref().and_then(|decision| decision.steer.as_ref());
+            let steer = steer.filter(|_| !parts);
             assert_eq!(
-                partial.is_some() || steer.is_some(),
+                service.decision.as_ref().is_some_and(Decision::is_by_client),
                 steering.is_some(),
                 "answers differ where a decision says so, or a failback is in steps"
             );
@@ -246,6 +249,12 @@ impl World {
                 let wanted = u32::from(partial.percent) * BUCKETS as u32 / 100;
                 assert!(self.moved(&service.name).abs_diff(wanted) <= 1, "no more move than it says");
             }
+            if let (Some(decision), Some(steering), true) = (&service.decision, steering, parts) {
+                let decided: Vec<&RrSet> = decision.all_records().collect();
+                for set in steering.variants.iter().flatten().filter(|set| is_address(set.rtype)) {
+                    assert!(decided.contains(&set), "each family is answered as decided: {set:?}");
+                }
+            }
             if let (Some(steer), Some(steering)) = (steer, steering) {
                 assert_eq!(steering.variants.len(), steer.variants.len(), "what was decided is published");
                 for (has, wants) in steering.variants.iter().zip(&steer.variants) {
@@ -256,6 +265,10 @@ impl World {
             assert_eq!(service.serial, Some(serial), "the serial shown is the one published");
         }
     }
+}
+
+fn is_address(rtype: RrType) -> bool {
+    [RrType::A, RrType::AAAA].contains(&rtype)
 }
 
 impl Published {
@@ -282,7 +295,7 @@ impl Published {
 }
 
 /// The decisions among effects.
-pub fn decisions(effects: &[Effect]) -> impl Iterator<Item = &crate::policy::Decision> {
+pub fn decisions(effects: &[Effect]) -> impl Iterator<Item = &Decision> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Record(Happened::Decision(decision)) => Some(decision),
         _ => None,

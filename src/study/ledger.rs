@@ -105,7 +105,7 @@ impl Decided {
             service: decision.service.clone(),
             sites: decision.sites.clone(),
             addresses: addresses.collect(),
-            text: format!("TTL {}: {}", decision.ttl, decision.reason),
+            text: format!("TTL {}: {}", decision.ttl, decision.because()),
         }
     }
 

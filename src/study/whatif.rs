@@ -10,7 +10,7 @@ use super::{QUORUM, StudyError};
 use crate::config::{CheckKey, Config, Probe, SiteId, Whereto, worst_case};
 use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView, SiteView, Status};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
+use crate::policy::{Decision, Family, OverrideKind, Proposal, ProposalState, Scope};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -221,7 +221,7 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
     for (old, new) in before.services.iter().zip(&after.services) {
         let sum = known.get(&new.name).map(|service| worst_case(service, vouch).total).unwrap_or_default();
         let consequence = consequence(old, new, sum);
-        if consequence.from != consequence.to {
+        if consequence.from != consequence.to || parts(old) != parts(new) {
             outlook.moved.push(consequence);
         } else if concerned.iter().any(|scope| concerns(scope, new)) {
             outlook.stays.push(consequence);
@@ -230,6 +230,12 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
         }
     }
     outlook
+}
+
+/// Which of a service's address families are answered from other sites than the rest.
+fn parts(view: &ServiceView) -> Vec<(Family, &[SiteId])> {
+    let parts = view.decision.iter().flat_map(|decision| &decision.families);
+    parts.map(|part| (part.family, &part.sites[..])).collect()
 }
 
 fn consequence(old: &ServiceView, new: &ServiceView, worst: Duration) -> Consequence {
@@ -242,7 +248,7 @@ fn consequence(old: &ServiceView, new: &ServiceView, worst: Duration) -> Consequ
         service: new.name.clone(),
         from: sites(old),
         to: sites(new),
-        because: new.decision.as_ref().map(|d| d.reason.to_string()).unwrap_or_default(),
+        because: new.decision.as_ref().map(Decision::because).unwrap_or_default(),
         stranded: !new.endpoints.iter().any(usable),
         latched: new.latched,
         hold_until: new.hold_until,

@@ -97,6 +97,11 @@ impl Buckets {
         Buckets(self.0.iter().enumerate().map(led).collect())
     }
 
+    /// The table that gives each bucket what `of` says.
+    pub fn each(of: impl FnMut(usize) -> u8) -> Buckets {
+        Buckets((0..BUCKETS).map(of).collect())
+    }
+
     /// The table: [`BUCKETS`] variants.
     #[inline]
     pub fn as_slice(&self) -> &[u8] {

@@ -133,6 +133,14 @@ impl Pick {
         }
     }
 
+    /// The one that a bucket gets.
+    pub fn at(&self, bucket: usize) -> u8 {
+        match self {
+            Pick::One(variant) => *variant,
+            Pick::PerQuery(buckets) | Pick::PerClient(buckets) => buckets.as_slice()[bucket],
+        }
+    }
+
     fn first(&self) -> u8 {
         match self {
             Pick::One(variant) => *variant,

@@ -9,6 +9,7 @@ mod dashboard;
 mod dig;
 mod disks;
 mod failures;
+mod families;
 mod flood;
 mod harness;
 mod heartbeats;
@@ -19,6 +20,9 @@ mod judgement;
 mod kinds;
 #[path = "../../src/geo/mmdb.rs"]
 mod mmdb;
+#[path = "../probe/namespace.rs"]
+#[allow(dead_code, reason = "the tests of probes do more in theirs")]
+mod namespace;
 mod observing;
 mod openapi;
 mod operators;

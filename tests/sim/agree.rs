@@ -65,14 +65,16 @@ fn wrong(service: &ServiceView) -> Option<ConditionKind> {
     }
     let dead = decision.reason.endpoints.iter().any(|noted| {
         let forced_up = noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
-        decision.sites.contains(&noted.site) && noted.health == Health::Down && !forced_up
+        decision.own_sites().contains(&noted.site) && noted.health == Health::Down && !forced_up
     });
-    match &decision.reason.rule {
-        _ if dead => Some(ConditionKind::DeadSite),
+    if dead {
+        return Some(ConditionKind::DeadSite);
+    }
+    decision.reasons().find_map(|reason| match &reason.rule {
         Rule::Proposed { limit: Some(_), .. } => Some(ConditionKind::Blocked),
         Rule::Proposed { limit: None, .. } => Some(ConditionKind::PendingApproval),
         _ => None,
-    }
+    })
 }
 
 impl Agreement {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use detour::condition::ConditionKind;
 use detour::config::{AllDown, CheckKey, Failback, Service, SiteId, Target};
 use detour::engine::{
-    Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, Saved, ServiceView, Status,
+    Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, PlaceView, Saved, ServiceView, Status,
 };
 use detour::health::Health;
 use detour::policy::{Decision, OverrideKind, Rule};
@@ -14,6 +14,7 @@ use detour::time::Time;
 use detour::zone::{Name, RrSet};
 
 use super::agree::Agreement;
+use super::families::{self, is_v6};
 use super::play::Played;
 use super::random::Random;
 use super::rules::Rules;
@@ -147,6 +148,7 @@ impl Judge {
         }
         let Status { services, checks, .. } = world.status();
         self.agreement.after(world, effects, &services);
+        families::nothing_is_withheld_that_works_elsewhere(world, &services, effects);
         for decision in decisions(effects) {
             let service = services.iter().find(|service| service.name == decision.service);
             self.judge_decision(world, before, service.expect("a service"), decision);
@@ -278,14 +280,24 @@ pub fn check_settled(world: &World, dead: &BTreeSet<CheckKey>) {
         let to = serving(decision).expect("one works and serves");
         let endpoint = service.endpoints.iter().find(|endpoint| endpoint.site == to).expect("an endpoint");
         assert!(usable(&endpoint), "what serves works: {}", decision.reason);
-        if !service.latched {
+        // Beside a CNAME a site counts as Down of which one family is, as long as another is whole.
+        let named = configured.endpoints.iter().any(|it| matches!(it.target, Target::Cname(_)));
+        let halved =
+            |at: &EndpointView| at.places.iter().any(|it| it.checks.iter().any(|key| dead.contains(key)));
+        if !service.latched && !(named && service.endpoints.iter().any(halved)) {
             assert_eq!(endpoint.site, first.site, "answers settle on the first that works");
         }
         assert_eq!(decision.ttl, configured.ttl, "the TTL settles");
+        let fails = |place: &PlaceView| place.checks.iter().any(|key| dead.contains(key));
         for place in &endpoint.places {
-            let fails = place.checks.iter().any(|key| dead.contains(key));
-            let expect = forced(endpoint).is_some() || !fails;
-            assert_eq!(place.serving, expect, "a place is answered if it works: {}", decision.reason);
+            // Where no place of its family works, that goes elsewhere, or is kept.
+            let alike = |other: &&PlaceView| is_v6(&other.place) == is_v6(&place.place);
+            let is_lost = endpoint.places.iter().filter(alike).all(&fails);
+            if !service.latched && (forced(endpoint).is_some() || !fails(place) && !is_lost) {
+                assert!(place.serving, "a place is answered if it works: {}", decision.because());
+            } else if !is_lost && fails(place) {
+                assert!(!place.serving, "a dead place is not answered: {}", decision.because());
+            }
         }
     }
 }

@@ -117,7 +117,15 @@ impl Rules {
         let same =
             was.filter(|was| was.decision.partial.as_ref().map(|it| &it.site) == part.map(|it| &it.site));
         let mut since = decision.at;
-        if let (Some(part), false) = (part, before.is_load) {
+        // Steps of the service and of one family may follow one another.
+        let in_parts = |decision: &Decision| !decision.families.is_empty();
+        let in_parts = in_parts(decision) || was.is_some_and(|was| in_parts(&was.decision));
+        let same_part =
+            |was: &&Kept| was.decision.partial.as_ref().map(|it| it.percent) == part.map(|it| it.percent);
+        if let Some(was) = same.filter(|_| in_parts).filter(same_part) {
+            since = was.since;
+        }
+        if let (Some(part), false) = (part.filter(|_| !in_parts), before.is_load) {
             self.stepped += 1;
             let of = |percent: u8| moving.steps.iter().position(|step| *step == percent);
             let at = of(part.percent).expect("one of the steps");

@@ -86,7 +86,8 @@ impl Sharing {
             return;
         }
         let service = configured(world, &view.name);
-        let resort = view.decision.as_ref().is_none_or(is_last_resort);
+        let in_parts = view.decision.as_ref().is_some_and(|decision| !decision.families.is_empty());
+        let resort = in_parts || view.decision.as_ref().is_none_or(is_last_resort);
         if !is_sticky(&service) || resort {
             self.last.remove(&view.name);
             return;
@@ -115,6 +116,8 @@ fn nobody_is_sent_to_the_dead(view: &ServiceView, decision: &Decision) {
         return;
     }
     let used: Vec<&SiteId> = match &decision.steer {
+        // Those of single families have promises of their own.
+        None if !decision.families.is_empty() => decision.reason.serving.iter().collect(),
         None => decision.sites.iter().collect(),
         Some(steer) => {
             let flows = steer.flows.iter().flat_map(Flow::shares);
@@ -152,6 +155,9 @@ pub fn check_settled(world: &World, view: &ServiceView, usable: &BTreeSet<SiteId
         let member = root.members.iter().find(|member| member.of == detour::config::Of::Endpoint(at))?;
         Some(member.weight)
     };
+    if view.decision.as_ref().is_some_and(|decision| !decision.families.is_empty()) {
+        return;
+    }
     let standing: Vec<&SiteId> = usable.iter().filter(|site| weight(site).is_some_and(|it| it > 0)).collect();
     if standing.len() < root.min_up {
         return;

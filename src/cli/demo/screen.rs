@@ -92,7 +92,7 @@ fn lines(picture: &Picture) -> Vec<String> {
     lines.push(String::new());
     lines.push(format!("    answer  {}   serial {}", answer(picture.answer), serial(picture.status)));
     let reason = picture.status.services.first().and_then(|s| s.decision.as_ref());
-    lines.push(format!("    because {}", reason.map(|d| d.reason.to_string()).unwrap_or_default()));
+    lines.push(format!("    because {}", reason.map(crate::policy::Decision::because).unwrap_or_default()));
     let since = picture.since_failure.map(|d| format!("    {:.1}s since the failure", d.as_secs_f64()));
     lines.push(since.unwrap_or_default());
     lines

@@ -43,6 +43,7 @@ fn incident() -> Incident {
         gone: after(30),
         rto_ms: Some(25_000),
         because: "fra Down".to_owned(),
+        families: String::new(),
     };
     let served = |site: &str, from, to, answer: &str| Served {
         service: app(),

@@ -132,7 +132,7 @@ impl Row {
             more,
             ttl: decision.map(|d| d.ttl),
             since: since(&service, stance),
-            because: decision.map_or_else(|| "no decision yet".to_owned(), |d| d.reason.to_string()),
+            because: decision.map_or_else(|| "no decision yet".to_owned(), Decision::because),
             next,
             standby: service.standby,
             endpoints: service.endpoints.iter().map(Glance::of).collect(),
@@ -168,7 +168,10 @@ fn stance(service: &ServiceView) -> Stance {
     let serving = service.endpoints.iter().find(|endpoint| Some(&endpoint.site) == serving);
     let first = service.endpoints.first();
     let away = serving.map(|endpoint| &endpoint.site) != first.map(|endpoint| &endpoint.site);
-    let withheld = || decision.reason.endpoints.iter().any(|noted| !noted.withheld.is_empty());
+    let withheld = || {
+        let mut noted = decision.reason.endpoints.iter();
+        !decision.families.is_empty() || noted.any(|noted| !noted.withheld.is_empty())
+    };
     match &decision.reason.rule {
         Rule::AllDown { .. } => Stance::Stranded,
         Rule::Unverified { .. } => Stance::Undecided,
@@ -239,7 +242,7 @@ fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
     if !matches!(stance, Stance::Moved | Stance::Held | Stance::Partial | Stance::Stranded) {
         return Vec::new();
     }
-    let Some(Decision { reason, sites, .. }) = &service.decision else { return Vec::new() };
+    let Some(Decision { reason, sites, families, .. }) = &service.decision else { return Vec::new() };
     let away =
         |noted: &&Noted| stance == Stance::Held || !sites.contains(&noted.site) || !noted.withheld.is_empty();
     let noted = reason.endpoints.iter().filter(away);
@@ -251,7 +254,17 @@ fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
         let places = noted.withheld.iter().filter(|_| sites.contains(&noted.site));
         places.map(|it| format!("{} ({}: {})", it.place, it.health, it.because)).collect()
     };
-    noted.map(|noted| Off { site: noted.site.clone(), why: why(noted), withheld: withheld(noted) }).collect()
+    let whole =
+        noted.map(|noted| Off { site: noted.site.clone(), why: why(noted), withheld: withheld(noted) });
+    let parts = families.iter().flat_map(|part| {
+        let noted = part.reason.endpoints.iter().filter(|noted| !part.sites.contains(&noted.site));
+        noted.map(|noted| Off {
+            site: noted.site.clone(),
+            why: format!("{}: {}", part.family, why(noted)),
+            withheld: Vec::new(),
+        })
+    });
+    whole.chain(parts).collect()
 }
 
 fn next(service: &ServiceView, stance: Stance) -> Next {
@@ -259,10 +272,10 @@ fn next(service: &ServiceView, stance: Stance) -> Next {
     let Some(decision) = &service.decision else {
         return say("it is decided once its checks have reported".to_owned(), None);
     };
-    let rule = match &decision.reason.rule {
-        Rule::Steered { notes, .. } => notes.first().map_or(&decision.reason.rule, |(_, rule)| rule),
-        rule => rule,
-    };
+    let settled_in = |rule: &&Rule| matches!(rule, Rule::InOrder | Rule::Steered { .. });
+    // What keeps the service from where it belongs, or else one of its families.
+    let rules = || decision.reasons().map(|reason| noted(&reason.rule));
+    let rule = rules().find(|rule| !settled_in(rule)).unwrap_or(&decision.reason.rule);
     match rule {
         Rule::Holding { back, until } => say(format!("back to {back}, if it stays Up"), Some(*until)),
         Rule::Latched { .. } => say("stays until somebody orders a failback".to_owned(), None),
@@ -279,6 +292,14 @@ fn next(service: &ServiceView, stance: Stance) -> Next {
             say("the first endpoint to be Up is used at once".to_owned(), None)
         }
         Rule::InOrder | Rule::Steered { .. } => ends(service).unwrap_or_else(|| settled(service, stance)),
+    }
+}
+
+/// Of groups, what keeps the first of them where it is.
+fn noted(rule: &Rule) -> &Rule {
+    match rule {
+        Rule::Steered { notes, .. } => notes.first().map_or(rule, |(_, rule)| rule),
+        rule => rule,
     }
 }
 

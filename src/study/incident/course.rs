@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::lines::{Lines, Told};
-use super::off::{broken, is_broken, less, listed, waits};
+use super::off::{broken, family_left, is_broken, less, listed, waits};
 use super::words::{bare, failure};
 use super::{
     FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
@@ -20,6 +20,10 @@ use crate::zone::{Name, Serial};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
     pub sites: Vec<SiteId>,
+    /// Those of them that are not there for one family alone.
+    pub own: Vec<SiteId>,
+    /// `AAAA from iad`; empty where no family is answered in another way than the rest.
+    pub families: String,
     /// `A 192.0.2.10`
     pub lines: Vec<String>,
     pub ttl: u32,
@@ -289,7 +293,7 @@ impl Course {
             (Some(_), Some(before)) if Course::left(decision, before) => Way::Away,
             _ => Way::Ordered,
         };
-        let because = decision.reason.to_string();
+        let because = decision.because();
         let tell = |what, said: String, of_many: String| Told {
             at,
             what,
@@ -303,6 +307,15 @@ impl Course {
             who: None,
         };
         match (before, &waits) {
+            (Some(before), _) if before.own == now.own && before.families != now.families => {
+                let (what, said) = match (way, now.families.is_empty()) {
+                    (_, true) => (What::Failback, format!("is back at {}", listed(&now.own))),
+                    (Way::Back, false) => (What::Failback, format!("answers {}", now.families)),
+                    (_, false) => (What::Decided, format!("answers {}", now.families)),
+                };
+                self.lines.tell(tell(what, said, String::new()));
+                self.confirmed |= way == Way::Away;
+            }
             (Some(before), _) if moved && before.sites != now.sites => {
                 let (from, to) = (listed(&before.sites), listed(&now.sites));
                 let (what, verb, verbs) = match way {
@@ -355,7 +368,7 @@ impl Course {
         let noted = |site: &SiteId| decision.reason.endpoints.iter().find(|noted| noted.site == *site);
         let gone = before.sites.iter().filter(|site| !decision.sites.contains(site));
         let mut whole = gone.map(|site| noted(site).is_some_and(is_broken));
-        let withheld = before.sites == decision.sites;
+        let withheld = before.sites == decision.sites || family_left(decision, before);
         withheld || whole.any(|broken| broken) || matches!(decision.reason.rule, Rule::AllDown { .. })
     }
 
@@ -396,7 +409,8 @@ impl Course {
             serial: None,
             gone,
             rto_ms: decision.rto_ms,
-            because: decision.reason.to_string(),
+            families: now.families.clone(),
+            because: decision.because(),
         });
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::course::{Answer, Course};
-use super::off::leaves_down;
+use super::off::{leaves_down, parts};
 use super::{Incident, MAX_ANSWERS, MAX_INCIDENTS, MAX_NAMED, MAX_OPEN, Phases, Way, What, words};
 use crate::config::{CheckKey, SiteId};
 use crate::engine::{Action, Bearing, Command, Happened};
@@ -244,8 +244,9 @@ fn answer(decision: &Decision, before: Option<&Answer>) -> Answer {
     // Owner, TTL and class say nothing here that is not said elsewhere.
     let lines = lines.map(|line| line.splitn(4, ' ').nth(3).unwrap_or_default().to_owned()).collect();
     let (at, ttl, sites) = (decision.at, decision.ttl, decision.sites.clone());
-    let because = decision.reason.to_string();
-    let mut now = Answer { sites, lines, ttl, since: at, because, tail: Time(0) };
+    let because = decision.because();
+    let (own, families) = (decision.own_sites().to_vec(), parts(decision));
+    let mut now = Answer { sites, own, families, lines, ttl, since: at, because, tail: Time(0) };
     if let Some(before) = before.filter(|before| before.lines == now.lines) {
         now.tail = before.tail;
         if before.ttl == now.ttl && before.sites == now.sites {

@@ -181,6 +181,9 @@ pub struct Move {
     pub rto_ms: Option<u64>,
     /// Why: the decision's own reason.
     pub because: String,
+    /// The address families that are answered from other sites than the rest since: `AAAA from iad`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub families: String,
 }
 
 impl Move {

@@ -4,11 +4,11 @@ use super::For;
 use super::course::Answer;
 use crate::config::SiteId;
 use crate::health::Health;
-use crate::policy::{Decision, Noted, Rule};
+use crate::policy::{Decision, Noted, Reason, Rule};
 
 /// Endpoints that fail by themselves, wholly or in part.
 pub(super) fn broken(decision: &Decision) -> impl Iterator<Item = &Noted> {
-    decision.reason.endpoints.iter().filter(|noted| is_broken(noted))
+    decision.reasons().flat_map(|reason| &reason.endpoints).filter(|noted| is_broken(noted))
 }
 
 pub(super) fn is_broken(noted: &Noted) -> bool {
@@ -25,7 +25,12 @@ pub(super) fn leaves_down(decision: &Decision, before: &Answer) -> bool {
 
 /// What keeps a service from where it belongs; `None` where it is there.
 pub(super) fn waits(decision: &Decision) -> Option<For> {
-    match &decision.reason.rule {
+    decision.reasons().find_map(waits_for)
+}
+
+fn waits_for(reason: &Reason) -> Option<For> {
+    let broken = || reason.endpoints.iter().find(|noted| is_broken(noted));
+    match &reason.rule {
         Rule::Holding { .. } | Rule::Delayed { .. } | Rule::Stepping { .. } => Some(For::Time),
         Rule::Latched { .. } => Some(For::Failback),
         Rule::Proposed { .. } => Some(For::Approval),
@@ -35,10 +40,24 @@ pub(super) fn waits(decision: &Decision) -> Option<For> {
         Rule::Steered { notes, .. } => match notes.first() {
             Some((_, Rule::Latched { .. })) => Some(For::Failback),
             Some(_) => Some(For::Time),
-            None => broken(decision).next().map(|_| For::Recovery),
+            None => broken().map(|_| For::Recovery),
         },
-        Rule::InOrder => broken(decision).next().map(|_| For::Recovery),
+        Rule::InOrder => broken().map(|_| For::Recovery),
     }
+}
+
+/// Families that are answered in another way than the rest: `AAAA from iad`.
+pub(super) fn parts(decision: &Decision) -> String {
+    let parts = decision.families.iter().map(|part| format!("{} from {}", part.family, listed(&part.sites)));
+    parts.collect::<Vec<_>>().join(" and ")
+}
+
+/// Whether a family leaves something broken that was answered before.
+pub(super) fn family_left(decision: &Decision, before: &Answer) -> bool {
+    decision.families.iter().any(|part| {
+        let gone = part.reason.endpoints.iter().filter(|noted| !part.sites.contains(&noted.site));
+        { gone }.any(|noted| is_broken(noted) && before.sites.contains(&noted.site))
+    })
 }
 
 pub(super) fn listed(sites: &[SiteId]) -> String {

@@ -44,6 +44,7 @@ pub(super) fn summary(course: &Course, now: Time) -> String {
                 many => format!("{many} services"),
             };
             let how = match (&first.to[..], first.from == first.to) {
+                _ if !first.families.is_empty() => format!("answered {}", first.families),
                 (_, true) => "left out what failed".to_owned(),
                 ([], _) => "lost its last site".to_owned(),
                 _ => format!("moved to {}", targets(course)),
