@@ -6,19 +6,21 @@ pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
 const PURE: &[&str] =
-    &["answer", "engine", "geo", "health", "policy", "scenario", "study", "time", "tsig", "zone"];
+    &["answer", "engine", "geo", "health", "policy", "scenario", "study", "text", "time", "tsig", "zone"];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
+    ("text", &[]),
+    ("certificate", &["time"]),
     ("clock", &["time"]),
     ("replace", &[]),
     ("command", &[]),
     ("measure", &[]),
     ("otlp", &["time"]),
-    ("zone", &["time"]),
+    ("zone", &["text", "time"]),
     ("tsig", &["zone"]),
-    ("config", &["time", "tsig", "zone"]),
+    ("config", &["text", "time", "tsig", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
     ("engine", &["config", "health", "policy", "time", "zone"]),
@@ -28,10 +30,39 @@ const EDGES: &[(&str, &[&str])] = &[
     ("serve", &["answer", "measure", "zone"]),
     ("tap", &["answer", "config", "serve", "time", "zone"]),
     ("transfer", &["answer", "clock", "config", "measure", "serve", "tsig", "zone"]),
-    ("probe", &["clock", "command", "config", "engine::Pace", "health", "measure", "time", "zone"]),
+    (
+        "probe",
+        &[
+            "certificate",
+            "clock",
+            "command",
+            "config",
+            "engine::Pace",
+            "health",
+            "measure",
+            "text",
+            "time",
+            "zone",
+        ],
+    ),
     ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),
     ("history", &["config", "engine", "health", "policy", "time", "zone"]),
-    ("alert", &["clock", "command", "config", "engine", "health", "history", "policy", "time", "zone"]),
+    (
+        "alert",
+        &[
+            "certificate",
+            "clock",
+            "command",
+            "config",
+            "engine",
+            "health",
+            "history",
+            "policy",
+            "text",
+            "time",
+            "zone",
+        ],
+    ),
     ("study", &["config", "engine", "health", "history", "policy", "time", "zone"]),
     (
         "control",
@@ -49,6 +80,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "secondary",
             "serve",
             "study",
+            "text",
             "time",
             "transfer",
             "zone",
