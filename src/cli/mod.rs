@@ -46,6 +46,7 @@ use clap::{Parser, Subcommand};
 
 use self::client::Client;
 use self::find::Way;
+use crate::command::{guard, init};
 use crate::policy::OverrideKind;
 
 /// Where the configuration is looked for when nobody says.
@@ -89,6 +90,9 @@ enum Command {
 enum Here {
     /// Serve DNS in the foreground; SIGHUP reloads, SIGTERM ends in order
     Serve,
+    /// End the commands that a killed daemon left behind; the daemon starts this itself
+    #[command(name = guard::COMMAND, hide = true)]
+    Guard,
     /// Two real sites on loopback, one fails and recovers: watch the answers move
     Demo(demo::Args),
     /// Every problem of a configuration and its zone files, and each service's worst-case failover time
@@ -149,6 +153,20 @@ enum There {
 
 /// Runs one command.
 pub fn main(cli: &Cli) -> ExitCode {
+    // Neither takes a runtime.
+    let alone = match &cli.command {
+        Command::Here(Here::Guard) => Some(guard::run().map(|()| 0)),
+        Command::Here(Here::Serve) if init::is_first() => Some(init::run()),
+        _ => None,
+    };
+    match alone {
+        Some(Ok(code)) => return ExitCode::from(code),
+        Some(Err(e)) => {
+            eprintln!("detour: {e}");
+            return ExitCode::from(client::NO);
+        }
+        None => {}
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -174,6 +192,8 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     };
     match &cli.command {
         Command::Here(Here::Serve) => serve::run(&config).await,
+        // It has been run without a runtime.
+        Command::Here(Here::Guard) => Ok(ExitCode::SUCCESS),
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
         Command::Here(Here::Simulate(args)) => simulate::run(args, cli.config.as_deref(), cli.json),
