@@ -112,8 +112,10 @@ impl Engine {
         let zone = steered.service.zone.clone();
         let standings = self.standings(steered);
         let wish = choose(&self.situation(now, steered, &standings, order));
-        let Moderated { choice, proposal, step, switched, told } =
+        let Moderated { mut choice, proposal, step, switched, told } =
             self.moderate(now, name, &standings, order, wish);
+        // Last, when all addresses are known.
+        choice.close_hints();
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
         self.tell_standby(name, &standings, &choice, records);

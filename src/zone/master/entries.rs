@@ -1,6 +1,6 @@
 //! Entries one by one: owner, TTL, class, type, RDATA, and what each may leave out.
 
-use crate::zone::lex::{Fault, Lexer, Token};
+use crate::zone::lex::{COMMENT, Fault, Lexer, Token};
 use crate::zone::name::{push_wire, text_of, wire_is_at_or_below};
 use crate::zone::rdata::parse_rdata;
 use crate::zone::ttl::{MAX_TTL, parse_ttl};
@@ -86,6 +86,11 @@ impl Reader<'_> {
     fn entry(&mut self, lexer: &mut Lexer<'_>, scope: &mut Scope) -> Result<(), Fault> {
         let blank = lexer.at_blank();
         let Some(first) = lexer.next()? else { return Ok(()) };
+        if first.text.starts_with(b"#") && !first.quoted {
+            // A parenthesis in it would open nothing.
+            lexer.skip_to_line_end();
+            return Err(Fault::new(first.at, COMMENT.to_owned()));
+        }
         if blank {
             return self.record(lexer, scope, first, first.at);
         }
