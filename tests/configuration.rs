@@ -1,6 +1,8 @@
 //! Configurations, good and bad, as `detour check`, `detour serve` and a reload see them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+#[path = "configuration/advice.rs"]
+mod advice;
 #[path = "configuration/alerts.rs"]
 mod alerts;
 #[path = "configuration/arbitrary.rs"]
