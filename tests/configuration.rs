@@ -121,6 +121,13 @@ fn loaded(text: &str) -> Loaded {
     folder.load().unwrap_or_else(|report| panic!("{report}"))
 }
 
+/// The head has two probes and two sites, of which most services here use one.
+fn warns_of_the_unused_alone(loaded: &Loaded) {
+    let unused = ["is not used by any service", "has no endpoint", "nothing to fail over to"];
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings.iter().all(|warning| unused.iter().any(|why| warning.contains(why))), "{warnings:?}");
+}
+
 #[test]
 fn the_sample_loads_without_a_word() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones/detour.toml");

@@ -452,6 +452,7 @@ fn address_hints_of_https_records_follow_the_decision() {
 endpoints = [
   { site = "fra", addresses = ["192.0.2.1"], records = ["HTTPS 1 . alpn=h2 ipv4hint=auto ipv6hint=auto"] },
   { site = "ams", addresses = ["192.0.2.2"], records = ["HTTPS 1 . alpn=h2 ipv4hint=auto ipv6hint=auto"] },
+  { site = "iad", addresses = ["192.0.2.3"] },
 ]
 "#,
     );

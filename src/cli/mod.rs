@@ -157,6 +157,7 @@ pub fn main(cli: &Cli) -> ExitCode {
     let alone = match &cli.command {
         Command::Here(Here::Guard) => Some(guard::run().map(|()| 0)),
         Command::Here(Here::Serve) if init::is_first() => Some(init::run()),
+        Command::Here(Here::Serve) => init::take_signals().err().map(Err),
         _ => None,
     };
     match alone {

@@ -23,6 +23,20 @@ pub fn is_first() -> bool {
     std::process::id() == 1
 }
 
+/// Takes the signals again that [`run`] has blocked in itself: a program starts with what its parent has blocked. It
+/// is to be called before there is another thread.
+///
+/// # Errors
+///
+/// Why they stay blocked.
+pub fn take_signals() -> io::Result<()> {
+    Ok(signals().thread_unblock()?)
+}
+
+fn signals() -> SigSet {
+    HANDED_ON.into_iter().chain([Signal::SIGCHLD]).collect()
+}
+
 /// Runs this program once more, with the same arguments, and waits for it and for all orphans meanwhile. Gives the exit
 /// code: the program's own, or 128 and the signal that ended it.
 ///
@@ -30,8 +44,8 @@ pub fn is_first() -> bool {
 ///
 /// Why it does not start, or cannot be waited for.
 pub fn run() -> io::Result<u8> {
-    let signals: SigSet = HANDED_ON.into_iter().chain([Signal::SIGCHLD]).collect();
-    // Before the start, so that none is lost. The program starts with none blocked.
+    let signals = signals();
+    // Before the start, so that none is lost.
     signals.thread_block()?;
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| "detour".into());

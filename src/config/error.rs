@@ -278,6 +278,9 @@ fn typed(key: &str) -> Option<(&'static str, &'static str)> {
         }
         "expect_body" | "body_contains" | "contains" => ("expect", "expect = { body = \"OK\" }"),
         "expect_headers" => ("expect", "expect = { headers = { x-state = \"ready\" } }"),
+        "secret" => ("secret_file", "secret_file = \"keys/xfr\""),
+        "password" => ("password_file", "password_file = \"mail.password\""),
+        "routing_key" => ("routing_key_file", "routing_key_file = \"pagerduty.key\""),
         "probe" | "check" | "checks" => ("probes", "probes = [\"web\"]"),
         "backends" | "servers" | "targets" | "pools" => {
             ("endpoints", "endpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]")

@@ -415,7 +415,7 @@ fn a_common_mistake_is_one_fault_with_its_place_and_what_to_type() {
     };
     says(
         &endpoints("{ site = \"fra\", address = \"192.0.2.10\" }"),
-        "detour.toml:16:29: error: unknown key \"address\" in the endpoint",
+        "detour.toml:16:30: error: unknown key \"address\" in the endpoint",
         "help: write addresses = [\"192.0.2.10\"]",
     );
     says(

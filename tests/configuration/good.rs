@@ -183,6 +183,8 @@ fn one_family_less_at_one_site_is_a_warning() {
     let folder = Folder::new(&[("detour.toml", &text), ("example.com.zone", ZONE)]);
     let loaded = folder.load().unwrap_or_else(|report| panic!("{report}"));
     let warnings: Vec<_> = loaded.warnings.iter().map(|problem| folder.shown(problem)).collect();
+    let warnings: Vec<_> =
+        warnings.iter().filter(|warning| warning.contains("has no IPv6 address")).collect();
     assert_eq!(warnings.len(), 1);
     assert!(
         warnings[0].starts_with(

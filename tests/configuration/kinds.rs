@@ -148,7 +148,7 @@ fn with_tokens(text: &str, tokens: &str) -> Folder {
 fn heartbeats() {
     let folder = with_tokens(&heartbeat("interval = \"10s\"\ngrace = \"4s\""), TOKENS);
     let loaded = folder.load().unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(loaded.warnings, []);
+    crate::warns_of_the_unused_alone(&loaded);
     let heartbeat = loaded.config.heartbeat.clone().unwrap();
     assert_eq!((heartbeat.listen, heartbeat.tokens.len()), ("127.0.0.1:8054".parse().unwrap(), 3));
     assert_eq!(&*heartbeat.tokens[1].token, "fedcba9876543210");

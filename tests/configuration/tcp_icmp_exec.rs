@@ -241,7 +241,7 @@ fn exit_codes_are_listed_or_those_of_plugins() {
         check_head(&report, &format!("detour.toml:10:{want}"));
     };
     refused("exit = 0", "8: error: \"exit\" is an integer, not \"plugin\" or a table of lists of exit codes");
-    refused("exit = { pass = [1], fail = [1] }", "31: error: exit code 1 is listed twice");
+    refused("exit = { pass = [1], fail = [1] }", "30: error: exit code 1 is listed twice");
     refused("exit = { pass = [256] }", "18: error: \"pass\" is 256, not between 0 and 255");
     refused("exit = { past = [1] }", "10: error: unknown key \"past\" in \"exit\"");
 }

@@ -87,9 +87,7 @@ impl Reader<'_> {
         let blank = lexer.at_blank();
         let Some(first) = lexer.next()? else { return Ok(()) };
         if first.text.starts_with(b"#") && !first.quoted {
-            // A parenthesis in it would open nothing.
-            lexer.skip_to_line_end();
-            return Err(Fault::new(first.at, COMMENT.to_owned()));
+            return self.hash(lexer, scope, &first, blank);
         }
         if blank {
             return self.record(lexer, scope, first, first.at);
@@ -98,6 +96,29 @@ impl Reader<'_> {
             return self.directive(lexer, scope, &first);
         }
         self.owned_entry(lexer, scope, &first)
+    }
+
+    /// An entry that begins with a `#`. An owner may be called so, and what is none was meant for a comment.
+    fn hash<'t>(
+        &mut self,
+        lexer: &mut Lexer<'t>,
+        scope: &mut Scope,
+        first: &Token<'t>,
+        blank: bool,
+    ) -> Result<(), Fault> {
+        let (mut line, owner) = (lexer.clone(), scope.owner);
+        let read = if blank {
+            self.record(lexer, scope, *first, first.at)
+        } else {
+            self.owned_entry(lexer, scope, first)
+        };
+        read.map_err(|_| {
+            // A parenthesis in a comment opens nothing.
+            line.skip_to_line_end();
+            *lexer = line;
+            scope.owner = owner;
+            Fault::new(first.at, COMMENT)
+        })
     }
 
     /// An entry that begins with its owner.
