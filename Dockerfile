@@ -11,13 +11,13 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
-RUN cargo build --release --locked --bin detour \
+RUN cargo build --profile dist --locked --bin detour \
     && install -d /out
 
 # libc, libgcc and the CA certificates https probes trust; no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build --chown=65532:65532 /out/ /var/lib/detour/
-COPY --from=build /src/target/release/detour /usr/local/bin/detour
+COPY --from=build /src/target/dist/detour /usr/local/bin/detour
 VOLUME /var/lib/detour
 EXPOSE 53/udp 53/tcp
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

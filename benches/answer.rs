@@ -175,8 +175,16 @@ fn flips(table: &Table, steered: &[Name]) -> Duration {
         rdata: vec![Box::new([198, 51, 100, 1])],
     });
     let add: Vec<RrSet> = add.collect();
-    let changes =
-        Changeset { zone: apex, from: Serial(1), to: Serial(2), soa, remove: vec![], add, steer: vec![] };
+    let changes = Changeset {
+        zone: apex,
+        from: Serial(1),
+        to: Serial(2),
+        soa,
+        remove: vec![],
+        add,
+        steer: vec![],
+        wait: vec![],
+    };
     let start = Instant::now();
     let mut next = table.clone();
     next.apply(&changes).expect("applied");

@@ -32,6 +32,8 @@ mod rfc7873;
 mod rfc8482;
 #[path = "dns/rfc8914.rs"]
 mod rfc8914;
+#[path = "dns/rfc9460.rs"]
+mod rfc9460;
 #[path = "dns/rfc9471.rs"]
 mod rfc9471;
 #[path = "dns/server.rs"]

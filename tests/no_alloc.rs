@@ -1,4 +1,4 @@
-//! Answering allocates nothing: proven by an allocator that counts.
+//! Answering allocates nothing, and an update no more than its size: proven by an allocator that counts.
 #![allow(unsafe_code, reason = "an allocator is unsafe to write, and this one only counts and passes on")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -7,10 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use detour::answer::{Asker, ClientMap, Secrets, Settings, Table, Transport, answer};
-use detour::zone::{Buckets, Changeset, ClientsId, Name, Pick, RrSet, Serial, Steering, parse};
+use detour::condition::{Board, ConditionKind, Conditions, MAX_LISTED, Summary};
+use detour::control::{Liveness, health_of};
+use detour::time::Time;
+use detour::zone::{
+    Buckets, Changeset, ClientsId, Edits, MAX_RRSET_BYTES, Name, Pick, RrSet, RrType, Serial, Steering,
+    Update, UpdateView, effects, parse,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -19,6 +26,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size() as u64);
         // SAFETY: the caller's promises are those `System` asks for.
         unsafe { System.alloc(layout) }
     }
@@ -40,7 +48,8 @@ fn table() -> Table {
     let text = include_str!("dns/zones/example.test.zone");
     let mut none = |file: &str| Err(file.to_owned());
     let (zone, _) = parse(&name("example.test"), "example.test", text.as_bytes(), &mut none).expect("sound");
-    let steered = ["www", "geo", "drawn", "sticky"].map(|label| name(&format!("{label}.example.test")));
+    let steered =
+        ["www", "geo", "drawn", "sticky", "waits"].map(|label| name(&format!("{label}.example.test")));
     let networks = [("192.0.2.0/24".parse().expect("a network"), 1)];
     let map = ClientMap::new(2, &[&networks]).expect("a map");
     let sites = ClientsId("sites".into());
@@ -57,7 +66,9 @@ fn table() -> Table {
         by(&steered[3], None, vec![Pick::PerClient(half())]),
     ];
     let soa = table.soa(&name("example.test")).expect("the zone");
-    let changes = Changeset::new(&soa, Serial(1), Serial(2), &[], &[]).with_steering(steer);
+    let waits = vec![(steered[4].clone(), Some(vec![RrType::A]))];
+    let changes =
+        Changeset::new(&soa, Serial(1), Serial(2), &[], &[]).with_steering(steer).with_waiting(waits);
     table.apply(&changes).expect("applied");
     table
 }
@@ -93,6 +104,7 @@ fn no_answer_allocates() {
     check("one drawn by weight", "drawn.example.test", 1, 0);
     check("one that stays with the client", "sticky.example.test", 1, 0);
     check("NODATA of one by region", "geo.example.test", 28, 0);
+    check("one that has no answer yet", "waits.example.test", 1, 2);
     check("NODATA", "mail.example.test", 16, 0);
     check("NXDOMAIN", "nothing.at.all.example.test", 1, 3);
     check("a referral with glue", "host.sub.example.test", 1, 0);
@@ -100,6 +112,9 @@ fn no_answer_allocates() {
     check("a loop", "loop1.example.test", 1, 0);
     check("a wildcard", "a.b.wild.example.test", 15, 0);
     check("a DNAME", "host.moved.example.test", 1, 0);
+    check("a DNAME that applies again", "www.again.again.twice.example.test", 1, 0);
+    check("DNAMEs that go round", "www.to.round.example.test", 1, 0);
+    check("bindings with those of their targets", "pool.bind.example.test", 65, 0);
     check("a truncated answer", "large.example.test", 16, 0);
     check("ANY", "example.test", 255, 0);
     check("a refusal", "example.net", 1, 5);
@@ -111,4 +126,62 @@ fn the_allocator_counts() {
     let before = ALLOCATIONS.get();
     drop(std::hint::black_box(vec![0u8; 100]));
     assert!(ALLOCATIONS.get() > before);
+}
+
+/// What `/healthz` does is to read what others keep: its work is bounded, however much there is.
+#[test]
+fn health_costs_the_same_with_100_and_with_100_000_conditions() {
+    let cost = |count: usize| {
+        let mut conditions = Conditions::default();
+        for n in 0..count {
+            conditions.set(ConditionKind::CheckSilent, &format!("web@{n:06}"), Time(1), "no result for 15 s");
+        }
+        let board = Board::default();
+        let before = ALLOCATIONS.get();
+        let health = health_of(&Liveness::default(), &Summary::of(&conditions).and(&board.summary()));
+        assert_eq!(health.status, "degraded");
+        ALLOCATIONS.get() - before
+    };
+    assert_eq!(cost(MAX_LISTED), cost(100_000));
+}
+
+/// What one update of so many records, and of as many prerequisites, allocates from the message to the zone's contents, in
+/// bytes. All is about one RRset.
+fn cost_of_update(records: u16) -> u64 {
+    let held: String = (0..records).map(|i| format!("big A 10.1.{}.{}\n", i / 256, i % 256)).collect();
+    let text = format!("$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n{held}");
+    let mut none = |file: &str| Err(file.to_owned());
+    let apex = name("example");
+    let (zone, _) = parse(&apex, "zone", text.as_bytes(), &mut none).expect("sound");
+    let [high, low] = records.to_be_bytes();
+    let mut message = vec![0, 7, 5 << 3, 0, 0, 1, high, low, high, low, 0, 0];
+    message.extend_from_slice(b"\x07example\0\x00\x06\x00\x01");
+    let mut record = |class: u8, ttl: u8, rdata: &[u8]| {
+        message.extend_from_slice(b"\x03big\xc0\x0c\x00\x01");
+        message.extend_from_slice(&[0, class, 0, 0, 0, ttl, 0, rdata.len() as u8]);
+        message.extend_from_slice(rdata);
+    };
+    // The RRset is there, says each; then every other record goes, and a new one comes for each that does.
+    (0..records).for_each(|_| record(255, 0, &[]));
+    for i in 0..records {
+        let [high, low] = (i / 2 * 2).to_be_bytes();
+        if i % 2 == 0 { record(254, 0, &[10, 1, high, low]) } else { record(1, 60, &[10, 2, high, low]) }
+    }
+    let before = BYTES.get();
+    let update = Update::read(&message).expect("an update");
+    let view = UpdateView::new(&zone);
+    update.check(&view).expect("the RRset is there");
+    let changes = update.changes().expect("sound");
+    let wanted = effects(&apex, &changes, &view, MAX_RRSET_BYTES).expect("within its bound");
+    let mut edits = Edits::default();
+    edits.change(&zone, wanted).expect("within their bounds");
+    let contents = edits.lay(&zone);
+    assert_eq!((contents.len(), edits.len()), (zone.len(), usize::from(records)));
+    BYTES.get() - before
+}
+
+#[test]
+fn an_update_allocates_as_much_as_it_is_large() {
+    let (small, large) = (cost_of_update(250), cost_of_update(2000));
+    assert!(large < 10 * small, "eight times the records, {small} and {large} bytes");
 }

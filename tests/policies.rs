@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use detour::answer::Table;
 use detour::config::{Config, load};
-use detour::engine::{Action, Command, Effect, Engine, Event, Load, Saved, ZoneBase};
+use detour::engine::{Action, Command, Effect, Engine, Event, Load, Saved, Undecided, ZoneBase};
 use detour::geo;
 use detour::health::{Detail, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
@@ -90,7 +90,12 @@ impl Node {
             own_types: 0,
             edits: 0,
         };
-        let load = Load { config: config.clone(), zones: vec![base], regions: clients.regions };
+        let load = Load {
+            config: config.clone(),
+            zones: vec![base],
+            regions: clients.regions,
+            undecided: Undecided::default(),
+        };
         let compiled = Table::compile(loaded.zones, &[app()], 1).with_clients(clients.maps);
         let mut node = Node {
             config,

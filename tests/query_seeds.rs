@@ -1,6 +1,7 @@
 //! The seeds of the query fuzz target, answered without the fuzzer; whole, cut short, and with every bit
 //! turned. What holds for all answers: never a panic, never longer than allowed, id and question kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use detour::answer::{
@@ -109,7 +110,8 @@ fn over_a_limit_an_answer_is_never_longer_than_within_it() {
             window: Duration::from_secs(1),
             v4_bits: 24,
             v6_bits: 56,
-            exempt: Vec::new(),
+            listeners: Vec::new(),
+            exempt: Arc::default(),
             buckets: 4,
             key: [3; 16],
         });

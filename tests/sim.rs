@@ -3,6 +3,8 @@
 //!
 //! `DETOUR_SIM_SEED=N cargo test --test sim` runs the one seed a failure names.
 
+#[path = "sim/agree.rs"]
+mod agree;
 #[path = "sim/configured.rs"]
 mod configured;
 #[path = "sim/day.rs"]
@@ -97,9 +99,10 @@ fn play_others(kind: Kind, runs: u64, least: usize) {
         if seed % (REPLAYED * parts) == 0 {
             assert_eq!(play(kind, seed).effects, played.effects, "seed {seed} was not the same twice");
         }
-        for (what, count) in
-            played.seen.into_iter().chain([("moves", played.moves), ("restarts", played.restarts)])
-        {
+        // Only a move that is held back leaves clients at a dead site.
+        let dead = (kind == Kind::Moving).then_some(("clients at a dead site", played.dead_sites));
+        let moves = [("moves", played.moves), ("restarts", played.restarts)];
+        for (what, count) in played.seen.into_iter().chain(moves).chain(dead) {
             *seen.entry(what).or_default() += count;
         }
     }

@@ -23,6 +23,8 @@ mod nameserver;
 mod ports;
 #[path = "transfers/primary.rs"]
 mod primary;
+#[path = "transfers/recipes.rs"]
+mod recipes;
 #[path = "transfers/secondaries.rs"]
 mod secondaries;
 #[path = "transfers/servers.rs"]

@@ -53,7 +53,8 @@ fn limiter() -> RateLimiter {
         window: Duration::from_secs(1),
         v4_bits: 24,
         v6_bits: 56,
-        exempt: Vec::new(),
+        listeners: Vec::new(),
+        exempt: Arc::default(),
         buckets: 4,
         key: [3; 16],
     })

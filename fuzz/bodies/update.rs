@@ -2,8 +2,8 @@
 //! file and read back, and that is undone by letting its edits go.
 
 use detour::zone::{
-    Edits, Name, RrType, Serial, Update, UpdateView, Zone, canonical_lines, effects, parse, soa_with_serial,
-    write_edits,
+    Edits, MAX_RRSET_BYTES, Name, RrType, Serial, Update, UpdateView, Zone, canonical_lines, effects, parse,
+    soa_with_serial, write_edits,
 };
 
 const ZONE: &str = "$TTL 1h
@@ -37,7 +37,7 @@ pub fn run(message: &[u8]) {
     let _ = update.check(&view);
     let Ok(changes) = update.changes() else { return };
     // The same rules, whatever zone the message is for.
-    let wanted = effects(&apex, &changes, &view);
+    let Ok(wanted) = effects(&apex, &changes, &view, MAX_RRSET_BYTES) else { return };
     let wanted = wanted.into_iter().filter(|((owner, _), _)| owner.is_at_or_below(&apex));
     let mut edits = Edits::default();
     if edits.change(&source, wanted).is_err() {

@@ -6,16 +6,21 @@
 use serde::{Deserialize, Serialize};
 
 use super::kind::Kind;
+use crate::condition::{self, About, Condition, ConditionKind};
 use crate::config::{AlertSeverity, SiteId};
-use crate::engine::Happened;
+use crate::engine::{Happened, conditions_of, dead_site};
 use crate::health::Health;
 use crate::history::Entry;
-use crate::policy::{Decision, Latch, Noted, ProposalNews, Rule};
+use crate::policy::{Decision, Noted, Rule};
 use crate::time::Time;
 use crate::zone::Name;
 
 /// The longest text of one piece of news, in bytes: a refused configuration can name many problems.
 const MAX_REASON: usize = 2 * 1024;
+
+/// The conditions of a service that stays where it is although it should not.
+const STAYS: &[ConditionKind] =
+    &[ConditionKind::DeadSite, ConditionKind::PendingApproval, ConditionKind::Blocked];
 
 /// One thing to tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +43,9 @@ pub struct News {
     pub title: String,
     /// Why: the decision's own reason, where there is one.
     pub reason: String,
+    /// How much it matters, where that is not as its kind says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<AlertSeverity>,
 }
 
 /// Where a subject stands from now on.
@@ -55,7 +63,7 @@ pub enum Turn {
 impl News {
     /// How much it matters.
     pub fn severity(&self) -> AlertSeverity {
-        self.kind.severity()
+        self.severity.unwrap_or_else(|| self.kind.severity())
     }
 }
 
@@ -72,23 +80,10 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         site: None,
         title,
         reason: bounded(&what.to_string()),
+        severity: None,
     };
     match what {
         Happened::Decision(decision) => decided(*seq, *at, decision),
-        Happened::Proposal { news: ProposalNews::Proposed, proposal } => {
-            let kind = if proposal.limit.is_some() { Kind::Held } else { Kind::Approval };
-            let service = bare(&proposal.service);
-            let (from, to, id) = (&proposal.from, &proposal.to, proposal.id);
-            let title = format!("{service}: the move from {from} to {to} waits for `detour approve {id}`");
-            let turn = Turn::Begins(id.to_string());
-            let told = news(kind, waiting(&proposal.service), turn, title);
-            vec![News { service: Some(proposal.service.clone()), site: Some(from.clone()), ..told }]
-        }
-        Happened::Proposal { proposal, .. } => {
-            let title = format!("{}: proposal {} is over", bare(&proposal.service), proposal.id);
-            let told = news(Kind::Settled, waiting(&proposal.service), Turn::Ends, title);
-            vec![News { service: Some(proposal.service.clone()), ..told }]
-        }
         Happened::Limit { service, to, .. } => {
             let title = format!("{} moved to {to} against a safety rule", bare(service));
             let told = news(Kind::Limit, format!("limit {}", bare(service)), Turn::Once, title);
@@ -96,10 +91,10 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         }
         Happened::Standby { service, site, unready } => {
             let name = bare(service);
-            let subject = format!("standby {name} {site}");
+            let subject = format!("standby {name}");
             let told = if let Some(why) = unready {
                 let title = format!("standby {site} of {name} could not take over now");
-                let told = news(Kind::Standby, subject, Turn::Begins("unready".to_owned()), title);
+                let told = news(Kind::Standby, subject, Turn::Begins(site.to_string()), title);
                 News { reason: bounded(why), ..told }
             } else {
                 let title = format!("standby {site} of {name} could take over again");
@@ -155,7 +150,22 @@ pub fn derive(entry: &Entry) -> Vec<News> {
             let title = format!("{} {} has ended by itself", over.kind, over.scope);
             vec![news(Kind::Expired, format!("override {}", over.scope), Turn::Once, title)]
         }
-        Happened::Health { .. }
+        Happened::Condition(turn) => {
+            let Condition { kind, subject, text, .. } = &turn.condition;
+            let told = if turn.over {
+                let (title, over) = (format!("{subject}: {kind} is over"), Kind::Cleared(*kind));
+                news(over, condition_subject(turn), Turn::Ends, title)
+            } else {
+                let begins = Turn::Begins(kind.word().to_owned());
+                news(Kind::Condition(*kind), condition_subject(turn), begins, text.clone())
+            };
+            let service = if kind.about() == About::Service { subject.parse().ok() } else { None };
+            let site = (kind.about() == About::Site).then(|| subject.as_str().into());
+            vec![News { service, site, ..told }]
+        }
+        // The decision that comes with it says what waits, and what is answered meanwhile.
+        Happened::Proposal { .. }
+        | Happened::Health { .. }
         | Happened::Sample(_)
         | Happened::Published { .. }
         | Happened::Command(_)
@@ -183,26 +193,45 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
         site,
         title,
         reason: reason.clone(),
+        severity: None,
     };
+    let rule = &decision.reason.rule;
+    let wrong = conditions_of(decision);
     let mut told = Vec::new();
-    if !matches!(decision.reason.rule, Rule::Proposed { .. }) {
-        let title = format!("{name}: no move waits for an answer");
-        told.push(news(Kind::Settled, waiting(&decision.service), Turn::Ends, None, title));
+    match wrong.iter().find(|(kind, _)| STAYS.contains(kind)) {
+        Some((condition, text)) => {
+            let kind = match rule {
+                Rule::Proposed { limit: Some(_), .. } => Kind::Held,
+                Rule::Proposed { limit: None, .. } => Kind::Approval,
+                _ => Kind::DeadSite,
+            };
+            // A decision about the same thing is no news.
+            let proposal = match rule {
+                Rule::Proposed { proposal, .. } | Rule::Rejected { proposal, .. } => proposal.to_string(),
+                _ => String::new(),
+            };
+            let state = Turn::Begins(format!("{condition} {} {proposal}", kind.word()));
+            let site = decision.reason.serving.clone();
+            let stays = news(kind, waiting(&decision.service), state, site, bounded(text));
+            told.push(News { severity: Some(condition.severity()), ..stays });
+        }
+        None => {
+            let title = format!("{name}: no move is pending");
+            told.push(news(Kind::Settled, waiting(&decision.service), Turn::Ends, None, title));
+        }
     }
     let subject = service_subject(&decision.service);
     let sites = decision.sites.join(" and ");
     let stays = Turn::Begins(format!("at {sites}"));
-    match (&decision.reason.rule, left(decision)) {
-        // Nothing is known yet, or it is on its way back and that is told when it is there.
+    match (rule, left(decision)) {
+        // Nothing is known yet; or it stays for now where it is, and whatever was told of it holds.
         (
-            Rule::Unverified { .. }
-            | Rule::Holding { .. }
-            | Rule::Stepping { .. }
-            | Rule::Latched { by: Latch::Manual },
+            Rule::Unverified { .. } | Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. },
             _,
         ) => {}
+        _ if dead_site(decision).is_some() => {}
         (Rule::AllDown { .. }, _) => {
-            let title = format!("{name} has no endpoint that works");
+            let title = format!("{name}: all endpoints down");
             told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
         }
         (_, None) => {
@@ -248,7 +277,23 @@ pub(super) fn service_subject(service: &Name) -> String {
     format!("service {}", bare(service))
 }
 
-/// A service's proposals: it has at most one.
+/// What is told of a condition that began or is over: what else is told of the same thing has the same subject.
+fn condition_subject(turn: &condition::Turn) -> String {
+    let Condition { kind, subject, .. } = &turn.condition;
+    match kind {
+        ConditionKind::AllDown => format!("service {subject}"),
+        ConditionKind::DeadSite | ConditionKind::PendingApproval | ConditionKind::Blocked => {
+            format!("proposal {subject}")
+        }
+        ConditionKind::NoStandby => format!("standby {subject}"),
+        ConditionKind::CheckSilent => format!("check {subject}"),
+        ConditionKind::VantageFault => "vantage".to_owned(),
+        ConditionKind::LoadRejected => "load".to_owned(),
+        kind => format!("{kind} {subject}"),
+    }
+}
+
+/// A service that stays where it is though it should not: it has at most one proposal.
 fn waiting(service: &Name) -> String {
     format!("proposal {}", bare(service))
 }

@@ -19,6 +19,7 @@ use super::derive::{News, Turn, derive, service_subject};
 use super::kind::Kind;
 use super::message::{Message, State};
 use crate::config::{AlertReceiver, SiteId};
+use crate::engine::Happened;
 use crate::history::Entry;
 use crate::time::Time;
 use crate::zone::Name;
@@ -101,7 +102,7 @@ impl Desk {
                 continue;
             }
             self.next = entry.seq + 1;
-            for news in derive(entry) {
+            for news in derive(entry).into_iter().chain(self.of_last_run(entry)) {
                 if self.wants(&news, to) {
                     match &news.turn {
                         Turn::Begins(state) => self.after.insert(news.subject.clone(), Some(state.clone())),
@@ -113,6 +114,34 @@ impl Desk {
             }
         }
         self.gathered() > before
+    }
+
+    /// What the last run of the daemon found and recorded is not known of this one, which finds it again if it
+    /// is still so.
+    fn of_last_run(&self, entry: &Entry) -> Vec<News> {
+        if !matches!(entry.what, Happened::Started { .. }) {
+            return Vec::new();
+        }
+        let gathered = self.gathering.iter().flat_map(|(_, gathered)| gathered);
+        let gathered = gathered.map(|news| (&news.subject, news.kind));
+        let told = self.open.iter().map(|(subject, open)| (subject, open.kind));
+        let found: BTreeMap<&String, Kind> = told.chain(gathered).collect();
+        let ends = found.into_iter().filter_map(|(subject, kind)| match kind {
+            Kind::Condition(of) => Some(News {
+                seq: entry.seq,
+                at: entry.at,
+                kind: Kind::Cleared(of),
+                subject: subject.clone(),
+                turn: Turn::Ends,
+                service: None,
+                site: None,
+                title: format!("{subject} ended with a restart"),
+                reason: entry.what.to_string(),
+                severity: None,
+            }),
+            _ => None,
+        });
+        ends.collect()
     }
 
     fn gathered(&self) -> usize {

@@ -3,12 +3,12 @@
 //! Beside the state file and not in it, so that a receiver that is told a lot never keeps a decision waiting
 //! for its commit.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::desk::Desk;
+use crate::files::{self, Reach};
 
 /// The folder in `state_dir`.
 pub const FOLDER: &str = "alerts";
@@ -37,7 +37,7 @@ impl Kept {
             Ok(desk) => Ok(Some(desk)),
             Err(why) => {
                 let aside = self.0.with_extension("json.unreadable");
-                fs::rename(&self.0, &aside)?;
+                files::rename(&self.0, &aside)?;
                 let (file, aside) = (self.0.display(), aside.display());
                 tracing::error!("{file} does not decode ({why}) and is kept as {aside}; alerts begin anew");
                 Ok(None)
@@ -48,14 +48,7 @@ impl Kept {
     /// Replaces what is kept; it has reached the disk when this returns.
     pub fn save(&self, desk: &Desk) -> io::Result<()> {
         let bytes = serde_json::to_vec(desk).map_err(io::Error::other)?;
-        let folder = self.0.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let half = self.0.with_extension("json.new");
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
-        file.write_all(&bytes)?;
-        file.sync_data()?;
-        fs::rename(&half, &self.0)?;
-        File::open(folder)?.sync_all()
+        files::keep(&self.0, Reach::Now, |out| out.write_all(&bytes))
     }
 }
 
@@ -70,7 +63,7 @@ pub fn forget_others(state_dir: &Path, is_known: impl Fn(&str) -> bool) -> io::R
         let path = entry?.path();
         let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
         if id.is_some_and(|id| !is_known(id)) {
-            fs::remove_file(&path)?;
+            files::remove(&path)?;
         }
     }
     Ok(())
@@ -79,6 +72,7 @@ pub fn forget_others(state_dir: &Path, is_known: impl Fn(&str) -> bool) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::faults::{Disk, Kind};
 
     #[test]
     fn a_desk_is_there_again() {
@@ -88,6 +82,31 @@ mod tests {
         kept.save(&Desk::new(7)).unwrap();
         kept.save(&Desk::new(8)).unwrap();
         assert_eq!(kept.load().unwrap(), Some(Desk::new(8)));
+    }
+
+    /// A desk that was saved is there after a power cut; one that could not be is the old one.
+    #[test]
+    fn a_fault_of_the_disk_leaves_a_whole_desk() {
+        let save = |fail| {
+            let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+            let disk = Disk::over(folder.path());
+            let kept = Kept::of(folder.path(), "oncall");
+            kept.save(&Desk::new(7)).unwrap();
+            disk.fail(fail);
+            let saved = kept.save(&Desk::new(8));
+            disk.lose_power();
+            let found = kept.load().unwrap();
+            let may = [Some(Desk::new(8)), Some(Desk::new(7))];
+            assert!(may[..if saved.is_ok() { 1 } else { 2 }].contains(&found), "{fail:?}: {found:?}");
+            (saved.is_ok(), disk.acts())
+        };
+        let (saved, acts) = save(None);
+        assert!(saved && acts >= 5, "{acts} acts");
+        for at in 0..acts {
+            for kind in Kind::ALL {
+                assert!(!save(Some((at, kind))).0, "act {at} {kind:?}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::ConditionKind;
 use crate::config::AlertSeverity;
 
 /// What kind of thing is told.
@@ -18,6 +19,8 @@ pub enum Kind {
     Failback,
     /// The same, after nothing worked.
     Recovered,
+    /// A service is answered from a site that is Down, and no move is pending approval.
+    DeadSite,
     /// A move waits for an operator.
     Approval,
     /// A move waits because a safety rule holds it.
@@ -48,6 +51,10 @@ pub enum Kind {
     Accepted,
     /// An override ran out.
     Expired,
+    /// A condition that no other kind tells began.
+    Condition(ConditionKind),
+    /// It is over.
+    Cleared(ConditionKind),
     /// A test.
     Test,
 }
@@ -56,7 +63,8 @@ impl Kind {
     /// How much it matters.
     pub fn severity(self) -> AlertSeverity {
         match self {
-            Kind::Failover | Kind::AllDown => AlertSeverity::Critical,
+            Kind::Failover | Kind::AllDown | Kind::DeadSite => AlertSeverity::Critical,
+            Kind::Condition(kind) => kind.severity(),
             Kind::Approval
             | Kind::Held
             | Kind::Limit
@@ -75,6 +83,7 @@ impl Kind {
             | Kind::Renewed
             | Kind::Accepted
             | Kind::Expired
+            | Kind::Cleared(_)
             | Kind::Test => AlertSeverity::Info,
         }
     }
@@ -87,6 +96,9 @@ impl Kind {
             Kind::Moved => "moved",
             Kind::Failback => "failback",
             Kind::Recovered => "recovered",
+            Kind::DeadSite => "dead-site",
+            Kind::Condition(kind) => kind.word(),
+            Kind::Cleared(kind) => kind.word_when_over(),
             Kind::Approval => "approval",
             Kind::Held => "held",
             Kind::Settled => "settled",
@@ -112,10 +124,13 @@ impl Kind {
             Kind::Failover => "services moved away, as their endpoints there are Down",
             Kind::AllDown => "services have no endpoint that works",
             Kind::Moved => "services moved away",
+            Kind::DeadSite => "services are answered from there, though it is Down",
+            Kind::Condition(kind) => kind.many(),
+            Kind::Cleared(_) => "conditions are over",
             Kind::Failback => "services are back",
             Kind::Recovered => "services work again",
-            Kind::Approval => "moves wait for an answer",
-            Kind::Held => "moves are held by a safety rule",
+            Kind::Approval => "moves are pending approval",
+            Kind::Held => "moves are blocked by a safety rule",
             Kind::Settled => "proposals are over",
             Kind::Limit => "services moved against a safety rule",
             Kind::Doubt => "doubts",

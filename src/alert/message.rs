@@ -76,14 +76,22 @@ impl Message {
         named.dedup();
         // One service may be told of several times within a group's wait.
         let count = if named.is_empty() { group.len() } else { named.len() };
+        // The worst of them: the order is from critical on.
+        let severity = group.iter().map(|news| news.severity()).min().unwrap_or(kind.severity());
         let own_title = match group {
             [one] => one.title.clone(),
             _ if count == 1 => last.title.clone(),
             _ => kind.of_many(count, site.as_deref()),
         };
+        let stuck = group.len() > 1 && severity == AlertSeverity::Critical;
+        let own_title = match kind {
+            Kind::Approval | Kind::Held if stuck && count > 1 => {
+                format!("{own_title} while the site in use is Down")
+            }
+            _ => own_title,
+        };
         let own_text = if count == 1 { last.reason.clone() } else { listed(group) };
         let services: Vec<Name> = named.iter().take(MAX_NAMED).map(|&name| name.clone()).collect();
-        let severity = kind.severity();
         let (names, time) = (names(&named), first.at.to_string());
         let value = |placeholder: &str| match placeholder {
             "{service}" => names.clone(),
@@ -122,6 +130,7 @@ impl Message {
             turn: Turn::Once,
             service: None,
             site: None,
+            severity: None,
             title,
             reason: "somebody asked for it; nothing has happened".to_owned(),
         };

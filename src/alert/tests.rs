@@ -5,14 +5,12 @@ use std::time::Duration;
 use super::desk::{Desk, Failed, GIVE_UP, MAX_WAITING, backoff};
 use super::message::{Message, State};
 use super::{Kind, derive};
+use crate::condition::{ConditionKind, Conditions};
 use crate::config::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePattern, Whereto};
 use crate::engine::{Doubt, Happened};
 use crate::health::{Health, Warning};
 use crate::history::Entry;
-use crate::policy::{
-    Decision, Forced, LastResort, MoveKind, Noted, OverrideKind, Proposal, ProposalNews, ProposalState,
-    Reason, Rule,
-};
+use crate::policy::{Decision, Forced, LastResort, Latch, Noted, OverrideKind, Reason, Rule};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -73,20 +71,6 @@ fn to_iad(service: &str) -> Happened {
 fn nothing(service: &str) -> Happened {
     let endpoints = vec![noted("fra", Health::Down), noted("iad", Health::Down)];
     decision(service, Some("fra"), Rule::AllDown { answer: LastResort::Keep }, endpoints)
-}
-
-fn proposed(service: &str, id: u64) -> Proposal {
-    Proposal {
-        id,
-        service: service.parse().unwrap(),
-        from: "fra".into(),
-        to: "iad".into(),
-        kind: MoveKind::Failover,
-        at: START,
-        due: None,
-        limit: None,
-        state: ProposalState::Pending,
-    }
 }
 
 /// A desk, its receiver, a history and a clock.
@@ -197,7 +181,7 @@ fn nothing_works_any_more_and_then_it_does() {
     told.happens(vec![nothing("app.example.com")]);
     let worse = told.delivered();
     assert_eq!((worse[0].kind, worse[0].state, &worse[0].key), (Kind::AllDown, State::Firing, &first[0].key));
-    assert_eq!(worse[0].title, "app.example.com has no endpoint that works");
+    assert_eq!(worse[0].title, "app.example.com: all endpoints down");
     told.happens(vec![at_fra("app.example.com")]);
     let end = told.delivered();
     assert_eq!((end[0].kind, end[0].state, &end[0].key), (Kind::Recovered, State::Resolved, &first[0].key));
@@ -239,30 +223,108 @@ fn an_end_follows_its_beginning_in_one_wait() {
     );
 }
 
-#[test]
-fn a_proposal_ends_with_the_decision_that_answers_it() {
-    let mut told = Told::new(receiver());
-    let proposal = proposed("app.example.com", 7);
-    let waits = Rule::Proposed { to: "iad".into(), proposal: 7, limit: None, due: None };
-    told.happens(vec![
-        Happened::Proposal { news: ProposalNews::Proposed, proposal },
-        decision("app.example.com", Some("fra"), waits, vec![noted("fra", Health::Down)]),
-    ]);
-    let [message] = &told.delivered()[..] else { panic!("one") };
-    assert_eq!((message.kind, message.severity), (Kind::Approval, AlertSeverity::Warning));
-    assert_eq!(message.title, "app.example.com: the move from fra to iad waits for `detour approve 7`");
+/// A decision under which a move is pending, approved by nobody yet.
+fn pending(service: &str, serving: Noted, limit: Option<&str>) -> Happened {
+    let site = serving.site.clone();
+    let rule = Rule::Proposed { to: "iad".into(), proposal: 7, limit: limit.map(str::to_owned), due: None };
+    decision(service, Some(&site), rule, vec![serving])
+}
 
+#[test]
+fn a_pending_approval_ends_with_the_decision_that_answers_it() {
+    let mut told = Told::new(receiver());
+    told.happens(vec![pending("app.example.com", noted("fra", Health::Up), None)]);
+    let [message] = &told.delivered()[..] else { panic!("one") };
+    assert_eq!(
+        (message.kind, message.severity),
+        (Kind::Approval, AlertSeverity::Warning),
+        "clients are served"
+    );
+    let title = "app.example.com: the move to iad is pending approval; run `detour approve 7`";
+    assert_eq!(message.title, title);
     told.happens(vec![to_iad("app.example.com")]);
     let kinds: Vec<_> = told.titles().into_iter().map(|(state, kind, _)| (state, kind)).collect();
     assert_eq!(kinds, [(State::Resolved, Kind::Settled), (State::Firing, Kind::Failover)]);
+}
 
-    let held = Proposal { limit: Some("at most 1 an hour".to_owned()), ..proposed("www.example.com", 9) };
-    told.happens(vec![Happened::Proposal { news: ProposalNews::Proposed, proposal: held.clone() }]);
+#[test]
+fn what_keeps_clients_at_a_dead_site_is_critical() {
+    for (limit, kind) in [(None, Kind::Approval), (Some("at most 1 an hour"), Kind::Held)] {
+        let severities = vec![AlertSeverity::Critical];
+        let mut told = Told::new(AlertReceiver { severities, ..receiver() });
+        // At first it waits although fra works: that is for others to know.
+        told.happens(vec![pending("app.example.com", noted("fra", Health::Up), limit)]);
+        assert_eq!(told.delivered(), []);
+        told.happens(vec![pending("app.example.com", noted("fra", Health::Down), limit)]);
+        let [message] = &told.delivered()[..] else { panic!("one") };
+        assert_eq!((message.kind, message.severity), (kind, AlertSeverity::Critical));
+        let says = "app.example.com is answered from fra, which is Down (3 of 3 failed, connection refused)";
+        assert!(message.title.starts_with(says), "{}", message.title);
+        assert!(message.title.contains("detour approve 7"), "{}", message.title);
+        assert_eq!(message.title.contains("at most 1 an hour"), limit.is_some(), "{}", message.title);
+    }
+}
+
+#[test]
+fn nothing_is_resolved_while_clients_are_sent_to_a_dead_site() {
+    let mut told = Told::new(receiver());
+    told.happens(vec![to_iad("app.example.com")]);
+    told.delivered();
+    let away = |rule| decision("app.example.com", Some("iad"), rule, vec![noted("iad", Health::Down)]);
+    let waits = Rule::Proposed { to: "fra".into(), proposal: 8, limit: None, due: None };
+    let rejected = Rule::Rejected { to: "fra".into(), proposal: 8, by: "ann".to_owned() };
+    let delayed = Rule::Delayed { to: "fra".into(), until: START };
+    for rule in [delayed, waits, rejected] {
+        told.happens(vec![away(rule.clone())]);
+        let messages = told.delivered();
+        let [message] = &messages[..] else { panic!("one for {rule:?}: {messages:#?}") };
+        let got = (message.state, message.severity);
+        assert_eq!(got, (State::Firing, AlertSeverity::Critical), "{rule:?}: {}", message.title);
+        assert!(message.title.contains("answered from iad, which is Down"), "{}", message.title);
+    }
+    told.happens(vec![at_fra("app.example.com")]);
+    let states: Vec<_> = told.titles().into_iter().map(|(state, kind, _)| (state, kind)).collect();
+    assert_eq!(states, [(State::Resolved, Kind::Settled), (State::Resolved, Kind::Failback)]);
+}
+
+#[test]
+fn a_service_that_works_again_where_it_stays_is_down_no_more() {
+    let mut told = Told::new(receiver());
+    told.happens(vec![nothing("app.example.com")]);
+    told.delivered();
+    let latched = Rule::Latched { by: Latch::Manual };
+    let both = vec![noted("fra", Health::Up), noted("iad", Health::Up)];
+    told.happens(vec![decision("app.example.com", Some("iad"), latched, both)]);
     let [message] = &told.delivered()[..] else { panic!("one") };
-    assert_eq!(message.kind, Kind::Held);
-    assert!(message.text.contains("held by a safety rule: at most 1 an hour"), "{}", message.text);
-    told.happens(vec![Happened::Proposal { news: ProposalNews::Withdrawn, proposal: held }]);
-    assert_eq!(told.delivered()[0].state, State::Resolved);
+    assert_eq!((message.kind, message.severity), (Kind::Moved, AlertSeverity::Info));
+}
+
+#[test]
+fn a_condition_is_told_with_its_own_severity_and_ends_with_it_or_with_a_restart() {
+    let mut conditions = Conditions::default();
+    conditions.set(ConditionKind::ZoneUnserved, "z.example", START, "zone z.example expired");
+    let turns = |conditions: &mut Conditions| {
+        conditions.take_turns().into_iter().map(Happened::Condition).collect::<Vec<_>>()
+    };
+    let mut told = Told::new(receiver());
+    let began = turns(&mut conditions);
+    told.happens(began.clone());
+    let [first] = &told.delivered()[..] else { panic!("one") };
+    assert_eq!((first.kind.word(), first.severity), ("zone-unserved", AlertSeverity::Critical));
+    assert_eq!(first.title, "zone z.example expired");
+    conditions.clear(ConditionKind::ZoneUnserved, "z.example");
+    told.happens(turns(&mut conditions));
+    let [last] = &told.delivered()[..] else { panic!("one") };
+    assert_eq!(
+        (last.kind.word(), last.state, &last.key),
+        ("zone-unserved-over", State::Resolved, &first.key)
+    );
+
+    told.happens(began);
+    told.delivered();
+    told.happens(vec![Happened::Started { fresh: false }]);
+    assert_eq!(told.delivered()[0].state, State::Resolved, "the new run finds it again, if it is still so");
+    assert!(told.desk.subjects().is_empty());
 }
 
 #[test]
@@ -314,11 +376,13 @@ fn a_standby_that_was_just_left_is_no_news() {
     assert_eq!(kinds, [Kind::Failover]);
     told.happens(vec![unready("fra")]);
     assert_eq!(told.delivered(), [], "nor later");
+    told.happens(vec![ready.clone()]);
+    assert_eq!(told.delivered(), [], "what was not told has no end");
     told.happens(vec![unready("ams")]);
     assert_eq!(told.delivered()[0].kind, Kind::Standby, "another one is");
     told.happens(vec![ready, at_fra("app.example.com")]);
     let kinds: Vec<_> = told.titles().into_iter().map(|(_, kind, _)| kind).collect();
-    assert_eq!(kinds, [Kind::Failback], "what was not told has no end");
+    assert_eq!(kinds, [Kind::StandbyReady, Kind::Failback], "whichever site takes over now");
 }
 
 #[test]

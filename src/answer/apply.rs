@@ -73,11 +73,17 @@ fn shapes(rtype: RrType) -> bool {
 /// The changed record sets of one name: `None` takes a set away.
 type Changes<'c> = BTreeMap<RrType, Option<&'c RrSet>>;
 
+/// Those of the changes that shape the zone.
+fn shape_of<'c>(changes: &Changes<'c>) -> Changes<'c> {
+    changes.iter().filter(|(rtype, _)| shapes(**rtype)).map(|(&rtype, &set)| (rtype, set)).collect()
+}
+
 /// What becomes of one slot.
 #[derive(Default)]
 struct Touched<'c> {
     changes: Changes<'c>,
     steer: Steer<'c>,
+    wait: Wait<'c>,
 }
 
 /// Whether a slot's answers come to depend on the client.
@@ -88,6 +94,18 @@ enum Steer<'c> {
     Same,
     /// As this says.
     By(&'c Steering),
+    /// No longer.
+    Ended,
+}
+
+/// Whether a name waits for its first answer.
+#[derive(Default)]
+enum Wait<'c> {
+    /// As before.
+    #[default]
+    Same,
+    /// For these types.
+    For(&'c [RrType]),
     /// No longer.
     Ended,
 }
@@ -120,6 +138,10 @@ impl Table {
                 slots.entry(slot).or_default().steer = steering.as_ref().map_or(Steer::Ended, Steer::By);
             }
         }
+        for (owner, types) in &changeset.wait {
+            let (slot, _) = self.slot_of(&changeset.zone, owner)?;
+            slots.entry(slot).or_default().wait = types.as_deref().map_or(Wait::Ended, Wait::For);
+        }
         let apex = slots.entry(apex_slot(zone)).or_default();
         apex.changes.insert(RrType::SOA, Some(soa));
 
@@ -127,6 +149,9 @@ impl Table {
             .into_iter()
             .map(|(slot, touched)| (slot, self.touched(&changeset.zone, slot, &touched)))
             .collect();
+        if !changeset.wait.is_empty() {
+            self.count_waiting(zone, &bodies);
+        }
         let mut negative = Vec::new();
         for rdata in &soa.rdata {
             encode_negative(&mut negative, soa.owner.as_wire(), soa.ttl, rdata);
@@ -154,6 +179,18 @@ impl Table {
     fn touched(&self, zone: &Name, slot: u32, touched: &Touched<'_>) -> SlotBody {
         let held = self.slots.get(slot);
         let plain: Arc<[u8]> = self.changed(zone, held.plain(), &touched.changes).into();
+        match (&touched.wait, held) {
+            (Wait::For(types), _) => {
+                let known = Sets::of(&plain).filter(|set| !types.contains(&set.rtype));
+                let known = known.flat_map(|set| set.raw.iter().copied()).collect();
+                return SlotBody::Steered(Arc::new(Steered::waiting(plain, known)));
+            }
+            (Wait::Same, SlotBody::Steered(steered)) if steered.waits => {
+                let known = self.changed(zone, &steered.variants[0], &shape_of(&touched.changes));
+                return SlotBody::Steered(Arc::new(steered.with_bodies(plain, vec![known])));
+            }
+            (Wait::Same | Wait::Ended, _) => {}
+        }
         match (&touched.steer, held) {
             (Steer::By(steering), _) => {
                 let clients = steering.clients.as_ref().and_then(|id| self.clients.get(id)).cloned();
@@ -169,13 +206,24 @@ impl Table {
                 let variants = steering.variants.iter().map(variant).collect();
                 SlotBody::Steered(Arc::new(Steered::new(steering, plain, clients, variants)))
             }
-            (Steer::Same, SlotBody::Steered(steered)) => {
-                let mut shape = touched.changes.clone();
-                shape.retain(|&rtype, _| shapes(rtype));
+            (Steer::Same, SlotBody::Steered(steered)) if !steered.waits => {
+                let shape = shape_of(&touched.changes);
                 let variants = steered.variants.iter().map(|body| self.changed(zone, body, &shape)).collect();
                 SlotBody::Steered(Arc::new(steered.with_bodies(plain, variants)))
             }
-            (Steer::Ended, _) | (Steer::Same, SlotBody::Plain(_)) => SlotBody::Plain(plain),
+            (Steer::Ended | Steer::Same, _) => SlotBody::Plain(plain),
+        }
+    }
+
+    /// Counts the zone's names that wait, where these slots change.
+    fn count_waiting(&mut self, zone: u32, changed: &BTreeMap<u32, SlotBody>) {
+        let waits = |body: &SlotBody| matches!(body, SlotBody::Steered(steered) if steered.waits);
+        let before = changed.keys().filter(|&&slot| waits(self.slots.get(slot))).count();
+        let after = changed.values().filter(|body| waits(body)).count();
+        let waiting = Arc::make_mut(&mut self.waiting);
+        let count = waiting.remove(&zone).unwrap_or(0) + after - before;
+        if count > 0 {
+            waiting.insert(zone, count);
         }
     }
 

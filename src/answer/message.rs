@@ -1,7 +1,7 @@
 //! The answer as it is written: header, question, sections, OPT.
 
 use super::cookie::{COOKIE, Cookies};
-use super::names::{label_at, suffix_at};
+use super::names::{label_at, same_name, suffix_at};
 use super::query::{CLASS_CH, Edns, KEEPALIVE, NSID, SUBNET};
 use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
 use crate::zone::RrType;
@@ -43,6 +43,8 @@ pub(super) struct Full;
 pub(super) struct Message<'o> {
     out: &'o mut [u8],
     at: usize,
+    /// Where the sections begin.
+    head: usize,
     /// What the sections may fill; the rest is kept for OPT.
     limit: usize,
     counts: [u16; 3],
@@ -90,6 +92,7 @@ impl<'o> Message<'o> {
         Some(Message {
             out,
             at,
+            head: at,
             limit,
             counts: [0; 3],
             authoritative: false,
@@ -181,10 +184,42 @@ impl<'o> Message<'o> {
         Some(())
     }
 
-    /// Adds one record to the answer section whose RDATA is one name in two parts, both already in wire
-    /// form, and says where its RDATA begins.
-    pub(super) fn push_cname(&mut self, at: usize, ttl: [u8; 4], parts: [&[u8]; 2]) -> Result<usize, Full> {
-        let len = parts[0].len() + parts[1].len();
+    /// Where each record of the answer section begins, and its type.
+    fn answers(&self) -> impl Iterator<Item = (usize, RrType)> {
+        let mut next = self.head;
+        (0..self.counts[Section::Answer as usize]).map(move |_| {
+            let at = next;
+            let head = &self.out[at..at + RECORD_HEAD];
+            next += RECORD_HEAD + usize::from(u16::from_be_bytes([head[10], head[11]]));
+            (at, RrType(u16::from_be_bytes([head[2], head[3]])))
+        })
+    }
+
+    /// Whether the answer has a CNAME of the name that stands at `name` already.
+    pub(super) fn has_alias_of(&self, name: usize) -> bool {
+        let aliases = self.answers().filter(|&(_, rtype)| rtype == RrType::CNAME);
+        aliases.into_iter().any(|(at, _)| same_name(self.bytes(), at, name))
+    }
+
+    /// Where the answer has the DNAME of the name that stands at `name`.
+    pub(super) fn dname_of(&self, name: usize) -> Option<usize> {
+        let mut dnames = self.answers().filter(|&(_, rtype)| rtype == RrType::DNAME);
+        dnames.find(|&(at, _)| same_name(self.bytes(), at, name)).map(|(at, _)| at)
+    }
+
+    /// Adds a CNAME to the answer section whose target is a name's first labels and another name, which stands in
+    /// the message already: both are in wire form. Says where the target begins.
+    pub(super) fn push_cname(
+        &mut self,
+        at: usize,
+        ttl: [u8; 4],
+        first: &[u8],
+        (rest, rest_at): (&[u8], usize),
+    ) -> Result<usize, Full> {
+        let pointer = u16::try_from(rest_at).ok().filter(|&at| usize::from(at) <= LAST_POINTED);
+        let pointer = pointer.map(|at| (POINTER | at).to_be_bytes());
+        let rest = pointer.as_ref().map_or(rest, |to| if rest.len() > to.len() { to } else { rest });
+        let len = first.len() + rest.len();
         let (start, target) = (self.at, self.at + RECORD_HEAD);
         if target + len > self.limit {
             return Err(Full);
@@ -195,8 +230,8 @@ impl<'o> Message<'o> {
         head[2..4].copy_from_slice(&1u16.to_be_bytes());
         head[4..8].copy_from_slice(&ttl);
         head[8..].copy_from_slice(&(len as u16).to_be_bytes());
-        self.out[target..target + parts[0].len()].copy_from_slice(parts[0]);
-        self.out[target + parts[0].len()..target + len].copy_from_slice(parts[1]);
+        self.out[target..target + first.len()].copy_from_slice(first);
+        self.out[target + first.len()..target + len].copy_from_slice(rest);
         self.at = target + len;
         self.counts[Section::Answer as usize] += 1;
         Ok(target)

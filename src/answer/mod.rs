@@ -50,7 +50,7 @@ pub use apply::ApplyError;
 pub use clients::{ClientMap, ClientMapError, Found, MAX_RANGES};
 pub use cookie::{Secret, Secrets, Standing};
 pub use listing::Listing;
-pub use rate::{Kind, Prefix, RateLimit, RateLimiter, Verdict};
+pub use rate::{Kind, Networks, Prefix, RateLimit, RateLimiter, Verdict};
 pub use table::{ChoiceFor, Table};
 pub use transfer::{Head, Outgoing};
 
@@ -75,7 +75,7 @@ pub const TCP_IDLE: Duration = Duration::from_secs(10);
 pub const MAX_NSID_LEN: usize = 128;
 
 /// What an operator chooses about answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The name this server gives itself when asked (RFC 5001); at most [`MAX_NSID_LEN`] bytes of it.
     pub nsid: Option<Box<[u8]>>,
@@ -139,6 +139,8 @@ pub struct Answered {
     /// not for everybody. The answer is what
     /// is said of it where nobody sees to such things.
     pub desk: bool,
+    /// It is signed: what that is worth is for the desk to say, also where nothing else is (RFC 8945 section 5.2).
+    pub signed: bool,
     /// What the answer was, and what was made of it, where it was over a limit.
     pub limited: Option<(Kind, Limited)>,
 }
@@ -257,7 +259,11 @@ fn answer_to(
     if private {
         rcode = rcode::REFUSED;
     }
-    let desk = query.desk || private;
+    let not_ready = rcode == rcode::NOT_READY;
+    if not_ready {
+        rcode = rcode::SERV_FAIL;
+    }
+    let (desk, signed) = (query.desk || private, query.signed);
     let mut limited = None;
     if let Some(gate) = gate
         && asker.transport == Transport::Udp
@@ -274,7 +280,8 @@ fn answer_to(
         match how {
             None => {}
             Some(Limited::Dropped) => {
-                return Answered { len: 0, rcode: rcode as u8, truncated: false, standing, desk, limited };
+                let rcode = rcode as u8;
+                return Answered { len: 0, rcode, truncated: false, standing, desk, signed, limited };
             }
             Some(Limited::Truncated) => message.empty(head, true),
             Some(Limited::BadCookie) => {
@@ -287,11 +294,12 @@ fn answer_to(
     let why = match (rcode, &query.question) {
         (rcode::REFUSED, Some(_)) if private => Some(extended::PROHIBITED),
         (rcode::REFUSED, Some(question)) => Some(why_refused(settings, question)),
+        (rcode::SERV_FAIL, Some(_)) if not_ready => Some(extended::NOT_READY),
         (rcode::SERV_FAIL, Some(_)) => Some(extended::INVALID_DATA),
         _ => None,
     };
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
-    Answered { len, rcode: rcode as u8, truncated, standing, desk, limited }
+    Answered { len, rcode: rcode as u8, truncated, standing, desk, signed, limited }
 }
 
 /// What an answer is limited as, and with which others. Names that a wildcard or no name stands for have one

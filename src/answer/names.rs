@@ -156,6 +156,25 @@ pub(super) fn suffix_at(message: &[u8], at: usize, mut skip: usize) -> Option<us
     Some(at)
 }
 
+/// Whether the names at two places of a message this server has written are the same.
+pub(super) fn same_name(message: &[u8], mut a: usize, mut b: usize) -> bool {
+    loop {
+        let Some((at_a, at_b)) = label_at(message, a).zip(label_at(message, b)) else { return false };
+        if at_a == at_b {
+            return true;
+        }
+        let len = 1 + usize::from(message[at_a]);
+        let labels = message.get(at_a..at_a + len).zip(message.get(at_b..at_b + len));
+        if !labels.is_some_and(|(of_a, of_b)| of_a.eq_ignore_ascii_case(of_b)) {
+            return false;
+        }
+        if len == 1 {
+            return true;
+        }
+        (a, b) = (at_a + len, at_b + len);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +216,16 @@ mod tests {
         assert_eq!(suffix_at(message, 9, 2), Some(0));
         assert_eq!(suffix_at(message, 9, 6), Some(4));
         assert_eq!(suffix_at(message, 9, 1), None, "not a whole label");
+    }
+
+    #[test]
+    fn names_are_the_same_by_their_labels() {
+        let message = b"\x03Com\0\x01a\xc0\x00\x01A\x03cOM\0\x01b\xc0\x00";
+        for (a, b, same) in
+            [(5, 9, true), (9, 5, true), (5, 5, true), (0, 11, true), (5, 16, false), (5, 0, false)]
+        {
+            assert_eq!(same_name(message, a, b), same, "{a} {b}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(super) struct Steered {
     choices: Arc<[Choice]>,
     salt: u64,
     pub(super) variants: Box<[Box<[u8]>]>,
+    /// Whether what its variant lacks is not known yet, and not missing.
+    pub(super) waits: bool,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,28 @@ impl Steered {
         // Where all regions get the same, nobody needs to be looked up, and answers are for everybody.
         let clients = clients.filter(|_| choices.len() > 1);
         let variants = variants.into_iter().map(Vec::into_boxed_slice).collect();
-        Steered { plain, clients, regions: regions.into(), choices, salt: steering.salt, variants }
+        Steered {
+            plain,
+            clients,
+            regions: regions.into(),
+            choices,
+            salt: steering.salt,
+            variants,
+            waits: false,
+        }
+    }
+
+    /// A name of which only `known` may be answered yet, to everybody.
+    pub(super) fn waiting(plain: Arc<[u8]>, known: Vec<u8>) -> Steered {
+        Steered {
+            plain,
+            clients: None,
+            regions: [0].into(),
+            choices: [Choice::One(0)].into(),
+            salt: 0,
+            variants: [known.into_boxed_slice()].into(),
+            waits: true,
+        }
     }
 
     /// The same with other bodies.
@@ -117,6 +140,7 @@ impl Steered {
             choices: Arc::clone(&self.choices),
             salt: self.salt,
             variants: variants.into_iter().map(Vec::into_boxed_slice).collect(),
+            waits: self.waits,
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) mod rcode {
     pub(crate) const BAD_COOKIE: u16 = 23;
     /// None that is ever sent: REFUSED, by everybody but the desk.
     pub(crate) const PRIVATE: u16 = u16::MAX;
+    /// Neither is this one: SERVFAIL, of a name that has no answer yet.
+    pub(crate) const NOT_READY: u16 = u16::MAX - 1;
 }
 
 /// The only EDNS version there is (RFC 6891 section 6.1.3).
@@ -35,6 +37,8 @@ pub(super) const NSID: u16 = 3;
 
 /// Extended errors (RFC 8914 section 4): what an RCODE leaves open.
 pub(super) mod extended {
+    /// This server is not able to answer yet, and soon will be (RFC 8914 section 4.15).
+    pub(crate) const NOT_READY: u16 = 14;
     pub(crate) const PROHIBITED: u16 = 18;
     pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
     /// A zone this server should have and has not, or one that expired (RFC 8914 section 4.25).
@@ -54,10 +58,12 @@ pub(super) struct Query<'q> {
     pub(super) verdict: Option<u16>,
     /// The question, if it could be read.
     pub(super) question: Option<Question>,
-    /// The OPT record, if there is a sound one.
+    /// The OPT record, if there is one; what it says may be unsound.
     pub(super) edns: Option<Edns<'q>>,
     /// It is no plain query.
     pub(super) desk: bool,
+    /// It has a TSIG record.
+    pub(super) signed: bool,
 }
 
 /// The one question, but for its name.
@@ -94,10 +100,9 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
     if header[2] & 0x80 != 0 {
         return None;
     }
-    let mut query = Query { bytes, verdict: None, question: None, edns: None, desk: false };
+    let mut query = Query { bytes, verdict: None, question: None, edns: None, desk: false, signed: false };
     if header[2] & 0x78 != 0 {
-        query.verdict = Some(rcode::NOT_IMP);
-        query.desk = matches!(header[2] & 0x78, NOTIFY | UPDATE);
+        query.other(header[2] & 0x78, name);
         return Some(query);
     }
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
@@ -113,17 +118,12 @@ pub(super) fn read<'q>(bytes: &'q [u8], name: &mut Sought) -> Option<Query<'q>> 
             return Some(query);
         }
     };
-    let before_additional = u32::from(count(6)) + u32::from(count(8));
-    match read_records(&bytes[records..], before_additional, count(10), &mut query.desk) {
-        Err(Malformed) => query.verdict = Some(rcode::FORM_ERR),
-        Ok(Some((edns, version))) => {
-            query.edns = Some(edns);
-            if version > EDNS_VERSION {
-                query.verdict = Some(rcode::BAD_VERS);
-            }
-        }
-        Ok(None) => {}
-    }
+    query.verdict = match query.read_records(records, header) {
+        Err(Malformed) => Some(rcode::FORM_ERR),
+        Ok(version) if version > EDNS_VERSION => Some(rcode::BAD_VERS),
+        Ok(_) => None,
+    };
+    query.desk |= query.signed;
     if query.verdict.is_none() && query.question.as_ref().is_some_and(Question::is_refused) {
         query.verdict = Some(rcode::REFUSED);
         query.desk |= query.question.as_ref().is_some_and(Question::is_transfer);
@@ -172,45 +172,64 @@ pub(super) fn subnet_ip(option: &[u8]) -> Option<IpAddr> {
 
 struct Malformed;
 
-/// Walks the records after the question, of which only one OPT in the additional section counts.
-/// Says in `signed` whether one of them is a TSIG record.
-fn read_records<'q>(
-    bytes: &'q [u8],
-    before: u32,
-    additional: u16,
-    signed: &mut bool,
-) -> Result<Option<(Edns<'q>, u8)>, Malformed> {
-    let mut rest = bytes;
-    let mut edns = None;
-    // Every record takes bytes, so the message's length bounds this whatever the counts claim.
-    for i in 0..before + u32::from(additional) {
-        let owner = owner_len(rest).ok_or(Malformed)?;
-        let head = rest.get(owner..owner + 10).ok_or(Malformed)?;
-        let end = owner + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
-        let rdata = rest.get(owner + 10..end).ok_or(Malformed)?;
-        let rtype = u16::from_be_bytes([head[0], head[1]]);
-        if rtype == RrType::OPT.0 {
-            // One at most, in the additional section, owned by the root (RFC 6891 section 6.1.1).
-            if edns.is_some() || i < before || owner != 1 {
-                return Err(Malformed);
-            }
-            let mut opt = Edns {
-                payload: u16::from_be_bytes([head[2], head[3]]),
-                dnssec_ok: head[6] & 0x80 != 0,
-                wants_nsid: false,
-                cookie: None,
-                wants_keepalive: false,
-                subnet: None,
-            };
-            opt.read_options(rdata)?;
-            edns = Some((opt, head[5]));
-        } else if rtype == RrType::TSIG.0 {
-            *signed = true;
-        }
-        rest = &rest[end..];
+impl<'q> Query<'q> {
+    /// Of another opcode. An OPT is answered with one whatever else is said (RFC 6891 section 6.1.1), and a signature is
+    /// looked at before what was signed (RFC 8945 section 5.2).
+    #[cold]
+    fn other(&mut self, opcode: u8, name: &mut Sought) {
+        self.verdict = Some(rcode::NOT_IMP);
+        self.desk = matches!(opcode, NOTIFY | UPDATE);
+        let Some(header) = self.bytes.first_chunk::<QUESTION>() else { return };
+        let records = match header[4..6] {
+            [0, 0] => Some(QUESTION),
+            [0, 1] => read_question(self.bytes, name).map(|question| question.end),
+            _ => None,
+        };
+        // What cannot be read is no less unknown here.
+        let _ = records.map(|at| self.read_records(at, header));
+        self.signed &= self.desk;
     }
-    // What lies past the last record belongs to no message.
-    if rest.is_empty() { Ok(edns) } else { Err(Malformed) }
+
+    /// Walks the records from `at` on, of which only one OPT in the additional section and a TSIG count; gives the OPT's
+    /// version. What was read of them before something that is malformed stays read.
+    fn read_records(&mut self, at: usize, header: &[u8; QUESTION]) -> Result<u8, Malformed> {
+        let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
+        let before = count(6) + count(8);
+        let (mut rest, mut version) = (&self.bytes[at..], 0);
+        // Every record takes bytes, so the message's length bounds this whatever the counts claim.
+        for i in 0..before + count(10) {
+            let owner = owner_len(rest).ok_or(Malformed)?;
+            let head = rest.get(owner..owner + 10).ok_or(Malformed)?;
+            let end = owner + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
+            let rdata = rest.get(owner + 10..end).ok_or(Malformed)?;
+            let rtype = u16::from_be_bytes([head[0], head[1]]);
+            if rtype == RrType::OPT.0 {
+                // One at most, in the additional section, owned by the root (RFC 6891 section 6.1.1).
+                if self.edns.is_some() || i < before || owner != 1 {
+                    return Err(Malformed);
+                }
+                let edns = self.edns.insert(Edns {
+                    payload: u16::from_be_bytes([head[2], head[3]]),
+                    dnssec_ok: head[6] & 0x80 != 0,
+                    wants_nsid: false,
+                    cookie: None,
+                    wants_keepalive: false,
+                    subnet: None,
+                });
+                version = head[5];
+                let sound = edns.read_options(rdata);
+                // What the options of another version look like is not known.
+                if version == EDNS_VERSION {
+                    sound?;
+                }
+            } else if rtype == RrType::TSIG.0 {
+                self.signed = true;
+            }
+            rest = &rest[end..];
+        }
+        // What lies past the last record belongs to no message.
+        if rest.is_empty() { Ok(version) } else { Err(Malformed) }
+    }
 }
 
 /// The bytes a record's owner takes, a pointer at its end included.
@@ -366,12 +385,17 @@ mod tests {
         let opt = b"\0\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
         check(&[&one, QUESTION_A, opt], Some((None, true, true)));
         let broken = Some((Some(rcode::FORM_ERR), true, false));
-        check(&[&header(0, [1, 0, 0, 2]), QUESTION_A, opt, opt], broken);
+        // An OPT is answered with one, also where something else is wrong (RFC 6891 section 6.1.1).
+        let with_opt = Some((Some(rcode::FORM_ERR), true, true));
+        check(&[&header(0, [1, 0, 0, 2]), QUESTION_A, opt, opt], with_opt);
+        check(&[&one, QUESTION_A, opt, b"\0"], with_opt);
+        check(&[&header(0x10, [1, 0, 0, 1]), QUESTION_A, opt], Some((Some(rcode::NOT_IMP), false, true)));
+        check(&[&header(0x28, [1, 0, 0, 1]), QUESTION_A, opt], Some((Some(rcode::NOT_IMP), false, true)));
         check(&[&header(0, [1, 1, 0, 0]), QUESTION_A, opt], broken);
         check(&[&one, QUESTION_A], broken);
         check(&[&one, QUESTION_A, b"\x01a\0\x00\x29\x04\xd0\0\0\0\0\0\0"], broken);
-        check(&[&one, QUESTION_A, b"\0\x00\x29\x04\xd0\0\0\0\0\x00\x03\x00\x03\x00"], broken);
-        check(&[&one, QUESTION_A, b"\0\x00\x29\x04\xd0\0\0\0\0\x00\x04\x00\x03\x00\x01"], broken);
+        check(&[&one, QUESTION_A, b"\0\x00\x29\x04\xd0\0\0\0\0\x00\x03\x00\x03\x00"], with_opt);
+        check(&[&one, QUESTION_A, b"\0\x00\x29\x04\xd0\0\0\0\0\x00\x04\x00\x03\x00\x01"], with_opt);
         let newer = b"\0\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00";
         check(&[&one, QUESTION_A, newer], Some((Some(rcode::BAD_VERS), true, true)));
         // A counted record that is something else, with a compressed owner, is stepped over.

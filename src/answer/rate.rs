@@ -13,8 +13,11 @@
 //! sources pass by, and nobody answers for another's use.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use super::siphash::siphash;
 
@@ -60,14 +63,48 @@ pub struct Prefix {
     pub bits: u8,
 }
 
-impl Prefix {
-    fn holds(&self, ip: IpAddr) -> bool {
-        self.address.is_ipv4() == ip.is_ipv4() && network(self.address, self.bits) == network(ip, self.bits)
+/// Many networks, in which an address is found by halving them: they are looked at for each answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    v4: Box<[(u128, u128)]>,
+    v6: Box<[(u128, u128)]>,
+}
+
+impl Networks {
+    /// All of these.
+    pub fn of(prefixes: &[Prefix]) -> Networks {
+        let ranges = |v4: bool, length: u8| {
+            let of_family = prefixes.iter().filter(|prefix| prefix.address.is_ipv4() == v4);
+            let mut ranges: Vec<(u128, u128)> = of_family
+                .map(|&Prefix { address, bits }| {
+                    let first = network(address, bits);
+                    let others = u128::MAX.checked_shr(128 - u32::from(length.saturating_sub(bits)));
+                    (first, first | others.unwrap_or(0))
+                })
+                .collect();
+            ranges.sort_unstable();
+            // Those that lie in one another or touch are one, so that no two overlap.
+            ranges.dedup_by(|next, before| {
+                let one = next.0 <= before.1.saturating_add(1);
+                before.1 = if one { before.1.max(next.1) } else { before.1 };
+                one
+            });
+            ranges.into_boxed_slice()
+        };
+        Networks { v4: ranges(true, 32), v6: ranges(false, 128) }
+    }
+
+    /// Whether an address lies in one of them.
+    pub fn hold(&self, ip: IpAddr) -> bool {
+        let ranges = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
+        let address = network(ip, 128);
+        let after = ranges.partition_point(|(first, _)| *first <= address);
+        after.checked_sub(1).is_some_and(|at| address <= ranges[at].1)
     }
 }
 
 /// What an operator chooses about rates.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RateLimit {
     /// Answers a second to one network about one thing, by [`Kind`]; zero is no limit.
     pub rates: [u32; Kind::ALL.len()],
@@ -79,8 +116,10 @@ pub struct RateLimit {
     pub v4_bits: u8,
     /// The bits that make an IPv6 network.
     pub v6_bits: u8,
-    /// Networks without a limit.
-    pub exempt: Vec<Prefix>,
+    /// The addresses of this host on which it holds.
+    pub listeners: Vec<IpAddr>,
+    /// Networks without a limit; they may change at any time.
+    pub exempt: Arc<ArcSwap<Networks>>,
     /// Buckets, of 16 bytes each; rounded up to a power of two.
     pub buckets: usize,
     /// A secret that chooses each account's bucket.
@@ -135,6 +174,11 @@ impl RateLimiter {
         RateLimiter { limit, window, sets: std::iter::repeat_with(Set::default).take(sets).collect() }
     }
 
+    /// Whether it holds for what comes to an address of this host.
+    pub fn holds_at(&self, listener: IpAddr) -> bool {
+        self.limit.listeners.contains(&listener)
+    }
+
     /// The network an address is accounted under.
     pub fn network_of(&self, ip: IpAddr) -> Prefix {
         let bits = self.bits(ip);
@@ -150,7 +194,7 @@ impl RateLimiter {
     /// only grows.
     pub fn judge(&self, ip: IpAddr, kind: Kind, subject: u32, now: u64) -> Verdict {
         let rate = self.limit.rates[kind as usize];
-        if rate == 0 || self.limit.exempt.iter().any(|prefix| prefix.holds(ip)) {
+        if rate == 0 || self.limit.exempt.load().hold(ip) {
             return Verdict::Pass;
         }
         let interval = 1_000_000 / u64::from(rate);
@@ -235,10 +279,16 @@ mod tests {
             window: Duration::from_secs(1),
             v4_bits: 24,
             v6_bits: 56,
-            exempt: vec![Prefix { address: [127, 0, 0, 0].into(), bits: 8 }],
+            listeners: vec![],
+            exempt: exempt(&[("127.0.0.0", 8)]),
             buckets: 1 << 10,
             key: [7; 16],
         }
+    }
+
+    fn exempt(networks: &[(&str, u8)]) -> Arc<ArcSwap<Networks>> {
+        let prefixes = networks.iter().map(|&(address, bits)| Prefix { address: ip(address), bits });
+        Arc::new(ArcSwap::from_pointee(Networks::of(&prefixes.collect::<Vec<_>>())))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -310,6 +360,43 @@ mod tests {
         let limiter = RateLimiter::new(RateLimit { rates, ..limit() });
         assert_eq!(passed(&limiter, "127.9.9.9", Kind::Answer, 1, SECOND, 1000), 1000);
         assert_eq!(passed(&limiter, "192.0.2.1", Kind::NoData, 1, SECOND, 1000), 1000);
+    }
+
+    #[test]
+    fn who_has_no_limit_may_change() {
+        let limiter = RateLimiter::new(limit());
+        assert_eq!(passed(&limiter, "192.0.2.1", Kind::Answer, 1, SECOND, 100), 10);
+        limiter.limit.exempt.store(exempt(&[("192.0.2.1", 32)]).load_full());
+        assert_eq!(passed(&limiter, "192.0.2.1", Kind::Answer, 1, SECOND, 100), 100);
+        assert_eq!(passed(&limiter, "127.0.0.1", Kind::Answer, 1, SECOND, 100), 10);
+    }
+
+    #[test]
+    fn an_address_is_found_in_many_networks() {
+        let networks = [
+            ("10.0.0.0", 8),
+            ("10.1.0.0", 16),
+            ("192.0.2.7", 32),
+            ("192.0.2.8", 32),
+            ("198.51.100.0", 24),
+            ("fc00::", 7),
+            ("2001:db8::", 32),
+            ("::1", 128),
+        ];
+        let held = exempt(&networks).load_full();
+        assert_eq!((held.v4.len(), held.v6.len()), (3, 3), "{held:?}");
+        for inside in
+            ["10.0.0.0", "10.255.255.255", "192.0.2.7", "192.0.2.8", "198.51.100.255", "::1", "fdff::1"]
+        {
+            assert!(held.hold(ip(inside)), "{inside}");
+        }
+        for outside in ["9.255.255.255", "11.0.0.0", "192.0.2.6", "192.0.2.9", "::2", "fe00::", "2001:db9::"]
+        {
+            assert!(!held.hold(ip(outside)), "{outside}");
+        }
+        let all = exempt(&[("0.0.0.0", 0)]).load_full();
+        assert!(all.hold(ip("255.255.255.255")) && all.hold(ip("0.0.0.0")) && !all.hold(ip("::1")));
+        assert!(exempt(&[("::", 0)]).load().hold(ip("ffff::1")));
     }
 
     #[test]

@@ -155,6 +155,16 @@ impl<'r> Run<'r, '_> {
         Step::Done(rcode::SERV_FAIL)
     }
 
+    /// A name whose first answer is not known yet. A chain ends before it: who follows it will ask again.
+    #[cold]
+    fn not_ready(&mut self) -> Step {
+        if self.hops > 0 {
+            return Step::Done(rcode::NO_ERROR);
+        }
+        self.message.authoritative = false;
+        Step::Done(rcode::NOT_READY)
+    }
+
     /// AA speaks of the first name of the answer (RFC 1035 section 4.1.1).
     fn speak_with_authority(&mut self) {
         self.message.authoritative |= self.hops == 0;
@@ -189,6 +199,7 @@ impl<'r> Run<'r, '_> {
         }
         match cname {
             Some(set) => self.alias(place, node, &set, scope),
+            None if self.table.waits_at(node) => self.not_ready(),
             // Resolvers share what is not there among all clients (RFC 7871 section 7.4), so it has no scope.
             None => self.negative(place, zone, rcode::NO_ERROR),
         }
@@ -202,7 +213,7 @@ impl<'r> Run<'r, '_> {
         self.depend(scope);
         let front = self.message.turn(set, start);
         if set.has_links() {
-            self.add_addresses(set, start, front, false);
+            self.add_addresses(set, start, front, Some(node.id));
         }
         Step::Done(rcode::NO_ERROR)
     }
@@ -232,11 +243,14 @@ impl<'r> Run<'r, '_> {
         if self.hops + 1 == MAX_CHAIN { Step::Done(rcode::NO_ERROR) } else { Step::Follow(target) }
     }
 
-    /// A DNAME above the name: the DNAME itself and a CNAME made from it (RFC 6672 section 3.1).
+    /// A DNAME above the name: the DNAME itself and a CNAME made from it (RFC 6672 section 3.1). One DNAME may
+    /// apply to several names of a chain (section 3.2); it stands in the answer once.
     fn redirect(&mut self, place: Place<'_>, node: &Node<'r>) -> Step {
         self.speak_with_authority();
         self.note_subject(node.id.0);
-        if self.visited[..self.hops].contains(&node.id) {
+        let applied = self.visited[..self.hops].contains(&node.id);
+        // The chain goes round: this name was redirected before.
+        if applied && self.message.has_alias_of(place.at) {
             return Step::Done(rcode::NO_ERROR);
         }
         let mut sets = Sets::of(self.table.body(node));
@@ -247,9 +261,14 @@ impl<'r> Run<'r, '_> {
         let Some(owner) = place.suffix(self.message, stored) else {
             return Step::Done(rcode::SERV_FAIL);
         };
-        if self.message.push(Section::Answer, &dname, owner, stored).is_err() {
-            return self.truncate();
-        }
+        let written = if applied { self.message.dname_of(owner.at) } else { None };
+        let start = match written {
+            Some(start) => start,
+            None => match self.message.push(Section::Answer, &dname, owner, stored) {
+                Ok(start) => start,
+                Err(Full) => return self.truncate(),
+            },
+        };
         let ttl = [dname.wire[6], dname.wire[7], dname.wire[8], dname.wire[9]];
         let len = RECORD_HEAD + usize::from(u16::from_be_bytes([dname.wire[10], dname.wire[11]]));
         let target = &dname.wire[RECORD_HEAD..len];
@@ -260,7 +279,7 @@ impl<'r> Run<'r, '_> {
         let Some(at) = label_at(self.message.bytes(), place.at) else {
             return Step::Done(rcode::SERV_FAIL);
         };
-        match self.message.push_cname(at, ttl, [prefix, target]) {
+        match self.message.push_cname(at, ttl, prefix, (target, start + RECORD_HEAD)) {
             Ok(_) if self.rtype == RrType::CNAME || self.rtype == RrType::ANY => Step::Done(rcode::NO_ERROR),
             Ok(target) => self.follow(node.id, target),
             Err(Full) => self.truncate(),
@@ -292,7 +311,7 @@ impl<'r> Run<'r, '_> {
             && let Some(owner) = place.suffix(self.message, stored)
         {
             match self.message.push(Section::Authority, &ns, owner, stored) {
-                Ok(start) if ns.has_links() => self.add_addresses(&ns, start, 0, true),
+                Ok(start) if ns.has_links() => self.add_addresses(&ns, start, 0, None),
                 Ok(_) => {}
                 Err(Full) => return self.truncate(),
             }
@@ -302,22 +321,26 @@ impl<'r> Run<'r, '_> {
 
     /// Adds the addresses of the names in a set's RDATA. In a referral those at or below the cut come first
     /// and must be whole, or TC is set (RFC 9471 section 3.1); all others are a courtesy. The set
-    /// stands at `start`, with its record at `front` first.
-    fn add_addresses(&mut self, set: &Set<'r>, start: usize, front: usize, referral: bool) {
+    /// stands at `start`, with its record at `front` first; it is the answer of `answering`, or else a referral.
+    fn add_addresses(&mut self, set: &Set<'r>, start: usize, front: usize, answering: Option<NodeId>) {
         let place = |at: usize| start + if at < front { at + set.wire.len() } else { at } - front;
-        if referral {
+        if answering.is_none() {
             for link in set.links().filter(|link| link.required) {
                 if self.add_glue(place(link.at), link.node).is_err() {
                     self.message.truncated = true;
                 }
             }
         }
-        for link in set.links().filter(|link| !(referral && link.required)) {
+        for link in set.links().filter(|link| answering.is_some() || !link.required) {
+            let at = place(link.at);
             // Left out where they do not fit: they can be asked for.
-            let _ = if referral {
-                self.add_glue(place(link.at), link.node)
-            } else {
-                self.add_courtesy(place(link.at), link.node)
+            let _ = match answering {
+                None => self.add_glue(at, link.node),
+                // The bindings of the target belong to its addresses (RFC 9460 section 4.1).
+                Some(node) if node != link.node && is_binding(set.rtype) => {
+                    self.add_courtesy(at, link.node, set.rtype)
+                }
+                Some(_) => self.add_courtesy(at, link.node, RrType::A),
             };
         }
     }
@@ -325,29 +348,41 @@ impl<'r> Run<'r, '_> {
     /// The addresses that lead to another server are the same for everybody.
     fn add_glue(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
         let node = self.table.node(node);
-        self.add_address(at, &node, self.table.body(&node))
+        self.add_address(at, &node, self.table.body(&node), RrType::A)
     }
 
     /// Addresses of our own that spare a question. What depends on the client is not put beside an answer
     /// (RFC 7871 section 7.3.1): a resolver would keep it for everybody.
-    fn add_courtesy(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
+    fn add_courtesy(&mut self, at: usize, node: NodeId, beside: RrType) -> Result<(), Full> {
         let node = self.table.node(node);
         if !matches!(node.kind(), Kind::Authoritative(_)) {
             return Ok(());
         }
         match self.table.body_for(&node, self.client) {
-            (body, 0) => self.add_address(at, &node, body),
+            (body, 0) => self.add_address(at, &node, body, beside),
             _ => Ok(()),
         }
     }
 
-    fn add_address(&mut self, at: usize, node: &Node<'r>, body: &'r [u8]) -> Result<(), Full> {
+    /// Adds what a node has of addresses, and of the type `beside` them.
+    fn add_address(
+        &mut self,
+        at: usize,
+        node: &Node<'r>,
+        body: &'r [u8],
+        beside: RrType,
+    ) -> Result<(), Full> {
         let owner = Owner { at, len: node.name.len() };
         for set in Sets::of(body) {
-            if matches!(set.rtype, RrType::A | RrType::AAAA) {
+            if matches!(set.rtype, RrType::A | RrType::AAAA) || set.rtype == beside {
                 self.message.push(Section::Additional, &set, owner, owner.len)?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether a type binds a name to a service at another (RFC 9460).
+fn is_binding(rtype: RrType) -> bool {
+    matches!(rtype, RrType::SVCB | RrType::HTTPS)
 }

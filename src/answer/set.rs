@@ -11,9 +11,11 @@
 //! two-byte places in RDATA are to be moved. `links` lead from the names in RDATA to the nodes whose
 //! addresses belong into the additional section.
 
+use std::collections::BTreeSet;
+
 use super::names::{common_suffix, is_at_or_below, name_len};
 use super::node::NodeId;
-use crate::zone::{Name, RrSet, RrType};
+use crate::zone::{Name, RrSet, RrType, record_ttl};
 
 /// Where the question's name begins in every message (RFC 1035 section 4.1.1).
 pub(super) const QUESTION: usize = 12;
@@ -104,10 +106,10 @@ impl<'a> Set<'a> {
     pub(super) fn decode(&self, owner: &Name) -> RrSet {
         let mut rdata = Vec::with_capacity(usize::from(self.count));
         let mut pointers = self.pointers().peekable();
-        let (mut ttl, mut at) = (0, 0);
+        let (mut ttl, mut at) = (u32::MAX, 0);
         while at < self.wire.len() {
             let head = &self.wire[at..at + RECORD_HEAD];
-            ttl = u32::from_be_bytes([head[6], head[7], head[8], head[9]]);
+            ttl = ttl.min(u32::from_be_bytes([head[6], head[7], head[8], head[9]]));
             at += RECORD_HEAD;
             let end = at + usize::from(u16::from_be_bytes([head[10], head[11]]));
             let mut plain = Vec::with_capacity(end - at);
@@ -181,6 +183,7 @@ pub(super) fn encode<'r>(
     body.resize(head + HEAD, 0);
     let shape = shape(rtype);
     let (mut count, mut pointers, mut links) = (0u16, Vec::new(), Vec::new());
+    let mut linked = BTreeSet::new();
     for rdata in rdata {
         // RDLENGTH has 16 bits; a checked zone holds no longer RDATA.
         let rdata = &rdata[..rdata.len().min(usize::from(u16::MAX))];
@@ -188,7 +191,7 @@ pub(super) fn encode<'r>(
         body.extend_from_slice(&(POINTER | QUESTION as u16).to_be_bytes());
         body.extend_from_slice(&rtype.0.to_be_bytes());
         body.extend_from_slice(&1u16.to_be_bytes());
-        body.extend_from_slice(&ttl.to_be_bytes());
+        body.extend_from_slice(&record_ttl(rtype, ttl, rdata).to_be_bytes());
         let len_at = body.len();
         body.extend_from_slice(&[0, 0]);
         let at = body.len() - head - HEAD;
@@ -196,10 +199,12 @@ pub(super) fn encode<'r>(
             body.extend_from_slice(rdata);
         } else {
             if shape.linked
-                && let Some(target) = rdata.get(shape.skip..)
-                && name_len(target).is_some_and(|len| len > 1 && is_at_or_below(&target[..len], apex))
+                && let Some((place, target)) = target(rtype, &shape, rdata, owner)
+                && is_at_or_below(target, apex)
+                // Several records of a service may have one target, whose addresses are wanted once.
+                && (rtype == RrType::NS || linked.insert(target.to_ascii_lowercase()))
             {
-                links.push((at + shape.skip, is_at_or_below(target, owner)));
+                links.push(((at + place) - RECORD_HEAD, is_at_or_below(target, owner)));
             }
             compress(body, head + HEAD, owner, rdata, &shape, &mut pointers);
         }
@@ -219,6 +224,18 @@ pub(super) fn encode<'r>(
         body.extend_from_slice(&(at as u16).to_le_bytes());
         body.extend_from_slice(&u16::from(required).to_le_bytes());
         body.extend_from_slice(&NodeId::NONE.0.to_le_bytes());
+    }
+}
+
+/// The name whose addresses belong to a record, and where it stands, from the record's beginning on.
+fn target<'r>(rtype: RrType, shape: &Shape, rdata: &'r [u8], owner: &'r [u8]) -> Option<(usize, &'r [u8])> {
+    let (before, target) = rdata.split_at_checked(shape.skip)?;
+    match name_len(target)? {
+        // The root stands for the owner, unless the record is an alias, whose priority is zero (RFC 9460 section
+        // 2.5): the record's first bytes point there.
+        1 if matches!(rtype, RrType::SVCB | RrType::HTTPS) && before != [0, 0] => Some((0, owner)),
+        1 => None,
+        len => Some((RECORD_HEAD + shape.skip, &target[..len])),
     }
 }
 

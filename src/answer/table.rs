@@ -23,6 +23,8 @@ pub struct Table {
     pub(super) base: Arc<Base>,
     pub(super) slots: Slots,
     pub(super) clients: Arc<BTreeMap<ClientsId, Arc<ClientMap>>>,
+    /// For each zone with names that wait for their first answer, how many those are.
+    pub(super) waiting: Arc<BTreeMap<u32, usize>>,
 }
 
 /// What a name that depends on the client answers one of them.
@@ -94,7 +96,12 @@ impl Table {
     /// number nobody outside can know.
     pub fn compile<'z>(zones: impl Into<Cow<'z, [Zone]>>, steered: &[Name], seed: u64) -> Table {
         let (base, bodies) = compile::compile(zones.into().into_owned(), steered, seed);
-        Table { base: Arc::new(base), slots: Slots::new(bodies), clients: Arc::default() }
+        Table {
+            base: Arc::new(base),
+            slots: Slots::new(bodies),
+            clients: Arc::default(),
+            waiting: Arc::default(),
+        }
     }
 
     /// The same table with the maps of clients that changesets may name from now on. Names that are steered
@@ -109,7 +116,7 @@ impl Table {
     /// other names.
     pub fn choice_for(&self, name: &Name, ip: IpAddr) -> Option<ChoiceFor> {
         let node = self.node(self.base.find(name.as_wire())?);
-        let steered = self.steered(&node)?;
+        let steered = self.steered(&node).filter(|steered| !steered.waits)?;
         let chosen = steered.choose(&Client { resolver: ip, subnet: None, id: 0, now: 0 });
         Some(ChoiceFor {
             region: chosen.region,
@@ -156,6 +163,39 @@ impl Table {
         Sets::of(self.body(&self.node(node))).map(|set| set.decode(name)).collect()
     }
 
+    /// What is answered to everybody about a name's addresses and aliases, be it by a wildcard.
+    pub fn answered_at(&self, name: &Name) -> Vec<RrSet> {
+        let wildcard = || {
+            let above = std::iter::successors(name.parent(), Name::parent);
+            let encloser = above.filter_map(|above| self.base.find(above.as_wire())).next()?;
+            self.wildcard(&self.node(encloser))
+        };
+        let node = self.base.find(name.as_wire()).map(|id| self.node(id));
+        let node = node.or_else(wildcard).filter(|node| matches!(node.kind(), Kind::Authoritative(_)));
+        let Some((node, owner)) = node.and_then(|node| Some((node, Name::from_wire(node.name).ok()?))) else {
+            return Vec::new();
+        };
+        Sets::of(self.body(&node))
+            .filter(|set| matches!(set.rtype, RrType::A | RrType::AAAA | RrType::CNAME))
+            .map(|set| RrSet { owner: name.clone(), ..set.decode(&owner) })
+            .collect()
+    }
+
+    /// Whether a zone has names that wait for their first answer.
+    pub fn waits_in(&self, apex: &Name) -> bool {
+        !self.waiting.is_empty() && self.zone(apex).is_some_and(|(zone, _)| self.waiting.contains_key(&zone))
+    }
+
+    /// Whether any zone has such names.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether what a node lacks is not known yet.
+    pub(super) fn waits_at(&self, node: &Node<'_>) -> bool {
+        self.steered(node).is_some_and(|steered| steered.waits)
+    }
+
     /// The bytes of memory held, of which successors share all but what they change.
     pub fn size(&self) -> usize {
         self.base.index.size() + self.base.arena.size() + self.slots.size()
@@ -166,11 +206,15 @@ impl Table {
         self.base.arena.get(id)
     }
 
+    /// What everybody may be told of a node.
     #[inline]
     pub(super) fn body<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
         match node.body {
             Body::Fixed(body) => body,
-            Body::Slot(slot) => self.slots.get(slot).plain(),
+            Body::Slot(slot) => match self.slots.get(slot) {
+                SlotBody::Steered(steered) if steered.waits => &steered.variants[0],
+                held => held.plain(),
+            },
         }
     }
 

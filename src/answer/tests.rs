@@ -52,7 +52,7 @@ fn ask(table: &Table, owner: &str, rtype: RrType) -> Vec<u8> {
 fn changeset(table: &Table, apex: &str, remove: Vec<RrSet>, add: Vec<RrSet>) -> Changeset {
     let (from, to) = (Serial(1), Serial(2));
     let soa = soa_with_serial(&table.soa(&name(apex)).expect("a zone"), to);
-    Changeset { zone: name(apex), from, to, soa, remove, add, steer: vec![] }
+    Changeset { zone: name(apex), from, to, soa, remove, add, steer: vec![], wait: vec![] }
 }
 
 fn a(owner: &str, last: u8) -> RrSet {
@@ -369,7 +369,7 @@ proptest! {
             for set in add.iter().chain([&soa]) {
                 model.insert((set.owner.clone(), set.rtype), set.clone());
             }
-            let changes = Changeset { zone: apex, from: Serial(0), to, soa, remove, add, steer: vec![] };
+            let changes = Changeset { zone: apex, from: Serial(0), to, soa, remove, add, steer: vec![], wait: vec![] };
             table.apply(&changes).expect("applied");
         }
         let fresh = Zone::from_rrsets(name("example.test"), Serial(0), model.into_values().collect());
@@ -383,4 +383,58 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_name_without_a_first_answer_is_not_ready_and_all_else_is() {
+    let mut table = table();
+    let www = name("www.example.test");
+    let held = table.rrsets_at(&www);
+    assert!(held.iter().any(|set| set.rtype == RrType::A), "{held:?}");
+    let types = vec![RrType::A, RrType::AAAA, RrType::CNAME];
+    let wait = |types| vec![(name("www.example.test"), types)];
+    let waits = changeset(&table, "example.test", vec![], vec![]).with_waiting(wait(Some(types)));
+    table.apply(&waits).expect("applied");
+    assert!(table.waits() && table.waits_in(&name("example.test")) && !table.waits_in(&name("other.test")));
+    let opt = b"\0\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
+    let asked = |table: &Table, owner: &str, rtype: RrType| {
+        let mut out = vec![0; MAX_MESSAGE_LEN];
+        let query = query(name(owner).as_wire(), rtype.0, opt);
+        let answered = answer(table, &Settings::default(), &asker(Transport::Udp), &query, &mut out);
+        out.truncate(answered.len);
+        (answered.rcode, out)
+    };
+    for rtype in [RrType::A, RrType::AAAA] {
+        let (rcode, out) = asked(&table, "www.example.test", rtype);
+        assert_eq!((rcode, &out[6..10]), (2, &[0; 4][..]), "{rtype}: neither records nor an SOA");
+        assert_eq!(out[2] & 4, 0, "{rtype}: no authority speaks so");
+        assert!(out.ends_with(&[0, 15, 0, 2, 0, 14]), "{rtype}: extended error 14");
+    }
+    // A transfer, and who looks at the whole zone, sees what the file holds.
+    assert_eq!(table.held(&name("example.test"), &www), held);
+    assert_eq!(asked(&table, "example.test", RrType::SOA).0, 0);
+    // Other changes leave it as it is; its first answer ends it.
+    let other = changeset(&table, "example.test", vec![], vec![a("steered.example.test", 9)]);
+    table.apply(&other).expect("applied");
+    assert_eq!(asked(&table, "www.example.test", RrType::A).0, 2);
+    assert_eq!(asked(&table, "steered.example.test", RrType::A).0, 0);
+    let ready = changeset(&table, "example.test", vec![], vec![]).with_waiting(wait(None));
+    table.apply(&ready).expect("applied");
+    assert_eq!(asked(&table, "www.example.test", RrType::A).0, 0);
+    assert_eq!((table.rrsets_at(&www), table.waits()), (held, false));
+}
+
+#[test]
+fn what_is_answered_at_a_name_may_be_a_wildcards() {
+    let text = "@ 60 SOA ns h 7 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.1\n*.wild 60 A 192.0.2.2\n\
+                *.wild 60 TXT t\n*.alias 60 CNAME ns.alias\nsub 60 NS ns.sub\nns.sub 60 A 192.0.2.3\n";
+    let table = Table::compile(vec![zone("a.test", text)], &[], 1);
+    let answered = |owner: &str| {
+        let sets = table.answered_at(&name(owner));
+        sets.iter().flat_map(RrSet::to_lines).collect::<Vec<_>>()
+    };
+    assert_eq!(answered("ns.a.test"), ["ns.a.test. 60 IN A 192.0.2.1"]);
+    assert_eq!(answered("x.wild.a.test"), ["x.wild.a.test. 60 IN A 192.0.2.2"]);
+    assert_eq!(answered("longer-x.alias.a.test"), ["longer-x.alias.a.test. 60 IN CNAME ns.alias.a.test."]);
+    assert!(answered("none.a.test").is_empty() && answered("ns.sub.a.test").is_empty());
 }

@@ -376,12 +376,26 @@ mod tests {
 
     #[test]
     fn an_rrset_of_any_size_is_cut_where_a_message_ends() {
-        let many: String = (0..9000).fold("$TTL 60\nns A 192.0.2.1\n".to_owned(), |text, n| {
+        let many: String = (0..2300).fold("$TTL 60\nns A 192.0.2.1\n".to_owned(), |text, n| {
             format!("{text}many TXT {n}\nmx MX {n} x.mx\n")
         });
         check("a.test", b"\x01a\x04test\0", &many);
         let long = format!("$TTL 60\nns A 192.0.2.1\nlong TXT {}\n", "\"012345678901234567\" ".repeat(3000));
         check("a.test", b"\x01a\x04test\0", &long);
+    }
+
+    /// RFC 4034 section 3: RRSIGs of one name that cover different types are no RRset.
+    #[test]
+    fn signatures_are_sent_with_the_ttls_of_what_they_cover() {
+        let signature = |ttl, covered| {
+            format!("@ {ttl} RRSIG {covered} 13 2 {ttl} 20300101000000 20200101000000 1 a.test. AAAA\n")
+        };
+        let body = format!("ns 60 A 192.0.2.1\n{}{}", signature(3600, "AAAA"), signature(172_800, "NS"));
+        let messages = check("a.test", b"\x01a\x04test\0", &body);
+        for ttl in [3600u32, 172_800] {
+            let head = [&[0, 46, 0, 1][..], &ttl.to_be_bytes()].concat();
+            assert_eq!(messages[0].windows(8).filter(|bytes| *bytes == head).count(), 1, "{ttl}");
+        }
     }
 
     #[test]

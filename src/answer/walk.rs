@@ -105,6 +105,15 @@ impl Table {
         all
     }
 
+    /// Gives each RRset of a zone: its owner in wire form, its type, and how many records it has.
+    pub fn count_records(&self, apex: &Name, mut each: impl FnMut(&[u8], RrType, usize)) {
+        let Some((zone, _)) = self.zone(apex) else { return };
+        let mut walk = Walk::default();
+        while let Some((name, body)) = self.walk(zone, &mut walk) {
+            Sets::of(body).for_each(|set| each(name, set.rtype, usize::from(set.count)));
+        }
+    }
+
     /// The names at which a zone's RRsets differ between two tables, its serial aside; `None` where they are
     /// more than `max`, where a table does not have the zone, or where what lies beside other zones differs.
     pub fn differences(&self, other: &Table, apex: &Name, max: usize) -> Option<BTreeSet<Name>> {

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::config::{Loaded, Report, Seconds, Surroundings, load, worst_case};
-use crate::zone::Severity;
+use crate::clock::wall_secs;
+use crate::config::{Loaded, Report, Seconds, Surroundings, ZoneText, load, rate_limit, worst_case};
+use crate::history::Store;
+use crate::zone::{Lint, Promises, Severity, lint};
 
 /// Checks what `serve` and a reload would load: problems to stderr, the table of services to stdout.
 /// Exit code 0 without errors, 1 with any.
@@ -22,6 +24,14 @@ pub fn run(path: &Path) -> Result<ExitCode> {
     };
     if let Err(why) = crate::geo::clients(&loaded.config, &loaded.databases) {
         eprintln!("{}: error: {why}\n{}: 1 error", path.display(), path.display());
+        return Ok(ExitCode::from(1));
+    }
+    if let Err(why) = Store::try_dir(&loaded.config.server.state_dir) {
+        let path = path.display();
+        eprintln!(
+            "{path}: error: server.state_dir: {why}; free space there, or make it writable for the user that runs \
+             `detour serve`\n{path}: 1 error"
+        );
         return Ok(ExitCode::from(1));
     }
     let unfit = crate::probe::warnings(&loaded.config);
@@ -38,7 +48,9 @@ pub fn run(path: &Path) -> Result<ExitCode> {
         eprintln!("{shown}: {}", count(broken.len(), "error"));
         return Ok(ExitCode::from(1));
     }
-    match print(&loaded, &surroundings, unfit.len(), path, &mut BufWriter::new(io::stdout().lock())) {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = print(&loaded, &surroundings, unfit.len(), path, &mut out);
+    match printed.and_then(|()| print_lints(&loaded, path, &mut out)) {
         // Whoever reads the table may stop reading it.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
@@ -84,10 +96,50 @@ fn print(
             writeln!(out, "{name:name_width$}  {sum:sum_width$}  {rto:rto_width$}  {sites}")?;
         }
     }
+    if let Some(limit) = rate_limit::describe(&loaded.config.server) {
+        writeln!(out, "{limit}")?;
+    }
     let zones = count(loaded.zones.len(), "zone");
     let services = count(loaded.config.services.len(), "service");
     let warnings = count(loaded.warnings.len() + unfit, "warning");
     writeln!(out, "{}: no error, {warnings}; {zones}, {services}", path.display())?;
+    out.flush()
+}
+
+/// How many lints `detour zone check` would find beyond the warnings of a load, where it would find any.
+fn print_lints(loaded: &Loaded, path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let services = loaded.config.services.iter();
+    let ttls = services.map(|service| (service.name.clone(), service.ttl)).collect();
+    let promises = Promises { ttls, now: Some(wall_secs()) };
+    let (mut found, mut files) = (0, Vec::new());
+    let own = |zone: &&crate::config::ZoneSource| {
+        !zone.is_transferred() && loaded.config.catalog.as_ref() != Some(&zone.name)
+    };
+    for zone in loaded.config.zones.iter().filter(own) {
+        // It was read a moment ago; one that is gone by now is for the next run to tell.
+        let folders = &loaded.config.server.include_folders;
+        let Ok(ZoneText { text, mut includes }) = ZoneText::read(&zone.file, &zone.file, folders) else {
+            continue;
+        };
+        let shown = zone.file.display().to_string();
+        let read =
+            lint(&zone.name, &shown, &text, &mut |name| includes.read(name), &promises.within(&zone.name));
+        let (Ok((_, problems)) | Err(problems)) = read;
+        let lints = problems.iter().filter(|problem| problem.lint.is_some_and(Lint::is_on_request)).count();
+        if lints > 0 {
+            found += lints;
+            files.push(shown);
+        }
+    }
+    if let Some(first) = files.first() {
+        let (lints, rest) = (count(found, "zone lint"), if files.len() > 1 { " ..." } else { "" });
+        writeln!(
+            out,
+            "{}: {lints}; run detour zone check -c {} {first}{rest}",
+            path.display(),
+            path.display()
+        )?;
+    }
     out.flush()
 }
 
@@ -147,6 +199,26 @@ detour.toml: no error, 1 warning; 1 zone, 3 services
     }
 
     #[test]
+    fn lints_that_zone_check_would_find_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, zone) = (folder.path().join("detour.toml"), folder.path().join("example.com.zone"));
+        std::fs::write(&path, CONFIG).unwrap();
+        let told = || {
+            let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
+            let mut out = Vec::new();
+            print_lints(&loaded, Path::new("detour.toml"), &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        // One name server, and "no such name" is kept for longer than an answer.
+        std::fs::write(&zone, ZONE).unwrap();
+        let want =
+            format!("detour.toml: 2 zone lints; run detour zone check -c detour.toml {}\n", zone.display());
+        assert_eq!(told(), want);
+        std::fs::write(&zone, ZONE.replace("1w 5m", "1w 5s") + "@ NS ns.example.net.\n").unwrap();
+        assert_eq!(told(), "");
+    }
+
+    #[test]
     fn exit_codes_tell_good_from_bad() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("detour.toml");
@@ -156,6 +228,22 @@ detour.toml: no error, 1 warning; 1 zone, 3 services
         std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
         assert_eq!(run(&path).unwrap(), ExitCode::SUCCESS);
         std::fs::write(&path, CONFIG.replace("60s", "41s")).unwrap();
+        assert_eq!(run(&path).unwrap(), ExitCode::from(1));
+    }
+
+    #[test]
+    fn a_state_dir_that_cannot_be_written_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("detour.toml");
+        std::fs::write(&path, CONFIG).unwrap();
+        std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
+        assert_eq!(run(&path).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing was made");
+        // Permissions stop no test that runs as root; a file in the folder's place stops everybody.
+        std::fs::write(folder.path().join("state"), "").unwrap();
+        assert_eq!(run(&path).unwrap(), ExitCode::from(1));
+        // Nor does anybody write to /proc.
+        std::fs::write(&path, format!("[server]\nstate_dir = \"/proc/self/state\"\n{CONFIG}")).unwrap();
         assert_eq!(run(&path).unwrap(), ExitCode::from(1));
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::find::Found;
 use super::trust::client_config;
-use crate::control::{HealthzBody, MAX_WHO, Problem, REQUEST_TIMEOUT};
+use crate::control::{HealthzBody, MAX_WHO, Problem, WRITE_TIMEOUT};
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -84,7 +84,7 @@ fn http(found: &Found) -> anyhow::Result<reqwest::Client> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT + CONNECT_TIMEOUT)
+        .timeout(WRITE_TIMEOUT + CONNECT_TIMEOUT)
         .default_headers(headers);
     let Some(tls) = &found.tls else {
         // It is never used, and reqwest would read what this host trusts to make one.
@@ -241,10 +241,17 @@ pub fn pretty(answer: &Value) -> String {
     format!("{answer:#}")
 }
 
+/// The name of whoever started this process, or the number where it has none.
+pub(super) fn of_this_process() -> String {
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| format!("uid-{uid}"), |user| user.name)
+}
+
 /// Who asks, for the history: `ana@ops1`. Behind sudo, the person and not `root`.
 pub fn who() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|key| std::env::var(key).ok());
-    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(of_this_process);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let who = match host.trim() {
         "" => user,

@@ -114,7 +114,12 @@ fn one_endpoint(
 }
 
 fn one_check(out: &mut String, now: Time, check: &CheckView) {
-    let (since, every) = (span(now.since(check.since)), span(Duration::from_millis(check.every_ms)));
+    let every = span(Duration::from_millis(check.every_ms));
+    if check.is_unchecked() {
+        let _ = writeln!(out, "    check {}, every {every}: not yet checked", check.key);
+        return;
+    }
+    let since = span(now.since(check.since));
     let because = if check.because.is_empty() { String::new() } else { format!(": {}", check.because) };
     let _ = writeln!(out, "    check {}, every {every}: {} for {since}{because}", check.key, check.health);
     if check.stale {

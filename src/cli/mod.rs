@@ -6,6 +6,9 @@
 //! here, the last four on what a daemon recorded; `top` has a screen of its own; every other command is a client of a running daemon's API and
 //! knows no more of it than any other client.
 
+#[macro_use]
+mod output;
+
 mod alert;
 mod answer;
 mod check;
@@ -89,7 +92,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Here {
     /// Serve DNS in the foreground; SIGHUP reloads, SIGTERM ends in order
-    Serve,
+    Serve(serve::Args),
     /// End the commands that a killed daemon left behind; the daemon starts this itself
     #[command(name = guard::COMMAND, hide = true)]
     Guard,
@@ -156,8 +159,8 @@ pub fn main(cli: &Cli) -> ExitCode {
     // Neither takes a runtime.
     let alone = match &cli.command {
         Command::Here(Here::Guard) => Some(guard::run().map(|()| 0)),
-        Command::Here(Here::Serve) if init::is_first() => Some(init::run()),
-        Command::Here(Here::Serve) => init::take_signals().err().map(Err),
+        Command::Here(Here::Serve(_)) if init::is_first() => Some(init::run()),
+        Command::Here(Here::Serve(_)) => init::take_signals().err().map(Err),
         _ => None,
     };
     match alone {
@@ -175,10 +178,16 @@ pub fn main(cli: &Cli) -> ExitCode {
             return ExitCode::from(client::NO);
         }
     };
-    runtime.block_on(run(cli)).unwrap_or_else(|e| {
+    let code = runtime.block_on(run(cli)).unwrap_or_else(|e| {
+        if output::reader_is_gone(&e) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("detour: {e:#}");
         ExitCode::from(client::NO)
-    })
+    });
+    // A load that is under way on a thread of its own holds up nobody's end.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
@@ -192,7 +201,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         ca: cli.ca.as_deref(),
     };
     match &cli.command {
-        Command::Here(Here::Serve) => serve::run(&config).await,
+        Command::Here(Here::Serve(args)) => serve::run(&config, args).await,
         // It has been run without a runtime.
         Command::Here(Here::Guard) => Ok(ExitCode::SUCCESS),
         Command::Here(Here::Demo(args)) => demo::run(args).await,

@@ -1,22 +1,16 @@
-//! What `detour status` says of moves that wait, standbys that could not take over, and capacity.
+//! What `detour status` says of moves that were rejected, and of capacity.
 
 use std::fmt::Write;
 
-use super::show::{Table, bare};
+use super::show::Table;
 use crate::engine::Status;
+use crate::policy::ProposalState;
 
-/// A line for each thing that people should know before it is too late; empty where all is well.
+/// A line for each move that was rejected; what waits is a condition.
 pub(super) fn notes(engine: &Status) -> String {
     let mut out = String::new();
-    for proposal in &engine.proposals {
+    for proposal in engine.proposals.iter().filter(|held| held.state != ProposalState::Pending) {
         let _ = writeln!(out, "{proposal}");
-    }
-    for service in &engine.services {
-        let Some(standby) = &service.standby else { continue };
-        if let Some(why) = &standby.unready {
-            let (name, site) = (bare(&service.name), &standby.site);
-            let _ = writeln!(out, "warning: standby {site} of {name} could not take over now: {why}");
-        }
     }
     out
 }

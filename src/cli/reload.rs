@@ -1,27 +1,59 @@
 //! `detour reload`
 
 use std::fmt::Write;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::client::{Client, ClientError, finish, pretty};
+use super::client::{Client, ClientError, NO, finish, pretty};
 use crate::control::Reloaded;
+use crate::control::api::ReloadRequest;
 
-/// What `reload` takes: nothing
+/// The status of a reload that would remove too much.
+const CONFLICT: u16 = 409;
+
+/// What `reload` takes
 #[derive(clap::Args, Debug)]
-pub struct Args {}
-
-/// Reloads configuration and zones, or prints every problem.
-pub async fn run(client: &Client, _args: &Args, json: bool) -> anyhow::Result<ExitCode> {
-    finish(said(client, json).await)
+pub struct Args {
+    /// Load it even where it removes services, or more records than `max_loss` allows
+    #[arg(long)]
+    force: bool,
 }
 
-pub(super) async fn said(client: &Client, json: bool) -> Result<String, ClientError> {
-    let answer = client.write(Method::POST, &["v1", "reload"], &serde_json::json!({})).await;
+/// Reloads configuration and zones, or prints every problem. What would remove too much is loaded if whoever sits at
+/// the terminal says so.
+pub async fn run(client: &Client, args: &Args, json: bool) -> anyhow::Result<ExitCode> {
+    match said(client, args.force, json).await {
+        Err(ClientError::Refused(problem)) if problem.status == CONFLICT && !json && is_attended() => {
+            eprintln!("{}", problem.detail);
+            if confirmed("Load it all the same? [y/N] ")? {
+                finish(said(client, true, json).await)
+            } else {
+                Ok(ExitCode::from(NO))
+            }
+        }
+        outcome => finish(outcome),
+    }
+}
+
+/// Whether somebody can be asked.
+fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn confirmed(question: &str) -> io::Result<bool> {
+    eprint!("{question}");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+pub(super) async fn said(client: &Client, force: bool, json: bool) -> Result<String, ClientError> {
+    let answer = client.write(Method::POST, &["v1", "reload"], &ReloadRequest { force }).await;
     let answer = answer.map_err(|error| match error {
         ClientError::Refused(mut problem) => {
-            let old = "nothing was reloaded, the last good configuration serves:";
+            let old = "nothing was reloaded, still running the previous configuration:";
             problem.detail = format!("{old}\n{}", problem.detail);
             ClientError::Refused(problem)
         }

@@ -15,8 +15,8 @@ use super::client::{DONE, NO};
 use super::recorded;
 use super::show::{self, Table, bare, list};
 use crate::config::{Config, Seconds, parse_duration};
-use crate::engine::Load;
-use crate::history::recording::{Moment, Recording};
+use crate::engine::{Load, Undecided};
+use crate::history::recording::{Gap, Moment, Recording};
 use crate::study::{Advice, Cost, Decided, Ledger, Player, Run, StudyError, Truth, advise, candidates};
 use crate::time::Time;
 
@@ -61,8 +61,8 @@ struct Subject {
 struct Played {
     ledger: Ledger,
     truth: Truth,
-    /// Files of the recording that end before their time.
-    cut: Vec<PathBuf>,
+    /// Files of the recording of which something is missing.
+    gaps: Vec<Gap>,
     config: Option<Arc<Config>>,
 }
 
@@ -80,8 +80,8 @@ pub fn run(args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Resul
     let recording = recorded::open(args.history.as_deref(), config)?.since(span.0).until(span.1);
     let subject = Subject { recording, span, blip: args.blip };
     let recorded = subject.play(Run::AsRecorded)?;
-    for cut in &recorded.cut {
-        eprintln!("{} ends before its time: what came after it begins anew", cut.display());
+    for gap in &recorded.gaps {
+        eprintln!("{gap}");
     }
     // Without a file it is held against itself: what was decided is shown.
     let load = if given { recorded::load(config)? } else { recorded_load(&recorded)? };
@@ -94,7 +94,12 @@ pub fn run(args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Resul
 /// The load last recorded, as far as configurations go.
 fn recorded_load(recorded: &Played) -> anyhow::Result<Load> {
     match &recorded.config {
-        Some(config) => Ok(Load { config: config.clone(), zones: Vec::new(), regions: BTreeMap::new() }),
+        Some(config) => Ok(Load {
+            config: config.clone(),
+            zones: Vec::new(),
+            regions: BTreeMap::new(),
+            undecided: Undecided::default(),
+        }),
         None => bail!("the recording holds no configuration yet"),
     }
 }
@@ -103,7 +108,7 @@ impl Subject {
     fn play(&self, run: Run) -> Result<Played, StudyError> {
         let is_recorded = matches!(run, Run::AsRecorded);
         let (mut player, mut ledger, mut truth) = (Player::new(run), Ledger::default(), Truth::default());
-        let cut = self.recording.play::<StudyError>(|moment| {
+        let gaps = self.recording.play::<StudyError>(|moment| {
             match moment {
                 Moment::Input(at, _) if at > self.span.1 => return Ok(()),
                 _ => {}
@@ -117,7 +122,7 @@ impl Subject {
         })?;
         ledger.check()?;
         truth.check()?;
-        Ok(Played { ledger, truth, cut, config: player.config().cloned() })
+        Ok(Played { ledger, truth, gaps, config: player.config().cloned() })
     }
 
     fn cost(&self, played: &Played, truth: &Truth) -> Cost {
@@ -226,7 +231,7 @@ fn advice(
     for candidate in candidates() {
         let config = candidate.apply(&load.config);
         let (config, zones, regions) = (Arc::new(config), zones.clone(), regions.clone());
-        let run = Run::With(Load { config: config.clone(), zones, regions });
+        let run = Run::With(Load { config: config.clone(), zones, regions, undecided: Undecided::default() });
         let played = subject.play(run)?;
         let cost = subject.cost(&played, &recorded.truth);
         tried.push(candidate.advice(&config, cost));

@@ -8,6 +8,7 @@ use super::client::{Client, ClientError, finish, pretty};
 use super::moving;
 use super::show::{Table, ago, bare, forced, list, span};
 use crate::alert::ReceiverView;
+use crate::condition::{Condition, Summary};
 use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
@@ -49,10 +50,7 @@ pub(super) fn render(status: &DaemonStatus) -> String {
         indented(&mut out, warning);
     }
     let engine = &status.engine;
-    if let Some(doubt) = &engine.doubt {
-        let since = span(now.since(doubt.since));
-        let _ = writeln!(out, "IN DOUBT for {since}, no sample counts and nothing moves: {}", doubt.because);
-    }
+    out.push_str(&conditions(now, &status.conditions));
     section(&mut out, &sites(engine), "no site");
     section(&mut out, &services(engine), "no service");
     section(&mut out, &checks(engine), "every check is Up");
@@ -80,6 +78,23 @@ pub(super) fn render(status: &DaemonStatus) -> String {
     let loads = moving::loads(engine);
     if !loads.is_empty() {
         section(&mut out, &loads, "");
+    }
+    out
+}
+
+/// What is wrong now, the worst first.
+fn conditions(now: Time, summary: &Summary) -> String {
+    let mut out = String::new();
+    if summary.total() == 0 {
+        return out;
+    }
+    let state = if summary.is_degraded() { "DEGRADED" } else { "ok, but note" };
+    let _ = writeln!(out, "{state}:");
+    for Condition { severity, since, text, .. } in &summary.listed {
+        let _ = writeln!(out, "    {}: {text} (for {})", severity.word(), span(now.since(*since)));
+    }
+    if summary.unlisted() > 0 {
+        let _ = writeln!(out, "    and {} more", summary.unlisted());
     }
     out
 }
@@ -158,8 +173,12 @@ fn check_table<'a>(title: &str, engine: &Status, checks: impl Iterator<Item = &'
         let last = c.last_sample_age_ms.map(Duration::from_millis);
         let last = last.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
         let stale = if c.stale { " (late)" } else { "" };
-        let since = ago(engine.now, Some(c.since));
-        table.row([c.key.to_string(), c.health.to_string(), since, format!("{last}{stale}"), because]);
+        let (health, since) = if c.is_unchecked() {
+            ("not yet checked".to_owned(), "-".to_owned())
+        } else {
+            (c.health.to_string(), ago(engine.now, Some(c.since)))
+        };
+        table.row([c.key.to_string(), health, since, format!("{last}{stale}"), because]);
     }
     table
 }

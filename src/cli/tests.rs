@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::client::{Client, ClientError, DONE, NO, UNREACHABLE, finish, who};
+use super::client::{Client, ClientError, DONE, NO, UNREACHABLE, finish, of_this_process, who};
 use super::find::Found;
 use super::{alert, answer, explain, failback, failover, history, override_cmds, reload, status};
+use crate::condition::{ConditionKind, Conditions, Summary};
 use crate::control::api::{CommandBody, ExplainBody, HistoryBody};
 use crate::control::fixed::served;
 use crate::control::{Problem, fixture};
 use crate::engine::{Action, Happened};
+use crate::health::Health;
 use crate::history::Entry;
 use crate::policy::{OverrideKind, Scope};
+use crate::time::Time;
 use crate::zone::RrSet;
 
 fn because() -> String {
@@ -54,6 +57,61 @@ fra          drain  10m 0s  50m 0s  ana@ops1  disk swap
 "
     );
     assert_eq!(status::render(&fixture::status()), want);
+}
+
+#[test]
+fn a_check_that_has_not_run_is_not_yet_checked() {
+    let mut status = fixture::status();
+    let check = &mut status.engine.checks[0];
+    (check.health, check.since, check.last_sample_age_ms) = (Health::Unknown, Time(0), None);
+    check.recent.clear();
+    let shown = status::render(&status);
+    assert!(shown.contains("not yet checked  -      -"), "{shown}");
+    let mut explained = fixture::explanation();
+    explained.checks = vec![status.engine.checks[0].clone()];
+    let body = ExplainBody {
+        explanation: Some(explained),
+        because: None,
+        answered: vec![],
+        answered_text: vec![],
+        watches: vec![],
+        client: None,
+    };
+    let shown = explain::render("app.example.com", &body);
+    assert!(shown.contains("not yet checked") && !shown.contains("Unknown"), "{shown}");
+}
+
+#[test]
+fn whoever_has_no_name_in_the_environment_is_named_by_the_host() {
+    let id = std::process::Command::new("id").arg("-un").output().unwrap();
+    assert_eq!(of_this_process(), String::from_utf8(id.stdout).unwrap().trim());
+}
+
+#[test]
+fn what_is_wrong_stands_at_the_top_of_the_status() {
+    let mut wrong = Conditions::default();
+    wrong.set(
+        ConditionKind::NoStandby,
+        "b.example.com",
+        fixture::NOW,
+        "b.example.com has no standby: iad Down",
+    );
+    let mut status = fixture::status();
+    status.conditions = Summary::of(&wrong);
+    let shown = status::render(&status);
+    assert!(
+        shown.contains("\nok, but note:\n    warning: b.example.com has no standby: iad Down (for 0s)\n"),
+        "{shown}"
+    );
+    wrong.set(ConditionKind::DeadSite, "a.example.com", fixture::NOW, "a.example.com is answered from fra");
+    status.conditions = Summary::of(&wrong);
+    let shown = status::render(&status);
+    assert!(
+        shown.contains(
+            "\nDEGRADED:\n    critical: a.example.com is answered from fra (for 0s)\n    warning: "
+        ),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -230,7 +288,7 @@ async fn every_command_reaches_the_daemon() {
             .await,
             json,
         );
-        done(reload::said(&client, json).await, json);
+        done(reload::said(&client, false, json).await, json);
 
         let (target, reason) = ("app.example.com@fra".to_owned(), "disk swap".to_owned());
         let for_time = Some(Duration::from_secs(60));
@@ -290,7 +348,10 @@ async fn a_no_ends_with_1() {
     assert_eq!(client.healthz().await.unwrap().status, "ok");
     served.daemon.failing.store(true, Ordering::Relaxed);
     assert_eq!(client.healthz().await.unwrap().status, "failing");
-    no(reload::said(&client, true).await, "the last good configuration serves:\ndetour.toml:3:1: error");
+    no(
+        reload::said(&client, false, true).await,
+        "still running the previous configuration:\ndetour.toml:3:1: error",
+    );
     assert_eq!(finish(Ok(String::new())).unwrap(), ExitCode::from(DONE));
 }
 

@@ -11,7 +11,7 @@ use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::{Config, ZoneSource, values};
-use crate::zone::{self, MAX_NAME_LEN, Name, Serial, SerialStyle, Zone};
+use crate::zone::{self, MAX_NAME_LEN, MAX_RRSET_BYTES, Name, Serial, SerialStyle, Zone};
 
 /// The bytes of a member's id: of so many, no two names have the same by chance.
 const ID: usize = 16;
@@ -48,6 +48,7 @@ pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Res
         update,
         forward_updates: Access::default(),
         serial,
+        max_rrset_bytes: MAX_RRSET_BYTES,
     })
 }
 

@@ -20,6 +20,7 @@ use super::geo::{self, Databases};
 use super::heartbeat::{self, DraftHeartbeat};
 use super::history;
 use super::keys::{self, DraftKeys};
+use super::loading;
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
 use super::observe::{self, Observed};
@@ -37,7 +38,7 @@ use super::{
     Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
     VantageSetup, ZoneSource, values,
 };
-use crate::zone::{Name, SerialStyle};
+use crate::zone::{MAX_RRSET_BYTES, Name, SerialStyle};
 
 /// The most sites.
 const MAX_SITES: usize = 1_000;
@@ -55,10 +56,14 @@ const MAX_JOURNAL: u32 = 100_000;
 const DEFAULT_JOURNAL: u32 = 1_000;
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
+/// The least `max_rrset_bytes`: what an answer without EDNS has room for.
+const MIN_RRSET_BYTES: usize = 512;
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
 /// What a zone needs.
 const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
+/// The most folders that zone files may include files from.
+const MAX_INCLUDE_FOLDERS: usize = 64;
 /// The longest path of a file, in bytes.
 pub(super) const MAX_FILE_NAME: usize = 4_096;
 
@@ -263,9 +268,15 @@ fn read_server(
             _ => RrsetOrder::Fixed,
         })
     });
-    let rate_limit = section.read("rate_limit", findings, rate_limit::read);
+    let listen = or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))]);
+    let listened = listen.as_ref().map_or(&[][..], |listen| listen);
+    let rate_limit = rate_limit::read(section.item("rate_limit"), listened, findings);
     let journal = section.read("journal", findings, values::integer(0, MAX_JOURNAL));
     let max_exec = section.read("max_exec", findings, values::count(MAX_EXEC));
+    let include_folders = section.read("include_folders", findings, |item, findings| {
+        item.list("folders", MAX_INCLUDE_FOLDERS, findings, values::line(MAX_FILE_NAME))
+    });
+    let loading = loading::read(&mut section, findings);
     section.finish(findings);
     let threads = match or(threads, 0)? {
         // Where the number of cores cannot be known, one worker is still right.
@@ -273,16 +284,21 @@ fn read_server(
         threads => threads as usize,
     };
     Ok(Server {
-        listen: or(listen, vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5353))])?,
+        listen: listen?,
         state_dir: base.join(or(state_dir, "state".to_owned())?),
         threads,
         nsid: nsid?.map(Spanned::into_inner),
         chaos: or(chaos, true)?,
         cookie_secrets: cookie_secrets?.map(Spanned::into_inner),
         rrset_order: or(rrset_order, RrsetOrder::Fixed)?,
-        rate_limit: rate_limit?.map(Spanned::into_inner),
+        rate_limit: rate_limit?,
         journal: or(journal, DEFAULT_JOURNAL)? as usize,
         max_exec: or(max_exec, DEFAULT_EXEC)? as usize,
+        include_folders: or(include_folders, Vec::new())?
+            .iter()
+            .map(|name| base.join(name.get_ref()))
+            .collect(),
+        loading: loading?,
     })
 }
 
@@ -374,6 +390,8 @@ fn read_zones(
         let transfer = section.read("transfer", findings, |item, f| access::access(item, keys, f));
         let notify = section.read("notify", findings, |item, f| access::told(item, keys, f));
         let serial = section.read("serial", findings, serial_style);
+        let max_rrset = values::integer(MIN_RRSET_BYTES as u32, MAX_RRSET_BYTES as u32);
+        let max_rrset = section.read("max_rrset_bytes", findings, max_rrset);
         let forward = section.read("forward_updates", findings, |item, f| access::access(item, keys, f));
         section.finish(findings);
         let Ok(name) = name else {
@@ -392,6 +410,8 @@ fn read_zones(
             continue;
         };
         let Ok(serial) = or(serial, SerialStyle::default()) else { continue };
+        let Ok(max_rrset) = or(max_rrset, MAX_RRSET_BYTES as u32) else { continue };
+        let max_rrset_bytes = max_rrset as usize;
         let Ok(forward) = forward else { continue };
         if let Some(forward) = &forward {
             let wrong = match (&primary, update.is_empty()) {
@@ -417,6 +437,7 @@ fn read_zones(
                     transfer,
                     notify,
                     serial,
+                    max_rrset_bytes,
                 },
                 file_at: file.span(),
                 file: file.into_inner(),
@@ -425,8 +446,17 @@ fn read_zones(
                 let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
                 let shown = file.display().to_string();
                 let primaries = primary.into_inner();
-                let source =
-                    ZoneSource { name, file, transfer, notify, primaries, update, forward_updates, serial };
+                let source = ZoneSource {
+                    name,
+                    file,
+                    transfer,
+                    notify,
+                    primaries,
+                    update,
+                    forward_updates,
+                    serial,
+                    max_rrset_bytes,
+                };
                 DraftZone { source, file_at, file: shown }
             }
             (Some(file), Some(_)) => {

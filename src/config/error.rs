@@ -104,6 +104,8 @@ pub enum ConfigError {
     BadTransferred { zone: Name, file: String, why: String },
     #[error("zone \"{0}\" is configured twice")]
     ZoneTwice(Name, usize),
+    #[error("the {rtype} records of {owner} take {size} bytes in an answer, and max_rrset_bytes is {max}")]
+    LargeRrset { owner: Name, rtype: RrType, size: usize, max: usize },
 
     // -- probes --
     #[error("timeout {} is not below interval {}", Seconds(*timeout), Seconds(*interval))]
@@ -406,6 +408,7 @@ impl ConfigError {
             E::WindowBelowFall { .. } => "fall counts failures among the last `window` samples: raise window",
             E::Beside(..) => "keep one of them",
             E::ForwardWhere => "give the zone a primary, or rules of its own: update = [{ key = \"acme\" }]",
+            E::LargeRrset { .. } => "take some of them out of the zone file, or raise max_rrset_bytes",
             E::BadTransferred { .. } => "it is transferred again, and not answered from until then",
             E::ReadByAll { .. } | E::TokensReadByAll { .. } => "take that right away, as with chmod o-r",
             E::IdleStep => "give it send, send_hex or expect",

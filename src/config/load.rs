@@ -39,10 +39,50 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// What the databases of `config.geo` hold.
     pub databases: Databases,
+    /// Zones whose files are no use, which are hollow here; none but at a start.
+    pub broken: Vec<BrokenZone>,
+}
+
+/// A zone whose file cannot be loaded, while all others are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenZone {
+    /// The zone.
+    pub zone: Name,
+    /// Every problem of its file, as `detour check` prints them.
+    pub problems: String,
+    /// The serial of what is served in its place: the copy of its file that was loaded last.
+    pub copy: Option<Serial>,
+}
+
+/// What becomes of a zone whose file is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    /// Nothing is loaded.
+    Refused,
+    /// The zone is hollow, unless the document wants a strict start.
+    Spared,
 }
 
 /// Reads and checks a configuration file and the zone files it names.
+///
+/// # Errors
+///
+/// Every problem there is.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_as(path, Broken::Refused)
+}
+
+/// The same for a start: a zone whose file is broken does not keep the others from being served, unless
+/// the configuration wants that (`server.strict_start`).
+///
+/// # Errors
+///
+/// Every problem there is, where one is with the configuration.
+pub fn load_at_start(path: &Path) -> Result<Loaded, Report> {
+    load_as(path, Broken::Spared)
+}
+
+fn load_as(path: &Path, broken: Broken) -> Result<Loaded, Report> {
     let shown = path.display().to_string();
     let unreadable = |why: io::Error| {
         let what = "the configuration".to_owned();
@@ -51,13 +91,17 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     };
     let bytes = read_bounded(path, MAX_CONFIG_BYTES).map_err(unreadable)?;
     match String::from_utf8(bytes) {
-        Ok(text) => check(path, text),
+        Ok(text) => check_as(path, text, broken),
         Err(error) => Err(not_utf8(&shown, &error, vec![absolute(path)])),
     }
 }
 
 /// Checks a configuration's text, that of the file at `path`, and the zone files it names.
 pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
+    check_as(path, text, Broken::Refused)
+}
+
+fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report> {
     let source = &Source::new(&path.display().to_string(), text);
     let path = absolute(path);
     let mut files = BTreeSet::from([path.clone()]);
@@ -70,7 +114,10 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
     let base = path.parent().unwrap_or(Path::new("/"));
     let mut draft = document::read(&document, base, &mut findings, &mut files);
     let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
-    let mut zones = zone_files::read(&draft, shown, &mut findings, &mut files);
+    let strict = draft.server.as_ref().is_ok_and(|server| server.loading.strict_start);
+    let spares = broken == Broken::Spared && !strict;
+    let zone_files::ZonesRead { mut zones, broken } =
+        zone_files::read(&draft, shown, spares, &mut findings, &mut files);
     let negative_ttls = negative_ttls(&zones);
     services::check_rto(&draft, &negative_ttls, &mut findings);
     advice::rings(&draft.services, &mut findings);
@@ -83,7 +130,7 @@ pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
         (0, Some(config)) => {
             zones.extend(catalog(&config, Serial(1)));
             let (text, warnings) = (source.text.as_str().into(), findings.into_warnings());
-            Ok(Loaded { config, text, zones, warnings, files, databases })
+            Ok(Loaded { config, text, zones, warnings, files, databases, broken })
         }
         _ => Err(findings.into_report(files)),
     }

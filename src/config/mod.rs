@@ -2,7 +2,8 @@
 //!
 //! In: the path of a TOML file. Out: [`Loaded`], the checked configuration with the zones it names, or a
 //! [`Report`] of everything wrong with it, each [`Problem`] with file, line, column, the line shown and
-//! the way out. `detour check`, `detour serve` and a reload all call [`load()`], so they cannot disagree.
+//! the way out. `detour check` and a reload call [`load()`], so they cannot disagree; a start spares the zones
+//! that are right where others are not ([`load_at_start`]).
 //!
 //! This room must never know what is done with a configuration: no probe, no health, no socket. It reads
 //! files and nothing else.
@@ -35,6 +36,7 @@ mod history;
 mod keys;
 mod kinds;
 mod load;
+mod loading;
 mod maintenance;
 mod model;
 mod moving;
@@ -44,7 +46,7 @@ mod pem;
 mod primaries;
 mod probe_tree;
 mod probes;
-mod rate_limit;
+pub mod rate_limit;
 mod report;
 mod rto;
 mod schedule;
@@ -77,7 +79,8 @@ pub use geo::Databases;
 pub use history::HistoryBounds;
 pub use keys::read_secret;
 pub use kinds::*;
-pub use load::{Loaded, check, load, recall};
+pub use load::{BrokenZone, Loaded, check, load, load_at_start, recall};
+pub use loading::Loading;
 pub use maintenance::{Maintenance, MaintenanceScope, Window};
 pub use model::*;
 pub use moving::{Approval, Moving, OnLimit, Safety, Unanswered};
@@ -90,5 +93,5 @@ pub use source::Place;
 pub use tree::{ClientsOf, Geo, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, Tree};
 pub use update::Wild;
 pub use vantage::VantageSetup;
-pub use zone_files::transferred;
+pub use zone_files::{fits, transferred};
 pub use zone_text::{Includes, ZoneText};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Maintenance, Moving, Observed, ProbeKind,
-    ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
+    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Loading, Maintenance, Moving, Observed,
+    ProbeKind, ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
 };
 use crate::tsig::{Key, Keys};
 use crate::zone::{Name, Network, RrType, SerialStyle};
@@ -81,12 +81,16 @@ pub struct Server {
     pub cookie_secrets: Option<CookieSecrets>,
     /// In which order an answer holds the records of its RRset.
     pub rrset_order: RrsetOrder,
-    /// How many answers over UDP one network gets; without it, as many as it asks for.
+    /// How many answers over UDP one network gets; without it, as many as it asks for, on every listener.
     pub rate_limit: Option<RateLimit>,
     /// How many changes of each zone are kept for who asks for what changed.
     pub journal: usize,
     /// Commands of `exec` probes that run at once, at least 1.
     pub max_exec: usize,
+    /// Folders that zone files may include files from, beside their own; absolute.
+    pub include_folders: Vec<PathBuf>,
+    /// How it starts, and when it loads its files again.
+    pub loading: Loading,
 }
 
 /// `[server.rate_limit]`: answers a second to one network, by kind; zero is no limit.
@@ -112,6 +116,10 @@ pub struct RateLimit {
     pub v6_bits: u8,
     /// Networks without a limit: an address and how many of its bits count.
     pub exempt: Vec<(IpAddr, u8)>,
+    /// Whether primaries, and who is told of a zone or may transfer it, have none either.
+    pub exempt_peers: bool,
+    /// The addresses of `listen` that it holds for.
+    pub listeners: Vec<IpAddr>,
     /// Accounts kept.
     pub table_size: usize,
 }
@@ -294,6 +302,8 @@ pub struct ZoneSource {
     pub forward_updates: Access,
     /// How its serials go on.
     pub serial: SerialStyle,
+    /// The largest [`RrSet::size`](crate::zone::RrSet::size), in bytes.
+    pub max_rrset_bytes: usize,
 }
 
 impl ZoneSource {

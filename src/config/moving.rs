@@ -303,7 +303,7 @@ pub(super) fn read_safety(item: Item, findings: &mut Findings) -> Result<Safety,
 }
 
 /// `"30%"`: 1 to 100.
-fn read_percent(item: Item, findings: &mut Findings) -> Result<u8, Reported> {
+pub(super) fn read_percent(item: Item, findings: &mut Findings) -> Result<u8, Reported> {
     let text = item.text("a share", findings)?;
     let percent = text.strip_suffix('%').and_then(|number| number.parse::<u8>().ok());
     percent.filter(|percent| (1..=100).contains(percent)).ok_or_else(|| {

@@ -89,6 +89,19 @@ impl<'a> Findings<'a> {
         *count <= MAX_PROBLEMS
     }
 
+    /// None yet, in the same configuration file.
+    pub fn fresh(&self) -> Findings<'a> {
+        Findings::new(self.source)
+    }
+
+    /// Takes up what others found.
+    pub fn append(&mut self, other: Findings) {
+        let kept = |severity| other.problems.iter().filter(|problem| problem.severity == severity).count();
+        self.errors += other.errors - kept(Severity::Error);
+        self.warnings += other.warnings - kept(Severity::Warning);
+        other.problems.into_iter().for_each(|problem| self.add(problem));
+    }
+
     /// How many errors there are so far.
     pub fn errors(&self) -> usize {
         self.errors

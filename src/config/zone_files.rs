@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Draft, DraftZone};
 use super::error::{ConfigError, short};
-use super::load::read_bounded;
+use super::load::{BrokenZone, read_bounded};
 use super::report::{Findings, Problem};
 use super::services::DraftService;
 use super::source::{Place, excerpt};
@@ -14,31 +14,72 @@ use super::zone_text::{MAX_ZONE_BYTES, ZoneText};
 use super::{Service, Target, ZoneSource};
 use crate::zone::{self, Name, RrType, Severity, Zone};
 
+/// What the zone files came to.
+#[derive(Default)]
+pub(super) struct ZonesRead {
+    /// Those that are right; where broken ones are spared, hollow ones among them.
+    pub zones: Vec<Zone>,
+    /// Those that were spared.
+    pub broken: Vec<BrokenZone>,
+}
+
 /// Reads the file of each zone and checks its services against it. `shown` is the folder that zone files
-/// are relative to, as it is shown to people; each file looked at is added to `files`.
+/// are relative to, as it is shown to people; each file looked at is added to `files`. Where broken files are
+/// spared, what is wrong with one is no finding.
 pub(super) fn read(
     draft: &Draft,
     shown: &Path,
+    spares: bool,
     findings: &mut Findings,
     files: &mut BTreeSet<PathBuf>,
-) -> Vec<Zone> {
+) -> ZonesRead {
     let mut services: BTreeMap<&Name, Vec<&DraftService>> = BTreeMap::new();
     for service in &draft.services {
         services.entry(&service.service.zone).or_default().push(service);
     }
-    let mut zones = Vec::with_capacity(draft.zones.read.len());
+    let folders = draft.server.as_ref().map_or(&[][..], |server| &server.include_folders);
+    let mut read = ZonesRead::default();
     for draft in &draft.zones.read {
-        let services = services.get(&draft.source.name).map(Vec::as_slice).unwrap_or_default();
+        let apex = &draft.source.name;
+        let services = services.get(apex).map(Vec::as_slice).unwrap_or_default();
         if draft.source.is_transferred() {
-            zones.push(read_transferred(draft, findings));
+            read.zones.push(read_transferred(draft, findings));
             continue;
         }
-        let Some(zone) = read_zone(draft, &shown.join(&draft.file), findings, files) else { continue };
-        check_cuts(&zone, services, findings);
-        check_cnames(&zone, services, findings);
-        zones.push(zone);
+        let mut found = findings.fresh();
+        let zone = read_zone(draft, &shown.join(&draft.file), folders, &mut found, files);
+        if let Some(zone) = &zone {
+            let max = draft.source.max_rrset_bytes;
+            if let Some((owner, rtype, size)) = zone.larger_rrset(max) {
+                found.push(&draft.file_at, ConfigError::LargeRrset { owner, rtype, size, max });
+            }
+            let all: Vec<&Service> = services.iter().map(|draft| &*draft.service).collect();
+            for (at, error) in misfits(zone, &all) {
+                found.push(&services[at].name_at, error);
+            }
+        }
+        if spares && found.errors() > 0 {
+            let problems = found.into_report(Vec::new()).to_string();
+            read.broken.push(BrokenZone { zone: apex.clone(), problems, copy: None });
+            read.zones.push(Zone::hollow(apex.clone()));
+            continue;
+        }
+        findings.append(found);
+        read.zones.extend(zone);
     }
-    zones
+    read
+}
+
+/// Whether the services of a zone can be laid over these contents of it.
+pub fn fits(zone: &Zone, services: &[&Service]) -> bool {
+    misfits(zone, services).is_empty()
+}
+
+/// What keeps services from being laid over a zone, each by its place in the list.
+fn misfits(zone: &Zone, services: &[&Service]) -> Vec<(usize, ConfigError)> {
+    let mut misfits = check_cuts(zone, services);
+    misfits.extend(check_cnames(zone, services));
+    misfits
 }
 
 /// What the primary sent last. Whatever is wrong with it is not for the operator of this server to mend, and
@@ -77,12 +118,13 @@ pub fn transferred(apex: &Name, file: &Path) -> Result<Option<Zone>, String> {
 fn read_zone(
     draft: &DraftZone,
     shown: &Path,
+    folders: &[PathBuf],
     findings: &mut Findings,
     files: &mut BTreeSet<PathBuf>,
 ) -> Option<Zone> {
     let path = &draft.source.file;
     files.insert(path.clone());
-    let ZoneText { text, mut includes } = match ZoneText::read(path, shown) {
+    let ZoneText { text, mut includes } = match ZoneText::read(path, shown, folders) {
         Ok(read) => read,
         Err(why) => {
             let (what, why) = (format!("zone file {:?}", short(&draft.file)), why.to_string());
@@ -118,38 +160,37 @@ fn positioned(problem: zone::Problem) -> Problem {
     }
 }
 
-/// Reports services whose records would be occluded: those at or below a delegation, where only glue
+/// Services whose records would be occluded: those at or below a delegation, where only glue
 /// lives (RFC 1034 section 4.2.1), and those below a DNAME (RFC 6672 section 2.3).
-fn check_cuts(zone: &Zone, services: &[&DraftService], findings: &mut Findings) {
+fn check_cuts(zone: &Zone, services: &[&Service]) -> Vec<(usize, ConfigError)> {
     let apex = zone.apex();
-    for draft in services {
-        let service = &draft.service.name;
+    let occluded = |service: &Name| {
         let at_and_above = std::iter::successors(Some(service.clone()), Name::parent);
         // The highest cut is the one that counts, and the apex's own NS is none.
         let within: Vec<Name> = at_and_above.take_while(|name| name.is_at_or_below(apex)).collect();
-        for name in within.iter().rev() {
-            let error = if name != apex && zone.rrset(name, RrType::NS).is_some() {
-                ConfigError::Delegated { service: service.clone(), cut: name.clone() }
+        within.iter().rev().find_map(|name| {
+            if name != apex && zone.rrset(name, RrType::NS).is_some() {
+                Some(ConfigError::Delegated { service: service.clone(), cut: name.clone() })
             } else if name != service && zone.rrset(name, RrType::DNAME).is_some() {
-                ConfigError::Redirected { service: service.clone(), dname: name.clone() }
+                Some(ConfigError::Redirected { service: service.clone(), dname: name.clone() })
             } else {
-                continue;
-            };
-            findings.push(&draft.name_at, error);
-            break;
-        }
-    }
+                None
+            }
+        })
+    };
+    let all = services.iter().enumerate();
+    all.filter_map(|(at, service)| Some((at, occluded(&service.name)?))).collect()
 }
 
-/// Reports services that would put a CNAME beside other records (RFC 1034 section 3.6.2).
-fn check_cnames(zone: &Zone, services: &[&DraftService], findings: &mut Findings) {
+/// Services that would put a CNAME beside other records (RFC 1034 section 3.6.2).
+fn check_cnames(zone: &Zone, services: &[&Service]) -> Vec<(usize, ConfigError)> {
     let has_cname =
         |service: &Service| service.endpoints.iter().any(|e| matches!(e.target, Target::Cname(_)));
-    let with_cname = services.iter().filter(|draft| has_cname(&draft.service));
-    let mut beside: BTreeMap<&[u8], (&DraftService, Vec<String>)> =
-        with_cname.map(|draft| (draft.service.name.as_wire(), (*draft, Vec::new()))).collect();
+    let with_cname = services.iter().enumerate().filter(|(_, service)| has_cname(service));
+    let mut beside: BTreeMap<&[u8], (usize, Vec<String>)> =
+        with_cname.map(|(at, service)| (service.name.as_wire(), (at, Vec::new()))).collect();
     if beside.is_empty() {
-        return;
+        return Vec::new();
     }
     // What decisions replace, and what DNSSEC puts beside every name (RFC 4034 section 2.3), is no matter.
     let allowed = [RrType::A, RrType::AAAA, RrType::CNAME, RrType::RRSIG, RrType::NSEC];
@@ -158,11 +199,12 @@ fn check_cnames(zone: &Zone, services: &[&DraftService], findings: &mut Findings
             types.push(set.rtype.to_string());
         }
     }
-    for (draft, types) in beside.into_values().filter(|(_, types)| !types.is_empty()) {
-        // The apex has been reported already: it always holds other types.
-        if draft.service.name != draft.service.zone {
-            let (service, types) = (draft.service.name.clone(), types.join(", "));
-            findings.push(&draft.name_at, ConfigError::CnameBesideOther { service, types });
-        }
-    }
+    let wrong = beside.into_values().filter(|(_, types)| !types.is_empty());
+    // The apex has been reported already: it always holds other types.
+    let wrong = wrong.filter(|(at, _)| services[*at].name != services[*at].zone);
+    let error = |(at, types): (usize, Vec<String>)| {
+        let (service, types): (&Service, _) = (services[at], types.join(", "));
+        (at, ConfigError::CnameBesideOther { service: service.name.clone(), types })
+    };
+    wrong.map(error).collect()
 }

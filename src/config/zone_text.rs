@@ -19,20 +19,23 @@ pub struct ZoneText {
     pub includes: Includes,
 }
 
-/// The files that `$INCLUDE` may reach: those in the zone file's folder and below it. How many and how
-/// deep is the zone's own bound.
+/// The files that `$INCLUDE` may reach: those in the zone file's folder, in other folders that were named, and below
+/// them. How many and how deep is the zone's own bound.
 #[derive(Debug)]
 pub struct Includes {
+    /// What relative names are relative to, and how that is shown.
     folder: PathBuf,
     shown: PathBuf,
+    /// Where else files may lie; `None`: anywhere.
+    others: Option<Vec<PathBuf>>,
     bytes_left: u64,
     files: BTreeSet<PathBuf>,
 }
 
 impl ZoneText {
-    /// Reads the file at `path`, which is shown to people as `shown`. Fails where it cannot be read or is
-    /// too large.
-    pub fn read(path: &Path, shown: &Path) -> io::Result<ZoneText> {
+    /// Reads the file at `path`, which is shown to people as `shown`, and may include what lies beside it or in the
+    /// folders `others`. Fails where it cannot be read or is too large.
+    pub fn read(path: &Path, shown: &Path, others: &[PathBuf]) -> io::Result<ZoneText> {
         let text = read_bounded(path, MAX_ZONE_BYTES)?;
         let includes = Includes {
             folder: match path.parent() {
@@ -41,6 +44,7 @@ impl ZoneText {
                 None => PathBuf::from("/"),
             },
             shown: shown.parent().unwrap_or(Path::new("")).to_owned(),
+            others: Some(others.to_owned()),
             bytes_left: MAX_ZONE_BYTES - text.len() as u64,
             files: BTreeSet::new(),
         };
@@ -49,6 +53,14 @@ impl ZoneText {
 }
 
 impl Includes {
+    /// Reads as another server does that was configured so: relative names are relative to `folder`, and no folder
+    /// holds them in.
+    pub fn as_another_server(&mut self, folder: &Path) {
+        folder.clone_into(&mut self.folder);
+        folder.clone_into(&mut self.shown);
+        self.others = None;
+    }
+
     /// The file's name as it is shown and its content, or why it may not or cannot be had.
     pub fn read(&mut self, name: &str) -> Result<(String, Vec<u8>), String> {
         let quoted = short(name);
@@ -59,8 +71,11 @@ impl Includes {
         // folder that is itself a link is the operator's own doing.
         let folder = self.folder.canonicalize().map_err(cannot)?;
         let real = path.canonicalize().map_err(cannot)?;
-        if !real.starts_with(folder) {
-            return Err(format!("{quoted:?} lies outside the zone file's folder; move it there"));
+        let holds = |other: &PathBuf| other.canonicalize().is_ok_and(|other| real.starts_with(other));
+        if self.others.as_ref().is_some_and(|others| !real.starts_with(folder) && !others.iter().any(holds)) {
+            return Err(format!(
+                "{quoted:?} lies outside the zone file's folder; move it there, or name its folder in include_folders of [server]"
+            ));
         }
         let bytes = read_bounded(&real, self.bytes_left).map_err(cannot)?;
         self.bytes_left -= bytes.len() as u64;

@@ -29,6 +29,8 @@ pub struct Access {
 #[derive(Clone)]
 pub(super) struct Caller {
     pub from: SocketAddr,
+    /// What the token lets its holder do; without tokens, everything.
+    role: ApiRole,
     /// The token's name and hash, where there are tokens.
     token: Option<(Arc<str>, [u8; 32])>,
     access: Arc<Access>,
@@ -61,6 +63,11 @@ impl Access {
         self.tokens.load().is_some()
     }
 
+    /// Somebody on this host, who shows no token.
+    pub(super) fn on_loopback(self: &Arc<Access>, from: SocketAddr) -> Caller {
+        Caller { from, role: ApiRole::Viewer, token: None, access: self.clone() }
+    }
+
     /// Whether somebody who shows these headers may do what needs a role.
     pub(super) fn admit(
         self: &Arc<Access>,
@@ -69,11 +76,11 @@ impl Access {
         (from, local): (SocketAddr, Option<SocketAddr>),
     ) -> Result<Caller, Denied> {
         let tokens = self.tokens.load();
-        let caller = |token| Caller { from, token, access: self.clone() };
+        let caller = |role, token| Caller { from, role, token, access: self.clone() };
         let Some(tokens) = &**tokens else {
             // A reload takes tokens away while the listener stays where it was until a restart.
             let loopback = local.is_some_and(|local| local.ip().to_canonical().is_loopback());
-            return if loopback { Ok(caller(None)) } else { Err(Denied::Elsewhere) };
+            return if loopback { Ok(caller(ApiRole::Operator, None)) } else { Err(Denied::Elsewhere) };
         };
         let shown = headers.get(header::AUTHORIZATION).and_then(bearer).ok_or(Denied::Unknown)?;
         if shown.len() > MAX_TOKEN {
@@ -90,7 +97,7 @@ impl Access {
         match found {
             None => Err(Denied::Unknown),
             Some(token) if token.role < needs => Err(Denied::Role(token.name.clone())),
-            Some(token) => Ok(caller(Some((token.name.clone(), hash)))),
+            Some(token) => Ok(caller(token.role, Some((token.name.clone(), hash)))),
         }
     }
 }
@@ -99,6 +106,17 @@ impl Caller {
     /// Whom the history names: the token's holder, or where there are no tokens who the request says.
     pub(super) fn who<'a>(&'a self, says: Option<&'a str>) -> &'a str {
         self.token.as_ref().map_or_else(|| says.unwrap_or("api"), |(name, _)| name)
+    }
+
+    /// Whom to count this one with: the token's holder, or where there are no tokens the address.
+    pub(super) fn identity(&self) -> String {
+        let address = || format!("address {}", self.from.ip());
+        self.token.as_ref().map_or_else(address, |(name, _)| format!("token {name}"))
+    }
+
+    /// Whether this one may write, too.
+    pub(super) fn is_operator(&self) -> bool {
+        self.role == ApiRole::Operator
     }
 
     /// Whether the token is one still; without tokens at first, whether there are none still.

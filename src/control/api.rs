@@ -179,6 +179,15 @@ pub struct FreezeRequest {
     pub who: Option<String>,
 }
 
+/// `POST /v1/reload`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadRequest {
+    /// Load it even where it removes services, or more records than `server.max_loss` allows.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// `POST /v1/zones/{name}/rollback`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

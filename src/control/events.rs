@@ -20,16 +20,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hyper::body::Frame;
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::access::Caller;
 use super::api::EntryBody;
+use super::turns::{Busy, Turn, Turns};
 use super::{Daemon, Problem};
 use crate::history::{Entry, StoreError};
 
-/// How many listen at a time; a quarter of all connections.
-pub const MAX_LISTENERS: usize = 32;
 /// How often a listener hears something, be it nothing but a comment.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a piece may wait for its reader; shorter than a connection may be silent.
@@ -44,7 +43,7 @@ const PIECE: usize = 64 * 1024;
 /// Who listens, and until when.
 #[derive(Clone)]
 pub(super) struct Listening {
-    turns: Arc<Semaphore>,
+    turns: Turns,
     /// Its sender is gone once the daemon stops.
     ending: watch::Receiver<()>,
     patience: Patience,
@@ -60,7 +59,7 @@ struct Patience {
 impl Listening {
     pub(super) fn new(ending: watch::Receiver<()>) -> Listening {
         let patience = Patience { keep_alive: KEEP_ALIVE, slow_reader: SLOW_READER };
-        Listening { turns: Arc::new(Semaphore::new(MAX_LISTENERS)), ending, patience }
+        Listening { turns: Turns::default(), ending, patience }
     }
 }
 
@@ -89,10 +88,13 @@ pub(super) async fn events<D: Daemon>(
 ) -> Result<Response, Problem> {
     let Query(args) = args.map_err(|e| Problem::bad_request(e.body_text()))?;
     let after = args.after.map_or_else(|| last_event_id(&headers), |after| Ok(Some(after)))?;
-    let Ok(turn) = listening.turns.clone().try_acquire_owned() else {
-        let detail = format!("{MAX_LISTENERS} listen already; ask again in a moment");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
-    };
+    let turn = listening.turns.take(caller.identity(), caller.is_operator()).map_err(|busy| {
+        let status = match busy {
+            Busy::Caller => StatusCode::TOO_MANY_REQUESTS,
+            Busy::All(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Problem::new(status, busy.to_string())
+    })?;
     let (sender, pieces) = mpsc::channel(1);
     let feed = Feed::new(daemon, &listening, sender, turn, Some(caller));
     tokio::spawn(feed.run(after));
@@ -118,7 +120,7 @@ struct Feed<D> {
     sender: mpsc::Sender<Bytes>,
     /// Whose token may be taken away meanwhile.
     caller: Option<Caller>,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 /// The listener is gone, or too slow.
@@ -129,7 +131,7 @@ impl<D: Daemon> Feed<D> {
         daemon: Arc<D>,
         listening: &Listening,
         sender: mpsc::Sender<Bytes>,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
         caller: Option<Caller>,
     ) -> Feed<D> {
         // Before anything is read, so that nothing comes in between unseen.
@@ -255,14 +257,14 @@ mod tests {
         let patience =
             Patience { keep_alive: Duration::from_millis(1), slow_reader: Duration::from_millis(20) };
         let listening = Listening { patience, ..Listening::new(ending) };
-        let turn = listening.turns.clone().try_acquire_owned().unwrap();
+        let turn = listening.turns.take("ana".to_owned(), true).unwrap();
         let (sender, mut pieces) = mpsc::channel(1);
         let feed = Feed::new(served.daemon.clone(), &listening, sender, turn, None);
         // It ends by itself: one piece waits in the channel, and nobody takes it.
         feed.run(None).await;
         assert!(pieces.recv().await.is_some());
         assert!(pieces.recv().await.is_none());
-        assert_eq!(listening.turns.available_permits(), MAX_LISTENERS);
+        assert_eq!(listening.turns.count(), 0);
     }
 
     #[tokio::test]
@@ -272,7 +274,7 @@ mod tests {
         served.daemon.keep(fixture::NOW, &vec![long; 50]);
         let (stop, ending) = watch::channel(());
         let listening = Listening::new(ending);
-        let turn = listening.turns.clone().try_acquire_owned().unwrap();
+        let turn = listening.turns.take("ana".to_owned(), true).unwrap();
         let (sender, mut pieces) = mpsc::channel(1);
         let feed =
             tokio::spawn(Feed::new(served.daemon.clone(), &listening, sender, turn, None).run(Some(0)));

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::fixed::{Served, served};
-use super::{MAX_LISTENERS, fixture};
+use super::{MAX_LISTENERS_EACH, fixture};
 use crate::engine::Happened;
 
 /// One listener.
@@ -83,14 +83,14 @@ async fn tells_listeners_what_happens_as_it_happens() {
 }
 
 #[tokio::test]
-async fn so_many_listen_and_no_more() {
+async fn one_caller_listens_so_often_and_no_more() {
     let served = served().await;
     let mut listeners = Vec::new();
-    for _ in 0..MAX_LISTENERS {
+    for _ in 0..MAX_LISTENERS_EACH {
         listeners.push(Listener::open(&served, "/v1/events", "").await);
     }
     let refused = served.get("/v1/events").await;
-    assert_eq!((refused.0, refused.detail().contains("ask again")), (503, true));
+    assert_eq!((refused.0, refused.detail().contains("8 times already")), (429, true));
     // One that goes makes room.
     listeners.pop();
     for _ in 0..1_000 {

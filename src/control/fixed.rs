@@ -1,7 +1,7 @@
 //! A daemon for tests: it holds a fixed picture, notes what it is told, and keeps a real history.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
@@ -23,8 +23,12 @@ pub(crate) struct Fixed {
     pub(crate) gone: AtomicBool,
     /// Loads are refused, and the daemon is not well.
     pub(crate) failing: AtomicBool,
-    /// The vantage doubts itself.
-    pub(crate) doubting: AtomicBool,
+    /// What is wrong.
+    pub(crate) wrong: Mutex<Summary>,
+    /// How often something was asked whose cost grows with what is configured.
+    pub(crate) costly: AtomicUsize,
+    /// A reload would remove too much.
+    pub(crate) losing: AtomicBool,
 }
 
 impl Fixed {
@@ -41,9 +45,11 @@ impl Fixed {
 
 impl Daemon for Fixed {
     async fn status(&self) -> Result<DaemonStatus, Gone> {
+        self.costly.fetch_add(1, Ordering::Relaxed);
         self.answer(fixture::status())
     }
     async fn explain(&self, name: Name) -> Result<Option<Explanation>, Gone> {
+        self.costly.fetch_add(1, Ordering::Relaxed);
         let explanation = fixture::explanation();
         self.answer((explanation.service.name == name).then_some(explanation))
     }
@@ -68,9 +74,15 @@ impl Daemon for Fixed {
         let decision = fixture::decision(13, "app.example.com", "iad", [198, 51, 100, 10]);
         self.answer(refused.map_or(Ok(vec![decision]), Err))
     }
-    async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
+    async fn reload(&self, force: bool) -> Result<Result<Reloaded, Rejected>, Gone> {
         if self.failing.load(Ordering::Relaxed) {
-            return self.answer(Err("detour.toml:3:1: error: unknown key".to_owned()));
+            let problems = "detour.toml:3:1: error: unknown key".to_owned();
+            return self.answer(Err(Rejected { problems, is_loss: false }));
+        }
+        if self.losing.load(Ordering::Relaxed) && !force {
+            let problems =
+                "detour.toml: error: this load would remove 1 service (app.example.com)".to_owned();
+            return self.answer(Err(Rejected { problems, is_loss: true }));
         }
         self.answer(Ok(Reloaded { services: 3, zones: 1, warnings: vec![] }))
     }
@@ -143,21 +155,33 @@ impl Daemon for Fixed {
         }
     }
     fn watches(&self) -> Vec<WatchView> {
+        self.costly.fetch_add(1, Ordering::Relaxed);
         Vec::new()
     }
 
-    fn vitals(&self) -> Vitals {
+    fn now(&self) -> Time {
+        fixture::NOW
+    }
+
+    fn liveness(&self) -> Liveness {
         let failing = self.failing.load(Ordering::Relaxed);
-        let labels = |transport: &str| vec![("transport", transport.to_owned())];
-        Vitals {
-            hollow: vec![],
-            now: fixture::NOW,
-            notes: vec![],
+        Liveness {
             engine_idle_ms: if failing { ENGINE_STALLED_MS + 1 } else { 40 },
-            stalled_checks: if failing { (0..12).map(|n| format!("web@{n}")).collect() } else { vec![] },
-            doubt: self.doubting.load(Ordering::Relaxed).then(|| "0 of 2 canaries work".to_owned()),
+            checks_idle_ms: if failing { CHECKS_STALLED_MS + 1 } else { 0 },
+            udp_workers: 1,
             udp_workers_failed: u64::from(failing),
-            last_load_ok: !failing,
+        }
+    }
+
+    fn conditions(&self) -> Summary {
+        self.wrong.lock().unwrap().clone()
+    }
+
+    fn measurements(&self) -> Measurements {
+        self.costly.fetch_add(1, Ordering::Relaxed);
+        let labels = |transport: &str| vec![("transport", transport.to_owned())];
+        Measurements {
+            last_load_ok: !self.failing.load(Ordering::Relaxed),
             endpoints: 100,
             measured: vec![Measured {
                 name: "detour_probe_lateness_seconds",
@@ -196,14 +220,16 @@ pub(crate) async fn served() -> Served {
         told: Mutex::default(),
         gone: AtomicBool::new(false),
         failing: AtomicBool::new(false),
-        doubting: AtomicBool::new(false),
+        wrong: Mutex::default(),
+        costly: AtomicUsize::new(0),
+        losing: AtomicBool::new(false),
     });
     let access = Arc::new(Access::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
-    let ended = tokio::spawn(serve(listener, access.clone(), daemon.clone(), shutdown));
+    let ended = tokio::spawn(serve(listener, MAX_CONNECTIONS, access.clone(), daemon.clone(), shutdown));
     Served { daemon, access, addr, stop: Some(stop), ended }
 }
 

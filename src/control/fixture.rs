@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{DaemonStatus, LoadOutcome, PlotsAt};
 use crate::alert::ReceiverView;
 use crate::answer::Table;
+use crate::condition::Summary;
 use crate::config::{CheckKey, Whereto};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, PlotView, ServiceView, SiteView, Status, ZoneView,
@@ -75,7 +76,15 @@ fn endpoint(site: &str, addr: &str, host: &str, health: Health, serving: bool) -
     let place = Whereto::Addr(addr.parse::<IpAddr>().unwrap());
     let places =
         vec![PlaceView { place, health, because: String::new(), serving, checks: vec![key(addr, host)] }];
-    EndpointView { site: site.into(), health, serving, overridden: None, maintenance: None, places }
+    EndpointView {
+        site: site.into(),
+        health,
+        since: None,
+        serving,
+        overridden: None,
+        maintenance: None,
+        places,
+    }
 }
 
 fn check(addr: &str, host: &str, health: Health, because: &str, outcome: &Outcome) -> CheckView {
@@ -184,6 +193,7 @@ pub(crate) fn status() -> DaemonStatus {
         maintenance: vec![],
     };
     DaemonStatus {
+        conditions: Summary::default(),
         version: "0.1.0".to_owned(),
         started: before(7_500),
         config: "/etc/detour/detour.toml".into(),

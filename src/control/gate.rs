@@ -8,20 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use http_body_util::LengthLimitError;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::access::{Access, Caller, Denied};
-use super::listener::Bounded;
+use super::http::Peer;
 use super::rates::{Buckets, Rate};
-use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, guard};
+use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, WRITE_TIMEOUT, guard};
 use crate::config::ApiRole;
 use crate::engine::Audit;
 use crate::text::is_hidden;
@@ -40,18 +38,6 @@ pub const MAX_URI: usize = 8 * 1024;
 /// How much of what was asked is in the audit log, in bytes.
 const MAX_WHAT: usize = 400;
 
-/// Who came over a connection.
-#[derive(Clone, Copy)]
-pub(super) struct Peer(SocketAddr);
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Peer {
-        let peer = stream.remote_addr();
-        // Who comes by IPv4 to a socket of both is known by that address.
-        Peer(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
-    }
-}
-
 /// What is kept at the gate.
 pub(super) struct Gate<D> {
     daemon: Arc<D>,
@@ -66,7 +52,7 @@ pub(super) struct Gate<D> {
 }
 
 /// A request that goes no further.
-struct Refusal {
+pub(super) struct Refusal {
     problem: Problem,
     /// The token's name, where it had one.
     who: Option<Arc<str>>,
@@ -100,8 +86,7 @@ impl IntoResponse for Refusal {
 impl<D: Daemon> Gate<D> {
     pub(super) fn new(daemon: Arc<D>, access: Arc<Access>, local: Option<SocketAddr>) -> Gate<D> {
         let a_second = |(burst, rate): (u32, u32)| Buckets::new(Rate { burst, per_second: rate.into() });
-        let a_minute =
-            |(burst, rate): (u32, u32)| Buckets::new(Rate { burst, per_second: f64::from(rate) / 60.0 });
+        let a_minute = |(burst, rate)| Buckets::new(Rate::a_minute(burst, rate));
         Gate {
             daemon,
             access,
@@ -115,7 +100,12 @@ impl<D: Daemon> Gate<D> {
     }
 
     /// Who asks, if the request may go on.
-    fn admit(&self, request: &Request, from: SocketAddr, write: bool) -> Result<Option<Caller>, Refusal> {
+    pub(super) fn admit(
+        &self,
+        request: &Request,
+        from: SocketAddr,
+        write: bool,
+    ) -> Result<Option<Caller>, Refusal> {
         if let Some(problem) = guard::refused(request, self.local, self.access.has_tokens()) {
             return Err(problem.into());
         }
@@ -130,10 +120,10 @@ impl<D: Daemon> Gate<D> {
         }
         let path = request.uri().path();
         // Who asks whether the daemon is well restarts it when the answer is no: it costs next to nothing.
-        if path == "/healthz" {
-            return Ok(None);
-        }
         let now = Instant::now();
+        if path == "/healthz" {
+            return Ok(self.sees_details(request, from, now));
+        }
         let (kind, rate) = if write { ("writes", WRITES) } else { ("requests", REQUESTS) };
         let turn = self.requests.take(from.ip(), now);
         turn.and_then(|()| if write { self.writes.take(from.ip(), now) } else { Ok(()) }).map_err(
@@ -148,6 +138,21 @@ impl<D: Daemon> Gate<D> {
         let needs = if write { ApiRole::Operator } else { ApiRole::Viewer };
         let admitted = self.access.admit(request.headers(), needs, (from, self.local));
         admitted.map(Some).map_err(|denied| self.denied(request, &denied, from, now))
+    }
+
+    /// Who asks for `/healthz`, if they may see why it is not well: on loopback, or with a token.
+    fn sees_details(&self, request: &Request, from: SocketAddr, now: Instant) -> Option<Caller> {
+        if from.ip().is_loopback() {
+            return Some(self.access.on_loopback(from));
+        }
+        match self.access.admit(request.headers(), ApiRole::Viewer, (from, self.local)) {
+            Ok(caller) => Some(caller),
+            Err(denied) => {
+                // A wrong token is counted and logged as anywhere; the short answer is given all the same.
+                drop(self.denied(request, &denied, from, now));
+                None
+            }
+        }
     }
 
     fn denied(&self, request: &Request, denied: &Denied, from: SocketAddr, now: Instant) -> Refusal {
@@ -204,13 +209,13 @@ impl<D: Daemon> Gate<D> {
                 let request = Request::from_parts(parts, Body::from(bytes));
                 // In a task of its own, whose panic is an answer too.
                 let running = tokio::spawn(next.run(request));
-                let response = match timeout(REQUEST_TIMEOUT, running).await {
+                let response = match timeout(WRITE_TIMEOUT, running).await {
                     Ok(Ok(response)) => response,
                     Ok(Err(_)) => {
                         let detail = "this failed inside; see the daemon's log";
                         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
                     }
-                    Err(_) => too_slow().into_response(),
+                    Err(_) => too_slow(WRITE_TIMEOUT).into_response(),
                 };
                 (response, asked)
             }
@@ -239,6 +244,15 @@ pub(super) async fn gate<D: Daemon>(
             }
             refusal.into_response()
         }
+        Ok(_) if write && !guard::is_json(request.headers()) => {
+            // No handler takes it: it asks for what is not there, or for nothing that can be carried out.
+            let what = asked(request.method(), request.uri());
+            let response = next.run(request).await;
+            if let Some(problem) = response.extensions().get::<Problem>() {
+                gate.note(&problem.clone().into(), what, from.ip()).await;
+            }
+            response
+        }
         Ok(Some(caller)) if write => {
             // Whoever hangs up does not break off what was begun.
             let writing = tokio::spawn(gate.write(caller, request, next));
@@ -253,7 +267,7 @@ pub(super) async fn gate<D: Daemon>(
             }
             match timeout(REQUEST_TIMEOUT, next.run(request)).await {
                 Ok(response) => response,
-                Err(_) => too_slow().into_response(),
+                Err(_) => too_slow(REQUEST_TIMEOUT).into_response(),
             }
         }
     };
@@ -298,9 +312,8 @@ fn too_long() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
-fn too_slow() -> Problem {
-    let detail =
-        format!("this took longer than {REQUEST_TIMEOUT:?}; a command may be carried out all the same");
+fn too_slow(limit: Duration) -> Problem {
+    let detail = format!("this took longer than {limit:?}; a command may be carried out all the same");
     Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
 }
 

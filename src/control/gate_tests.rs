@@ -1,11 +1,14 @@
 //! The gate, over real sockets: tokens, roles, bounds, and what the audit log says of it.
 
+use axum::body::Body;
+use axum::extract::Request;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::fixed::{Served, served};
+use super::gate::Gate;
 use super::{MAX_BODY, MAX_URI, WRITES, WRONG_TOKENS};
 use crate::config::{ApiRole, ApiToken, Control};
 use crate::engine::{Audit, Happened};
@@ -240,4 +243,46 @@ async fn what_is_too_long_is_refused_and_noted() {
     assert_eq!(&answer, b"HTTP/1.1 413");
     let statuses: Vec<u16> = served.audited().iter().map(|audit| audit.status).collect();
     assert_eq!(statuses, [413, 413]);
+}
+
+#[tokio::test]
+async fn why_it_is_not_well_is_told_on_loopback_or_to_a_token_alone() {
+    let served = served().await;
+    people(&served);
+    served.daemon.failing.store(true, std::sync::atomic::Ordering::Relaxed);
+    let answer = served.get("/healthz").await;
+    assert_eq!((answer.0, answer.json()["reasons"][2].as_str()), (503, Some("no UDP worker is left")));
+
+    let gate = Gate::new(served.daemon.clone(), served.access.clone(), Some(served.addr));
+    let seen = |from: &str, token: Option<&str>| {
+        let mut request = Request::get("/healthz").header("host", "ns1.example.com");
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        let admitted = gate.admit(&request.body(Body::empty()).unwrap(), from.parse().unwrap(), false);
+        admitted.unwrap_or_else(|_| panic!("it may always be asked")).is_some()
+    };
+    assert!(!seen("192.0.2.1:9", None));
+    assert!(!seen("192.0.2.1:9", Some("Bearer wrong")));
+    assert!(seen("192.0.2.1:9", Some(GRAPH.1)));
+    assert!(seen("127.0.0.1:9", None));
+
+    let (code, body) = super::healthz::healthz(axum::extract::State(served.daemon.clone()), None).await;
+    let body = serde_json::to_value(&body.0).unwrap();
+    assert_eq!((code.as_u16(), body), (503, json!({ "status": "failing" })), "to others the word alone");
+}
+
+#[tokio::test]
+async fn what_no_handler_takes_is_405_or_404_whatever_its_body_is() {
+    let served = served().await;
+    for path in ["/v1/overrides", "/v1/reload", "/v1/status", "/v1/zones/example.com", "/healthz"] {
+        for headers in [&[][..], &[JSON]] {
+            let answer = served.send("PUT", path, headers, "").await;
+            assert_eq!(answer.0, 405, "PUT {path} {headers:?}: {}", answer.2);
+        }
+    }
+    assert_eq!(served.send("POST", "/v1/status", &[], "").await.0, 405);
+    assert_eq!(served.send("POST", "/v1/nothing", &[], "").await.0, 404);
+    assert_eq!(served.send("POST", "/v1/reload", &[], "").await.0, 415, "a handler takes JSON alone");
+    assert!(served.daemon.told.lock().unwrap().is_empty());
 }

@@ -11,6 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 use super::Problem;
 
@@ -42,10 +44,6 @@ pub(super) fn refused(request: &Request, local: Option<SocketAddr>, tokens: bool
     if !matches!(says("sec-fetch-site"), None | Some(b"same-origin" | b"none")) && !follows_link {
         return forbidden("pages of other sites may not use this API".to_owned());
     }
-    if !request.method().is_safe() && !is_json(headers) {
-        let detail = "a write must say Content-Type: application/json";
-        return Some(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-    }
     None
 }
 
@@ -64,7 +62,17 @@ fn is_ours(host: &str, local: Option<SocketAddr>) -> bool {
     addr.is_loopback() || local.is_some_and(|l| l.ip() == addr || l.ip().is_unspecified())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Before every handler that takes a body, and only where there is one: what no handler takes is 404 or 405 first.
+pub(super) async fn json_only(request: Request, next: Next) -> Response {
+    if is_json(request.headers()) {
+        return next.run(request).await;
+    }
+    let detail = "a write must say Content-Type: application/json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into_response()
+}
+
+/// Whether a request says that its body is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }

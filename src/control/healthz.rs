@@ -1,72 +1,104 @@
-//! `GET /healthz`: whether the daemon itself does its work. Asks nothing that could wait for the engine.
+//! `GET /healthz`: whether the daemon does its work, and whether people are without service. What it costs depends
+//! neither on how many checks there are nor on how many services: the engine keeps the conditions as it steps,
+//! and nothing is asked that could wait for it.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
-use super::{Daemon, Vitals};
+use super::access::Caller;
+use super::{Daemon, Liveness};
+use crate::condition::{Condition, Summary};
 
 /// How long the engine's loop may stand still; it turns at least once a second.
 pub const ENGINE_STALLED_MS: u64 = 10_000;
-/// How many stalled checks are named.
-const MAX_NAMED: usize = 10;
+/// How long no check may run although one is due.
+pub const CHECKS_STALLED_MS: u64 = 30_000;
+/// How many conditions are named.
+const MAX_NAMED: usize = 20;
 
-/// The body of `/healthz`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+/// The body of `/healthz`. Whoever shows no token, and is not on loopback, is given `status` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HealthzBody {
-    /// `ok` (200), `degraded` (200) or `failing` (503).
+    /// `ok` (200), `degraded` (200) or `failing` (503): what a restart can mend.
     pub status: String,
     /// Why it is not ok.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
-    /// What does not make it less well, and people should know: moves that wait for an answer, standbys
-    /// that could not take over.
+    /// What people should know before it is too late; clients are served.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// Whether the daemon itself does its work. It asks for no token.
+/// Whether the daemon does its work, and whether people are without service. It asks for no token.
 #[utoipa::path(
     get, path = "/healthz", tag = "the daemon itself",
     responses(
-        (status = 200, description = "It is well, or well enough to serve", body = HealthzBody),
-        (status = 503, description = "It is not", body = HealthzBody),
+        (status = 200, description = "`ok`, or `degraded`: a restart would not help", body = HealthzBody),
+        (status = 503, description = "`failing`: it does not do its work, and a restart may help", body = HealthzBody),
     ),
 )]
-pub(super) async fn healthz<D: Daemon>(State(daemon): State<Arc<D>>) -> (StatusCode, Json<HealthzBody>) {
-    let vitals = daemon.vitals();
-    let mut reasons = reasons(&vitals);
-    let (status, word) = match (reasons.is_empty(), vitals.doubt.is_some() || !vitals.hollow.is_empty()) {
-        (true, false) => (StatusCode::OK, "ok"),
-        // It answers, and moves nothing; or it waits for a primary. To have it restarted would help nobody.
-        (true, true) => (StatusCode::OK, "degraded"),
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "failing"),
+pub(super) async fn healthz<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    caller: Option<Extension<Caller>>,
+) -> (StatusCode, Json<HealthzBody>) {
+    let body = health_of(&daemon.liveness(), &daemon.conditions());
+    let code = if body.status == FAILING { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    // Services, sites and paths are for those who may read them elsewhere.
+    let body = match caller {
+        Some(_) => body,
+        None => HealthzBody { status: body.status, ..HealthzBody::default() },
     };
-    reasons.extend(vitals.doubt.map(|why| format!("the vantage doubts itself, no sample counts: {why}")));
-    let more = vitals.hollow.len().saturating_sub(MAX_NAMED);
-    reasons.extend(vitals.hollow.into_iter().take(MAX_NAMED));
-    if more > 0 {
-        reasons.push(format!("{more} zones more are answered SERVFAIL"));
-    }
-    (status, Json(HealthzBody { status: word.to_owned(), reasons, notes: vitals.notes }))
+    (code, Json(body))
 }
 
-/// A refused load is no reason: the last good one serves.
-pub(super) fn reasons(vitals: &Vitals) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if vitals.engine_idle_ms > ENGINE_STALLED_MS {
-        reasons.push(format!("the engine's loop has stood still for {} ms", vitals.engine_idle_ms));
+const FAILING: &str = "failing";
+
+/// How the daemon is.
+pub fn health_of(liveness: &Liveness, conditions: &Summary) -> HealthzBody {
+    let failing = failures(liveness);
+    let status = if !failing.is_empty() {
+        FAILING
+    } else if conditions.is_degraded() || liveness.udp_workers_failed > 0 {
+        "degraded"
+    } else {
+        "ok"
+    };
+    let text = |condition: &Condition| condition.text.clone();
+    let of = |degrades: bool| {
+        let all: usize =
+            conditions.counts.iter().filter(|(kind, _)| kind.degrades() == degrades).map(|(_, n)| n).sum();
+        let listed = conditions.listed.iter().filter(|it| it.kind.degrades() == degrades);
+        let mut texts: Vec<String> = listed.take(MAX_NAMED).map(text).collect();
+        if all > texts.len() {
+            texts.push(format!("and {} more; see `detour status`", all - texts.len()));
+        }
+        texts
+    };
+    let mut reasons = failing;
+    if liveness.udp_workers_failed > 0 && liveness.udp_workers_failed < liveness.udp_workers {
+        let (failed, all) = (liveness.udp_workers_failed, liveness.udp_workers);
+        reasons.push(format!("{failed} of {all} UDP workers cannot receive, or TCP listeners have ended"));
     }
-    let stalled = &vitals.stalled_checks;
-    reasons
-        .extend(stalled.iter().take(MAX_NAMED).map(|c| format!("check {c}: no sample for three intervals")));
-    if stalled.len() > MAX_NAMED {
-        reasons.push(format!("{} checks more without a sample", stalled.len() - MAX_NAMED));
+    reasons.extend(of(true));
+    HealthzBody { status: status.to_owned(), reasons, notes: of(false) }
+}
+
+/// What a restart can mend.
+pub(super) fn failures(liveness: &Liveness) -> Vec<String> {
+    let mut failures = Vec::new();
+    if liveness.engine_idle_ms > ENGINE_STALLED_MS {
+        failures.push(format!("the engine has not run for {} s", liveness.engine_idle_ms / 1000));
     }
-    if vitals.udp_workers_failed > 0 {
-        reasons.push(format!("UDP workers that failed: {}", vitals.udp_workers_failed));
+    if liveness.checks_idle_ms > CHECKS_STALLED_MS {
+        failures
+            .push(format!("no check has run for {} s, though some are due", liveness.checks_idle_ms / 1000));
     }
-    reasons
+    if liveness.udp_workers > 0 && liveness.udp_workers_failed >= liveness.udp_workers {
+        failures.push("no UDP worker is left".to_owned());
+    }
+    failures
 }

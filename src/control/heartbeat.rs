@@ -15,24 +15,34 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::access::bearer;
-use super::callers::Callers;
+use super::http::{self, Limits, Peer};
+use super::rates::{Buckets, Rate};
 use super::secure::Shown;
-use super::{ENGINE_PATIENCE, Gone, Problem, SHUTDOWN_GRACE, problem};
+use super::{ENGINE_PATIENCE, Gone, Problem, WRONG_TOKENS, problem};
 use crate::config::{CheckKey, Config, ProbeKind, SiteId};
 use crate::probe::{Beat, Prober, TooSoon};
+use crate::serve::Bounds;
 use crate::zone::Name;
 
+/// How many connections are open at a time, at most.
+pub const MAX_CALLERS: usize = 1024;
+/// How many of them one address has. Many sites may sit behind one address, and a beat takes milliseconds.
+const MAX_PER_ADDRESS: usize = 32;
+/// How long one lasts, whatever comes over it.
+const LIFETIME: Duration = Duration::from_secs(10);
 /// The longest text a site may send, in bytes; less of it is kept.
 const MAX_TEXT: usize = 1024;
+/// What a site that beats too often is told to wait.
+const MIN_WAIT: Duration = Duration::from_secs(1);
 /// Between two lines in the log about callers that were refused.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -41,6 +51,7 @@ pub struct Heartbeats {
     prober: Arc<Prober>,
     endpoints: ArcSwap<HashMap<(Name, SiteId), Endpoint>>,
     shown: Shown,
+    wrong_tokens: Buckets,
     refused: AtomicU64,
     complained: Mutex<Option<Instant>>,
 }
@@ -58,6 +69,7 @@ impl Heartbeats {
             prober,
             endpoints: ArcSwap::default(),
             shown: Shown::default(),
+            wrong_tokens: Buckets::new(Rate::a_minute(WRONG_TOKENS.0, WRONG_TOKENS.1)),
             refused: AtomicU64::new(0),
             complained: Mutex::default(),
         }
@@ -110,29 +122,19 @@ impl Heartbeats {
     }
 }
 
-/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
+/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`](super::SHUTDOWN_GRACE) to end. So
+/// many connections are open at a time, [`MAX_CALLERS`] at most.
 pub async fn serve(
     listener: TcpListener,
+    connections: usize,
     heartbeats: Arc<Heartbeats>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
 ) {
-    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
-    let shutdown = async move {
-        shutdown.await;
-        drop(ending);
-    };
-    let callers = Callers::new(listener, heartbeats.shown.secured());
-    let serving = axum::serve(callers, routes(heartbeats)).with_graceful_shutdown(shutdown);
-    let grace = async {
-        // Either way the sender is gone: the shutdown has begun.
-        let _ = ended.await;
-        sleep(SHUTDOWN_GRACE).await;
-    };
-    tokio::select! {
-        // Serving has no error of its own: a failed accept is tried again.
-        _ = serving => {}
-        () = grace => {}
-    }
+    let total = connections.clamp(2, MAX_CALLERS);
+    let bounds = Bounds { total, per_source: MAX_PER_ADDRESS.min(total / 2), kept_for_loopback: 0 };
+    let secured = heartbeats.shown.secured();
+    let limits = Limits::new(bounds, Some(LIFETIME));
+    http::serve(listener, secured, ("heartbeats", limits), routes(heartbeats), shutdown).await;
 }
 
 fn routes(heartbeats: Arc<Heartbeats>) -> Router {
@@ -150,20 +152,22 @@ type Body = Result<Bytes, BytesRejection>;
 
 async fn well(
     state: State<Arc<Heartbeats>>,
+    peer: ConnectInfo<Peer>,
     endpoint: Endpoints,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    take(state, endpoint, &headers, body, |_| Beat::Well).await
+    take(state, peer, endpoint, &headers, body, |_| Beat::Well).await
 }
 
 async fn sick(
     state: State<Arc<Heartbeats>>,
+    peer: ConnectInfo<Peer>,
     endpoint: Endpoints,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    take(state, endpoint, &headers, body, |text| {
+    take(state, peer, endpoint, &headers, body, |text| {
         let text = String::from_utf8_lossy(text);
         let why = text.trim();
         Beat::Sick(if why.is_empty() { "no reason given".to_owned() } else { why.to_owned() })
@@ -173,6 +177,7 @@ async fn sick(
 
 async fn take(
     State(heartbeats): State<Arc<Heartbeats>>,
+    ConnectInfo(Peer(from)): ConnectInfo<Peer>,
     Path((service, site)): Endpoints,
     headers: &HeaderMap,
     body: Body,
@@ -181,6 +186,16 @@ async fn take(
     let token = headers.get(header::AUTHORIZATION).and_then(bearer).unwrap_or_default();
     let Some(checks) = heartbeats.checks(&service, &site, token) else {
         heartbeats.complain(&service, &site);
+        // A token is too long to be guessed. So a right one gets through all the same: a site with an old token must
+        // not silence those behind the same address. Whoever shows none was not told yet that one is asked for.
+        if headers.contains_key(header::AUTHORIZATION)
+            && let Err(after) = heartbeats.wrong_tokens.take(from.ip(), Instant::now())
+        {
+            return too_many(
+                after,
+                format!("more than {} wrong tokens a minute from one address", WRONG_TOKENS.1),
+            );
+        }
         let detail = "send \"Authorization: Bearer TOKEN\" with the token of this service at this site";
         return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
     };
@@ -193,17 +208,18 @@ async fn take(
         for check in &checks {
             heartbeats.prober.beat(check, beat.clone()).await?;
         }
-        Ok(())
+        Ok::<(), TooSoon>(())
     };
     match timeout(ENGINE_PATIENCE, told).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Err(soon)) => too_soon(soon),
+        Ok(Err(soon)) => too_many(MIN_WAIT, soon.to_string()),
         Err(_) => Problem::from(Gone).into_response(),
     }
 }
 
-fn too_soon(soon: TooSoon) -> Response {
-    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, soon.to_string()).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+fn too_many(after: Duration, detail: String) -> Response {
+    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
+    let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    response.headers_mut().insert(header::RETRY_AFTER, secs.max(1).into());
     response
 }

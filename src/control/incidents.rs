@@ -3,6 +3,7 @@
 //! What was read once is kept, so a request costs what happened since the last one; the first after a start reads
 //! the whole history, off the core's thread as every other.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -13,13 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Daemon, Problem};
 use crate::history::{MAX_ENTRIES, MAX_QUERY, StoreError};
-use crate::study::incident::{Incident, Incidents};
+use crate::study::incident::{Incident, Incidents, Line};
 use crate::time::Time;
 
 /// How many incidents are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 10;
 /// The most that one request shows: each can be a timeline of some hundred lines.
 const MAX_LIMIT: usize = 50;
+/// How many lines at the end of a timeline may still change: as many as are looked back at for one to join.
+const UNSETTLED: usize = 16;
 /// How many pages of entries one request reads: all there can be, and some that come meanwhile.
 const MAX_PAGES: u64 = MAX_ENTRIES / MAX_QUERY as u64 + 10;
 
@@ -35,6 +38,66 @@ pub(super) struct ListArgs {
     before: Option<u64>,
     /// How many: 10 when left out, at most 50.
     limit: Option<usize>,
+    /// Without `causes`, `moves`, `served` and `timeline`, which one incident has.
+    #[serde(default)]
+    brief: bool,
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneArgs {
+    /// What changed is enough: the `known` of an earlier answer, or nothing for the first. The lines of the timeline
+    /// that came with that one are not sent again, nor `causes`, `moves` and `served` at all.
+    known: Option<String>,
+}
+
+/// `GET /v1/incidents/{id}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IncidentBody {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// How many lines of the timeline come before those that are here: as many as are known.
+    #[serde(default)]
+    pub timeline_from: usize,
+    /// What to ask with, to be told only what changed.
+    #[serde(default)]
+    pub known: String,
+}
+
+impl IncidentBody {
+    /// The incident as it is to whoever knows so much of it already; all of it where nothing is said of that.
+    fn of(incident: Incident, known: Option<&str>) -> IncidentBody {
+        // The last lines may still take in what happens at about the same time.
+        let settled = incident.timeline.len().saturating_sub(UNSETTLED);
+        let mut body =
+            IncidentBody { timeline_from: 0, known: mark(&incident.timeline[..settled]), incident };
+        let Some(known) = known else { return body };
+        let incident = &mut body.incident;
+        shorten(incident);
+        let lines = known.split('-').next().and_then(|lines| lines.parse::<usize>().ok());
+        let had = lines.and_then(|lines| incident.timeline.get(..lines));
+        if let Some(had) = had.filter(|had| mark(had) == known) {
+            body.timeline_from = had.len();
+            incident.timeline.drain(..body.timeline_from);
+        }
+        body
+    }
+}
+
+/// Leaves out what neither a list nor a timeline shows.
+fn shorten(incident: &mut Incident) {
+    (incident.causes, incident.moves, incident.served) = (Vec::new(), Vec::new(), Vec::new());
+}
+
+/// How many lines there are, and what tells them from others.
+fn mark(lines: &[Line]) -> String {
+    let mut hasher = DefaultHasher::new();
+    for Line { at, text, count, .. } in lines {
+        (at, text, count).hash(&mut hasher);
+    }
+    format!("{}-{:x}", lines.len(), hasher.finish())
 }
 
 /// `GET /v1/incidents`
@@ -61,7 +124,11 @@ pub(super) async fn list<D: Daemon>(
     let before = args.before.unwrap_or(u64::MAX);
     let page = asked(daemon, read, move |incidents, now| {
         let mut newest = incidents.newest(now).filter(|incident| incident.id < before);
-        let page: Vec<Incident> = newest.by_ref().take(limit).collect();
+        let mut page: Vec<Incident> = newest.by_ref().take(limit).collect();
+        if args.brief {
+            page.iter_mut().for_each(shorten);
+            page.iter_mut().for_each(|incident| incident.timeline.clear());
+        }
         let next = newest.next().and(page.last()).map(|last| last.id);
         IncidentsBody { incidents: page, next }
     });
@@ -71,9 +138,9 @@ pub(super) async fn list<D: Daemon>(
 /// One incident.
 #[utoipa::path(
     get, path = "/v1/incidents/{id}", tag = "reading",
-    params(("id" = u64, Path, description = "The incident's id")),
+    params(("id" = u64, Path, description = "The incident's id"), OneArgs),
     responses(
-        (status = 200, description = "The incident", body = Incident),
+        (status = 200, description = "The incident", body = IncidentBody),
         (status = 404, description = "There is no such incident", content_type = "application/problem+json", body = Problem),
     ),
 )]
@@ -81,11 +148,14 @@ pub(super) async fn one<D: Daemon>(
     State(daemon): State<Arc<D>>,
     Extension(read): Extension<Read>,
     id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<Incident>, Problem> {
+    args: Result<Query<OneArgs>, QueryRejection>,
+) -> Result<Json<IncidentBody>, Problem> {
     let Path(id) = id.map_err(|e| Problem::bad_request(e.body_text()))?;
+    let Query(OneArgs { known }) = args.map_err(|e| Problem::bad_request(e.body_text()))?;
     let found = asked(daemon, read, move |incidents, now| incidents.find(id, now)).await?;
     let missing = || format!("there is no incident {id}; GET /v1/incidents lists those that are known");
-    found.map(Json).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, missing()))
+    let found = found.map(|incident| Json(IncidentBody::of(incident, known.as_deref())));
+    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, missing()))
 }
 
 /// Reads what happened since the last request, and asks.
@@ -95,7 +165,7 @@ async fn asked<D: Daemon, T: Send + 'static>(
     ask: impl FnOnce(&Incidents, Time) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let asked = tokio::task::spawn_blocking(move || {
-        let now = daemon.vitals().now;
+        let now = daemon.now();
         // A panic amid an entry leaves what was made of those before it.
         let mut incidents = read.0.lock().unwrap_or_else(PoisonError::into_inner);
         catch_up(&*daemon, &mut incidents)?;

@@ -13,7 +13,6 @@
 
 mod access;
 pub mod api;
-mod callers;
 mod dashboard;
 mod events;
 #[cfg(test)]
@@ -28,12 +27,13 @@ mod gate_tests;
 mod guard;
 mod healthz;
 pub mod heartbeat;
+mod http;
 mod incidents;
-mod listener;
 mod metrics;
 mod openapi;
 pub mod overview;
-mod places;
+mod paced;
+mod pieces;
 pub mod plots;
 mod problem;
 mod rates;
@@ -41,6 +41,7 @@ mod read;
 mod secure;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod whatif;
 mod write;
 pub mod zone_api;
@@ -54,44 +55,49 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
+use crate::condition::Summary;
 use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::Decision;
 use crate::probe::WatchView;
 use crate::secondary::TransferredView;
+use crate::serve::Bounds;
 use crate::time::Time;
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
 pub use access::Access;
-pub use events::{KEEP_ALIVE, MAX_LISTENERS};
+pub use events::KEEP_ALIVE;
 pub use gate::{MAX_URI, NOTED, REQUESTS, WRITES, WRONG_TOKENS};
-pub use healthz::{ENGINE_STALLED_MS, HealthzBody};
-pub use heartbeat::Heartbeats;
-pub use incidents::IncidentsBody;
-pub use metrics::Measured;
+pub use healthz::{CHECKS_STALLED_MS, ENGINE_STALLED_MS, HealthzBody, health_of};
+pub use heartbeat::{Heartbeats, MAX_CALLERS};
+pub use http::HEAD_TIMEOUT;
+pub use incidents::{IncidentBody, IncidentsBody};
+pub use metrics::{Measured, render as metrics_text};
 pub use openapi::document;
 pub use plots::PlotsAt;
 pub use problem::Problem;
 pub use rates::MAX_SOURCES;
+pub use turns::{KEPT_FOR_OPERATORS, MAX_LISTENERS, MAX_LISTENERS_EACH};
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
 pub use zone_past::unreached;
 
-/// How many connections are open at a time; the next one waits to be accepted.
+/// How many connections are open at a time, at most. One address has half of them, and an eighth is kept for
+/// loopback, where operators and those who watch over the daemon come from.
 pub const MAX_CONNECTIONS: usize = 128;
-/// How long a connection may be silent in both directions; longer than any request may take.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long one request may take: a reload parses every zone file.
+/// How long it may take to read something.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to write something: a reload parses every zone file. Nothing behind it gives up earlier.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a question to the engine may take before it counts as gone.
 pub const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest request body, in bytes.
@@ -114,8 +120,8 @@ pub trait Daemon: Send + Sync + 'static {
         &self,
         command: Command,
     ) -> impl Future<Output = Result<Result<Vec<Decision>, CommandError>, Gone>> + Send;
-    /// Loads configuration and zones anew; or every problem, as `detour check` prints them.
-    fn reload(&self) -> impl Future<Output = Result<Result<Reloaded, String>, Gone>> + Send;
+    /// Loads configuration and zones anew, however much that removes where it is forced; or why it could not.
+    fn reload(&self, force: bool) -> impl Future<Output = Result<Result<Reloaded, Rejected>, Gone>> + Send;
     /// How a zone differs from its file by updates; `None` where there is no such zone.
     fn edits(&self, zone: Name) -> impl Future<Output = Result<Option<ZoneEdits>, Gone>> + Send;
     /// Writes that into the file, for whoever asks (`who`); or why it could not.
@@ -155,8 +161,16 @@ pub trait Daemon: Send + Sync + 'static {
     fn watches(&self) -> Vec<WatchView>;
     /// What it answers a client at an address, where that depends on the client.
     fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor>;
-    /// How the daemon itself is; never waits for the engine.
-    fn vitals(&self) -> Vitals;
+    /// The moment, as the daemon counts it.
+    fn now(&self) -> Time;
+    /// Whether the daemon does its work. Never waits for the engine, and costs the same however many checks
+    /// there are.
+    fn liveness(&self) -> Liveness;
+    /// What is wrong now: what status, `/healthz`, metrics and dashboard say of it. Never waits for the engine,
+    /// and costs the same however many checks there are.
+    fn conditions(&self) -> Summary;
+    /// What is counted and measured beside the engine; never waits for it.
+    fn measurements(&self) -> Measurements;
 }
 
 /// `GET /v1/zones/{name}/edits`: how a zone differs from its file by updates.
@@ -231,6 +245,9 @@ pub struct DaemonStatus {
     /// The addresses DNS is served on, as bound.
     #[schema(value_type = Vec<String>)]
     pub listen: Vec<SocketAddr>,
+    /// What is wrong now, the worst first.
+    #[serde(default)]
+    pub conditions: Summary,
     /// What the engine shows of itself.
     pub engine: Status,
     /// How the last load went.
@@ -273,23 +290,31 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// How the daemon itself is.
-#[derive(Clone, Debug, Default)]
-pub struct Vitals {
-    /// The moment.
-    pub now: Time,
+/// A load that was rejected; what was loaded before goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Every problem, as `detour check` prints them.
+    pub problems: String,
+    /// Whether nothing is wrong but that it would remove too much: forced, it is loaded.
+    pub is_loss: bool,
+}
+
+/// Whether the daemon does its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
     /// Milliseconds since the engine's loop last turned; it turns at least once a second.
     pub engine_idle_ms: u64,
-    /// Checks without a sample for three intervals.
-    pub stalled_checks: Vec<String>,
-    /// Why the vantage doubts itself, where it does.
-    pub doubt: Option<String>,
-    /// What people should know before it is too late: moves that wait, standbys that could not take over.
-    pub notes: Vec<String>,
-    /// Zones that are answered SERVFAIL, and why.
-    pub hollow: Vec<String>,
-    /// UDP workers that ended before their time.
+    /// Milliseconds for which no check has run although one is due.
+    pub checks_idle_ms: u64,
+    /// How many UDP workers there are; 0 until the sockets are open.
+    pub udp_workers: u64,
+    /// UDP workers that cannot receive queries, and TCP listeners that ended before their time.
     pub udp_workers_failed: u64,
+}
+
+/// What is counted and measured beside the engine.
+#[derive(Clone, Debug, Default)]
+pub struct Measurements {
     /// Whether the last load was taken up.
     pub last_load_ok: bool,
     /// How long things took, and how large they were.
@@ -303,36 +328,33 @@ pub struct Vitals {
 /// A metric's name, its labels and its value. A name that ends in `_total` is a counter, any other a gauge.
 pub type Counter = (&'static str, Vec<(&'static str, String)>, u64);
 
-/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end.
+/// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end. So many connections are
+/// open at a time, [`MAX_CONNECTIONS`] at most.
 pub async fn serve<D: Daemon>(
     listener: tokio::net::TcpListener,
+    connections: usize,
     access: Arc<Access>,
     daemon: Arc<D>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
 ) {
-    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
     let local = listener.local_addr().ok();
     let (open, closing) = watch::channel(());
     let shutdown = async move {
         shutdown.await;
         // Who listens for events does so for as long as it may, and would hold up the end.
-        drop((open, ending));
+        drop(open);
     };
-    let bounded = listener::Bounded::new(listener, access.secured(), MAX_CONNECTIONS, IDLE_TIMEOUT);
+    let total = connections.clamp(2, MAX_CONNECTIONS);
+    let bounds = Bounds { total, per_source: total / 2, kept_for_loopback: total / 8 };
+    let secured = access.secured();
     let gate = Arc::new(gate::Gate::new(daemon.clone(), access, local));
     let routes = routes(daemon, closing).layer(from_fn_with_state(gate, gate::gate));
-    let serving = axum::serve(bounded, routes.into_make_service_with_connect_info::<gate::Peer>());
-    let serving = serving.with_graceful_shutdown(shutdown);
-    let grace = async {
-        // Either way the sender is gone: the shutdown has begun.
-        let _ = ended.await;
-        tokio::time::sleep(SHUTDOWN_GRACE).await;
-    };
-    tokio::select! {
-        // Serving has no error of its own: a failed accept is tried again.
-        _ = serving => {}
-        () = grace => {}
-    }
+    http::serve(listener, secured, ("the API", http::Limits::new(bounds, None)), routes, shutdown).await;
+}
+
+/// A route that takes a body.
+fn writes<S: Clone + Send + Sync + 'static>(handler: MethodRouter<S>) -> MethodRouter<S> {
+    handler.route_layer(from_fn(guard::json_only))
 }
 
 fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
@@ -348,26 +370,27 @@ fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
         .route("/v1/incidents/{id}", get(incidents::one::<D>))
         .route("/v1/events", get(events::events::<D>))
         .route("/v1/explain", get(read::explain::<D>))
-        .route("/v1/overrides", post(write::set_override::<D>).delete(write::clear_override::<D>))
-        .route("/v1/services/{name}/failover", post(write::failover::<D>))
-        .route("/v1/services/{name}/failback", post(write::failback::<D>))
+        .route("/v1/overrides", writes(post(write::set_override::<D>).delete(write::clear_override::<D>)))
+        .route("/v1/services/{name}/failover", writes(post(write::failover::<D>)))
+        .route("/v1/services/{name}/failback", writes(post(write::failback::<D>)))
         .route("/v1/proposals", get(read::proposals::<D>))
-        .route("/v1/proposals/{id}/approve", post(write::approve::<D>))
-        .route("/v1/proposals/{id}/reject", post(write::reject::<D>))
-        .route("/v1/whatif", post(whatif::whatif::<D>))
+        .route("/v1/proposals/{id}/approve", writes(post(write::approve::<D>)))
+        .route("/v1/proposals/{id}/reject", writes(post(write::reject::<D>)))
+        .route("/v1/whatif", writes(post(whatif::whatif::<D>)))
         .route("/v1/zones/{name}", get(zone_show::show::<D>))
         .route("/v1/zones/{name}/history", get(zone_past::history::<D>))
         .route("/v1/zones/{name}/diff", get(zone_past::diff::<D>))
         .route("/v1/zones/{name}/edits", get(read::edits::<D>))
-        .route("/v1/zones/{name}/rollback", post(write::rollback::<D>))
-        .route("/v1/zones/{name}/freeze", post(write::freeze::<D>))
-        .route("/v1/alerts/test", post(write::test_alerts::<D>))
-        .route("/v1/reload", post(write::reload::<D>))
+        .route("/v1/zones/{name}/rollback", writes(post(write::rollback::<D>)))
+        .route("/v1/zones/{name}/freeze", writes(post(write::freeze::<D>)))
+        .route("/v1/alerts/test", writes(post(write::test_alerts::<D>)))
+        .route("/v1/reload", writes(post(write::reload::<D>)))
         .route("/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(healthz::healthz::<D>))
         .route("/metrics", get(metrics::metrics::<D>))
         .merge(dashboard::routes())
         .layer(Extension(Arc::<overview::Pictures>::default()))
+        .layer(Extension(metrics::Bodies::default()))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(Extension(incidents::Read::default()))

@@ -1,9 +1,9 @@
 //! How many requests a source may make: a bucket for each, which fills again with time.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
 
 /// How many sources have a bucket of their own; what comes beyond shares one.
 pub const MAX_SOURCES: usize = 4_096;
@@ -15,10 +15,17 @@ pub(super) struct Rate {
     pub per_second: f64,
 }
 
+impl Rate {
+    /// So much at once, and so much a minute after that.
+    pub(super) fn a_minute(burst: u32, rate: u32) -> Rate {
+        Rate { burst, per_second: f64::from(rate) / 60.0 }
+    }
+}
+
 /// The buckets of one kind of request.
 pub(super) struct Buckets {
     rate: Rate,
-    sources: Mutex<HashMap<IpAddr, Bucket>>,
+    sources: DashMap<IpAddr, Bucket>,
 }
 
 struct Bucket {
@@ -28,14 +35,13 @@ struct Bucket {
 
 impl Buckets {
     pub(super) fn new(rate: Rate) -> Buckets {
-        Buckets { rate, sources: Mutex::default() }
+        Buckets { rate, sources: DashMap::new() }
     }
 
     /// Takes one; or how long until there is one again.
     pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), Duration> {
         let Rate { burst, per_second } = self.rate;
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut source = network(source);
+        let (sources, mut source) = (&self.sources, network(source));
         if !sources.contains_key(&source) && sources.len() >= MAX_SOURCES {
             let full = |bucket: &Bucket| {
                 bucket.left + now.duration_since(bucket.at).as_secs_f64() * per_second >= f64::from(burst)
@@ -46,9 +52,10 @@ impl Buckets {
                 source = Ipv6Addr::UNSPECIFIED.into();
             }
         }
-        let bucket = sources.entry(source).or_insert(Bucket { left: f64::from(burst), at: now });
+        let mut bucket = sources.entry(source).or_insert(Bucket { left: f64::from(burst), at: now });
         let filled = now.duration_since(bucket.at).as_secs_f64() * per_second;
-        (bucket.left, bucket.at) = ((bucket.left + filled).min(f64::from(burst)), now);
+        bucket.left = (bucket.left + filled).min(f64::from(burst));
+        bucket.at = now;
         if bucket.left < 1.0 {
             return Err(Duration::from_secs_f64((1.0 - bucket.left) / per_second));
         }
@@ -94,11 +101,11 @@ mod tests {
         for n in 0..10_000 {
             let _ = buckets.take(source(n), start);
         }
-        assert!(buckets.sources.lock().unwrap().len() <= MAX_SOURCES + 1);
+        assert!(buckets.sources.len() <= MAX_SOURCES + 1);
         assert!(buckets.take(source(20_000), start).is_err(), "the rest share one");
         // Once they are full again, they are forgotten.
         let later = start + Duration::from_secs(10);
         assert_eq!(buckets.take(source(20_000), later), Ok(()));
-        assert_eq!(buckets.sources.lock().unwrap().len(), 1);
+        assert_eq!(buckets.sources.len(), 1);
     }
 }

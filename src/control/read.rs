@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::api::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
+use super::metrics::bare;
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
 use crate::engine::SiteView;
 use crate::history::{self, MAX_QUERY};
@@ -120,6 +121,7 @@ pub(super) async fn proposals<D: Daemon>(
     params(HistoryArgs),
     responses(
         (status = 200, description = "A page", body = HistoryBody),
+        (status = 404, description = "There is no such service, nor was there", content_type = "application/problem+json", body = Problem),
     ),
 )]
 pub(super) async fn history<D: Daemon>(
@@ -128,11 +130,13 @@ pub(super) async fn history<D: Daemon>(
 ) -> Result<Json<HistoryBody>, Problem> {
     let Query(args) = args.map_err(|e| Problem::bad_request(e.body_text()))?;
     let service = args.service.as_deref().map(parse_name).transpose()?;
-    let checks = match &service {
-        // A service that was removed has a history, and no checks any more.
-        Some(name) => patiently(daemon.explain(name.clone())).await?.map(|e| e.checks).unwrap_or_default(),
-        None => Vec::new(),
+    let explained = match &service {
+        Some(name) => patiently(daemon.explain(name.clone())).await?,
+        None => None,
     };
+    // A service that was removed has a history, and no checks any more.
+    let unknown = service.clone().filter(|_| explained.is_none());
+    let checks = explained.map(|explained| explained.checks).unwrap_or_default();
     let limit = args.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_QUERY);
     let query = history::Query {
         before: args.before,
@@ -144,6 +148,10 @@ pub(super) async fn history<D: Daemon>(
     };
     let read = tokio::task::spawn_blocking(move || daemon.history(&query)).await;
     let entries = read.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??;
+    if let Some(name) = unknown.filter(|_| entries.is_empty()) {
+        let detail = format!("no service named {}; `detour status` lists them", bare(&name));
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
     let next = if limit > 0 && entries.len() == limit { entries.last().map(|e| e.seq) } else { None };
     Ok(Json(HistoryBody { entries: entries.into_iter().map(EntryBody::from).collect(), next }))
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::fixed::{Served, served};
 use super::*;
+use crate::condition::{ConditionKind, Conditions};
 use crate::engine::{Action, Happened};
 use crate::policy::{OverrideKind, Scope};
 
@@ -206,6 +207,9 @@ async fn says_no_in_words() {
     check("POST", "/v1/whatif", json!({ "downs": ["fra"] }), 400, "unknown field").await;
     // This one's engine has nothing loaded.
     check("POST", "/v1/whatif", json!({ "down": ["fra"] }), 503, "no configuration is loaded yet").await;
+    served.daemon.losing.store(true, Ordering::Relaxed);
+    check("POST", "/v1/reload", json!({}), 409, "would remove 1 service").await;
+    served.write("POST", "/v1/reload", &json!({ "force": true })).await.json();
     served.daemon.failing.store(true, Ordering::Relaxed);
     check("POST", "/v1/reload", json!({}), 422, "detour.toml:3:1: error: unknown key").await;
     served.daemon.gone.store(true, Ordering::Relaxed);
@@ -243,25 +247,52 @@ async fn refuses_what_only_a_browser_sends() {
 async fn healthz_names_every_reason() {
     let served = served().await;
     let answer = served.get("/healthz").await;
-    assert_eq!((answer.0, answer.json()), (200, json!({ "status": "ok", "reasons": [] })));
+    assert_eq!((answer.0, answer.json()), (200, json!({ "status": "ok" })));
     served.daemon.failing.store(true, Ordering::Relaxed);
     // Not even an engine that answers nothing keeps it from answering.
     served.daemon.gone.store(true, Ordering::Relaxed);
     let answer = served.get("/healthz").await;
     let body: HealthzBody = serde_json::from_value(answer.json()).unwrap();
     assert_eq!((answer.0, body.status.as_str()), (503, "failing"));
-    assert_eq!(body.reasons[0], "the engine's loop has stood still for 10001 ms");
-    assert_eq!(body.reasons[1], "check web@0: no sample for three intervals");
-    assert_eq!(body.reasons[11..], ["2 checks more without a sample", "UDP workers that failed: 1"]);
+    let reasons = [
+        "the engine has not run for 10 s",
+        "no check has run for 30 s, though some are due",
+        "no UDP worker is left",
+    ];
+    assert_eq!(body.reasons, reasons);
 }
 
 #[tokio::test]
-async fn a_vantage_in_doubt_is_degraded_and_well_enough_to_answer() {
+async fn what_a_restart_cannot_mend_is_degraded_and_what_hurts_nobody_is_noted() {
     let served = served().await;
-    served.daemon.doubting.store(true, Ordering::Relaxed);
+    let mut wrong = Conditions::default();
+    wrong.set(ConditionKind::NoStandby, "app.example.com", fixture::NOW, "no standby");
+    *served.daemon.wrong.lock().unwrap() = Summary::of(&wrong);
     let answer = served.get("/healthz").await;
-    let reason = "the vantage doubts itself, no sample counts: 0 of 2 canaries work";
-    assert_eq!((answer.0, answer.json()), (200, json!({ "status": "degraded", "reasons": [reason] })));
+    assert_eq!((answer.0, answer.json()), (200, json!({ "status": "ok", "notes": ["no standby"] })));
+    for n in 0..200 {
+        wrong.set(ConditionKind::AllDown, &format!("s{n:03}"), fixture::NOW, &format!("s{n:03} is down"));
+    }
+    *served.daemon.wrong.lock().unwrap() = Summary::of(&wrong);
+    let answer = served.get("/healthz").await;
+    let body: HealthzBody = serde_json::from_value(answer.json()).unwrap();
+    assert_eq!((answer.0, body.status.as_str()), (200, "degraded"));
+    assert_eq!(body.reasons[0], "s000 is down");
+    assert_eq!(body.reasons.last().unwrap(), "and 180 more; see `detour status`");
+}
+
+#[tokio::test]
+async fn neither_health_nor_the_clock_is_asked_of_what_grows_with_the_checks() {
+    let served = served().await;
+    assert_eq!(served.get("/healthz").await.0, 200);
+    assert_eq!(served.get("/v1/incidents").await.0, 200);
+    let body = json!({ "scope": { "site": "fra" }, "kind": "drain", "for_secs": 60, "reason": "repairs" })
+        .to_string();
+    let drained = served.send("POST", "/v1/overrides", &[("content-type", "application/json")], &body).await;
+    assert_eq!(drained.0, 200, "{}", drained.2);
+    assert_eq!(served.daemon.costly.load(Ordering::Relaxed), 0);
+    served.get("/metrics").await;
+    assert_eq!(served.daemon.costly.load(Ordering::Relaxed), 2, "metrics are another thing");
 }
 
 /// One sample of the metrics: name with labels as written, and its value.
@@ -361,8 +392,12 @@ async fn metrics_are_prometheus_text() {
 
 #[test]
 fn there_is_a_bound_on_the_series_of_endpoints_and_checks() {
-    let (status, vitals) = (fixture::status(), Vitals { endpoints: 3, ..Vitals::default() });
-    let text = metrics::render(Some(&status), &vitals);
+    let status = fixture::status();
+    let render = |endpoints: usize| {
+        let measured = Measurements { endpoints, ..Measurements::default() };
+        metrics::render(Some(&status), &Liveness::default(), &Summary::default(), &measured)
+    };
+    let text = render(3);
     let series = parse_metrics(&text);
     let has = |id: &str| series.contains_key(id);
     // Two services have four endpoints, and one is whole or not there.
@@ -372,8 +407,7 @@ fn there_is_a_bound_on_the_series_of_endpoints_and_checks() {
     assert_eq!(series.get("detour_metrics_left_out{of=\"endpoint\"}"), Some(&3.0));
     assert_eq!(series.get("detour_metrics_left_out{of=\"check\"}"), Some(&0.0));
     assert_eq!(series.get("detour_services{state=\"all\"}"), Some(&3.0), "sums are of all");
-    let none = Vitals { endpoints: 0, ..Vitals::default() };
-    let series = parse_metrics(&metrics::render(Some(&status), &none));
+    let series = parse_metrics(&render(0));
     assert_eq!(series.get("detour_metrics_left_out{of=\"check\"}"), Some(&2.0));
     assert_eq!(series.keys().filter(|id| id.contains("service=")).count(), 0);
 }
@@ -514,4 +548,15 @@ async fn a_rollback_says_what_it_left_alone() {
     assert!(refused.detail().starts_with("serial 7 is not in the journal"));
     assert_eq!(ask(&json!({ "serial": 7, "reason": " " })).await.0, 422);
     assert_eq!(ask(&json!({ "serial": 7 })).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_service_that_never_was_has_no_history() {
+    let served = served().await;
+    assert_eq!(served.get("/v1/history?service=app.example.com").await.0, 200);
+    let answer = served.get("/v1/history?service=app").await;
+    assert_eq!(
+        (answer.0, answer.detail()),
+        (404, "no service named app; `detour status` lists them".to_owned())
+    );
 }

@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use super::access::Caller;
 use super::api::{
     AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, FreezeRequest,
-    OverrideRequest, RollbackRequest, TestBody, TestRequest,
+    OverrideRequest, ReloadRequest, RollbackRequest, TestBody, TestRequest,
 };
 use super::read::parse_name;
-use super::{Daemon, Frozen, Problem, Reloaded, RolledBack};
+use super::{Daemon, Frozen, Problem, Rejected, Reloaded, RolledBack};
 use crate::engine::{Action, Command};
 use crate::text::is_hidden;
 
@@ -51,7 +51,7 @@ pub(super) async fn set_override<D: Daemon>(
         Some(time) if time.is_zero() || time > MAX_FOR => {
             return Err(Problem::bad_request(format!("for_secs is from 1 to {}", MAX_FOR.as_secs())));
         }
-        Some(time) => Some(daemon.vitals().now + time),
+        Some(time) => Some(daemon.now() + time),
     };
     let action = Action::Override { scope: asked.scope, kind: asked.kind, until, force: asked.force };
     command(&*daemon, action, caller.who(asked.who.as_deref()), asked.reason).await
@@ -258,14 +258,23 @@ pub(super) async fn test_alerts<D: Daemon>(
 /// Loads configuration and zone files anew, all or nothing.
 #[utoipa::path(
     post, path = "/v1/reload", tag = "steering",
+    request_body = ReloadRequest,
     responses(
-        (status = 200, description = "It was taken up", body = Reloaded),
-        (status = 422, description = "It was refused, and what was loaded before goes on; every problem is named", content_type = "application/problem+json", body = Problem),
+        (status = 200, description = "It was loaded", body = Reloaded),
+        (status = 409, description = "It would remove more than `server.max_loss` allows, or services; with `force` it is loaded", content_type = "application/problem+json", body = Problem),
+        (status = 422, description = "It was rejected, and what was loaded before goes on; every problem is named", content_type = "application/problem+json", body = Problem),
     ),
 )]
-pub(super) async fn reload<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Reloaded>, Problem> {
-    let done = daemon.reload().await?;
-    done.map(Json).map_err(|problems| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, problems))
+pub(super) async fn reload<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    body: Body,
+) -> Result<Json<Reloaded>, Problem> {
+    let asked: ReloadRequest = parse(body)?;
+    let done = daemon.reload(asked.force).await?;
+    done.map(Json).map_err(|Rejected { problems, is_loss }| {
+        let status = if is_loss { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+        Problem::new(status, problems)
+    })
 }
 
 async fn command<D: Daemon>(

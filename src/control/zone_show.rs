@@ -155,7 +155,7 @@ impl Shown {
         // `records` is its last key, and empty.
         out.push(head.strip_suffix("]}").unwrap_or(&head))?;
         let mut between = "\n";
-        for set in listing.flat_map(|(_, sets)| sets) {
+        for set in listing.flat_map(|(_, sets)| sets).flat_map(|set| set.by_covered()) {
             let mut served =
                 ServedBody { records: (&set).into(), decision: self.decision(&set), edited: vec![] };
             if !self.added.is_empty() {

@@ -1,27 +1,26 @@
 //! Copies of what zones were made from when they were last loaded, in `state_dir/loaded`: with the decisions and edits
-//! of the state file they are what was published, also after a file has changed while no daemon ran.
+//! of the state file they are what was published, also after a file has changed while no daemon ran. A zone whose
+//! file is broken at a start is served from its copy.
 //!
 //! A copy is written before the load that it is of is published, and removed when the next one is on the disk. Its
-//! name is the zone's and the content's hash, so content that stays is written once. Losing them loses no state:
-//! secondaries then get a zone whole whose file has changed over a restart.
+//! name is the zone's and the content's hash, so content that stays is written once. There is one for each zone of the
+//! configuration, which bounds them. Losing them loses no state: secondaries then get a zone whole whose file has
+//! changed over a restart, and a zone whose file is broken is answered SERVFAIL.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use crate::files::{self, Reach};
 use crate::zone::{Name, Zone};
 
 /// The folder in `state_dir`.
 const FOLDER: &str = "loaded";
-/// How many zones have one: the first of the configuration. Each is a file, and a start writes those that are new.
-const MAX_COPIES: usize = 10_000;
 /// What a copy begins with: that it is one, and its version.
 const HEAD: &[u8] = b"detour zone 1\n";
-/// What a name ends with while the file is written.
-const HALF: &str = ".new";
 
 /// The copies there are.
 pub struct Copies {
@@ -43,29 +42,43 @@ impl Copies {
 
     /// What of a zone was loaded, as far as it is there: at most two versions, in no order.
     pub fn of(&self, apex: &Name) -> impl Iterator<Item = Zone> {
+        self.named(apex).filter_map(|name| read(&self.folder.join(name), apex))
+    }
+
+    /// Those of them that are whole: a power cut may have torn one.
+    pub fn whole(&self, apex: &Name) -> impl Iterator<Item = Zone> {
+        let zones = self.named(apex).filter_map(|name| Some((name, read(&self.folder.join(name), apex)?)));
+        let named_so = |name: &str, zone: &Zone| name.ends_with(&format!("-{:016x}", zone.fingerprint()));
+        zones.filter_map(move |(name, zone)| named_so(name, &zone).then_some(zone))
+    }
+
+    fn named(&self, apex: &Name) -> impl Iterator<Item = &String> {
         let begin = begin(apex);
-        let named = self.there.range(begin.clone()..).take_while(move |name| name.starts_with(&begin));
-        named.filter_map(|name| read(&self.folder.join(name), apex))
+        self.there.range(begin.clone()..).take_while(move |name| name.starts_with(&begin))
     }
 
     /// Keeps what a zone is made from, unless it is there. `fingerprint` is that content's.
     pub fn keep(&mut self, zone: &Zone, fingerprint: u64) {
-        if self.current.len() >= MAX_COPIES {
-            return;
-        }
         let name = format!("{}{fingerprint:016x}", begin(zone.apex()));
         if !self.there.contains(&name) {
             if let Err(error) = write(&self.folder, &name, zone) {
                 let apex = zone.apex();
                 warn!(
-                    "{}: no copy of {apex}: {error}; should its file change over a restart, secondaries get all of it",
+                    "{}: cannot write the copy of {apex}: {error}; an earlier copy is kept, where there is one",
                     self.folder.display()
                 );
+                self.retain(zone.apex());
                 return;
             }
             self.there.insert(name.clone());
         }
         self.current.insert(name);
+    }
+
+    /// Counts whatever there is of a zone as current: nothing better was loaded.
+    pub fn retain(&mut self, apex: &Name) {
+        let kept: Vec<String> = self.named(apex).cloned().collect();
+        self.current.extend(kept);
     }
 
     /// Begins another load: what is kept from here on is all that is current.
@@ -87,7 +100,7 @@ impl Copies {
         }
         for name in self.there.difference(&self.current) {
             // What stays is removed at the next start's first load.
-            let _ = fs::remove_file(self.folder.join(name));
+            let _ = files::remove(&self.folder.join(name));
         }
         self.there.clone_from(&self.current);
     }
@@ -103,18 +116,15 @@ fn begin(apex: &Name) -> String {
 }
 
 fn write(folder: &Path, name: &str, zone: &Zone) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let half = folder.join(format!("{name}{HALF}"));
-    let mut out = BufWriter::new(File::create(&half)?);
-    out.write_all(HEAD)?;
-    let apex = zone.apex().as_wire();
-    // A name has at most 255 bytes.
-    out.write_all(&[apex.len() as u8])?;
-    out.write_all(apex)?;
-    zone.to_kept(|piece| out.write_all(piece))?;
-    // Not synced: one that a power cut has torn is found by its fingerprint to be none.
-    out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    fs::rename(half, folder.join(name))
+    // One that a power cut has torn is found by its fingerprint to be none.
+    files::keep(&folder.join(name), Reach::Sometime, |out| {
+        out.write_all(HEAD)?;
+        let apex = zone.apex().as_wire();
+        // A name has at most 255 bytes.
+        out.write_all(&[apex.len() as u8])?;
+        out.write_all(apex)?;
+        zone.to_kept(|piece| out.write_all(piece))
+    })
 }
 
 fn read(path: &Path, apex: &Name) -> Option<Zone> {
@@ -158,6 +168,21 @@ mod tests {
         copies.settle();
         assert_eq!((serials(&copies, "a"), serials(&copies, "b")), (vec![3], vec![]));
         assert_eq!(fs::read_dir(folder.path().join(FOLDER)).unwrap().count(), 1);
+
+        // One that is not what its name says is none to serve.
+        let whole = |copies: &Copies| copies.whole(&"a".parse().unwrap()).count();
+        assert_eq!(whole(&copies), 1);
+        let file = fs::read_dir(folder.path().join(FOLDER)).unwrap().next().unwrap().unwrap().path();
+        let other = folder.path().join(FOLDER).join(format!("{}{:016x}", begin(&"a".parse().unwrap()), 7));
+        fs::rename(&file, &other).unwrap();
+        let torn = Copies::open(folder.path());
+        assert_eq!((serials(&torn, "a"), whole(&torn)), (vec![3], 0));
+        fs::rename(other, file).unwrap();
+        // What a load had no use for stays, where the zone is still there.
+        copies.begin();
+        copies.retain(&"a".parse().unwrap());
+        copies.settle();
+        assert_eq!(serials(&copies, "a"), [3]);
 
         // What is no copy is none.
         let file = fs::read_dir(folder.path().join(FOLDER)).unwrap().next().unwrap().unwrap().path();

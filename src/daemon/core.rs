@@ -1,7 +1,6 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -18,18 +17,20 @@ use tracing::{error, info};
 
 use super::desk::Rules;
 use super::differences::{self, Differences, Turn};
-use super::messages::{Changed, Fresh, Input, Refused, View};
+use super::exempt;
+use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::phases::{Phases, Served};
 use super::showing::Showing;
-use super::told;
-use super::writer::{PATIENCE, Writer};
+use super::told::{self, Counts};
+use super::writer::{PATIENCE, Writer, unwritten};
 use crate::alert::Alerts;
-use crate::answer::Table;
+use crate::answer::{Networks, Table};
 use crate::clock::Clock;
-use crate::config::{CheckKey, Config};
-use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Reloaded, Snapshot};
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved};
+use crate::condition::{Board, ConditionKind, Summary};
+use crate::config::{BrokenZone, CheckKey, Config};
+use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey, Undecided};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
@@ -39,7 +40,7 @@ use crate::secondary::Keeper;
 use crate::tap::Watchers;
 use crate::time::Time;
 use crate::transfer::{Journals, Office, Teller};
-use crate::zone::{Changeset, JournalRow, Name, Step, soa_with_serial};
+use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
 pub const QUORUM: usize = 1;
@@ -54,6 +55,8 @@ const BEAT: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the end, and a new beginning, wait for a disk that stalls.
 const LAST_PATIENCE: Duration = Duration::from_secs(4);
+/// What a load that was rejected is about.
+const CONFIGURATION: &str = "configuration";
 /// What `status` says from then on.
 pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
@@ -68,16 +71,16 @@ pub struct Pulse {
     pub load_ok: AtomicBool,
     /// How many endpoints, and how many checks, have metrics of their own.
     pub endpoints: AtomicUsize,
-    /// Why not, in one line.
-    pub load_refused: Mutex<Option<String>>,
+    /// How many zones' files were broken at the start, and still are.
+    pub broken: AtomicUsize,
     /// Writes to the state file that failed.
     pub write_errors: AtomicU64,
-    /// Why the last one failed.
+    /// Why the state file cannot be written just now.
     pub write_error: Mutex<Option<String>>,
-    /// Why the vantage doubts itself, where it does.
-    pub doubt: Mutex<Option<String>>,
-    /// What people should know: moves that wait, standbys that could not take over.
-    pub notes: Mutex<Vec<String>>,
+    /// What the engine finds wrong, as of its last step.
+    pub found: ArcSwap<Summary>,
+    /// What everybody else finds wrong.
+    pub board: Arc<Board>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
     /// Updates that were carried out, and those that were not.
@@ -102,9 +105,6 @@ struct Anew {
     by: Cause,
 }
 
-/// How many records go and come with each serial of a zone.
-type Counts = BTreeMap<(Name, u32), (usize, usize)>;
-
 /// The core's parts.
 pub struct Core {
     pub clock: Clock,
@@ -122,6 +122,8 @@ pub struct Core {
     pub keeper: Arc<Keeper>,
     /// What the desk goes by.
     pub rules: Arc<ArcSwap<Rules>>,
+    /// Who is answered however often.
+    pub exempt: Arc<ArcSwap<Networks>>,
     pub alerts: Arc<Alerts>,
     pub pulse: Arc<Pulse>,
     /// Who is shown the status, and how much of it is read.
@@ -145,6 +147,18 @@ pub struct Core {
     /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
     pub retired: Vec<Arc<Table>>,
     pub wake: Option<Time>,
+    /// Standbys that the log is still to be told of.
+    pub standbys: told::Standbys,
+    /// Which change of the engine's conditions was told last.
+    pub summarized: Option<u64>,
+    /// What the engine does not know of what is saved: the recording has it, for a state file that is damaged.
+    pub edits: BTreeMap<SavedKey, Saved>,
+}
+
+/// The edits among what is saved.
+pub fn edits(saved: &[Saved]) -> BTreeMap<SavedKey, Saved> {
+    let edits = saved.iter().filter(|saved| matches!(saved, Saved::Edit(..)));
+    edits.map(|edit| (edit.key(), edit.clone())).collect()
 }
 
 impl Core {
@@ -176,13 +190,21 @@ impl Core {
 
     /// From the last good load, and not from the files: they may be broken just now.
     fn begin_again(&mut self) -> Result<(), String> {
-        let fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
+        let mut fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
+        if self.table.load().waits() {
+            // It was the first round that was broken off.
+            fresh.load.undecided.wait = Some(fresh.load.config.server.loading.first_round);
+        }
         self.writer.settle(LAST_PATIENCE);
         let saved = self.store.saved().map_err(|e| e.to_string())?;
         self.recorder.begin(self.clock.now(), false, saved.clone());
+        // The new engine finds again what is still so.
+        let over = self.engine.conditions().clone().into_turns();
+        self.held.extend(over.map(Happened::Condition));
         self.engine = Engine::new(QUORUM, saved);
         self.showing = Showing::default();
         self.wake = None;
+        self.summarized = None;
         if !self.start_warnings.iter().any(|warning| warning == PANIC_NOTE) {
             self.start_warnings.push(PANIC_NOTE.to_owned());
         }
@@ -204,7 +226,9 @@ impl Core {
                 input = inputs.recv() => match input {
                     Some(Input::Stop(done)) => {
                         self.keep(Vec::new(), Durable::Now);
-                        self.writer.settle(LAST_PATIENCE);
+                        if !self.writer.flush(LAST_PATIENCE) {
+                            error!("the state file could not be written: the next start may have forgotten something");
+                        }
                         self.recorder.settle(LAST_PATIENCE);
                         // The one who asked may be gone; there is nobody else to tell.
                         let _ = done.send(());
@@ -230,6 +254,8 @@ impl Core {
                     self.show(self.clock.now());
                 }
                 _ = beat.tick() => {
+                    self.standbys.tell();
+                    self.record_turns();
                     self.keep(Vec::new(), Durable::Later);
                     self.record();
                     self.retired.retain(|table| Arc::strong_count(table) > 1);
@@ -267,26 +293,28 @@ impl Core {
                 }
             }
             Input::Changed(changed, reply) => {
-                self.take_changed(*changed);
-                let _ = reply.send(());
+                let _ = reply.send(self.take_changed(*changed));
             }
-            Input::Refused(Refused { problems, files }, reply) => {
-                self.files.send_modify(|watched| {
-                    watched.extend(files);
-                    watched.sort();
-                    watched.dedup();
-                });
-                error!("the configuration was refused; the last good one goes on\n{problems}");
+            Input::Refused(Refused { problems, files, is_loss }, reply) => {
+                if self.watches() {
+                    self.files.send_modify(|watched| {
+                        watched.extend(files);
+                        watched.sort();
+                        watched.dedup();
+                    });
+                }
+                error!("the configuration was rejected; still running the previous one\n{problems}");
                 self.pulse.load_ok.store(false, Ordering::Relaxed);
                 // Warnings stand among them, and are not why.
                 let first = problems.lines().find(|line| line.contains(": error: "));
                 let first = first.or_else(|| problems.lines().next()).unwrap_or_default().to_owned();
-                *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+                let text = format!("the configuration was rejected; still running the previous one: {first}");
+                self.pulse.board.set(ConditionKind::LoadRejected, CONFIGURATION, now, &text);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
                 self.keep(Vec::new(), Durable::Now);
                 if let Some(reply) = reply {
-                    let _ = reply.send(Err(problems));
+                    let _ = reply.send(Err(Rejected { problems, is_loss }));
                 }
             }
             #[cfg(test)]
@@ -312,8 +340,16 @@ impl Core {
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         let now = self.clock.now();
-        let loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
-        let Fresh { load, text, table, differences, past, files, warnings, saves, records } = fresh;
+        let mut loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
+        loaded.load.undecided = Undecided::default();
+        let Fresh { mut load, text, table, differences, past, files, warnings, saves, records, broken } =
+            fresh;
+        if load.undecided.wait.is_none() {
+            // A reload takes no answer away.
+            let undecided = self.engine.undecided(&load.config);
+            let before = self.table.load();
+            load.undecided.answered = undecided.flat_map(|name| before.answered_at(name)).collect();
+        }
         let config = load.config.clone();
         let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
@@ -329,6 +365,7 @@ impl Core {
         self.access.set(&config.control);
         self.alerts.set(&config.alerts);
         self.rules.store(Arc::new(Rules::of(&config)));
+        self.exempt.store(Arc::new(exempt::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);
         let anew = Anew { table, config: config.clone(), differences, past, by: Cause::Load };
@@ -340,20 +377,39 @@ impl Core {
         self.phases.set(&config.observed);
         self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
         self.pulse.load_ok.store(true, Ordering::Relaxed);
-        *self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.pulse.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
-        self.files.send_replace(files);
+        self.files.send_replace(if config.server.loading.watch { files } else { Vec::new() });
+        self.note_broken(now, &broken);
         // Not before: a load that panics is not what to begin again from.
         self.loaded = Some(loaded);
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
     }
 
+    /// Whether files are watched.
+    fn watches(&self) -> bool {
+        self.loaded.as_ref().is_none_or(|loaded| loaded.load.config.server.loading.watch)
+    }
+
+    /// Tells of zones whose files are broken.
+    fn note_broken(&mut self, now: Time, broken: &[BrokenZone]) {
+        let lines = told::broken(broken);
+        self.load_warnings.extend(lines.values().cloned());
+        self.pulse.broken.store(lines.len(), Ordering::Relaxed);
+        self.pulse.board.replace_all(ConditionKind::ZoneBroken, now, &lines);
+    }
+
     /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
-    fn take_changed(&mut self, changed: Changed) {
+    fn take_changed(&mut self, changed: Changed) -> Result<(), Outdated> {
         let now = self.clock.now();
-        let Changed { zones, table, differences, saves, records } = changed;
+        let Changed { zones, table, differences, saves, records, judged_by } = changed;
+        // Nobody else publishes, so from here on it stays as it was judged.
+        let served = self.table.load();
+        if judged_by.iter().any(|(apex, serial)| served.serial(apex) != *serial) {
+            return Err(Outdated);
+        }
         if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
             let held = &mut loaded.load.zones;
             held.retain(|zone| zones.iter().all(|new| new.apex != zone.apex));
@@ -369,6 +425,7 @@ impl Core {
         let anew = |(table, config)| Anew { table, config, differences, past: None, by: Cause::Transfer };
         let fresh = table.zip(config).map(anew);
         self.perform(effects, fresh.as_ref());
+        Ok(())
     }
 
     /// Puts an event into the engine, and into the recording.
@@ -382,7 +439,8 @@ impl Core {
         self.recorder.flush();
         let now = self.clock.now();
         if self.recorder.wants_segment(now) {
-            self.recorder.begin(now, true, self.engine.saved());
+            let edits = self.edits.values().cloned();
+            self.recorder.begin(now, true, self.engine.saved().into_iter().chain(edits).collect());
         }
     }
 
@@ -404,7 +462,6 @@ impl Core {
                 Effect::Refused(why) => refused = Some(why),
             }
         }
-        let saves_none = saves.is_empty() && records.is_empty();
         // What follows from new contents is one step, and each changeset on top of it another.
         let anew = fresh.map(|fresh| applied(fresh.table.clone(), &rebased));
         let counts = self.journal(fresh, anew.as_ref(), &rebased, &changesets);
@@ -413,7 +470,7 @@ impl Core {
             None => Some(applied(Table::clone(&self.table.load()), &changesets)),
             Some(anew) => Some(applied(anew, &changesets)),
         };
-        told_why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
+        told::why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
         let told = records.clone();
         let mut next_seq = None;
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
@@ -426,15 +483,15 @@ impl Core {
         self.publish(next, fresh.is_some());
         let now = self.clock.now();
         self.phases.follow(&mut self.served, &self.engine, &self.teller, &told, now);
-        self.tell_doubt();
-        if !saves_none {
-            *self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner) = self.engine.notes();
-        }
+        self.tell_conditions();
         self.pace(&paces);
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
         let first = next_seq.and_then(|next| next.checked_sub(told.len() as u64));
         for (seq, what) in (0..).zip(&told) {
-            told::log(what, first.map(|first| first + seq));
+            let sequence = first.map(|first| first + seq);
+            if !self.standbys.gather(what, sequence) {
+                told::log(what, sequence);
+            }
         }
         let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
@@ -472,7 +529,8 @@ impl Core {
                 });
             }
         }
-        for changeset in changesets.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
+        let moved = changesets.iter().filter(|changeset| changeset.from != changeset.to);
+        for changeset in moved.filter(|changeset| self.journals.wants(&changeset.zone)) {
             let Changeset { zone, from, soa, remove, add, .. } = changeset;
             let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
             counts.insert((zone.clone(), step.to().0), step.counts());
@@ -491,10 +549,21 @@ impl Core {
         }
     }
 
-    /// For `/healthz`, which never waits for the core.
-    fn tell_doubt(&self) {
-        let doubt = self.engine.doubt().map(|doubt| doubt.because.clone());
-        *self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
+    /// For all who tell how things stand, and never wait for the core.
+    fn tell_conditions(&mut self) {
+        let conditions = self.engine.conditions();
+        if self.summarized.replace(conditions.changes()) != Some(conditions.changes()) {
+            self.pulse.found.store(Arc::new(Summary::of(conditions)));
+        }
+    }
+
+    /// What others found wrong, or found mended, goes into the event log, and so to receivers of alerts.
+    fn record_turns(&mut self) {
+        for turn in self.pulse.board.take_turns() {
+            let what = Happened::Condition(turn);
+            told::log(&what, None);
+            self.held.push(what);
+        }
     }
 
     fn pace(&self, paces: &[(CheckKey, Pace)]) {
@@ -507,6 +576,13 @@ impl Core {
     /// Which seq the history's next record will have, where that is known.
     fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
+        for saved in &saves {
+            match saved {
+                Saved::Edit(_, Some(_)) => drop(self.edits.insert(saved.key(), saved.clone())),
+                Saved::Edit(_, None) => drop(self.edits.remove(&saved.key())),
+                _ => {}
+            }
+        }
         if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
             return self.writer.keep(self.clock.now(), saves, rows, held, when);
         }
@@ -515,11 +591,7 @@ impl Core {
 
     /// What people should know, the state file's trouble included.
     fn warnings(&self) -> Vec<String> {
-        let trouble = self.pulse.write_error.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = trouble.as_ref().map(|why| {
-            let times = self.pulse.write_errors.load(Ordering::Relaxed);
-            format!("the state file could not be written {times} times, last: {why}; a restart may forget")
-        });
+        let trouble = self.pulse.disk_trouble().map(|why| unwritten(&why));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         let slow = (late > 0).then(|| {
             format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
@@ -543,27 +615,6 @@ fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
 async fn gather(from: Instant, samples: &mut mpsc::Receiver<Sample>, batch: &mut Vec<Sample>) {
     sleep_until(from).await;
     samples.recv_many(batch, SAMPLE_BATCH).await;
-}
-
-/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
-/// unless what else is recorded says it better.
-fn told_why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
-    let mut better = BTreeMap::new();
-    for what in &*records {
-        match what {
-            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
-            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
-            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
-            _ => {}
-        }
-    }
-    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
-    for what in records {
-        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
-            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
-            *changed = counts.get(&(zone.clone(), to.0)).copied();
-        }
-    }
 }
 
 /// How much of the recording is kept.

@@ -4,7 +4,7 @@ use super::sources::Sources;
 use crate::answer::Table;
 use crate::config::ZoneText;
 use crate::control::{Frozen, ZoneEdits};
-use crate::replace;
+use crate::files;
 use crate::time::Time;
 use crate::zone::{
     Edits, Name, RrSet, RrType, Serial, Zone, parse, soa_serial, soa_with_serial, write_edits,
@@ -38,7 +38,8 @@ pub fn write(sources: &Sources, table: &Table, apex: &Name, now: Time) -> Result
         return Err(format!("{apex} has no edits: it is as its file says"));
     }
     let shown = file.display().to_string();
-    let read = || ZoneText::read(file, file).map_err(|why| format!("cannot read {shown}: {why}"));
+    let folders = sources.config().map_or(&[][..], |config| &config.server.include_folders);
+    let read = || ZoneText::read(file, file, folders).map_err(|why| format!("cannot read {shown}: {why}"));
     let meaning = |text: &[u8]| -> Result<Zone, String> {
         let mut includes = read()?.includes;
         let parsed = parse(apex, &shown, text, &mut |name| includes.read(name));
@@ -61,7 +62,7 @@ pub fn write(sources: &Sources, table: &Table, apex: &Name, now: Time) -> Result
             "{shown} is left alone: edited records come from files it includes, or from $GENERATE; edit those by hand, as `detour zone diff {apex}` shows"
         ));
     }
-    replace::contents(file, &written).map_err(|why| format!("cannot write {shown}: {why}"))?;
+    files::replace(file, &written).map_err(|why| format!("cannot write {shown}: {why}"))?;
     Ok(Frozen { zone: apex.clone(), file: file.to_owned(), records: edits.len(), serial })
 }
 

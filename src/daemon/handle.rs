@@ -15,20 +15,22 @@ use tracing::{error, info, warn};
 use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
-use super::messages::{Ask, Input, Rollback, RollbackAsk};
+use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
 use super::phases::Phases;
 use super::sources::Sources;
 use crate::alert::{Alerts, ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
+use crate::condition::Summary;
 use crate::control::{
-    Daemon, DaemonStatus, Frozen, Gone, Measured, PlotsAt, Reloaded, RolledBack, Snapshot, Vitals, ZoneEdits,
+    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Rejected, Reloaded,
+    RolledBack, Snapshot, ZoneEdits,
 };
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::history::{Durable, Entry, Query, Store, StoreError};
 use crate::policy::Decision;
 use crate::probe::{ProbeTimes, Prober, WatchView};
-use crate::secondary::{Keeper, TransferredView};
+use crate::secondary::Keeper;
 use crate::serve;
 use crate::tap::Watchers;
 use crate::time::Time;
@@ -39,8 +41,6 @@ use crate::zone::{Journal, Name, RrSet, Serial};
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write's answer waits for its entry in the audit log.
 const AUDIT_PATIENCE: Duration = Duration::from_millis(250);
-/// How long an asker waits for a reload.
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running daemon, as others see it.
 pub struct Handle {
@@ -100,6 +100,7 @@ impl Daemon for Handle {
             started: self.started,
             config: self.config.clone(),
             listen: self.with_open(|open| open.map(|o| o.addresses.clone()).unwrap_or_default()),
+            conditions: self.conditions(),
             engine: view.status,
             last_load: view.last_load,
             warnings: view.warnings,
@@ -130,13 +131,11 @@ impl Daemon for Handle {
         self.ask(Input::Command(command, reply), answer).await
     }
 
-    async fn reload(&self) -> Result<Result<Reloaded, String>, Gone> {
+    async fn reload(&self, force: bool) -> Result<Result<Reloaded, Rejected>, Gone> {
         let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.reloads.send(Ask::Reload(Some(reply))).await.map_err(|_| Gone)?;
-            answer.await.map_err(|_| Gone)
-        };
-        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+        let force = if force { Force::Yes } else { Force::No };
+        self.reloads.send(Ask::Reload(Some(reply), force)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
     async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
@@ -147,11 +146,8 @@ impl Daemon for Handle {
 
     async fn freeze(&self, zone: Name, who: String) -> Result<Result<Frozen, String>, Gone> {
         let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
-            answer.await.map_err(|_| Gone)
-        };
-        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+        self.reloads.send(Ask::Freeze(zone, who, reply)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
     async fn rollback(
@@ -162,12 +158,9 @@ impl Daemon for Handle {
         reason: String,
     ) -> Result<Result<RolledBack, String>, Gone> {
         let (reply, answer) = oneshot::channel();
-        let asked = async {
-            let ask = RollbackAsk { rollback: Rollback { zone, to, who, reason }, reply };
-            self.reloads.send(Ask::Rollback(ask)).await.map_err(|_| Gone)?;
-            answer.await.map_err(|_| Gone)
-        };
-        timeout(RELOAD_TIMEOUT, asked).await.map_err(|_| Gone)?
+        let ask = RollbackAsk { rollback: Rollback { zone, to, who, reason }, reply };
+        self.reloads.send(Ask::Rollback(ask)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
     }
 
     async fn test_alerts(&self, id: Option<String>) -> Option<Vec<Tested>> {
@@ -228,9 +221,28 @@ impl Daemon for Handle {
         self.table.load().choice_for(name, client)
     }
 
-    fn vitals(&self) -> Vitals {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn liveness(&self) -> Liveness {
         let now = self.clock.now();
         let turned = Time(self.pulse.turned.load(Ordering::Relaxed));
+        let (udp_workers, udp_workers_failed) = self
+            .with_open(|open| open.map_or((0, 0), |open| (open.running.workers(), open.running.failed())));
+        Liveness {
+            engine_idle_ms: millis(now.since(turned)),
+            checks_idle_ms: millis(self.prober.idle(now)),
+            udp_workers,
+            udp_workers_failed,
+        }
+    }
+
+    fn conditions(&self) -> Summary {
+        self.pulse.found.load().and(&self.pulse.board.summary())
+    }
+
+    fn measurements(&self) -> Measurements {
         let mut counters = self.phases.counters();
         let mut measured = self.phases.measured(&self.teller);
         let mut measure = |name, labels, of| measured.push(Measured { name, labels, of });
@@ -239,14 +251,13 @@ impl Daemon for Handle {
             let labels = vec![("probe", probe.to_string()), ("result", result.to_owned())];
             measure("detour_probe_duration_seconds", labels, took);
         }
-        let failed = self.with_open(|open| {
-            let Some(open) = open else { return 0 };
+        self.with_open(|open| {
+            let Some(open) = open else { return };
             let counted = open.running.counters();
             counters.extend(counted.metrics());
             for (transport, sizes) in counted.sizes() {
                 measure("detour_answer_size_bytes", vec![("transport", transport.to_owned())], sizes);
             }
-            open.running.failed()
         });
         let write_errors = self.pulse.write_errors.load(Ordering::Relaxed);
         counters.push(("detour_state_write_errors_total", vec![], write_errors));
@@ -261,26 +272,20 @@ impl Daemon for Handle {
         let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
         counters.push(("detour_updates_total", updates("refused"), refused));
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
-        let hollow = self.keeper.views().iter().filter_map(TransferredView::trouble).collect();
+        let writable = u64::from(self.pulse.disk_trouble().is_none());
+        counters.push(("detour_state_writable", vec![], writable));
+        let broken = self.pulse.broken.load(Ordering::Relaxed);
+        counters.push(("detour_zones_broken", vec![], broken as u64));
         counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
-        let mut notes = self.pulse.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let refused = self.pulse.load_refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        notes.extend(
-            refused
-                .map(|why| format!("the last load was refused, and what was loaded before goes on: {why}")),
-        );
-        Vitals {
-            now,
-            hollow,
-            engine_idle_ms: u64::try_from(now.since(turned).as_millis()).unwrap_or(u64::MAX),
-            stalled_checks: self.prober.stalled(now).iter().map(ToString::to_string).collect(),
-            doubt: self.pulse.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            notes,
-            udp_workers_failed: failed,
+        Measurements {
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
             measured,
             endpoints: self.pulse.endpoints.load(Ordering::Relaxed),
             counters,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

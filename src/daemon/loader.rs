@@ -1,6 +1,7 @@
 //! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
 //! its compiled table, off the core's thread, one at a time.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,32 +10,45 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
-use super::core::Pulse;
 use super::freeze;
+use super::losses;
 use super::messages::{
-    Ask, Asker, Changed, Fresh, Input, RELOAD_QUEUE, Refused, Rollback, RollbackAsk, TransferredAsk,
-    UpdateAsk,
+    Ask, Asker, Changed, Force, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    TransferredAsk, UpdateAsk,
 };
 use super::rollback;
 use super::sources::{Pending, Sources};
-use super::updates;
+use super::updates::{self, Judged};
 use super::writer::Writer;
 use crate::answer::Table;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::{Frozen, RolledBack};
-use crate::engine::Happened;
+use crate::control::{Frozen, Rejected, RolledBack};
+use crate::engine::{Happened, Saved};
+use crate::history::Durable;
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Name, UpdateError, Zone};
+use crate::zone::{Edits, Name, Serial, UpdateError, Zone};
 
-/// How long an update waits for the disk before whoever sent it is told that it may not be kept.
+/// How long what people change waits for the disk before they are told that it was not changed.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What they are told then.
-const NOT_KEPT: &str = "it is served, but the state file could not be written; a restart may forget it";
+/// How often updates are judged anew because decisions were published meanwhile.
+const MAX_JUDGED_ANEW: usize = 10;
+
+/// Why a change of contents was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum NotDone {
+    /// By the disk.
+    #[error("{0}")]
+    Refused(String),
+    /// By the core.
+    #[error("what is served changed each time while the update was judged; try again")]
+    Outdated,
+}
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
 const MAX_REFUSALS_TOLD: usize = 60;
@@ -49,7 +63,6 @@ pub struct Loader {
     pub core: mpsc::Sender<Input>,
     pub journals: Arc<Journals>,
     pub writer: Arc<Writer>,
-    pub pulse: Arc<Pulse>,
     pub clock: Clock,
     /// Refusals that history was told of, and since when they are counted.
     pub refusals: Mutex<(Time, usize)>,
@@ -62,15 +75,21 @@ pub fn lock(sources: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
 }
 
 /// Reads, checks and compiles on a thread where blocking harms nobody.
-pub async fn load_aside(sources: Arc<Mutex<Sources>>) -> Result<Fresh, Refused> {
+async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Fresh, Refused> {
     let work = move || {
         let mut sources = lock(&sources);
         let read = sources.read()?;
+        if force == Force::No
+            && let Some(problems) = losses::too_much(&sources, &read)
+        {
+            return Err(Refused { problems, files: read.files, is_loss: true });
+        }
         sources.build(read)
     };
     // A panic in there is a bug, and the last good configuration goes on all the same.
     spawn_blocking(work).await.unwrap_or_else(|e| {
-        Err(Refused { problems: format!("loading the configuration failed: {e}"), files: Vec::new() })
+        let problems = format!("loading the configuration failed: {e}");
+        Err(Refused { problems, files: Vec::new(), is_loss: false })
     })
 }
 
@@ -86,17 +105,21 @@ impl Loader {
                 waiting.push(more);
             }
             let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
-            let mut rollbacks = vec![];
+            let (mut rollbacks, mut raises, mut forced) = (vec![], vec![], Force::No);
             for ask in waiting {
                 match ask {
-                    Ask::Reload(asker) => askers.push(asker),
+                    Ask::Reload(asker, force) => {
+                        askers.push(asker);
+                        forced = if force == Force::Yes { force } else { forced };
+                    }
                     Ask::Update(update) => updates.push(update),
                     Ask::Rollback(rollback) => rollbacks.push(rollback),
+                    Ask::Raise(zone, seen) => raises.push((zone, seen)),
                     Ask::Transferred(ask) => transferred.push(ask),
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
             }
-            if !askers.is_empty() && self.reload(askers, Vec::new()).await.is_none() {
+            if !askers.is_empty() && self.reload(askers, Vec::new(), forced).await.is_none() {
                 return;
             }
             if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
@@ -112,6 +135,11 @@ impl Loader {
                     return;
                 }
             }
+            for (zone, seen) in raises {
+                if self.raise(zone, seen).await.is_none() {
+                    return;
+                }
+            }
             if !updates.is_empty() && self.update(updates).await.is_none() {
                 return;
             }
@@ -121,6 +149,10 @@ impl Loader {
     /// Writes a zone's edits into its file, and loads it: then they are edits no more. `None` when the core is
     /// gone.
     async fn freeze(&self, zone: Name, who: String) -> Option<Result<Frozen, String>> {
+        // The edits leave the state when the file has them: a state that cannot be written would lay them over it again.
+        if let Err(why) = self.promise(Vec::new()).await {
+            return Some(Err(format!("nothing was changed: {why}")));
+        }
         let (sources, table) = (self.sources.clone(), self.table.load_full());
         let now = self.clock.now();
         let work = move || freeze::write(&lock(&sources), &table, &zone, now);
@@ -130,18 +162,19 @@ impl Loader {
         };
         let record = Happened::Frozen { zone: frozen.zone.clone(), edits: frozen.records, who };
         let (reply, loaded) = oneshot::channel();
-        self.reload(vec![Some(reply)], vec![record]).await?;
-        if let Err(problems) = loaded.await.ok()? {
+        self.reload(vec![Some(reply)], vec![record], Force::No).await?;
+        if let Err(Rejected { problems, .. }) = loaded.await.ok()? {
             let file = frozen.file.display();
-            let why = format!("{file} holds the edits now, but the configuration was refused:\n{problems}");
+            let why = format!("{file} holds the edits now, but the configuration was rejected:\n{problems}");
             return Some(Err(why));
         }
-        Some(Ok(frozen))
+        let kept = self.promise(Vec::new()).await;
+        Some(kept.map(|()| frozen).map_err(|why| format!("the zone's file holds the edits now, but {why}")))
     }
 
     /// Loads the files; `records` say what led to that, where they are taken up. `None` when the core is gone.
-    async fn reload(&self, askers: Vec<Asker>, records: Vec<Happened>) -> Option<()> {
-        let loaded = load_aside(self.sources.clone()).await;
+    async fn reload(&self, askers: Vec<Asker>, records: Vec<Happened>, force: Force) -> Option<()> {
+        let loaded = load_aside(self.sources.clone(), force).await;
         let (reply, outcome) = oneshot::channel();
         let input = match loaded {
             Ok(mut fresh) => {
@@ -186,8 +219,10 @@ impl Loader {
         if let Some((changed, pending)) = changed {
             let (reply, done) = oneshot::channel();
             self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-            done.await.ok()?;
-            lock(&self.sources).done(pending);
+            // Decisions have no say in what primaries send.
+            if done.await.ok()?.is_ok() {
+                lock(&self.sources).done(pending);
+            }
         }
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // A zone that left the configuration meanwhile waits no more.
@@ -196,19 +231,77 @@ impl Loader {
         Some(())
     }
 
-    /// Has the core publish other contents, and waits for the disk; whether it has them. `None` when the core is
-    /// gone.
-    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<bool> {
-        let errors = self.pulse.write_errors();
+    /// Has values on the disk, or nowhere; then why.
+    async fn promise(&self, saves: Vec<Saved>) -> Result<(), String> {
+        let (writer, now) = (self.writer.clone(), self.clock.now());
+        let promised = spawn_blocking(move || writer.promise(now, saves, KEPT_WITHIN)).await;
+        promised.unwrap_or_else(|e| Err(e.to_string()))
+    }
+
+    /// What was kept under the keys of edits that are about to change.
+    fn before(&self, saves: &[Saved]) -> Vec<Saved> {
+        let sources = lock(&self.sources);
+        let mut zones: BTreeMap<&Name, Edits> = BTreeMap::new();
+        let before = saves.iter().filter_map(|saved| {
+            let Saved::Edit(key, _) = saved else { return None };
+            let edits = zones.entry(&key.zone).or_insert_with(|| sources.edits(&key.zone));
+            let mut known =
+                edits.iter().filter(|(owner, rtype, _)| **owner == key.owner && *rtype == key.rtype);
+            Some(Saved::Edit(key.clone(), known.next().map(|(_, _, edit)| edit.clone())))
+        });
+        before.collect()
+    }
+
+    /// Has the disk keep what was changed, and then the core publish it. What the disk refuses is not published, and
+    /// what the core does not take is taken back from the disk. `None` when the core is gone.
+    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<(), NotDone>> {
+        let before = self.before(&changed.saves);
+        if pending.is_some()
+            && let Err(why) = self.promise(changed.saves.clone()).await
+        {
+            return Some(Err(NotDone::Refused(format!("nothing was changed: {why}"))));
+        }
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-        done.await.ok()?;
+        if let Err(Outdated) = done.await.ok()? {
+            if pending.is_some() && self.promise(before.clone()).await.is_err() {
+                // It goes with whatever is written next.
+                self.writer.keep(self.clock.now(), before, Vec::new(), Vec::new(), Durable::Later);
+            }
+            return Some(Err(NotDone::Outdated));
+        }
         if let Some(pending) = pending {
             lock(&self.sources).done(pending);
         }
+        // The serial is on its way to the disk, too: whoever asked sees both. That it may be late changes nothing.
         let writer = self.writer.clone();
-        let settled = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await.unwrap_or(false);
-        Some(settled && self.pulse.write_errors() == errors)
+        let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
+        Some(Ok(()))
+    }
+
+    /// Has a zone's serials go on after one that a secondary has, and that a state knew which was lost. `None` when the
+    /// core is gone.
+    async fn raise(&self, zone: Name, seen: Serial) -> Option<()> {
+        let is_behind = self.table.load().serial(&zone).is_some_and(|published| seen.is_after(published));
+        let known = lock(&self.sources).file(&zone).is_some();
+        if !is_behind || !known {
+            return Some(());
+        }
+        let held = lock(&self.sources).hold();
+        if !held {
+            self.reload(Vec::new(), Vec::new()).await?;
+        }
+        let (sources, apex) = (self.sources.clone(), zone.clone());
+        let raised = spawn_blocking(move || lock(&sources).raise(&apex, seen)).await;
+        // Nothing comes of it where the files are refused just now; the secondary is asked again.
+        let Ok(Some((changed, pending))) = raised else { return Some(()) };
+        match self.carry_out(changed, pending).await? {
+            Ok(()) => info!(
+                "{zone} goes on after serial {seen}, which a secondary has from before the state was lost"
+            ),
+            Err(why) => warn!("{zone}: a secondary has serial {seen}, which is after ours, and {why}"),
+        }
+        Some(())
     }
 
     /// Puts a zone back, and tells who asked. `None` when the core is gone.
@@ -230,25 +323,25 @@ impl Loader {
         if let Err(why) = reached {
             return Some(Err(why));
         }
-        let held = lock(&self.sources).hold();
-        if !held {
-            let (reply, loaded) = oneshot::channel();
-            self.reload(vec![Some(reply)], Vec::new()).await?;
-            if let Err(problems) = loaded.await.ok()? {
-                return Some(Err(format!(
-                    "the files are to be read for this, and were refused:\n{problems}"
-                )));
-            }
-        }
         let journal = self.journals.of(&ask.zone);
         let (sources, zone) = (self.sources.clone(), ask.zone.clone());
-        let judged = spawn_blocking(move || rollback::judge(&lock(&sources), &journal, &ask)).await;
-        let (changed, pending, done) = match judged.unwrap_or_else(|e| Err(e.to_string())) {
+        let judged = spawn_blocking(move || {
+            let mut sources = lock(&sources);
+            let only_for_this = sources.hold()?;
+            let judged = rollback::judge(&sources, &journal, &ask);
+            // A refusal leaves nothing behind.
+            if judged.is_err() && only_for_this {
+                sources.let_go();
+            }
+            judged
+        });
+        let (changed, pending, done) = match judged.await.unwrap_or_else(|e| Err(e.to_string())) {
             Ok(judged) => judged,
             Err(why) => return Some(Err(why)),
         };
-        if !self.carry_out(changed, pending).await? {
-            return Some(Err(NOT_KEPT.to_owned()));
+        // The past is no matter of what is served now, so that never changes under it.
+        if let Err(why) = self.carry_out(changed, pending).await? {
+            return Some(Err(why.to_string()));
         }
         let serial = self.table.load().serial(&zone).unwrap_or_default();
         Some(Ok(RolledBack { serial, ..done }))
@@ -256,28 +349,41 @@ impl Loader {
 
     /// Carries updates out, each of them whole or not at all; those that change something are answered when
     /// that is published and on the disk (RFC 2136 section 3.5). `None` when the core is gone.
-    async fn update(&self, updates: Vec<UpdateAsk>) -> Option<()> {
-        let sources = self.sources.clone();
-        let room = self.room_for_refusals();
-        let judged = spawn_blocking(move || {
-            let judged = updates::judge(&lock(&sources), &updates, room);
-            (updates, judged)
-        });
-        // A panic drops the updates, and whoever waits for them hears that.
-        let Ok((updates, (outcomes, changed))) = judged.await else { return Some(()) };
-        let mut kept = Ok(());
-        if let Some((changed, pending)) = changed {
-            let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
-            let told = changed.records.iter().filter(is_refusal).count();
-            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
-            if !self.carry_out(changed, pending).await? {
-                kept = Err(UpdateError::Failed(NOT_KEPT.to_owned()));
+    async fn update(&self, mut updates: Vec<UpdateAsk>) -> Option<()> {
+        let mut tries = 0;
+        while !updates.is_empty() {
+            let (sources, table) = (self.sources.clone(), self.table.load_full());
+            let room = self.room_for_refusals();
+            let judged = spawn_blocking(move || {
+                let judged = updates::judge(&lock(&sources), &table, &updates, room);
+                (updates, judged)
+            });
+            // A panic drops the updates, and whoever waits for them hears that.
+            let (judged_here, Judged { outcomes, change }) = judged.await.unwrap_or_default();
+            updates = judged_here;
+            let mut kept = Ok(());
+            if let Some((changed, pending)) = change {
+                let is_refusal = |what: &&Happened| matches!(what, Happened::UpdateRefused { .. });
+                let told = changed.records.iter().filter(is_refusal).count();
+                match self.carry_out(changed, pending).await? {
+                    Ok(()) => {}
+                    Err(NotDone::Outdated) if tries < MAX_JUDGED_ANEW => {
+                        tries += 1;
+                        continue;
+                    }
+                    Err(why) => kept = Err(UpdateError::Failed(why.to_string())),
+                }
+                self.refusals.lock().unwrap_or_else(PoisonError::into_inner).1 += told;
             }
-        }
-        for (update, outcome) in updates.into_iter().zip(outcomes) {
-            let outcome = outcome.and_then(|changed| if changed { kept.clone() } else { Ok(()) });
-            // Whoever asked may have given up waiting.
-            let _ = update.reply.send(outcome);
+            tries = 0;
+            let left = updates.split_off(outcomes.len());
+            for (update, outcome) in updates.into_iter().zip(outcomes) {
+                // One that changes nothing may do so because of one before it, which is not kept.
+                let outcome = outcome.and_then(|_| kept.clone());
+                // Whoever asked may have given up waiting.
+                let _ = update.reply.send(outcome);
+            }
+            updates = left;
         }
         Some(())
     }

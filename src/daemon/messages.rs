@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use super::differences::Differences;
 use super::past::Past;
 use crate::answer::Table;
-use crate::control::{Frozen, LoadOutcome, PlotsAt, Reloaded, RolledBack, Snapshot};
+use crate::config::BrokenZone;
+use crate::control::{Frozen, LoadOutcome, PlotsAt, Rejected, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
 use crate::policy::Decision;
 use crate::zone::{Name, Serial, Update, UpdateError, Zone};
@@ -20,6 +21,8 @@ pub const INPUT_QUEUE: usize = 64;
 pub const SAMPLE_QUEUE: usize = 16_384;
 /// Reloads, updates and transfers that may wait; further askers wait for room.
 pub const RELOAD_QUEUE: usize = 64;
+/// Secondaries ahead of us that may wait for the loader; of others is told when they are asked again.
+pub const AHEAD_QUEUE: usize = 64;
 
 /// What reaches the core besides samples.
 pub enum Input {
@@ -36,7 +39,7 @@ pub enum Input {
     /// A checked configuration with the table compiled from its files.
     Loaded(Box<Fresh>, Asker),
     /// Zones whose contents changed, with the table compiled from all zones.
-    Changed(Box<Changed>, oneshot::Sender<()>),
+    Changed(Box<Changed>, oneshot::Sender<Result<(), Outdated>>),
     /// A configuration that was refused.
     Refused(Refused, Asker),
     /// Panic, to test what becomes of it.
@@ -58,20 +61,31 @@ pub struct View {
 }
 
 /// Somebody who asked for a reload and waits for its outcome.
-pub type Asker = Option<oneshot::Sender<Result<Reloaded, String>>>;
+pub type Asker = Option<oneshot::Sender<Result<Reloaded, Rejected>>>;
 
 /// What the loader is asked for.
 pub enum Ask {
-    /// Read the files again.
-    Reload(Asker),
+    /// Read the files again; whatever that removes, where it is forced.
+    Reload(Asker, Force),
     /// Carry an update out.
     Update(UpdateAsk),
     /// Put a zone back to an earlier serial's contents.
     Rollback(RollbackAsk),
+    /// Have a zone's serials go on after this one, which a secondary has.
+    Raise(Name, Serial),
     /// Take up what a primary sent.
     Transferred(TransferredAsk),
     /// Write a zone's edits into its file, for whoever asks.
     Freeze(Name, String, oneshot::Sender<Result<Frozen, String>>),
+}
+
+/// Whether a load may remove more than `server.max_loss` allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// It is rejected.
+    No,
+    /// It is loaded.
+    Yes,
 }
 
 /// A zone that is to hold again what it held at an earlier serial.
@@ -138,6 +152,8 @@ pub struct Fresh {
     pub saves: Vec<Saved>,
     /// What led to the load, where that is more than a reload.
     pub records: Vec<Happened>,
+    /// Zones whose files are broken; none but at a start.
+    pub broken: Vec<BrokenZone>,
 }
 
 /// Zones that came to hold something else without a file that changed.
@@ -153,7 +169,12 @@ pub struct Changed {
     pub saves: Vec<Saved>,
     /// See `saves`.
     pub records: Vec<Happened>,
+    /// Of zones where what is served had a say in it: the serial it was judged by.
+    pub judged_by: Vec<(Name, Option<Serial>)>,
 }
+
+/// A zone has moved on since a change was judged: it was not taken up.
+pub struct Outdated;
 
 /// A load that is refused.
 pub struct Refused {
@@ -161,4 +182,6 @@ pub struct Refused {
     pub problems: String,
     /// Every file that was read or looked for: mending one of them is worth another try.
     pub files: Vec<PathBuf>,
+    /// Whether nothing is wrong with them but that too much would be removed.
+    pub is_loss: bool,
 }

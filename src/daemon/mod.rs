@@ -14,10 +14,12 @@ mod copies;
 mod core;
 mod desk;
 mod differences;
+mod exempt;
 mod forward;
 mod freeze;
 mod handle;
 mod loader;
+mod losses;
 mod messages;
 mod notify_desk;
 mod open_files;
@@ -38,4 +40,4 @@ mod writer;
 
 pub use handle::Handle;
 pub use signals::serve;
-pub use start::{Addresses, Running, StartError, start};
+pub use start::{Addresses, Running, StartError, start, start_with};

@@ -57,6 +57,11 @@ impl Kept {
         kept
     }
 
+    /// What stands for the contents that a zone published last.
+    pub fn fingerprint(&self, apex: &Name) -> Option<u64> {
+        self.zones.get(apex).map(|zone| zone.fingerprint)
+    }
+
     /// The names that something was laid over, of these zones: a table that they are in has room for that.
     pub fn names<'z>(&self, apexes: impl Iterator<Item = &'z Name>) -> Vec<Name> {
         let names = apexes.filter_map(|apex| self.laid.get(apex)).flat_map(BTreeMap::keys);

@@ -15,11 +15,13 @@ use super::messages::{Changed, Fresh, Refused};
 use super::past::Kept;
 use crate::answer::{ClientMap, Table};
 use crate::clock::wall_secs;
-use crate::config::{self, Config, ZoneSource};
-use crate::engine::{Happened, Load, Saved, ZoneBase};
+use crate::config::{self, Config, Report, Service, ZoneSource};
+use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
-use crate::zone::{ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, SerialStyle, Zone};
+use crate::zone::{
+    ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, SerialStyle, Zone, soa_with_serial,
+};
 
 /// The sources of all zones.
 pub struct Sources {
@@ -34,12 +36,20 @@ pub struct Sources {
     files: BTreeMap<Name, PathBuf>,
     /// The catalog's name and the serial it counts from.
     catalog: Option<(Name, Serial)>,
-    /// Whether the next load is to hold contents, though nothing in it can change by itself.
-    hold: bool,
+    /// What was loaded last.
+    last: Option<Last>,
     /// Copies of what was loaded, once the state directory is known.
     copies: Option<Copies>,
     /// What was published before this start, until the first load.
     kept: Option<Kept>,
+}
+
+/// What every load leaves behind.
+pub(super) struct Last {
+    pub(super) config: Arc<Config>,
+    maps: BTreeMap<ClientsId, Arc<ClientMap>>,
+    /// Of the contents of each zone that was known.
+    pub(super) fingerprints: BTreeMap<Name, u64>,
 }
 
 /// What a load leaves behind where contents may change by themselves.
@@ -102,7 +112,7 @@ impl Sources {
             compiled: None,
             files: BTreeMap::new(),
             catalog: None,
-            hold: false,
+            last: None,
             copies: None,
             kept: None,
         }
@@ -136,8 +146,20 @@ impl Sources {
 
     /// Reads and checks the files, blocking.
     pub fn read(&self) -> Result<config::Loaded, Refused> {
-        let mut loaded = config::load(&self.path)
-            .map_err(|report| Refused { problems: report.to_string(), files: report.files })?;
+        self.read_by(config::load)
+    }
+
+    /// The same at a start: of a zone whose file is broken its copy, or nothing, blocking.
+    pub fn read_at_start(&self) -> Result<config::Loaded, Refused> {
+        self.read_by(config::load_at_start)
+    }
+
+    fn read_by(&self, load: fn(&Path) -> Result<config::Loaded, Report>) -> Result<config::Loaded, Refused> {
+        let mut loaded = load(&self.path).map_err(|report| Refused {
+            problems: report.to_string(),
+            files: report.files,
+            is_loss: false,
+        })?;
         for (source, zone) in loaded.config.zones.iter().zip(&mut loaded.zones) {
             let kept = source.is_transferred() && !zone.is_empty();
             if kept && discard_expired(&source.file, zone, wall_secs()) {
@@ -147,9 +169,30 @@ impl Sources {
         Ok(loaded)
     }
 
+    /// Puts in the place of each zone whose file is broken the copy of what was loaded last, where there is one
+    /// that the services can be laid over, blocking.
+    pub fn stand_in(&self, loaded: &mut config::Loaded) {
+        let Some(copies) = &self.copies else { return };
+        for broken in &mut loaded.broken {
+            let services = loaded.config.services.iter().filter(|service| service.zone == broken.zone);
+            let services: Vec<&Service> = services.map(|service| &**service).collect();
+            let published = self.kept.as_ref().and_then(|kept| kept.fingerprint(&broken.zone));
+            let edits = self.edits(&broken.zone);
+            let was_published = |zone: &Zone| Some(edits.lay(zone).fingerprint()) == published;
+            let fit = copies.whole(&broken.zone).filter(|zone| config::fits(zone, &services));
+            let copy = fit.max_by_key(|zone| (was_published(zone), zone.serial().0));
+            let places = loaded.config.zones.iter().zip(&mut loaded.zones);
+            let place = places.into_iter().find(|(source, _)| source.name == broken.zone);
+            if let Some((copy, (_, place))) = copy.zip(place) {
+                broken.copy = Some(copy.serial());
+                *place = copy;
+            }
+        }
+    }
+
     /// Lays the edits over what was read, and compiles it, blocking.
     pub fn build(&mut self, loaded: config::Loaded) -> Result<Fresh, Refused> {
-        let config::Loaded { config, text, mut zones, warnings, files, databases } = loaded;
+        let config::Loaded { config, text, mut zones, warnings, files, databases, broken } = loaded;
         if let (Some(catalog), Some(last)) = (self.catalog(&config), zones.last_mut()) {
             *last = catalog;
         }
@@ -166,7 +209,7 @@ impl Sources {
             Ok(clients) => clients,
             Err(why) => {
                 let problems = format!("{}: error: {why}", config.path.display());
-                return Err(Refused { problems, files });
+                return Err(Refused { problems, files, is_loss: false });
             }
         };
         // The databases may be large; the maps made from them are not.
@@ -176,11 +219,13 @@ impl Sources {
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
         let (load, table, others);
-        if changes || edited || std::mem::take(&mut self.hold) {
+        // Of a zone whose file is broken nothing can be read again.
+        if changes || edited || !broken.is_empty() {
             let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
             let known = zones.iter().filter(|zone| !zone.contents.is_empty());
             let bases = known.map(|zone| self.base(zone, &config)).collect();
-            load = Load { config: config.clone(), zones: bases, regions: clients.regions };
+            let (regions, undecided) = (clients.regions, Undecided::default());
+            load = Load { config: config.clone(), zones: bases, regions, undecided };
             others = self.others(kept.as_ref(), &load, &before);
             self.keep_copies(&load, zones.iter().map(|zone| &*zone.file));
             table = compile(&zones, &steered, self.seed);
@@ -193,6 +238,15 @@ impl Sources {
             table = Table::compile(zones, &steered, self.seed);
             self.held = None;
         }
+        for broken in &broken {
+            // Also where it is no use under this configuration: it may be under the next.
+            self.copies.iter_mut().for_each(|copies| copies.retain(&broken.zone));
+        }
+        self.last = Some(Last {
+            config: load.config.clone(),
+            maps: clients.maps.clone(),
+            fingerprints: load.zones.iter().map(|base| (base.apex.clone(), base.fingerprint)).collect(),
+        });
         let of_files =
             load.config.zones.iter().filter(|zone| load.config.catalog.as_ref() != Some(&zone.name));
         let named = of_files.map(|zone| (zone.name.clone(), zone.file.clone()));
@@ -204,7 +258,8 @@ impl Sources {
         let before = self.compiled.replace(table.clone());
         let given = differences::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
-        Ok(Fresh { load, text, table, differences, past, files, warnings, saves, records: Vec::new() })
+        let records = Vec::new();
+        Ok(Fresh { load, text, table, differences, past, files, warnings, saves, records, broken })
     }
 
     /// What zones published before this start whose contents are other ones now.
@@ -219,7 +274,7 @@ impl Sources {
         copies.begin();
         let unedited = load.zones.iter().filter(|base| base.edits == 0);
         let known: BTreeMap<&Name, u64> = unedited.map(|base| (&base.apex, base.fingerprint)).collect();
-        for file in files.filter(|zone| !zone.is_empty() && load.config.server.journal > 0) {
+        for file in files.filter(|zone| !zone.is_empty()) {
             let known = known.get(file.apex()).copied();
             copies.keep(file, known.unwrap_or_else(|| file.fingerprint()));
         }
@@ -279,17 +334,57 @@ impl Sources {
         let differences = self.differences(&table, &pending);
         let records = Vec::new();
         let received = pending.iter().map(|(_, _, source)| &source.file).filter(|file| !file.is_empty());
-        if let Some(copies) = self.copies.as_mut().filter(|_| held.config.server.journal > 0) {
+        if let Some(copies) = &mut self.copies {
             received.for_each(|file| copies.replace(file, file.fingerprint()));
         }
-        let changed = Changed { zones: bases, table: Some(table.clone()), differences, saves, records };
+        let (compiled, judged_by) = (Some(table.clone()), Vec::new());
+        let changed = Changed { zones: bases, table: compiled, differences, saves, records, judged_by };
         (outcomes, Some((changed, Pending { zones: pending, table })))
     }
 
-    /// Whether contents are held; if not, the next load holds them.
-    pub fn hold(&mut self) -> bool {
-        self.hold = self.held.is_none();
-        !self.hold
+    /// Holds contents, where that is not done yet, without a load: the files must say what they said when
+    /// they were loaded. Whether they are held only since now. Reads files; blocking.
+    pub fn hold(&mut self) -> Result<bool, String> {
+        if self.held.is_some() {
+            return Ok(false);
+        }
+        let Some(last) = self.last.take() else { return Err("nothing was loaded yet".to_owned()) };
+        let held = self.hold_as(&last);
+        self.last = Some(last);
+        self.held = Some(held?);
+        Ok(true)
+    }
+
+    fn hold_as(&mut self, last: &Last) -> Result<Held, String> {
+        let loaded = self.read().map_err(|refused| {
+            format!("the zone files have to be read for this, and cannot be loaded:\n{}", refused.problems)
+        })?;
+        let mut read: BTreeMap<Name, Zone> =
+            loaded.zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
+        let mut zones = Vec::with_capacity(last.config.zones.len());
+        for ZoneSource { name, .. } in &last.config.zones {
+            let is_catalog = last.config.catalog.as_ref() == Some(name);
+            let zone = if is_catalog { self.catalog(&last.config) } else { read.remove(name) };
+            let same = |zone: &Zone| is_catalog || last.fingerprints.get(name) == Some(&zone.fingerprint());
+            let Some(zone) = zone.filter(same) else {
+                return Err(format!(
+                    "the file of {name} is not as it was loaded; run `detour reload`, then try again"
+                ));
+            };
+            let file = Arc::new(zone);
+            zones.push(Source { contents: file.clone(), file });
+        }
+        Ok(Held { config: last.config.clone(), maps: last.maps.clone(), zones })
+    }
+
+    /// Holds contents no longer.
+    pub fn let_go(&mut self) {
+        self.held = None;
+    }
+
+    /// What was loaded last, and the table compiled from it.
+    pub(super) fn last(&self) -> Option<(&Last, &Table)> {
+        self.last.as_ref().zip(self.compiled.as_ref())
     }
 
     /// The configuration of the last load; `None` where nothing can change but by files.
@@ -335,11 +430,30 @@ impl Sources {
         edits.retain(|apex, edits| *edits != self.edits(apex));
         if edits.is_empty() {
             let table = None;
-            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records };
+            let judged_by = Vec::new();
+            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records, judged_by };
             return (!changed.records.is_empty()).then_some((changed, None));
         }
         let (changed, pending) = self.prepare(edits, saves, records)?;
         Some((changed, Some(pending)))
+    }
+
+    /// What the core is to take up so that a zone's serials go on after one that a secondary has: as an update of its
+    /// SOA would. `None` where nothing is held, or the serials are a primary's. Compiles; blocking.
+    pub fn raise(&self, apex: &Name, seen: Serial) -> Option<(Changed, Option<Pending>)> {
+        let source = self.zone(apex).filter(|zone| !zone.file.is_empty() && !self.is_transferred(apex))?;
+        let before = source.contents.soa();
+        let after = soa_with_serial(&before, seen.next());
+        let told = Happened::Updated {
+            zone: apex.clone(),
+            who: format!("a secondary that has serial {seen}"),
+            removed: before.to_lines().collect(),
+            added: after.to_lines().collect(),
+            more: 0,
+        };
+        let mut edits = self.edits(apex);
+        let changes = edits.change(&source.file, [((apex.clone(), RrType::SOA), Some(after))]).ok()?;
+        self.change(BTreeMap::from([(apex.clone(), edits)]), saved(apex, changes).collect(), vec![told])
     }
 
     /// What comes of other edits of some zones; `None` where nothing is held.
@@ -362,7 +476,8 @@ impl Sources {
         let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
         let differences = self.differences(&table, &pending);
         let pending = Pending { zones: pending, table: table.clone() };
-        Some((Changed { zones: bases, table: Some(table), differences, saves, records }, pending))
+        let (table, judged_by) = (Some(table), Vec::new());
+        Some((Changed { zones: bases, table, differences, saves, records, judged_by }, pending))
     }
 
     /// Where a table with these zones in it differs from the one compiled last.

@@ -1,13 +1,19 @@
 //! The daemon in this process: what no outside test can bring about.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
 
 use super::core::PANIC_NOTE;
 use super::messages::Input;
 use super::{Running, start};
+use crate::condition::ConditionKind;
 use crate::control::{Daemon, DaemonStatus};
+use crate::files::faults::Disk;
 use crate::policy::Rule;
 
 const CONFIG: &str = r#"
@@ -84,6 +90,135 @@ async fn a_core_that_panics_begins_again_and_forgets_nothing() {
     running.stop().await;
 }
 
+/// The name below example.com, in a message.
+fn wire(label: &str) -> Vec<u8> {
+    let mut name = vec![label.len() as u8];
+    name.extend_from_slice(label.as_bytes());
+    name.extend_from_slice(b"\x07example\x03com\0");
+    name
+}
+
+/// Sends a message and gives the answer's rcode.
+async fn rcode(to: SocketAddr, message: &[u8]) -> u8 {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(message, to).await.unwrap();
+    let mut answer = [0; 1500];
+    let received = timeout(Duration::from_secs(60), socket.recv(&mut answer)).await;
+    assert!(received.expect("an answer").unwrap() >= 12);
+    answer[3] & 15
+}
+
+/// Asks for the TXT records of a name.
+async fn query(to: SocketAddr, label: &str) -> u8 {
+    let mut message = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0".to_vec();
+    message.extend(wire(label));
+    message.extend_from_slice(b"\0\x10\0\x01");
+    rcode(to, &message).await
+}
+
+/// Adds a TXT record to a name.
+async fn update(to: SocketAddr, label: &str) -> u8 {
+    let mut message = b"\x12\x34\x28\0\0\x01\0\0\0\x01\0\0\x07example\x03com\0\0\x06\0\x01".to_vec();
+    message.extend(wire(label));
+    message.extend_from_slice(b"\0\x10\0\x01\0\0\0\x3c\0\x02\x01x");
+    rcode(to, &message).await
+}
+
+/// An update that the disk refuses is not served, however often it is tried; one that was acknowledged is served
+/// again after a power cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_updates_and_keeps_what_was_acknowledged() {
+    const SERV_FAIL: u8 = 2;
+    const NX_DOMAIN: u8 = 3;
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = write(dir.path());
+    let rule = "file = \"example.com.zone\"\nupdate = [{ from = \"127.0.0.0/8\" }]";
+    fs::write(&path, CONFIG.replace("file = \"example.com.zone\"", rule)).unwrap();
+    let disk = Disk::over(&dir.path().join("state"));
+    let running = start(&path).await.unwrap();
+    let dns = running.addresses.dns[0];
+    assert_eq!((update(dns, "a").await, query(dns, "a").await), (0, 0));
+
+    disk.fill(true);
+    for _ in 0..3 {
+        assert_eq!((update(dns, "b").await, query(dns, "b").await), (SERV_FAIL, NX_DOMAIN));
+    }
+    let troubles = running.handle.conditions();
+    assert_eq!(troubles.counts.get(&ConditionKind::StateUnwritten), Some(&1), "{troubles:?}");
+    let frozen = running.handle.freeze("example.com".parse().unwrap(), "ana".to_owned()).await;
+    assert!(frozen.unwrap().is_err_and(|why| why.contains("nothing was changed")));
+    assert_eq!(fs::read_to_string(dir.path().join("example.com.zone")).unwrap(), ZONE);
+    let known = until(&running, "status says so", |status| !status.warnings.is_empty()).await;
+    assert!(known.warnings[0].contains("updates are refused"), "{:?}", known.warnings);
+
+    disk.fill(false);
+    until(&running, "the disk is used again", |status| status.warnings.is_empty()).await;
+    assert_eq!((update(dns, "b").await, query(dns, "b").await), (0, 0));
+    // The power is cut; what lies on the disk then is what another daemon starts from.
+    disk.kill();
+    disk.lose_power();
+    let again = restarted(dir.path()).await;
+    let dns = again.addresses.dns[0];
+    assert_eq!((query(dns, "a").await, query(dns, "b").await), (0, 0));
+    again.stop().await;
+    running.stop().await;
+}
+
+/// A daemon on a copy of all that another one left behind.
+async fn restarted(dir: &Path) -> Running {
+    let copy = tempfile::tempdir_in("/dev/shm").unwrap().keep();
+    let copied = std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(&copy).status();
+    assert!(copied.unwrap().success());
+    let running = start(&copy.join("detour.toml")).await.unwrap();
+    fs::remove_dir_all(&copy).unwrap();
+    running
+}
+
+/// A secondary that has this serial of example.com, and says so to whoever asks.
+async fn secondary(socket: UdpSocket, serial: u32) {
+    let mut message = [0; 1500];
+    while let Ok((_, from)) = socket.recv_from(&mut message).await {
+        let mut answer = message[..2].to_vec();
+        if message[2] & 0x78 == 0x20 {
+            answer.extend_from_slice(b"\xa4\0\0\0\0\0\0\0\0\0");
+        } else {
+            answer.extend_from_slice(
+                b"\x84\0\0\0\0\x01\0\0\0\0\x07example\x03com\0\0\x06\0\x01\0\0\0\x3c\0\x16\0\0",
+            );
+            answer.extend_from_slice(&serial.to_be_bytes());
+            answer.extend_from_slice(&[0; 16]);
+        }
+        socket.send_to(&answer, from).await.unwrap();
+    }
+}
+
+/// Where nothing is left of the state, a secondary still knows how far the serials had come.
+#[tokio::test(flavor = "multi_thread")]
+async fn serials_go_on_after_what_secondaries_have_when_the_state_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path());
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let told = format!("file = \"example.com.zone\"\nnotify = [\"{}\"]", socket.local_addr().unwrap());
+    fs::write(&path, CONFIG.replace("file = \"example.com.zone\"", &told)).unwrap();
+    fs::create_dir(dir.path().join("state")).unwrap();
+    fs::write(dir.path().join("state/detour.redb"), "a state that cannot be read").unwrap();
+    let secondary = tokio::spawn(secondary(socket, 5_000));
+    let running = start(&path).await.unwrap();
+    let serial = || running.handle.table().serial(&"example.com".parse().unwrap()).unwrap();
+    let known = until(&running, "it goes on after the secondary's", |_| serial().0 > 5_000).await;
+    assert!(
+        known.warnings.iter().any(|warning| warning.contains("nothing of what came before")),
+        "{known:?}"
+    );
+    secondary.abort();
+
+    // And it stays so.
+    let again = restarted(dir.path()).await;
+    assert!(again.handle.table().serial(&"example.com".parse().unwrap()).unwrap().0 > 5_000);
+    again.stop().await;
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_status_is_whole_for_all_who_ask_at_once() {
     const SERVICES: usize = 700;
@@ -95,6 +230,8 @@ async fn a_large_status_is_whole_for_all_who_ask_at_once() {
     let text = text.replace("type = \"tcp\"", "type = \"http\"");
     fs::write(&path, text).unwrap();
     let running = start(&path).await.unwrap();
+    // Seven hundred first decisions keep the core busy for a while.
+    running.decided().await;
     let handle = &running.handle;
     let (first, second, third) = tokio::join!(handle.status(), handle.status(), handle.status());
     for status in [first, second, third] {

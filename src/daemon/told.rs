@@ -4,9 +4,131 @@
 //! as the history calls it, `sequence`, the entry's number there, and what it is about. Whoever reads a terminal
 //! is shown the sequence alone (`cli::logging`).
 
-use tracing::{info, warn};
+use std::collections::BTreeMap;
 
-use crate::engine::Happened;
+use tracing::{error, info, warn};
+
+use crate::config::{BrokenZone, SiteId};
+use crate::engine::{Cause, Happened};
+use crate::policy::ProposalNews;
+use crate::zone::{Changeset, Name};
+
+/// How many services a line about many names.
+const MAX_NAMED: usize = 3;
+
+/// How many records go and come with each serial of a zone.
+pub(super) type Counts = BTreeMap<(Name, u32), (usize, usize)>;
+
+/// A line that warns where something is wrong; what is over, or mended, is information.
+macro_rules! leveled {
+    ($wrong:expr, $($rest:tt)*) => {
+        if $wrong { warn!($($rest)*) } else { info!($($rest)*) }
+    };
+}
+
+/// Standbys that were lost or are back, which a dead site makes of hundreds of services at once: one line for each
+/// site, and the number.
+#[derive(Default)]
+pub struct Standbys(BTreeMap<(SiteId, bool), Gathered>);
+
+/// Those of one site.
+struct Gathered {
+    first: Happened,
+    sequence: Option<u64>,
+    named: Vec<String>,
+    count: usize,
+}
+
+impl Standbys {
+    /// Whether it is one of those, and will be told with the others.
+    pub fn gather(&mut self, what: &Happened, sequence: Option<u64>) -> bool {
+        let Happened::Standby { service, site, unready } = what else { return false };
+        let gathered = self.0.entry((site.clone(), unready.is_some()));
+        let gathered = gathered.or_insert_with(|| Gathered {
+            first: what.clone(),
+            sequence,
+            named: Vec::new(),
+            count: 0,
+        });
+        gathered.count += 1;
+        if gathered.named.len() < MAX_NAMED {
+            gathered.named.push(service.to_string().trim_end_matches('.').to_owned());
+        }
+        true
+    }
+
+    /// Tells of them.
+    pub fn tell(&mut self) {
+        for ((site, unready), gathered) in std::mem::take(&mut self.0) {
+            let Gathered { first, sequence, named, count } = gathered;
+            if count == 1 {
+                log(&first, sequence);
+                continue;
+            }
+            let text = of_many(&site, unready, count, &named);
+            leveled!(unready, kind = "standby", sequence, count, site = &*site, "{text}");
+        }
+    }
+}
+
+/// `300 services have no standby: iad is not ready (app.example.com, www.example.com and 298 more)`
+fn of_many(site: &str, unready: bool, count: usize, named: &[String]) -> String {
+    let more = count.saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named = named.join(", ");
+    if unready {
+        format!("{count} services have no standby: {site} is not ready ({named}{more})")
+    } else {
+        format!("{count} services have a standby again: {site} is ready ({named}{more})")
+    }
+}
+
+/// How many records go and come with each serial of a zone.
+pub type Counts = BTreeMap<(Name, u32), (usize, usize)>;
+
+/// A name as people write it.
+pub fn bare(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|bare| !bare.is_empty()).unwrap_or(&text).to_owned()
+}
+
+/// Says which zones' files are broken, with every problem; and the same in a line for each, with one problem.
+pub fn broken(zones: &[BrokenZone]) -> BTreeMap<String, String> {
+    let mut lines = BTreeMap::new();
+    for BrokenZone { zone, problems, copy } in zones {
+        let served = match copy {
+            Some(serial) => format!("its last good copy (serial {serial}) is served"),
+            None => "it is answered SERVFAIL".to_owned(),
+        };
+        let line = format!("zone {}: its file is broken, {served}", bare(zone));
+        error!("{line}\n{problems}");
+        // Warnings stand among the problems, and are not why.
+        let first = problems.lines().find(|line| line.contains(": error: ")).unwrap_or_default();
+        lines.insert(bare(zone), format!("{line}: {first}"));
+    }
+    lines
+}
+
+/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
+/// unless what else is recorded says it better.
+pub fn why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
+    let mut better = BTreeMap::new();
+    for what in &*records {
+        match what {
+            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
+            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
+            _ => {}
+        }
+    }
+    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
+    for what in records {
+        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
+            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
+            *changed = counts.get(&(zone.clone(), to.0)).copied();
+        }
+    }
+}
 
 /// Says what happened; `sequence` is its number in the history, where that is known.
 pub fn log(what: &Happened, sequence: Option<u64>) {
@@ -50,12 +172,14 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
         Happened::Expired(forced) => {
             warn!(kind = "expired", sequence, scope = forced.scope.to_string(), "{what}");
         }
-        Happened::Warned { check, .. } => {
-            warn!(kind = "warned", sequence, check = check.to_string(), "{what}");
+        Happened::Warned { check, warning } => {
+            let check = check.to_string();
+            leveled!(warning.is_some(), kind = "warned", sequence, check, "{what}");
         }
-        Happened::Proposal { proposal, .. } => {
+        Happened::Proposal { news, proposal } => {
             let service = proposal.service.to_string();
-            warn!(kind = "proposal", sequence, service, proposal = proposal.id, "{what}");
+            let waits = *news != ProposalNews::Withdrawn;
+            leveled!(waits, kind = "proposal", sequence, service, proposal = proposal.id, "{what}");
         }
         Happened::Limit { service, to, limit } => {
             warn!(
@@ -69,9 +193,70 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
         }
         Happened::Standby { service, site, unready } => {
             let (service, reason) = (service.to_string(), unready.as_deref());
-            warn!(kind = "standby", sequence, service, site = &**site, reason, "{what}");
+            leveled!(
+                unready.is_some(),
+                kind = "standby",
+                sequence,
+                service,
+                site = &**site,
+                reason,
+                "{what}"
+            );
+        }
+        Happened::Condition(turn) => {
+            let (subject, condition) = (turn.condition.subject.as_str(), turn.condition.kind.word());
+            leveled!(!turn.over, kind = "condition", sequence, condition, subject, "{what}");
         }
         Happened::Doubt(doubt) => warn!(kind = "doubt", sequence, reason = doubt.because, "{what}"),
-        Happened::Trust(_) => warn!(kind = "trust", sequence, "{what}"),
+        Happened::Trust(_) => info!(kind = "trust", sequence, "{what}"),
+    }
+}
+
+/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
+/// unless what else is recorded says it better.
+pub(super) fn why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
+    let mut better = BTreeMap::new();
+    for what in &*records {
+        match what {
+            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
+            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
+            _ => {}
+        }
+    }
+    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
+    for what in records {
+        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
+            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
+            *changed = counts.get(&(zone.clone(), to.0)).copied();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_standby_of_many_services_is_one_line() {
+        let unready = |n: usize, unready: Option<&str>| Happened::Standby {
+            service: format!("s{n}.example.com").parse().unwrap(),
+            site: "iad".into(),
+            unready: unready.map(str::to_owned),
+        };
+        let mut standbys = Standbys::default();
+        for n in 0..300 {
+            assert!(standbys.gather(&unready(n, Some("iad Down")), Some(n as u64)));
+        }
+        assert!(standbys.gather(&unready(7, None), None), "what is back is another line");
+        assert!(!standbys.gather(&Happened::Started { fresh: true }, None));
+        assert_eq!(standbys.0.len(), 2);
+        let lost = &standbys.0[&("iad".into(), true)];
+        assert_eq!((lost.count, lost.sequence), (300, Some(0)));
+        let said = "300 services have no standby: iad is not ready (s0.example.com, s1.example.com, \
+                    s2.example.com and 297 more)";
+        assert_eq!(of_many("iad", true, lost.count, &lost.named), said);
+        standbys.tell();
+        assert!(standbys.0.is_empty());
     }
 }

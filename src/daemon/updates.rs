@@ -1,37 +1,61 @@
 //! Updates on their way into zones: who may do what, and what it comes to.
 //!
-//! In: updates whose signatures were verified, and the sources of zones. Out: for each of them whether it is
-//! carried out, and one change of contents that carries all of those out.
+//! In: updates whose signatures were verified, the sources of zones, and the table that is published. Out: for each
+//! update whether it is carried out, and one change of contents that carries all of those out.
+//!
+//! An update finds what is served (RFC 2136 section 3.2): the contents, but at steered names and for the SOA what the
+//! table has. Decisions go on meanwhile, so a change says which serial it was judged by where it depends on that, and
+//! the core turns it away where there is another by then. It is judged anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::messages::{Changed, UpdateAsk};
 use super::sources::{Pending, Sources, saved};
-use crate::config::{Config, Service, Target, UpdateRule, ZoneSource};
+use crate::answer::Table;
+use crate::config::{Service, Target, UpdateRule, ZoneSource};
 use crate::engine::Happened;
-use crate::zone::{Change, Edits, Name, RrSet, RrType, UpdateError, UpdateView, Wanted, effects};
+use crate::zone::{
+    Change, Edits, Name, RrSet, RrType, Serial, UpdateError, UpdateView, Wanted, Zone, effects,
+};
 
 /// The most records of one update that history tells of one by one.
 const MAX_TOLD: usize = 20;
 
-/// For each update whether it changes something; and what comes of all that do. Refusals are recorded, too,
-/// where the zone has a rule for who sent them.
-pub type Judged = (Vec<Result<bool, UpdateError>>, Option<(Changed, Option<Pending>)>);
+/// For each update, as far as they were judged, whether it changes something; and what comes of all that do. Refusals
+/// are recorded, too, where the zone has a rule for who sent them.
+#[derive(Default)]
+pub struct Judged {
+    pub outcomes: Vec<Result<bool, UpdateError>>,
+    pub change: Option<(Changed, Option<Pending>)>,
+}
 
 /// A zone with what earlier updates of the same turn made of it.
 struct Work<'s> {
+    zone: &'s ZoneSource,
+    source: &'s Zone,
     view: UpdateView<'s>,
     edits: Edits,
+    /// Its services, by name.
+    steered: BTreeMap<&'s Name, &'s Service>,
+    /// Whether earlier updates changed something.
+    changed: bool,
+    /// Whether what is served had a say in what comes of them.
+    relies: bool,
 }
 
 /// Judges updates one after the other, as if each were carried out before the next; `room` is for refusals to
-/// be recorded. Compiles; blocking.
-pub fn judge(sources: &Sources, updates: &[UpdateAsk], room: usize) -> Judged {
+/// be recorded. One that depends on the serial that an earlier one leads to is left for the next turn, when that is
+/// known, and so is what follows it; the first is never left. Compiles; blocking.
+pub fn judge(sources: &Sources, table: &Table, updates: &[UpdateAsk], room: usize) -> Judged {
     let mut told = 0;
     let mut works: BTreeMap<Name, Work<'_>> = BTreeMap::new();
     let (mut saves, mut records, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     for ask in updates {
-        let outcome = take(sources, &mut works, ask);
+        let changed = works.get(&ask.update.zone).is_some_and(|work| work.changed);
+        if changed && ask.update.depends_on_soa() {
+            break;
+        }
+        let outcome = take(sources, table, &mut works, ask);
         outcomes.push(match outcome {
             Ok(None) => Ok(false),
             Ok(Some((changes, happened))) => {
@@ -49,8 +73,15 @@ pub fn judge(sources: &Sources, updates: &[UpdateAsk], room: usize) -> Judged {
             }
         });
     }
+    let relied = works.iter().filter(|(_, work)| work.changed && work.relies);
+    let judged_by: Vec<(Name, Option<Serial>)> =
+        relied.map(|(apex, _)| (apex.clone(), table.serial(apex))).collect();
     let edits: BTreeMap<Name, Edits> = works.into_iter().map(|(apex, work)| (apex, work.edits)).collect();
-    (outcomes, sources.change(edits, saves, records))
+    let mut change = sources.change(edits, saves, records);
+    if let Some((changed, _)) = &mut change {
+        changed.judged_by = judged_by;
+    }
+    Judged { outcomes, change }
 }
 
 fn who(ask: &UpdateAsk) -> String {
@@ -63,11 +94,11 @@ type Taken = (Vec<super::sources::EditChange>, Happened);
 /// for who sent it.
 fn take<'s>(
     sources: &'s Sources,
+    table: &Table,
     works: &mut BTreeMap<Name, Work<'s>>,
     ask: &UpdateAsk,
 ) -> Result<Option<Taken>, (UpdateError, bool)> {
-    let update = &ask.update;
-    let apex = &update.zone;
+    let apex = &ask.update.zone;
     let stranger = |why| (why, false);
     let known = |why| (why, true);
     let config = sources.config().ok_or(stranger(UpdateError::NotAuth(apex.clone())))?;
@@ -83,24 +114,49 @@ fn take<'s>(
         let why = format!("no update rule of {apex} is for who sent this");
         return Err(stranger(UpdateError::Refused(why)));
     }
-    let work = works
-        .entry(apex.clone())
-        .or_insert_with(|| Work { view: UpdateView::new(&source.contents), edits: sources.edits(apex) });
-    update.check(&work.view).map_err(known)?;
-    let changes = update.changes().map_err(known)?;
-    for change in &changes {
-        allow(&rules, apex, &work.view, change).map_err(known)?;
-        spare_steered(config, apex, change).map_err(known)?;
+    let work = works.entry(apex.clone()).or_insert_with(|| Work {
+        zone,
+        source: &source.file,
+        view: UpdateView::new(&source.contents),
+        edits: sources.edits(apex),
+        steered: config.services.iter().filter(|s| s.zone == *apex).map(|s| (&s.name, &**s)).collect(),
+        changed: false,
+        relies: false,
+    });
+    work.take(&rules, table, ask).map_err(known)
+}
+
+impl Work<'_> {
+    fn take(
+        &mut self,
+        rules: &[&UpdateRule],
+        table: &Table,
+        ask: &UpdateAsk,
+    ) -> Result<Option<Taken>, UpdateError> {
+        let (update, apex) = (&ask.update, &ask.update.zone);
+        let asks_for_soa = update.depends_on_soa();
+        let decided = |name: &&Name| self.steered.contains_key(*name) || asks_for_soa && *name == apex;
+        for name in update.names().into_iter().filter(decided) {
+            self.relies = true;
+            self.view.serve(name, || table.held(apex, name));
+        }
+        update.check(&self.view)?;
+        let changes = update.changes()?;
+        for change in &changes {
+            allow(rules, apex, &self.view, change)?;
+        }
+        spare_steered(&self.steered, apex, &changes)?;
+        let wanted = effects(apex, &changes, &self.view, self.zone.max_rrset_bytes)?;
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let edits = self.edits.change(self.source, wanted.clone());
+        let edits = edits.map_err(|why| UpdateError::Refused(why.to_string()))?;
+        let happened = told(ask, &self.view, &wanted);
+        self.view.take(wanted);
+        self.changed = true;
+        Ok(Some((edits, happened)))
     }
-    let wanted = effects(apex, &changes, &work.view);
-    if wanted.is_empty() {
-        return Ok(None);
-    }
-    let happened = told(ask, &work.view, &wanted);
-    let edits = work.edits.change(&source.file, wanted.clone());
-    let edits = edits.map_err(|why| known(UpdateError::Refused(why.to_string())))?;
-    work.view.take(wanted);
-    Ok(Some((edits, happened)))
 }
 
 /// The rules of a zone that are for who sent an update.
@@ -126,9 +182,9 @@ fn allow(
         // All that is there; where nothing is, nothing is asked for. The apex keeps its SOA and NS anyway.
         None => {
             let stays = |rtype| owner == apex && matches!(rtype, RrType::SOA | RrType::NS);
-            let there = view.rrsets_at(owner);
-            match there.iter().find(|set| !allowed(set.rtype) && !stays(set.rtype)) {
-                Some(set) => refused(&set.rtype.to_string()),
+            let mut there = view.types_at(owner).into_iter();
+            match there.find(|&rtype| !allowed(rtype) && !stays(rtype)) {
+                Some(rtype) => refused(&rtype.to_string()),
                 None => Ok(()),
             }
         }
@@ -136,18 +192,31 @@ fn allow(
 }
 
 /// Refuses what decisions write, or would be hidden by.
-fn spare_steered(config: &Config, apex: &Name, change: &Change) -> Result<(), UpdateError> {
-    let (owner, rtype) = change.subject();
-    let cuts = matches!(change, Change::Add { rtype: RrType::NS | RrType::DNAME, .. }) && owner != apex;
-    for service in config.services.iter().filter(|service| service.zone == *apex) {
-        let steered = &service.name;
-        if steered == owner && rtype.is_none_or(|rtype| is_steered(service, rtype)) {
+fn spare_steered(
+    steered: &BTreeMap<&Name, &Service>,
+    apex: &Name,
+    changes: &[Change],
+) -> Result<(), UpdateError> {
+    let mut cuts = BTreeSet::new();
+    for change in changes {
+        let (owner, rtype) = change.subject();
+        let service = steered.get(owner);
+        if service.is_some_and(|service| rtype.is_none_or(|rtype| is_steered(service, rtype))) {
             return Err(UpdateError::Refused(format!(
                 "{owner} is steered: its service decides what it is answered with"
             )));
         }
-        if cuts && steered.is_at_or_below(owner) {
-            return Err(UpdateError::Refused(format!("it would hide {steered}, which is steered")));
+        if matches!(change, Change::Add { rtype: RrType::NS | RrType::DNAME, .. }) && owner != apex {
+            cuts.insert(owner.as_wire());
+        }
+    }
+    if cuts.is_empty() {
+        return Ok(());
+    }
+    for name in steered.keys() {
+        let mut above = std::iter::successors(Some((*name).clone()), Name::parent);
+        if above.any(|above| cuts.contains(above.as_wire())) {
+            return Err(UpdateError::Refused(format!("it would hide {name}, which is steered")));
         }
     }
     Ok(())
@@ -162,16 +231,18 @@ pub(super) fn is_steered(service: &Service, rtype: RrType) -> bool {
 
 /// What history tells of an update.
 fn told(ask: &UpdateAsk, view: &UpdateView<'_>, wanted: &Wanted) -> Happened {
-    let lines = |set: Option<&RrSet>| set.into_iter().flat_map(RrSet::to_lines).collect::<Vec<_>>();
-    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    let (mut removed, mut added, mut all) = (Vec::new(), Vec::new(), 0);
     for ((owner, rtype), after) in wanted {
-        let (before, after) = (lines(view.rrset(owner, *rtype).as_ref()), lines(after.as_ref()));
-        removed.extend(before.iter().filter(|line| !after.contains(line)).cloned());
-        added.extend(after.into_iter().filter(|line| !before.contains(line)));
+        let (before, after) = (view.rrset(owner, *rtype), after.as_ref());
+        for (lines, these, those) in
+            [(&mut removed, before.as_ref(), after), (&mut added, after, before.as_ref())]
+        {
+            let only = |set: &RrSet| set.beyond(those).map(|rdata| set.line(rdata)).collect::<Vec<_>>();
+            let only = these.map(only).unwrap_or_default();
+            all += only.len();
+            lines.extend(only.into_iter().take(MAX_TOLD - lines.len()));
+        }
     }
-    let all = removed.len() + added.len();
-    removed.truncate(MAX_TOLD);
-    added.truncate(MAX_TOLD);
     let more = all - removed.len() - added.len();
     Happened::Updated { zone: ask.update.zone.clone(), who: who(ask), removed, added, more }
 }

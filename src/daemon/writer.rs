@@ -5,18 +5,19 @@
 //! the earlier one's place, so that there are never more than there are keys; records up to a bound.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing::{error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::core::Pulse;
+use crate::clock::Clock;
+use crate::condition::ConditionKind;
 use crate::engine::{Happened, Saved, SavedKey};
-use crate::history::{Durable, Steps};
+use crate::history::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
 use crate::time::Time;
 use crate::zone::JournalRow;
 
@@ -25,6 +26,69 @@ use crate::zone::JournalRow;
 pub const PATIENCE: Duration = Duration::from_millis(250);
 /// Records that may wait for a commit; further ones are lost, as they are only a record.
 const MAX_RECORDS: usize = 65_536;
+
+/// The subject of the condition that the state file cannot be written.
+const STATE: &str = "state";
+
+/// What people should know while the state file cannot be written.
+pub(super) fn unwritten(why: &str) -> String {
+    format!("{why}; until it can be written, a restart forgets what happened since, and updates are refused")
+}
+
+/// What the writer writes to.
+pub trait Disk: Send + 'static {
+    /// The time.
+    fn now(&self) -> Time;
+    /// See [`Store::commit_with`].
+    fn keep(
+        &mut self,
+        now: Time,
+        saves: &[Saved],
+        steps: &Steps,
+        records: &[Happened],
+        when: Durable,
+    ) -> Result<u64, StoreError>;
+    /// See [`Store::promise`].
+    fn promise(&mut self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError>;
+    /// See [`Store::take_back`].
+    fn take_back(&mut self, now: Time, undo: Undo) -> Result<(), StoreError>;
+}
+
+/// The state file, and who is told that the history grew.
+pub struct Kept<F> {
+    pub clock: Clock,
+    pub store: Arc<Store>,
+    pub grew: F,
+}
+
+impl<F: Fn() + Send + 'static> Disk for Kept<F> {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn keep(
+        &mut self,
+        now: Time,
+        saves: &[Saved],
+        steps: &Steps,
+        records: &[Happened],
+        when: Durable,
+    ) -> Result<u64, StoreError> {
+        let kept = self.store.commit_with(now, saves, steps, records, when);
+        if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
+            (self.grew)();
+        }
+        kept
+    }
+
+    fn promise(&mut self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError> {
+        self.store.promise(now, saves)
+    }
+
+    fn take_back(&mut self, now: Time, undo: Undo) -> Result<(), StoreError> {
+        self.store.take_back(now, undo)
+    }
+}
 
 /// What is to be kept by one commit.
 #[derive(Default)]
@@ -38,14 +102,28 @@ struct Batch {
     durable: bool,
 }
 
+/// Values that somebody waits for, to be on the disk or nowhere; one at a time.
+#[derive(Default)]
+enum Promise {
+    #[default]
+    None,
+    Waiting(Time, Vec<Saved>),
+    /// The disk has it in hand; `true` while somebody waits.
+    Tried(bool),
+    Done(Result<(), String>),
+}
+
 #[derive(Default)]
 struct Mailbox {
     waiting: Batch,
+    promise: Promise,
     /// Posts so far, and those among them that a commit was tried for.
     posted: u64,
     tried: u64,
     /// The seq after the last commit's records; `None` where it failed.
     next_seq: Option<u64>,
+    /// The last commit failed: what it was to keep is not on the disk.
+    behind: bool,
     ended: bool,
 }
 
@@ -55,6 +133,15 @@ struct Shared {
     changed: Condvar,
 }
 
+/// What the thread does next.
+enum Work {
+    /// A batch, and the number of posts up to it.
+    Keep(Batch, u64),
+    Promise(Time, Vec<Saved>),
+    /// What failed before.
+    Again,
+}
+
 /// The way to the writer's thread; dropped, it lets the thread finish what waits and end.
 pub struct Writer {
     shared: Arc<Shared>,
@@ -62,23 +149,39 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; `commit` keeps a batch, whole or not at all, and says which seq the history's next
-    /// record will have.
-    pub fn start<E: Display>(
-        pulse: Arc<Pulse>,
-        mut commit: impl FnMut(Time, &[Saved], &Steps, &[Happened], Durable) -> Result<u64, E> + Send + 'static,
-    ) -> io::Result<Writer> {
+    /// Starts the thread.
+    pub fn start(pulse: Arc<Pulse>, mut disk: impl Disk) -> io::Result<Writer> {
         let shared = Arc::new(Shared::default());
         let (theirs, noted) = (shared.clone(), pulse.clone());
         let body = move || {
-            while let Some((batch, upto)) = theirs.next() {
-                let saves: Vec<Saved> = batch.saves.into_values().collect();
-                let when = if batch.durable { Durable::Now } else { Durable::Later };
-                let kept = commit(batch.now, &saves, &batch.steps, &batch.records, when);
-                let next_seq = kept.map_err(|e| noted.write_failed(&e.to_string())).ok();
-                let mut mailbox = theirs.lock();
-                (mailbox.tried, mailbox.next_seq) = (upto, next_seq);
-                drop(mailbox);
+            while let Some(work) = theirs.next() {
+                // The trouble is known before anybody hears of the outcome.
+                match work {
+                    Work::Keep(batch, upto) => {
+                        let saves: Vec<Saved> = batch.saves.into_values().collect();
+                        let when = if batch.durable { Durable::Now } else { Durable::Later };
+                        let kept = disk.keep(batch.now, &saves, &batch.steps, &batch.records, when);
+                        noted.wrote(disk.now(), kept.as_ref().err());
+                        let mut mailbox = theirs.lock();
+                        (mailbox.tried, mailbox.behind) = (upto, kept.is_err());
+                        mailbox.next_seq = kept.ok();
+                    }
+                    Work::Again => {
+                        let kept = disk.keep(disk.now(), &[], &Steps::new(), &[], Durable::Now);
+                        noted.wrote(disk.now(), kept.as_ref().err());
+                        theirs.lock().behind = kept.is_err();
+                    }
+                    Work::Promise(now, saves) => {
+                        let kept = disk.promise(now, &saves);
+                        noted.wrote(disk.now(), kept.as_ref().err());
+                        if let Some(undo) = theirs.promised(kept) {
+                            let undone = disk.take_back(disk.now(), undo);
+                            noted.wrote(disk.now(), undone.as_ref().err());
+                            let mut mailbox = theirs.lock();
+                            (mailbox.promise, mailbox.behind) = (Promise::None, undone.is_err());
+                        }
+                    }
+                }
                 theirs.changed.notify_all();
             }
         };
@@ -121,13 +224,54 @@ impl Writer {
         self.shared.lock().next_seq
     }
 
+    /// Has values on the disk before it returns, after all that was handed over before; or nowhere, and says why: a
+    /// restart does not bring them back either. Blocking, not longer than `patience`. With nothing to keep it tells
+    /// whether the disk takes anything.
+    pub fn promise(&self, now: Time, saves: Vec<Saved>, patience: Duration) -> Result<(), String> {
+        let mut mailbox = self.shared.lock();
+        if !matches!(mailbox.promise, Promise::None) {
+            return Err("the state file still does not answer".to_owned());
+        }
+        mailbox.promise = Promise::Waiting(now, saves);
+        self.shared.changed.notify_all();
+        let open = |m: &mut Mailbox| !matches!(m.promise, Promise::Done(_));
+        let waited = self.shared.changed.wait_timeout_while(mailbox, patience, open);
+        let (mut mailbox, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match std::mem::take(&mut mailbox.promise) {
+            Promise::Done(done) => done,
+            late => {
+                // What the disk has in hand is taken back by whoever has it.
+                if matches!(late, Promise::Tried(_)) {
+                    mailbox.promise = Promise::Tried(false);
+                }
+                Err(format!("the state file took longer than {patience:?}"))
+            }
+        }
+    }
+
     /// Waits until everything handed over was tried; whether it was, in that time.
     pub fn settle(&self, patience: Duration) -> bool {
         let mailbox = self.shared.lock();
         let posted = mailbox.posted;
-        let waited = self.shared.changed.wait_timeout_while(mailbox, patience, |m| m.tried < posted);
+        self.wait(mailbox, patience, |m| m.tried >= posted)
+    }
+
+    /// Waits until everything handed over is on the disk; whether it is, in that time.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let mailbox = self.shared.lock();
+        let posted = mailbox.posted;
+        self.wait(mailbox, patience, |m| m.tried >= posted && !m.behind)
+    }
+
+    fn wait(
+        &self,
+        mailbox: MutexGuard<'_, Mailbox>,
+        patience: Duration,
+        until: impl Fn(&Mailbox) -> bool,
+    ) -> bool {
+        let waited = self.shared.changed.wait_timeout_while(mailbox, patience, |m| !until(m));
         let (mailbox, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        mailbox.tried >= posted
+        until(&mailbox)
     }
 }
 
@@ -144,26 +288,76 @@ impl Shared {
         self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next batch and the number of posts up to it; `None` at the end.
-    fn next(&self) -> Option<(Batch, u64)> {
-        let idle = |m: &mut Mailbox| m.tried == m.posted && !m.ended;
-        let waited = self.changed.wait_while(self.lock(), idle);
-        let mut mailbox = waited.unwrap_or_else(PoisonError::into_inner);
-        let posted = mailbox.posted;
-        (mailbox.tried < posted).then(|| (std::mem::take(&mut mailbox.waiting), posted))
+    /// Tells who waits for a promise how it went. What is to be taken back, for nobody waits any more.
+    fn promised(&self, kept: Result<Undo, StoreError>) -> Option<Undo> {
+        let mut mailbox = self.lock();
+        mailbox.behind = kept.is_err();
+        let waits = matches!(mailbox.promise, Promise::Tried(true));
+        match kept {
+            Ok(undo) if !waits => return Some(undo),
+            Err(_) if !waits => mailbox.promise = Promise::None,
+            kept => mailbox.promise = Promise::Done(kept.map(drop).map_err(|why| why.to_string())),
+        }
+        None
+    }
+
+    /// What to do next; `None` at the end. What failed is tried again, though nothing new came.
+    fn next(&self) -> Option<Work> {
+        let idle =
+            |m: &mut Mailbox| m.tried == m.posted && !matches!(m.promise, Promise::Waiting(..)) && !m.ended;
+        let mailbox = self.lock();
+        let mut mailbox = if mailbox.behind {
+            let waited = self.changed.wait_timeout_while(mailbox, RETRY_AFTER, idle);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            self.changed.wait_while(mailbox, idle).unwrap_or_else(PoisonError::into_inner)
+        };
+        // What was handed over before comes before a promise: both may be of the same keys.
+        if mailbox.tried < mailbox.posted {
+            return Some(Work::Keep(std::mem::take(&mut mailbox.waiting), mailbox.posted));
+        }
+        match std::mem::take(&mut mailbox.promise) {
+            Promise::Waiting(now, saves) => {
+                mailbox.promise = Promise::Tried(true);
+                Some(Work::Promise(now, saves))
+            }
+            other => {
+                mailbox.promise = other;
+                (!mailbox.ended).then_some(Work::Again)
+            }
+        }
     }
 }
 
 impl Pulse {
-    /// How many writes failed so far.
-    pub fn write_errors(&self) -> u64 {
-        self.write_errors.load(Ordering::Relaxed)
+    /// Notes how a write went; `None` is well.
+    pub fn wrote(&self, now: Time, failed: Option<&StoreError>) {
+        let mut trouble = self.write_error.lock().unwrap_or_else(PoisonError::into_inner);
+        match failed {
+            None => {
+                if trouble.take().is_some() {
+                    self.board.clear(ConditionKind::StateUnwritten, STATE);
+                    info!("the state file is written again, with everything that waited for it");
+                }
+            }
+            // Nothing was tried, and what is known is why.
+            Some(StoreError::Waiting(_)) => {}
+            Some(why) => {
+                self.write_errors.fetch_add(1, Ordering::Relaxed);
+                let known = trouble.replace(why.to_string());
+                self.board.set(ConditionKind::StateUnwritten, STATE, now, &unwritten(&why.to_string()));
+                if known.is_none() {
+                    error!("{why}; answers move all the same, and what cannot be kept waits for the disk");
+                } else {
+                    debug!("{why}");
+                }
+            }
+        }
     }
 
-    fn write_failed(&self, why: &str) {
-        error!("the state file could not be written, answers move all the same: {why}");
-        self.write_errors.fetch_add(1, Ordering::Relaxed);
-        *self.write_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    /// Why the state file cannot be written just now.
+    pub fn disk_trouble(&self) -> Option<String> {
+        self.write_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -183,16 +377,100 @@ mod tests {
 
     const RECORD: Happened = Happened::Started { fresh: true };
 
+    /// What a disk was asked for.
+    type Asked = (Time, Vec<Saved>, usize, Durable);
+
+    /// A disk that asks a test what to answer.
+    struct Slow {
+        goes_on: mpsc::Receiver<Result<u64, String>>,
+        kept: mpsc::Sender<Asked>,
+    }
+
+    impl Slow {
+        fn ask(&self, asked: Asked) -> Result<u64, StoreError> {
+            self.kept.send(asked).unwrap();
+            self.goes_on.recv().unwrap().map_err(StoreError::Saved)
+        }
+    }
+
+    impl Disk for Slow {
+        fn now(&self) -> Time {
+            Time(99)
+        }
+
+        fn keep(
+            &mut self,
+            now: Time,
+            saves: &[Saved],
+            _: &Steps,
+            records: &[Happened],
+            when: Durable,
+        ) -> Result<u64, StoreError> {
+            self.ask((now, saves.to_vec(), records.len(), when))
+        }
+
+        fn promise(&mut self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError> {
+            self.ask((now, saves.to_vec(), 0, Durable::Now)).map(|_| Undo::default())
+        }
+
+        fn take_back(&mut self, now: Time, _: Undo) -> Result<(), StoreError> {
+            self.ask((now, vec![], 0, Durable::Now)).map(drop)
+        }
+    }
+
+    fn slow() -> (mpsc::Sender<Result<u64, String>>, mpsc::Receiver<Asked>, Slow) {
+        let (disk, goes_on) = mpsc::channel();
+        let (kept, seen) = mpsc::channel();
+        (disk, seen, Slow { goes_on, kept })
+    }
+
+    #[test]
+    fn a_promise_that_nobody_waited_for_is_taken_back() {
+        let (disk, seen, slow) = slow();
+        let writer = Writer::start(Arc::new(Pulse::default()), slow).unwrap();
+        let late = writer.promise(Time(1), vec![save("a", 1)], Duration::from_millis(300)).unwrap_err();
+        assert!(late.contains("longer than"), "{late}");
+        // It may not have begun; then there is nothing to take back.
+        if let Ok(asked) = seen.recv_timeout(Duration::from_secs(1)) {
+            assert_eq!(asked, (Time(1), vec![save("a", 1)], 0, Durable::Now));
+            assert!(
+                writer.promise(Time(2), vec![], Duration::ZERO).is_err(),
+                "the disk still has it in hand"
+            );
+            disk.send(Ok(0)).unwrap();
+            assert_eq!(seen.recv().unwrap(), (Time(99), vec![], 0, Durable::Now), "taken back");
+            disk.send(Ok(0)).unwrap();
+        }
+        disk.send(Ok(0)).unwrap();
+        let again = (0..1000).find_map(|_| {
+            thread::yield_now();
+            writer.promise(Time(3), vec![save("a", 3)], Duration::from_secs(60)).ok()
+        });
+        assert_eq!((again, seen.recv().unwrap().0), (Some(()), Time(3)));
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_until_it_is_on_the_disk() {
+        let (disk, seen, slow) = slow();
+        let pulse = Arc::new(Pulse::default());
+        let writer = Writer::start(pulse.clone(), slow).unwrap();
+        for answer in [Err("disk full"), Err("disk full"), Ok(1)] {
+            disk.send(answer.map_err(str::to_owned)).unwrap();
+        }
+        writer.keep(Time(1), vec![save("a", 1)], vec![], vec![], Durable::Later);
+        assert!(writer.flush(Duration::from_secs(60)));
+        assert_eq!(
+            (seen.recv().unwrap().0, seen.recv().unwrap().0, seen.recv().unwrap().0),
+            (Time(1), Time(99), Time(99))
+        );
+        assert_eq!((pulse.write_errors.load(Ordering::Relaxed), pulse.disk_trouble()), (2, None));
+    }
+
     #[test]
     fn a_stalled_disk_delays_no_answer_for_long_and_loses_nothing() {
-        let (disk, goes_on) = mpsc::channel::<Result<u64, String>>();
-        let (kept, seen) = mpsc::channel();
+        let (disk, seen, slow) = slow();
         let pulse = Arc::new(Pulse::default());
-        let writer = Writer::start(pulse.clone(), move |now, saves, _: &Steps, records, when| {
-            kept.send((now, saves.to_vec(), records.len(), when)).unwrap();
-            goes_on.recv().unwrap()
-        });
-        let writer = writer.unwrap();
+        let writer = Writer::start(pulse.clone(), slow).unwrap();
 
         // The disk stalls, and every call returns all the same.
         writer.keep(Time(1), vec![save("a", 1)], vec![], vec![RECORD], Durable::Now);
@@ -207,8 +485,12 @@ mod tests {
         disk.send(Err("disk full".to_owned())).unwrap();
         assert_eq!(seen.recv().unwrap(), (Time(3), vec![save("a", 3), save("b", 2)], 2, Durable::Now));
         assert!(writer.settle(Duration::from_secs(60)));
+        // It is tried again, and then it is well.
+        disk.send(Ok(2)).unwrap();
+        assert!(writer.flush(Duration::from_secs(60)));
+        assert_eq!(seen.recv().unwrap(), (Time(99), vec![], 0, Durable::Now));
         assert_eq!(pulse.write_errors.load(Ordering::Relaxed), 1);
-        assert_eq!(pulse.write_error.lock().unwrap().as_deref(), Some("disk full"));
+        assert_eq!(pulse.disk_trouble(), None);
 
         // The end finishes what was handed over.
         disk.send(Ok(3)).unwrap();

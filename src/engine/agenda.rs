@@ -27,6 +27,8 @@ pub(super) struct Agenda {
     checks: BTreeSet<(Time, CheckKey)>,
     /// When a maintenance window begins or ends.
     pub window: Option<Time>,
+    /// When the first round after a start has taken long enough.
+    pub first_round: Option<Time>,
     /// The wake the daemon was last told of, as long as it lies ahead.
     announced: Option<Time>,
 }
@@ -129,7 +131,10 @@ impl Agenda {
         let hold = self.holds.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let check = self.checks.first().map(|(at, _)| *at);
-        let next = [self.flush_at, hold, expiry, check, self.window].into_iter().flatten().min()?;
+        let next = [self.flush_at, hold, expiry, check, self.window, self.first_round]
+            .into_iter()
+            .flatten()
+            .min()?;
         if self.announced == Some(next) {
             return None;
         }

@@ -209,7 +209,7 @@ impl Engine {
 
     /// A service must have finished its first round before an operator can move it.
     fn check_round(&self, name: &Name) -> Result<(), CommandError> {
-        let waits = self.services.get(name).is_some_and(|steered| steered.unreported > 0);
+        let waits = self.services.get(name).is_some_and(|steered| !steered.is_ripe());
         let text = || format!("the first round of probes of {name} is not finished; ask again in a moment");
         if waits { Err(CommandError::NotUsable(text())) } else { Ok(()) }
     }

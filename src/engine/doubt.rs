@@ -188,6 +188,7 @@ impl Engine {
             }
             (_, same) => self.canaries.doubt = same,
         }
+        self.note_vantage(now);
         self.pace_canaries(out);
     }
 

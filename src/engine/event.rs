@@ -7,12 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::saved::Saved;
 use super::{Audit, Doubt};
-use crate::config::{CheckKey, Config, SiteId};
+use crate::condition;
+use crate::config::{CheckKey, Config, Service, SiteId};
 use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::Time;
@@ -43,6 +45,25 @@ pub struct Load {
     pub zones: Vec<ZoneBase>,
     /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
     pub regions: BTreeMap<Name, Arc<Regions>>,
+    /// What the names of services answer that nothing was decided for.
+    pub undecided: Undecided,
+}
+
+/// What the names of services answer until their first decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// At a start, nothing: for so long at most, then they are decided with what is known. Elsewhere what
+    /// the zone file holds there.
+    pub wait: Option<Duration>,
+    /// What they answered before a reload, where the zone file holds nothing.
+    pub answered: Vec<RrSet>,
+}
+
+impl Undecided {
+    /// Whether there is nothing to it.
+    pub fn is_default(&self) -> bool {
+        *self == Undecided::default()
+    }
 }
 
 impl Load {
@@ -50,7 +71,7 @@ impl Load {
     pub fn of(config: Arc<Config>, zones: &[Zone], regions: BTreeMap<Name, Arc<Regions>>) -> Load {
         let zones =
             zones.iter().filter(|zone| !zone.is_empty()).map(|zone| ZoneBase::of(zone, &config)).collect();
-        Load { config, zones, regions }
+        Load { config, zones, regions, undecided: Undecided::default() }
     }
 }
 
@@ -74,9 +95,7 @@ impl ZoneBase {
         };
         let mut by_client = BTreeMap::new();
         for service in steered {
-            let own =
-                service.endpoints.iter().flat_map(|endpoint| &endpoint.records).map(|(rtype, _)| *rtype);
-            let types: BTreeSet<RrType> = ALWAYS_REPLACED.into_iter().chain(own).collect();
+            let types = replaced(service);
             for rtype in types.iter().filter(|rtype| !ALWAYS_REPLACED.contains(rtype)) {
                 base.own_types = mix(base.own_types, service.name.as_wire());
                 base.own_types = mix(base.own_types, &rtype.0.to_be_bytes());
@@ -125,6 +144,12 @@ pub struct ZoneBase {
 
 /// What decisions replace at every steered name.
 pub const ALWAYS_REPLACED: [RrType; 3] = [RrType::A, RrType::AAAA, RrType::CNAME];
+
+/// What decisions replace at the name of a service: these types, and those of its endpoints' own records.
+pub(super) fn replaced(service: &Service) -> BTreeSet<RrType> {
+    let own = service.endpoints.iter().flat_map(|endpoint| &endpoint.records).map(|(rtype, _)| *rtype);
+    ALWAYS_REPLACED.into_iter().chain(own).collect()
+}
 
 /// FNV-1a, which is the same in every process.
 fn mix(sum: u64, bytes: &[u8]) -> u64 {
@@ -462,6 +487,8 @@ pub enum Happened {
     Doubt(Doubt),
     /// The doubt is over: samples of runs that begin from now on count again.
     Trust(Doubt),
+    /// A condition that no other entry tells began, or is over.
+    Condition(condition::Turn),
 }
 
 impl Happened {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::proposals::Moderated;
+use super::steered::First;
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
 use crate::config::SiteId;
@@ -30,6 +31,8 @@ pub(super) struct Decided {
     new: Vec<RrSet>,
     /// The name, if it is answered by client from now on in another way than before, or no longer is.
     steer: Option<(Name, Option<Steering>)>,
+    /// Whether the name was not answered until now.
+    waited: bool,
 }
 
 /// What is to become of one zone.
@@ -41,6 +44,8 @@ struct Rewrite {
     decisions: Vec<u64>,
     /// Those among them that change records.
     published: Vec<u64>,
+    /// Names that have their first answer.
+    ready: Vec<Name>,
 }
 
 impl Engine {
@@ -54,9 +59,12 @@ impl Engine {
         let mut records = Vec::new();
         for name in self.in_order(dirty) {
             let order = ordered.filter(|ordered| ordered.service == name);
-            let Some(decided) = self.decide(now, &name, order, out, &mut records) else { continue };
+            let decided = self.decide(now, &name, order, out, &mut records);
+            self.note_decision(now, &name);
+            let Some(decided) = decided else { continue };
             let rewrite = rewrites.entry(decided.zone).or_default();
             rewrite.decisions.push(decided.id);
+            rewrite.ready.extend(decided.waited.then_some(name));
             if decided.old != decided.new || decided.steer.is_some() {
                 rewrite.published.push(decided.id);
                 rewrite.old.extend(decided.old);
@@ -89,13 +97,16 @@ impl Engine {
         }
         let to = saved.published;
         out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
-        if rewrite.published.is_empty() {
+        let ready: Vec<_> = rewrite.ready.into_iter().map(|name| (name, None)).collect();
+        if rewrite.published.is_empty() && ready.is_empty() {
             return None;
         }
         let decisions = rewrite.published;
-        records.push(Effect::Record(Happened::published(apex, from, to, decisions)));
+        if !decisions.is_empty() {
+            records.push(Effect::Record(Happened::published(apex, from, to, decisions)));
+        }
         let changeset = Changeset::new(&zone.soa, from, to, &rewrite.old, &rewrite.new);
-        Some(Effect::Publish(changeset.with_steering(rewrite.steer)))
+        Some(Effect::Publish(changeset.with_steering(rewrite.steer).with_waiting(ready)))
     }
 
     /// Decides one service, if its first round is finished. `None` where nothing came of it but what is
@@ -108,7 +119,7 @@ impl Engine {
         out: &mut Vec<Effect>,
         records: &mut Vec<Effect>,
     ) -> Option<Decided> {
-        let steered = self.services.get(name).filter(|steered| steered.unreported == 0)?;
+        let steered = self.services.get(name).filter(|steered| steered.is_ripe())?;
         let zone = steered.service.zone.clone();
         let standings = self.standings(steered);
         let wish = choose(&self.situation(now, steered, &standings, order));
@@ -118,11 +129,15 @@ impl Engine {
         choice.close_hints();
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
-        self.tell_standby(name, &standings, &choice, records);
+        self.tell_standby(now, name, &standings, &choice, records);
         let steered = self.services.get(name)?;
         self.agenda.hold(name, steered.hold_until, choice.hold_until);
+        let waited = self.waits(name);
         if let Some(steered) = self.services.get_mut(name) {
             steered.hold_until = choice.hold_until;
+            if steered.unreported == 0 {
+                steered.first = First::Answered;
+            }
         }
         let last = self.decided.get(name);
         let unchanged = last.is_some_and(|last| choice.stands_in(&last.decision));
@@ -179,7 +194,8 @@ impl Engine {
             switches,
         };
         self.save_service(name, saved, out);
-        Some(Decided { id, zone, is_laid_anew, old, new, steer })
+        self.held_answers.remove(name);
+        Some(Decided { id, zone, is_laid_anew, old, new, steer, waited })
     }
 
     /// The order in which services are decided: that of the configuration, where one's move can keep another
@@ -242,10 +258,19 @@ impl Engine {
         self.decided.insert(name.clone(), saved);
     }
 
+    /// Whether a service's name is not answered yet.
+    pub(super) fn waits(&self, name: &Name) -> bool {
+        let first = self.services.get(name).map(|steered| steered.first);
+        first.is_some_and(|first| first != First::Answered) && !self.decided.contains_key(name)
+    }
+
     /// What a steered name is answered with: what was decided, or what the zone file holds there.
     fn answered(&self, name: &Name) -> Vec<RrSet> {
         if let Some(decided) = self.decided.get(name) {
             return decided.decision.records.clone();
+        }
+        if let Some(held) = self.held_answers.get(name) {
+            return held.clone();
         }
         let zone = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
         zone.and_then(|zone| zone.file.get(name)).cloned().unwrap_or_default()

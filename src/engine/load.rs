@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::watched::Stirred;
-use super::{Effect, Engine, Happened, Load, Saved, SavedService, Steered, ZoneBase, ZoneState};
+use super::{
+    Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
+};
 use crate::config::{Config, Service};
 use crate::policy::Rule;
 use crate::time::Time;
@@ -16,7 +18,7 @@ impl Engine {
     /// Takes up a configuration and its zones, decides every service whose checks have all reported, and
     /// lays all decisions over the files.
     pub(super) fn load(&mut self, now: Time, load: Load, out: &mut Vec<Effect>) {
-        let Load { config, zones, regions } = load;
+        let Load { config, zones, regions, undecided } = load;
         let alike = self.config.as_ref().is_some_and(|before| is_alike(before, &config));
         self.regions = regions;
         let (services, given) = (config.services.len(), zones.len());
@@ -28,6 +30,7 @@ impl Engine {
         stirred.extend(self.agenda.clear_services());
         let (kept, mut relaid) = self.steer(&config.services, out);
         self.config = Some(config);
+        relaid.extend(self.take_undecided(now, undecided));
         self.count_all();
 
         let mut decisions: BTreeMap<Name, Vec<u64>> = BTreeMap::new();
@@ -47,13 +50,42 @@ impl Engine {
                 }
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
+            self.note_decision(now, &name);
         }
+        self.forget_conditions();
         let rebase = self.rebase(now, &relaid, &decisions, out, &mut records);
         out.extend(records);
         out.push(rebase);
         for (key, watched) in &mut self.checks {
             out.extend(watched.pace_after_load().map(|pace| Effect::Pace(key.clone(), pace)));
         }
+    }
+
+    /// Notes what the names of services answer until their first decision. Returns the zones over which other such
+    /// answers are laid than before.
+    fn take_undecided(&mut self, now: Time, undecided: Undecided) -> BTreeSet<Name> {
+        if let Some(wait) = undecided.wait {
+            let undecided = self.services.iter_mut().filter(|(name, _)| !self.decided.contains_key(*name));
+            undecided.for_each(|(_, steered)| steered.first = First::Waits);
+            self.agenda.first_round = Some(now + wait);
+        }
+        let before = std::mem::take(&mut self.held_answers);
+        for set in undecided.answered {
+            let name = &set.owner;
+            let in_file = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
+            let in_file = in_file.is_some_and(|zone| zone.file.contains_key(name));
+            if !in_file && self.services.contains_key(name) && !self.waits(name) {
+                self.held_answers.entry(set.owner.clone()).or_default().push(set);
+            }
+        }
+        self.held_answers.retain(|name, _| !self.decided.contains_key(name));
+        let names = before.keys().chain(self.held_answers.keys());
+        let changed = names.filter(|name| before.get(*name) != self.held_answers.get(*name));
+        let zone = |name: &Name| {
+            let mut at_and_above = std::iter::successors(Some(name.clone()), Name::parent);
+            at_and_above.find(|above| self.zones.contains_key(above))
+        };
+        changed.filter_map(zone).collect()
     }
 
     /// Whether nothing but its configuration and its checks can change what was decided for a service: it is
@@ -137,6 +169,7 @@ impl Engine {
             }
         }
         for (name, steered) in now.iter_mut().filter(|(name, _)| !kept.contains(*name)) {
+            steered.first = before.get(name).map(|before| before.first).unwrap_or_default();
             // What was told is told once.
             steered.standby = before.get(name).and_then(|before| before.standby.clone());
             let mut unreported = 0;

@@ -22,22 +22,26 @@
 //! # The first round
 //!
 //! A service is decided only when each of its checks has reported: one sample, counted or discarded, or
-//! a health kept from an earlier run. Until then a new service answers with what its zone file holds, and
-//! one that has a decision keeps it. Nothing forces a decision early; a probe run is bounded by its
-//! timeout, so a round is too. [`Engine::pending_first_round`] says how many services have no decision yet.
+//! a health kept from an earlier run. Until then one that has a decision keeps it. One that has none, and comes
+//! by a reload, answers with what its zone file holds, or with what its name answered before; at a start
+//! its name waits: there is nothing verified to answer with. What still waits when the start's
+//! first round has taken long enough ([`Undecided::wait`]) is decided with what is known then.
+//! [`Engine::pending_first_round`] says how many services have no decision yet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::condition::Conditions;
 use crate::config::{Check, CheckKey, Config};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::Time;
-use crate::zone::Name;
+use crate::zone::{Name, RrSet};
 
 mod agenda;
 mod audit;
 mod commands;
+mod conditions;
 mod doubt;
 mod event;
 mod flush;
@@ -59,16 +63,17 @@ use agenda::Agenda;
 use doubt::Canaries;
 use maintenance::Maintained;
 use routes::Routes;
-use steered::Steered;
+use steered::{First, Steered};
 use tables::Tables;
 use watched::Watched;
 use zones::ZoneState;
 
 pub use audit::Audit;
+pub use conditions::{conditions_of, dead_site};
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
-    MAX_BEARING, Pace, ZoneBase,
+    MAX_BEARING, Pace, Undecided, ZoneBase,
 };
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
 pub use show::Survey;
@@ -101,6 +106,10 @@ pub struct Engine {
     tables: Tables,
     /// What each site carries, by the decisions.
     tally: Tally,
+    /// What is wrong now.
+    conditions: Conditions,
+    /// What names that came to be steered by a reload go on to answer until their first decision.
+    held_answers: BTreeMap<Name, Vec<RrSet>>,
 
     // What outlives the process.
     decided: BTreeMap<Name, SavedService>,
@@ -132,6 +141,8 @@ impl Engine {
             regions: BTreeMap::new(),
             tables: Tables::default(),
             tally: Tally::default(),
+            conditions: Conditions::default(),
+            held_answers: BTreeMap::new(),
             decided: BTreeMap::new(),
             published: BTreeMap::new(),
             overrides: BTreeMap::new(),
@@ -185,6 +196,7 @@ impl Engine {
         }
         self.maintain(now, &mut out);
         self.look(now, &mut out);
+        at_once |= self.end_first_round(now);
         match event {
             Event::Load(load) => self.load(now, load, &mut out),
             Event::Contents(zones) => self.take_contents(now, zones, &mut out),
@@ -201,6 +213,7 @@ impl Engine {
         if self.agenda.is_flush_due(now) || at_once {
             self.flush(now, ordered.as_ref(), &mut out);
         }
+        self.tell_conditions(&mut out);
         out.extend(self.agenda.wake(now));
         // What is kept comes before what is published; otherwise the order is that of happening.
         out.sort_by_key(|effect| match effect {
@@ -211,8 +224,29 @@ impl Engine {
         out
     }
 
-    /// How many services have no decision yet, because their first round of probes is not finished. The
-    /// daemon listens when there are none, or when the round's bound has passed.
+    /// Ends the first round where it has taken long enough; whether there is something to decide for it.
+    fn end_first_round(&mut self, now: Time) -> bool {
+        if self.agenda.first_round.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.agenda.first_round = None;
+        let late = self.services.iter_mut().filter(|(_, steered)| steered.first == First::Waits);
+        let mut any = false;
+        for (name, steered) in late {
+            steered.first = First::Overdue;
+            self.agenda.touch(now, name.clone());
+            any = true;
+        }
+        any
+    }
+
+    /// The services of a configuration that nothing was decided for.
+    pub fn undecided<'c>(&self, config: &'c Config) -> impl Iterator<Item = &'c Name> {
+        let names = config.services.iter().map(|service| &service.name);
+        names.filter(|name| !self.decided.contains_key(*name))
+    }
+
+    /// How many services have no decision yet, because their first round of probes is not finished.
     pub fn pending_first_round(&self) -> usize {
         // After a load every decision kept is one of a service of the configuration.
         self.services.len().saturating_sub(self.decided.len())

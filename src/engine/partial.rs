@@ -4,11 +4,10 @@
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Steered};
 use crate::config::{Service, SiteId};
-use crate::policy::{Choice, ProposalState, Standing, Tally, standby, unready};
+use crate::policy::{Choice, Standing, Tally, standby, unready};
+use crate::time::Time;
 use crate::zone::{Buckets, Name, Pick, RrSet, Steering};
 
-/// How many notes are told.
-const MAX_NOTES: usize = 20;
 /// What shares are counted in: hundredths of a percent.
 const PER_PERCENT: u32 = 100;
 
@@ -74,38 +73,35 @@ impl Engine {
     /// Tells once when the next endpoint could not take over any more, and when it can again.
     pub(super) fn tell_standby(
         &mut self,
+        now: Time,
         name: &Name,
         standings: &[Standing],
         choice: &Choice,
         records: &mut Vec<Effect>,
     ) {
+        // Where nothing works that is told, and matters more than who would be next.
+        if choice.reason.serving.is_none() {
+            return;
+        }
         let Some(steered) = self.services.get_mut(name) else { return };
-        let told = steered.standby_of(standings, choice.reason.serving.as_ref());
-        let state = told.as_ref().map(|(site, why)| (site.clone(), why.is_none()));
-        let before = std::mem::replace(&mut steered.standby, state);
-        let Some((site, unready)) = told else { return };
+        let next = steered.standby_of(standings, choice.reason.serving.as_ref());
+        let state = next.as_ref().map(|(site, why)| (site.clone(), why.is_none()));
+        let before = std::mem::replace(&mut steered.standby, state.clone());
+        let unready = next.as_ref().and_then(|(site, why)| Some((&**site, why.as_deref()?)));
+        self.note_standby(now, name, unready);
         // That all is well needs no word, unless it was not.
-        let was_ready = before.filter(|(before, _)| *before == site).is_none_or(|(_, ready)| ready);
-        if was_ready == unready.is_some() {
+        let was_unready = before.clone().filter(|(_, ready)| !ready);
+        let told = match (next, was_unready) {
+            (Some((_, Some(_))), Some(_)) if state == before => None,
+            (Some((site, Some(why))), _) => Some((site, Some(why))),
+            (Some((site, None)), Some(_)) => Some((site, None)),
+            (None, Some((site, _))) => Some((site, None)),
+            (Some((_, None)) | None, None) => None,
+        };
+        if let Some((site, unready)) = told {
             let service = name.clone();
             records.push(Effect::Record(Happened::Standby { service, site, unready }));
         }
-    }
-
-    /// What people should know before it is too late, [`MAX_NOTES`] lines at most.
-    pub fn notes(&self) -> Vec<String> {
-        let waits = self.proposals().into_iter().filter(|held| held.state == ProposalState::Pending);
-        let unready = self.services.iter().filter_map(|(name, steered)| match &steered.standby {
-            Some((site, false)) => Some(format!("standby {site} of {name} could not take over now")),
-            _ => None,
-        });
-        let all: Vec<String> = waits.map(ToString::to_string).chain(unready).collect();
-        let more = all.len().saturating_sub(MAX_NOTES);
-        let mut notes: Vec<String> = all.into_iter().take(MAX_NOTES).collect();
-        if more > 0 {
-            notes.push(format!("and {more} more; `detour status` has them all"));
-        }
-        notes
     }
 }
 

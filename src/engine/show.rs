@@ -232,7 +232,12 @@ impl Engine {
                 })),
                 (Rule::InOrder, Some(_)) => {}
             },
-            None => next.push("until it is decided, the zone file's records are answered".to_owned()),
+            None => next.push(match self.agenda.first_round.filter(|_| self.waits(name)) {
+                Some(until) => format!(
+                    "its name is answered SERVFAIL (not ready) until all its checks have reported, or until {until}"
+                ),
+                None => "until it is decided, the zone file's records are answered".to_owned(),
+            }),
         }
         let serving = self.decided.get(name).map(|saved| &saved.decision.sites[..]);
         if let Some([serving]) = serving
@@ -297,6 +302,7 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
     EndpointView {
         site: standing.site,
         health: standing.found.health,
+        since: Some(standing.found.since).filter(|since| *since > Time(0)),
         serving,
         overridden: standing.overridden,
         maintenance: standing.maintenance,

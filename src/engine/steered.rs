@@ -17,12 +17,31 @@ pub(super) struct Steered {
     pub places: Vec<Vec<Place>>,
     /// How many of its checks have not reported yet.
     pub unreported: usize,
+    /// What stands between a start and its first answer.
+    pub first: First,
     /// When the hold that runs ends.
     pub hold_until: Option<Time>,
     /// Its place in the configuration: who comes first is served first.
     pub rank: usize,
     /// The next endpoint in order as last told of, and whether it could take over.
     pub standby: Option<(crate::config::SiteId, bool)>,
+}
+
+/// How far a service has come since a start that knew of no decision for it.
+///
+/// ```text
+/// Waits ──every check has reported──► Answered
+///   └──the first round takes too long──► Overdue ──every check has reported──► Answered
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum First {
+    /// It has an answer: by a decision, or from its zone file.
+    #[default]
+    Answered,
+    /// Its name is not answered, as nothing was verified.
+    Waits,
+    /// It was waited for long enough: it is decided with what is known.
+    Overdue,
 }
 
 /// One place of an endpoint.
@@ -42,7 +61,20 @@ impl Steered {
         let endpoint =
             |endpoint: &crate::config::Endpoint| endpoint.places().into_iter().map(place).collect();
         let places = service.endpoints.iter().map(endpoint).collect();
-        Steered { service, places, unreported: 0, hold_until: None, rank, standby: None }
+        Steered {
+            service,
+            places,
+            unreported: 0,
+            first: First::Answered,
+            hold_until: None,
+            rank,
+            standby: None,
+        }
+    }
+
+    /// Whether it can be decided: every check has reported, or was waited for long enough.
+    pub fn is_ripe(&self) -> bool {
+        self.unreported == 0 || self.first == First::Overdue
     }
 
     /// Every check that bears on it, each once.

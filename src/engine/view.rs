@@ -150,6 +150,9 @@ pub struct EndpointView {
     pub site: SiteId,
     /// What samples say of it.
     pub health: Health,
+    /// Since when; `None` before the first sample that counted.
+    #[serde(default)]
+    pub since: Option<Time>,
     /// Whether the service is answered from here now.
     pub serving: bool,
     /// The override that rules it.
@@ -198,6 +201,13 @@ pub struct CheckView {
     /// The last samples, newest first: at most 16 in an explanation, and in a status, of which there may be
     /// a hundred thousand checks, one.
     pub recent: Vec<Sample>,
+}
+
+impl CheckView {
+    /// Whether it has not run once, so that nothing is known and has been so since no moment.
+    pub fn is_unchecked(&self) -> bool {
+        self.health == Health::Unknown && self.last_sample_age_ms.is_none()
+    }
 }
 
 /// A zone.

@@ -187,6 +187,11 @@ impl Watched {
         }
     }
 
+    /// Whether there was no result that counts for so long that what was known is known no more.
+    pub fn is_late(&self, now: Time) -> bool {
+        now.since(self.counted) > self.patience()
+    }
+
     fn patience(&self) -> std::time::Duration {
         self.probe.interval * STALE_INTERVALS
     }
@@ -313,6 +318,7 @@ impl Engine {
             out.push(Effect::Record(Happened::Warned { check: key.clone(), warning }));
         }
         let began = changed.then(|| sample.at - sample.latency);
+        self.note_discarded(now, &key, &sample.outcome);
         out.push(Effect::Record(Happened::Sample(sample)));
         self.follow(now, &key, (changed, began), out);
     }
@@ -331,6 +337,7 @@ impl Engine {
             let Finding { health: to, because, .. } = watched.found().clone();
             let of = self.bearing(key, began).map(Box::new);
             out.push(Effect::Record(Happened::Health { check: key.clone(), from, to, because, of }));
+            self.note_check(now, key, from);
         }
         let Some(watched) = self.checks.get_mut(key) else { return };
         if before.is_some() || touched {

@@ -120,6 +120,7 @@ impl fmt::Display for Happened {
             Happened::Trust(doubt) => {
                 write!(f, "trusted again, samples count; in doubt since {}: {}", doubt.since, doubt.because)
             }
+            Happened::Condition(turn) => turn.fmt(f),
             Happened::Expired(o) => {
                 write!(f, "expired: {} {}, by {}: {}", o.kind, o.scope, o.who, o.reason)
             }

@@ -13,11 +13,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::event::replaced;
 use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
 use crate::config::Config;
 use crate::policy::{Decision, Partial, Steer};
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, Serial, SerialStyle, Steering, soa_serial};
+use crate::zone::{Changeset, Name, RrSet, RrType, Serial, SerialStyle, Steering, soa_serial};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
 const MAX_GONE_ZONES: usize = 10_000;
@@ -132,6 +133,11 @@ impl Engine {
         for (name, SavedService { zone, decision, .. }) in &self.decided {
             overlays.entry(zone).or_default().push((name, &decision.records));
         }
+        for (name, records) in &self.held_answers {
+            let zone = self.services.get(name).map(|steered| &steered.service.zone);
+            zone.into_iter().for_each(|zone| overlays.entry(zone).or_default().push((name, records)));
+        }
+        let mut waiting = self.all_waiting();
         let mut changesets = Vec::new();
         for (apex, zone) in &self.zones {
             let overlay = overlays.remove(apex).unwrap_or_default();
@@ -162,9 +168,21 @@ impl Engine {
             let held: Vec<RrSet> = held.cloned().collect();
             let laid: Vec<RrSet> = overlay.iter().flat_map(|(_, records)| *records).cloned().collect();
             let steer = steer.remove(apex).unwrap_or_default();
-            changesets.push(Changeset::new(&zone.soa, file, to, &held, &laid).with_steering(steer));
+            let wait = waiting.remove(apex).unwrap_or_default();
+            let changeset = Changeset::new(&zone.soa, file, to, &held, &laid);
+            changesets.push(changeset.with_steering(steer).with_waiting(wait));
         }
         Effect::Rebase(changesets)
+    }
+
+    /// For each zone the names that are not answered yet, and the types that are to be decided.
+    fn all_waiting(&self) -> BTreeMap<Name, Vec<(Name, Option<Vec<RrType>>)>> {
+        let mut all: BTreeMap<Name, Vec<_>> = BTreeMap::new();
+        for (name, steered) in self.services.iter().filter(|(name, _)| self.waits(name)) {
+            let types = replaced(&steered.service).into_iter().collect();
+            all.entry(steered.service.zone.clone()).or_default().push((name.clone(), Some(types)));
+        }
+        all
     }
 
     /// For each zone the names whose answers depend on the client: tables just compiled know of none.
@@ -182,10 +200,10 @@ impl Engine {
     }
 }
 
-/// Whether a zone that is not known just now comes from a primary, and has no decisions to come back with: it
-/// can come back with the serial it had.
+/// Whether a zone that is not known just now is of the configuration, and has no decisions to come back with: it
+/// can come back with the serial it had. (A primary has not sent it, or its file was broken at the start.)
 fn waits(apex: &Name, config: &Config) -> bool {
-    let waits = config.zones.iter().any(|zone| zone.name == *apex && zone.is_transferred());
+    let waits = config.zones.iter().any(|zone| zone.name == *apex);
     waits && !config.services.iter().any(|service| service.zone == *apex)
 }
 
@@ -216,7 +234,6 @@ fn serial_at_load(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::RrType;
 
     const FINGERPRINT: u64 = 7;
 

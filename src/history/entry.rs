@@ -69,6 +69,10 @@ impl Query {
             Happened::Proposal { proposal, .. } => proposal.service == *service,
             Happened::AlertSent { services, .. } => services.contains(service),
             Happened::Limit { service: of, .. } | Happened::Standby { service: of, .. } => of == service,
+            Happened::Condition(turn) => {
+                let subject = &turn.condition.subject;
+                subject.parse().is_ok_and(|name: Name| name == *service)
+            }
             // They concern every service.
             Happened::Doubt(_) | Happened::Trust(_) => true,
             Happened::Started { .. }

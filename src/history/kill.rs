@@ -29,7 +29,7 @@ fn state_is_whole_after_kill_9_at_any_instant() {
         let acks = if round % 3 == 0 { 0 } else { round * 7 % 23 };
         let then = Duration::from_micros(round * 1_237 % 20_000);
         acknowledged = acknowledged.max(run_and_kill(&state, acks, then));
-        let Opened { store, saved, set_aside, last } = Store::open(&state).unwrap();
+        let Opened { store, saved, set_aside, last, .. } = Store::open(&state).unwrap();
         assert_eq!(set_aside, None, "round {round}");
         let found = counted(&saved);
         assert!(found >= acknowledged, "round {round}: {found}, and {acknowledged} was acknowledged");

@@ -7,12 +7,14 @@
 //!
 //! ```text
 //!             no file          ┌────────────────────────────┐
-//!  open ───────────────────────┤ made beside, then renamed  ├──────► open, `saved` is empty
+//!  open ───────────────────────┤ made beside, then renamed  ├──────► open, `saved` is empty, or what was salvaged
 //!    │                         └──────────▲─────────────────┘
-//!    │ unreadable: corrupt, foreign, newer│ kept as detour.redb.unreadable-<n>
+//!    │ unreadable: corrupt, foreign       │ kept as detour.redb.unreadable-<n>; what has its sum is salvaged
 //!    ├────────────────────────────────────┘
-//!    │ locked, no permission, disk error
+//!    │ locked, of a newer version, not to be read
 //!    ├──────────────────────────────────► error; the file is not touched
+//!    │ can be read and not written: full, read-only, failing
+//!    ├──────────────────────────────────► open, in memory; the file takes over once it can be written
 //!    │ ours and whole
 //!    └──────────────────────────────────► open, `saved` holds what was last committed
 //! ```
@@ -21,22 +23,32 @@
 //! with [`Durable::Later`] is there at once for readers, and reaches the disk with the next `Now`, or
 //! after [`LATER_FOR`] or [`LATER_COMMITS`], whichever comes first. Whatever moment a `kill -9` or a
 //! power cut picks, the next open finds the state of one whole commit, never older than the last `Now`.
+//!
+//! A commit that fails rolls the file back to the last durable one. So all that came since is held, and goes into the
+//! file again with the first commit that succeeds; until then a copy in memory stands in for the file.
 
+mod backend;
 mod entry;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod kill;
 mod open;
+mod queries;
 pub mod recording;
+mod salvage;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unsynced;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use entry::{Entry, Query};
-pub use open::{Opened, SetAside};
-pub use store::{Durable, Steps, Store};
+pub use open::{Newer, Opened, SetAside};
+pub use store::{Durable, Store, Undo};
+pub use unsynced::Steps;
 
 /// The state file's name in `state_dir`.
 pub const FILE: &str = "detour.redb";
@@ -52,6 +64,15 @@ pub const MAX_TEXT: usize = 64 * 1024;
 pub const LATER_COMMITS: u32 = 1_000;
 /// How long a `Later` commit may wait for the disk, when commits keep coming.
 pub const LATER_FOR: Duration = Duration::from_secs(5);
+/// How long a file that failed is left alone.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How many entries are held for the disk while it fails, samples aside; of more the oldest are lost.
+pub const UNSYNCED_ENTRIES: usize = 16_384;
+/// How many samples are.
+pub const UNSYNCED_SAMPLES: usize = 8_192;
+/// How often a file is looked at that a daemon writes to, and the pause between two looks.
+const LOOKS: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The database's page cache, in bytes; redb's own default is a gibibyte.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// How many unreadable files are kept beside the one in use.
@@ -76,6 +97,23 @@ pub enum StoreError {
     /// Too many unreadable files were kept.
     #[error("{0} holds {MAX_SET_ASIDE} unreadable state files: look at them, and move them away")]
     TooManySetAside(PathBuf),
+    /// A newer version wrote it.
+    #[error(
+        "the state file {path} has format {found}, which a newer detour wrote, and this one reads format {read}: \
+         start the newer detour, or run `detour serve --set-state-aside` to keep the file aside and begin with what \
+         can be restored"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that is read.
+        read: u32,
+    },
+    /// It failed a moment ago.
+    #[error("the state file {0} could not be written a moment ago, and is tried again in a second")]
+    Waiting(PathBuf),
     /// A transaction failed: nothing of it was kept.
     #[error("cannot write or read the state file {path}: {source}; is the disk full or failing?")]
     Database {

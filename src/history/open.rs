@@ -1,22 +1,34 @@
 //! Opening the state file, and telling a file that cannot be read from one that may not be.
 
-use std::fs::{self, DirBuilder, File};
+use std::fmt;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend};
 
-use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, Store};
-use super::{CACHE_BYTES, FILE, MAX_SET_ASIDE, StoreError};
+use super::backend::{StateFile, in_memory};
+use super::salvage::{Salvaged, salvage};
+use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, SUMS, Store};
+use super::unsynced::{Batch, write};
+use super::{CACHE_BYTES, FILE, LOOK_AGAIN, LOOKS, MAX_SET_ASIDE, Steps, StoreError};
 use crate::engine::Saved;
+use crate::files;
 use crate::time::Time;
 
 /// Whose file it is.
-const FORMAT: &str = "detour state";
+pub(super) const FORMAT: &str = "detour state";
 /// Goes up when a `Saved` or `Happened` of an earlier version no longer decodes.
 const VERSION: u32 = 1;
+/// What a disk says that fails.
+const EIO: i32 = 5;
+/// Others than the owner: read, write, search.
+const OTHERS: u32 = 0o077;
+/// A folder of many owners, such as /tmp.
+const SHARED: u32 = 0o1000;
 
 /// An opened state.
 pub struct Opened {
@@ -28,6 +40,10 @@ pub struct Opened {
     pub last: Option<Time>,
     /// The file that was there and could not be read: a fresh one took its place.
     pub set_aside: Option<SetAside>,
+    /// Why the disk takes no writes: what is committed is in memory until it does.
+    pub trouble: Option<StoreError>,
+    /// What others than the owner may do to the state, and why that could not be changed.
+    pub exposed: Vec<String>,
 }
 
 /// A state file that could not be read, and is kept.
@@ -37,12 +53,40 @@ pub struct SetAside {
     pub path: PathBuf,
     /// What is wrong with it.
     pub why: String,
+    /// How many values were read from it all the same, and how many come from the recording.
+    pub restored: (usize, usize),
+}
+
+impl fmt::Display for SetAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, (file, recording)) = (self.path.display(), self.restored);
+        let why = &self.why;
+        write!(f, "the state file could not be used ({why}) and is kept as {path}; ")?;
+        match file + recording {
+            0 => write!(f, "nothing of what came before this start could be restored"),
+            _ => write!(
+                f,
+                "{file} values were restored from it and {recording} from the recording; what else it held is lost"
+            ),
+        }
+    }
+}
+
+/// Whether a state file that a newer version wrote may be set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newer {
+    /// It may not: the start fails.
+    Refuse,
+    /// An operator said so.
+    SetAside,
 }
 
 /// Why a file is not to be used.
 enum Trouble {
     /// Its content: it is set aside.
     Unreadable(String),
+    /// It has this format, of a newer version.
+    Newer(u32),
     /// Anything else: it stays where it is.
     Refused(StoreError),
 }
@@ -55,84 +99,209 @@ pub(super) struct Contents {
 }
 
 impl Store {
-    /// Opens the state in `dir`, which is made when missing (mode 0700).
+    /// Opens the state in `dir`, which is made when missing (mode 0700). Where the disk takes no writes the state is
+    /// that of the file, in memory, until it does.
     pub fn open(dir: &Path) -> Result<Opened, StoreError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("create", dir))?;
+        Store::open_with(dir, Newer::Refuse)
+    }
+
+    /// The same, and what to do with a file of a newer version.
+    pub fn open_with(dir: &Path, newer: Newer) -> Result<Opened, StoreError> {
         let path = dir.join(FILE);
-        if !path.try_exists().map_err(io_error("look for", &path))? {
-            return fresh(dir, &path, None);
+        match on_disk(dir, &path, newer) {
+            Err(why) if is_of_the_disk(&why) => without_disk(dir, &path, newer, why),
+            opened => opened,
         }
-        match read(dir, &path) {
-            Ok(Contents { database, saved, last }) => {
-                let store = Store::new(path.clone(), opener(path), database)?;
-                Ok(Opened { store, saved, last, set_aside: None })
-            }
-            Err(Trouble::Refused(error)) => Err(error),
-            Err(Trouble::Unreadable(why)) => {
-                let set_aside = SetAside { path: set_aside(dir, &path)?, why };
-                fresh(dir, &path, Some(set_aside))
-            }
+    }
+
+    /// Whether a daemon could keep its state in `dir`. Nothing of it is made or changed.
+    pub fn try_dir(dir: &Path) -> Result<(), StoreError> {
+        files::try_folder(dir).map_err(io_error("write to", dir))?;
+        let path = dir.join(FILE);
+        match fs::File::options().read(true).write(true).open(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(io_error("write", &path)(e)),
+            _ => Ok(()),
         }
+    }
+
+    /// Reads the state in `dir` as it is, also while a daemon runs on it: nothing is made, changed or locked, and what
+    /// cannot be read stays where it is.
+    pub fn look(dir: &Path) -> Result<Store, StoreError> {
+        let path = dir.join(FILE);
+        let mut looks = 0;
+        let contents = loop {
+            looks += 1;
+            let bytes = fs::read(&path).map_err(io_error("open", &path))?;
+            match read_copy(dir, &path, &bytes) {
+                Ok(contents) => break contents,
+                // The daemon wrote to it meanwhile: another moment is a better one.
+                Err(Trouble::Unreadable(_)) if looks < LOOKS => thread::sleep(LOOK_AGAIN),
+                Err(trouble) => return Err(trouble.as_error("read", &path)),
+            }
+        };
+        let opener = {
+            let path = path.clone();
+            move || Err(io_error("write", &path)(io::ErrorKind::PermissionDenied.into()))
+        };
+        Store::new(path, Box::new(opener), contents.database)
     }
 }
 
-impl Store {
-    /// Opens the state in `dir` as it is, to read it: nothing is made, and what cannot be read stays where it is.
-    pub fn look(dir: &Path) -> Result<Store, StoreError> {
-        let path = dir.join(FILE);
-        match read(dir, &path) {
-            Ok(Contents { database, .. }) => Store::new(path.clone(), opener(path), database),
-            Err(Trouble::Refused(error)) => Err(error),
-            Err(Trouble::Unreadable(why)) => Err(io_error("read", &path)(io::Error::other(why))),
+fn on_disk(dir: &Path, path: &Path, newer: Newer) -> Result<Opened, StoreError> {
+    files::make_folder(dir).map_err(io_error("create", dir))?;
+    let exposed = close_to_others(dir, path);
+    if !path.try_exists().map_err(io_error("look for", path))? {
+        let opened = fresh(dir, path, None, Salvaged::default())?;
+        return Ok(Opened { exposed, ..opened });
+    }
+    let why = match read(dir, path) {
+        Ok(Contents { database, saved, last }) => {
+            // Whoever gave it its name may have failed to see that through.
+            files::sync_folder(dir).map_err(io_error("sync", dir))?;
+            let store = Store::new(path.to_owned(), opener(path.to_owned()), database)?;
+            return Ok(Opened { store, saved, last, set_aside: None, trouble: None, exposed });
         }
+        Err(Trouble::Unreadable(why)) => why,
+        Err(Trouble::Newer(found)) if newer == Newer::SetAside => newer_format(found),
+        Err(trouble) => return Err(trouble.as_error("open", path)),
+    };
+    let salvaged = salvage(dir, &fs::read(path).map_err(io_error("read", path))?);
+    let set_aside = SetAside { path: set_aside(dir, path)?, why, restored: salvaged.counts };
+    let opened = fresh(dir, path, Some(set_aside), salvaged)?;
+    Ok(Opened { exposed, ..opened })
+}
+
+/// The state as it can be read, of a disk that says no to anything else.
+fn without_disk(dir: &Path, path: &Path, newer: Newer, why: StoreError) -> Result<Opened, StoreError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => Some(bytes),
+        // Nothing was ever kept here; but where a folder may not even be made, it is the wrong one.
+        Err(e) if e.kind() == io::ErrorKind::NotFound && (dir.is_dir() || !is_denied(&why)) => None,
+        // What it holds is not known: to begin anew would take serials back.
+        Err(_) => return Err(why),
+    };
+    let read = bytes.as_ref().map(|bytes| read_copy(dir, path, bytes));
+    let (contents, set_aside) = match read {
+        Some(Ok(contents)) => (contents, None),
+        Some(Err(Trouble::Refused(error))) => return Err(error),
+        Some(Err(Trouble::Newer(found))) if newer == Newer::Refuse => {
+            return Err(Trouble::Newer(found).as_error("open", path));
+        }
+        other => {
+            let unreadable = other.and_then(Result::err).map(|trouble| match trouble {
+                Trouble::Unreadable(why) => why,
+                Trouble::Newer(found) => newer_format(found),
+                Trouble::Refused(error) => error.to_string(),
+            });
+            let salvaged = match (&unreadable, &bytes) {
+                (Some(_), Some(bytes)) => salvage(dir, bytes),
+                _ => Salvaged::default(),
+            };
+            let restored = salvaged.counts;
+            // It is moved away once the disk lets it be.
+            let set_aside = unreadable.map(|why| SetAside { path: path.to_owned(), why, restored });
+            let contents =
+                made_in_memory(&salvaged).map_err(|e| classify(dir, path, e).as_error("create", path))?;
+            (contents, set_aside)
+        }
+    };
+    let Contents { database, saved, last } = contents;
+    let again: Opener = if bytes.is_some() && set_aside.is_none() {
+        opener(path.to_owned())
+    } else {
+        // As a start does it, for the file is still to be made.
+        let (dir, path) = (dir.to_owned(), path.to_owned());
+        Box::new(move || on_disk(&dir, &path, newer)?.store.into_database())
+    };
+    let store = Store::in_memory(path.to_owned(), again, database, &saved)?;
+    Ok(Opened { store, saved, last, set_aside, trouble: Some(why), exposed: Vec::new() })
+}
+
+/// Whether it is the disk that says no, and not what lies on it.
+fn is_of_the_disk(error: &StoreError) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    io_of(error).is_some_and(|e| {
+        let kinds = [PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+        kinds.contains(&e.kind()) || e.raw_os_error() == Some(EIO)
+    })
+}
+
+fn is_denied(error: &StoreError) -> bool {
+    io_of(error).is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
+}
+
+fn io_of(error: &StoreError) -> Option<&io::Error> {
+    match error {
+        StoreError::Io { source, .. } => Some(source),
+        StoreError::Database { source, .. } => match &**source {
+            redb::Error::Io(source) => Some(source),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
 /// A new file, made under another name first: at any instant the state file is whole or missing.
-fn fresh(dir: &Path, path: &Path, set_aside: Option<SetAside>) -> Result<Opened, StoreError> {
+fn fresh(
+    dir: &Path,
+    path: &Path,
+    set_aside: Option<SetAside>,
+    salvaged: Salvaged,
+) -> Result<Opened, StoreError> {
     let made = dir.join(format!("{FILE}.new"));
-    match fs::remove_file(&made) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &made)(e)),
-        // Left by a start that was killed while making it.
-        _ => {}
-    }
-    let refused = |trouble| match trouble {
-        Trouble::Refused(error) => error,
-        Trouble::Unreadable(why) => io_error("create", &made)(io::Error::other(why)),
-    };
-    let create = || initialise(&builder().create(&made)?);
-    create().map_err(|e| refused(classify(dir, &made, e)))?;
-    fs::rename(&made, path).map_err(io_error("create", path))?;
+    // Left by a start that was killed while making it.
+    files::remove(&made).map_err(io_error("remove", &made))?;
+    let create = || initialise(&open_on(StateFile::create(&made)?)?, &salvaged);
+    create().map_err(|e| classify(dir, &made, e).as_error("create", &made))?;
+    files::rename(&made, path).map_err(io_error("create", path))?;
     // The rename itself must survive a power cut before anyone relies on the file.
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))?;
-    let Contents { database, saved, last } = read(dir, path).map_err(refused)?;
+    files::sync_folder(dir).map_err(io_error("sync", dir))?;
+    let Contents { database, saved, last } =
+        read(dir, path).map_err(|trouble| trouble.as_error("create", path))?;
     let store = Store::new(path.to_owned(), opener(path.to_owned()), database)?;
-    Ok(Opened { store, saved, last, set_aside })
+    Ok(Opened { store, saved, last, set_aside, trouble: None, exposed: Vec::new() })
 }
 
-/// Every table, and in the first of them whose file this is.
-pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
+fn made_in_memory(salvaged: &Salvaged) -> Result<Contents, redb::Error> {
+    let database = open_on(in_memory(&[])?)?;
+    initialise(&database, salvaged)?;
+    contents(database)?.map_err(|_| redb::Error::Corrupted("it was just made".to_owned()))
+}
+
+/// Every table, in the first of them whose file this is, and what was salvaged of the one before.
+pub(super) fn initialise(database: &Database, salvaged: &Salvaged) -> Result<(), redb::Error> {
     let txn = database.begin_write()?;
     {
         let mut meta = txn.open_table(META)?;
         meta.insert("format", FORMAT)?;
         meta.insert("version", VERSION.to_string().as_str())?;
         txn.open_table(SAVED)?;
+        txn.open_table(SUMS)?;
         txn.open_table(ENTRIES)?;
         txn.open_table(SAMPLES)?;
     }
     txn.commit()?;
+    if !salvaged.saved.is_empty() {
+        let batch = Batch::of(salvaged.last, &salvaged.saved, &Steps::new(), &[], &mut 0);
+        let batch = batch.map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+        write(database, salvaged.last, &[&batch], true)?;
+    }
     Ok(())
 }
 
-fn builder() -> Builder {
+fn open_on(backend: impl StorageBackend) -> Result<Database, redb::DatabaseError> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
-    builder
+    builder.create_with_backend(backend)
 }
 
 fn opener(path: PathBuf) -> Opener {
-    Box::new(move || builder().open(&path))
+    Box::new(move || {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        files::sync_folder(folder).map_err(io_error("sync", folder))?;
+        let opened = StateFile::open(&path).and_then(open_on);
+        opened.map_err(|e| super::store::failed(&path, e.into()))
+    })
 }
 
 /// Opens a file that is there, verifies every checksum and decodes every saved value.
@@ -142,17 +311,32 @@ fn read(dir: &Path, path: &Path) -> Result<Contents, Trouble> {
         // redb would take it for a new database; ours is never empty.
         return Err(Trouble::Unreadable("it is empty".to_owned()));
     }
+    checked(dir, path, || open_on(StateFile::open(path)?))
+}
+
+/// The same of a file's bytes, of which a copy is opened.
+fn read_copy(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Contents, Trouble> {
+    if bytes.is_empty() {
+        return Err(Trouble::Unreadable("it is empty".to_owned()));
+    }
+    checked(dir, path, || open_on(in_memory(bytes)?))
+}
+
+fn checked(
+    dir: &Path,
+    path: &Path,
+    open: impl Fn() -> Result<Database, redb::DatabaseError>,
+) -> Result<Contents, Trouble> {
     // redb checks what it reads, but a damaged file can still run it into an assertion. Everything it
     // holds is dropped on the way out, and the file is only ever used through a new handle.
     let read = catch_unwind(AssertUnwindSafe(|| {
-        let mut database = builder().open(path)?;
+        let mut database = open()?;
         // A clean shutdown lets `open` trust the file as it is; what bits did since, only this finds.
         database.check_integrity()?;
         contents(database)
     }));
     match read {
-        Ok(Ok(Ok(contents))) => Ok(contents),
-        Ok(Ok(Err(why))) => Err(Trouble::Unreadable(why)),
+        Ok(Ok(done)) => done,
         Ok(Err(error)) => Err(classify(dir, path, error)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -162,31 +346,37 @@ fn read(dir: &Path, path: &Path) -> Result<Contents, Trouble> {
     }
 }
 
-/// What a database holds, or in words why it is not one of ours.
-pub(super) fn contents(database: Database) -> Result<Result<Contents, String>, redb::Error> {
+/// A copy of the file in memory, as the next start would find it; `None` where it cannot be read.
+pub(super) fn copy(path: &Path) -> Option<Database> {
+    let bytes = fs::read(path).ok()?;
+    let read = catch_unwind(AssertUnwindSafe(|| contents(open_on(in_memory(&bytes)?)?)));
+    Some(read.ok()?.ok()?.ok()?.database)
+}
+
+/// What a database holds, or why it is not one of ours.
+fn contents(database: Database) -> Result<Result<Contents, Trouble>, redb::Error> {
+    let unreadable = |why: String| Ok(Err(Trouble::Unreadable(why)));
     let txn = database.begin_read()?;
     let meta = txn.open_table(META)?;
     let text = |key: &str| Ok::<_, redb::Error>(meta.get(key)?.map(|value| value.value().to_owned()));
     if text("format")?.as_deref() != Some(FORMAT) {
-        return Ok(Err("it is not a state file of detour".to_owned()));
+        return unreadable("it is not a state file of detour".to_owned());
     }
     match text("version")?.map(|v| v.parse::<u32>()) {
         Some(Ok(VERSION)) => {}
-        Some(Ok(newer)) => {
-            return Ok(Err(format!("its format is {newer}, and this detour reads format {VERSION}")));
-        }
-        _ => return Ok(Err("it does not say its format's version".to_owned())),
+        Some(Ok(newer)) if newer > VERSION => return Ok(Err(Trouble::Newer(newer))),
+        _ => return unreadable("it does not say its format's version".to_owned()),
     }
     let last = match text(LAST)?.map(|ms| ms.parse().map(Time)) {
         None => None,
         Some(Ok(last)) => Some(last),
-        Some(Err(e)) => return Ok(Err(format!("its latest time does not decode: {e}"))),
+        Some(Err(e)) => return unreadable(format!("its latest time does not decode: {e}")),
     };
     txn.open_table(ENTRIES)?;
     txn.open_table(SAMPLES)?;
     let saved = match saved(&txn)? {
         Ok(saved) => saved,
-        Err(why) => return Ok(Err(why)),
+        Err(why) => return unreadable(why),
     };
     drop((meta, txn));
     Ok(Ok(Contents { database, saved, last }))
@@ -207,6 +397,20 @@ pub(super) fn saved(txn: &ReadTransaction) -> Result<Result<Vec<Saved>, String>,
     Ok(Ok(saved))
 }
 
+impl Trouble {
+    fn as_error(self, what: &'static str, path: &Path) -> StoreError {
+        match self {
+            Trouble::Refused(error) => error,
+            Trouble::Unreadable(why) => io_error(what, path)(io::Error::other(why)),
+            Trouble::Newer(found) => StoreError::Newer { path: path.to_owned(), found, read: VERSION },
+        }
+    }
+}
+
+fn newer_format(found: u32) -> String {
+    format!("its format is {found}, and this detour reads format {VERSION}")
+}
+
 /// Whether an error is the file's content or the host's doing.
 fn classify(dir: &Path, path: &Path, error: impl Into<redb::Error>) -> Trouble {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
@@ -217,8 +421,9 @@ fn classify(dir: &Path, path: &Path, error: impl Into<redb::Error>) -> Trouble {
             Trouble::Unreadable(e.to_string())
         }
         redb::Error::Io(e) => Trouble::Refused(io_error("open", path)(e)),
+        // What it said the first time is lost, but it was the disk that said it.
         redb::Error::PreviousIo => {
-            Trouble::Refused(io_error("open", path)(io::Error::other("an earlier access failed")))
+            Trouble::Refused(io_error("open", path)(io::Error::from_raw_os_error(EIO)))
         }
         redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => {
             Trouble::Unreadable("it is a database of another program".to_owned())
@@ -232,11 +437,35 @@ fn set_aside(dir: &Path, path: &Path) -> Result<PathBuf, StoreError> {
     for n in 1..=MAX_SET_ASIDE {
         let kept = dir.join(format!("{FILE}.unreadable-{n}"));
         if kept.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            fs::rename(path, &kept).map_err(io_error("move away", path))?;
+            files::rename(path, &kept).map_err(io_error("move away", path))?;
             return Ok(kept);
         }
     }
     Err(StoreError::TooManySetAside(dir.to_owned()))
+}
+
+/// Takes from others than the owner what they may do to the state; where that cannot be, says so.
+fn close_to_others(dir: &Path, path: &Path) -> Vec<String> {
+    let mut exposed = Vec::new();
+    for (place, right) in [(dir, 0o700), (path, 0o600)] {
+        let Ok(mode) = fs::metadata(place).map(|found| found.permissions().mode() & 0o7777) else { continue };
+        if mode & OTHERS == 0 {
+            continue;
+        }
+        let changed = if mode & SHARED == 0 {
+            fs::set_permissions(place, Permissions::from_mode(mode & right))
+        } else {
+            Err(io::Error::other("it is a folder of many owners; set server.state_dir to one of its own"))
+        };
+        if let Err(why) = changed {
+            let place = place.display();
+            exposed.push(format!(
+                "{place} is open to other users of this host (mode {mode:04o}), and that cannot be changed: {why}; \
+                 run `chmod {right:o} {place}` as its owner"
+            ));
+        }
+    }
+    exposed
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {

@@ -1,25 +1,30 @@
-//! The open state file: commits in, entries out.
+//! The open state file: commits in.
+//!
+//! ```text
+//!            a commit fails: `database` is a copy in memory, and all since the last durable commit is in it
+//!   on disk ────────────────────────────────────────────────────────────────────────────────► in memory
+//!      ▲                                                                                          │
+//!      └──────── a commit, tried again after RETRY_AFTER: the file is opened anew, and has all ───┘
+//! ```
+//!
+//! A start whose disk takes no writes begins in memory. Readers find everything in either state.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{
-    AccessGuard, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    StorageError, TableDefinition, TableError,
-};
-use serde::{Deserialize, Serialize};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::entry::{Entry, Query};
-use super::{LATER_COMMITS, LATER_FOR, MAX_ENTRIES, MAX_QUERY, MAX_SAMPLES, MAX_TEXT, StoreError};
+use super::unsynced::{Batch, Values, write};
+use super::{LATER_COMMITS, LATER_FOR, RETRY_AFTER, Steps, StoreError, open};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
-use crate::zone::{EditKey, JournalRow};
 
 /// `format`, `version` and `last`, the latest time recorded in milliseconds.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 /// The last value under each key, as JSON.
 pub(super) const SAVED: TableDefinition<&str, &[u8]> = TableDefinition::new("saved");
+/// The sum of each value of [`SAVED`], by which it can be told from a damaged one; an earlier version has none.
+pub(super) const SUMS: TableDefinition<&str, u64> = TableDefinition::new("sums");
 /// The history by `seq`, samples aside, as JSON.
 pub(super) const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
 /// The samples by `seq`, as JSON.
@@ -38,14 +43,14 @@ pub enum Durable {
     Later,
 }
 
-/// How the file is opened: the one way for the first time and after a failure.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
+/// How the file is opened again after a failure.
+pub(super) type Opener = Box<dyn Fn() -> Result<Database, StoreError> + Send + Sync>;
 
-/// The open state file. Shared by the engine's loop, which commits, and control, which reads.
+/// The open state file. Shared by the writer, which commits, and control, which reads.
 pub struct Store {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     opener: Opener,
-    /// `None` while the file could not be opened again after a failure.
+    /// `None` while neither the file nor a copy of it can be read.
     database: RwLock<Option<Arc<Database>>>,
     writer: Mutex<Writer>,
 }
@@ -56,24 +61,24 @@ struct Writer {
     next_seq: u64,
     later: u32,
     synced: Time,
-    /// Set by a failure: redb wants the file opened anew before it writes again.
-    broken: bool,
-    /// What failed commits would have saved, for the next one to carry: one value for each key, so
-    /// never more than there are keys. `None` forgets the key.
-    pending: BTreeMap<String, Option<Vec<u8>>>,
-    /// The same for the journals: one step for each row, never more than they keep.
-    steps: Steps,
+    /// Everything since the last durable commit: a failure rolls the file back to that.
+    unsynced: Batch,
+    /// There while `database` is a copy in memory.
+    failed: Option<Failed>,
 }
 
-/// Steps by zone and order; `None` forgets one.
-pub type Steps = BTreeMap<(String, u64), Option<Arc<[u8]>>>;
-
-/// An entry as it is kept: `seq` is its key.
-#[derive(Serialize, Deserialize)]
-struct Kept<W> {
-    at: Time,
-    what: W,
+/// A file that failed.
+#[derive(Default)]
+struct Failed {
+    /// Its handle, which is of no more use but to keep other daemons from the file.
+    handle: Option<Arc<Database>>,
+    /// When it was last tried.
+    tried: Option<Time>,
 }
+
+/// What a promise replaced, to take it back.
+#[derive(Debug, Default)]
+pub struct Undo(Values);
 
 impl Store {
     /// A store over a database that was just opened and checked.
@@ -87,6 +92,29 @@ impl Store {
         })
     }
 
+    /// The same over a copy in memory, of a file that cannot be written or made just now and held these values.
+    pub(super) fn in_memory(
+        path: PathBuf,
+        opener: Opener,
+        copy: Database,
+        saved: &[Saved],
+    ) -> Result<Store, StoreError> {
+        let store = Store::new(path, opener, copy)?;
+        let mut writer = store.writer();
+        writer.failed = Some(Failed::default());
+        // The file may have to be made for them.
+        writer.unsynced = Batch::of(Time::default(), saved, &Steps::new(), &[], &mut 0)?;
+        drop(writer);
+        Ok(store)
+    }
+
+    /// The database alone, of a store that nobody else has.
+    pub(super) fn into_database(self) -> Result<Database, StoreError> {
+        let open = self.database.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let database = open.and_then(Arc::into_inner);
+        database.ok_or_else(|| failed(&self.path, redb::Error::DatabaseClosed))
+    }
+
     /// [`Store::commit_with`] without steps.
     pub fn commit(
         &self,
@@ -98,12 +126,12 @@ impl Store {
         self.commit_with(now, saves, &Steps::new(), records, when).map(drop)
     }
 
-    /// Keeps all of `saves`, `steps` and `records`, or nothing and says why. After an error saves and steps wait for
-    /// the next commit, which opens the file anew; the records are lost, as they are only a record.
+    /// Keeps all of `saves`, `steps` and `records`. After an error they are read as if they were on the disk, and wait
+    /// for it with all that came since the last durable commit: the next commit tries again, [`RETRY_AFTER`] later.
     ///
     /// The seq that the next record will have: the last of `records` has the one before it.
     ///
-    /// With nothing to keep, [`Durable::Now`] still brings earlier `Later` commits to the disk.
+    /// With nothing to keep, [`Durable::Now`] still brings to the disk what is not there yet.
     pub fn commit_with(
         &self,
         now: Time,
@@ -113,138 +141,141 @@ impl Store {
         when: Durable,
     ) -> Result<u64, StoreError> {
         let mut writer = self.writer();
-        let saves = saves.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        let mut pending = std::mem::take(&mut writer.pending);
-        pending.extend(saves);
-        let mut rows = std::mem::take(&mut writer.steps);
-        rows.extend(steps.iter().map(|(row, step)| (row.clone(), step.clone())));
-        let unsynced = when == Durable::Now && writer.later > 0;
-        if pending.is_empty() && rows.is_empty() && records.is_empty() && !unsynced {
+        let batch = Batch::of(now, saves, steps, records, &mut writer.next_seq)?;
+        let all_there = writer.unsynced.is_empty() && writer.failed.is_none();
+        if batch.is_empty() && (when == Durable::Later || all_there) {
             return Ok(writer.next_seq);
         }
-        let done = self.reopen_if_broken(&mut writer).and_then(|database| {
-            write(&database, &mut writer, now, (&pending, &rows), records, when).map_err(|e| match e {
-                WriteError::Database(e) => failed(&self.path, e),
-                WriteError::Encode(e) => StoreError::Encode(e),
-            })
-        });
-        if done.is_err() {
-            writer.pending = pending;
-            writer.steps = rows;
-            writer.broken = true;
+        self.commit_batch(&mut writer, now, batch, when == Durable::Now)?;
+        Ok(writer.next_seq)
+    }
+
+    /// Keeps `saves` on the disk when it returns; or nothing of them, now and after a restart. With nothing to keep
+    /// it tells whether the disk takes anything.
+    pub fn promise(&self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError> {
+        let mut writer = self.writer();
+        let writer = &mut *writer;
+        let batch = Batch::of(now, saves, &Steps::new(), &[], &mut writer.next_seq)?;
+        self.wait_after_failure(writer, now)?;
+        let before = self.before(writer, &batch)?;
+        let Err(why) = self.attempt(writer, now, &batch, true) else { return Ok(Undo(before)) };
+        self.fall_back(writer, now, &Batch::default());
+        // A disk that reports an error may have kept it all the same.
+        let undo = Batch::values(before);
+        if self.attempt(writer, now, &undo, true).is_err() {
+            self.fall_back(writer, now, &undo);
+            writer.unsynced.absorb(undo);
         }
-        done.map(|()| writer.next_seq)
+        Err(why)
     }
 
-    /// Everything saved, as a new start would find it.
-    pub fn saved(&self) -> Result<Vec<Saved>, StoreError> {
-        let database = self.database()?;
-        let read = || super::open::saved(&database.begin_read()?);
-        read().map_err(|e| failed(&self.path, e))?.map_err(StoreError::Saved)
+    /// Puts back what a promise replaced that nobody waited for.
+    pub fn take_back(&self, now: Time, undo: Undo) -> Result<(), StoreError> {
+        self.commit_batch(&mut self.writer(), now, Batch::values(undo.0), true)
     }
 
-    /// Every step of every journal, each zone's in their order; a zone whose name does not decode has none.
-    pub fn journals(&self) -> Result<Vec<JournalRow>, StoreError> {
+    /// What is kept under a batch's keys just now.
+    fn before(&self, writer: &Writer, batch: &Batch) -> Result<Values, StoreError> {
         let database = self.database()?;
-        let read = || -> Result<Vec<JournalRow>, redb::Error> {
-            let mut rows = Vec::new();
-            let table = match database.begin_read()?.open_table(JOURNAL) {
-                Ok(table) => table,
-                // A file from before there were journals.
-                Err(TableError::TableDoesNotExist(_)) => return Ok(rows),
-                Err(e) => return Err(e.into()),
-            };
-            for row in table.iter()? {
-                let (key, step) = row?;
-                let (zone, seq) = key.value();
-                if let Ok(zone) = zone.parse() {
-                    rows.push(JournalRow { zone, seq, step: Some(step.value().into()) });
-                }
+        let read = || -> Result<Values, redb::Error> {
+            let table = database.begin_read()?.open_table(SAVED)?;
+            let mut before = Values::new();
+            for key in batch.saves.keys() {
+                let value = match writer.unsynced.saves.get(key) {
+                    Some(value) => value.clone(),
+                    None => table.get(key.as_str())?.map(|value| value.value().to_vec()),
+                };
+                before.insert(key.clone(), value);
             }
-            Ok(rows)
+            Ok(before)
         };
         read().map_err(|e| failed(&self.path, e))
     }
 
-    /// The entries `query` asks for, newest first.
-    pub fn history(&self, query: &Query) -> Result<Vec<Entry>, StoreError> {
-        let database = self.database()?;
-        let limit = query.limit.min(MAX_QUERY);
-        let before = query.before.unwrap_or(u64::MAX);
-        let failed = |e: redb::Error| failed(&self.path, e);
-        let read = database.begin_read().map_err(|e| failed(e.into()))?;
-        let entries = read.open_table(ENTRIES).map_err(|e| failed(e.into()))?;
-        let samples = read.open_table(SAMPLES).map_err(|e| failed(e.into()))?;
-        let mut entries = entries.range(..before).map_err(|e| failed(e.into()))?.rev().peekable();
-        // Without samples the range is empty, and the merge below is the same.
-        let until = if query.samples { before } else { 0 };
-        let mut samples = samples.range(..until).map_err(|e| failed(e.into()))?.rev().peekable();
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let entry = entries.peek().map(seq_of);
-            let sample = samples.peek().map(seq_of);
-            // A side that is at its end is `None`, below every seq.
-            let Some(next) = (if entry >= sample { entries.next() } else { samples.next() }) else { break };
-            let (seq, value) = next.map_err(|e| failed(e.into()))?;
-            let (seq, value) = (seq.value(), value.value());
-            let kept: Kept<Happened> =
-                serde_json::from_slice(value).map_err(|source| StoreError::Entry { seq, source })?;
-            if query.wants(&kept.what) {
-                found.push(Entry { seq, at: kept.at, what: kept.what });
+    fn commit_batch(
+        &self,
+        writer: &mut Writer,
+        now: Time,
+        batch: Batch,
+        durable: bool,
+    ) -> Result<(), StoreError> {
+        let overdue = writer.later >= LATER_COMMITS || now.since(writer.synced) >= LATER_FOR;
+        let sync = durable || overdue;
+        let done = self.wait_after_failure(writer, now);
+        match done.and_then(|()| self.attempt(writer, now, &batch, sync)) {
+            // Else it reaches the disk with a later one.
+            Ok(()) if sync => Ok(()),
+            Ok(()) => {
+                writer.later += 1;
+                writer.unsynced.absorb(batch);
+                Ok(())
+            }
+            Err(why) => {
+                self.fall_back(writer, now, &batch);
+                writer.unsynced.absorb(batch);
+                Err(why)
             }
         }
-        Ok(found)
     }
 
-    /// Up to `limit` entries from `seq` on, samples aside, the oldest first; and the seq of the oldest that is
-    /// kept at all.
-    pub fn entries_from(&self, seq: u64, limit: usize) -> Result<(Option<u64>, Vec<Entry>), StoreError> {
-        let database = self.database()?;
-        let failed = |e: redb::Error| failed(&self.path, e);
-        let read = database.begin_read().map_err(|e| failed(e.into()))?;
-        let entries = read.open_table(ENTRIES).map_err(|e| failed(e.into()))?;
-        let oldest = entries.first().map_err(|e| failed(e.into()))?.map(|(seq, _)| seq.value());
-        let mut found = Vec::new();
-        for row in entries.range(seq..).map_err(|e| failed(e.into()))?.take(limit.min(MAX_QUERY)) {
-            let (seq, value) = row.map_err(|e| failed(e.into()))?;
-            let (seq, value) = (seq.value(), value.value());
-            match serde_json::from_slice::<Kept<Happened>>(value) {
-                Ok(kept) => found.push(Entry { seq, at: kept.at, what: kept.what }),
-                // Those before it are good; whoever reads on meets it again.
-                Err(_) if !found.is_empty() => break,
-                Err(source) => return Err(StoreError::Entry { seq, source }),
+    /// A file that failed is left alone for a while: to open it anew costs as much as it holds.
+    fn wait_after_failure(&self, writer: &Writer, now: Time) -> Result<(), StoreError> {
+        let tried = writer.failed.as_ref().and_then(|failed| failed.tried);
+        let waits = tried.is_some_and(|tried| now.since(tried) < RETRY_AFTER);
+        if waits { Err(StoreError::Waiting(self.path.clone())) } else { Ok(()) }
+    }
+
+    /// Writes a batch into the file; into one that failed, which is opened anew, with all that it lost.
+    fn attempt(&self, writer: &mut Writer, now: Time, batch: &Batch, sync: bool) -> Result<(), StoreError> {
+        let failed = |e| failed(&self.path, e);
+        let Some(broken) = &mut writer.failed else {
+            write(&*self.database()?, now, &[batch], sync).map_err(failed)?;
+            if sync {
+                writer.all_is_synced(now);
             }
-        }
-        Ok((oldest, found))
-    }
-
-    /// The seq after that of the last entry, samples aside.
-    pub fn next_entry(&self) -> Result<u64, StoreError> {
-        let last = || {
-            let read = self.database()?.begin_read().map_err(|e| failed(&self.path, e.into()))?;
-            let entries = read.open_table(ENTRIES).map_err(|e| failed(&self.path, e.into()))?;
-            let last = entries.last().map_err(|e| failed(&self.path, e.into()))?;
-            Ok(last.map(|(seq, _)| seq.value()))
+            return Ok(());
         };
-        last().map(|last| last.map_or(0, |seq| seq + 1))
+        broken.tried = Some(now);
+        // The old handle holds the lock on the file: it goes first.
+        broken.handle = None;
+        let database = Arc::new((self.opener)()?);
+        broken.handle = Some(database.clone());
+        let kept = next_seq(&database).map_err(failed)?;
+        write(&database, now, &[&writer.unsynced, batch], true).map_err(failed)?;
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
+        writer.failed = None;
+        writer.next_seq = writer.next_seq.max(kept);
+        writer.all_is_synced(now);
+        Ok(())
     }
 
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
+    /// After a failure: a copy of the file stands in for it, with all that it lost, and with this batch.
+    fn fall_back(&self, writer: &mut Writer, now: Time, batch: &Batch) {
+        let copy = match &writer.failed {
+            Some(_) => self.database().ok(),
+            None => {
+                let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
+                writer.failed = Some(Failed { handle: open.take(), tried: None });
+                *open = open::copy(&self.path).map(Arc::new);
+                let copy = open.clone();
+                drop(open);
+                self.add(copy.as_ref(), now, &writer.unsynced);
+                copy
+            }
+        };
+        self.add(copy.as_ref(), now, batch);
+    }
+
+    /// Adds to a copy in memory. That cannot fail but for a file that is damaged; then nothing can be read.
+    fn add(&self, copy: Option<&Arc<Database>>, now: Time, batch: &Batch) {
+        if copy.is_some_and(|copy| write(copy, now, &[batch], true).is_err()) {
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
         open.clone().ok_or_else(|| failed(&self.path, redb::Error::DatabaseClosed))
-    }
-
-    fn reopen_if_broken(&self, writer: &mut Writer) -> Result<Arc<Database>, StoreError> {
-        if writer.broken {
-            let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
-            // The old handle holds the lock on the file: it goes first.
-            *open = None;
-            let database = (self.opener)().map_err(|e| failed(&self.path, e.into()))?;
-            writer.next_seq = next_seq(&database).map_err(|e| failed(&self.path, e))?;
-            writer.broken = false;
-            *open = Some(Arc::new(database));
-        }
-        self.database()
     }
 
     /// A panic in a commit leaves the writer as it was before or after it, both of which are whole.
@@ -253,77 +284,14 @@ impl Store {
     }
 }
 
-/// One transaction, all or nothing.
-fn write(
-    database: &Database,
-    writer: &mut Writer,
-    now: Time,
-    (saves, steps): (&BTreeMap<String, Option<Vec<u8>>>, &Steps),
-    records: &[Happened],
-    when: Durable,
-) -> Result<(), WriteError> {
-    let overdue = writer.later >= LATER_COMMITS || now.since(writer.synced) >= LATER_FOR;
-    let sync = when == Durable::Now || overdue;
-    let mut next_seq = writer.next_seq;
-    let mut txn = database.begin_write()?;
-    txn.set_durability(if sync { Durability::Immediate } else { Durability::None })?;
-    txn.open_table(META)?.insert(LAST, now.0.to_string().as_str())?;
-    if !saves.is_empty() {
-        let mut table = txn.open_table(SAVED)?;
-        for (key, value) in saves {
-            match value {
-                Some(value) => table.insert(key.as_str(), value.as_slice())?,
-                None => table.remove(key.as_str())?,
-            };
-        }
-    }
-    if !steps.is_empty() {
-        let mut table = txn.open_table(JOURNAL)?;
-        for ((zone, seq), step) in steps {
-            match step {
-                Some(step) => table.insert((zone.as_str(), *seq), &**step)?,
-                None => table.remove((zone.as_str(), *seq))?,
-            };
-        }
-    }
-    {
-        let (mut entries, mut samples) = (txn.open_table(ENTRIES)?, txn.open_table(SAMPLES)?);
-        for what in records {
-            let table = if matches!(what, Happened::Sample(_)) { &mut samples } else { &mut entries };
-            table.insert(next_seq, encode_entry(now, what)?.as_slice())?;
-            next_seq += 1;
-        }
-        // As many go as came: the cost of the bound is spread over the commits that need it.
-        for (table, max) in [(&mut entries, MAX_ENTRIES), (&mut samples, MAX_SAMPLES)] {
-            for _ in max..table.len()? {
-                table.pop_first()?;
-            }
-        }
-    }
-    txn.commit()?;
-    writer.next_seq = next_seq;
-    (writer.later, writer.synced) = if sync { (0, now) } else { (writer.later + 1, writer.synced) };
-    Ok(())
-}
-
-/// A row's seq; a row that cannot be read comes before every other, so that it is met at once.
-fn seq_of(row: &Result<(AccessGuard<'_, u64>, AccessGuard<'_, &[u8]>), StorageError>) -> u64 {
-    row.as_ref().map_or(u64::MAX, |(seq, _)| seq.value())
-}
-
-/// Why a transaction failed.
-enum WriteError {
-    Database(redb::Error),
-    Encode(serde_json::Error),
-}
-
-impl<E: Into<redb::Error>> From<E> for WriteError {
-    fn from(e: E) -> WriteError {
-        WriteError::Database(e.into())
+impl Writer {
+    fn all_is_synced(&mut self, now: Time) {
+        (self.later, self.synced) = (0, now);
+        self.unsynced = Batch::default();
     }
 }
 
-fn failed(path: &Path, source: redb::Error) -> StoreError {
+pub(super) fn failed(path: &Path, source: redb::Error) -> StoreError {
     StoreError::Database { path: path.to_owned(), source: Box::new(source) }
 }
 
@@ -337,37 +305,4 @@ fn next_seq(database: &Database) -> Result<u64, redb::Error> {
         }
     }
     Ok(next)
-}
-
-/// A value's key, and its JSON unless the key is to be forgotten.
-fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
-    let json = |key: Result<String, serde_json::Error>| key.map_err(StoreError::Encode);
-    let (key, keep) = match saved {
-        Saved::Zone(apex, value) => (format!("zone {apex}"), value.is_some()),
-        Saved::Service(name, value) => (format!("service {name}"), value.is_some()),
-        Saved::Check(check, value) => {
-            (format!("check {}", json(serde_json::to_string(check))?), value.is_some())
-        }
-        Saved::Override(scope, value) => {
-            (format!("override {}", json(serde_json::to_string(scope))?), value.is_some())
-        }
-        Saved::Edit(EditKey { zone, owner, rtype }, value) => {
-            (format!("edit {zone} {owner} {rtype}"), value.is_some())
-        }
-    };
-    let value = keep.then(|| serde_json::to_vec(saved).map_err(StoreError::Encode)).transpose()?;
-    Ok((key, value))
-}
-
-fn encode_entry(at: Time, what: &Happened) -> Result<Vec<u8>, WriteError> {
-    let shortened;
-    let what = match what {
-        Happened::LoadRefused { problems } if problems.len() > MAX_TEXT => {
-            let end = (0..=MAX_TEXT).rev().find(|&end| problems.is_char_boundary(end)).unwrap_or(0);
-            shortened = Happened::LoadRefused { problems: format!("{}…", &problems[..end]) };
-            &shortened
-        }
-        what => what,
-    };
-    serde_json::to_vec(&Kept { at, what }).map_err(WriteError::Encode)
 }

@@ -57,7 +57,7 @@ mod watch;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
 pub use preflight::{slow_runs, warnings};
-pub use prober::Prober;
+pub use prober::{Prober, files_for_others};
 pub use times::ProbeTimes;
 pub use tls::Trust;
 pub use watch::{WatchState, WatchView};

@@ -155,12 +155,10 @@ impl Prober {
         self.shared.watches.views()
     }
 
-    /// The checks that have given no sample for three of their intervals.
-    pub fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        let mut stalled = self.shared.table().stalled(now);
-        stalled.append(&mut self.heartbeats.stalled(now));
-        stalled.sort_unstable();
-        stalled
+    /// For how long no check has run although one is due; zero as long as they run. It costs the same however
+    /// many there are.
+    pub fn idle(&self, now: Time) -> Duration {
+        self.shared.table().idle(now).max(self.heartbeats.idle(now))
     }
 
     /// How late runs were started, from the time they were due.
@@ -357,8 +355,7 @@ impl Drop for Slot {
     }
 }
 
-/// The file descriptors this process may open as it is, but for half of them or [`FILES_FOR_OTHERS`]: a herd of slow
-/// targets leaves enough for the clients of DNS over TCP.
+/// The file descriptors this process may open, but for those of others.
 fn max_runs() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(soft, _)| usize::try_from(soft).ok());
     files.map_or(MAX_RUNS, within)
@@ -370,7 +367,13 @@ pub(super) fn slow_of(runs: usize) -> usize {
 }
 
 pub(super) fn within(files: usize) -> usize {
-    (files - (files / 2).min(FILES_FOR_OTHERS)).clamp(1, MAX_RUNS)
+    (files - files_for_others(files)).clamp(1, MAX_RUNS)
+}
+
+/// How many of the files that this process may open probes leave to others: half of them, or 4,096. A herd of slow
+/// targets leaves enough for the clients of DNS over TCP.
+pub fn files_for_others(files: usize) -> usize {
+    (files / 2).min(FILES_FOR_OTHERS)
 }
 
 #[cfg(test)]

@@ -12,9 +12,6 @@ use crate::config::{Check, CheckKey};
 use crate::engine::Pace;
 use crate::time::Time;
 
-/// Intervals without a sample after which a check counts as stalled.
-const STALLED_INTERVALS: u32 = 3;
-
 /// What identifies a check from its start to its removal; never used again, so that the run of a check
 /// that was removed or changed cannot be taken for its successor's.
 pub(super) type Id = u64;
@@ -38,6 +35,10 @@ pub(super) struct Table {
     sleeps_until: Option<Time>,
     wants_room: bool,
     last_id: Id,
+    /// When a run last began, or ended with a sample handed over.
+    moved: Time,
+    /// The longest timeout of a check.
+    longest: Duration,
 }
 
 /// What to expect of a check's next run, by its last one.
@@ -81,8 +82,6 @@ struct Entry {
     started: Option<(Time, bool)>,
     /// The run under way.
     run: Option<AbortHandle>,
-    /// When the last sample was handed over, or when the check was taken up.
-    sampled: Time,
 }
 
 impl Table {
@@ -100,7 +99,7 @@ impl Table {
                 let (runner, schedule) = (Arc::new(runner(&check)), Schedule::new(&check, now));
                 self.last_id += 1;
                 let (check, manner) = (check.clone(), Manner::New);
-                let entry = Entry { check, runner, schedule, manner, started: None, run: None, sampled: now };
+                let entry = Entry { check, runner, schedule, manner, started: None, run: None };
                 self.queues[manner as usize].insert((now, self.last_id));
                 self.entries.insert(self.last_id, entry);
                 self.last_id
@@ -110,6 +109,8 @@ impl Table {
         for gone in before.into_values() {
             self.remove(gone);
         }
+        self.moved = self.moved.max(now);
+        self.longest = self.entries.values().map(|entry| entry.check.probe.timeout).max().unwrap_or_default();
     }
 
     fn remove(&mut self, id: Id) {
@@ -156,6 +157,7 @@ impl Table {
                 entry.started = Some((now, slow));
                 self.slow_runs += usize::from(slow);
                 let late = (manner != Manner::New).then(|| now.since(due));
+                self.moved = self.moved.max(now);
                 started.push(Due { id, runner: entry.runner.clone(), late });
             }
         }
@@ -178,7 +180,7 @@ impl Table {
             entry.schedule.end(now);
             entry.run = None;
             if sampled {
-                entry.sampled = now;
+                self.moved = self.moved.max(now);
             }
             if let Some((from, slow)) = entry.started.take() {
                 self.slow_runs -= usize::from(slow);
@@ -212,14 +214,14 @@ impl Table {
         queue.extend(entry.schedule.due().map(|due| (due, id)));
     }
 
-    /// The checks that have given no sample for three intervals, in a stable order.
-    pub(super) fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        let stalled =
-            |entry: &&Entry| now.since(entry.sampled) > entry.check.probe.interval * STALLED_INTERVALS;
-        let mut keys: Vec<CheckKey> =
-            self.entries.values().filter(stalled).map(|entry| entry.check.key.clone()).collect();
-        keys.sort_unstable();
-        keys
+    /// For how long no run has begun or ended, although one is due or has to be over; zero while all is well.
+    pub(super) fn idle(&self, now: Time) -> Duration {
+        let waiting: usize = self.queues.iter().map(BTreeSet::len).sum();
+        let due = self.queues.iter().filter_map(|queue| queue.first()).map(|&(due, _)| due).min();
+        // Runs under way end by their timeout.
+        let ends = (self.entries.len() > waiting).then(|| self.moved + self.longest);
+        let awaited = due.map(|due| due.max(self.moved)).into_iter().chain(ends).min();
+        awaited.map_or(Duration::ZERO, |awaited| now.since(awaited))
     }
 }
 
@@ -311,17 +313,22 @@ mod tests {
     }
 
     #[test]
-    fn a_check_without_samples_for_three_intervals_is_stalled() {
+    fn checks_that_do_not_run_are_noticed_and_those_that_wait_their_turn_are_not() {
         let probe = tcp_probe("web", 1);
         let mut table = Table::default();
+        assert_eq!(table.idle(Time(500_000)), Duration::ZERO, "there is none to run");
         set(&mut table, &[check(&probe, ONE), check(&probe, TWO)], 1000);
-        started(&mut table, 1000);
-        let three = u64::try_from(probe.interval.as_millis()).unwrap() * 3;
-        assert_eq!(table.stalled(Time(1000 + three)), []);
-        table.end(1, Time(1500), true);
-        table.end(2, Time(1500), false); // it ended, but nobody took its sample
-        assert_eq!(table.stalled(Time(1001 + three)), [check(&probe, TWO).key]);
-        assert_eq!(table.stalled(Time(1501 + three)).len(), 2);
+        assert_eq!(table.idle(Time(31_000)), Duration::from_secs(30), "nobody begins a run");
+        started(&mut table, 31_000);
+        assert_eq!(table.idle(Time(31_500)), Duration::ZERO);
+        table.end(1, Time(31_500), true);
+        let ends = 31_500 + u64::try_from(probe.timeout.as_millis()).unwrap();
+        table.end(2, Time(31_600), false); // it ended, but nobody took its sample
+        assert_eq!(table.idle(Time(ends)), Duration::ZERO, "the next is due later");
+        let mut behind = started(&mut table, 50_000);
+        table.end(behind.remove(0), Time(50_010), true);
+        assert_eq!(table.idle(Time(50_011)), Duration::ZERO, "one that runs late does run");
+        assert!(table.idle(Time(90_010)) >= Duration::from_secs(30), "its run never ends");
     }
 
     /// Black holes take their whole timeout of two seconds, healthy targets five milliseconds. Ten runs may be

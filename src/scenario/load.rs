@@ -11,8 +11,8 @@ use crate::config::{
     Maintenance, MaintenanceScope, Observed, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site,
     Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
-use crate::engine::{Load, ZoneBase};
-use crate::zone::{Name, RrSet, RrType, SerialStyle};
+use crate::engine::{Load, Undecided, ZoneBase};
+use crate::zone::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
 
 use super::groups;
 use super::setup::{ServiceSpec, Setup};
@@ -43,6 +43,8 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             rate_limit: None,
             journal: 0,
             max_exec: 64,
+            include_folders: vec![],
+            loading: crate::config::Loading::default(),
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into(), tokens: None, tls: None },
         alerts: Vec::new(),
@@ -68,6 +70,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
                 transfer: Access::default(),
                 notify: Told::default(),
                 serial: SerialStyle::default(),
+                max_rrset_bytes: MAX_RRSET_BYTES,
             })
             .collect(),
         catalog: None,
@@ -85,7 +88,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         keys: Arc::default(),
     };
     let sorted = crate::geo::clients(&config, &Databases::new()).map_err(|why| why.to_string())?;
-    Ok(Load { config: Arc::new(config), zones, regions: sorted.regions })
+    Ok(Load { config: Arc::new(config), zones, regions: sorted.regions, undecided: Undecided::default() })
 }
 
 /// A domain name.

@@ -5,11 +5,13 @@ use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
+use tracing::debug;
 
 use super::message::{Answer, BadMessage, question};
 use super::transfer::{BadTransfer, Progress, Received, Transfer};
@@ -26,6 +28,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const MESSAGE: Duration = Duration::from_secs(30);
 /// The bound on a whole transfer: 512 MiB at a megabit a second.
 const WHOLE: Duration = Duration::from_secs(4_500);
+/// The least rate of a transfer, in bytes a second, after [`SLOW_START`]: a line of 64 kbit/s.
+const LEAST_RATE: u32 = 8 * 1024;
+/// For how long a transfer may be slower than that on the whole.
+const SLOW_START: Duration = Duration::from_secs(30);
 /// Answers to other questions that are passed over while one is waited for over UDP.
 const MAX_FOREIGN: usize = 64;
 
@@ -38,9 +44,15 @@ pub enum FetchError {
     /// It hung up.
     #[error("it closed the connection in the middle")]
     Ended,
+    /// It was asked over a connection, and the next message did not come.
+    #[error("it stopped answering in the middle")]
+    Stalled,
     /// Nothing came for too long.
     #[error("no answer")]
     Silent,
+    /// What came was too little.
+    #[error("it sends less than {LEAST_RATE} bytes a second")]
+    TooSlow,
     /// A message.
     #[error("it sent {0}")]
     Message(#[from] BadMessage),
@@ -122,9 +134,15 @@ async fn serial_by_udp(primary: &Primary, zone: &Name) -> Result<Option<RrSet>, 
 pub async fn fetch(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<Received, FetchError> {
     if have.is_some() {
         match limited(WHOLE, transfer(primary, zone, have)).await {
-            // Not all know IXFR, and not all get it right: the whole zone is always another way (RFC 1995
-            // section 4). Who cannot be reached, or does not trust us, is not asked twice.
-            Err(FetchError::Message(_) | FetchError::Transfer(_)) => {}
+            // Not all know IXFR, and not all get it right: some hang up, some send a newer SOA alone and nothing
+            // after it. The whole zone is always another way (RFC 1995 section 4). Who cannot be reached, or does
+            // not trust us, is not asked twice.
+            Err(
+                error @ (FetchError::Message(_)
+                | FetchError::Transfer(_)
+                | FetchError::Ended
+                | FetchError::Stalled),
+            ) => debug!("IXFR of {zone} from {}: {error}; trying AXFR", primary.address),
             outcome => return outcome,
         }
     }
@@ -137,8 +155,13 @@ async fn transfer(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<
     let asked_for = question(id, zone, transfer.qtype(), transfer.have().as_ref());
     let (request, mut asked) = request(primary, asked_for);
     let mut stream = connect(primary.address, &request).await?;
+    let mut rate = Rate::new(SLOW_START, LEAST_RATE);
     loop {
-        let mut message = limited(MESSAGE, read(&mut stream)).await?;
+        let message = rate.read(&mut stream).await;
+        let mut message = message.map_err(|error| match error {
+            FetchError::Silent => FetchError::Stalled,
+            other => other,
+        })?;
         check(&mut asked, &mut message)?;
         if transfer.take(&message)? == Progress::Done {
             break;
@@ -201,7 +224,33 @@ async fn connect(address: SocketAddr, request: &[u8]) -> Result<TcpStream, Fetch
     Ok(stream)
 }
 
-async fn read(stream: &mut TcpStream) -> Result<Vec<u8>, FetchError> {
+/// That a transfer comes at [`LEAST_RATE`]: each byte puts its end off by so much.
+struct Rate {
+    end: Pin<Box<Sleep>>,
+    bytes_per_second: u32,
+}
+
+impl Rate {
+    fn new(slow_start: Duration, bytes_per_second: u32) -> Rate {
+        Rate { end: Box::pin(sleep(slow_start)), bytes_per_second }
+    }
+
+    /// The next message.
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, FetchError> {
+        let message = tokio::select! {
+            // What is there already is not late.
+            biased;
+            message = limited(MESSAGE, read(stream)) => message?,
+            () = self.end.as_mut() => return Err(FetchError::TooSlow),
+        };
+        let earned = Duration::from_secs_f64(message.len() as f64 / f64::from(self.bytes_per_second));
+        let end = self.end.deadline() + earned;
+        self.end.as_mut().reset(end);
+        Ok(message)
+    }
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, FetchError> {
     let len = stream.read_u16().await?;
     let mut message = vec![0; usize::from(len)];
     stream.read_exact(&mut message).await?;
@@ -213,4 +262,37 @@ async fn limited<T>(
     work: impl Future<Output = Result<T, FetchError>>,
 ) -> Result<T, FetchError> {
     timeout(limit, work).await.unwrap_or(Err(FetchError::Silent))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// What becomes of a transfer in messages of so many bytes, one each five milliseconds, that must come to 5,000 bytes
+    /// a second.
+    async fn transfer_of(bytes: usize) -> Option<FetchError> {
+        let (mut near, mut far) = duplex(1 << 20);
+        let sending = tokio::spawn(async move {
+            let framed = [&(bytes as u16).to_be_bytes()[..], &vec![0; bytes]].concat();
+            while far.write_all(&framed).await.is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let mut rate = Rate::new(Duration::from_millis(500), 5_000);
+        let mut error = None;
+        for _ in 0..200 {
+            error = error.or(rate.read(&mut near).await.err());
+        }
+        sending.abort();
+        error
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_drips_is_broken_off() {
+        let error = transfer_of(1).await;
+        assert!(matches!(error, Some(FetchError::TooSlow)), "{error:?}");
+        assert!(transfer_of(1_000).await.is_none());
+    }
 }

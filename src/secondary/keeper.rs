@@ -9,22 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::fetch::{fetch, serial};
 use super::kept;
+use super::permits::Permits;
 use super::refresh::{Confirmed, Refresh, Timers};
 use super::transfer::Received;
 use crate::clock::{Clock, wall_secs};
+use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
 use crate::time::Time;
 use crate::zone::{Name, Serial, Zone};
-
-/// Zones whose primaries are asked at once, or that are transferred.
-const AT_ONCE: usize = 32;
 
 /// Who takes up what was kept.
 pub trait Reload: Send + Sync + 'static {
@@ -77,15 +76,17 @@ pub struct TransferredView {
 }
 
 impl TransferredView {
-    /// Why the zone is answered SERVFAIL, where it is.
-    pub fn trouble(&self) -> Option<String> {
-        let TransferredView { zone, last, .. } = self;
+    /// Why the zone is answered SERVFAIL, where it is. A zone whose primaries were not asked yet will be there in
+    /// a moment.
+    fn trouble(&self) -> Option<String> {
+        let TransferredView { last, .. } = self;
+        let zone = bare(&self.zone);
         match (self.serial, self.expired) {
-            (Some(_), _) => None,
             (None, true) => Some(format!("zone {zone} expired and is answered SERVFAIL: {last}")),
-            (None, false) => {
+            (None, false) if self.failures > 0 => {
                 Some(format!("zone {zone} was not transferred yet and is answered SERVFAIL: {last}"))
             }
+            (Some(_), _) | (None, false) => None,
         }
     }
 }
@@ -94,9 +95,10 @@ impl TransferredView {
 pub struct Keeper {
     clock: Clock,
     reload: Arc<dyn Reload>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     runtime: Handle,
     zones: Mutex<BTreeMap<Name, Kept>>,
+    board: Arc<Board>,
 }
 
 /// One zone's task, which ends with this.
@@ -104,11 +106,15 @@ struct Kept {
     source: ZoneSource,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
+    board: Arc<Board>,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         self.task.abort();
+        // The task may be in the midst of telling how it stands.
+        *lock(&self.shared.over) = true;
+        self.board.clear(ConditionKind::ZoneUnserved, &bare(&self.source.name));
     }
 }
 
@@ -119,13 +125,15 @@ struct Shared {
     /// Who rang it.
     rang: Mutex<Option<IpAddr>>,
     view: Mutex<TransferredView>,
+    /// Whether the zone is kept no more, and so has no condition.
+    over: Mutex<bool>,
 }
 
 impl Keeper {
     /// Nothing yet; tasks run on the runtime this is called from.
-    pub fn new(clock: Clock, reload: Arc<dyn Reload>) -> Keeper {
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Keeper { clock, reload, permits, runtime: Handle::current(), zones: Mutex::default() }
+    pub fn new(clock: Clock, reload: Arc<dyn Reload>, board: Arc<Board>) -> Keeper {
+        let permits = Arc::new(Permits::new());
+        Keeper { clock, reload, permits, runtime: Handle::current(), zones: Mutex::default(), board }
     }
 
     /// Takes up the zones of a configuration. What has the same primaries as before is not disturbed.
@@ -152,7 +160,12 @@ impl Keeper {
             incremental: 0,
             last: "not asked yet".to_owned(),
         };
-        let shared = Arc::new(Shared { bell: Notify::new(), rang: Mutex::default(), view: Mutex::new(view) });
+        let shared = Arc::new(Shared {
+            bell: Notify::new(),
+            rang: Mutex::default(),
+            view: Mutex::new(view),
+            over: Mutex::default(),
+        });
         let task = Task {
             source: source.clone(),
             shared: shared.clone(),
@@ -160,8 +173,10 @@ impl Keeper {
             reload: self.reload.clone(),
             permits: self.permits.clone(),
             held: None,
+            board: self.board.clone(),
         };
-        Kept { source: source.clone(), shared, task: self.runtime.spawn(task.run()) }
+        let task = self.runtime.spawn(task.run());
+        Kept { source: source.clone(), shared, task, board: self.board.clone() }
     }
 
     /// A NOTIFY came (RFC 1996): from where, signed with which key, and the serial it tells, if it does. It
@@ -207,9 +222,15 @@ struct Task {
     shared: Arc<Shared>,
     clock: Clock,
     reload: Arc<dyn Reload>,
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     /// What is served.
     held: Option<(Serial, Timers)>,
+    board: Arc<Board>,
+}
+
+/// A zone's name as conditions have it: without the final dot.
+fn bare(zone: &Name) -> String {
+    zone.to_string().trim_end_matches('.').to_owned()
 }
 
 impl Task {
@@ -239,8 +260,6 @@ impl Task {
                 self.take_up(None).await;
             }
             if refresh.due() <= self.clock.now() {
-                // The semaphore is never closed.
-                let _permit = self.permits.clone().acquire_owned().await;
                 let confirmed = self.check().await;
                 refresh.checked(self.clock.now(), confirmed);
             }
@@ -255,6 +274,13 @@ impl Task {
         view.expired &= self.held.is_none();
         view.next = refresh.due();
         view.failures = refresh.failures();
+        let zone = bare(&view.zone);
+        let over = lock(&self.shared.over);
+        match view.trouble() {
+            Some(_) if *over => {}
+            Some(why) => self.board.set(ConditionKind::ZoneUnserved, &zone, self.clock.now(), &why),
+            None => self.board.clear(ConditionKind::ZoneUnserved, &zone),
+        }
     }
 
     /// Asks one primary after the other until one confirms; first the one that sent a NOTIFY.
@@ -291,7 +317,10 @@ impl Task {
     async fn ask(&mut self, primary: &Primary) -> Result<(Timers, String), String> {
         let (zone, file) = (self.source.name.clone(), self.source.file.clone());
         let address = primary.address;
-        let theirs = serial(primary, &zone).await.map_err(|e| e.to_string())?;
+        let theirs = {
+            let _permit = self.permits.checks.take(address.ip()).await;
+            serial(primary, &zone).await.map_err(|e| e.to_string())?
+        };
         let current = |serial: Serial| format!("{address} has serial {serial}, as here");
         if let Some((held, timers)) = self.held {
             if theirs == held {
@@ -302,6 +331,8 @@ impl Task {
                 return Err(format!("it has serial {theirs}, which is before {held}"));
             }
         }
+        let permits = self.permits.clone();
+        let _permit = permits.transfers.take(address.ip()).await;
         let have = if self.held.is_some() { self.read().await } else { None };
         match fetch(primary, &zone, have).await.map_err(|e| e.to_string())? {
             Received::Current => match self.held {
@@ -313,6 +344,11 @@ impl Task {
             },
             Received::Zone { zone: new, text, incremental } => {
                 let (serial, timers) = (new.serial(), Timers::of(&new.soa()));
+                let max = self.source.max_rrset_bytes;
+                if let Some((owner, rtype, size)) = new.larger_rrset(max) {
+                    let what = format!("the {rtype} records of {owner} take {size} bytes in an answer");
+                    return Err(format!("it sent serial {serial}, but {what}; max_rrset_bytes is {max}"));
+                }
                 if self.held.is_some_and(|(held, _)| !serial.is_after(held)) {
                     return Err(format!("it sent serial {serial}, which is not after what is here"));
                 }

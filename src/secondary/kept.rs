@@ -2,11 +2,12 @@
 //! a primary last confirmed it is the time of its last change.
 
 use std::fs::{self, File, FileTimes};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::refresh::Timers;
+use crate::files::{self, Reach};
 use crate::zone::Zone;
 
 /// What the name of content that expired ends with.
@@ -14,17 +15,13 @@ const EXPIRED: &str = ".expired";
 
 /// Puts a zone's new content in place of the old, all of it or nothing.
 pub(super) fn store(file: &Path, text: &str) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    let half = beside(file, ".new");
-    let mut out = File::create(&half)?;
-    out.write_all(b"; From the primary; the time of this file is when it was last confirmed.\n")?;
-    out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    fs::rename(&half, file)?;
+    files::keep(file, Reach::Now, |out| {
+        out.write_all(b"; From the primary; the time of this file is when it was last confirmed.\n")?;
+        out.write_all(text.as_bytes())
+    })?;
     // What expired before is of no more interest; mostly there is none.
-    let _ = fs::remove_file(beside(file, EXPIRED));
-    File::open(folder)?.sync_all()
+    let _ = files::remove(&beside(file, EXPIRED));
+    Ok(())
 }
 
 /// Notes that a primary confirmed the content now.
@@ -59,7 +56,7 @@ pub(super) fn has_expired(file: &Path) -> bool {
 
 /// Puts content aside: it is kept for people to look at, and not answered from.
 pub(super) fn discard(file: &Path) {
-    if let Err(error) = fs::rename(file, beside(file, EXPIRED)) {
+    if let Err(error) = files::rename(file, &beside(file, EXPIRED)) {
         tracing::error!("{} expired and cannot be put aside: {error}", file.display());
     }
 }

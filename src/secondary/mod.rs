@@ -22,6 +22,7 @@ mod keeper;
 mod kept;
 mod message;
 pub mod notify;
+mod permits;
 mod refresh;
 #[cfg(test)]
 mod tests;

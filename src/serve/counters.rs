@@ -48,6 +48,7 @@ pub(super) struct Tally {
     truncated: AtomicU64,
     malformed: AtomicU64,
     send_errors: AtomicU64,
+    receive_errors: AtomicU64,
     panics: AtomicU64,
     at_desk: AtomicU64,
     desk_full: AtomicU64,
@@ -105,6 +106,11 @@ impl Tally {
         }
     }
 
+    /// Tries to receive that the kernel answered with an error.
+    pub(super) fn receive_errors(&self, count: u64, add: Add) {
+        add(&self.receive_errors, count);
+    }
+
     /// A query whose answering panicked: counted, said in the log, and survived.
     pub(super) fn panicked(&self, add: Add) {
         add(&self.queries, 1);
@@ -141,6 +147,7 @@ struct Totals {
     truncated: u64,
     malformed: u64,
     send_errors: u64,
+    receive_errors: u64,
     panics: u64,
     at_desk: u64,
     desk_full: u64,
@@ -167,6 +174,7 @@ impl Totals {
         self.truncated += tally.truncated.load(Relaxed);
         self.malformed += tally.malformed.load(Relaxed);
         self.send_errors += tally.send_errors.load(Relaxed);
+        self.receive_errors += tally.receive_errors.load(Relaxed);
         self.panics += tally.panics.load(Relaxed);
         self.at_desk += tally.at_desk.load(Relaxed);
         self.desk_full += tally.desk_full.load(Relaxed);
@@ -189,8 +197,8 @@ pub struct Counters {
     udp: Totals,
     tcp: Totals,
     tcp_connections: u64,
-    tcp_refused_total: u64,
-    tcp_refused_source: u64,
+    tcp_evicted_total: u64,
+    tcp_evicted_source: u64,
     tcp_open: u64,
 }
 
@@ -207,8 +215,8 @@ impl Counters {
             udp,
             tcp,
             tcp_connections: admission.accepted(),
-            tcp_refused_total: admission.refused_total(),
-            tcp_refused_source: admission.refused_source(),
+            tcp_evicted_total: admission.evicted_total(),
+            tcp_evicted_source: admission.evicted_source(),
             tcp_open: admission.open() as u64,
         }
     }
@@ -251,9 +259,11 @@ impl Counters {
             metrics.push(("detour_rate_limited_total", labels, count));
         }
         metrics.push(("detour_send_errors_total", vec![], self.udp.send_errors + self.tcp.send_errors));
+        let label = vec![("transport", "udp".to_owned())];
+        metrics.push(("detour_receive_errors_total", label, self.udp.receive_errors));
         metrics.push(("detour_tcp_connections_total", vec![], self.tcp_connections));
-        for (why, count) in [("total", self.tcp_refused_total), ("source", self.tcp_refused_source)] {
-            metrics.push(("detour_tcp_refused_total", vec![("why", why.to_owned())], count));
+        for (why, count) in [("total", self.tcp_evicted_total), ("source", self.tcp_evicted_source)] {
+            metrics.push(("detour_tcp_evicted_total", vec![("why", why.to_owned())], count));
         }
         metrics.push(("detour_tcp_open", vec![], self.tcp_open));
         metrics
@@ -277,8 +287,8 @@ mod tests {
         value
     }
 
-    #[test]
-    fn workers_add_up_by_transport_and_rcode() {
+    #[tokio::test]
+    async fn workers_add_up_by_transport_and_rcode() {
         let tallies = Tallies { udp: vec![Arc::default(), Arc::default()], tcp: Arc::default() };
         let answer = |rcode, truncated| Answered { len: 12, rcode, truncated, ..Answered::default() };
         tallies.udp[0].answered(&answer(0, true), owned);
@@ -287,6 +297,7 @@ mod tests {
         tallies.udp[1].answered(&Answered::default(), owned);
         tallies.udp[1].malformed(owned);
         tallies.udp[1].send_errors(2, owned);
+        tallies.udp[0].receive_errors(1, owned);
         let limited =
             |len, how| Answered { len, limited: Some((Kind::NxDomain, how)), ..Answered::default() };
         tallies.udp[0].answered(&limited(0, Limited::Dropped), owned);
@@ -296,9 +307,9 @@ mod tests {
         tallies.tcp.answered(&answer(3, false), shared);
         // No rcode goes over the array's end, whatever it is.
         tallies.tcp.answered(&answer(200, false), shared);
-        let admission = Admission::new(Bounds { total: 1, per_source: 1 });
-        let _open = admission.admit("192.0.2.1".parse().unwrap());
-        assert!(admission.admit("192.0.2.2".parse().unwrap()).is_none());
+        let admission = Admission::new("DNS", Bounds { total: 1, per_source: 1, kept_for_loopback: 0 });
+        let _first = admission.admit("192.0.2.1".parse().unwrap()).await;
+        let _second = admission.admit("192.0.2.2".parse().unwrap()).await;
 
         let counters = Counters::read(&tallies, &admission);
         for (name, labels, expect) in [
@@ -319,9 +330,10 @@ mod tests {
             ("detour_rate_limited_total", "kind=nxdomain,action=truncated", Some(1)),
             ("detour_rate_limited_total", "kind=answer,action=badcookie", Some(0)),
             ("detour_send_errors_total", "", Some(2)),
-            ("detour_tcp_connections_total", "", Some(1)),
-            ("detour_tcp_refused_total", "why=total", Some(1)),
-            ("detour_tcp_refused_total", "why=source", Some(0)),
+            ("detour_receive_errors_total", "transport=udp", Some(1)),
+            ("detour_tcp_connections_total", "", Some(2)),
+            ("detour_tcp_evicted_total", "why=total", Some(1)),
+            ("detour_tcp_evicted_total", "why=source", Some(0)),
             ("detour_tcp_open", "", Some(1)),
         ] {
             assert_eq!(value(&counters, name, labels), expect, "{name} {labels}");
@@ -339,7 +351,7 @@ mod tests {
         for len in [40, 100, 600, 0] {
             tallies.udp[0].answered(&Answered { len, ..Answered::default() }, owned);
         }
-        let admission = Admission::new(Bounds { total: 1, per_source: 1 });
+        let admission = Admission::new("DNS", Bounds { total: 1, per_source: 1, kept_for_loopback: 0 });
         let [(udp, sizes), (tcp, none)] = Counters::read(&tallies, &admission).sizes();
         assert_eq!((udp, tcp, none.count()), ("udp", "tcp", 0));
         assert_eq!((sizes.upto[3], sizes.sum, sizes.count()), ((512.0, 2), 740.0, 3));

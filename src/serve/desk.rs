@@ -11,11 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::batch::Letter;
 use super::counters::{Tally, shared};
+use super::stopping::stopped;
 use crate::answer::Transport;
 
 /// Datagrams that may wait for the clerk; one more is dropped and counted.
@@ -41,7 +42,8 @@ pub type Replies = Box<dyn Iterator<Item = Vec<u8>> + Send>;
 /// Who sees to messages that are no plain queries.
 pub trait Desk: Send + Sync + 'static {
     /// Whether there is anything it would do; as long as there is not, such messages are answered as any
-    /// other that is not understood or not allowed. Asked for each of them, so it is to be quick.
+    /// other that is not understood or not allowed, but for those that are signed. Asked for each of them, so
+    /// it is to be quick.
     fn is_open(&self) -> bool;
 
     /// Sees to one message.
@@ -56,10 +58,15 @@ pub(super) struct Slip {
 }
 
 impl Slip {
-    /// A way to a desk, and the clerk who works there until every way is gone.
-    pub(super) fn to(desk: Arc<dyn Desk>, tally: Arc<Tally>, runtime: &Handle) -> (Slip, JoinHandle<()>) {
+    /// A way to a desk, and the clerk who works there until told to stop, and then on what has come.
+    pub(super) fn to(
+        desk: Arc<dyn Desk>,
+        tally: Arc<Tally>,
+        stop: watch::Receiver<bool>,
+        runtime: &Handle,
+    ) -> (Slip, JoinHandle<()>) {
         let (letters, waiting) = mpsc::channel(LETTERS);
-        let clerk = runtime.spawn(work(desk.clone(), tally, waiting));
+        let clerk = runtime.spawn(work(desk.clone(), tally, stop, waiting));
         (Slip { desk, letters }, clerk)
     }
 
@@ -73,9 +80,22 @@ impl Slip {
     }
 }
 
-async fn work(desk: Arc<dyn Desk>, tally: Arc<Tally>, mut waiting: mpsc::Receiver<(Letter, Arc<UdpSocket>)>) {
+async fn work(
+    desk: Arc<dyn Desk>,
+    tally: Arc<Tally>,
+    mut stop: watch::Receiver<bool>,
+    mut waiting: mpsc::Receiver<(Letter, Arc<UdpSocket>)>,
+) {
     let mut busy = JoinSet::new();
-    while let Some((letter, socket)) = waiting.recv().await {
+    loop {
+        let received = tokio::select! {
+            received = waiting.recv() => received,
+            () = stopped(&mut stop), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        };
+        let Some((letter, socket)) = received else { break };
         while busy.len() >= AT_ONCE {
             note(&tally, busy.join_next().await);
         }
@@ -113,11 +133,13 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+    use tokio::time::timeout;
 
     use super::super::running::{Limits, Running};
     use super::super::sockets::Sockets;
     use super::super::tap::Taps;
-    use super::super::testing::{Reverse, metric, reversed};
+    use super::super::tcp::Patience;
+    use super::super::testing::{Reverse, TOO_LONG, metric, reversed, until};
     use super::*;
 
     /// Says a message in three parts, and panics where it is asked to.
@@ -185,6 +207,59 @@ mod tests {
             assert_eq!(metric(&counters, "detour_desk_requests_total", "udp"), 2);
             assert_eq!(metric(&counters, "detour_answer_panics_total", ""), 1);
         }
+    }
+
+    /// Takes a message up, and has done with it when it is let go on.
+    #[derive(Default)]
+    struct Slow {
+        taken: AtomicBool,
+        go_on: tokio::sync::Notify,
+    }
+
+    impl Desk for Slow {
+        fn is_open(&self) -> bool {
+            true
+        }
+
+        fn take(&self, _: Request) -> Pin<Box<dyn Future<Output = Replies> + Send + '_>> {
+            Box::pin(async move {
+                self.taken.store(true, Relaxed);
+                self.go_on.notified().await;
+                Box::new(std::iter::once(b"done".to_vec())) as Replies
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn queries_are_answered_while_a_stop_waits_for_slower_messages() {
+        let desk = Arc::new(Slow::default());
+        let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let address = sockets.addresses()[0];
+        let patience = Patience { last_letters: TOO_LONG, ..Patience::default() };
+        let limits = Limits { patience, ..Limits::default() };
+        let taps = Taps::new().0;
+        let running =
+            Running::start(sockets, &Reverse, Some(desk.clone()), &taps, limits, &Handle::current());
+        let running = Arc::new(running);
+        let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.connect(address).await.unwrap();
+        client.send(b"desk").await.unwrap();
+        until("the desk has it", || desk.taken.load(Relaxed)).await;
+
+        let stopped = running.clone();
+        let stopping = tokio::spawn(async move { stopped.stop().await });
+        until("the desk takes no more", || running.is_stopping()).await;
+        let mut answer = [0; 100];
+        for _ in 0..20 {
+            client.send(b"plain").await.unwrap();
+            let len = timeout(TOO_LONG, client.recv(&mut answer)).await.expect("no answer").unwrap();
+            assert_eq!(&answer[..len], reversed(b"plain"));
+        }
+        assert!(!stopping.is_finished());
+        desk.go_on.notify_one();
+        let len = timeout(TOO_LONG, client.recv(&mut answer)).await.expect("no reply").unwrap();
+        assert_eq!(&answer[..len], b"done");
+        timeout(TOO_LONG, stopping).await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@
 //!                     Closed ◄──────────────────────────────────┘
 //! ```
 
+mod accept;
 mod admission;
 mod aside;
 mod batch;
@@ -34,16 +35,19 @@ mod pin;
 mod responder;
 mod running;
 mod sockets;
+mod stopping;
 mod tap;
 mod tcp;
 #[cfg(test)]
 mod testing;
 mod udp;
 
+pub use accept::Acceptor;
+pub use admission::{Admission, Bounds, Permit};
 pub use aside::aside;
 pub use counters::{Counters, Metric};
 pub use desk::{Desk, Replies, Request};
 pub use memory::map_large_blocks;
-pub use running::Running;
+pub use running::{MAX_CONNECTIONS, Running};
 pub use sockets::{BindError, Sockets};
 pub use tap::{Seen, Taps};

@@ -16,6 +16,11 @@ pub(super) trait Responder: Clone + Send + Sync + 'static {
     /// What one worker keeps of it.
     type Reader: Reader;
 
+    /// The same for what comes to one address of this host.
+    fn at(&self, _listener: IpAddr) -> Self {
+        self.clone()
+    }
+
     /// A reader for one worker, or for one burst of a connection.
     fn reader(&self) -> Self::Reader;
 }
@@ -46,6 +51,11 @@ pub(super) struct Cached {
 
 impl Responder for Published {
     type Reader = Cached;
+
+    fn at(&self, listener: IpAddr) -> Published {
+        let limiting = self.limiting.clone().filter(|limiting| limiting.holds_at(listener));
+        Published { limiting, ..self.clone() }
+    }
 
     fn reader(&self) -> Cached {
         Cached {

@@ -21,14 +21,33 @@ use super::tap::{Spigot, Taps};
 use super::tcp::{Patience, Tcp};
 use super::udp::Worker;
 
-/// How long the desk may take for the datagrams it has, once told to stop.
-const LAST_LETTERS: Duration = Duration::from_secs(1);
+/// TCP connections open at once over all listeners, at most. With the buffers of `tcp`, 200 MB where every one
+/// of them sends and is sent messages of 64 KB.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// TCP connections open at once from one source, at most.
+const MAX_CONNECTIONS_PER_SOURCE: usize = 64;
 
 /// Bounds on TCP.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) bounds: Bounds,
     pub(super) patience: Patience,
+}
+
+impl Limits {
+    /// With so many connections at once, [`MAX_CONNECTIONS`] at most; one source has half of few.
+    pub(super) fn of(connections: usize) -> Limits {
+        let total = connections.clamp(1, MAX_CONNECTIONS);
+        let per_source = total.div_ceil(2).min(MAX_CONNECTIONS_PER_SOURCE);
+        let bounds = Bounds { total, per_source, kept_for_loopback: 0 };
+        Limits { bounds, patience: Patience::default() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits::of(MAX_CONNECTIONS)
+    }
 }
 
 /// Sockets being served. Dropped without [`Running::stop`], they end soon after by themselves.
@@ -36,8 +55,10 @@ pub struct Running {
     pub(super) tallies: Tallies,
     admission: Arc<Admission>,
     failed: Arc<AtomicU64>,
-    stop_udp: Arc<AtomicBool>,
+    stop_desk: watch::Sender<bool>,
     stop_tcp: watch::Sender<bool>,
+    stop_udp: Arc<AtomicBool>,
+    last_letters: Duration,
     parts: Mutex<Parts>,
 }
 
@@ -46,7 +67,7 @@ pub struct Running {
 struct Parts {
     workers: Vec<thread::JoinHandle<()>>,
     listeners: Vec<JoinHandle<()>>,
-    /// Who sees to datagrams at the desk; done once no worker is left.
+    /// Who sees to datagrams at the desk.
     clerk: Option<JoinHandle<()>>,
 }
 
@@ -60,13 +81,16 @@ impl Running {
         limits: Limits,
         runtime: &Handle,
     ) -> Running {
+        let (stop_desk, desk_stopped) = watch::channel(false);
         let (stop_tcp, tcp_stopped) = watch::channel(false);
         let mut running = Running {
             tallies: Tallies { udp: Vec::new(), tcp: Arc::default() },
-            admission: Admission::new(limits.bounds),
+            admission: Admission::new("DNS over TCP", limits.bounds),
             failed: Arc::default(),
-            stop_udp: Arc::default(),
+            stop_desk,
             stop_tcp,
+            stop_udp: Arc::default(),
+            last_letters: limits.patience.last_letters,
             parts: Mutex::default(),
         };
         let tcp = Tcp {
@@ -81,7 +105,8 @@ impl Running {
             stop: tcp_stopped,
         };
         let mut parts = Parts::default();
-        let (slip, clerk) = desk.map(|desk| Slip::to(desk, Arc::clone(&tcp.tally), runtime)).unzip();
+        let way = |desk| Slip::to(desk, Arc::clone(&tcp.tally), desk_stopped, runtime);
+        let (slip, clerk) = desk.map(way).unzip();
         parts.clerk = clerk;
         for bound in sockets.bound {
             let failed = Arc::clone(&running.failed);
@@ -105,7 +130,7 @@ impl Running {
                     failed: Arc::clone(&running.failed),
                 };
                 running.tallies.udp.push(Arc::clone(&worker.tally));
-                let responder = responder.clone();
+                let responder = responder.at(bound.address.ip());
                 let thread = thread::Builder::new().name(format!("udp-{core}"));
                 match thread.spawn(move || worker.work(&responder)) {
                     Ok(thread) => parts.workers.push(thread),
@@ -125,35 +150,49 @@ impl Running {
         Counters::read(&self.tallies, &self.admission)
     }
 
-    /// How many workers and listeners could not start or ended before they were told to. Above zero,
-    /// some queries get no answer until the process is started again.
+    /// How many workers cannot receive just now, and how many workers and listeners could not start or ended
+    /// before they were told to. Above zero, some queries get no answer.
     pub fn failed(&self) -> u64 {
         self.failed.load(Relaxed)
     }
 
-    /// Answers what has been received, closes every socket and ends every thread. Takes a second or
-    /// so at most; a second caller waits with the first.
+    /// How many UDP workers there were to be.
+    pub fn workers(&self) -> u64 {
+        self.tallies.udp.len() as u64
+    }
+
+    /// Ends what waits for others first, then connections, and the workers last, so that plain queries are
+    /// answered until their sockets close; answers what has been received. Takes two seconds or so at most;
+    /// a second caller waits with the first.
     pub async fn stop(&self) {
-        self.signal();
         let mut parts = self.parts.lock().await;
-        let workers = std::mem::take(&mut parts.workers);
-        let joined = task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
+        self.stop_desk.send_replace(true);
+        if let Some(mut clerk) = parts.clerk.take() {
+            // What it works on may wait for others, who may be gone.
+            if timeout(self.last_letters, &mut clerk).await.is_err() {
+                clerk.abort();
+            }
+        }
+        self.stop_tcp.send_replace(true);
         for listener in std::mem::take(&mut parts.listeners) {
             // A panic in a listener ended it, which is what is asked for.
             let _ = listener.await;
         }
+        self.stop_udp.store(true, Relaxed);
+        let workers = std::mem::take(&mut parts.workers);
+        let joined = task::spawn_blocking(move || workers.into_iter().all(|worker| worker.join().is_ok()));
         let _ = joined.await;
-        if let Some(mut clerk) = parts.clerk.take() {
-            // What it works on may wait for others, who may be gone.
-            if timeout(LAST_LETTERS, &mut clerk).await.is_err() {
-                clerk.abort();
-            }
-        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop_desk.borrow()
     }
 
     fn signal(&self) {
-        self.stop_udp.store(true, Relaxed);
+        self.stop_desk.send_replace(true);
         self.stop_tcp.send_replace(true);
+        self.stop_udp.store(true, Relaxed);
     }
 }
 

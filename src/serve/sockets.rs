@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::limiting::Limiting;
 use super::options;
 use super::responder::Published;
-use super::running::{Limits, Running};
+use super::running::{Limits, MAX_CONNECTIONS, Running};
 use super::tap::Taps;
 use super::udp::LOOK_UP;
 use crate::answer::{Settings, Table};
@@ -83,6 +83,8 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Sockets {
     pub(super) bound: Vec<Bound>,
+    /// How many connections may be open at once.
+    connections: usize,
 }
 
 /// One address to listen on.
@@ -108,12 +110,18 @@ impl Sockets {
         };
         let threads = threads.min(MAX_WORKERS);
         let bound = listen.iter().map(|address| bind_address(*address, threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound })
+        Ok(Sockets { bound, connections: MAX_CONNECTIONS })
     }
 
     /// The addresses as bound, in the order given, with the ports they have.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.bound.iter().map(|bound| bound.address).collect()
+    }
+
+    /// Has so many connections open at once, [`MAX_CONNECTIONS`] at most.
+    #[must_use]
+    pub fn with_connections(self, connections: usize) -> Sockets {
+        Sockets { connections, ..self }
     }
 
     /// Serves `table` as it stands at each moment, until [`Running::stop`]: UDP from threads of its
@@ -126,8 +134,9 @@ impl Sockets {
         taps: &Arc<Taps>,
         runtime: &Handle,
     ) -> Running {
+        let limits = Limits::of(self.connections);
         let limiting = settings.rate_limit.clone().map(|limit| Arc::new(Limiting::new(limit)));
-        Running::start(self, &Published { table, settings, limiting }, desk, taps, Limits::default(), runtime)
+        Running::start(self, &Published { table, settings, limiting }, desk, taps, limits, runtime)
     }
 }
 

@@ -10,12 +10,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::admission::Admission;
+use super::accept::Acceptor;
+use super::admission::{Admission, Permit};
 use super::counters::{Tally, shared};
 use super::desk::{Desk, Request};
 use super::responder::{Reader, Responder};
+use super::stopping::stopped;
 use super::tap::Spigot;
 use crate::answer::{TCP_IDLE, Transport};
 
@@ -25,14 +27,14 @@ const IDLE_IN_A_CROWD: Duration = Duration::from_secs(1);
 /// How long a client may take to read what it was answered.
 const WRITE: Duration = Duration::from_secs(5);
 
+/// How long the desk may take for the datagrams it has, once told to stop.
+const LAST_LETTERS: Duration = Duration::from_secs(1);
+
 /// How long a connection is read from after the stop: what was sent before it is answered.
 const LAST_CALL: Duration = Duration::from_millis(50);
 
 /// How long connections may take to end once told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// The pause after an accept that failed for want of something, descriptors mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The length prefix (RFC 1035 section 4.2.2).
 const PREFIX: usize = 2;
@@ -54,11 +56,18 @@ pub(super) struct Patience {
     /// The same while most of the connections there may be are open; looked at this often.
     pub(super) idle_in_a_crowd: Duration,
     pub(super) write: Duration,
+    /// How long the desk may take for the datagrams it has, once told to stop.
+    pub(super) last_letters: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { idle: TCP_IDLE, idle_in_a_crowd: IDLE_IN_A_CROWD, write: WRITE }
+        Patience {
+            idle: TCP_IDLE,
+            idle_in_a_crowd: IDLE_IN_A_CROWD,
+            write: WRITE,
+            last_letters: LAST_LETTERS,
+        }
     }
 }
 
@@ -82,41 +91,27 @@ impl<R: Responder> Tcp<R> {
     /// Accepts connections until told to stop, then waits for those open to end. Errors: the
     /// listener cannot be watched.
     pub(super) async fn listen(mut self, listener: net::TcpListener) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
+        let mut acceptor = Acceptor::new(TcpListener::from_std(listener)?, "DNS over TCP");
         let mut connections = JoinSet::new();
-        let mut errors: u64 = 0;
         loop {
-            let accepted = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 () = stopped(&mut self.stop) => break,
                 Some(ended) = connections.join_next() => {
                     self.ended(&ended);
                     continue;
                 }
-                accepted = listener.accept() => accepted,
+                accepted = acceptor.accept() => accepted,
             };
-            match accepted {
-                // A connection over a bound is closed at once.
-                Ok((stream, peer)) => {
-                    let Some(permit) = self.admission.admit(peer.ip()) else { continue };
-                    // Without it a lone answer may wait for the acknowledgement of the one before.
-                    let _ = stream.set_nodelay(true);
-                    let tcp = self.clone();
-                    connections.spawn(async move {
-                        tcp.converse(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())).await;
-                        drop(permit);
-                    });
+            let permit = self.admission.admit(peer.ip()).await;
+            let tcp = self.clone();
+            connections.spawn(async move {
+                tokio::select! {
+                    () = tcp.converse(stream, peer, &permit) => {}
+                    () = permit.evicted() => {}
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    errors += 1;
-                    if errors.is_power_of_two() {
-                        tracing::warn!(%error, errors, "cannot accept a TCP connection");
-                    }
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            });
         }
-        drop(listener);
+        drop(acceptor);
         let all_ended = async {
             while let Some(ended) = connections.join_next().await {
                 self.ended(&ended);
@@ -136,7 +131,12 @@ impl<R: Responder> Tcp<R> {
 
     /// One connection, from its first query to its end. While answers are written nothing is read,
     /// so a client that does not read is held back by its own queries.
-    async fn converse(mut self, mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) {
+    async fn converse(
+        mut self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        peer: SocketAddr,
+        permit: &Permit,
+    ) {
         let mut inbox = Inbox::new();
         // Zeroed by the kernel: pages no answer reaches are never there.
         let mut outbox = vec![0; OUTBOX];
@@ -160,6 +160,7 @@ impl<R: Responder> Tcp<R> {
                     }
                 }
             }
+            permit.busy();
             while inbox.has_query() {
                 let (len, next) = self.answer(peer, &mut inbox, &mut outbox);
                 let written = timeout(self.patience.write, stream.write_all(&outbox[..len])).await;
@@ -180,6 +181,7 @@ impl<R: Responder> Tcp<R> {
             if last {
                 return;
             }
+            permit.idle();
         }
     }
 
@@ -210,7 +212,7 @@ impl<R: Responder> Tcp<R> {
             let Some(query) = inbox.next_query() else { break };
             let start = used + PREFIX;
             let answered = current(peer.ip(), query, &mut outbox[start..start + MESSAGE]);
-            if answered.desk && self.desk.as_ref().is_some_and(|desk| desk.is_open()) {
+            if answered.desk && self.desk.as_ref().is_some_and(|desk| answered.signed || desk.is_open()) {
                 return (used, Next::Desk(query.to_vec()));
             }
             self.tally.answered(&answered, shared);
@@ -236,12 +238,6 @@ enum Next {
     Close,
     /// This message, which is for the desk.
     Desk(Vec<u8>),
-}
-
-/// Ends when it is time to stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error says the sender is gone, which means the same.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Bytes read and not yet answered.
@@ -297,6 +293,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use tokio::net::{TcpSocket, TcpStream};
+    use tokio::time::sleep;
 
     use super::super::admission::Bounds;
     use super::super::running::Limits;
@@ -464,38 +461,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_bounded_by_source_and_in_all() {
-        let bounds = Bounds { total: 3, per_source: 2 };
+    async fn a_full_server_lets_a_new_client_in_at_the_cost_of_who_has_the_most() {
+        let bounds = Bounds { total: 3, per_source: 2, kept_for_loopback: 0 };
         let (running, address) = serve("127.0.0.1:0", 1, Limits { bounds, ..Limits::default() });
         let mut open = Vec::new();
-        for (source, admitted) in [
-            ("127.0.0.1", true),
-            ("127.0.0.1", true),
-            ("127.0.0.1", false),
-            ("127.0.0.2", true),
-            ("127.0.0.3", false),
-        ] {
+        // The third of one source, and the fourth of all: each is served, and an earlier one makes way.
+        for source in ["127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.3"] {
             let mut stream = connect_from(source, address).await;
-            assert_eq!(ask(&mut stream, b"x").await.is_some(), admitted, "{source} after {}", open.len());
+            assert_eq!(ask(&mut stream, b"xy").await.unwrap(), b"yx", "{source} after {}", open.len());
             open.push(stream);
         }
         let counters = running.counters();
-        assert_eq!(metric(&counters, "detour_tcp_refused_total", "source"), 1);
-        assert_eq!(metric(&counters, "detour_tcp_refused_total", "total"), 1);
+        assert_eq!(metric(&counters, "detour_tcp_evicted_total", "source"), 1);
+        assert_eq!(metric(&counters, "detour_tcp_evicted_total", "total"), 1);
         assert_eq!(metric(&counters, "detour_tcp_open", ""), 3);
-
-        // Those let in are served all the while, and who leaves makes room.
-        assert_eq!(ask(&mut open[1], b"still").await.unwrap(), b"llits");
-        drop(open.remove(0));
-        until("there is room", || metric(&running.counters(), "detour_tcp_open", "") == 2).await;
-        let mut next = connect_from("127.0.0.3", address).await;
-        assert_eq!(ask(&mut next, b"next").await.unwrap(), b"txen");
+        for (at, stays) in [false, false, true, true, true].into_iter().enumerate() {
+            assert_eq!(ask(&mut open[at], b"still").await.is_some(), stays, "connection {at}");
+        }
         running.stop().await;
     }
 
     #[tokio::test]
     async fn in_a_crowd_who_says_nothing_makes_way() {
-        let bounds = Bounds { total: 4, per_source: 4 };
+        let bounds = Bounds { total: 4, per_source: 4, kept_for_loopback: 0 };
         // Left alone, an idle connection would stay for ten minutes.
         let patience =
             Patience { idle_in_a_crowd: Duration::from_millis(50), ..patience(600_000, 5000).patience };

@@ -14,7 +14,7 @@ use super::desk::Slip;
 use super::pin::pin_to_core;
 use super::responder::{Reader, Responder};
 use super::tap::Spigot;
-use crate::answer::Transport;
+use crate::answer::{Answered, Transport};
 
 /// How long a worker waits for a query before it looks whether to stop. The socket's read timeout:
 /// it costs an idle worker five wake-ups a second, and a busy one nothing.
@@ -23,12 +23,13 @@ pub(super) const LOOK_UP: Duration = Duration::from_millis(200);
 /// Batches answered after the stop: what queued up before it, and no endless stream.
 const DRAIN_BATCHES: usize = 64;
 
-/// Receive errors in a row after which a worker gives up. Passing ones (no memory, an interface that
-/// went down) end long before: with the pause between them, this is ten seconds.
-const MAX_ERRORS: u32 = 100;
+/// The pause after a failure to receive. It doubles with each further one in a row, up to the longest:
+/// what passes (no memory, an interface that went down) costs little, what lasts costs no core.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pause after a receive error.
-const ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// Failures in a row after which a worker counts as failed, until it receives again: some two seconds.
+const REPORTED: u32 = 8;
 
 /// One worker.
 pub(super) struct Worker {
@@ -44,46 +45,51 @@ pub(super) struct Worker {
     /// The address that is listened on.
     pub(super) address: SocketAddr,
     pub(super) stop: Arc<AtomicBool>,
-    /// Counts workers that ended before they were told to.
+    /// Counts workers that do not receive just now.
     pub(super) failed: Arc<AtomicU64>,
 }
 
-impl Worker {
-    /// Answers queries until told to stop; the thread's whole life.
-    pub(super) fn work(self, responder: &impl Responder) {
-        match catch_unwind(AssertUnwindSafe(|| self.run(responder))) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::error!(%error, "a UDP worker cannot receive any more and ended"),
-            Err(_) => tracing::error!("a UDP worker panicked and ended, please report it"),
-        }
-        self.failed.fetch_add(1, Relaxed);
-    }
+/// What keeps a worker from receiving, and for how many tries in a row.
+#[derive(Default)]
+struct Setbacks {
+    in_a_row: u32,
+}
 
-    fn run(&self, responder: &impl Responder) -> io::Result<()> {
+impl Worker {
+    /// Answers queries until told to stop; the thread's whole life. Whatever goes wrong, it tries again: no
+    /// other thread answers what the kernel hands to this socket.
+    pub(super) fn work(self, responder: &impl Responder) {
         if !pin_to_core(self.core) {
             tracing::debug!(core = self.core, "could not pin a UDP worker to its core");
         }
+        let mut setbacks = Setbacks::default();
+        while catch_unwind(AssertUnwindSafe(|| self.run(responder, &mut setbacks))).is_err() {
+            self.set_back(&mut setbacks, "it panicked, please report it");
+            if self.stop.load(Relaxed) {
+                return;
+            }
+        }
+    }
+
+    fn run(&self, responder: &impl Responder, setbacks: &mut Setbacks) {
         // Made here, not by the thread that spawned this one: the memory is then this core's.
         let mut batch = Batch::new(self.tells_local_address);
         let mut reader = responder.reader();
-        let mut errors = 0;
         while !self.stop.load(Relaxed) {
             match batch.receive(&self.socket, Wait::ForOne) {
                 Ok(count) => {
-                    errors = 0;
+                    self.recovered(setbacks);
                     self.answer(&mut batch, count, &mut reader);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Nothing came. Looking at the published table lets go of one that was replaced.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.recovered(setbacks);
                     let _ = reader.current(Transport::Udp);
                 }
                 Err(error) => {
-                    errors += 1;
-                    if errors == MAX_ERRORS {
-                        return Err(error);
-                    }
-                    thread::sleep(ERROR_PAUSE);
+                    self.tally.receive_errors(1, owned);
+                    self.set_back(setbacks, &error);
                 }
             }
         }
@@ -91,12 +97,43 @@ impl Worker {
             let Ok(count) = batch.receive(&self.socket, Wait::No) else { break };
             self.answer(&mut batch, count, &mut reader);
         }
-        Ok(())
+    }
+
+    /// Counts a failure, reports one that lasts, and pauses before the next try.
+    #[cold]
+    fn set_back(&self, setbacks: &mut Setbacks, why: &(impl std::fmt::Display + ?Sized)) {
+        setbacks.in_a_row = setbacks.in_a_row.saturating_add(1);
+        if setbacks.in_a_row == REPORTED {
+            tracing::error!(
+                address = %self.address,
+                "a UDP worker cannot receive and keeps trying; its share of the queries gets no answer: {why}"
+            );
+            self.failed.fetch_add(1, Relaxed);
+        }
+        let doubled = FIRST_PAUSE.saturating_mul(1 << (setbacks.in_a_row - 1).min(16));
+        let mut pause = doubled.min(LONGEST_PAUSE);
+        while !pause.is_zero() && !self.stop.load(Relaxed) {
+            let part = pause.min(LOOK_UP);
+            thread::sleep(part);
+            pause -= part;
+        }
+    }
+
+    /// The worker receives, or could.
+    #[inline]
+    fn recovered(&self, setbacks: &mut Setbacks) {
+        if setbacks.in_a_row > 0 {
+            if setbacks.in_a_row >= REPORTED {
+                tracing::info!(address = %self.address, "a UDP worker receives again");
+                self.failed.fetch_sub(1, Relaxed);
+            }
+            setbacks.in_a_row = 0;
+        }
     }
 
     #[cold]
-    fn desk_is_open(&self) -> bool {
-        self.desk.as_ref().is_some_and(Slip::is_open)
+    fn desk_is_open(&self, answered: &Answered) -> bool {
+        self.desk.as_ref().is_some_and(|desk| answered.signed || desk.is_open())
     }
 
     /// Answers a batch. A query whose answering panics gets no answer; those beside it get theirs.
@@ -118,7 +155,7 @@ impl Worker {
                     let index = next;
                     next += 1;
                     match batch.answer(index, &mut current) {
-                        Some(answered) if answered.is_for_desk() && self.desk_is_open() => {
+                        Some(answered) if answered.is_for_desk() && self.desk_is_open(&answered) => {
                             let letter = batch.withdraw(index, &answered);
                             let taken = self.desk.as_ref().is_some_and(|d| d.hand(letter, &self.socket));
                             self.tally.at_desk(taken, owned);
@@ -145,7 +182,9 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::net::IpAddr;
+    use std::os::fd::{AsRawFd, OwnedFd};
 
     use tokio::runtime::Handle;
     use tokio::time::timeout;
@@ -274,11 +313,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_ended_is_noticed() {
+    async fn a_worker_that_panics_over_and_over_is_reported() {
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], 2).unwrap();
         let running =
             Running::start(sockets, &Broken, None, &Taps::new().0, Limits::default(), &Handle::current());
         until("both workers count as failed", || running.failed() == 2).await;
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    #[expect(unsafe_code, reason = "a descriptor is repaired under the worker that has it")]
+    async fn a_worker_whose_socket_fails_for_long_answers_once_it_recovers() {
+        let mut sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let address = sockets.addresses()[0];
+        // Every receive on what is no socket is an error, and not one that passes by itself.
+        let no_socket = UdpSocket::from(OwnedFd::from(File::open("/dev/null").unwrap()));
+        let broken = no_socket.as_raw_fd();
+        let socket = std::mem::replace(&mut sockets.bound[0].udp[0], no_socket);
+        let running =
+            Running::start(sockets, &Reverse, None, &Taps::new().0, Limits::default(), &Handle::current());
+        until("the worker counts as failed", || running.failed() == 1).await;
+        let errors = || metric(&running.counters(), "detour_receive_errors_total", "udp");
+        let counted = errors();
+        until("it keeps trying", || errors() > counted).await;
+
+        // SAFETY: both descriptors are open, and the worker is the only user of the one that is replaced.
+        assert_eq!(unsafe { libc::dup2(socket.as_raw_fd(), broken) }, broken);
+        assert_eq!(ask(&client(address), b"again"), b"niaga");
+        until("it counts as failed no more", || running.failed() == 0).await;
         running.stop().await;
     }
 

@@ -35,6 +35,11 @@ pub struct Player {
     taken: BTreeMap<CheckKey, Time>,
     /// How they were run when the samples were taken.
     recorded: BTreeMap<CheckKey, Arc<Probe>>,
+    /// With another configuration: the engine as it was, by which the other one is woken when that one was; a busy host
+    /// wakes an engine late. `None` once it cannot be made anew.
+    before: Option<Box<Player>>,
+    /// With another configuration: since when an engine waits for its first load, which comes when the recorded one's did.
+    awaits_load: Option<Time>,
 }
 
 impl Player {
@@ -48,8 +53,21 @@ impl Player {
                 checks.chain(canaries).map(|check| (check.key, check.probe)).collect()
             }
         };
+        let before = matches!(run, Run::With(_)).then(|| Box::new(Player::new(Run::AsRecorded)));
         let (paces, taken, recorded) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Player { run, engine: None, config: None, now: Time(0), wake: None, probes, paces, taken, recorded }
+        Player {
+            run,
+            engine: None,
+            config: None,
+            now: Time(0),
+            wake: None,
+            probes,
+            paces,
+            taken,
+            recorded,
+            before,
+            awaits_load: None,
+        }
     }
 
     /// The engine as far as it has come.
@@ -70,9 +88,17 @@ impl Player {
     /// Takes the next moment in; each effect goes to `tell`.
     pub fn take(&mut self, moment: &Moment, tell: &mut impl FnMut(Time, &Effect)) -> Result<(), StudyError> {
         match moment {
-            Moment::Begin(head) => self.begin(head, tell),
-            Moment::Input(at, note) => self.input(*at, note, tell),
+            Moment::Begin(head) => self.begin(head, tell)?,
+            Moment::Input(at, note) => self.input(*at, note, tell)?,
         }
+        let mut unheard: fn(Time, &Effect) = |_, _| ();
+        if let Some(before) = &mut self.before
+            && before.take(moment, &mut unheard).is_err()
+        {
+            // What was loaded then cannot be read now: this engine is woken by its own diary alone.
+            self.before = None;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, head: &Head, tell: &mut impl FnMut(Time, &Effect)) -> Result<(), StudyError> {
@@ -85,8 +111,13 @@ impl Player {
         self.engine = Some(Engine::new(QUORUM, head.saved.clone()));
         self.wake = None;
         self.paces.clear();
+        self.awaits_load = None;
         let load = match (&self.run, &head.load) {
-            (Run::With(load), _) => Some(load.clone()),
+            (Run::With(_), None) => {
+                self.awaits_load = Some(head.at);
+                None
+            }
+            (Run::With(load), Some(_)) => Some(load.clone()),
             (Run::AsRecorded, Some(note)) => Some(whole(note)?),
             (Run::AsRecorded, None) => None,
         };
@@ -103,15 +134,22 @@ impl Player {
         tell: &mut impl FnMut(Time, &Effect),
     ) -> Result<(), StudyError> {
         let other = matches!(self.run, Run::With(_));
+        if let (Some(since), Run::With(load)) = (self.awaits_load.take(), &self.run) {
+            let since = if matches!(note, Note::Load(_)) { at } else { since };
+            self.load(since, load.clone(), tell);
+        }
         if other {
-            self.advance(at, tell);
+            self.advance(at, matches!(note, Note::Tick), tell);
         }
         match note {
             // What comes of time alone is this engine's own to ask for.
             Note::Tick | Note::Contents(_) if other => {}
             Note::Load(note) if other => self.recorded_by(note)?,
             Note::Contents(zones) => self.step(at, Event::Contents(zones.clone()), tell),
-            Note::Tick => self.step(at, Event::Tick, tell),
+            Note::Tick => {
+                self.wake = None;
+                self.step(at, Event::Tick, tell);
+            }
             Note::Load(note) => {
                 let load = whole(note)?;
                 self.load(at, load, tell);
@@ -159,13 +197,19 @@ impl Player {
         Ok(())
     }
 
-    /// Lets time pass, with a tick at each wake.
-    fn advance(&mut self, to: Time, tell: &mut impl FnMut(Time, &Effect)) {
-        while let Some(at) = self.wake.filter(|&at| at < to) {
+    /// Lets time pass, with a tick at each wake. A wake that the recorded engine asked for as well comes when it came then:
+    /// with the recorded tick.
+    fn advance(&mut self, to: Time, ticked: bool, tell: &mut impl FnMut(Time, &Effect)) {
+        let theirs = self.before.as_ref().and_then(|before| before.wake);
+        while let Some(at) = self.wake.filter(|&at| at <= to) {
+            let as_before = theirs == Some(at);
+            if as_before && !ticked || !as_before && at == to {
+                return;
+            }
             self.wake = None;
             // Nobody woke it while the daemon was stopped; an engine takes one late tick for many.
-            let at = if to.since(at) > Duration::from_secs(60) { to } else { at };
-            self.step(at, Event::Tick, tell);
+            let late = as_before || to.since(at) > Duration::from_secs(60);
+            self.step(if late { to } else { at }, Event::Tick, tell);
         }
     }
 

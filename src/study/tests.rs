@@ -76,7 +76,7 @@ fn a_recording_without_the_regions_it_needs_is_refused() {
     let regions = Regions { id: ClientsId("map".into()), orders: vec![vec![1, 0]] };
     let names = config.services.iter().map(|service| service.name.clone());
     let regions = names.map(|name| (name, Arc::new(regions.clone()))).collect();
-    let load = Load { config, zones, regions };
+    let load = Load { config, zones, regions, undecided: crate::engine::Undecided::default() };
     let note = LoadNote::of(&load, text.into());
     let play = |note: LoadNote| {
         let mut player = Player::new(Run::AsRecorded);
@@ -280,4 +280,41 @@ fn a_ledger_tells_what_differs() {
     assert!(same.difference(&same).is_empty());
     let different = same.difference(&eager);
     assert!(different.iter().any(|(new, decided)| *new && decided.sites == ["iad".into()]), "{different:?}");
+}
+
+/// A busy host wakes an engine late, and a kill ends it between two wakes: the same configuration is woken as it was then.
+#[test]
+fn an_unchanged_configuration_replays_to_the_recorded_decisions_whatever_the_host_was_busy_with() {
+    let load = load();
+    let note = LoadNote::of(&load, CONFIG.into());
+    let (mut moments, mut lateness) = (Vec::new(), (0..).map(|n: u64| n * 37 % 140));
+    let input = |at: u64, note| Moment::Input(Time(at), Box::new(note));
+    for run in 0..20 {
+        let start = run * 20_000;
+        // What was saved is left out: each run begins from nothing.
+        let head = Head { at: Time(start), continues: false, saved: Vec::new(), load: None };
+        moments.push(Moment::Begin(Box::new(head)));
+        moments.push(input(start + 7, Note::Load(note.clone())));
+        for second in 0..15 {
+            let at = start + 100 + second * 1_000;
+            let fails = (4..11).contains(&second);
+            for (n, address) in ["192.0.2.10", "192.0.2.11", "198.51.100.10"].iter().enumerate() {
+                let ok = n == 2 || !fails;
+                let after = at + n as u64 * 15;
+                moments.push(input(after, Note::Sample(sample(Time(at), address.parse().unwrap(), ok))));
+            }
+            // The wake was due 20 ms after the first of them.
+            moments.push(input(at + 30 + lateness.next().unwrap_or_default(), Note::Tick));
+        }
+    }
+    let decided = |run: Run| {
+        let (mut player, mut ledger) = (Player::new(run), Ledger::default());
+        for moment in &moments {
+            player.take(moment, &mut |at, effect| ledger.note(at, effect)).expect("it plays");
+        }
+        ledger
+    };
+    let (recorded, replayed) = (decided(Run::AsRecorded), decided(Run::With(load.clone())));
+    assert!(recorded.decisions.len() >= 20 * 4, "{}", recorded.decisions.len());
+    assert_eq!(recorded.decisions, replayed.decisions);
 }

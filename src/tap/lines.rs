@@ -5,12 +5,13 @@
 //! when                     how from whom       question           rcode   bytes of the answer
 //! ```
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::{Log, Sink};
 use crate::answer::Transport;
+use crate::files::{self, Appended};
 use crate::serve::Seen;
 use crate::time::Time;
 use crate::zone::{RrType, name_in_message, rcode_name};
@@ -22,7 +23,7 @@ const QUESTION: usize = 12;
 #[derive(Default)]
 pub(super) struct Lines {
     target: Option<Log>,
-    open: Option<(BufWriter<File>, u64)>,
+    open: Option<(BufWriter<Appended>, u64)>,
     /// Whether the log has said that it cannot be written.
     told: bool,
 }
@@ -62,14 +63,14 @@ impl Lines {
             file.flush()?;
             let mut aside = log.file.clone().into_os_string();
             aside.push(".1");
-            fs::rename(&log.file, aside)?;
+            files::rename(&log.file, Path::new(&aside))?;
             self.open = None;
         }
         let (file, size) = match &mut self.open {
             Some(open) => open,
             none => {
-                let file = OpenOptions::new().create(true).append(true).open(&log.file)?;
-                let size = file.metadata()?.len();
+                let file = Appended::open(&log.file)?;
+                let size = file.len()?;
                 none.insert((BufWriter::new(file), size))
             }
         };
@@ -99,6 +100,7 @@ fn question(query: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::*;

@@ -14,11 +14,12 @@ use crate::zone::Serial;
 
 /// The least time from one NOTIFY to the next: what is published meanwhile is told with it.
 const APART: Duration = Duration::from_millis(100);
-/// How long an answer to a NOTIFY is waited for at first; each time twice as long.
+/// How long an answer is waited for at first; each time twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(60);
-/// How soon a secondary that acknowledged is asked what it has; then each time half as long again.
+/// How soon a secondary that acknowledged is asked what it has; from an answer that it is behind to the next question each
+/// time half as long again.
 const FIRST_LOOK: Duration = Duration::from_millis(30);
 /// Questions after which a secondary that still has not moved is told anew.
 const LOOKS: u32 = 16;
@@ -50,6 +51,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Course {
     published: Option<Serial>,
+    published_at: Duration,
     /// The serial it acknowledged a NOTIFY of.
     pub(super) acknowledged: Option<Serial>,
     /// The serial it answered with when it was asked.
@@ -61,6 +63,8 @@ pub(super) struct Course {
     awaited: Option<(Serial, Duration)>,
     told_at: Option<Duration>,
     tries: u32,
+    /// Messages of the same kind in a row that were not answered.
+    unanswered: u32,
     next: Option<(Duration, Act)>,
 }
 
@@ -75,9 +79,9 @@ impl Course {
         if self.published == Some(serial) {
             return;
         }
-        self.published = Some(serial);
+        (self.published, self.published_at) = (Some(serial), now);
         self.behind_since.get_or_insert(now);
-        self.tries = 0;
+        (self.tries, self.unanswered) = (0, 0);
         let at = self.told_at.map_or(now, |told| now.max(told + APART));
         self.next = Some((at, Act::Notify));
     }
@@ -85,21 +89,23 @@ impl Course {
     /// What was due was sent. `jitter` is any number: it spreads what many courses do.
     pub(super) fn sent(&mut self, act: Act, now: Duration, jitter: u64) {
         self.tries += 1;
-        let wait = match act {
-            Act::Notify => {
-                self.told_at = Some(now);
-                self.outcome = Outcome::Unanswered(self.tries);
-                FIRST_RETRY * 2u32.pow(self.tries.min(10) - 1)
-            }
-            Act::Look => FIRST_LOOK.mul_f64(1.5f64.powf(f64::from(self.tries.min(LOOKS)))),
-        };
-        let again = if act == Act::Look && self.tries >= LOOKS {
-            self.tries = 0;
-            Act::Notify
-        } else {
-            act
-        };
-        self.next = Some((now + spread(wait.min(LONGEST), jitter), again));
+        if act == Act::Notify {
+            self.told_at = Some(now);
+            self.outcome = Outcome::Unanswered(self.tries);
+        }
+        // Without an answer it is said again, which is for what is lost and not for what is late.
+        let wait = FIRST_RETRY * 2u32.pow(self.unanswered.min(10));
+        self.unanswered += 1;
+        self.next = Some((now + spread(wait.min(LONGEST), jitter), self.again(act)));
+    }
+
+    /// What follows on something: who was asked often enough in vain is told anew.
+    fn again(&mut self, act: Act) -> Act {
+        if act == Act::Notify || self.tries < LOOKS {
+            return act;
+        }
+        (self.tries, self.unanswered) = (0, 0);
+        Act::Notify
     }
 
     /// It answered a NOTIFY of `serial` as it should.
@@ -108,8 +114,7 @@ impl Course {
         // What was published since is told first.
         if self.published == Some(serial) && self.behind_since.is_some() {
             self.outcome = Outcome::Acknowledged;
-            self.tries = 0;
-            self.next = Some((now + FIRST_LOOK, Act::Look));
+            self.look_at(now + FIRST_LOOK);
         }
     }
 
@@ -122,9 +127,13 @@ impl Course {
     pub(super) fn came(&mut self, now: Duration) {
         let silent = matches!(self.outcome, Outcome::Unanswered(2..) | Outcome::Refused(_));
         if silent && self.behind_since.is_some() {
-            self.tries = 0;
-            self.next = Some((now + FIRST_LOOK, Act::Look));
+            self.look_at(now + FIRST_LOOK);
         }
+    }
+
+    fn look_at(&mut self, at: Duration) {
+        (self.tries, self.unanswered) = (0, 0);
+        self.next = Some((at, Act::Look));
     }
 
     /// Clients leave a dead site by this serial: [`Course::looked`] says how long it took to arrive.
@@ -132,16 +141,32 @@ impl Course {
         self.awaited.get_or_insert((serial, now));
     }
 
-    /// It was asked and has this serial. How long it lacked one that was awaited.
-    pub(super) fn looked(&mut self, serial: Serial, now: Duration) -> Option<Duration> {
+    /// It was asked and has this serial.
+    pub(super) fn looked(&mut self, serial: Serial, now: Duration, jitter: u64) -> Looked {
         self.has = Some(serial);
         let arrived = self.awaited.take_if(|(awaited, _)| !awaited.is_after(serial));
+        let failover = arrived.map(|(_, since)| now.saturating_sub(since));
+        let mut caught_up = None;
         if self.published == Some(serial) {
             self.outcome = Outcome::Current;
-            (self.behind_since, self.next, self.tries) = (None, None, 0);
+            caught_up = self.behind_since.map(|_| now.saturating_sub(self.published_at));
+            (self.behind_since, self.next, self.tries, self.unanswered) = (None, None, 0, 0);
+        } else if matches!(self.next, Some((_, Act::Look))) {
+            self.unanswered = 0;
+            let wait = FIRST_LOOK.mul_f64(1.5f64.powf(f64::from(self.tries.min(LOOKS))));
+            self.next = Some((now + spread(wait.min(LONGEST), jitter), self.again(Act::Look)));
         }
-        arrived.map(|(_, since)| now.saturating_sub(since))
+        Looked { failover, caught_up }
     }
+}
+
+/// What an answer to a question for the SOA comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Looked {
+    /// How long a serial by which clients leave a dead site took to arrive, where it just has.
+    pub(super) failover: Option<Duration>,
+    /// How long after its publish it has what is published, where it was behind before.
+    pub(super) caught_up: Option<Duration>,
 }
 
 /// A wait, made up to a quarter longer.
@@ -168,11 +193,13 @@ mod tests {
         course.acknowledged(Serial(5), ms(1010));
         assert_eq!(course.next(), Some((ms(1040), Act::Look)));
         course.sent(Act::Look, ms(1040), 0);
-        course.looked(Serial(4), ms(0));
+        course.looked(Serial(4), ms(1042), 0);
         assert_eq!((course.has, course.behind_since), (Some(Serial(4)), Some(ms(1000))));
-        assert_eq!(course.next(), Some((ms(1085), Act::Look)));
-        course.looked(Serial(5), ms(0));
+        assert_eq!(course.next(), Some((ms(1087), Act::Look)));
+        let caught_up = Some(ms(90));
+        assert_eq!(course.looked(Serial(5), ms(1090), 0), Looked { failover: None, caught_up });
         assert_eq!((course.next(), course.behind_since), (None, None));
+        assert_eq!(course.looked(Serial(5), ms(1100), 0), Looked::default(), "it is told once");
         assert_eq!(course.outcome, Outcome::Current);
         // What is there already is no news.
         course.published(Serial(5), ms(9000));
@@ -182,13 +209,14 @@ mod tests {
     #[test]
     fn says_how_long_a_failover_took_to_arrive() {
         let mut course = Course::default();
-        assert_eq!(course.looked(Serial(4), ms(5)), None);
+        let looked = |course: &mut Course, serial, at| course.looked(Serial(serial), ms(at), 0).failover;
+        assert_eq!(looked(&mut course, 4, 5), None);
         course.await_failover(Serial(5), ms(1000));
         // Another one before the first has arrived is not waited for by itself.
         course.await_failover(Serial(6), ms(1500));
-        assert_eq!(course.looked(Serial(4), ms(1600)), None);
-        assert_eq!(course.looked(Serial(7), ms(1700)), Some(ms(700)));
-        assert_eq!(course.looked(Serial(7), ms(1800)), None);
+        assert_eq!(looked(&mut course, 4, 1600), None);
+        assert_eq!(looked(&mut course, 7, 1700), Some(ms(700)));
+        assert_eq!(looked(&mut course, 7, 1800), None);
     }
 
     #[test]
@@ -239,7 +267,7 @@ mod tests {
         course.sent(Act::Notify, ms(1000), 0);
         course.came(ms(1500));
         assert_eq!(course.next(), Some((ms(1530), Act::Look)));
-        course.looked(Serial(1), ms(0));
+        course.looked(Serial(1), ms(1540), 0);
         course.came(ms(1600));
         assert_eq!(course.next(), None);
     }
@@ -253,10 +281,40 @@ mod tests {
         let mut looks = 0;
         while let Some((at, Act::Look)) = course.next() {
             course.sent(Act::Look, at, 0);
-            course.looked(Serial(0), ms(0));
+            course.looked(Serial(0), at, 0);
             looks += 1;
         }
         assert_eq!(looks, LOOKS);
         assert_eq!(course.next().map(|(_, act)| act), Some(Act::Notify));
+    }
+
+    /// It has serial 2 for long when 3 comes, and lacks nothing but that.
+    #[test]
+    fn what_is_told_of_a_serial_counts_from_its_own_publish() {
+        let mut course = Course::default();
+        course.published(Serial(2), ms(0));
+        course.published(Serial(3), ms(4000));
+        assert_eq!(course.behind_since, Some(ms(0)));
+        assert_eq!(course.looked(Serial(2), ms(4100), 0).caught_up, None);
+        assert_eq!(course.looked(Serial(3), ms(4300), 0).caught_up, Some(ms(300)));
+    }
+
+    #[test]
+    fn an_answer_that_is_late_is_waited_for_before_it_is_asked_for_again() {
+        let mut course = Course::default();
+        course.published(Serial(1), ms(0));
+        course.sent(Act::Notify, ms(0), 0);
+        course.acknowledged(Serial(1), ms(400));
+        let mut now = ms(430);
+        for wait in [1000, 2000, 4000] {
+            course.sent(Act::Look, now, 0);
+            assert_eq!(course.next(), Some((now + ms(wait), Act::Look)), "lost, or on its way for so long");
+            now += ms(wait);
+        }
+        // From one answer to the next question the pace is its own.
+        course.looked(Serial(0), now, 0);
+        assert!(course.next().unwrap().0 < now + ms(200));
+        course.sent(Act::Look, now, 0);
+        assert_eq!(course.next(), Some((now + ms(1000), Act::Look)));
     }
 }

@@ -36,6 +36,8 @@ const REFUSED: u8 = 5;
 const NOT_AUTH: u8 = 9;
 /// Extended error (RFC 8914 section 4.19).
 const PROHIBITED: u16 = 18;
+/// Of a zone some of whose names have no answer yet (RFC 8914 section 4.15).
+const NOT_READY: u16 = 14;
 /// The header's bit that says an answer was cut.
 const TC: u8 = 0x02;
 
@@ -210,6 +212,9 @@ impl Office {
         self.teller.came(&apex, sender.peer.ip());
         let table = self.table.load_full();
         let Some(soa) = table.soa(&apex) else { return refuse(SERV_FAIL, None) };
+        if table.waits_in(&apex) {
+            return refuse(SERV_FAIL, Some(NOT_READY));
+        }
         let current = soa_serial(&soa);
         let udp = sender.transport == Transport::Udp;
         let step = match (rtype, serial) {

@@ -1,23 +1,23 @@
 //! The teller: tells secondaries of every serial, and asks them until they have it. One task, over UDP, so a
 //! secondary that is dead costs a datagram now and then and keeps nobody else waiting.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::pending;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::net::UdpSocket;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::course::{Act, Course, Outcome};
+use super::course::{Act, Course, Looked, Outcome};
 use super::talk;
 use crate::answer::Table;
 use crate::clock::wall_secs;
@@ -33,6 +33,10 @@ const MAX_OF_ZONE: usize = 64;
 const MAX_IN_ALL: usize = 100_000;
 /// Datagrams sent before the answers to them are looked at.
 const BURST: usize = 64;
+/// Answers that are taken in from one socket before anything else is done.
+const HEARD: usize = 1_024;
+/// Messages whose answers are waited for: they are told apart by ids of 16 bits.
+const MAX_FLIGHTS: usize = 32_768;
 /// The longest answer that is read.
 const ANSWER: usize = 4_096;
 /// The port of name servers that are found by their names.
@@ -84,6 +88,8 @@ pub struct Teller {
     sent: [AtomicU64; 2],
     /// From the publish by which clients leave a dead site until a secondary has it.
     failovers: Histogram,
+    /// Who is told of secondaries that have later serials than are published here.
+    ahead: OnceLock<mpsc::Sender<(Name, Serial)>>,
 }
 
 type Key = (Name, Peer);
@@ -106,8 +112,9 @@ struct Flight {
 struct Line {
     sockets: [Option<UdpSocket>; 2],
     flights: HashMap<u16, Flight>,
-    /// The id of each course's last message.
-    last: BTreeMap<Key, u16>,
+    /// The ids of the last messages, the newest last: an answer to an earlier message to somebody says as much as
+    /// one to the last.
+    sent: VecDeque<u16>,
     random: RandomState,
     drawn: u64,
     /// What was looked at already: the rules, and the serial of each zone under them.
@@ -126,7 +133,15 @@ impl Teller {
             start: Instant::now(),
             sent: [AtomicU64::new(0), AtomicU64::new(0)],
             failovers: Histogram::new(Unit::Micros, &ARRIVED),
+            ahead: OnceLock::new(),
         }
+    }
+
+    /// Has secondaries that have a later serial than is published here told of, from now on. What finds no room comes
+    /// again when they are asked the next time.
+    pub fn tell_ahead(&self, to: mpsc::Sender<(Name, Serial)>) {
+        // Once, at a start.
+        let _ = self.ahead.set(to);
     }
 
     /// Takes up who is told of what from now on.
@@ -217,30 +232,49 @@ impl Teller {
         let mut line = Line {
             sockets: [open(&listen, true).await, open(&listen, false).await],
             flights: HashMap::new(),
-            last: BTreeMap::new(),
+            sent: VecDeque::new(),
             random: RandomState::new(),
             drawn: 0,
             rules: Arc::default(),
             seen: BTreeMap::new(),
         };
         let mut bytes = vec![0; ANSWER];
+        let bytes = &mut bytes[..];
         self.take_news(&mut line, &listen);
         loop {
             let due = self.lock().values().filter_map(Course::next).map(|(at, _)| at).min();
             let due = due.map(|due| self.start + due);
-            let [v4, v6] = &line.sockets;
-            // Ids are for one answer each; the buffer is one, so one of the two is heard at a time.
             tokio::select! {
                 () = self.news.notified() => self.take_news(&mut line, &listen),
-                heard = hear(v4.as_ref(), v6.as_ref(), &mut bytes) => match heard {
-                    Ok((len, from)) => self.heard(&mut line, bytes[..len].to_vec(), from),
-                    Err(_) => sleep(PAUSE).await,
-                },
+                ready = readable(&line.sockets) => {
+                    if ready.and_then(|()| self.hear(&mut line, bytes)).is_err() {
+                        sleep(PAUSE).await;
+                    }
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    // Who has answered already is not told again.
+                    if self.hear(&mut line, bytes).is_err() {
+                        sleep(PAUSE).await;
+                    }
                     self.send_due(&mut line).await;
                 }
             }
         }
+    }
+
+    /// Takes in the answers that are there.
+    fn hear(&self, line: &mut Line, bytes: &mut [u8]) -> io::Result<()> {
+        for at in 0..line.sockets.len() {
+            for _ in 0..HEARD {
+                let Some(socket) = &line.sockets[at] else { break };
+                match socket.try_recv_from(bytes) {
+                    Ok((len, from)) => self.heard(line, bytes[..len].to_vec(), from),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Looks at every zone that somebody is told of: who is to be told, and what is published. Those that
@@ -297,10 +331,8 @@ impl Teller {
         let (zone, peer) = &key;
         let Some(soa) = self.table.load().soa(zone) else { return };
         let serial = crate::zone::soa_serial(&soa);
-        if let Some(id) = line.last.remove(&key) {
-            line.flights.remove(&id);
-        }
         let mut id = line.draw() as u16;
+        // There are fewer flights than ids.
         while line.flights.contains_key(&id) {
             id = id.wrapping_add(1);
         }
@@ -321,13 +353,12 @@ impl Teller {
             return;
         }
         self.sent[usize::from(act == Act::Look)].fetch_add(1, Relaxed);
-        line.last.insert(key.clone(), id);
         line.flights.insert(id, Flight { key, act, serial, asked });
-        if line.flights.len() > self.lock().len() {
-            // Those whose secondaries are no longer told of anything.
-            let courses = self.lock();
-            line.flights.retain(|_, flight| courses.contains_key(&flight.key));
-            line.last.retain(|key, _| courses.contains_key(key));
+        line.sent.push_back(id);
+        if line.sent.len() > MAX_FLIGHTS
+            && let Some(oldest) = line.sent.pop_front()
+        {
+            line.flights.remove(&oldest);
         }
     }
 
@@ -344,7 +375,6 @@ impl Teller {
         }
         let Some(verdict) = talk::verdict(&message, flight.act == Act::Notify) else { return };
         let Some(Flight { key, act, serial, .. }) = line.flights.remove(&id) else { return };
-        line.last.remove(&key);
         let now = self.start.elapsed();
         match (act, verdict) {
             (_, Err(rcode)) => {
@@ -354,16 +384,15 @@ impl Teller {
             (Act::Notify, Ok(())) => self.with(&key, |course| course.acknowledged(serial, now)),
             (Act::Look, Ok(())) => {
                 let Some(serial) = talk::serial(&message, &key.0) else { return };
-                let was_behind = |course: &mut Course| course.behind_since;
-                let before = self.lock().get_mut(&key).and_then(was_behind);
-                self.with(&key, |course| {
-                    if let Some(took) = course.looked(serial, now) {
-                        self.failovers.took(took);
-                    }
-                });
-                let after = self.lock().get_mut(&key).and_then(was_behind);
-                if let (Some(since), None) = (before, after) {
-                    let took = now.saturating_sub(since);
+                if let Some(ahead) = self.ahead.get()
+                    && self.table.load().serial(&key.0).is_some_and(|published| serial.is_after(published))
+                {
+                    let _ = ahead.try_send((key.0.clone(), serial));
+                }
+                let (mut looked, jitter) = (Looked::default(), line.draw());
+                self.with(&key, |course| looked = course.looked(serial, now, jitter));
+                looked.failover.into_iter().for_each(|took| self.failovers.took(took));
+                if let Some(took) = looked.caught_up {
                     info!("{} has {} serial {serial}, {took:.1?} after its publish", key.1.address, key.0);
                 }
             }
@@ -439,27 +468,14 @@ async fn open(listen: &[SocketAddr], v4: bool) -> Option<UdpSocket> {
     }
 }
 
-async fn hear(
-    v4: Option<&UdpSocket>,
-    v6: Option<&UdpSocket>,
-    bytes: &mut [u8],
-) -> io::Result<(usize, SocketAddr)> {
-    let ready = async |socket: Option<&UdpSocket>| match socket {
+/// Waits until one of the sockets has something to take in.
+async fn readable([v4, v6]: &[Option<UdpSocket>; 2]) -> io::Result<()> {
+    let ready = async |socket: &Option<UdpSocket>| match socket {
         Some(socket) => socket.readable().await,
         None => pending().await,
     };
-    let socket = tokio::select! {
-        ready = ready(v4) => ready.map(|()| v4),
-        ready = ready(v6) => ready.map(|()| v6),
-    }?;
-    match socket {
-        Some(socket) => match socket.try_recv_from(bytes) {
-            // Readiness that was none: no answer, and no trouble.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Ok((0, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))))
-            }
-            heard => heard,
-        },
-        None => pending().await,
+    tokio::select! {
+        ready = ready(v4) => ready,
+        ready = ready(v6) => ready,
     }
 }

@@ -17,6 +17,8 @@ const FORMERR: u8 = 1;
 const ECHOED: u8 = 0x79;
 /// QR.
 const RESPONSE: u8 = 0x80;
+/// An OPT record that says nothing but the largest datagram taken, 1,232 bytes (RFC 6891 section 6.1.2).
+const OPT: [u8; 11] = [0, 0, 41, 4, 0xd0, 0, 0, 0, 0, 0, 0];
 
 /// What is wrong with a signature, by the words of RFC 8945 section 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -134,8 +136,8 @@ impl Refused {
         if self.error == TsigError::Malformed { FORMERR } else { NOTAUTH }
     }
 
-    /// The answer to the request: its header and question, the response code, and the record that says what
-    /// was wrong. That is signed but for a key or a signature that is wrong (RFC 8945 section 5.3.2). `None`
+    /// The answer to the request: its header and question, the response code, an OPT where the request has one, and
+    /// the record that says what was wrong. That is signed but for a key or a signature that is wrong (RFC 8945 section 5.3.2). `None`
     /// for what is itself an answer, or too short to have one.
     pub fn answer(&self, request: &[u8]) -> Option<Vec<u8>> {
         let header = request.first_chunk::<12>()?;
@@ -148,6 +150,10 @@ impl Refused {
         if let (Some(question), [0, 1]) = (question, &header[4..6]) {
             answer[5] = 1;
             answer.extend_from_slice(question);
+        }
+        if wire::has_edns(request) {
+            answer[11] = 1;
+            answer.extend_from_slice(&OPT);
         }
         let Some(record) = &self.record else { return Some(answer) };
         let here = record.here.map(u64::to_be_bytes);

@@ -2,7 +2,7 @@
 
 use super::TSIG;
 use super::algorithm::Running;
-use crate::zone::{Name, name_in_message};
+use crate::zone::{Name, RrType, name_in_message};
 
 const HEADER_LEN: usize = 12;
 /// Class ANY, which is this record's (RFC 8945 section 4.2).
@@ -64,6 +64,26 @@ pub(super) fn find(message: &[u8]) -> Result<Option<Record<'_>>, Malformed> {
         return read(message, start, rdata).ok_or(Malformed).map(Some);
     }
     if at > message.len() { Err(Malformed) } else { Ok(None) }
+}
+
+/// Whether a message has an OPT record (RFC 6891), as far as it can be read.
+pub(super) fn has_edns(message: &[u8]) -> bool {
+    let Some(header) = message.first_chunk::<HEADER_LEN>() else { return false };
+    let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
+    let mut at = HEADER_LEN;
+    for _ in 0..count(4) {
+        let Ok(end) = after_name(message, at) else { return false };
+        at = end + 4;
+    }
+    for _ in 0..count(6) + count(8) + count(10) {
+        let Ok(fixed) = after_name(message, at) else { return false };
+        let Some(head) = message.get(fixed..fixed + 10) else { return false };
+        if u16::from_be_bytes([head[0], head[1]]) == RrType::OPT.0 {
+            return true;
+        }
+        at = fixed + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
+    }
+    false
 }
 
 fn read(message: &[u8], at: usize, rdata: usize) -> Option<Record<'_>> {

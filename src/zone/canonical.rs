@@ -2,7 +2,7 @@
 
 use super::contents::RrSetRef;
 use super::name::text_of;
-use super::{RrType, Zone, rdata_text};
+use super::{RrType, Zone, rdata_text, record_ttl};
 
 /// One line for each record: SOA first, then by owner in RFC 4034's order (section 6.1), type and RDATA.
 /// With `relative`, owners are relative to the apex, which the first line names.
@@ -15,7 +15,10 @@ pub fn canonical_lines(zone: &Zone, relative: bool) -> impl Iterator<Item = Stri
         let owner = text_of(set.owner);
         let owner = if relative { relative_to(&owner, &apex).to_owned() } else { owner };
         let (rtype, ttl) = (set.rtype, set.ttl);
-        set.rdata().map(move |rdata| format!("{owner} {ttl} IN {rtype} {}", rdata_text(rtype, rdata)))
+        set.rdata().map(move |rdata| {
+            let ttl = record_ttl(rtype, ttl, rdata);
+            format!("{owner} {ttl} IN {rtype} {}", rdata_text(rtype, rdata))
+        })
     });
     origin.into_iter().chain(lines)
 }

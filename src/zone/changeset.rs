@@ -30,6 +30,10 @@ pub struct Changeset {
     /// is not among them goes on as it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steer: Vec<(Name, Option<Steering>)>,
+    /// Names that have no answer of these types yet, each once: whoever asks for one is told to ask again later,
+    /// and transfers of the zone wait. `None`: they have one from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wait: Vec<(Name, Option<Vec<RrType>>)>,
 }
 
 impl Changeset {
@@ -45,6 +49,7 @@ impl Changeset {
             remove,
             add,
             steer: Vec::new(),
+            wait: Vec::new(),
         }
     }
 
@@ -54,6 +59,12 @@ impl Changeset {
         Changeset { steer, ..self }
     }
 
+    /// The same, with names that wait for their first answer, or do so no longer.
+    #[must_use]
+    pub fn with_waiting(self, wait: Vec<(Name, Option<Vec<RrType>>)>) -> Changeset {
+        Changeset { wait, ..self }
+    }
+
     /// Every owner and type this touches, the SOA aside.
     pub fn touched(&self) -> impl Iterator<Item = (&Name, RrType)> {
         self.remove.iter().chain(&self.add).map(|set| (&set.owner, set.rtype))
@@ -61,7 +72,7 @@ impl Changeset {
 
     /// Whether nothing but the serial would change.
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.add.is_empty() && self.steer.is_empty()
+        self.remove.is_empty() && self.add.is_empty() && self.steer.is_empty() && self.wait.is_empty()
     }
 }
 

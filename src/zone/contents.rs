@@ -1,7 +1,8 @@
 //! A zone's records as loaded: the file's content, before decisions are laid over it.
 
 use super::owners::{Owners, hash};
-use super::{Name, RrSet, RrType, Serial, soa_serial};
+use super::rrset::RECORD_HEAD;
+use super::{MAX_NAME_LEN, Name, RrSet, RrType, Serial, soa_serial};
 
 /// A checked zone: one SOA, NS at the apex, every owner at or below the apex. Packed: a million small
 /// records take less than 100 MB.
@@ -128,7 +129,35 @@ impl Zone {
     /// One RRset, if the zone has it.
     pub fn rrset(&self, owner: &Name, rtype: RrType) -> Option<RrSet> {
         let id = self.owners.find(owner.as_wire())?;
-        self.owned(id).find(|set| set.rtype == rtype).map(|set| set.to_rrset())
+        let at = self.packed(id).binary_search_by_key(&rtype, |set| set.rtype).ok()?;
+        self.owned(id).nth(at).map(|set| set.to_rrset())
+    }
+
+    /// Whether the zone has an RRset.
+    pub fn has(&self, owner: &Name, rtype: RrType) -> bool {
+        let id = self.owners.find(owner.as_wire());
+        id.is_some_and(|id| self.packed(id).binary_search_by_key(&rtype, |set| set.rtype).is_ok())
+    }
+
+    /// The types of a name's RRsets.
+    pub fn types_at(&self, owner: &Name) -> impl Iterator<Item = RrType> {
+        let packed = self.owners.find(owner.as_wire()).map_or(&[][..], |id| self.packed(id));
+        packed.iter().map(|set| set.rtype)
+    }
+
+    /// An RRset that takes more than `max` bytes of an answer ([`RrSet::size`]): its owner, its type and its size.
+    pub fn larger_rrset(&self, max: usize) -> Option<(Name, RrType, usize)> {
+        // What is packed has two bytes for each record where an answer has twelve.
+        let ends = self.sets.iter().skip(1).map(|next| next.start as usize).chain([self.rdata.len()]);
+        self.sets.iter().zip(ends).enumerate().find_map(|(at, (set, end))| {
+            let records = (RECORD_HEAD - 2) * set.records as usize + end - set.start as usize;
+            // The longest owner is shorter than what nearly all RRsets are short of.
+            let owner = (records + MAX_NAME_LEN > max)
+                .then(|| self.starts.partition_point(|&start| start as usize <= at))?;
+            let owner = Name::from_wire(self.owners.name(owner as u32 - 1)).ok()?;
+            let size = owner.as_wire().len() + records;
+            (size > max).then_some((owner, set.rtype, size))
+        })
     }
 
     /// Every RRset of a name.
@@ -199,12 +228,16 @@ impl Zone {
         self.starts[owner as usize] as usize
     }
 
-    /// The RRsets of one owner, ordered by type.
-    pub(super) fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
+    fn packed(&self, id: u32) -> &[PackedSet] {
         let id = id as usize;
         let end = self.starts.get(id + 1).map_or(self.sets.len(), |&end| end as usize);
-        let owner = self.owners.name(id as u32);
-        self.sets[self.starts[id] as usize..end].iter().map(move |set| RrSetRef {
+        &self.sets[self.starts[id] as usize..end]
+    }
+
+    /// The RRsets of one owner, ordered by type.
+    pub(super) fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
+        let owner = self.owners.name(id);
+        self.packed(id).iter().map(move |set| RrSetRef {
             owner,
             rtype: set.rtype,
             ttl: set.ttl,
@@ -321,6 +354,18 @@ mod tests {
         assert_eq!(seen[0].owner, seen[1].owner, "grouped by owner");
         seen.retain(|set| !sets().contains(set));
         assert_eq!(seen, []);
+    }
+
+    #[test]
+    fn an_rrset_is_larger_than_a_bound_by_what_it_takes_in_an_answer() {
+        let zone = zone(sets());
+        let sizes: Vec<usize> = sets().iter().map(RrSet::size).collect();
+        assert_eq!(sizes, [13 + 2 * 16, 9 + 12 + 12, 13 + 28]);
+        assert_eq!(zone.larger_rrset(sizes[0]), None);
+        assert_eq!(zone.larger_rrset(sizes[0] - 1), Some((name("www.example"), RrType::A, sizes[0])));
+        let types = |owner: &str| zone.types_at(&name(owner)).collect::<Vec<_>>();
+        assert_eq!((types("www.example"), types("nowhere.example")), (vec![RrType::A, RrType::AAAA], vec![]));
+        assert!(zone.has(&name("example"), RrType::NS) && !zone.has(&name("example"), RrType::A));
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! the source gives way, and so does what the source has beside a CNAME that an edit has added (RFC 1034
 //! section 3.6.2); they come back when the edit goes.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +79,9 @@ impl Edit {
         // Of these a zone or a name has one (RFC 1035 section 5.2, RFC 2181 section 10.1, RFC 6672 section 2.4).
         let single = matches!(rtype, RrType::SOA | RrType::CNAME | RrType::DNAME);
         let replaced = single && !self.added.is_empty();
+        let removed: BTreeSet<&[u8]> = self.removed.iter().map(|rdata| &**rdata).collect();
         let kept = source.into_iter().flat_map(|set| &set.rdata);
-        let kept = kept.filter(|rdata| !replaced && !self.removed.contains(rdata));
+        let kept = kept.filter(|rdata| !replaced && !removed.contains(&***rdata));
         let rdata: Vec<Box<[u8]>> = kept.chain(&self.added).cloned().collect();
         if rdata.is_empty() {
             return None;

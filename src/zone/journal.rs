@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Name, RrSet, RrType, Serial, kept, soa_serial};
+use super::{Name, RrSet, RrType, Serial, kept, record_ttl, soa_serial};
 
 /// The most bytes of one zone's steps.
 pub const MAX_JOURNAL_BYTES: usize = 16 << 20;
@@ -140,7 +140,8 @@ impl Step {
 fn tally(net: &mut BTreeMap<Record, i32>, sets: &[RrSet], by: i32) {
     for set in sets {
         for rdata in &set.rdata {
-            *net.entry((set.owner.clone(), set.rtype, set.ttl, rdata.clone())).or_insert(0) += by;
+            let ttl = record_ttl(set.rtype, set.ttl, rdata);
+            *net.entry((set.owner.clone(), set.rtype, ttl, rdata.clone())).or_insert(0) += by;
         }
     }
 }

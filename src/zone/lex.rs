@@ -50,6 +50,8 @@ impl Fault {
     }
 }
 
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The most characters of a word that a message repeats.
 const MAX_SHOWN: usize = 60;
 
@@ -78,7 +80,9 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a [u8]) -> Lexer<'a> {
-        Lexer { text, at: 0, depth: 0, opened_at: 0 }
+        // Some editors put it before a text in UTF-8.
+        let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        Lexer { text, at, depth: 0, opened_at: 0 }
     }
 
     /// Whether all entries have been read.

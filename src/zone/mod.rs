@@ -44,7 +44,7 @@ pub use rdata::{
     UnknownType, checked_rdata, close_hints, from_base64, has_hints, hints, name_in_message, rdata_from_text,
     rdata_in_message, rdata_text, steered_rdata_from_text,
 };
-pub use rrset::{RrSet, RrType};
+pub use rrset::{MAX_RRSET_BYTES, RrSet, RrType, record_ttl};
 pub use serial::{Serial, SerialStyle};
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use super::rdata::rdata_text;
+use super::ttl::MAX_TTL;
 
 /// A record type by number; its mnemonic is in the table of `rdata/types.rs`.
 #[derive(
@@ -30,12 +31,34 @@ impl RrType {
     pub const DS: RrType = RrType(43);
     pub const RRSIG: RrType = RrType(46);
     pub const NSEC: RrType = RrType(47);
+    pub const DNSKEY: RrType = RrType(48);
+    pub const NSEC3PARAM: RrType = RrType(51);
+    pub const CDS: RrType = RrType(59);
+    pub const CDNSKEY: RrType = RrType(60);
+    pub const CSYNC: RrType = RrType(62);
+    pub const ZONEMD: RrType = RrType(63);
     pub const SVCB: RrType = RrType(64);
     pub const HTTPS: RrType = RrType(65);
     pub const TSIG: RrType = RrType(250);
     pub const IXFR: RrType = RrType(251);
     pub const AXFR: RrType = RrType(252);
     pub const ANY: RrType = RrType(255);
+}
+
+/// What a record takes in an answer beside its RDATA: a pointer to its owner, type, class, TTL and the RDATA's length.
+pub(super) const RECORD_HEAD: usize = 12;
+/// The largest [`RrSet::size`] there can be: the rest of the largest message is for header, type and class of the
+/// question, and an OPT with a cookie (RFC 7873).
+pub const MAX_RRSET_BYTES: usize = 65_535 - 12 - 4 - 39;
+
+/// The TTL of one record of an RRset. RRSIGs that cover different types are no RRset, though owner and type are the same,
+/// and have the TTLs of what they cover (RFC 4034 section 3): each says its own, after the type, the algorithm and
+/// the labels (section 3.1.4). [`RrSet::ttl`] is the lowest of them.
+pub fn record_ttl(rtype: RrType, ttl: u32, rdata: &[u8]) -> u32 {
+    match (rtype, rdata) {
+        (RrType::RRSIG, &[_, _, _, _, a, b, c, d, ..]) => u32::from_be_bytes([a, b, c, d]).min(MAX_TTL),
+        _ => ttl,
+    }
 }
 
 /// All records of one owner and type: one TTL (RFC 2181 section 5.2), no record twice.
@@ -62,7 +85,8 @@ impl RrSet {
         let mut rdata: Vec<Box<[u8]>> = rdata.into_iter().map(Into::into).collect();
         rdata.sort_unstable();
         rdata.dedup();
-        RrSet { owner, rtype, ttl, rdata }
+        let lowest = rdata.iter().map(|rdata| record_ttl(rtype, ttl, rdata)).min();
+        RrSet { owner, rtype, ttl: lowest.unwrap_or(ttl), rdata }
     }
 
     /// An A RRset.
@@ -80,11 +104,41 @@ impl RrSet {
         RrSet::new(owner, RrType::CNAME, ttl, [target.as_wire()])
     }
 
+    /// The bytes that its name, which the question has, and its records take in an answer.
+    pub fn size(&self) -> usize {
+        let records = self.rdata.iter().map(|rdata| RECORD_HEAD + rdata.len());
+        self.owner.as_wire().len() + records.sum::<usize>()
+    }
+
+    /// Its records that another RRset of the same owner and type does not have.
+    pub fn beyond<'a>(&'a self, other: Option<&'a RrSet>) -> impl Iterator<Item = &'a [u8]> {
+        // With another TTL each record is another one; of RRSIGs the RDATA says it.
+        let other = other.filter(|other| other.ttl == self.ttl || self.rtype == RrType::RRSIG);
+        let is_new =
+            move |rdata: &&Box<[u8]>| other.is_none_or(|other| other.rdata.binary_search(rdata).is_err());
+        self.rdata.iter().filter(is_new).map(|rdata| &**rdata)
+    }
+
+    /// The RRsets that this is in the sense of RFC 4034 section 3: RRSIGs by the type they cover, and all else as it is.
+    pub fn by_covered(&self) -> Vec<RrSet> {
+        if self.rtype != RrType::RRSIG {
+            return vec![self.clone()];
+        }
+        let of_one = self.rdata.chunk_by(|a, b| a.get(..2) == b.get(..2));
+        of_one
+            .map(|of_one| RrSet::new(self.owner.clone(), self.rtype, self.ttl, of_one.iter().cloned()))
+            .collect()
+    }
+
+    /// A master file's line for a record of this RDATA.
+    pub fn line(&self, rdata: &[u8]) -> String {
+        let ttl = record_ttl(self.rtype, self.ttl, rdata);
+        format!("{} {ttl} IN {} {}", self.owner, self.rtype, rdata_text(self.rtype, rdata))
+    }
+
     /// A master file's line for each record, all names absolute: `app.example.com. 30 IN A 192.0.2.10`.
     pub fn to_lines(&self) -> impl Iterator<Item = String> {
-        self.rdata.iter().map(|rdata| {
-            format!("{} {} IN {} {}", self.owner, self.ttl, self.rtype, rdata_text(self.rtype, rdata))
-        })
+        self.rdata.iter().map(|rdata| self.line(rdata))
     }
 }
 
@@ -98,6 +152,30 @@ mod tests {
         let addresses = [[192, 0, 2, 20], [192, 0, 2, 10], [192, 0, 2, 20]].map(Ipv4Addr::from);
         let lines: Vec<String> = RrSet::a(owner, 30, addresses).to_lines().collect();
         assert_eq!(lines, ["app.example.com. 30 IN A 192.0.2.10", "app.example.com. 30 IN A 192.0.2.20"]);
+    }
+
+    #[test]
+    fn signatures_have_the_ttls_of_what_they_cover() {
+        let owner: Name = "example".parse().unwrap();
+        let covering = |rtype: RrType, ttl: u32| {
+            [&rtype.0.to_be_bytes()[..], &[13, 1], &ttl.to_be_bytes(), &[0; 10], b"\0sig"].concat()
+        };
+        let set = RrSet::new(
+            owner,
+            RrType::RRSIG,
+            60,
+            [covering(RrType::NS, 172_800), covering(RrType::AAAA, 3600), covering(RrType::NS, 172_800)],
+        );
+        assert_eq!((set.ttl, set.rdata.len()), (3600, 2));
+        let ttls =
+            |set: &RrSet| set.to_lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+        let all: Vec<String> = ttls(&set);
+        assert_eq!(all, ["172800", "3600"]);
+        let parts: Vec<(u32, Vec<String>)> =
+            set.by_covered().iter().map(|set| (set.ttl, ttls(set))).collect();
+        assert_eq!(parts, [(172_800, vec!["172800".to_owned()]), (3600, vec!["3600".to_owned()])]);
+        let fewer = RrSet { ttl: 172_800, rdata: set.rdata[..1].to_vec(), ..set.clone() };
+        assert_eq!((set.beyond(Some(&fewer)).count(), fewer.beyond(Some(&set)).count()), (1, 0));
     }
 
     #[test]

@@ -9,11 +9,17 @@
 //!                           NXRRSET, YXRRSET, NOTZONE        NOTZONE      asks who may do what
 //! ```
 
-use std::collections::BTreeMap;
+mod effects;
+mod view;
 
-use super::edits::fits_cname;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::rdata::{checked_rdata, name_in_message};
-use super::{Name, RrSet, RrType, Zone, soa_serial};
+use super::ttl::MAX_TTL;
+use super::{Name, RrType};
+
+pub use effects::effects;
+pub use view::{UpdateView, Wanted};
 
 /// Opcode UPDATE (RFC 2136 section 1.3).
 pub const OPCODE_UPDATE: u8 = 5;
@@ -24,8 +30,6 @@ const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
 const CLASS_NONE: u16 = 254;
 const CLASS_ANY: u16 = 255;
-/// The highest TTL (RFC 2181 section 8).
-const MAX_TTL: u32 = i32::MAX as u32;
 
 /// Why an update is refused. Each has its RCODE.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,50 +136,6 @@ impl Change {
     }
 }
 
-/// What updates have RRsets come to: `None` where there is no such RRset any more.
-pub type Wanted = BTreeMap<(Name, RrType), Option<RrSet>>;
-
-/// Contents, and what updates have made of them that are not among them yet.
-#[derive(Clone, Debug)]
-pub struct UpdateView<'z> {
-    zone: &'z Zone,
-    wanted: Wanted,
-}
-
-impl<'z> UpdateView<'z> {
-    /// Of a zone as it is.
-    pub fn new(zone: &'z Zone) -> UpdateView<'z> {
-        UpdateView { zone, wanted: Wanted::new() }
-    }
-
-    /// One RRset.
-    pub fn rrset(&self, owner: &Name, rtype: RrType) -> Option<RrSet> {
-        match self.wanted.get(&(owner.clone(), rtype)) {
-            Some(wanted) => wanted.clone(),
-            None => self.zone.rrset(owner, rtype),
-        }
-    }
-
-    /// All RRsets of a name.
-    pub fn rrsets_at(&self, owner: &Name) -> Vec<RrSet> {
-        let held = self.zone.rrsets_at(owner);
-        let wanted = |rtype| self.wanted.get(&(owner.clone(), rtype));
-        let mut sets: Vec<RrSet> = held.into_iter().filter(|set| wanted(set.rtype).is_none()).collect();
-        let range = (owner.clone(), RrType(0))..=(owner.clone(), RrType(u16::MAX));
-        sets.extend(self.wanted.range(range).filter_map(|(_, set)| set.clone()));
-        sets
-    }
-
-    /// Takes up what an update has come to.
-    pub fn take(&mut self, wanted: Wanted) {
-        self.wanted.extend(wanted);
-    }
-
-    fn put(&mut self, owner: &Name, rtype: RrType, set: Option<RrSet>) {
-        self.wanted.insert((owner.clone(), rtype), set);
-    }
-}
-
 impl Update {
     /// Reads a message whose TSIG, if it had one, is cut off (RFC 2136 section 2).
     pub fn read(message: &[u8]) -> Result<Update, UpdateError> {
@@ -240,6 +200,20 @@ impl Update {
         false
     }
 
+    /// The names it asks about or is to change.
+    pub fn names(&self) -> BTreeSet<&Name> {
+        self.prerequisites.iter().chain(&self.updates).map(|record| &record.owner).collect()
+    }
+
+    /// Whether what comes of it depends on the SOA that is served: its serial is asked about, or is to be moved.
+    pub fn depends_on_soa(&self) -> bool {
+        let is_soa = |record: &Record| record.rtype == RrType::SOA && record.class == CLASS_IN;
+        self.prerequisites
+            .iter()
+            .chain(&self.updates)
+            .any(|record| is_soa(record) && record.owner == self.zone)
+    }
+
     /// Whether its prerequisites hold (RFC 2136 section 3.2).
     pub fn check(&self, view: &UpdateView<'_>) -> Result<(), UpdateError> {
         let form = UpdateError::Form;
@@ -255,8 +229,8 @@ impl Update {
             if matches!(*class, CLASS_ANY | CLASS_NONE) && !empty {
                 return Err(form("a prerequisite of class ANY or NONE has RDATA"));
             }
-            let in_use = || !view.rrsets_at(owner).is_empty();
-            let there = || view.rrset(owner, *rtype).is_some();
+            let in_use = || !view.types_at(owner).is_empty();
+            let there = || view.has(owner, *rtype);
             match (*class, *rtype) {
                 (CLASS_ANY, RrType::ANY) if !in_use() => return Err(UpdateError::NxDomain(owner.clone())),
                 (CLASS_NONE, RrType::ANY) if in_use() => return Err(UpdateError::YxDomain(owner.clone())),
@@ -298,6 +272,11 @@ impl Update {
                 return Err(form("an update has a type that is no data"));
             }
             let rdata = || rdata.clone().ok_or(form("an update's RDATA is not of its type"));
+            if *class == CLASS_IN && owner != self.zone && belongs_to_apex(rtype, &rdata()?) {
+                let why =
+                    format!("{owner} cannot have {rtype} records: they stand at the apex, {}", self.zone);
+                return Err(UpdateError::Refused(why));
+            }
             changes.push(match *class {
                 CLASS_IN if ttl > MAX_TTL => return Err(form("a TTL is higher than there is")),
                 CLASS_IN => Change::Add { owner, rtype, ttl, rdata: rdata()? },
@@ -329,71 +308,21 @@ impl Record {
     }
 }
 
+/// Whether a record says something of its zone as a whole, which it can do at the apex alone. An SOA, too, but an
+/// update that adds one elsewhere is passed over (RFC 2136 section 3.4.2.2).
+fn belongs_to_apex(rtype: RrType, rdata: &[u8]) -> bool {
+    match rtype {
+        // RFC 5155 section 4, RFC 7344 section 4.1, RFC 7477 section 3, RFC 8976 section 2.
+        RrType::NSEC3PARAM | RrType::CDS | RrType::CDNSKEY | RrType::CSYNC | RrType::ZONEMD => true,
+        // With the flag that makes it a zone's key (RFC 4034 section 2.1.1).
+        RrType::DNSKEY => rdata.first().is_some_and(|flags| flags & 1 != 0),
+        _ => false,
+    }
+}
+
 /// Types of questions and of transactions (RFC 6895 section 3.1), which no zone holds, OPT, and 0.
 fn is_meta(rtype: RrType) -> bool {
     matches!(rtype.0, 0 | 128..=255) || rtype == RrType::OPT
-}
-
-/// Carries changes out, in their order (RFC 2136 section 3.4.2): what the RRsets come to that they touch.
-/// What the rules say cannot be done is passed over, as the RFC has it.
-pub fn effects(apex: &Name, changes: &[Change], view: &UpdateView<'_>) -> Wanted {
-    let mut work = view.clone();
-    for change in changes {
-        match change {
-            Change::Add { owner, rtype, ttl, rdata } => add(apex, &mut work, owner, *rtype, *ttl, rdata),
-            Change::RemoveSet(owner, rtype) => remove_set(apex, &mut work, owner, *rtype),
-            Change::RemoveName(owner) => {
-                for set in work.rrsets_at(owner) {
-                    remove_set(apex, &mut work, owner, set.rtype);
-                }
-            }
-            Change::Remove(owner, rtype, rdata) => remove(apex, &mut work, owner, *rtype, rdata),
-        }
-    }
-    work.wanted.retain(|(owner, rtype), set| view.rrset(owner, *rtype) != *set);
-    work.wanted
-}
-
-/// Section 3.4.2.2.
-fn add(apex: &Name, view: &mut UpdateView<'_>, owner: &Name, rtype: RrType, ttl: u32, rdata: &[u8]) {
-    let there = view.rrsets_at(owner);
-    let is_alias = there.iter().any(|set| set.rtype == RrType::CNAME);
-    if rtype == RrType::CNAME && !there.iter().all(|set| fits_cname(set.rtype))
-        || is_alias && !fits_cname(rtype)
-        || rtype == RrType::SOA && owner != apex
-    {
-        return;
-    }
-    let before = there.into_iter().find(|set| set.rtype == rtype);
-    let added = RrSet::new(owner.clone(), rtype, ttl, [rdata]);
-    let set = match before {
-        // An older SOA, or one of the same serial, is passed over.
-        Some(before) if rtype == RrType::SOA && !soa_serial(&added).is_after(soa_serial(&before)) => return,
-        Some(before) if !matches!(rtype, RrType::SOA | RrType::CNAME | RrType::DNAME) => {
-            // All records of an RRset have one TTL: the one that came last.
-            RrSet::new(owner.clone(), rtype, ttl, before.rdata.into_iter().chain(added.rdata))
-        }
-        _ => added,
-    };
-    view.put(owner, rtype, Some(set));
-}
-
-/// Section 3.4.2.3: the apex keeps its SOA and NS.
-fn remove_set(apex: &Name, view: &mut UpdateView<'_>, owner: &Name, rtype: RrType) {
-    if owner != apex || !matches!(rtype, RrType::SOA | RrType::NS) {
-        view.put(owner, rtype, None);
-    }
-}
-
-/// Section 3.4.2.4: the apex keeps its SOA and one NS.
-fn remove(apex: &Name, view: &mut UpdateView<'_>, owner: &Name, rtype: RrType, rdata: &[u8]) {
-    let Some(mut set) = view.rrset(owner, rtype) else { return };
-    let last = set.rdata.len() == 1;
-    if rtype == RrType::SOA || rtype == RrType::NS && owner == apex && last {
-        return;
-    }
-    set.rdata.retain(|held| **held != *rdata);
-    view.put(owner, rtype, Some(set).filter(|set| !set.rdata.is_empty()));
 }
 
 #[cfg(test)]

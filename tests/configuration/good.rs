@@ -14,9 +14,10 @@ fn rate_limits() {
     let limit = |lines: &str| loaded(&format!("{lines}\n{HEAD}{SERVICE}")).config.server.rate_limit;
     assert_eq!(limit(""), None);
     let default = limit("[server.rate_limit]").unwrap();
-    assert_eq!((default.responses, default.errors, default.slip, default.table_size), (20, 20, 2, 65_536));
+    assert_eq!((default.responses, default.errors, default.slip, default.table_size), (100, 100, 2, 65_536));
     assert_eq!((default.v4_bits, default.v6_bits, default.window), (24, 56, Duration::from_secs(1)));
-    assert_eq!(default.exempt, [("127.0.0.0".parse().unwrap(), 8), ("::1".parse().unwrap(), 128)]);
+    assert!(default.exempt.contains(&("127.0.0.0".parse().unwrap(), 8)) && default.exempt_peers);
+    assert_eq!(default.listeners, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
     let chosen = limit(
         "[server.rate_limit]
         responses_per_second = 5
@@ -28,6 +29,55 @@ fn rate_limits() {
     let exempt: Vec<String> =
         chosen.exempt.iter().map(|(address, bits)| format!("{address}/{bits}")).collect();
     assert_eq!(exempt, ["192.0.2.0/24", "2001:db8::/32", "0.0.0.0/0", "198.51.100.7/32"]);
+    assert!(!chosen.exempt_peers);
+}
+
+#[test]
+fn what_strangers_can_reach_has_a_rate_limit_unless_it_is_turned_off() {
+    let server = |listen: &str, more: &str| {
+        loaded(&format!("[server]\nlisten = [{listen}]\n{more}\n{HEAD}{SERVICE}")).config.server.clone()
+    };
+    let limited = |listen: &str, more: &str| -> Vec<String> {
+        let limit = server(listen, more).rate_limit;
+        limit.iter().flat_map(|limit| limit.listeners.iter().map(ToString::to_string)).collect()
+    };
+    let private = "\"127.0.0.1:53\", \"10.9.8.7:53\", \"100.127.0.1:53\", \"[fd00::1]:53\", \"[fe80::1]:53\", \"[::1]:53\"";
+    assert!(limited(private, "").is_empty());
+    assert_eq!(limited(&format!("{private}, \"192.0.2.53:53\""), ""), ["192.0.2.53"]);
+    assert_eq!(limited("\"0.0.0.0:53\", \"[::]:53\"", ""), ["0.0.0.0", "::"]);
+    assert_eq!(limited("\"127.0.0.1:53\"", "[server.rate_limit]"), ["127.0.0.1"]);
+    assert!(limited("\"0.0.0.0:53\"", "[server.rate_limit]\nenabled = false").is_empty());
+
+    let said = |listen, more| detour::config::rate_limit::describe(&server(listen, more));
+    assert_eq!(said("\"127.0.0.1:53\"", ""), None);
+    assert_eq!(
+        said("\"192.0.2.53:53\", \"127.0.0.1:53\"", "").unwrap(),
+        "rate limit on 192.0.2.53: 100 responses per second to each network"
+    );
+    assert_eq!(
+        said("\"192.0.2.53:53\"", "[server.rate_limit]\nenabled = false").unwrap(),
+        "rate limit: off, so forged queries to 192.0.2.53 can flood others with its answers"
+    );
+}
+
+#[test]
+fn name_servers_of_a_zone_have_no_rate_limit() {
+    let more = "transfer = [\"198.51.100.0/24\", \"203.0.0.0/8\"]\nnotify = [\"198.51.101.7\"]";
+    let head = HEAD.replacen("[[zone]]", &format!("[[zone]]\n{more}"), 1);
+    assert!(head.contains(more));
+    let exempt = |section: &str| {
+        let config =
+            loaded(&format!("[server]\nlisten = [\"192.0.2.53:53\"]\n{section}\n{head}{SERVICE}")).config;
+        let limit = config.server.rate_limit.clone().unwrap();
+        let exempt = limit.exempt(&config.zones);
+        exempt.iter().map(|(address, bits)| format!("{address}/{bits}")).collect::<Vec<_>>()
+    };
+    let default = exempt("");
+    for network in ["127.0.0.0/8", "10.0.0.0/8", "fc00::/7", "198.51.100.0/24", "198.51.101.7/32"] {
+        assert!(default.iter().any(|exempt| exempt == network), "{network} is not in {default:?}");
+    }
+    assert!(!default.iter().any(|exempt| exempt == "203.0.0.0/8"), "too many to be name servers");
+    assert_eq!(exempt("[server.rate_limit]\nexempt = [\"192.0.2.1\"]"), ["192.0.2.1/32"]);
 }
 
 const SERVICE: &str = r#"

@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::symlink;
 
+use std::time::Duration;
+
+use detour::config::{Loading, load_at_start};
 use detour::zone::{RrType, SerialStyle};
 
 use crate::{Folder, HEAD, ZONE, folder};
@@ -121,4 +124,69 @@ fn serials_go_on_in_one_of_three_styles() {
     assert!(wrong.contains("13:10: error: ") && wrong.contains("date"), "{wrong}");
     let wrong = styled("serial = 7").report();
     assert!(wrong.contains("13:10: error: \"serial\" is an integer, not a string"), "{wrong}");
+}
+
+#[test]
+fn a_start_spares_the_zones_that_are_right_where_one_is_broken() {
+    let more = "[[zone]]\nname = \"example.org\"\nfile = \"example.org.zone\"\n";
+    let with = |head: &str, org: &str| {
+        let text = format!("{head}{HEAD}{more}");
+        let files = [("detour.toml", text.as_str()), ("example.com.zone", ZONE), ("example.org.zone", org)];
+        Folder::new(&files)
+    };
+    let start = |folder: &Folder| load_at_start(&folder.path("detour.toml"));
+    for org in ["@ SOA half a li", "@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns\nns.example.net. 60 A 192.0.2.1\n"] {
+        let folder = with("", org);
+        assert!(
+            folder.report().contains("example.org.zone:"),
+            "a reload and `detour check` are all or nothing"
+        );
+        let loaded = start(&folder).unwrap_or_else(|report| panic!("{report}"));
+        let hollow: Vec<bool> = loaded.zones.iter().map(detour::zone::Zone::is_empty).collect();
+        assert_eq!(hollow, [false, true]);
+        let [broken] = &loaded.broken[..] else { panic!("{:?}", loaded.broken) };
+        assert_eq!((broken.zone.to_string().as_str(), broken.copy), ("example.org.", None));
+        assert!(broken.problems.contains("example.org.zone:"), "{}", broken.problems);
+        assert!(loaded.files.contains(&folder.path("example.org.zone")), "its mending is seen");
+    }
+    // A file that is not there is as good as one that is broken; what else is wrong stands in every way.
+    let folder = with("", "");
+    std::fs::remove_file(folder.path("example.org.zone")).unwrap();
+    assert_eq!(start(&folder).unwrap_or_else(|report| panic!("{report}")).broken.len(), 1);
+    assert!(start(&with("[server]\nnonsense = 1\n", ZONE)).is_err());
+    // And so does this, where it is wanted.
+    let strict = with("[server]\nstrict_start = true\n", "@ SOA half a li");
+    assert!(strict.shown(&start(&strict).unwrap_err()).contains("example.org.zone:1"));
+}
+
+#[test]
+fn a_service_that_the_zone_occludes_is_the_zones_trouble_at_a_start() {
+    let end = "probes = [\"db\"]\nendpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]\n";
+    let folder = folder(&format!("[[service]]\nname = \"sub.example.com\"\n{end}"));
+    let loaded = load_at_start(&folder.path("detour.toml")).unwrap_or_else(|report| panic!("{report}"));
+    assert!(loaded.broken[0].problems.contains("which the zone file delegates"), "{:?}", loaded.broken);
+}
+
+#[test]
+fn how_it_starts_and_reloads_is_said_in_the_server_section() {
+    let read = |lines: &str| {
+        let text = format!("[server]\n{lines}\n{HEAD}");
+        let folder = Folder::new(&[("detour.toml", text.as_str()), ("example.com.zone", ZONE)]);
+        folder.load().map(|loaded| loaded.config.server.loading).map_err(|report| folder.shown(&report))
+    };
+    let usual =
+        Loading { strict_start: false, first_round: Duration::from_secs(10), watch: true, max_loss: 20 };
+    assert_eq!(read(""), Ok(usual));
+    let all = "strict_start = true\nfirst_round = \"2s\"\nreload = \"manual\"\nmax_loss = \"100%\"";
+    let other =
+        Loading { strict_start: true, first_round: Duration::from_secs(2), watch: false, max_loss: 100 };
+    assert_eq!(read(all), Ok(other));
+    for (line, why) in [
+        ("reload = \"never\"", "supported: watch, manual"),
+        ("max_loss = \"0%\"", "a share from 1% to 100%"),
+        ("first_round = \"11m\"", "first_round"),
+    ] {
+        let report = read(line).unwrap_err();
+        assert!(report.starts_with("detour.toml:2:") && report.contains(why), "{report}");
+    }
 }

@@ -27,13 +27,15 @@ fn section_7_errors_have_an_opt() {
 
 /// Section 6.1.1: more than one OPT, or one that is not the root's, is a format error.
 /// Knot: an OPT that is not the root's is read all the same.
+/// NSD: it answers two OPTs without one.
 #[test]
 fn section_6_1_1_one_opt_of_the_root() {
     let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
     let mut two = ask("www.example.test A").edns(1232);
     two.counts[3] = 1;
     two.body.extend(opt);
-    assert_eq!(two.udp().head(), "FORMERR");
+    let answer = two.udp();
+    assert_eq!((answer.head().as_str(), answer.edns().is_some()), ("FORMERR", true));
     let mut owned = ask("www.example.test A");
     owned.counts[3] = 1;
     owned.body.extend(wire("a"));
@@ -59,7 +61,9 @@ fn section_6_1_2_the_unknown_is_passed_over() {
     assert_eq!(answer.edns().map(|edns| (edns.flags().z, edns.options().options.len())), Some((0, 0)));
 }
 
-/// Section 6.1.2: an option that runs past the OPT's end is a format error.
+/// Section 6.1.2: an option that runs past the OPT's end is a format error, answered with an OPT.
+/// NSD: it answers without one.
+/// Knot: it answers without one.
 #[test]
 fn section_6_1_2_options_end_with_the_opt() {
     let mut bytes = ask("www.example.test A").edns(1232).option(65_001, b"what").bytes();
@@ -67,7 +71,17 @@ fn section_6_1_2_options_end_with_the_opt() {
     bytes[at] = 9;
     let socket = udp();
     socket.send(&bytes).expect("sent");
-    assert_eq!(Answer::new(receive(&socket)).head(), "FORMERR");
+    let answer = Answer::new(receive(&socket));
+    assert_eq!((answer.head().as_str(), answer.edns().is_some()), ("FORMERR", true));
+}
+
+/// Section 6.1.1: what is not implemented is refused with an OPT, too.
+/// NSD: it answers without one.
+#[test]
+fn section_6_1_1_other_opcodes_have_an_opt() {
+    let answer = ask("www.example.test A").edns(1232).flags(2 << 3, 0).udp();
+    assert_eq!((answer.head().as_str(), answer.edns().is_some()), ("NOTIMP", true));
+    assert!(ask("www.example.test A").flags(2 << 3, 0).udp().edns().is_none());
 }
 
 /// Section 6.2.3: less than 512 means 512. Section 6.2.5: the answer is no longer than either side's limit.

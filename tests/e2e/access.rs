@@ -137,7 +137,7 @@ fn changes_are_taken_up(guarded: &Guarded, ours: &Authority, graphs_line: &str) 
     guarded.detour.replace("tokens", b"ana operator 1234\n");
     until("the broken file is refused, and that is told", || {
         let notes = guarded.notes();
-        (notes.contains("the last load was refused") && notes.contains("tokens")).then_some(())
+        (notes.contains("the configuration was rejected") && notes.contains("tokens")).then_some(())
     });
     assert_eq!(guarded.run("ana", &["status"]).code, 0);
     guarded.detour.replace("tokens", graphs_line.as_bytes());

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::site::{self, Site, sites};
 pub const APP: &str = "app.example.com";
 
 /// How long anything a test waits for may take on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Most tests run side by side; one that needs the whole machine takes this for writing.
 pub static MACHINE: RwLock<()> = RwLock::new(());
@@ -176,12 +176,14 @@ pub struct Detour {
     folder: tempfile::TempDir,
     process: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Whether its log says that the first round of checks is over.
+    decided: Arc<AtomicBool>,
     pub dns: SocketAddr,
     pub control: SocketAddr,
 }
 
 impl Detour {
-    /// Starts it and waits until it listens.
+    /// Starts it and waits until it listens and every service is decided.
     pub fn start(config: &str, zone: &str) -> Detour {
         let mut detour = Detour::spawn(config, &[("example.com.zone", zone)]);
         detour.await_listening();
@@ -219,13 +221,23 @@ impl Detour {
         detour
     }
 
-    fn at(folder: tempfile::TempDir, log: Arc<Mutex<Vec<String>>>, process: Child) -> Detour {
+    fn at(
+        folder: tempfile::TempDir,
+        log: Arc<Mutex<Vec<String>>>,
+        (process, decided): (Child, Arc<AtomicBool>),
+    ) -> Detour {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        Detour { folder, process, log, dns: nowhere, control: nowhere }
+        Detour { folder, process, log, decided, dns: nowhere, control: nowhere }
+    }
+
+    /// Waits until the daemon listens, and its first round of checks is over.
+    pub fn await_listening(&mut self) {
+        self.await_bound();
+        until("the first round of checks is over", || self.decided.load(Ordering::Relaxed).then_some(()));
     }
 
     /// Waits until the daemon has written where it listens.
-    pub fn await_listening(&mut self) {
+    pub fn await_bound(&mut self) {
         let file = self.state_dir().join("addresses.json");
         let found: serde_json::Value = until("the daemon listens", || {
             let ended = self.process.try_wait().unwrap();
@@ -293,7 +305,7 @@ impl Detour {
     pub fn spawn_again(&mut self) {
         // It may not have come as far as writing the file.
         let _ = fs::remove_file(self.state_dir().join("addresses.json"));
-        self.process = spawn(self.folder.path(), &self.log, None);
+        (self.process, self.decided) = spawn(self.folder.path(), &self.log, None);
     }
 
     /// The same, and waits until it listens.
@@ -377,7 +389,8 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("waited {PATIENCE:?} in vain until {what}");
 }
 
-fn spawn(folder: &Path, log: &Arc<Mutex<Vec<String>>>, files: Option<u32>) -> Child {
+/// The process, and whether its log says that the first round is over.
+fn spawn(folder: &Path, log: &Arc<Mutex<Vec<String>>>, files: Option<u32>) -> (Child, Arc<AtomicBool>) {
     let mut command = Command::new(if files.is_some() { "prlimit" } else { env!("CARGO_BIN_EXE_detour") });
     if let Some(files) = files {
         // It becomes what it starts, so the process is the daemon's own.
@@ -393,11 +406,16 @@ fn spawn(folder: &Path, log: &Arc<Mutex<Vec<String>>>, files: Option<u32>) -> Ch
         .unwrap();
     let stderr = BufReader::new(process.stderr.take().unwrap());
     let log = log.clone();
+    let decided = Arc::new(AtomicBool::new(false));
+    let over = decided.clone();
     // Ends with the process: then its stderr does.
     std::thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
+            if line.contains("the first round of checks is over") {
+                over.store(true, Ordering::Relaxed);
+            }
             log.lock().unwrap().push(line);
         }
     });
-    process
+    (process, decided)
 }

@@ -201,6 +201,31 @@ fn curl_trusting(ca: &Path, url: &str) -> Result<String, i32> {
 }
 
 #[test]
+fn a_source_that_guesses_tokens_is_slowed_down() {
+    let waiting = Waiting::start();
+    let fra = waiting.url("fra");
+    let guess = |source: &str, often: &str| {
+        curl(&[
+            "--interface",
+            source,
+            "-X",
+            "POST",
+            "-H",
+            "Authorization: Bearer a-guess-0123456789",
+            &format!("{fra}{often}"),
+        ])
+    };
+    // A client that sends its guesses one after the other.
+    let answers = guess("127.0.0.1", "?[1-40]");
+    assert!(answers.starts_with(&"401".repeat(10)), "{answers}");
+    assert!(answers.contains("429"), "{answers}");
+    // The site itself is heard, and others may still be wrong.
+    let right = format!("Authorization: Bearer {FRA_TOKEN}");
+    assert_eq!(curl(&["--interface", "127.0.0.1", "-X", "POST", "-H", &right, &fra]), "204");
+    assert_eq!(guess("127.0.0.9", ""), "401");
+}
+
+#[test]
 fn sites_call_in_over_tls_with_certificates_that_are_replaced() {
     let (first, second) = (Authority::new("the first"), Authority::new("the second"));
     let (certificate, key) = first.pem(&["127.0.0.1"]);

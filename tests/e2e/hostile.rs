@@ -3,12 +3,16 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::dig::{Answer, query};
-use crate::harness::{Detour, until, zone};
+use crate::harness::{self, APP, Detour, Setup, World, own_address, until, zone};
+use crate::site::{Site, sites};
 
 const CONFIG: &str = r#"
 [server]
@@ -102,21 +106,129 @@ fn every_kind_of_hostile_client_at_once_keeps_nobody_from_an_answer() {
 fn one_source_gets_its_share_and_others_theirs() {
     let detour = Detour::start(CONFIG, &zone(1, ""));
     let _held: Vec<_> = (0..PER_SOURCE * 3).map(|_| connect(detour.dns, [127, 68, 0, 1])).collect();
-    until("the source is refused more", || {
+    until("the source loses connections for those it opens", || {
         let (_, metrics) = detour.get("/metrics");
-        let refused =
-            metrics.lines().find_map(|l| l.strip_prefix("detour_tcp_refused_total{why=\"source\"}"));
-        (refused.unwrap().trim() != "0").then_some(())
+        let evicted =
+            metrics.lines().find_map(|l| l.strip_prefix("detour_tcp_evicted_total{why=\"source\"}"));
+        (evicted.unwrap().trim() == (PER_SOURCE * 2).to_string()).then_some(())
     });
     check_good_client(detour.dns, "an answer beside a greedy source");
 }
 
-#[test]
-fn a_server_full_of_idle_clients_makes_room() {
-    // Both this process and the daemon, which inherits it, hold more descriptors than a shell may allow.
+/// This process, and the daemons that inherit it, hold more descriptors than a shell may allow.
+fn allow_many_files() {
     let pid = std::process::id().to_string();
     let raised = Command::new("prlimit").args(["--pid", &pid, "--nofile=4096:"]).status().unwrap();
     assert!(raised.success());
+}
+
+/// Connections that a thread keeps doing something with; they end with this value.
+struct Held {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Held {
+    /// Connects so often from each source. All the while each connection sends `bytes`, again and again, and is opened
+    /// anew once it is closed. Returns when each has sent them once.
+    fn start(server: SocketAddr, sources: Vec<[u8; 4]>, each: usize, bytes: Vec<u8>) -> Held {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, (ready, is_ready)) = (stop.clone(), mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            let mut streams: Vec<_> = sources
+                .iter()
+                .flat_map(|source| (0..each).map(move |_| (*source, None::<TcpStream>)))
+                .collect();
+            while !stopped.load(Relaxed) {
+                for (source, stream) in &mut streams {
+                    let sent = stream.as_mut().is_some_and(|stream| {
+                        let mut heard = [0; 4096];
+                        let open = !matches!(stream.read(&mut heard), Ok(0));
+                        open && stream.write_all(&bytes).is_ok()
+                    });
+                    if !sent {
+                        *stream = connect(server, *source);
+                        if let Some(stream) = stream {
+                            stream.set_nonblocking(true).unwrap();
+                            let _ = stream.write_all(&bytes);
+                        }
+                    }
+                }
+                let _ = ready.send(());
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        is_ready.recv().unwrap();
+        Held { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        let joined = self.thread.take().map(JoinHandle::join);
+        assert!(joined.is_some_and(|joined| joined.is_ok()) || std::thread::panicking());
+    }
+}
+
+#[test]
+fn a_server_full_of_busy_clients_answers_a_new_one() {
+    allow_many_files();
+    let detour = Detour::start(CONFIG, &zone(1, ""));
+    let sources = (0..16).map(|n| [127, 70, 0, n]).collect();
+    let _held = Held::start(detour.dns, sources, PER_SOURCE, framed("www.example.com"));
+    for n in 0..10 {
+        let answer = ask(detour.dns, [127, 70, 1, n]);
+        assert_eq!(answer.expect("an answer").data(), ["192.0.2.80"]);
+    }
+}
+
+#[test]
+fn slow_clients_of_the_control_address_lock_nobody_out() {
+    let world = World::start(&Setup::default());
+    world.settles_on_fra();
+    // What it lets all have, by two addresses, none of which ever ends its request.
+    let sources = vec![[127, 71, 0, 1], [127, 71, 0, 2]];
+    let _held = Held::start(world.detour.control, sources, 64, b"G".to_vec());
+    for _ in 0..5 {
+        assert_eq!(world.detour.get("/healthz").0, 200);
+        assert_eq!(world.detour.get("/").0, 200);
+        world.detour.told(&["status"]);
+    }
+    world.detour.told(&["drain", "fra", "--reason", "beside slow clients"]);
+    world.settles_on_iad();
+    world.detour.told(&["undrain", "fra"]);
+    world.settles_on_fra();
+}
+
+#[test]
+fn a_flood_of_connections_leaves_files_for_a_failover() {
+    allow_many_files();
+    let [mut fra, iad] = sites(&[vec![own_address()], vec![own_address()]]);
+    let config = harness::config(&Setup::default(), fra.port, &fra.addresses, &iad.addresses);
+    let detour = Detour::start_within(256, &config, &zone(1, ""));
+    let dns =
+        Held::start(detour.dns, (0..40).map(|n| [127, 72, 0, n]).collect(), 4, framed("www.example.com"));
+    let api = Held::start(detour.control, (0..40).map(|n| [127, 72, 1, n]).collect(), 2, b"G".to_vec());
+    let settles_on = |site: &Site| {
+        let address = site.addresses[0].to_string();
+        until(&format!("{APP} answers {address}"), || {
+            (detour.ask(APP, "A").data() == [&address]).then_some(())
+        });
+    };
+    settles_on(&fra);
+    fra.kill();
+    settles_on(&iad);
+    assert!(detour.told(&["history"]).contains("iad"), "it is written down");
+    fra.revive();
+    settles_on(&fra);
+    assert!(!detour.log().contains("cannot accept"), "nothing wanted for files");
+    drop((dns, api));
+}
+
+#[test]
+fn a_server_full_of_idle_clients_makes_room() {
+    allow_many_files();
     let detour = Detour::start(CONFIG, &zone(1, ""));
     let source = |n: usize| [127, 69, 0, (n / PER_SOURCE) as u8];
     let _held: Vec<_> = (0..IN_ALL).map(|n| connect(detour.dns, source(n))).collect();

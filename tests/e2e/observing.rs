@@ -249,8 +249,8 @@ fn prometheus_reads_the_metrics_and_the_rules_fire() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let settings = format!(
-        "global: {{scrape_interval: 200ms, evaluation_interval: 200ms}}\nrule_files: [{rules:?}]\n\
-         scrape_configs:\n  - {{job_name: detour, scrape_timeout: 200ms, static_configs: [{{targets: [\"{}\"]}}]}}\n",
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{rules:?}]\n\
+         scrape_configs:\n  - {{job_name: detour, scrape_timeout: 1s, static_configs: [{{targets: [\"{}\"]}}]}}\n",
         detour.control
     );
     fs::write(folder.path().join("prometheus.yml"), settings).unwrap();

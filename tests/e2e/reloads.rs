@@ -82,13 +82,93 @@ fn by_signal() {
 }
 
 #[test]
+fn a_load_that_removes_too_much_has_to_be_forced() {
+    let mut world = World::start(&Setup::default());
+    let detour = &world.detour;
+    let hosts = |count: usize| (0..count).map(|n| format!("h{n} A 192.0.2.{n}\n")).collect::<String>();
+    detour.write_zone(&zone(2, &hosts(40)));
+    detour.told(&["reload"]);
+    let has = |detour: &Detour, name: &str| detour.ask(name, "A").rcode == 0;
+    assert!(has(detour, "h39.example.com"));
+
+    // A file that is half there.
+    detour.write_zone(&zone(3, &hosts(20)));
+    let ran = detour.cli(&["reload"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("would remove 20 of the 44 records of example.com;"), "{ran:?}");
+    assert!(ran.stderr.contains("`detour reload --force`"), "{ran:?}");
+    detour.signal("HUP");
+    until("the log tells that SIGHUP was rejected, too", || {
+        let told = detour.log().matches("would remove 20 of the 44").count();
+        (told >= 2).then_some(())
+    });
+    assert_eq!(detour.json("/v1/status")["last_load"]["ok"], false);
+    assert!(has(detour, "h39.example.com"));
+    // A start is never held against what was.
+    world.detour.kill();
+    world.detour.start_again();
+    let detour = &world.detour;
+    assert!(!has(detour, "h39.example.com") && has(detour, "h19.example.com"));
+
+    // Little may always go, and what an operator insists on.
+    detour.write_zone(&zone(4, &hosts(11)));
+    detour.told(&["reload"]);
+    detour.write_zone(&zone(5, ""));
+    assert_eq!(detour.cli(&["reload"]).code, 1);
+    detour.told(&["reload", "--force"]);
+    assert!(!has(detour, "h1.example.com"));
+
+    // Services are not there yet in a configuration that is half there.
+    let config = detour.config();
+    detour.write_config(config.split("[[service]]").next().unwrap());
+    let ran = detour.cli(&["reload"]);
+    assert!(ran.code == 1 && ran.stderr.contains("would remove 1 service (app.example.com);"), "{ran:?}");
+    world.settles_on_fra();
+    world.detour.told(&["reload", "--force"]);
+    assert_eq!(world.detour.ask(APP, "A").rcode, 3);
+}
+
+#[test]
+fn a_service_added_at_a_name_that_is_answered_keeps_the_answer_until_it_is_decided() {
+    let world = World::start(&Setup::default());
+    let detour = &world.detour;
+    detour.write_zone(&zone(2, "*.wild A 192.0.2.90"));
+    detour.told(&["reload"]);
+    let names = ["www.example.com", "a.wild.example.com"];
+    let before = names.map(|name| detour.ask(name, "A").data().join(" "));
+    assert_eq!(before, ["192.0.2.80", "192.0.2.90"]);
+    // A check that has not reported for a long time, and the records move out of the file at the same time.
+    let config = detour
+        .config()
+        .replace("[[zone]]", "[probes.slow]\ntype = \"heartbeat\"\ninterval = \"10m\"\n[[zone]]");
+    let config =
+        config.replace("[control]", "[heartbeat]\nlisten = \"127.0.0.1:0\"\ntokens = \"tokens\"\n[control]");
+    let service = format!(
+        "[[service]]\nnames = [\"www.example.com\", \"a.wild.example.com\"]\nprobes = [\"slow\"]\nendpoints = [{{ site = \"fra\", addresses = [\"{}\"] }}]\n",
+        world.fra.addresses[0]
+    );
+    detour.write_file(
+        "tokens",
+        "www.example.com fra fra-0123456789abcdef\na.wild.example.com fra fra-0123456789abcdef\n",
+    );
+    detour.write_zone(&zone(3, "*.wild A 192.0.2.90").replace("www  A   192.0.2.80\n", ""));
+    detour.write_config(&format!("{config}\n{service}"));
+    detour.told(&["reload"]);
+    assert_eq!(names.map(|name| detour.ask(name, "A").data().join(" ")), before);
+    // Also when zones are laid over anew.
+    detour.write_zone(&zone(4, "*.wild A 192.0.2.91\nmore TXT x").replace("www  A   192.0.2.80\n", ""));
+    detour.told(&["reload"]);
+    assert_eq!(names.map(|name| detour.ask(name, "A").data().join(" ")), before);
+}
+
+#[test]
 fn a_removed_service_gives_its_name_back_to_the_file() {
     let world = World::start(&Setup::default());
     world.settles_on_fra();
     let serial = world.detour.serial();
     world.detour.edit_config("name = \"app.example.com\"", "name = \"shop.example.com\"");
     world.detour.write_zone(&zone(2, "app A 192.0.2.10"));
-    world.detour.told(&["reload"]);
+    world.detour.told(&["reload", "--force"]);
     assert_eq!(world.detour.ask(APP, "A").data(), ["192.0.2.10"]);
     assert!(world.detour.serial() > serial);
     until("the new service is decided", || {

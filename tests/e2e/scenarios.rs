@@ -66,7 +66,7 @@ const ENGINE_ONLY: &[(&str, &str)] = &[
     ("nothing_verified", "no site can make this host stall"),
     ("one_family_dead", "loopback has one IPv6 address; failures.rs plays it with one site"),
     ("stale", "no site can keep the daemon from probing it"),
-    ("override_in_first_round", "without state, nobody is listened to before the first round"),
+    ("override_in_first_round", "when the first round is over is not the scenario's to say"),
 ];
 
 /// How many scenarios run side by side; they mostly wait.
@@ -117,7 +117,7 @@ fn play(file: &str, text: &str) {
     let scenario = parse(text).unwrap_or_else(|why| panic!("{file}: {why}"));
     let mut stage = Stage::set(&scenario);
     let mut steps = scenario.steps.into_iter().peekable();
-    // The first round comes before the first answer: what it meets is laid out while nobody listens yet.
+    // The first round comes before the first answer: what it meets is laid out while nothing is answered yet.
     let mut asked = Vec::new();
     while let Some(step) = steps.next_if(|step| is_before_the_first_answer(&step.what)) {
         stage.push(&step.what);
@@ -237,7 +237,8 @@ impl Stage {
                     self.detour.write_file(name, text);
                 }
                 self.detour.write_config(&config);
-                self.detour.told(&["reload"]);
+                // Scenarios take services away as they please.
+                self.detour.told(&["reload", "--force"]);
                 None
             }
             What::Nothing | What::Expect(_) => None,

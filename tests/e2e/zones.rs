@@ -221,17 +221,26 @@ fn a_rollback_that_cannot_be_changes_nothing() {
     assert_eq!(world.detour.cli(&["zone", "rollback", "example.com", "1"]).code, 2, "a reason must be given");
 
     // Where nothing took updates: the files are read for it, and one that is broken stands in the way.
+    world.detour.edit_config("[server]", "[server]\nreload = \"manual\"");
     let before = world.detour.serial();
     world.detour.write_zone(&zone(1, "").replace("192.0.2.80", "192.0.2.81"));
     world.detour.told(&["reload"]);
     assert_eq!(world.a("www.example.com"), ["192.0.2.81"]);
     world.detour.write_zone("nonsense\n");
-    refused(before, "example.com", "the files are to be read for this, and were refused");
+    refused(before, "example.com", "the zone files have to be read for this, and cannot be loaded");
     assert_eq!(world.a("www.example.com"), ["192.0.2.81"]);
+    // A refused rollback loads nothing that waits in the files, sound as it may be.
+    world.detour.write_zone(&zone(1, "").replace("192.0.2.80", "192.0.2.82"));
+    refused(before, "example.com", "is not as it was loaded; run `detour reload`");
     world.detour.write_zone(&zone(1, "").replace("192.0.2.80", "192.0.2.81"));
+    world.detour.edit_config("ttl = \"30s\"", "ttl = \"20s\"");
+    refused(world.detour.serial(), "example.com", "is the serial of example.com. now");
+    assert_eq!(world.settles_on_fra().ttl(), Some(30), "the configuration was not loaded");
+    assert_eq!(world.a("www.example.com"), ["192.0.2.81"]);
     let args = ["zone", "rollback", "example.com", &before.to_string(), "--reason", "typo"];
     world.detour.told(&args);
     assert_eq!(world.a("www.example.com"), ["192.0.2.80"]);
+    assert_eq!(world.settles_on_fra().ttl(), Some(30), "the configuration was not loaded");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How often one is started again before it has answered.
 const AGAIN: u32 = 3;
 /// How long one may take to begin, on a machine that is busy with other things; and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 const END: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);

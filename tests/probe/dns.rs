@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::checks::{LONG, SHORT, ask, check};
 use crate::peers::nameserver::Nameserver;
+use crate::peers::ports::free_port;
 
 const ZONE: &str = "\
 $TTL 60
@@ -50,10 +51,8 @@ struct Nsd {
 /// NSD with [`ZONE`] and a TXT record too long for a datagram without EDNS.
 async fn nsd() -> Nsd {
     let folder = tempfile::tempdir().unwrap();
-    // Free for both, a moment ago; NSD takes no port 0.
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let addr = free.local_addr().unwrap();
-    drop(free);
+    // NSD takes no port 0.
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let long = format!("\"{}\" ", "x".repeat(200)).repeat(4);
     std::fs::write(folder.path().join("example.com.zone"), format!("{ZONE}{long}\n")).unwrap();
     let path = folder.path().display();

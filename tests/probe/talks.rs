@@ -1,7 +1,7 @@
 //! What a tcp probe says and expects: to Redis, PostgreSQL and a mail server, and to those that misbehave.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::checks::{LONG, SHORT, ask, check};
+use crate::peers::ports::free_port;
 use crate::servers::{refusing, serve, silent, until_closed};
 
 fn says(send: &[u8], expect: Expect) -> Step {
@@ -41,9 +42,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a port that was free a moment ago, and waits until it takes connections.
+    /// Starts it on a port that nobody else is given, and waits until it takes connections.
     pub async fn start(command: impl Fn(u16) -> Command) -> Server {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut command = command(port);
         let shown = format!("{command:?}");

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use detour::config::CheckKey;
-use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Load, Pace, Saved};
+use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Load, Pace, Saved, Undecided};
 use detour::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use detour::policy::Rule;
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Time;
-use detour::zone::Name;
+use detour::zone::{Name, RrSet};
 
 use detour::scenario::{Setup, World, decisions, parse, settle, zero};
 
@@ -205,4 +206,89 @@ fn status_and_explain_tell_the_whole_story() {
     assert!(status.checks.iter().all(|check| !check.stale));
     let later: Time = world.now + Duration::from_secs(16);
     assert!(world.engine.status(later).checks.iter().all(|check| check.stale));
+}
+
+/// At most so long does a start wait for a service's first round.
+const WITHIN: Duration = Duration::from_secs(10);
+
+fn started(text: &str) -> (World, Vec<Name>) {
+    let undecided = Undecided { wait: Some(WITHIN), answered: Vec::new() };
+    let world = World::start(zero(), Load { undecided, ..load(&setup(text)) });
+    let names = world.status().services.into_iter().map(|service| service.name).collect();
+    (world, names)
+}
+
+/// The names that wait from now on, or no longer do.
+fn waits(effects: &[Effect]) -> Vec<(&Name, bool)> {
+    let changesets = effects.iter().flat_map(|effect| match effect {
+        Effect::Publish(changeset) => std::slice::from_ref(changeset),
+        Effect::Rebase(changesets) => changesets,
+        _ => &[],
+    });
+    changesets.flat_map(|made| &made.wait).map(|(name, types)| (name, types.is_some())).collect()
+}
+
+#[test]
+fn at_a_start_a_name_waits_for_its_own_checks_and_no_other_name_does() {
+    let (mut world, names) =
+        started("service app.example.com failover fra\nservice slow.example.com failover iad");
+    let effects = world.step(Event::Contents(Vec::new()));
+    assert_eq!(waits(&effects), [(&names[0], true), (&names[1], true)]);
+    sample(&mut world, FRA, true);
+    let effects = settle(&mut world);
+    assert_eq!((decisions(&effects).count(), waits(&effects)), (1, vec![(&names[0], false)]));
+    // What waits still does when zones are laid over anew.
+    assert_eq!(waits(&world.step(Event::Contents(Vec::new()))), [(&names[1], true)]);
+    sample(&mut world, IAD, true);
+    assert_eq!(waits(&settle(&mut world)), [(&names[1], false)]);
+}
+
+#[test]
+fn a_first_round_that_takes_too_long_ends_in_what_is_known() {
+    let (mut world, names) = started("service app.example.com failover fra iad");
+    sample(&mut world, IAD, true);
+    let effects = world.advance(world.now + WITHIN - Duration::from_millis(1));
+    assert_eq!((decisions(&effects).count(), waits(&effects)), (0, vec![]));
+    let effects = world.advance(world.now + Duration::from_millis(1));
+    let decided: Vec<_> = decisions(&effects).map(|decision| &decision.reason.rule).collect();
+    assert_eq!(decided, [&Rule::InOrder], "iad is known to work, and fra is not");
+    assert_eq!(waits(&effects), [(&names[0], false)]);
+    assert!(world.answer(&names[0])[0].rdata[0].starts_with(&[198, 51, 100]), "{effects:#?}");
+    // It is a service like any other from then on.
+    assert_eq!(waits(&world.step(Event::Contents(Vec::new()))), []);
+    sample(&mut world, FRA, true);
+    settle(&mut world);
+    assert!(world.engine.first_round_done());
+}
+
+#[test]
+fn a_first_answer_that_is_what_the_file_holds_ends_the_wait_without_a_serial() {
+    let (mut world, _) =
+        started("file app.example.com A 192.0.2.10 ttl 60\nservice app.example.com failover fra ttl 60s");
+    let serial = world.zones[&name("example.com")].serial;
+    sample(&mut world, FRA, true);
+    let effects = settle(&mut world);
+    assert_eq!(waits(&effects), [(&name("app.example.com"), false)]);
+    assert_eq!(world.zones[&name("example.com")].serial, serial);
+}
+
+#[test]
+fn a_reload_that_steers_a_name_leaves_its_answer_until_the_first_decision() {
+    let mut world = one();
+    sample(&mut world, FRA, true);
+    sample(&mut world, IAD, true);
+    settle(&mut world);
+    let more = "service app.example.com failover fra iad fall 3 rise 2 interval 5s\n\
+                service new.example.com failover sin";
+    let new = name("new.example.com");
+    let before = RrSet::a(new.clone(), 300, [[203, 0, 113, 99].into()]);
+    let undecided = Undecided { wait: None, answered: vec![before.clone()] };
+    world.step(Event::Load(Load { undecided, ..load(&setup(more)) }));
+    assert_eq!(world.answer(&new), [before]);
+    let place = world.load.config.services.iter().find(|service| service.name == new).expect("the service");
+    let place = place.endpoints[0].places()[0].to_string();
+    sample(&mut world, &place, true);
+    settle(&mut world);
+    assert_eq!(world.status().services.iter().filter(|service| service.decision.is_none()).count(), 0);
+    assert_ne!(world.answer(&new)[0].rdata[0][..], [203, 0, 113, 99]);
 }

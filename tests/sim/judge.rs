@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use detour::condition::ConditionKind;
 use detour::config::{AllDown, CheckKey, Failback, Service, SiteId, Target};
 use detour::engine::{
     Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, Saved, ServiceView, Status,
@@ -12,6 +13,7 @@ use detour::policy::{Decision, OverrideKind, Rule};
 use detour::time::Time;
 use detour::zone::{Name, RrSet};
 
+use super::agree::Agreement;
 use super::play::Played;
 use super::random::Random;
 use super::rules::Rules;
@@ -50,6 +52,7 @@ pub struct Judge {
     failbacks: usize,
     all_down: usize,
     refused: usize,
+    pub agreement: Agreement,
 }
 
 /// What is to be known of the moment before a step.
@@ -143,6 +146,7 @@ impl Judge {
             return;
         }
         let Status { services, checks, .. } = world.status();
+        self.agreement.after(world, effects, &services);
         for decision in decisions(effects) {
             let service = services.iter().find(|service| service.name == decision.service);
             self.judge_decision(world, before, service.expect("a service"), decision);
@@ -242,6 +246,7 @@ impl Judge {
         played.failbacks = self.failbacks;
         played.all_down = self.all_down;
         played.refused = self.refused;
+        played.dead_sites = self.agreement.met(ConditionKind::DeadSite);
     }
 }
 

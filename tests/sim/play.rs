@@ -33,6 +33,7 @@ pub struct Played {
     pub all_down: usize,
     pub restarts: usize,
     pub refused: usize,
+    pub dead_sites: usize,
     /// What else a run is to meet, or it proves nothing.
     pub seen: Vec<(&'static str, usize)>,
 }
@@ -230,6 +231,7 @@ impl Run {
         }
         let zones = self.world.zones.clone();
         let before = Before::of(&self.world, &Event::Load(self.world.load.clone()));
+        self.judge.agreement.restarted(self.world.now);
         let effects = self.world.restart();
         if settled {
             assert_eq!(self.world.zones, zones, "a restart changes no answer");
@@ -244,6 +246,7 @@ impl Run {
             self.truth();
         }
         assert!(self.world.engine.first_round_done(), "every service is decided");
+        self.judge.agreement.check_settled(&self.world);
         if self.kind != Kind::Moving {
             check_settled(&self.world, &self.dead);
         }

@@ -5,8 +5,20 @@ use crate::tidy::source::{PathUse, Source};
 pub type Finding = (usize, String);
 
 /// Rooms without sockets, files, clocks, randomness or a runtime.
-const PURE: &[&str] =
-    &["answer", "engine", "geo", "health", "policy", "scenario", "study", "text", "time", "tsig", "zone"];
+const PURE: &[&str] = &[
+    "answer",
+    "condition",
+    "engine",
+    "geo",
+    "health",
+    "policy",
+    "scenario",
+    "study",
+    "text",
+    "time",
+    "tsig",
+    "zone",
+];
 
 /// Which rooms a room may name; `room::Item` allows that one item. A room may always name itself.
 const EDGES: &[(&str, &[&str])] = &[
@@ -14,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("certificate", &["time"]),
     ("clock", &["time"]),
-    ("replace", &[]),
+    ("files", &[]),
     ("command", &[]),
     ("measure", &[]),
     ("otlp", &["time"]),
@@ -23,12 +35,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["text", "time", "tsig", "zone"]),
     ("health", &["config", "time"]),
     ("policy", &["config", "health", "time", "zone"]),
-    ("engine", &["config", "health", "policy", "time", "zone"]),
+    ("condition", &["config", "time"]),
+    ("engine", &["condition", "config", "health", "policy", "time", "zone"]),
     ("answer", &["zone"]),
     ("geo", &["answer", "config", "policy::Regions", "zone"]),
-    ("secondary", &["clock", "config", "time", "tsig", "zone"]),
+    ("secondary", &["clock", "condition", "config", "files", "time", "tsig", "zone"]),
     ("serve", &["answer", "measure", "zone"]),
-    ("tap", &["answer", "config", "serve", "time", "zone"]),
+    ("tap", &["answer", "config", "files", "serve", "time", "zone"]),
     ("transfer", &["answer", "clock", "config", "measure", "serve", "tsig", "zone"]),
     (
         "probe",
@@ -46,15 +59,17 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("scenario", &["answer", "config", "engine", "geo", "health", "policy", "time", "zone"]),
-    ("history", &["config", "engine", "health", "policy", "time", "zone"]),
+    ("history", &["config", "engine", "files", "health", "policy", "time", "zone"]),
     (
         "alert",
         &[
             "certificate",
             "clock",
             "command",
+            "condition",
             "config",
             "engine",
+            "files",
             "health",
             "history",
             "policy",
@@ -70,6 +85,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "alert",
             "answer",
             "clock",
+            "condition",
             "config",
             "engine",
             "health",

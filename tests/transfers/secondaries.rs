@@ -239,3 +239,47 @@ fn the_name_servers_of_a_zone_are_told_where_it_says_they_are() {
     let nothing = sockets[0].recv_from(&mut [0; 512]).expect_err("the primary of the SOA is not told");
     assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
 }
+
+/// A secondary may be far away, and hundreds may answer at once: what it says counts, also when it was asked again by then,
+/// and then it is asked no more.
+#[test]
+fn an_answer_that_comes_late_counts_and_is_the_last() {
+    let secondary = UdpSocket::bind("127.0.0.1:0").unwrap();
+    secondary.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let port = secondary.local_addr().unwrap().port();
+    let zone = format!("transfer = [\"127.0.0.1\"]\nnotify = [\"127.0.0.1:{port}\"]");
+    let primary = Primary::start(0, "", &zone);
+    let mut questions = Vec::new();
+    let mut message = [0; 512];
+    while questions.len() < 2 {
+        let (len, from) = secondary.recv_from(&mut message).expect("a NOTIFY or a question");
+        if message[2] >> 3 & 15 == 4 {
+            message[2] |= 0x80;
+            secondary.send_to(&message[..len], from).unwrap();
+            // What was asked before it is about an earlier serial.
+            questions.clear();
+        } else {
+            questions.push((message[..len].to_vec(), from));
+        }
+    }
+    let (mut answer, from) = questions.swap_remove(0);
+    (answer[2], answer[7]) = (answer[2] | 0x80, 1);
+    answer.extend(b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\x16\0\0");
+    answer.extend([primary.detour.serial(), 1, 1, 1, 1].iter().flat_map(|n| n.to_be_bytes()));
+    secondary.send_to(&answer, from).unwrap();
+    let soa = "detour_secondary_messages_total{kind=\"soa\"}";
+    until("the answer to the first question counts", || {
+        let seen = &primary.detour.json("/v1/status")["secondaries"][0];
+        (seen["outcome"] == "current").then_some(())
+    });
+    let asked = primary.metric(soa);
+    // The next serial is told, and nothing was asked in between.
+    primary.flip(true);
+    let mut told = false;
+    while !told {
+        secondary.recv_from(&mut message).expect("a NOTIFY");
+        told = message[2] >> 3 & 15 == 4;
+        assert!(told || asked > 2, "it is asked no more once it is current");
+    }
+    assert_eq!(primary.metric(soa), asked);
+}

@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::harness::until;
 use crate::nameserver::Nameserver;
 use crate::ports::free_port;
+use crate::recipes;
 
 /// The name of the key that everything is signed with, where it is.
 pub const KEY: &str = "xfr";
@@ -62,13 +63,14 @@ impl Secondary {
                 let interpreted = "    catalog-role: interpret\n    catalog-template: member\n";
                 config.replace("\nzone:\n", &format!("\n{template}zone:\n")) + interpreted
             }
-            Kind::Bind => config.replace(
-                "serial-query-rate 100; }",
-                &format!(
-                    "serial-query-rate 100; catalog-zones {{ zone \"{catalog}\" default-primaries port {from} {{ {} key \"{KEY}\"; }} zone-directory \"run\" min-update-interval 1; }}; }}",
-                    primary.ip()
-                ),
-            ),
+            Kind::Bind => {
+                // As the documentation has it, which a reader copies.
+                fs::create_dir(secondary.folder.path().join("catalog")).unwrap();
+                let recipe = recipes::after("At BIND, in `options`");
+                assert!(recipe.contains(catalog) && recipe.contains(KEY), "{recipe}");
+                let recipe = recipe.replace("192.0.2.53", &format!("{} port {from}", primary.ip()));
+                config.replace("serial-query-rate 100; }", &format!("serial-query-rate 100; {recipe} }}"))
+            }
         };
         secondary.write_config(&catalogs);
         secondary

@@ -211,6 +211,47 @@ fn what_a_hostile_primary_sends_is_refused_and_the_last_good_zone_goes_on() {
     settles_on_serial(&detour, 20);
 }
 
+/// Not all know IXFR: some hang up when they are asked for it, some send a newer SOA and nothing after it. The whole zone
+/// is another way.
+#[test]
+fn a_primary_that_cannot_do_ixfr_is_asked_for_the_whole_zone() {
+    let hostile = Hostile::start();
+    let detour = secondary(&config(free_port(), &format!("\"127.0.0.1:{}\"", hostile.port)));
+    settles_on_serial(&detour, 1);
+    let is_ixfr =
+        |question: &[u8]| question[question[12..].iter().position(|&byte| byte == 0).unwrap() + 14] == 251;
+    for (serial, lone) in [(2, false), (3, true)] {
+        let act: Act = Box::new(move |stream, question| {
+            if !is_ixfr(question) {
+                send(stream, &message(question, &good(serial)));
+            } else if lone {
+                send(stream, &message(question, &[soa(serial)]));
+            }
+        });
+        hostile.turns(serial, act);
+        settles_on_serial(&detour, serial);
+        let last = transferred(&detour)["last"].as_str().unwrap().to_owned();
+        assert!(last.ends_with("by AXFR"), "{last}");
+    }
+}
+
+#[test]
+fn a_zone_with_an_rrset_past_its_bound_is_not_taken() {
+    let hostile = Hostile::start();
+    let text = config(free_port(), &format!("\"127.0.0.1:{}\"", hostile.port));
+    let detour = secondary(&text.replace("\nprimary = ", "\nmax_rrset_bytes = 512\nprimary = "));
+    settles_on_serial(&detour, 1);
+    let mut many = good(2);
+    many.splice(4..4, (0..40).map(|last| a("many", last)));
+    hostile.turns(2, sends(vec![many]));
+    until("it is said why", || {
+        let last = transferred(&detour)["last"].as_str().unwrap().to_owned();
+        let why = "the A records of many.example.com. take 658 bytes in an answer; max_rrset_bytes is 512";
+        last.contains(why).then_some(())
+    });
+    assert_eq!(detour.serial(), 1);
+}
+
 #[test]
 fn a_zone_without_end_is_given_up() {
     let hostile = Hostile::start();
@@ -236,4 +277,61 @@ fn a_zone_without_end_is_given_up() {
         transferred(&detour)["last"].as_str().unwrap().contains("it has more than").then_some(())
     });
     assert_eq!(detour.ask("www.example.com", "A").rcode, 2);
+}
+
+/// A primary on 127.0.0.2 whose every transfer begins and never comes to an end: a small message now and then, over each
+/// connection. Its port, and how many transfers it has begun.
+fn dripping() -> (u16, Arc<AtomicUsize>) {
+    let (port, begun) = (free_port(), Arc::new(AtomicUsize::new(0)));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 2], port));
+    let (udp, tcp) = (UdpSocket::bind(address).unwrap(), TcpListener::bind(address).unwrap());
+    let count = begun.clone();
+    std::thread::spawn(move || {
+        let mut question = [0; 512];
+        while let Ok((len, from)) = udp.recv_from(&mut question) {
+            let _ = udp.send_to(&message(&question[..len], &[soa(1)]), from);
+        }
+    });
+    std::thread::spawn(move || {
+        let mut open: Vec<(TcpStream, Vec<u8>)> = Vec::new();
+        tcp.set_nonblocking(true).unwrap();
+        loop {
+            while let Ok((mut stream, _)) = tcp.accept() {
+                stream.set_nonblocking(false).unwrap();
+                let mut len = [0; 2];
+                if stream.read_exact(&mut len).is_ok() {
+                    let mut question = vec![0; usize::from(u16::from_be_bytes(len))];
+                    if stream.read_exact(&mut question).is_ok()
+                        && send(&mut stream, &message(&question, &[soa(1)]))
+                    {
+                        open.push((stream, question));
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+            open.retain_mut(|(stream, question)| send(stream, &message(question, &[a("www", 80)])));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    });
+    (port, begun)
+}
+
+#[test]
+fn a_primary_that_drips_keeps_no_zone_of_another_waiting() {
+    let ((dripping, begun), good) = (dripping(), Hostile::start());
+    let others: String = (0..40)
+        .map(|n| format!("[[zone]]\nname = \"drip{n}.example\"\nprimary = [\"127.0.0.2:{dripping}\"]\n"))
+        .collect();
+    let config = config(free_port(), &format!("\"127.0.0.1:{}\"", good.port));
+    // Those that drip are asked first: the good one is added once all that may be are under way.
+    let (before, zone) = config.split_once("[[zone]]").unwrap();
+    let detour = secondary(&format!("{before}{others}"));
+    until("the transfers of those that drip are under way", || {
+        (begun.load(Ordering::Relaxed) >= 8).then_some(())
+    });
+    detour.write_config(&format!("{before}{others}[[zone]]{zone}"));
+    detour.told(&["reload"]);
+    settles_on_serial(&detour, 1);
+    assert_eq!(addresses(&detour, "www.example.com"), ["192.0.2.80"]);
+    assert_eq!(detour.ask("drip0.example", "SOA").rcode, 2);
 }

@@ -59,7 +59,7 @@ fn a_zone_that_nobody_confirms_expires_and_says_so_until_it_is_had_again() {
         assert!(status.contains("EXPIRED"), "{status}");
         let (code, health) = detour.get("/healthz");
         assert_eq!(code, 200);
-        assert!(health.contains("degraded") && health.contains("example.com. expired"), "{health}");
+        assert!(health.contains("degraded") && health.contains("example.com expired"), "{health}");
         assert!(detour.get("/metrics").1.contains("detour_transferred_up{zone=\"example.com\"} 0"));
     };
     expired(&detour);

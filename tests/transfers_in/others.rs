@@ -3,14 +3,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::dig::Client;
 use crate::harness::until;
 use crate::nameserver::Nameserver;
 use crate::{SECRET, addresses, config, free_port, local, secondary, settles_on_serial, transferred, zone};
 
+/// How long a primary may take to reload before it is told again.
+const RELOAD_WAITS: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_secs(20), Duration::from_secs(30), Duration::from_secs(60)];
+
 /// A primary that ends with its test.
 pub struct Primary {
+    kind: String,
     server: Nameserver,
     folder: tempfile::TempDir,
     pub port: u16,
@@ -36,7 +43,7 @@ impl Primary {
         };
         fs::write(folder.path().join("conf"), text).unwrap();
         let server = Nameserver::new(program, args, folder.path().to_owned());
-        let primary = Primary { server, folder, port };
+        let primary = Primary { kind: kind.to_owned(), server, folder, port };
         primary.start_again();
         primary
     }
@@ -55,14 +62,40 @@ impl Primary {
         });
     }
 
-    /// Changes the zone.
+    /// Changes the zone, and returns once the primary itself answers with the new serial. NSD that is told to reload
+    /// while it still reloads ends that reload and goes on with what it had, so it is told again, each time after a
+    /// longer wait.
     pub fn change(&self, text: &str) {
         let file = self.folder.path().join("example.com.zone");
         // Some read a file only when its time in seconds is another.
-        let later = fs::metadata(&file).unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
+        let later = fs::metadata(&file).unwrap().modified().unwrap() + Duration::from_secs(2);
         write_at(&file, text, later);
-        self.server.signal("HUP");
+        let wanted = serial_in(text);
+        for wait in RELOAD_WAITS {
+            self.server.signal("HUP");
+            let deadline = Instant::now() + wait;
+            while Instant::now() < deadline {
+                if self.serial() == Some(wanted) {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            eprintln!("{} does not serve serial {wanted} within {wait:?}: told to reload again", self.kind);
+        }
+        panic!("{} never served serial {wanted}:\n{}", self.kind, self.server.log());
     }
+
+    /// The serial it answers with.
+    fn serial(&self) -> Option<u32> {
+        let soa = Client::of(local(self.port)).ask("example.com", "SOA")?;
+        soa.records.first()?.data.split_whitespace().nth(2)?.parse().ok()
+    }
+}
+
+/// The serial in the text of a zone that [`zone`] made.
+fn serial_in(text: &str) -> u32 {
+    let (_, soa) = text.split_once("hostmaster ").unwrap();
+    soa.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 fn write_at(file: &Path, text: &str, time: std::time::SystemTime) {

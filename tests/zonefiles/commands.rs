@@ -24,8 +24,9 @@ fn check_finds_every_lint() {
         ("alias-target", "@ MX 10 m\nm CNAME ns1\n"),
         ("doubled-origin", "@ MX 10 mail.example.com\n"),
         ("doubled-origin", "www.example.com A 192.0.2.1\n"),
-        ("ds-alone", "x DS 1 8 2 00\n"),
+        ("ds-alone", "x DS 1 8 1 0123456789abcdef0123456789abcdef01234567\n"),
         ("duplicate-record", "ns1 A 192.0.2.1\n"),
+        ("expired-signature", "ns1 RRSIG A 8 3 3600 20200101000000 20191201000000 1 example.com. AQID\n"),
         ("inner-star", "a.*.b A 192.0.2.1\n"),
         ("missing-address", "lab NS ns.lab\nlab NS ns.example.net.\n"),
         ("missing-target", "@ MX 10 gone\n"),
@@ -94,6 +95,74 @@ fn check_holds_files_against_what_services_promise() {
     let json = folder.zone(&["check", "example.com.zone", "-c", "detour.toml", "--json"]).ended(0).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["ok"], json["problems"].as_array().unwrap().len()), (&true.into(), 2));
+}
+
+/// `detour check | head -1`, as people type it: here the reader is gone before the first byte.
+#[test]
+fn a_reader_that_stops_reading_ends_a_command_quietly() {
+    let config = "[[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n";
+    let folder = Folder::new(&[("detour.toml", config), ("example.com.zone", HEAD)]);
+    for command in [
+        "check -c detour.toml",
+        "zone check --list",
+        "zone check example.com.zone",
+        "zone export example.com.zone",
+        "zone fmt --stdout example.com.zone",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut detour = std::process::Command::new(env!("CARGO_BIN_EXE_detour"));
+        detour.args(command.split(' ')).current_dir(folder.path("")).stdout(writer);
+        let ended = detour.output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{command}");
+    }
+}
+
+/// A part of a zone, and a zone whose SOA comes by $INCLUDE.
+#[test]
+fn fragments_are_laid_out_and_checked() {
+    let folder = Folder::new(&[
+        ("hosts", "@ CNAME other.example.net.\nwww   A 192.0.2.1\n"),
+        ("wrong", "www A 192.0.2.999\n"),
+        ("example.com.zone", "$INCLUDE soa\nwww     A 192.0.2.1\n"),
+        ("soa", HEAD),
+    ]);
+    folder.zone(&["fmt", "hosts", "example.com.zone"]).ended(0);
+    assert_eq!(folder.text("hosts"), "@    CNAME  other.example.net.\nwww  A      192.0.2.1\n");
+    assert_eq!(folder.text("example.com.zone"), "$INCLUDE soa\nwww  A  192.0.2.1\n");
+    folder.zone(&["check", "example.com.zone"]).ended(0);
+    let ran = folder.zone(&["check", "--fragment", "hosts"]).ended(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("hosts: no errors, no warnings\n", ""));
+    let ran = folder.zone(&["check", "--fragment", "wrong"]).ended(1);
+    assert!(ran.err.starts_with("wrong:1:7: error: "), "{}", ran.err);
+}
+
+/// `$INCLUDE` from another folder, once the configuration allows it.
+#[test]
+fn files_are_included_from_folders_that_the_configuration_names() {
+    let config = "[server]\ninclude_folders = [\"common\"]\n[[zone]]\nname = \"example.com\"\nfile = \"zones/example.com.zone\"\n";
+    let zone = format!("{HEAD}$INCLUDE ../common/hosts\n");
+    let folder = Folder::new(&[
+        ("detour.toml", config),
+        ("zones/example.com.zone", &zone),
+        ("common/hosts", "www A 192.0.2.1\n"),
+        ("elsewhere/hosts", "www A 192.0.2.1\n"),
+    ]);
+    let check = || run_detour(&folder, &["check", "-c", "detour.toml"]);
+    check().ended(0);
+    let refused = folder.zone(&["check", "zones/example.com.zone"]).ended(1);
+    assert!(refused.err.contains("name its folder in include_folders of [server]"), "{}", refused.err);
+    folder.zone(&["check", "-c", "detour.toml", "zones/example.com.zone"]).ended(0);
+    let absolute = format!("{HEAD}$INCLUDE {}\n", folder.path("common/hosts").display());
+    fs::write(folder.path("zones/example.com.zone"), absolute).unwrap();
+    check().ended(0);
+    fs::write(folder.path("zones/example.com.zone"), zone.replace("common", "elsewhere")).unwrap();
+    assert!(check().ended(1).err.contains("lies outside the zone file's folder"));
+}
+
+fn run_detour(folder: &Folder, args: &[&str]) -> crate::Ran {
+    crate::run(env!("CARGO_BIN_EXE_detour"), args, &folder.path(""))
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Site::pair(PRIMARY, SECONDARY).await.context("the demo's sites could not listen on loopback")?;
     let config = write_config(&dir.0, dns_address(), sites[0].address.port())?;
     let running = daemon::start(&config).await?;
+    running.decided().await;
     let mut show = Show::new(running, sites, args.pause)?;
     let outcome = tokio::select! {
         outcome = show.play() => outcome,

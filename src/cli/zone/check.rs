@@ -7,7 +7,8 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
 use super::input;
-use crate::config::load;
+use crate::clock::wall_secs;
+use crate::config::{ZoneText, load};
 use crate::zone::{Lint, Name, Problem, Promises, Severity};
 
 /// What to check.
@@ -25,6 +26,9 @@ pub struct Args {
     /// Count this lint as an error; may be given more than once
     #[arg(long, value_name = "LINT")]
     deny: Vec<Lint>,
+    /// The files are parts of zones, which others include: no SOA is asked for, and lints of whole zones are not looked for
+    #[arg(long)]
+    fragment: bool,
     /// Name every lint and what it finds
     #[arg(long)]
     list: bool,
@@ -42,10 +46,17 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool) -> Result<ExitCode> {
     if let Some(both) = args.allow.iter().find(|lint| args.deny.contains(lint)) {
         bail!("{both} is both allowed and denied; keep one");
     }
-    let promises = config.map(promises).transpose()?.unwrap_or_default();
+    let (mut promises, folders) = config.map(from_config).transpose()?.unwrap_or_default();
+    promises.now = Some(wall_secs());
     let (mut good, mut told) = (true, Vec::new());
     for path in &args.files {
-        let parsed = input::linted(args.origin.as_ref(), path, &promises)?;
+        let parsed = if args.fragment {
+            let ZoneText { text, mut includes } = input::read(path, &folders)?;
+            let shown = path.display().to_string();
+            input::fragment(args.origin.as_ref(), &shown, &text, &mut |name| includes.read(name))
+        } else {
+            input::linted(args.origin.as_ref(), path, &folders, &promises)?
+        };
         let (zone, problems) = match parsed {
             Ok((zone, problems)) => (Some(zone), problems),
             Err(problems) => (None, problems),
@@ -60,6 +71,7 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool) -> Result<ExitCode> {
         input::tell(&problems);
         let (errors, warnings) = (count(errors, "error"), count(problems.len() - errors, "warning"));
         match zone {
+            Some(_) if args.fragment => println!("{}: {errors}, {warnings}", path.display()),
             Some(zone) => println!(
                 "{}: {}, serial {}, {}; {errors}, {warnings}",
                 path.display(),
@@ -98,10 +110,12 @@ fn as_json(problem: &Problem) -> serde_json::Value {
     })
 }
 
-/// The TTL of each service of a configuration.
-fn promises(config: &Path) -> Result<Promises> {
+/// The TTL of each service of a configuration, and where its zone files may include files from.
+fn from_config(config: &Path) -> Result<(Promises, Vec<PathBuf>)> {
     let loaded = load(config).map_err(|report| anyhow!("{report}"))?;
-    Ok(loaded.config.services.iter().map(|service| (service.name.clone(), service.ttl)).collect())
+    let services = loaded.config.services.iter();
+    let ttls = services.map(|service| (service.name.clone(), service.ttl)).collect();
+    Ok((Promises { ttls, now: None }, loaded.config.server.include_folders.clone()))
 }
 
 fn count(number: usize, what: &str) -> String {

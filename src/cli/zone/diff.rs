@@ -62,13 +62,15 @@ impl Args {
 
 /// The differences to stdout, record by record, or with `--json` by record set. Exit code 1 when there is
 /// one.
-pub fn run(args: &Args, new: &Path, json: bool) -> Result<ExitCode> {
+pub fn run(args: &Args, new: &Path, folders: &[PathBuf], json: bool) -> Result<ExitCode> {
     let origin = args.origin.as_ref();
-    let (old, new) = (input::good_zone(origin, &args.old)?, input::good_zone(origin, new)?);
+    let (old, new) = (input::good_zone(origin, &args.old, folders)?, input::good_zone(origin, new, folders)?);
     let (Some(old), Some(new)) = (old, new) else { return Ok(ExitCode::from(1)) };
     let sets = |zone: &Zone| -> Vec<RrSet> { zone.rrsets().map(|set| set.to_rrset()).collect() };
     let (removed, added) = diff(&sets(&old), &sets(&new));
-    let bodies = |sets: &[RrSet]| -> Vec<RecordsBody> { sets.iter().map(Into::into).collect() };
+    let bodies = |sets: &[RrSet]| -> Vec<RecordsBody> {
+        sets.iter().flat_map(RrSet::by_covered).map(|set| (&set).into()).collect()
+    };
     let (mut removed, mut added) = (bodies(&removed), bodies(&added));
     if args.ignore_serial {
         drop_serials(&mut removed, &mut added);
@@ -86,7 +88,7 @@ pub fn run(args: &Args, new: &Path, json: bool) -> Result<ExitCode> {
 /// The record sets of `old` that are not in `new`, and the other way round; ordered by owner and type.
 pub fn only(old: Vec<RecordsBody>, new: Vec<RecordsBody>) -> (Vec<RecordsBody>, Vec<RecordsBody>) {
     let by_key = |sets: Vec<RecordsBody>| -> BTreeMap<_, _> {
-        sets.into_iter().map(|set| ((set.name.clone(), set.rtype.clone()), set)).collect()
+        sets.into_iter().map(|set| ((set.name.clone(), set.rtype.clone(), covered(&set)), set)).collect()
     };
     let (mut old, mut new) = (by_key(old), by_key(new));
     old.retain(|key, set| {
@@ -97,6 +99,12 @@ pub fn only(old: Vec<RecordsBody>, new: Vec<RecordsBody>) -> (Vec<RecordsBody>, 
         !same
     });
     (old.into_values().collect(), new.into_values().collect())
+}
+
+/// The type that RRSIGs cover, which tells their RRsets apart (RFC 4034 section 3).
+fn covered(set: &RecordsBody) -> Option<String> {
+    let data = set.data.first().filter(|_| set.rtype == "RRSIG")?;
+    data.split(' ').next().map(str::to_owned)
 }
 
 /// Takes SOAs out that differ in their serial alone.

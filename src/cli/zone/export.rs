@@ -23,8 +23,8 @@ pub struct Args {
 }
 
 /// The records to stdout, each on one line.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    let Some(zone) = input::good_zone(args.origin.as_ref(), &args.file)? else {
+pub fn run(args: &Args, folders: &[PathBuf]) -> Result<ExitCode> {
+    let Some(zone) = input::good_zone(args.origin.as_ref(), &args.file, folders)? else {
         return Ok(ExitCode::from(1));
     };
     let mut out = BufWriter::new(io::stdout().lock());

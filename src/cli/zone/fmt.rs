@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::input;
 use crate::config::ZoneText;
-use crate::replace;
+use crate::files;
 use crate::zone::{Name, declared_apex, has_soa, lay_out, parse};
 
 /// What to lay out, and where to.
@@ -29,10 +29,10 @@ pub struct Args {
 }
 
 /// Lays out each file; one that is wrong is left alone, its problems go to stderr, and the exit code is 1.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args, folders: &[PathBuf]) -> Result<ExitCode> {
     let mut good = true;
     for path in &args.files {
-        let read = input::read(path)?;
+        let read = input::read(path, folders)?;
         let before = read.text.clone();
         let Some(after) = laid_out(args.origin.as_ref(), path, read)? else {
             good = false;
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             println!("{}: not laid out", path.display());
             good = false;
         } else {
-            replace::contents(path, &after).with_context(|| format!("cannot write {}", path.display()))?;
+            files::replace(path, &after).with_context(|| format!("cannot write {}", path.display()))?;
             println!("{}: laid out", path.display());
         }
     }
@@ -58,20 +58,18 @@ fn laid_out(given: Option<&Name>, path: &Path, read: ZoneText) -> Result<Option<
     let mut fingerprint = |text: &[u8]| {
         let mut include = |name: &str| includes.read(name);
         let shown = path.display().to_string();
+        let apex = given.cloned().or_else(|| declared_apex(text));
+        let apex = apex.or_else(|| input::apex(None, path, text).ok());
+        let whole = |include: &mut dyn FnMut(&str) -> Result<(String, Vec<u8>), String>| {
+            parse(&apex.clone().unwrap_or_else(Name::root), &shown, text, include)
+        };
         let parsed = if has_soa(text) {
-            let apex = given.cloned().or_else(|| declared_apex(text));
-            let apex = apex.or_else(|| input::apex(None, path, text).ok());
-            parse(&apex.unwrap_or_else(Name::root), &shown, text, &mut include)
+            whole(&mut include)
+        } else if let Ok(zone) = whole(&mut include) {
+            // Its SOA comes by $INCLUDE.
+            Ok(zone)
         } else {
-            // What others include is read as if the root did: any name may stand in it.
-            let around = format!(
-                "$TTL 1h\n. SOA . . 1 1 1 1 1\n. NS .\n$INCLUDE file {}\n",
-                given.unwrap_or(&Name::root())
-            );
-            let mut own = Some((shown.clone(), text.to_vec()));
-            parse(&Name::root(), &shown, around.as_bytes(), &mut |name| {
-                own.take().map_or_else(|| include(name), Ok)
-            })
+            input::fragment(given, &shown, text, &mut include)
         };
         parsed.map(|(zone, _)| (zone.fingerprint(), zone.len()))
     };

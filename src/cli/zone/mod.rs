@@ -66,7 +66,7 @@ pub async fn ask(client: &Client, command: &Command, json: bool) -> Result<ExitC
             Sides::Edits => freeze::diff(client, &args.old.display().to_string(), json).await,
             Sides::Serials(from, to) => served::serials(client, args, from, to, json).await,
             Sides::File(file) => served::file(client, args, file, json).await,
-            Sides::Files(new) => diff::run(args, new, json),
+            Sides::Files(new) => diff::run(args, new, &[], json),
         },
         Command::Rollback(args) => rollback::run(client, args, json).await,
         Command::Show(args) => show::run(client, args, json).await,
@@ -80,15 +80,15 @@ pub async fn ask(client: &Client, command: &Command, json: bool) -> Result<ExitC
 pub async fn run(command: &Command, config: Option<&Path>, json: bool) -> Result<ExitCode> {
     match command {
         Command::Check(args) => check::run(args, config, json),
-        Command::Fmt(args) => fmt::run(args),
+        Command::Fmt(args) => fmt::run(args, &input::include_folders(config)?),
         Command::Diff(args) => match args.sides(Path::is_file) {
-            Sides::Files(new) => diff::run(args, new, json),
+            Sides::Files(new) => diff::run(args, new, &input::include_folders(config)?, json),
             _ => bail!("a daemon is asked for this"),
         },
         Command::Freeze(_) | Command::Show(_) | Command::History(_) | Command::Rollback(_) => {
             bail!("a daemon is asked for this")
         }
-        Command::Export(args) => export::run(args),
+        Command::Export(args) => export::run(args, &input::include_folders(config)?),
         Command::Import(args) => import::run(args).await,
     }
 }

@@ -72,7 +72,7 @@ pub async fn file(client: &Client, args: &Args, file: &Path, json: bool) -> Resu
     if args.origin.as_ref().is_some_and(|origin| *origin != apex) {
         bail!("--origin names another zone than {apex}");
     }
-    let Some(parsed) = input::good_zone(Some(&apex), file)? else { return Ok(ExitCode::from(NO)) };
+    let Some(parsed) = input::good_zone(Some(&apex), file, &[])? else { return Ok(ExitCode::from(NO)) };
     let steered: BTreeSet<(Name, String)> = served
         .records
         .iter()
@@ -80,7 +80,8 @@ pub async fn file(client: &Client, args: &Args, file: &Path, json: bool) -> Resu
         .map(|set| (set.records.name.clone(), set.records.rtype.clone()))
         .collect();
     let old: Vec<RecordsBody> = served.records.into_iter().map(|set| set.records).collect();
-    let new = parsed.rrsets().map(|set| RecordsBody::from(&set.to_rrset()));
+    let new = parsed.rrsets().flat_map(|set| set.to_rrset().by_covered());
+    let new = new.map(|set| RecordsBody::from(&set));
     let (mut removed, mut added) = diff::only(old, new.collect());
     if args.ignore_serial {
         diff::drop_serials(&mut removed, &mut added);

@@ -212,10 +212,14 @@ function check(
       {},
       h("span", { class: "code" }, checkText(key)),
       " ",
-      state(HEALTH[health]),
-      " for ",
-      span(now - since),
-      because && health !== "up" && `: ${because}`,
+      health === "unknown" && age === null
+        ? "not yet checked"
+        : [
+            state(HEALTH[health]),
+            " for ",
+            span(now - since),
+            because && health !== "up" && `: ${because}`,
+          ],
     ),
     h(
       "p",
@@ -355,6 +359,13 @@ async function site(id, overview, known) {
   ];
 }
 
+/** The incident that is open here: its timeline is kept, and only what changed is asked for. */
+let kept = { id: null, known: "", timeline: [] };
+
 async function oneIncident(id, { now }) {
-  return incident(await get(`/v1/incidents/${encodeURIComponent(id)}`), now);
+  const had = kept.id === id ? kept : { known: "", timeline: [] };
+  const found = await get(`/v1/incidents/${encodeURIComponent(id)}?known=${encodeURIComponent(had.known)}`);
+  const timeline = [...had.timeline.slice(0, found.timeline_from), ...found.timeline];
+  kept = { id, known: found.known, timeline };
+  return incident({ ...found, timeline }, now);
 }

@@ -108,8 +108,7 @@ function loud() {
         ),
     ];
   }
-  const doubts = newest?.doubt ? [`the vantage doubts itself, nothing moves: ${newest.doubt.because}`] : [];
-  const troubles = [...(newest?.troubles ?? []), ...doubts];
+  const troubles = newest?.troubles ?? [];
   if (troubles.length === 0) return null;
   return [h("strong", {}, "The checker is not well. "), `${troubles.join("; ")}.`];
 }
@@ -147,7 +146,7 @@ async function learnIncidents() {
   if (knownFor === said && performance.now() - knownAt < INCIDENTS_MS) return;
   [knownAt, knownFor] = [performance.now(), said];
   try {
-    known = (await get(`/v1/incidents?limit=${INCIDENTS_KNOWN}`)).incidents;
+    known = (await get(`/v1/incidents?limit=${INCIDENTS_KNOWN}&brief=true`)).incidents;
     detail(chosen(), newest, known);
     show(byId("watch"), watch(newest, known.slice(0, INCIDENTS_SHOWN)));
   } catch (error) {

@@ -56,6 +56,8 @@ fn sites(out: &mut Text, engine: &Status) {
     out.gauge("detour_site_endpoints", "How many of a site's endpoints have a health.", each);
     let each = engine.sites.iter().map(|s| (vec![("site", s.id.to_string())], s.serving));
     out.gauge("detour_site_services", "How many services are answered from a site.", each);
+    let stale = engine.checks.iter().filter(|check| check.stale).count();
+    out.gauge("detour_checks_stalled", "Checks without a sample for three intervals.", [(NONE, stale)]);
     let count = |is: fn(&ServiceView) -> bool| engine.services.iter().filter(|s| is(s)).count();
     let states = [
         ("all", engine.services.len()),

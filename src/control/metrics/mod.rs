@@ -1,23 +1,29 @@
 //! `GET /metrics`: Prometheus' text format 0.0.4
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
 
+mod bodies;
 mod engine;
 mod help;
 mod text;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use super::read::patiently;
-use super::{Daemon, DaemonStatus, Problem, Vitals};
+use super::{Daemon, DaemonStatus, Liveness, Measurements, Problem, health_of};
+use crate::condition::{ConditionKind, Summary};
 use crate::config::CheckKey;
 use crate::measure::Distribution;
 use crate::secondary::TransferredView;
 use crate::serve::aside;
+pub(super) use bodies::Bodies;
+use bodies::Form;
 use help::{COUNTED, help};
 use text::{Labels, Text};
 
@@ -44,38 +50,73 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
         (status = 200, description = "The metrics", content_type = "text/plain", body = String),
     ),
 )]
-pub(super) async fn metrics<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {
-    // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
-    let status = patiently(daemon.status()).await.ok();
-    let vitals = daemon.vitals();
-    // Half a million lines, where there are many checks: probes and clients go first.
-    let text = aside("metrics", move || render(status.as_ref(), &vitals)).await;
-    match text {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+pub(super) async fn metrics<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    Extension(bodies): Extension<Bodies>,
+    headers: HeaderMap,
+) -> Response {
+    let form = Form::accepted(&headers);
+    // In a task of its own: whoever hangs up does not break off what others wait for.
+    let body = tokio::spawn(async move { bodies.get(form, async || write(daemon, form).await).await });
+    let body = match body.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
+        Ok(body) => body,
+        Err(why) => return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    };
+    let mut response = Response::new(body.body());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if form == Form::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    response
 }
 
-pub(super) fn render(status: Option<&DaemonStatus>, vitals: &Vitals) -> String {
+async fn write<D: Daemon>(daemon: Arc<D>, form: Form) -> io::Result<Vec<u8>> {
+    // A scrape is worth most when something is wrong: without the engine the rest is shown all the same.
+    let status = patiently(daemon.status()).await.ok();
+    let (liveness, conditions, measured) = (daemon.liveness(), daemon.conditions(), daemon.measurements());
+    // Half a million lines, where there are many checks: probes and clients go first.
+    aside("metrics", move || form.of(render(status.as_ref(), &liveness, &conditions, &measured))).await?
+}
+
+/// All of it, as text.
+pub fn render(
+    status: Option<&DaemonStatus>,
+    liveness: &Liveness,
+    conditions: &Summary,
+    measured: &Measurements,
+) -> String {
     let mut out = Text::default();
     out.gauge("detour_up", "Whether the engine answers.", [(NONE, u8::from(status.is_some()))]);
-    let idle = seconds(vitals.engine_idle_ms);
+    let idle = seconds(liveness.engine_idle_ms);
     out.gauge("detour_engine_idle_seconds", "Time since the engine's loop last turned.", [(NONE, idle)]);
-    let stalled = vitals.stalled_checks.len();
-    out.gauge("detour_checks_stalled", "Checks without a sample for three intervals.", [(NONE, stalled)]);
-    let failed = vitals.udp_workers_failed;
-    out.gauge("detour_udp_workers_failed", "UDP workers that ended before their time.", [(NONE, failed)]);
-    let ok = u8::from(vitals.last_load_ok);
+    let idle = seconds(liveness.checks_idle_ms);
+    out.gauge(
+        "detour_checks_idle_seconds",
+        "Time for which no check ran although one was due.",
+        [(NONE, idle)],
+    );
+    let failed = liveness.udp_workers_failed;
+    out.gauge("detour_udp_workers_failed", "UDP workers that cannot receive queries.", [(NONE, failed)]);
+    let degraded = u8::from(health_of(liveness, conditions).status != "ok");
+    out.gauge("detour_degraded", "Whether /healthz says degraded or failing.", [(NONE, degraded)]);
+    let each = ConditionKind::ALL.iter().map(|&kind| {
+        let labels = vec![("kind", kind.word().to_owned()), ("severity", kind.severity().word().to_owned())];
+        (labels, conditions.count(kind))
+    });
+    out.gauge("detour_conditions", "Things that are wrong now, by kind; `detour status` lists them.", each);
+    let ok = u8::from(measured.last_load_ok);
     out.gauge("detour_last_load_ok", "Whether the last load was taken up.", [(NONE, ok)]);
     if let Some(status) = status {
         daemon(&mut out, status);
-        let left_out = engine::write(&mut out, &status.engine, &status.watches, vitals.endpoints);
+        let left_out = engine::write(&mut out, &status.engine, &status.watches, measured.endpoints);
         let each = left_out.map(|(of, count)| (vec![("of", of.to_owned())], count));
         out.gauge("detour_metrics_left_out", "Things without series of their own: over the bound.", each);
         transferred(&mut out, &status.transferred);
     }
-    histograms(&mut out, &vitals.measured);
-    counters(&mut out, vitals);
+    histograms(&mut out, &measured.measured);
+    counters(&mut out, measured);
     out.into_string()
 }
 
@@ -131,9 +172,9 @@ fn histograms(out: &mut Text, measured: &[Measured]) {
 }
 
 /// What is counted beside the engine. All series of one name must stand together, in whatever order they came.
-fn counters(out: &mut Text, vitals: &Vitals) {
+fn counters(out: &mut Text, measured: &Measurements) {
     let mut families: BTreeMap<&str, Vec<_>> = COUNTED.iter().map(|(name, _)| (*name, Vec::new())).collect();
-    for (name, labels, value) in &vitals.counters {
+    for (name, labels, value) in &measured.counters {
         families.entry(name).or_default().push((labels.clone(), value));
     }
     for (name, family) in families {

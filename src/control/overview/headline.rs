@@ -102,11 +102,15 @@ fn sentence(stance: Stance, tail: &str, rows: &[&Row]) -> Sentence {
 
 /// What a sentence says of a row beyond its name; rows of which the same is said share one.
 fn tail(row: &Row) -> String {
+    // What is answered in part comes before what is not answered at all.
+    let partly = row.off.iter().find(|off| !off.withheld.is_empty());
+    if let Some(off) = partly.filter(|_| row.stance == Stance::Partial) {
+        return format!("{} of {}", off.withheld.join(" and "), off.site);
+    }
     let off = row.off.first().map(|off| (off.site.to_string(), off.why.clone()));
     match row.stance {
         Stance::Moved | Stance::Held | Stance::Partial => match off {
             Some((site, why)) if why == "Up" => format!("{site}, which is Up again; {}", row.next.text),
-            Some((site, why)) if why.starts_with("Up") => format!("part of {site}: {why}"),
             Some((site, why)) => format!("{site} ({why})"),
             None => row.because.clone(),
         },

@@ -25,8 +25,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::read::patiently;
-use super::{Daemon, DaemonStatus, LoadOutcome, Problem, healthz};
+use super::{Daemon, DaemonStatus, Liveness, LoadOutcome, Problem, healthz};
 use crate::alert::ReceiverView;
+use crate::condition::{About, Summary};
 use crate::config::SiteId;
 use crate::engine::{Doubt, MaintenanceView, RuleView, SiteView, ZoneView};
 use crate::policy::{Override, Proposal};
@@ -78,8 +79,11 @@ pub struct Frame {
     pub config: PathBuf,
     /// How things are; the first sentence is the one to print large.
     pub sentences: Vec<Sentence>,
-    /// Why the daemon itself is not well, as `/healthz` has it.
+    /// Why the daemon itself is not well, as `/healthz` has it; what is wrong with services the sentences say.
     pub troubles: Vec<String>,
+    /// What is wrong now, the worst first.
+    #[serde(default)]
+    pub conditions: Summary,
     /// How many services there are.
     pub total: usize,
     /// How many of each stance.
@@ -142,6 +146,17 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
+impl Overview {
+    /// The first page, of as many services as one may have.
+    ///
+    /// # Errors
+    ///
+    /// None that this page can have.
+    pub fn of(status: DaemonStatus, liveness: &Liveness) -> Result<Overview, Problem> {
+        Whole::of(status, liveness).page(&Asked { limit: Some(MAX_ROWS), ..Asked::default() })
+    }
+}
+
 /// The last picture, shared by all who look at about the same time.
 #[derive(Default)]
 pub(super) struct Pictures(Mutex<Option<Picture>>);
@@ -184,10 +199,10 @@ impl Pictures {
         }
         let began = Instant::now();
         let status = patiently(daemon.status()).await?;
-        let troubles = healthz::reasons(&daemon.vitals());
+        let liveness = daemon.liveness();
         let made = Instant::now();
         let fresh_for = ((made - began) * REST).clamp(FRESH.0, FRESH.1);
-        let work = tokio::task::spawn_blocking(move || Arc::new(Whole::of(status, troubles)));
+        let work = tokio::task::spawn_blocking(move || Arc::new(Whole::of(status, &liveness)));
         // It computes, and has nothing to panic about; if it did, the engine is well all the same.
         let whole = work.await.map_err(|_| super::Gone)?;
         *kept = Some(Picture { made, fresh_for, whole: whole.clone() });
@@ -196,8 +211,8 @@ impl Pictures {
 }
 
 impl Whole {
-    fn of(status: DaemonStatus, troubles: Vec<String>) -> Whole {
-        let DaemonStatus { version, started, config, engine, last_load, warnings, .. } = status;
+    fn of(status: DaemonStatus, liveness: &Liveness) -> Whole {
+        let DaemonStatus { version, started, config, conditions, engine, last_load, warnings, .. } = status;
         let mut rows: Vec<Row> = engine.services.into_iter().map(Row::of).collect();
         rows.sort_by(|a, b| (a.stance, &a.name).cmp(&(b.stance, &b.name)));
         let mut stances = BTreeMap::new();
@@ -215,7 +230,8 @@ impl Whole {
             started,
             config,
             sentences: headline::say(&rows),
-            troubles,
+            troubles: troubles(liveness, &conditions),
+            conditions,
             total: rows.len(),
             stances,
             moves: moves.collect(),
@@ -253,6 +269,13 @@ impl Whole {
         let services = self.rows.iter().filter(wanted).skip(offset).take(limit).cloned().collect();
         Ok(Overview { frame: self.frame.clone(), matching, offset, services })
     }
+}
+
+/// What is wrong with anything but services.
+fn troubles(liveness: &Liveness, conditions: &Summary) -> Vec<String> {
+    let others =
+        conditions.listed.iter().filter(|it| it.kind.degrades() && it.kind.about() != About::Service);
+    healthz::failures(liveness).into_iter().chain(others.map(|it| it.text.clone())).collect()
 }
 
 /// The stances that `show` names.

@@ -54,7 +54,7 @@ pub struct Row {
     pub more: usize,
     /// Seconds on its answers; `None` while the zone file's records are served.
     pub ttl: Option<u32>,
-    /// Since when the sites are these.
+    /// Since when it is so: since the site in use is Down, or nothing works; else since the sites are these.
     pub since: Option<Time>,
     /// The decision's reason in words.
     pub because: String,
@@ -74,6 +74,9 @@ pub struct Off {
     pub site: SiteId,
     /// Why: `Down: 3 of 3 failed, connection refused`; `drained by ana: disk swap (samples say Up)`.
     pub why: String,
+    /// Where it is answered from there, the addresses that are left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
 }
 
 /// What can happen next.
@@ -128,7 +131,7 @@ impl Row {
             answers,
             more,
             ttl: decision.map(|d| d.ttl),
-            since: service.since,
+            since: since(&service, stance),
             because: decision.map_or_else(|| "no decision yet".to_owned(), |d| d.reason.to_string()),
             next,
             standby: service.standby,
@@ -188,6 +191,20 @@ fn stance(service: &ServiceView) -> Stance {
     }
 }
 
+/// Since when a service is as it is.
+fn since(service: &ServiceView, stance: Stance) -> Option<Time> {
+    let down = |endpoint: &&EndpointView| endpoint.health == Health::Down;
+    let failed = match stance {
+        Stance::Held => {
+            service.endpoints.iter().filter(|it| it.serving).filter(down).filter_map(|it| it.since).max()
+        }
+        // Nothing works since the last one of them failed.
+        Stance::Stranded => service.endpoints.iter().filter(down).filter_map(|it| it.since).max(),
+        _ => None,
+    };
+    failed.or(service.since)
+}
+
 /// Whether an endpoint is one that clients may be sent to.
 fn works(endpoint: Option<&EndpointView>) -> bool {
     endpoint.is_some_and(|endpoint| match &endpoint.overridden {
@@ -223,13 +240,18 @@ fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
         return Vec::new();
     }
     let Some(Decision { reason, sites, .. }) = &service.decision else { return Vec::new() };
-    let away = |noted: &&Noted| stance == Stance::Held || !sites.contains(&noted.site);
+    let away =
+        |noted: &&Noted| stance == Stance::Held || !sites.contains(&noted.site) || !noted.withheld.is_empty();
     let noted = reason.endpoints.iter().filter(away);
     let why = |noted: &Noted| {
         let text = noted.to_string();
         text.strip_prefix(&*noted.site).map_or(text.as_str(), str::trim_start).to_owned()
     };
-    noted.map(|noted| Off { site: noted.site.clone(), why: why(noted) }).collect()
+    let withheld = |noted: &Noted| {
+        let places = noted.withheld.iter().filter(|_| sites.contains(&noted.site));
+        places.map(|it| format!("{} ({}: {})", it.place, it.health, it.because)).collect()
+    };
+    noted.map(|noted| Off { site: noted.site.clone(), why: why(noted), withheld: withheld(noted) }).collect()
 }
 
 fn next(service: &ServiceView, stance: Stance) -> Next {

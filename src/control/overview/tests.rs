@@ -3,9 +3,11 @@
 use super::headline::say;
 use super::*;
 use crate::control::fixture;
+use crate::health::Health;
+use crate::policy::{Rule, Withheld};
 
 fn overview(query: &Asked) -> Overview {
-    Whole::of(fixture::status(), vec![]).page(query).unwrap()
+    Whole::of(fixture::status(), &Liveness::default()).page(query).unwrap()
 }
 
 #[test]
@@ -75,5 +77,47 @@ fn a_page_is_what_is_looked_for() {
     let beyond = names(Asked { limit: Some(2), offset: 90, ..Asked::default() });
     assert_eq!(beyond.0, ["new.example.com"]);
     let nonsense = Asked { show: Some("red".to_owned()), ..Asked::default() };
-    assert!(Whole::of(fixture::status(), vec![]).page(&nonsense).is_err());
+    assert!(Whole::of(fixture::status(), &Liveness::default()).page(&nonsense).is_err());
+}
+
+#[test]
+fn what_is_left_out_of_an_answer_is_said_in_a_sentence() {
+    let mut status = fixture::status();
+    let service = &mut status.engine.services[0];
+    let decision = service.decision.as_mut().unwrap();
+    decision.sites = vec!["fra".into()];
+    decision.reason.serving = Some("fra".into());
+    let noted = &mut decision.reason.endpoints[0];
+    noted.health = Health::Up;
+    noted.withheld = vec![Withheld {
+        place: "2001:db8:1::10".to_owned(),
+        health: Health::Down,
+        because: "3 of 3 failed, timeout".to_owned(),
+    }];
+    decision.reason.endpoints.truncate(1);
+    for endpoint in &mut service.endpoints {
+        endpoint.health = Health::Up;
+    }
+    status.engine.services.truncate(1);
+    let page = Whole::of(status, &Liveness::default()).page(&Asked::default()).unwrap();
+    let said = "app.example.com is answered without 2001:db8:1::10 (Down: 3 of 3 failed, timeout) of fra";
+    assert_eq!(page.frame.sentences[0].text, said);
+}
+
+#[test]
+fn the_headline_tells_since_when_the_site_in_use_is_down() {
+    let mut status = fixture::status();
+    status.engine.services.truncate(1);
+    let now = fixture::NOW;
+    let (moved, failed) = (now - Duration::from_secs(300), now - Duration::from_secs(15));
+    let service = &mut status.engine.services[0];
+    service.since = Some(moved);
+    let decision = service.decision.as_mut().unwrap();
+    decision.reason.rule = Rule::Proposed { to: "fra".into(), proposal: 7, limit: None, due: None };
+    for endpoint in &mut service.endpoints {
+        (endpoint.health, endpoint.since) = (Health::Down, Some(failed));
+    }
+    let page = Whole::of(status, &Liveness::default()).page(&Asked::default()).unwrap();
+    let headline = &page.frame.sentences[0];
+    assert_eq!((headline.tone, headline.since), (Tone::Alarm, Some(failed)), "{headline:?}");
 }

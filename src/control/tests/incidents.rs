@@ -38,3 +38,45 @@ async fn tells_incidents_as_they_go_on() {
     assert_eq!(served.get("/v1/incidents/x").await.0, 400);
     assert_eq!(served.get("/v1/incidents?limit=x").await.0, 400);
 }
+
+#[tokio::test]
+async fn who_looks_at_an_incident_is_sent_what_changed() {
+    let served = served().await;
+    let of = Bearing { site: "fra".into(), services: vec![], began: None, maintained: false };
+    let health = |place: &str, to| {
+        let mut check = fixture::status().engine.checks[0].key.clone();
+        check.whereto = crate::config::Whereto::Name(place.into());
+        let because = "1 of 1 failed, connection refused".to_owned();
+        Happened::Health { check, from: Health::Up, to, because, of: Some(Box::new(of.clone())) }
+    };
+    // Far enough apart to be lines of their own.
+    for n in 0..60 {
+        let at = fixture::NOW - Duration::from_secs(10 * (60 - n));
+        served.daemon.keep(at, &[health(&format!("s{n}.example"), Health::Down)]);
+    }
+    let ask = async |known: Option<&str>| {
+        let id = served.get("/v1/incidents").await.json()["incidents"][0]["id"].as_u64().unwrap();
+        let query = known.map(|known| format!("?known={known}")).unwrap_or_default();
+        let answer = served.get(&format!("/v1/incidents/{id}{query}")).await;
+        (answer.2.len(), answer.json())
+    };
+    let lines = |body: &Value| body["timeline"].as_array().unwrap().clone();
+    let (all, whole) = ask(None).await;
+    assert!(lines(&whole).len() >= 60 && !whole["causes"].as_array().unwrap().is_empty());
+    let (_, first) = ask(Some("")).await;
+    assert_eq!((lines(&first), first["causes"].clone()), (lines(&whole), json!([])));
+
+    let brief = served.get("/v1/incidents?brief=true").await;
+    assert!(brief.2.len() * 10 < all && !brief.json()["incidents"][0]["summary"].is_null(), "{}", brief.2);
+
+    let known = first["known"].as_str().unwrap();
+    served.daemon.keep(fixture::NOW, &[health("last.example", Health::Down)]);
+    let (short, changed) = ask(Some(known)).await;
+    assert!(short * 3 < all, "{short} bytes of {all}");
+    let from = usize::try_from(changed["timeline_from"].as_u64().unwrap()).unwrap();
+    let mut joined = lines(&first)[..from].to_vec();
+    joined.extend(lines(&changed));
+    assert_eq!(joined, lines(&ask(None).await.1), "what was had and what came are all there is");
+    let (_, stranger) = ask(Some("40-0")).await;
+    assert_eq!(stranger["timeline_from"], 0, "who knows something else is sent all of it");
+}

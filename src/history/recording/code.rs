@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LoadNote, Note, SharedRegions};
 use crate::config::CheckKey;
-use crate::engine::ZoneBase;
+use crate::engine::{Undecided, ZoneBase};
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
 use crate::time::Time;
 
@@ -38,6 +38,8 @@ struct Changed {
     /// Not there in what earlier versions wrote.
     #[serde(default)]
     regions: Option<SharedRegions>,
+    #[serde(default, skip_serializing_if = "Undecided::is_default")]
+    undecided: Undecided,
 }
 
 /// Writes one segment's inputs.
@@ -109,14 +111,15 @@ impl Encoder {
     }
 
     /// A configuration and its zones.
-    pub fn load(&mut self, now: Time, load: LoadNote) {
+    pub fn load(&mut self, now: Time, mut load: LoadNote) {
+        let undecided = std::mem::take(&mut load.undecided);
         let before = self.load.as_ref();
         let text = before.is_none_or(|before| before.text != load.text).then(|| load.text.clone());
         let zones = before.is_none_or(|before| before.zones != load.zones).then(|| load.zones.clone());
         let regions =
             before.is_none_or(|before| before.regions != load.regions).then(|| load.regions.clone());
         self.begin(LOAD, now);
-        self.json(&Changed { path: load.path.clone(), text, zones, regions });
+        self.json(&Changed { path: load.path.clone(), text, zones, regions, undecided });
         self.load = Some(load);
     }
 
@@ -238,7 +241,7 @@ impl Decoder {
             SAMPLE => Note::Sample(self.sample(rest)?),
             COMMAND => Note::Command(rest.json()?),
             LOAD => {
-                let Changed { path, text, zones, regions } = rest.json()?;
+                let Changed { path, text, zones, regions, undecided } = rest.json()?;
                 let before = self.load.take();
                 let before = before.as_ref();
                 let text =
@@ -246,9 +249,9 @@ impl Decoder {
                 let zones =
                     zones.or_else(|| before.map(|it| it.zones.clone())).ok_or("a load without zones")?;
                 let regions = regions.or_else(|| before.map(|it| it.regions.clone())).unwrap_or_default();
-                let load = LoadNote { path, text, zones, regions };
+                let load = LoadNote { path, text, zones, regions, undecided: Undecided::default() };
                 self.load = Some(load.clone());
-                Note::Load(load)
+                Note::Load(LoadNote { undecided, ..load })
             }
             CONTENTS => {
                 let zones: Vec<ZoneBase> = rest.json()?;

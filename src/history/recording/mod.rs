@@ -17,6 +17,8 @@
 //! `[history]` are reached.
 
 mod code;
+#[cfg(test)]
+mod faults;
 mod read;
 mod segment;
 #[cfg(test)]
@@ -31,14 +33,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::engine::{Command, Load, Saved, ZoneBase};
+use crate::engine::{Command, Load, Saved, Undecided, ZoneBase};
 use crate::health::Sample;
 use crate::policy::Regions;
 use crate::time::Time;
 use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
-pub use read::Recording;
+pub use read::{Gap, Recording, newest_head};
 pub use write::{Bounds, Recorder, Trouble};
 
 /// The folder in `state_dir`.
@@ -76,6 +78,9 @@ pub struct LoadNote {
     /// Maps of clients are not kept: which client is of which region decides nothing.
     #[serde(default, skip_serializing_if = "no_regions")]
     pub regions: SharedRegions,
+    /// What undecided services answer; of a load in force nothing is left of it.
+    #[serde(default, skip_serializing_if = "Undecided::is_default")]
+    pub undecided: Undecided,
 }
 
 fn no_regions(regions: &SharedRegions) -> bool {
@@ -94,7 +99,8 @@ impl LoadNote {
         }
         let regions = shared.into_iter().map(|(regions, names)| (Regions::clone(regions), names));
         let zones = load.zones.as_slice().into();
-        LoadNote { path: load.config.path.clone(), text, zones, regions: regions.collect() }
+        let (path, undecided) = (load.config.path.clone(), load.undecided.clone());
+        LoadNote { path, text, zones, regions: regions.collect(), undecided }
     }
 
     /// The load again, under the configuration read from its text.
@@ -104,7 +110,7 @@ impl LoadNote {
             let shared = Arc::new(shared.clone());
             regions.extend(names.iter().map(|name| (name.clone(), Arc::clone(&shared))));
         }
-        Load { config, zones: self.zones.to_vec(), regions }
+        Load { config, zones: self.zones.to_vec(), regions, undecided: self.undecided.clone() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A recording as it lies on the disk, read from the oldest segment that matters to the newest.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::code::Decoder;
@@ -7,11 +8,43 @@ use super::segment::{self, Segment};
 use super::{Head, Moment, RecordingError};
 use crate::time::Time;
 
+/// What the newest segment begins with whose beginning is whole.
+pub fn newest_head(state_dir: &Path) -> Option<Head> {
+    let listed = segment::list(state_dir).ok()?;
+    listed.iter().rev().find_map(|segment| segment::head(segment).ok())
+}
+
 /// The segments of one state directory. Nothing in it is written or locked.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The oldest first, each with when it begins.
     segments: Vec<(Time, Segment)>,
+    /// Files that do not even say when they begin.
+    damaged: Vec<Gap>,
+}
+
+/// A file of which not all could be read: an engine begins anew with the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The file.
+    pub path: PathBuf,
+    /// Why; `None` where it just ends in the middle of a write, as after a `kill -9`.
+    pub damage: Option<String>,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.damage {
+            None => write!(f, "{path} ends in the middle of a write; what came after it begins anew"),
+            Some(why) => {
+                write!(
+                    f,
+                    "{path} is damaged ({why}) and skipped from there on; what came after it begins anew"
+                )
+            }
+        }
+    }
 }
 
 impl Recording {
@@ -19,7 +52,7 @@ impl Recording {
     pub fn open(state_dir: &Path) -> Result<Recording, RecordingError> {
         let listed = segment::list(state_dir);
         let listed = listed.map_err(|source| RecordingError::Io { path: state_dir.to_owned(), source })?;
-        let mut segments = Vec::new();
+        let (mut segments, mut damaged) = (Vec::new(), Vec::new());
         for segment in listed {
             match segment::begins(&segment) {
                 Ok(at) => segments.push((at, segment)),
@@ -27,13 +60,14 @@ impl Recording {
                 Err(RecordingError::Io { source, .. })
                     if [std::io::ErrorKind::NotFound, std::io::ErrorKind::UnexpectedEof]
                         .contains(&source.kind()) => {}
+                Err(RecordingError::Damaged { path, why }) => damaged.push(Gap { path, damage: Some(why) }),
                 Err(other) => return Err(other),
             }
         }
         if segments.is_empty() {
             return Err(RecordingError::None(state_dir.to_owned()));
         }
-        Ok(Recording { segments })
+        Ok(Recording { segments, damaged })
     }
 
     /// When the oldest segment begins.
@@ -66,31 +100,48 @@ impl Recording {
         self
     }
 
-    /// Calls `each` with all that was put in, in its order; gives the files that end before their time.
+    /// Calls `each` with all that was put in, in its order; gives the files of which something is missing.
     pub fn play<E: From<RecordingError>>(
         &self,
         mut each: impl FnMut(Moment) -> Result<(), E>,
-    ) -> Result<Vec<PathBuf>, E> {
-        let mut cut = Vec::new();
+    ) -> Result<Vec<Gap>, E> {
+        let mut gaps = self.damaged.clone();
         let mut before: Option<u64> = None;
         for (_, segment) in &self.segments {
-            let (head, frames, whole) = segment::read(segment)?;
+            let (head, frames, whole) = match segment::read(segment) {
+                Ok(read) => read,
+                Err(RecordingError::Damaged { path, why }) => {
+                    gaps.push(Gap { path, damage: Some(why) });
+                    before = None;
+                    continue;
+                }
+                Err(other) => return Err(other.into()),
+            };
             // An engine goes on only from all that came before.
             let continues = head.continues && before.is_some_and(|before| before + 1 == segment.number);
             let head = Head { continues, ..head };
             let mut decoder = Decoder::new(head.at, head.load.clone());
             each(Moment::Begin(Box::new(head)))?;
+            let mut damage = None;
             for frame in frames {
-                let notes = decoder.frame(&frame).map_err(|why| segment::damaged(segment, &why))?;
-                for (at, note) in notes {
-                    each(Moment::Input(at, Box::new(note)))?;
+                match decoder.frame(&frame) {
+                    Ok(notes) => {
+                        for (at, note) in notes {
+                            each(Moment::Input(at, Box::new(note)))?;
+                        }
+                    }
+                    Err(why) => {
+                        damage = Some(why.to_string());
+                        break;
+                    }
                 }
             }
+            let whole = whole && damage.is_none();
             before = Some(segment.number).filter(|_| whole);
             if !whole {
-                cut.push(segment.path.clone());
+                gaps.push(Gap { path: segment.path.clone(), damage });
             }
         }
-        Ok(cut)
+        Ok(gaps)
     }
 }

@@ -89,6 +89,22 @@ pub fn read(segment: &Segment) -> Result<(Head, Vec<Vec<u8>>, bool), RecordingEr
     Ok((head, frames, rest.is_empty()))
 }
 
+/// What a segment begins with, whatever comes after.
+pub fn head(segment: &Segment) -> Result<Head, RecordingError> {
+    use std::io::Read as _;
+    let unreadable = |source| RecordingError::Io { path: segment.path.clone(), source };
+    let mut file = fs::File::open(&segment.path).map_err(unreadable)?;
+    let mut bytes = vec![0; FIXED + 8];
+    file.read_exact(&mut bytes).map_err(unreadable)?;
+    if time(&bytes).is_none() {
+        return Err(damaged(segment, "it does not begin as a recording does"));
+    }
+    let length = bytes[FIXED..].first_chunk::<4>().map_or(0, |length| u32::from_be_bytes(*length));
+    file.take(u64::from(length)).read_to_end(&mut bytes).map_err(unreadable)?;
+    let head = next(&mut &bytes[FIXED..]).ok_or_else(|| damaged(segment, "its head is cut off"))?;
+    serde_json::from_slice(head).map_err(|e| damaged(segment, &e.to_string()))
+}
+
 /// The next frame's payload; `None` at the end, and where it does not check.
 fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, after) = rest.split_first_chunk::<4>()?;

@@ -36,6 +36,7 @@ fn load(text: &str) -> LoadNote {
         text: text.into(),
         zones: Arc::new([]),
         regions: Arc::new([]),
+        undecided: Undecided::default(),
     }
 }
 
@@ -135,11 +136,48 @@ fn a_cut_or_damaged_end_costs_what_lies_behind_it_and_no_more() {
     fs::write(&path, &damaged).unwrap();
     let left = inputs(folder.path());
     assert!(left.len() < 10 && left.iter().all(|(_, note)| *note == Note::Tick), "{left:?}");
+    // A head that does not check costs its segment, and is told.
+    let mut headless = whole.clone();
+    headless[40] ^= 1;
+    fs::write(&path, &headless).unwrap();
+    let told = Recording::open(folder.path()).unwrap().play::<RecordingError>(|_| Ok(())).unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].to_string().contains("is damaged (its head is cut off)"), "{}", told[0]);
+    fs::write(&path, &damaged).unwrap();
     // The next start goes on behind it, with a number of its own.
     let mut recorder = Recorder::start(folder.path(), BOUNDS).unwrap();
     recorder.begin(Time(100), false, Vec::new());
     recorder.settle(PATIENCE);
     assert_eq!(segment::list(folder.path()).unwrap().len(), 2);
+}
+
+#[test]
+fn a_damaged_segment_costs_itself_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(folder.path(), BOUNDS).unwrap();
+    for first in [1, 11, 21, 31] {
+        recorder.begin(Time(first), first > 1, Vec::new());
+        recorder.note(Time(first + 1), &Event::Tick);
+    }
+    recorder.settle(PATIENCE);
+    let times = || inputs(folder.path()).into_iter().map(|(at, _)| at.0).collect::<Vec<_>>();
+    assert_eq!(times(), [2, 12, 22, 32]);
+    // One that does not begin as a recording does, and one whose head does not check.
+    for (number, at) in [(2, 0), (3, 40)] {
+        let path = segment::path(folder.path(), number);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(times(), [2, 32]);
+    let recording = Recording::open(folder.path()).unwrap();
+    let gaps = recording.play::<RecordingError>(|_| Ok(())).unwrap();
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    let heads: Vec<bool> = moments(folder.path())
+        .into_iter()
+        .filter_map(|moment| if let Moment::Begin(head) = moment { Some(head.continues) } else { None })
+        .collect();
+    assert_eq!(heads, [false, false], "an engine begins anew behind the gap");
 }
 
 /// Also prints what a sample costs: the figures of docs/performance.md.

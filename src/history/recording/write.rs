@@ -2,9 +2,8 @@
 //! so that a disk that stalls keeps nobody waiting.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +14,7 @@ use super::code::Encoder;
 use super::segment;
 use super::{FOLDER, FRAME, Head, LoadNote, MAX_SEGMENTS, MAX_WORDS, MIN_SEGMENT, QUEUED, RETRY, SEGMENTS};
 use crate::engine::{Event, Saved};
+use crate::files::{self, Appended};
 use crate::time::Time;
 
 /// How much is kept.
@@ -147,7 +147,7 @@ impl Recorder {
 /// The thread's end.
 struct Disk {
     state_dir: PathBuf,
-    file: Option<File>,
+    file: Option<Appended>,
     /// Segments there are, the oldest first: number, bytes, and when each begins.
     kept: VecDeque<(u64, u64, Time)>,
     /// The last number given out.
@@ -184,7 +184,7 @@ impl Disk {
 
     fn begin(&mut self, head: &Head, bounds: Bounds) -> io::Result<()> {
         self.file = None;
-        DirBuilder::new().recursive(true).mode(0o700).create(self.state_dir.join(FOLDER))?;
+        files::make_folder(&self.state_dir.join(FOLDER))?;
         if self.last.is_none() {
             for segment in segment::list(&self.state_dir)? {
                 let bytes = fs::metadata(&segment.path)?.len();
@@ -199,10 +199,11 @@ impl Disk {
         let needed = opening.len() as u64 + bounds.segment() + FRAME as u64;
         self.make_room(head.at, needed, bounds)?;
         let path = segment::path(&self.state_dir, number);
-        let mut file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
+        let mut file = Appended::create(&path)?;
         self.last = Some(number);
+        // Half a head is nothing that can be read.
+        file.write_all(&opening).inspect_err(|_| drop(files::remove(&path)))?;
         self.kept.push_back((number, opening.len() as u64, head.at));
-        file.write_all(&opening)?;
         self.file = Some(file);
         Ok(())
     }
@@ -224,10 +225,8 @@ impl Disk {
             {
                 break;
             }
-            match fs::remove_file(segment::path(&self.state_dir, number)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => self.kept.pop_front(),
-            };
+            files::remove(&segment::path(&self.state_dir, number))?;
+            self.kept.pop_front();
         }
         Ok(())
     }

@@ -7,10 +7,6 @@ use super::{MIN_GAP, TooSoon};
 use crate::config::{Check, CheckKey};
 use crate::time::Time;
 
-/// Intervals without a sample after which a check counts as stalled. Each interval gives one, and the
-/// grace is at most one more.
-const STALLED_INTERVALS: u32 = 3;
-
 /// Every heartbeat check; bounded by the configuration.
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
@@ -29,7 +25,6 @@ struct Entry {
     due: Time,
     /// The last beat that was taken, if there was one.
     beat: Option<Time>,
-    sampled: Time,
 }
 
 /// A beat that did not come.
@@ -56,8 +51,7 @@ impl Awaited {
         for check in checks {
             let same = before.remove(&check.key).filter(|entry| entry.check == check);
             let entry = same.unwrap_or_else(|| {
-                let mut entry =
-                    Entry { check: check.clone(), since: now, from: now, due: now, beat: None, sampled: now };
+                let mut entry = Entry { check: check.clone(), since: now, from: now, due: now, beat: None };
                 entry.wait(now);
                 entry
             });
@@ -77,13 +71,6 @@ impl Awaited {
         entry.wait(now);
         self.queue.insert((entry.due, check.clone()));
         Ok(true)
-    }
-
-    /// A sample of the check was taken.
-    pub(super) fn sampled(&mut self, check: &CheckKey, at: Time) {
-        if let Some(entry) = self.entries.get_mut(check) {
-            entry.sampled = at;
-        }
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {
@@ -119,14 +106,9 @@ impl Awaited {
         Some(missed)
     }
 
-    /// The checks that have given no sample for three intervals, in a stable order.
-    pub(super) fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        let stalled =
-            |entry: &&Entry| now.since(entry.sampled) > entry.check.probe.interval * STALLED_INTERVALS;
-        let mut keys: Vec<CheckKey> =
-            self.entries.values().filter(stalled).map(|entry| entry.check.key.clone()).collect();
-        keys.sort_unstable();
-        keys
+    /// For how long a beat is overdue that nobody has missed.
+    pub(super) fn idle(&self, now: Time) -> Duration {
+        self.next_due().map_or(Duration::ZERO, |due| now.since(due))
     }
 }
 
@@ -205,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn a_check_without_samples_is_stalled() {
+    fn a_beat_that_nobody_misses_is_noticed() {
         let one = heartbeat(ONE);
         let mut awaited = Awaited::default();
-        awaited.set(vec![one.clone()], Time(0));
-        assert_eq!(awaited.stalled(Time(15_000)), []);
-        assert_eq!(awaited.stalled(Time(15_001)), std::slice::from_ref(&one.key));
-        awaited.sampled(&one.key, Time(15_001));
-        assert_eq!(awaited.stalled(Time(15_002)), []);
+        assert_eq!(awaited.idle(Time(9_000)), Duration::ZERO);
+        awaited.set(vec![one], Time(0));
+        let due = awaited.next_due().unwrap();
+        assert_eq!(awaited.idle(due), Duration::ZERO);
+        assert_eq!(awaited.idle(due + Duration::from_secs(40)), Duration::from_secs(40));
     }
 }

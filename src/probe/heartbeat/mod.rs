@@ -93,9 +93,9 @@ impl Heartbeats {
         Ok(())
     }
 
-    /// The checks that have given no sample for three intervals.
-    pub(super) fn stalled(&self, now: Time) -> Vec<CheckKey> {
-        self.awaited().stalled(now)
+    /// For how long a beat is overdue that nobody has missed.
+    pub(super) fn idle(&self, now: Time) -> Duration {
+        self.awaited().idle(now)
     }
 
     /// Waits for beats that do not come, for ever.
@@ -124,7 +124,7 @@ impl Heartbeats {
 
     async fn give(&self, check: CheckKey, at: Time, outcome: Outcome) {
         let sample = Sample {
-            check: check.clone(),
+            check,
             vantage: Vantage::local(),
             at,
             latency: Duration::ZERO,
@@ -132,10 +132,9 @@ impl Heartbeats {
             detail: Detail::default(),
         };
         let out = self.out.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(out) = out
-            && out.send(sample).await.is_ok()
-        {
-            self.awaited().sampled(&check, at);
+        if let Some(out) = out {
+            // Whoever takes them is gone: the daemon ends.
+            let _ = out.send(sample).await;
         }
     }
 

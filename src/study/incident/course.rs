@@ -1,6 +1,7 @@
 //! One incident as it goes on: what fails, whose answers are not where they belong, what was told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::lines::{Lines, Told};
 use super::off::{broken, is_broken, less, listed, waits};
@@ -37,6 +38,15 @@ struct Failing {
     down: Option<Time>,
 }
 
+/// A move that waits for its serial.
+#[derive(Clone, Copy, Debug)]
+struct Unpublished {
+    /// Where the move is, if it is kept.
+    kept: Option<usize>,
+    /// Of a move away, when the run began that led to it.
+    failed: Option<Time>,
+}
+
 /// Where an incident has come to.
 #[derive(Clone, Debug)]
 pub(super) struct Course {
@@ -46,8 +56,10 @@ pub(super) struct Course {
     pub confirmed: bool,
     pub sites: Vec<SiteId>,
     pub services: BTreeSet<Name>,
-    /// Those of them whose answer moved away.
-    pub away: BTreeSet<Name>,
+    /// Those of them whose answer moved away, and where to, at last.
+    pub away: BTreeMap<Name, Vec<SiteId>>,
+    /// From the first failed run to the publish of the slowest move away.
+    pub slowest: Duration,
     pub causes: Vec<FirstFailure>,
     pub moves: Vec<Move>,
     pub moves_total: usize,
@@ -58,8 +70,8 @@ pub(super) struct Course {
     failing: BTreeMap<CheckKey, Failing>,
     /// Checks that failed and are Up again: a decision may still tell of them.
     recovered: BTreeMap<CheckKey, Failing>,
-    /// Decisions that wait for their serial: where the move is, if it is kept.
-    unpublished: BTreeMap<u64, Option<usize>>,
+    /// Decisions that wait for their serial.
+    unpublished: BTreeMap<u64, Unpublished>,
     /// Checks that failed, by the services they bear on; and those that bear on more than are named.
     of_service: BTreeMap<Name, BTreeSet<CheckKey>>,
     wide: BTreeSet<CheckKey>,
@@ -78,7 +90,8 @@ impl Course {
             confirmed: false,
             sites: Vec::new(),
             services: BTreeSet::new(),
-            away: BTreeSet::new(),
+            away: BTreeMap::new(),
+            slowest: Duration::ZERO,
             causes: Vec::new(),
             moves: Vec::new(),
             moves_total: 0,
@@ -348,7 +361,7 @@ impl Course {
 
     fn note_move(&mut self, decision: &Decision, before: &Answer, now: &Answer, way: Way) {
         let (at, service) = (decision.at, &decision.service);
-        let gone = before.tail.max(at + std::time::Duration::from_secs(before.ttl.into()));
+        let gone = before.tail.max(at + Duration::from_secs(before.ttl.into()));
         self.clear = self.clear.max(Some(gone));
         let left = |it: &&Failing| before.sites.contains(&it.site) && it.down.is_some_and(|down| down <= at);
         // The decision followed the one that was Down last.
@@ -361,10 +374,12 @@ impl Course {
         };
         self.moves_total += 1;
         if way == Way::Away {
-            self.away.insert(service.clone());
+            self.away.insert(service.clone(), now.sites.clone());
+            self.slowest = self.slowest.max(at.since(failed));
         }
         let kept = (self.moves.len() < MAX_NAMED).then_some(self.moves.len());
-        self.unpublished.insert(decision.id, kept);
+        let failed_away = (way == Way::Away).then_some(failed);
+        self.unpublished.insert(decision.id, Unpublished { kept, failed: failed_away });
         if kept.is_none() {
             return;
         }
@@ -422,9 +437,10 @@ impl Course {
     pub fn published(&mut self, seq: u64, at: Time, zone: &Name, serial: Serial, decisions: &[u64]) {
         let mut mine = 0;
         for id in decisions {
-            let Some(made) = self.unpublished.remove(id) else { continue };
+            let Some(Unpublished { kept, failed }) = self.unpublished.remove(id) else { continue };
             mine += 1;
-            if let Some(made) = made.and_then(|made| self.moves.get_mut(made)) {
+            self.slowest = self.slowest.max(failed.map(|failed| at.since(failed)).unwrap_or_default());
+            if let Some(made) = kept.and_then(|kept| self.moves.get_mut(kept)) {
                 (made.published, made.serial) = (Some(at), Some(serial));
             }
         }
@@ -502,8 +518,12 @@ impl Course {
         }
         let moves = self.moves.len();
         let unpublished = other.unpublished.into_iter();
-        self.unpublished.extend(unpublished.map(|(id, made)| (id, made.map(|made| made + moves))));
+        self.unpublished.extend(unpublished.map(|(id, made)| {
+            let kept = made.kept.map(|kept| kept + moves);
+            (id, Unpublished { kept, ..made })
+        }));
         self.away.extend(other.away);
+        self.slowest = self.slowest.max(other.slowest);
         self.services.extend(other.services);
         self.causes.extend(other.causes);
         self.moves.extend(other.moves);

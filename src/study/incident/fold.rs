@@ -107,7 +107,8 @@ impl Incidents {
             | Happened::UpdateRefused { .. }
             | Happened::Frozen { .. }
             | Happened::RolledBack { .. }
-            | Happened::Audit(_) => {}
+            | Happened::Audit(_)
+            | Happened::Condition(_) => {}
         }
         self.open.retain(|course| !course.is_void());
     }

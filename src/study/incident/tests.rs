@@ -14,6 +14,7 @@ use crate::policy::{OverrideKind, Scope};
 const CONFIG: &str = r#"
 [sites.fra]
 [sites.iad]
+[sites.ams]
 [probes.web]
 type = "tcp"
 port = 443
@@ -416,4 +417,19 @@ fn entries_of_an_earlier_version_are_enough() {
     assert_eq!((over.sites.clone(), over.moves.len()), (vec!["fra".into()], 2));
     assert!(!over.is_open());
     assert_eq!(over.phases.unwrap().rto, None);
+}
+
+#[test]
+fn a_summary_counts_by_site_and_takes_as_long_as_the_last_publish() {
+    let elsewhere = service("www", 12, HOLD).replace("\"iad\"", "\"ams\"");
+    let mut world =
+        World::new(&format!("{}{}{elsewhere}", service("app", 10, HOLD), service("api", 11, HOLD)));
+    world.run(10, &[FRA]);
+    // The disk took its time.
+    let published = |entry: &&mut Entry| matches!(entry.what, Happened::Published { .. });
+    let last = world.entries.iter_mut().rev().find(published).unwrap();
+    last.at = last.at + Duration::from_secs(3);
+    let summary = world.incidents()[0].summary.clone();
+    let says = "fra failed (connection refused): 3 services moved to iad (2) and ams (1) within 5s; ";
+    assert!(summary.starts_with(says), "{summary}");
 }

@@ -1,11 +1,15 @@
 //! An incident in one sentence.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::course::Course;
 use super::{For, Move, Way};
 use crate::time::{Time, span};
 use crate::zone::Name;
+
+/// How many sites a summary names.
+const MAX_TARGETS: usize = 5;
 
 /// The failure in what a check says of itself: `connection refused` of `1 of 3 failed, connection refused`.
 pub(super) fn failure(because: &str) -> &str {
@@ -22,6 +26,8 @@ pub(super) fn bare(name: &Name) -> String {
 }
 
 /// `fra failed (connection refused): 3 services moved to iad within 0.7s; over after 4m 12s`
+///
+/// Within is from the first failed run to the last publish, which is when the last of them had moved.
 pub(super) fn summary(course: &Course, now: Time) -> String {
     let mut out = course.sites.join(" and ");
     out.push_str(" failed");
@@ -40,10 +46,9 @@ pub(super) fn summary(course: &Course, now: Time) -> String {
             let how = match (&first.to[..], first.from == first.to) {
                 (_, true) => "left out what failed".to_owned(),
                 ([], _) => "lost its last site".to_owned(),
-                (to, _) => format!("moved to {}", to.join(" and ")),
+                _ => format!("moved to {}", targets(course)),
             };
-            let within = away.iter().map(|made| made.decided.since(made.failed)).max().unwrap_or_default();
-            let _ = write!(out, "{whose} {how} within {}", span(within));
+            let _ = write!(out, "{whose} {how} within {}", span(course.slowest));
         }
     }
     if let Some(ended) = course.ended(now) {
@@ -53,6 +58,30 @@ pub(super) fn summary(course: &Course, now: Time) -> String {
         out.push_str(&waiting(course));
     }
     out
+}
+
+/// Where services moved to: `iad`, or where they went to several sites `iad (30), gru (10) and lhr (2)`.
+fn targets(course: &Course) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for to in course.away.values() {
+        let to = if to.is_empty() { "no site".to_owned() } else { to.join(" and ") };
+        *counts.entry(to).or_default() += 1;
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
+    if let [(to, _)] = &counts[..] {
+        return to.clone();
+    }
+    let rest: usize = counts.iter().skip(MAX_TARGETS).map(|(_, count)| count).sum();
+    let mut said: Vec<String> =
+        counts.iter().take(MAX_TARGETS).map(|(to, count)| format!("{to} ({count})")).collect();
+    if rest > 0 {
+        said.push(format!("others ({rest})"));
+    }
+    match said.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => said.concat(),
+    }
 }
 
 /// What has to happen for it to be over.

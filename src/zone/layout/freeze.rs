@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::zone::lex::{Fault, Lexer};
 use crate::zone::rdata::parse_rdata;
 use crate::zone::ttl::parse_ttl;
-use crate::zone::{Edits, Name, RrSet, RrType, Serial, Zone, soa_with_serial};
+use crate::zone::{Edits, Name, RrSet, RrType, Serial, Zone, record_ttl, soa_with_serial};
 
 use super::{LayoutError, located};
 
@@ -16,8 +16,11 @@ struct Entry {
     owner: Name,
     rtype: RrType,
     rdata: Vec<u8>,
-    /// As the line says, or `$TTL`; `None` where neither does.
+    /// As the line says, or `$TTL`, or the last line that said one; `None` where none of them is in this text.
     ttl: Option<u32>,
+    /// Where a TTL would be written that the line leaves to an earlier one, without a `$TTL`; `None` where it says its
+    /// own, or has `$TTL`'s.
+    inherits: Option<usize>,
     /// From the start of its line to that of the next entry's.
     at: Range<usize>,
     /// The owner as written; `None` where it is the last one's.
@@ -44,11 +47,13 @@ pub fn write_edits(
     for (owner, rtype, edit) in edits.iter() {
         let before = source.rrset(owner, rtype);
         let after = edit.over(owner, rtype, before.as_ref());
-        let same_ttl = before.as_ref().map(|set| set.ttl) == after.as_ref().map(|set| set.ttl);
+        let same_ttl =
+            rtype == RrType::RRSIG || before.as_ref().map(|set| set.ttl) == after.as_ref().map(|set| set.ttl);
         // A line may say another TTL than the RRset has, which is the lowest of its lines'.
         let stays = |entry: &Entry| {
             let in_set = |set: &RrSet| {
-                entry.ttl == Some(set.ttl) && set.rdata.iter().any(|stays| **stays == *entry.rdata)
+                entry.ttl == Some(record_ttl(rtype, set.ttl, &entry.rdata))
+                    && set.rdata.iter().any(|stays| **stays == *entry.rdata)
             };
             same_ttl && after.as_ref().is_some_and(in_set)
         };
@@ -75,6 +80,7 @@ pub fn write_edits(
         work.insert(&entries, owner, lines);
     }
     work.take_out(&entries, &gone);
+    work.keep_ttls(&entries, &gone, source);
     work.number(&entries, serial);
     Ok(work.done())
 }
@@ -123,6 +129,26 @@ impl Work<'_> {
         }
     }
 
+    /// A line that left its TTL to an earlier one says it itself where what stands before it has changed.
+    fn keep_ttls(&mut self, entries: &[Entry], gone: &BTreeSet<usize>, source: &Zone) {
+        let mut from = 0;
+        for (at, entry) in entries.iter().enumerate() {
+            let replaced = self.out.get(&entry.at.start).is_some_and(|(goes, _)| *goes > 0);
+            if gone.contains(&at) || replaced {
+                continue;
+            }
+            if let Some(place) = entry.inherits {
+                if self.out.range(from..=entry.at.start).next().is_none() {
+                    continue;
+                }
+                // As it was read: all of a set have one TTL.
+                let Some(set) = source.rrset(&entry.owner, entry.rtype) else { continue };
+                self.out.insert(place, (0, format!("{} ", set.ttl).into_bytes()));
+            }
+            from = entry.at.end;
+        }
+    }
+
     /// Another serial, in the place of the old one.
     fn number(&mut self, entries: &[Entry], serial: Serial) {
         for soa in entries.iter().filter(|entry| entry.rtype == RrType::SOA) {
@@ -149,6 +175,7 @@ impl Work<'_> {
 fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
     let mut lexer = Lexer::new(text);
     let (mut origin, mut last, mut default) = (apex.clone(), apex.clone(), None);
+    let mut last_ttl = None;
     let mut entries = Vec::new();
     while !lexer.at_end() {
         let start = lexer.offset();
@@ -169,18 +196,19 @@ fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
             lexer.skip_entry();
             continue;
         }
-        let (mut token, mut ttl) = (first, default);
+        let (mut token, mut explicit) = (first, None);
         let mut written = None;
         if !blank {
             last = name(first.text, &origin, first.at)?;
             written = Some(first_at);
             token = lexer.want("a record type")?;
         }
+        let head = token.at;
         let rtype = loop {
             let is_class =
                 token.text.eq_ignore_ascii_case(b"IN") || token.text.eq_ignore_ascii_case(b"CLASS1");
             let said = parse_ttl(token.text);
-            ttl = said.or(ttl);
+            explicit = said.or(explicit);
             if !is_class && said.is_none() {
                 break RrType::from_text(token.text).ok_or_else(|| token.is_not("a record type"))?;
             }
@@ -196,11 +224,13 @@ fn entries(text: &[u8], apex: &Name) -> Result<Vec<Entry>, Fault> {
         let mut rdata = Vec::new();
         parse_rdata(&mut lexer, rtype, origin.as_wire(), &mut rdata)?;
         lexer.skip_entry();
+        last_ttl = explicit.or(last_ttl);
         entries.push(Entry {
             owner: last.clone(),
             rtype,
             rdata,
-            ttl,
+            ttl: explicit.or(default).or(last_ttl),
+            inherits: (explicit.is_none() && default.is_none()).then_some(head),
             at: start..lexer.offset(),
             written,
             words,
@@ -296,6 +326,35 @@ a A 192.0.2.9
         assert!(text.contains("www.example.       TXT"), "{text}");
         assert!(text.contains("www.example. 300 IN A 192.0.2.2\n"), "{text}");
         assert!(!text.contains("192.0.2.1"), "{text}");
+    }
+
+    #[test]
+    fn a_file_without_a_ttl_directive_takes_edits_and_every_other_line_keeps_its_ttl() {
+        let file = FILE.replace("$TTL 1h\n", "").replace("@  SOA", "@ 2h SOA");
+        let source = zone(file.as_bytes());
+        let check = |wanted: &[((Name, RrType), Option<RrSet>)]| {
+            let mut edits = Edits::default();
+            edits.change(&source, wanted.iter().cloned()).unwrap();
+            let text = write_edits(file.as_bytes(), &source, &edits, Serial(12)).unwrap();
+            let soa = soa_with_serial(&edits.lay(&source).soa(), Serial(12));
+            edits.change(&source, [((name("@"), RrType::SOA), Some(soa))]).unwrap();
+            assert_eq!(
+                zone(&text).fingerprint(),
+                edits.lay(&source).fingerprint(),
+                "{}",
+                text.escape_ascii()
+            );
+            String::from_utf8(text).unwrap()
+        };
+        // Behind the last line of ns, whose TTL is the SOA's, as that of the line after it was.
+        let text = check(&[set("ns", RrType::TXT, 60, &["new"])]);
+        assert!(text.contains("ns.example. 60 IN TXT \"new\"\nwww 5m A"), "{text}");
+        let text = check(&[set("www", RrType::A, 0, &[])]);
+        assert!(text.contains("www.example.       300 TXT"), "{text}");
+        let text = check(&[set("www", RrType::TXT, 9, &["x"])]);
+        assert!(text.contains("\na 300 A 192.0.2.9"), "{text}");
+        check(&[set("ns", RrType::A, 77, &["192.0.2.53"]), set("a.sub", RrType::A, 0, &[])]);
+        check(&[set("@", RrType::SOA, 60, &["other.example. h.example. 9 8 7 6 5"])]);
     }
 
     #[test]

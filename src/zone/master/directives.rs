@@ -45,9 +45,10 @@ impl Reader<'_> {
         }
     }
 
-    /// `$INCLUDE FILE [ORIGIN]`: the file is read with the scope of this place, and nothing it sets is
-    /// still set after it (RFC 1035 section 5.1 says so of the origin).
-    fn include(&mut self, lexer: &mut Lexer<'_>, scope: &Scope) -> Result<(), Fault> {
+    /// `$INCLUDE FILE [ORIGIN]`: the file is read with the scope of this place. Its origin and its last owner end with it
+    /// (RFC 1035 section 5.1 says so of the origin); TTLs go on, as in BIND and NSD: a `$TTL` is in force until the next
+    /// one (RFC 2308 section 4).
+    fn include(&mut self, lexer: &mut Lexer<'_>, scope: &mut Scope) -> Result<(), Fault> {
         let path = lexer.want("a file name")?;
         let origin = match lexer.next()? {
             Some(token) => origin(scope, &token)?,
@@ -77,7 +78,9 @@ impl Reader<'_> {
             ));
         }
         self.sources.push(Source { file, text: Cow::Borrowed(&[]) });
-        self.read(&text, Scope { source: number as u16, depth: scope.depth + 1, origin, ..scope.clone() });
+        let inner = Scope { source: number as u16, depth: scope.depth + 1, origin, ..scope.clone() };
+        let left = self.read(&text, inner);
+        (scope.default_ttl, scope.last_ttl) = (left.default_ttl, left.last_ttl);
         self.sources[number].text = Cow::Owned(text);
         Ok(())
     }

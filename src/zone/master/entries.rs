@@ -4,7 +4,7 @@ use crate::zone::lex::{COMMENT, Fault, Lexer, Token};
 use crate::zone::name::{push_wire, text_of, wire_is_at_or_below};
 use crate::zone::rdata::parse_rdata;
 use crate::zone::ttl::{MAX_TTL, parse_ttl};
-use crate::zone::{Name, RrType};
+use crate::zone::{Name, RrType, record_ttl};
 
 use super::Include;
 use super::lint::Lint;
@@ -70,8 +70,9 @@ struct Head {
 }
 
 impl Reader<'_> {
-    /// Reads all entries of one file.
-    pub(super) fn read(&mut self, text: &[u8], mut scope: Scope) {
+    /// Reads all entries of one file; what they leave to those after an `$INCLUDE` of it is in the scope that comes
+    /// back.
+    pub(super) fn read(&mut self, text: &[u8], mut scope: Scope) -> Scope {
         let mut lexer = Lexer::new(text);
         while !lexer.at_end() && !self.full {
             if let Err(fault) = self.entry(&mut lexer, &mut scope) {
@@ -81,6 +82,7 @@ impl Reader<'_> {
                 self.findings.fault(scope.source, fault);
             }
         }
+        scope
     }
 
     fn entry(&mut self, lexer: &mut Lexer<'_>, scope: &mut Scope) -> Result<(), Fault> {
@@ -185,7 +187,14 @@ impl Reader<'_> {
         let ttl =
             self.ttl(scope, explicit, head.rtype, at).inspect_err(|_| self.stage.rdata.truncate(start))?;
         let pos = self.pos(scope, at);
-        self.stage.push(owner, head.rtype, ttl, start, pos);
+        let own = record_ttl(head.rtype, ttl, self.stage.rdata_of(start));
+        if own != ttl {
+            let message = format!(
+                "the RRSIG has a TTL of {ttl} and was made for one of {own}, which it gets (RFC 4034 section 3)"
+            );
+            self.findings.warning(Lint::TtlDiffers, pos, message);
+        }
+        self.stage.push(owner, head.rtype, own, start, pos);
         Ok(())
     }
 

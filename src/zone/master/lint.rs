@@ -38,6 +38,7 @@ lints! {
     DoubledOrigin "doubled-origin" "a name ends with the apex twice: its trailing dot was forgotten",
     DsAlone "ds-alone" "a DS stands where nothing is delegated",
     DuplicateRecord "duplicate-record" "a record stands twice",
+    ExpiredSignature "expired-signature" "an RRSIG has expired: validating resolvers take the answer for forged (RFC 4034 section 3.1.5)",
     FixedHint "fixed-hint" "an SVCB or HTTPS record has address hints of a steered name (with -c)",
     InnerStar "inner-star" "a * that is not the first label is no wildcard (RFC 4592 section 2.1.1)",
     MissingAddress "missing-address" "a server's address is missing, though only this zone could give it: glue",
@@ -49,11 +50,34 @@ lints! {
     SoaMailbox "soa-mailbox" "the SOA's mailbox holds an @, where a dot belongs (RFC 1035 section 3.3.13)",
     SoaTimers "soa-timers" "the SOA's timers are out of the ranges of RFC 1912 section 2.2 and RIPE-203, or contradict each other",
     SteeredTtl "steered-ttl" "a steered name's TTL in the file is longer than its service's (with -c)",
-    TtlDiffers "ttl-differs" "records of one RRset have different TTLs (RFC 2181 section 5.2)",
+    TtlDiffers "ttl-differs" "records of one RRset have different TTLs (RFC 2181 section 5.2), or an RRSIG has another than it was made for (RFC 4034 section 3)",
     TtlTooLong "ttl-too-long" "a TTL over 2^31 - 1 counts as 0 (RFC 2181 section 8)",
     UnusedGlue "unused-glue" "an address below a delegation that no NS asks for",
     WildcardPartial "wildcard-partial" "names beside a wildcard lack its types: they get none from it (RFC 4592 section 2.2.1)",
     WildcardServer "wildcard-server" "a wildcard has an NS or DNAME, which RFC 4592 section 4 leaves undefined",
+}
+
+impl Lint {
+    /// Whether a server that loads a zone has no time to look for it.
+    pub fn is_on_request(self) -> bool {
+        use Lint as L;
+        matches!(
+            self,
+            L::DoubledOrigin
+                | L::DsAlone
+                | L::ExpiredSignature
+                | L::InnerStar
+                | L::MissingTarget
+                | L::NegativeTtl
+                | L::OddOwner
+                | L::OneServer
+                | L::SoaMailbox
+                | L::SoaTimers
+                | L::SteeredTtl
+                | L::WildcardPartial
+                | L::WildcardServer
+        )
+    }
 }
 
 impl fmt::Display for Lint {

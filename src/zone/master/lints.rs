@@ -11,8 +11,22 @@ use super::checks::{ALIAS, CUT, Checks, REDIRECT, parent};
 use super::lint::Lint;
 use super::problem::Pos;
 
-/// What a configuration promises of names in a zone: the TTL of each steered name, in seconds.
-pub type Promises = BTreeMap<Name, u32>;
+/// What a zone is held against beside itself.
+#[derive(Clone, Debug, Default)]
+pub struct Promises {
+    /// What a configuration promises of names: the TTL of each steered name, in seconds.
+    pub ttls: BTreeMap<Name, u32>,
+    /// Seconds since 1970, which signatures are to be good for; without it, none is looked at.
+    pub now: Option<u64>,
+}
+
+impl Promises {
+    /// Those of names in a zone.
+    pub fn within(&self, apex: &Name) -> Promises {
+        let ttls = self.ttls.iter().filter(|(name, _)| name.is_at_or_below(apex));
+        Promises { ttls: ttls.map(|(name, ttl)| (name.clone(), *ttl)).collect(), now: self.now }
+    }
+}
 
 const MINUTE: u32 = 60;
 const HOUR: u32 = 60 * MINUTE;
@@ -35,13 +49,17 @@ impl Checks<'_> {
         for owner in owners.clone() {
             let Some((_, first)) = self.sets(owner).next() else { continue };
             self.owner_name(owner, first, &twice);
-            let promised = if promises.is_empty() {
+            let promised = if promises.ttls.is_empty() {
                 None
             } else {
-                Name::from_wire(self.zone.owners().name(owner)).ok().and_then(|name| promises.get(&name))
+                let name = Name::from_wire(self.zone.owners().name(owner)).ok();
+                name.and_then(|name| promises.ttls.get(&name))
             };
             for (set, pos) in self.sets(owner) {
                 self.set(owner, &set, pos, &twice);
+                if let Some(now) = promises.now.filter(|_| set.rtype == RrType::RRSIG) {
+                    self.signatures(owner, &set, pos, now);
+                }
                 if let Some(&ttl) = promised
                     && [RrType::A, RrType::AAAA, RrType::CNAME].contains(&set.rtype)
                     && set.ttl > ttl
@@ -54,12 +72,12 @@ impl Checks<'_> {
                     );
                     self.findings.warning(Lint::SteeredTtl, pos, message);
                 }
-                if !promises.is_empty() && has_hints(set.rtype) {
+                if !promises.ttls.is_empty() && has_hints(set.rtype) {
                     self.fixed_hints(owner, &set, pos, promises);
                 }
             }
         }
-        if let Some(&shortest) = promises.values().min() {
+        if let Some(&shortest) = promises.ttls.values().min() {
             self.negative_ttl(shortest);
         }
         self.wildcards(owners);
@@ -71,7 +89,7 @@ impl Checks<'_> {
             let Some((target, addresses)) = hints(rdata) else { continue };
             let of = if target == [0] { self.zone.owners().name(owner) } else { target };
             let Ok(of) = Name::from_wire(&of.to_ascii_lowercase()) else { continue };
-            if addresses.is_empty() || !promises.contains_key(&of) {
+            if addresses.is_empty() || !promises.ttls.contains_key(&of) {
                 continue;
             }
             let message = format!(
@@ -82,6 +100,21 @@ impl Checks<'_> {
             );
             self.findings.warning(Lint::FixedHint, pos, message);
         }
+    }
+
+    /// Signatures that are no longer good (RFC 4034 section 3.1.5), whose times are serial numbers (RFC 1982).
+    fn signatures(&mut self, owner: u32, set: &RrSetRef<'_>, pos: Pos, now: u64) {
+        let expires = |rdata: &[u8]| rdata.get(8..12)?.try_into().ok().map(u32::from_be_bytes);
+        let gone = |expires: &u32| expires.wrapping_sub(now as u32) > i32::MAX as u32;
+        let expired: Vec<u32> = set.rdata().filter_map(expires).filter(gone).collect();
+        let Some(first) = expired.iter().min() else { return };
+        let (count, days) = (expired.len(), (now as u32).wrapping_sub(*first) / DAY);
+        let message = format!(
+            "{} has {count} expired RRSIG{}, the oldest {days} days ago; sign the zone again",
+            self.text(owner),
+            if count == 1 { "" } else { "s" }
+        );
+        self.findings.warning(Lint::ExpiredSignature, pos, message);
     }
 
     fn owner_name(&mut self, owner: u32, pos: Pos, twice: &[u8]) {

@@ -5,7 +5,8 @@ use crate::zone::lex::shown;
 use crate::zone::name::text_of;
 use crate::zone::owners::Owners;
 use crate::zone::rdata::rdata_text;
-use crate::zone::{Name, RrType, Zone};
+use crate::zone::rrset::RECORD_HEAD;
+use crate::zone::{MAX_RRSET_BYTES, Name, RrType, Zone};
 
 use super::lint::Lint;
 use super::problem::{Findings, Pos};
@@ -81,6 +82,11 @@ impl Stage {
         start
     }
 
+    /// The RDATA of the record that was begun at `start`.
+    pub(super) fn rdata_of(&self, start: usize) -> &[u8] {
+        &self.rdata[start + LEN..]
+    }
+
     /// Takes the record that was begun at `start`.
     pub(super) fn push(&mut self, owner: u32, rtype: RrType, ttl: u32, start: usize, pos: Pos) {
         let len = (self.rdata.len() - start - LEN) as u16;
@@ -98,11 +104,24 @@ impl Stage {
         let Stage { owners, rdata, mut records } = self;
         let mut starts = vec![0; owners.len()];
         let (mut sets, mut positions) = (Vec::new(), Vec::new());
+        let mut end = rdata.len();
         // From the end on: there a vector can give back memory without moving what stays.
         while let Some(&last) = records.last() {
             let begin = records.iter().rposition(|record| !record.same_set(&last)).map_or(0, |at| at + 1);
             let set = &records[begin..];
             let distinct = set.chunk_by(|a, b| a.start == b.start).count() as u32;
+            let owner = owners.name(last.owner);
+            let start = set[0].start as usize;
+            let size = owner.len() + (RECORD_HEAD - LEN) * distinct as usize + end - start;
+            end = start;
+            if size > MAX_RRSET_BYTES {
+                let message = format!(
+                    "the {} records of {} take {size} bytes, and no answer has room for more than {MAX_RRSET_BYTES}",
+                    last.rtype,
+                    text_of(owner)
+                );
+                findings.error(first(set).pos, message);
+            }
             sets.push(PackedSet {
                 rtype: last.rtype,
                 ttl: lowest_ttl(set),

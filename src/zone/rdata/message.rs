@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::hints;
 use super::parse::parse_rdata;
 use super::print::known_text;
-use super::types::{Field, shape};
+use super::types::{Field, may_be_odd, shape};
 use crate::zone::lex::Lexer;
 use crate::zone::name::MAX_NAME_LEN;
 use crate::zone::{Name, RrType};
@@ -62,7 +62,7 @@ pub fn checked_rdata(rtype: RrType, message: &[u8], at: Range<usize>) -> Option<
     if shape(rtype).is_none() {
         return Some(rdata);
     }
-    let text = known_text(rtype, &rdata)?;
+    let Some(text) = known_text(rtype, &rdata) else { return may_be_odd(rtype).then_some(rdata) };
     let mut out = Vec::with_capacity(rdata.len());
     parse_rdata(&mut Lexer::new(text.as_bytes()), rtype, &[0], &mut out).ok()?;
     Some(out.into())

@@ -10,6 +10,7 @@ mod loc;
 mod message;
 mod parse;
 mod print;
+mod rare;
 mod svcb;
 #[cfg(test)]
 pub(super) mod tests;

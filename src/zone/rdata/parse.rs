@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::{pack_types, parse_base32, parse_base64, parse_escaped, parse_hex, parse_timestamp};
 use super::print::{is_tag, known_text};
-use super::types::{Field, mnemonic, shape};
-use super::{loc, svcb};
+use super::types::{Field, may_be_odd, mnemonic, shape};
+use super::{loc, rare, svcb};
 use crate::zone::RrType;
 use crate::zone::lex::{Fault, Lexer, Token, shown};
 use crate::zone::name::push_wire;
@@ -63,7 +63,10 @@ fn parse_generic(lexer: &mut Lexer<'_>, rtype: RrType, out: &mut Vec<u8>) -> Res
     // By way of their text, so that whatever holds for text holds for these bytes.
     let wire = out.split_off(start);
     let broken = || Fault::new(mark.at, format!("these bytes are not RDATA of type {rtype}"));
-    let text = known_text(rtype, &wire).ok_or_else(broken)?;
+    let Some(text) = known_text(rtype, &wire) else {
+        out.extend_from_slice(&wire);
+        return if may_be_odd(rtype) { Ok(()) } else { Err(broken()) };
+    };
     parse_rdata(&mut Lexer::new(text.as_bytes()), rtype, &[0], out).map_err(|_| broken())
 }
 
@@ -113,6 +116,13 @@ fn expected(field: Field) -> &'static str {
         Field::Loc => "a location like 51 30 12 N 0 7 39 W 10m",
         Field::Ipseckey => "a gateway",
         Field::SvcParams => "a list of SvcParams",
+        Field::DsDigest => "a digest type up to 255 and its digest in hex",
+        Field::ZoneDigest => "a scheme, a hash and its digest in hex",
+        Field::Id64 => "four groups of hex digits like 0014:4fff:ff20:ee64",
+        Field::Nsap => "an NSAP address like 0x47000580",
+        Field::Apl => "a prefix like 1:192.0.2.0/24 or !2:2001:db8::/32",
+        Field::Wks => "a protocol and its services, by number or name",
+        Field::NxtTypes => "a record type up to 127",
     }
 }
 
@@ -134,6 +144,11 @@ impl Fields<'_, '_> {
             Field::Loc => self.loc(expected),
             Field::Ipseckey => self.ipseckey(),
             Field::SvcParams => self.svc_params(),
+            Field::DsDigest => self.ds_digest(),
+            Field::ZoneDigest => self.zone_digest(),
+            Field::Apl => self.apl(expected),
+            Field::Wks => self.wks(expected),
+            Field::NxtTypes => self.nxt_types(expected),
             _ => {
                 let token = self.lexer.want(expected)?;
                 self.word(field, &token, expected)
@@ -175,6 +190,8 @@ impl Fields<'_, '_> {
             Field::Base32 => self.counted(token, parse_base32, expected),
             Field::Eui48 => self.eui(token, 6, expected),
             Field::Eui64 => self.eui(token, 8, expected),
+            Field::Id64 => self.bytes(rare::parse_id64(text), token, expected),
+            Field::Nsap => rare::parse_nsap(text, self.out).ok_or_else(|| token.is_not(expected)),
             // `parse` takes these itself.
             Field::Texts
             | Field::Base64
@@ -182,7 +199,12 @@ impl Fields<'_, '_> {
             | Field::Types
             | Field::Loc
             | Field::Ipseckey
-            | Field::SvcParams => Err(token.is_not(expected)),
+            | Field::SvcParams
+            | Field::DsDigest
+            | Field::ZoneDigest
+            | Field::Apl
+            | Field::Wks
+            | Field::NxtTypes => Err(token.is_not(expected)),
         }
     }
 
@@ -267,6 +289,68 @@ impl Fields<'_, '_> {
             types.push(RrType::from_text(token.text).ok_or_else(|| token.is_not("a record type"))?.0);
         }
         pack_types(types, self.out);
+        Ok(())
+    }
+
+    fn ds_digest(&mut self) -> Result<(), Fault> {
+        self.parse(Field::U8)?;
+        let digest_type = self.out[self.out.len() - 1];
+        let (len, at) = self.digest()?;
+        if rare::fits_ds(digest_type, len) {
+            return Ok(());
+        }
+        let wanted = rare::ds_digest_len(digest_type).unwrap_or(1);
+        let message = format!("a digest of {len} bytes; one of digest type {digest_type} has {wanted}");
+        Err(Fault::new(at, message))
+    }
+
+    fn zone_digest(&mut self) -> Result<(), Fault> {
+        self.parse(Field::U8)?;
+        self.parse(Field::U8)?;
+        let hash = self.out[self.out.len() - 1];
+        let (len, at) = self.digest()?;
+        if rare::fits_zonemd(hash, len) {
+            return Ok(());
+        }
+        let message = format!(
+            "a digest of {len} bytes; hash 1 (SHA-384) has 48, hash 2 (SHA-512) has 64, any other at least 12"
+        );
+        Err(Fault::new(at, message))
+    }
+
+    /// The rest in hex: how many bytes that is, and where it stands.
+    fn digest(&mut self) -> Result<(usize, usize), Fault> {
+        let start = self.out.len();
+        let at = self.lexer.clone().next()?.map_or(self.lexer.offset(), |token| token.at);
+        self.parse(Field::Hex)?;
+        Ok((self.out.len() - start, at))
+    }
+
+    fn apl(&mut self, expected: &str) -> Result<(), Fault> {
+        while let Some(token) = self.lexer.next()? {
+            rare::parse_apl_item(token.text, self.out).ok_or_else(|| token.is_not(expected))?;
+        }
+        Ok(())
+    }
+
+    fn wks(&mut self, expected: &str) -> Result<(), Fault> {
+        let first = self.lexer.want(expected)?;
+        let mut words = vec![first.text];
+        while let Some(token) = self.lexer.next()? {
+            words.push(token.text);
+        }
+        let all = words.join(&b' ');
+        rare::parse_wks(&words, self.out).ok_or_else(|| Token { text: &all, ..first }.is_not(expected))
+    }
+
+    fn nxt_types(&mut self, expected: &str) -> Result<(), Fault> {
+        let mut types = Vec::new();
+        while let Some(token) = self.lexer.next()? {
+            let rtype = RrType::from_text(token.text);
+            let rtype = rtype.filter(|rtype| (1..=rare::MAX_NXT_TYPE).contains(&rtype.0));
+            types.push(rtype.ok_or_else(|| token.is_not(expected))?);
+        }
+        rare::pack_nxt(&types, self.out);
         Ok(())
     }
 

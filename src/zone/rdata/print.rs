@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::{print_base32, print_base64, print_hex, print_quoted, print_timestamp, unpack_types};
 use super::types::{Field, shape};
-use super::{loc, svcb};
+use super::{loc, rare, svcb};
 use crate::zone::RrType;
 use crate::zone::name::{print_wire, split_wire};
 
@@ -27,7 +27,7 @@ pub(super) fn known_text(rtype: RrType, rdata: &[u8]) -> Option<String> {
     let mut out = String::new();
     for field in shape(rtype)? {
         // The fields that may be empty bring their own space.
-        if !out.is_empty() && !matches!(field, Field::Types | Field::SvcParams) {
+        if !out.is_empty() && !matches!(field, Field::Types | Field::SvcParams | Field::NxtTypes) {
             out.push(' ');
         }
         print_field(*field, &mut wire, &mut out)?;
@@ -116,6 +116,23 @@ fn print_field(field: Field, wire: &mut Wire<'_>, out: &mut String) -> Option<()
         Field::Loc => out.push_str(&loc::print(wire.rest())?),
         Field::Ipseckey => print_ipseckey(wire, out)?,
         Field::SvcParams => svcb::print(wire.rest(), out)?,
+        Field::DsDigest => {
+            let [digest_type] = wire.take()?;
+            let digest = Some(wire.rest()).filter(|digest| rare::fits_ds(digest_type, digest.len()))?;
+            write!(out, "{digest_type} ").ok()?;
+            print_hex(digest, out);
+        }
+        Field::ZoneDigest => {
+            let [scheme, hash] = wire.take()?;
+            let digest = Some(wire.rest()).filter(|digest| rare::fits_zonemd(hash, digest.len()))?;
+            write!(out, "{scheme} {hash} ").ok()?;
+            print_hex(digest, out);
+        }
+        Field::Id64 => rare::print_id64(wire.take()?, out),
+        Field::Nsap => rare::print_nsap(wire.some_rest()?, out),
+        Field::Apl => rare::print_apl(wire.rest(), out)?,
+        Field::Wks => rare::print_wks(wire.rest(), out)?,
+        Field::NxtTypes => rare::print_nxt(wire.rest(), out)?,
     }
     Some(())
 }

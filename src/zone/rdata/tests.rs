@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::encoding::{pack_types, print_hex};
+use super::rare::ds_digest_len;
 use super::types::{Field, shape};
 use super::{parse_rdata, rdata_text};
 use crate::zone::RrType;
@@ -42,7 +43,49 @@ fn bytes_of(field: Field) -> Bytes {
         Field::Loc => location(),
         Field::Ipseckey => gateway(),
         Field::SvcParams => params(),
+        Field::DsDigest => digest(|number| (vec![number], ds_digest_len(number).unwrap_or(7))),
+        Field::ZoneDigest => digest(|number| (vec![1, number], [20, 48, 64][usize::from(number.min(2)) % 3])),
+        Field::Id64 => any_bytes(8..=8),
+        Field::Nsap => any_bytes(1..=20),
+        Field::Apl => vec(prefix(), 0..4).prop_map(|items| items.concat()).boxed(),
+        Field::Wks => (any::<u8>(), vec(any::<u16>(), 0..5))
+            .prop_map(|(protocol, ports)| [vec![protocol], bits(&ports)].concat())
+            .boxed(),
+        Field::NxtTypes => vec(1..=127u16, 0..6).prop_map(|types| bits(&types)).boxed(),
     }
+}
+
+/// One item of an APL.
+fn prefix() -> Bytes {
+    (any::<bool>(), any::<bool>(), 0..=32u8, any_bytes(0..=4))
+        .prop_map(|(not, v6, prefix, mut address)| {
+            while address.last() == Some(&0) {
+                address.pop();
+            }
+            let family = if v6 { 2 } else { 1 };
+            [vec![0, family, prefix, u8::from(not) << 7 | address.len() as u8], address].concat()
+        })
+        .boxed()
+}
+
+/// A number, and a digest as long as it says.
+fn digest(of: fn(u8) -> (Vec<u8>, usize)) -> Bytes {
+    (0..8u8)
+        .prop_flat_map(move |number| {
+            let (head, len) = of(number);
+            any_bytes(len..=len).prop_map(move |digest| [head.clone(), digest].concat())
+        })
+        .boxed()
+}
+
+/// A bit for each number, the first bit of each byte the highest.
+fn bits(numbers: &[u16]) -> Vec<u8> {
+    let len = numbers.iter().max().map_or(0, |&most| usize::from(most / 8) + 1);
+    let mut bits = vec![0; len];
+    for number in numbers {
+        bits[usize::from(number / 8)] |= 0x80 >> (number % 8);
+    }
+    bits
 }
 
 /// Any bytes, those with a meaning in master files more often.

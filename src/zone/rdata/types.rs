@@ -60,6 +60,20 @@ pub(super) enum Field {
     Ipseckey,
     /// The rest: SvcParams (RFC 9460 section 2).
     SvcParams,
+    /// The rest: a DS's digest type, and a digest as long as it says.
+    DsDigest,
+    /// The rest: a ZONEMD's scheme and hash, and a digest as long as that says (RFC 8976 section 2.2).
+    ZoneDigest,
+    /// Eight bytes as `0014:4fff:ff20:ee64` (RFC 6742 section 2.1.2).
+    Id64,
+    /// All of NSAP: `0x` and hex (RFC 1706 section 7).
+    Nsap,
+    /// All of APL: a list of prefixes, which may be empty (RFC 3123).
+    Apl,
+    /// The rest: WKS's protocol and services (RFC 1035 section 3.4.2).
+    Wks,
+    /// The rest: NXT's bitmap of types, which may be empty (RFC 2535 section 5.2).
+    NxtTypes,
 }
 
 struct Entry {
@@ -93,8 +107,9 @@ const fn pack(text: &[u8]) -> u128 {
 }
 
 use Field::{
-    Algorithm, Bare, Base32, Base64, CasedName, CertType, Eui48, Eui64, Hex, Ipseckey, Loc, Name, Salt,
-    Seconds, SvcParams, Tag, Text, Texts, Timestamp, Type, Types, U8, U16, U32, V4, V6,
+    Algorithm, Apl, Bare, Base32, Base64, CasedName, CertType, DsDigest, Eui48, Eui64, Hex, Id64, Ipseckey,
+    Loc, Name, Nsap, NxtTypes, Salt, Seconds, SvcParams, Tag, Text, Texts, Timestamp, Type, Types, U8, U16,
+    U32, V4, V6, Wks, ZoneDigest,
 };
 
 /// By number (IANA, "Resource Record (RR) TYPEs").
@@ -109,7 +124,7 @@ static TABLE: &[Entry] = &[
     known(8, "MG", &[Name]),
     known(9, "MR", &[Name]),
     opaque(10, "NULL"),
-    opaque(11, "WKS"),
+    known(11, "WKS", &[V4, Wks]),
     known(12, "PTR", &[Name]),
     known(13, "HINFO", &[Text, Text]),
     known(14, "MINFO", &[Name, Name]),
@@ -120,20 +135,22 @@ static TABLE: &[Entry] = &[
     known(19, "X25", &[Text]),
     known(20, "ISDN", &[Texts]),
     known(21, "RT", &[U16, Name]),
-    opaque(22, "NSAP"),
-    opaque(24, "SIG"),
+    known(22, "NSAP", &[Nsap]),
+    known(23, "NSAP-PTR", &[Name]),
+    known(24, "SIG", &[Type, Algorithm, U8, Seconds, Timestamp, Timestamp, U16, Name, Base64]),
     known(25, "KEY", &[U16, U8, Algorithm, Base64]),
     known(26, "PX", &[U16, Name, Name]),
     known(28, "AAAA", &[V6]),
     known(29, "LOC", &[Loc]),
+    known(30, "NXT", &[Name, NxtTypes]),
     known(33, "SRV", &[U16, U16, U16, Name]),
     known(35, "NAPTR", &[U16, U16, Text, Text, Text, Name]),
     known(36, "KX", &[U16, Name]),
     known(37, "CERT", &[CertType, U16, Algorithm, Base64]),
     known(39, "DNAME", &[Name]),
     opaque(41, "OPT"),
-    opaque(42, "APL"),
-    known(43, "DS", &[U16, Algorithm, U8, Hex]),
+    known(42, "APL", &[Apl]),
+    known(43, "DS", &[U16, Algorithm, DsDigest]),
     known(44, "SSHFP", &[U8, U8, Hex]),
     known(45, "IPSECKEY", &[Ipseckey]),
     known(46, "RRSIG", &[Type, Algorithm, U8, Seconds, Timestamp, Timestamp, U16, Name, Base64]),
@@ -145,14 +162,18 @@ static TABLE: &[Entry] = &[
     known(52, "TLSA", &[U8, U8, U8, Hex]),
     known(53, "SMIMEA", &[U8, U8, U8, Hex]),
     opaque(55, "HIP"),
-    known(59, "CDS", &[U16, Algorithm, U8, Hex]),
+    known(59, "CDS", &[U16, Algorithm, DsDigest]),
     known(60, "CDNSKEY", &[U16, U8, Algorithm, Base64]),
     known(61, "OPENPGPKEY", &[Base64]),
     known(62, "CSYNC", &[U32, U16, Types]),
-    known(63, "ZONEMD", &[U32, U8, U8, Hex]),
+    known(63, "ZONEMD", &[U32, ZoneDigest]),
     known(64, "SVCB", &[U16, CasedName, SvcParams]),
     known(65, "HTTPS", &[U16, CasedName, SvcParams]),
     known(99, "SPF", &[Texts]),
+    known(104, "NID", &[U16, Id64]),
+    known(105, "L32", &[U16, V4]),
+    known(106, "L64", &[U16, Id64]),
+    known(107, "LP", &[U16, CasedName]),
     known(108, "EUI48", &[Eui48]),
     known(109, "EUI64", &[Eui64]),
     opaque(249, "TKEY"),
@@ -164,8 +185,10 @@ static TABLE: &[Entry] = &[
     opaque(255, "ANY"),
     known(256, "URI", &[U16, U16, Bare]),
     known(257, "CAA", &[U8, Tag, Bare]),
+    known(258, "AVC", &[Texts]),
+    known(261, "RESINFO", &[Texts]),
     opaque(32768, "TA"),
-    known(32769, "DLV", &[U16, Algorithm, U8, Hex]),
+    known(32769, "DLV", &[U16, Algorithm, DsDigest]),
 ];
 
 /// IANA, "DNS Security Algorithm Numbers".
@@ -219,6 +242,13 @@ fn entry(rtype: RrType) -> Option<&'static Entry> {
 /// The fields of a type's RDATA; `None` when it is known by number alone.
 pub(super) fn shape(rtype: RrType) -> Option<&'static [Field]> {
     entry(rtype)?.shape
+}
+
+/// Whether other servers send RDATA of this type that its text cannot say: a digest of an odd length, a map that ends with
+/// zeros. It is then taken as it is, and written in RFC 3597's form.
+pub(super) fn may_be_odd(rtype: RrType) -> bool {
+    let odd = |field: &Field| matches!(field, DsDigest | ZoneDigest | Apl | Wks | NxtTypes);
+    shape(rtype).is_some_and(|fields| fields.iter().any(odd))
 }
 
 impl RrType {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::zone::{Edits, canonical_lines, parse, rdata_from_text};
+use crate::zone::{Edits, MAX_RRSET_BYTES, RrSet, Zone, canonical_lines, parse, rdata_from_text};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns h 5 2 3 4 5\n@ NS ns\n@ NS ns2\nns A 192.0.2.53\nns2 A 192.0.2.54\nwww A 192.0.2.1\nwww A 192.0.2.2\nwww TXT hello\nalias CNAME www\n";
 const ANY: u16 = CLASS_ANY;
@@ -49,7 +49,7 @@ fn update_of(zone: &Zone, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Res
     let view = UpdateView::new(zone);
     update.check(&view).map_err(|why| why.rcode())?;
     let changes = update.changes().map_err(|why| why.rcode())?;
-    let wanted = effects(&update.zone, &changes, &view);
+    let wanted = effects(&update.zone, &changes, &view, MAX_RRSET_BYTES).map_err(|why| why.rcode())?;
     let mut edits = Edits::default();
     edits.change(zone, wanted).unwrap();
     Ok(edits.lay(zone))
@@ -188,6 +188,19 @@ fn section_3_4_2_2_adding() {
     );
 }
 
+/// RFC 4034 section 3: a signature has the TTL of what it covers, whatever others the name has.
+#[test]
+fn section_3_4_2_2_signatures_keep_their_own_ttls() {
+    let text = |ttl, covered| format!("{covered} 13 2 {ttl} 20300101000000 20200101000000 1 example. AAAA");
+    let zone = zone_of(&format!("{ZONE}@ 172800 RRSIG {}\n", text(172_800, "NS")));
+    let add = record("@", 3600, IN, RrType::RRSIG, &text(3600, "AAAA"));
+    let after = lines(&update_of(&zone, &[], &[add]).unwrap());
+    let signatures: Vec<&String> = after.iter().filter(|line| line.contains("RRSIG")).collect();
+    assert_eq!(signatures.len(), 2);
+    assert!(signatures[0].starts_with("@ 172800 IN RRSIG NS "), "{signatures:?}");
+    assert!(signatures[1].starts_with("@ 3600 IN RRSIG AAAA "), "{signatures:?}");
+}
+
 #[test]
 fn section_3_4_2_3_removing_rrsets_and_names() {
     let a = ["- www 60 IN A 192.0.2.1", "- www 60 IN A 192.0.2.2"];
@@ -231,17 +244,109 @@ fn what_follows_sees_what_came_before() {
     let mut view = UpdateView::new(&zone);
     let run = |view: &UpdateView<'_>, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]| {
         let update = Update::read(&message(prerequisites, updates)).unwrap();
-        update.check(view).map(|()| effects(&update.zone, &update.changes().unwrap(), view))
+        let changes = update.changes().unwrap();
+        update.check(view).and_then(|()| effects(&update.zone, &changes, view, MAX_RRSET_BYTES))
     };
     let free = || [record("lock", 0, NONE, RrType::ANY, "")];
     let wanted = run(&view, &free(), &[record("lock", 5, IN, RrType::TXT, "mine")]).unwrap();
     view.take(wanted);
     assert_eq!(run(&view, &free(), &[]), Err(UpdateError::YxDomain(name("lock"))));
-    assert_eq!(view.rrsets_at(&name("lock")).len(), 1);
+    assert_eq!(view.types_at(&name("lock")), [RrType::TXT].into());
     let wanted = run(&view, &[], &[record("lock", 0, ANY, RrType::ANY, "")]).unwrap();
     assert_eq!(wanted.len(), 1);
     view.take(wanted);
     assert_eq!(run(&view, &free(), &[]).map(|wanted| wanted.len()), Ok(0));
+}
+
+/// What decisions lay over a zone, and the serial it has by that, count as what the zone holds (section 3.2).
+#[test]
+fn section_3_2_prerequisites_are_of_what_is_served() {
+    let zone = zone_of(ZONE);
+    let mut view = UpdateView::new(&zone);
+    let soa = |serial| format!("ns.example. h.example. {serial} 2 3 4 5");
+    let rdata = |rtype, text: &str| [rdata_from_text(rtype, text).unwrap()];
+    view.serve(&name("@"), || vec![RrSet::new(name("@"), RrType::SOA, 60, rdata(RrType::SOA, &soa(7)))]);
+    view.serve(&name("www"), || vec![RrSet::new(name("www"), RrType::A, 5, rdata(RrType::A, "192.0.2.20"))]);
+    let run = |view: &UpdateView<'_>, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]| {
+        let update = Update::read(&message(prerequisites, updates)).unwrap();
+        let changes = update.changes().unwrap();
+        let wanted = update.check(view).and_then(|()| effects(&update.zone, &changes, view, MAX_RRSET_BYTES));
+        wanted.map(|wanted| wanted.len()).map_err(|why| why.rcode())
+    };
+    let check = |want, prerequisite: Vec<u8>| assert_eq!(run(&view, &[prerequisite], &[]), want);
+    check(Ok(0), record("@", 0, IN, RrType::SOA, &soa(7)));
+    check(Err(8), record("@", 0, IN, RrType::SOA, &soa(5)));
+    check(Ok(0), record("www", 0, IN, RrType::A, "192.0.2.20"));
+    check(Err(8), record("www", 0, IN, RrType::A, "192.0.2.1"));
+    check(Err(8), record("www", 0, ANY, RrType::TXT, ""));
+    check(Ok(0), record("ns", 0, IN, RrType::A, "192.0.2.53"));
+    // The serial moves forward from the one that is served (section 3.4.2.2).
+    for (serial, changes) in [(6, 0), (7, 0), (8, 1)] {
+        assert_eq!(run(&view, &[], &[record("@", 60, IN, RrType::SOA, &soa(serial))]), Ok(changes));
+    }
+    // What an earlier update made counts before what is served.
+    let update = Update::read(&message(&[], &[record("www", 0, ANY, RrType::A, "")])).unwrap();
+    let wanted = effects(&update.zone, &update.changes().unwrap(), &view, MAX_RRSET_BYTES).unwrap();
+    view.take(wanted);
+    assert_eq!(run(&view, &[record("www", 0, NONE, RrType::ANY, "")], &[]), Ok(0));
+}
+
+#[test]
+fn what_depends_on_the_served_soa_is_known() {
+    let soa = |owner, class| record(owner, 0, class, RrType::SOA, "ns.example. h.example. 5 2 3 4 5");
+    let check = |want: bool, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]| {
+        assert_eq!(Update::read(&message(prerequisites, updates)).unwrap().depends_on_soa(), want);
+    };
+    check(true, &[soa("@", IN)], &[]);
+    check(true, &[], &[soa("@", IN)]);
+    check(false, &[record("@", 0, ANY, RrType::SOA, "")], &[soa("@", NONE)]);
+    check(false, &[soa("www", IN)], &[record("www", 5, IN, RrType::A, "192.0.2.9")]);
+}
+
+/// What says something of the zone as a whole stands at its apex alone.
+#[test]
+fn types_of_the_apex_are_refused_elsewhere() {
+    let digest = "00".repeat(32);
+    for (rtype, text) in [
+        (RrType::NSEC3PARAM, "1 0 0 -".to_owned()),
+        (RrType::CDS, format!("1 13 2 {digest}")),
+        (RrType::CDNSKEY, "257 3 13 AQID".to_owned()),
+        (RrType::DNSKEY, "256 3 13 AQID".to_owned()),
+        (RrType::CSYNC, "5 3 A NS".to_owned()),
+        (RrType::ZONEMD, format!("5 1 1 {}", "00".repeat(48))),
+    ] {
+        assert_eq!(rcode(&[], &[record("www", 5, IN, rtype, &text)]), 5, "{rtype}");
+        assert_eq!(rcode(&[], &[record("@", 5, IN, rtype, &text)]), 0, "{rtype}");
+        // What came by a file may be taken out.
+        assert_eq!(rcode(&[], &[record("www", 0, NONE, rtype, &text)]), 0, "{rtype}");
+    }
+    // No key of a zone (RFC 4034 section 2.1.1).
+    assert_eq!(rcode(&[], &[record("www", 5, IN, RrType::DNSKEY, "0 3 13 AQID")]), 0);
+}
+
+#[test]
+fn an_rrset_grows_up_to_its_bound() {
+    let text = |i: u32| format!("t{i:03}");
+    let zone = zone_of(&(0..8).fold(ZONE.to_owned(), |zone, i| zone + "big TXT " + &text(i) + "\n"));
+    let run = |updates: &[Vec<u8>], max| {
+        let update = Update::read(&message(&[], updates)).unwrap();
+        let wanted = effects(&update.zone, &update.changes().unwrap(), &UpdateView::new(&zone), max);
+        wanted.map(|wanted| wanted.len()).map_err(|why| why.to_string())
+    };
+    let add = |i| record("big", 60, IN, RrType::TXT, &text(i));
+    let name_len = name("big").as_wire().len();
+    let size = |records: usize| name_len + records * (12 + 5);
+    assert_eq!(run(&[add(8)], size(9)), Ok(1));
+    let refused = run(&[add(8), add(9)], size(9)).unwrap_err();
+    assert!(
+        refused.contains(&format!("TXT records of big.example. would take {} bytes", size(10))),
+        "{refused}"
+    );
+    // What is larger already may shrink, and stay as large.
+    let remove = |i| record("big", 0, NONE, RrType::TXT, &text(i));
+    assert_eq!(run(&[remove(0)], size(3)), Ok(1));
+    assert_eq!(run(&[remove(0), add(8)], size(3)), Ok(1));
+    assert!(run(&[add(8)], size(3)).is_err());
 }
 
 /// One change of few owners, types and contents.
@@ -270,7 +375,7 @@ proptest! {
         let zone = zone_of(ZONE);
         let update = Update::read(&message(&[], &updates)).unwrap();
         let mut view = UpdateView::new(&zone);
-        let wanted = effects(&update.zone, &update.changes().unwrap(), &view);
+        let wanted = effects(&update.zone, &update.changes().unwrap(), &view, MAX_RRSET_BYTES).unwrap();
         let mut edits = Edits::default();
         edits.change(&zone, wanted.clone()).unwrap();
         let between = edits.lay(&zone);
@@ -294,7 +399,7 @@ proptest! {
                 }));
             }
         }
-        let undone = effects(&update.zone, &inverse, &view);
+        let undone = effects(&update.zone, &inverse, &view, MAX_RRSET_BYTES).unwrap();
         edits.change(&zone, undone).unwrap();
         prop_assert!(edits.is_empty(), "{edits:?}");
     }
@@ -309,7 +414,7 @@ proptest! {
             if let Ok(update) = Update::read(message) {
                 let zone = zone_of(ZONE);
                 let _ = update.check(&UpdateView::new(&zone));
-                let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(&zone)));
+                let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(&zone), MAX_RRSET_BYTES));
             }
             Update::has_edns(message);
         }

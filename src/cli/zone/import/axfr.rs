@@ -85,7 +85,8 @@ pub(super) async fn outputs(args: &super::Args) -> Result<Vec<Output>> {
         let path = args.into.join("zones").join(file_name(name));
         files.push(Output { path, bytes: canonical(&zone) });
         let file = PathBuf::from(format!("serial {}", zone.serial()));
-        found.push(FoundZone { name: name.clone(), file, place: format!("AXFR from {address}") });
+        let (includes_from, place) = (PathBuf::new(), format!("AXFR from {address}"));
+        found.push(FoundZone { name: name.clone(), file, includes_from, place });
     }
     let config = config_text(&address.to_string(), &found, &[]);
     files.insert(0, Output { path: args.into.join("detour.toml"), bytes: config.into_bytes() });

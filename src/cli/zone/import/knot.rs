@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::nsd::words;
-use super::source::{Budget, Found, MAX_DEPTH, beside};
+use super::source::{Budget, Found, MAX_DEPTH, beside, matching};
 
 /// One item of a section, and where it begins.
 #[derive(Default)]
@@ -38,8 +38,9 @@ const STORAGE: &str = "/var/lib/knot";
 
 /// Reads the configuration at `path`, and the files it includes.
 pub(super) fn read(path: &Path) -> Result<Found> {
-    let mut items = Vec::new();
-    load(path, &mut Budget::default(), 0, &mut items)?;
+    let (mut items, mut budget) = (Vec::new(), Budget::default());
+    load(path, &mut budget, 0, &mut items)?;
+    budget.finish()?;
     let mut found = Found::default();
     let templates: BTreeMap<&str, &Item> = items
         .iter()
@@ -82,14 +83,22 @@ fn zone(item: &Item, templates: &BTreeMap<&str, &Item>, path: &Path, found: &mut
         );
     }
     let storage = get("storage").map_or_else(|| PathBuf::from(STORAGE), |storage| beside(path, storage));
-    found.zone(place, name, storage.join(file));
+    let file = storage.join(file);
+    // Its reader of zone files looks beside the file.
+    let includes_from = beside(&file, "");
+    found.zone(place, name, file, &includes_from);
+}
+
+/// A file, those that a pattern stands for, or all of a folder, in order.
+fn included(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() { matching(&path.join("*")) } else { matching(path) }
 }
 
 fn load(path: &Path, budget: &mut Budget, depth: usize, items: &mut Vec<Item>) -> Result<()> {
     if depth > MAX_DEPTH {
         bail!("{}: files include each other more than {MAX_DEPTH} deep", path.display());
     }
-    let text = budget.read(path)?;
+    let Some(text) = budget.read(path)? else { return Ok(()) };
     let mut section = String::new();
     for (number, line) in text.lines().enumerate() {
         let indented = line.starts_with([' ', '\t']);
@@ -101,8 +110,8 @@ fn load(path: &Path, budget: &mut Budget, depth: usize, items: &mut Vec<Item>) -
         let (key, values) = (key.trim(), words(value));
         let place = format!("{}:{}", path.display(), number + 1);
         if key == "include" && !indented {
-            for file in &values {
-                load(&beside(path, file), budget, depth + 1, items)?;
+            for file in values.iter().flat_map(|file| included(&beside(path, file))) {
+                load(&file, budget, depth + 1, items)?;
             }
             continue;
         }

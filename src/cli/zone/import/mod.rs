@@ -27,7 +27,7 @@ use anyhow::{Context as _, Result, bail};
 use self::source::{Found, FoundZone};
 use super::input;
 use crate::config::ZoneText;
-use crate::replace;
+use crate::files;
 use crate::text::is_hidden;
 use crate::zone::{Name, Zone, canonical_lines, parse};
 
@@ -137,17 +137,35 @@ fn write(args: &Args, outputs: &[Output]) -> Result<ExitCode> {
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // The configuration last: where it is, all it names is there.
     for output in outputs.iter().rev() {
-        replace::create(&output.path, &output.bytes, args.force)
+        files::create(&output.path, &output.bytes, args.force)
             .with_context(|| format!("cannot write {}", output.path.display()))?;
         println!("{}", output.path.display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// PowerDNS's own format names BIND's: `bind-config=FILE` (its other backends are databases).
+/// PowerDNS's own format names BIND's: `bind-config=FILE` (its other backends are databases). The files of `include-dir`
+/// are read after the main one, in order.
 fn powerdns(path: &Path) -> Result<Found> {
-    let text = source::Budget::default().read(path)?;
-    let mut found = Found::default();
+    let (mut found, mut budget) = (Found::default(), source::Budget::default());
+    let mut include_dir = None;
+    powerdns_file(path, &mut budget, &mut found, &mut include_dir)?;
+    if let Some(folder) = include_dir {
+        for file in source::matching(&source::beside(path, &folder).join("*.conf")) {
+            powerdns_file(&file, &mut budget, &mut found, &mut None)?;
+        }
+    }
+    budget.finish()?;
+    Ok(found)
+}
+
+fn powerdns_file(
+    path: &Path,
+    budget: &mut source::Budget,
+    found: &mut Found,
+    include_dir: &mut Option<String>,
+) -> Result<()> {
+    let Some(text) = budget.read(path)? else { return Ok(()) };
     for (number, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
         let Some((key, value)) = line.split_once('=') else { continue };
@@ -162,11 +180,11 @@ fn powerdns(path: &Path) -> Result<Found> {
             "launch" if value != "bind" => {
                 found.note(&place, format!("backends {value}: zones in databases; transfer them"));
             }
-            "include-dir" => found.note(&place, format!("the settings below {value}")),
+            "include-dir" => *include_dir = Some(value.to_owned()),
             _ => {}
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Each zone once: the first counts.
@@ -193,11 +211,17 @@ fn outputs(
     notes: &mut Vec<String>,
 ) -> Result<Option<Vec<Output>>> {
     let mut files = Vec::new();
-    let mut good = true;
+    let (mut good, mut unreadable) = (true, Vec::new());
     for zone in zones {
-        let ZoneText { text, mut includes } =
-            input::read(&zone.file).with_context(|| format!("zone {} of {}", zone.name, zone.place))?;
         let shown = zone.file.display().to_string();
+        let ZoneText { text, mut includes } = match ZoneText::read(&zone.file, &zone.file, &[]) {
+            Ok(read) => read,
+            Err(why) => {
+                unreadable.push(format!("cannot read {shown}, zone {} of {}: {why}", zone.name, zone.place));
+                continue;
+            }
+        };
+        includes.as_another_server(&zone.includes_from);
         match parse(&zone.name, &shown, &text, &mut |name| includes.read(name)) {
             Err(problems) => {
                 input::tell(&problems);
@@ -214,6 +238,9 @@ fn outputs(
                 files.push(Output { path, bytes });
             }
         }
+    }
+    if !unreadable.is_empty() {
+        bail!("{}", unreadable.join("\n"));
     }
     let config = config_text(&from.display().to_string(), zones, notes);
     files.insert(0, Output { path: args.into.join("detour.toml"), bytes: config.into_bytes() });

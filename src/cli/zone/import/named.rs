@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::source::{Budget, Found, MAX_DEPTH, beside};
+use super::source::{Budget, Found, MAX_DEPTH, beside, matching};
 
 /// One statement: words, then perhaps a block.
 struct Statement {
@@ -20,24 +20,23 @@ const PASSED_BY: &[&str] = &[
     "allow-update",
     "also-notify",
     "auto-dnssec",
+    "catalog-zones",
+    "dns64",
     "dnssec-policy",
     "inline-signing",
     "key-directory",
+    "rate-limit",
+    "response-policy",
     "update-policy",
 ];
 
 /// Reads the configuration at `path`, and the files it includes.
 pub(super) fn read(path: &Path) -> Result<Found> {
-    let mut statements = Vec::new();
-    load(path, &mut Budget::default(), 0, &mut statements)?;
+    let (mut reading, mut budget) = (Reading::of(path), Budget::default());
+    reading.load(path, &mut budget, 0)?;
+    budget.finish()?;
+    let Reading { folder, statements, .. } = reading;
     let mut found = Found::default();
-    let directory = statements
-        .iter()
-        .filter(|statement| statement.is("options"))
-        .flat_map(|options| &options.block)
-        .find(|statement| statement.is("directory"))
-        .and_then(|statement| statement.words.get(1));
-    let folder = directory.map_or_else(|| beside(path, ""), |directory| beside(path, directory));
     for statement in &statements {
         match statement.words.first().map(String::as_str) {
             Some("zone") => zone(statement, &folder, &mut found),
@@ -101,7 +100,8 @@ fn zone(statement: &Statement, folder: &Path, found: &mut Found) {
             format!("what is in the journal of zone {name:?} only; `rndc sync` writes it to the file"),
         );
     }
-    found.zone(place, name, file);
+    // BIND and PowerDNS change into their directory before they read a zone.
+    found.zone(place, name, file, folder);
 }
 
 trait WithAdded {
@@ -126,20 +126,44 @@ impl Statement {
     }
 }
 
-/// A file's statements, those of included files in their place.
-fn load(path: &Path, budget: &mut Budget, depth: usize, out: &mut Vec<Statement>) -> Result<()> {
-    if depth > MAX_DEPTH {
-        bail!("{}: files include each other more than {MAX_DEPTH} deep", path.display());
+/// A configuration while it is read.
+struct Reading {
+    main: PathBuf,
+    /// What relative names are relative to: the server changes into its `directory` as it reads that option, so files
+    /// included before it lie elsewhere than those after it.
+    folder: PathBuf,
+    statements: Vec<Statement>,
+}
+
+impl Reading {
+    fn of(main: &Path) -> Reading {
+        Reading { main: main.to_owned(), folder: beside(main, ""), statements: Vec::new() }
     }
-    let text = budget.read(path)?;
-    let mut words = words(&text, path)?.into_iter();
-    for statement in statements(&mut words, path, 0)? {
-        match (statement.is("include"), statement.words.get(1)) {
-            (true, Some(included)) => load(&beside(path, included), budget, depth + 1, out)?,
-            _ => out.push(statement),
+
+    /// Takes a file's statements, those of included files in their place.
+    fn load(&mut self, path: &Path, budget: &mut Budget, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            bail!("{}: files include each other more than {MAX_DEPTH} deep", path.display());
         }
+        let Some(text) = budget.read(path)? else { return Ok(()) };
+        let mut words = words(&text, path)?.into_iter();
+        for statement in statements(&mut words, path, 0)? {
+            if let (true, Some(included)) = (statement.is("include"), statement.words.get(1)) {
+                for file in matching(&self.folder.join(included)) {
+                    self.load(&file, budget, depth + 1)?;
+                }
+                continue;
+            }
+            let directory = statement.block.iter().find(|option| option.is("directory"));
+            if let Some(directory) = directory.and_then(|option| option.words.get(1))
+                && statement.is("options")
+            {
+                self.folder = beside(&self.main, directory);
+            }
+            self.statements.push(statement);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A word and its line; braces and semicolons are words that are not quoted.

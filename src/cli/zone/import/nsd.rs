@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::source::{Budget, Found, MAX_DEPTH, beside};
+use super::source::{Budget, Found, MAX_DEPTH, beside, matching};
 
 /// One clause: its word, where it begins, and its attributes with their places.
 struct Clause {
@@ -31,8 +31,9 @@ const ZONES_FOLDER: &str = "/etc/nsd";
 
 /// Reads the configuration at `path`, and the files it includes.
 pub(super) fn read(path: &Path) -> Result<Found> {
-    let mut clauses = Vec::new();
-    load(path, &mut Budget::default(), 0, &mut clauses)?;
+    let (mut clauses, mut budget) = (Vec::new(), Budget::default());
+    load(path, &mut budget, 0, &mut clauses)?;
+    budget.finish()?;
     let mut found = Found::default();
     let zonesdir =
         clauses.iter().filter(|clause| clause.word == "server").find_map(|clause| clause.get("zonesdir"));
@@ -79,17 +80,19 @@ fn zone(clause: &Clause, patterns: &BTreeMap<&str, &Clause>, folder: &Path, foun
     let labels: Vec<&str> = bare.rsplit('.').collect();
     let label = |at: usize| labels.get(at).copied().unwrap_or(".");
     let first = |at: usize| bare.get(at..=at).unwrap_or(".");
+    // NSD puts the name there as it is written, a dot at its end included.
     let file =
-        file.replace("%s", bare).replace("%1", first(0)).replace("%2", first(1)).replace("%3", first(2));
+        file.replace("%s", name).replace("%1", first(0)).replace("%2", first(1)).replace("%3", first(2));
     let file = file.replace("%z", label(0)).replace("%y", label(1)).replace("%x", label(2));
-    found.zone(place, name, folder.join(file));
+    // NSD changes into its zonesdir before it reads a zone.
+    found.zone(place, name, folder.join(file), folder);
 }
 
 fn load(path: &Path, budget: &mut Budget, depth: usize, clauses: &mut Vec<Clause>) -> Result<()> {
     if depth > MAX_DEPTH {
         bail!("{}: files include each other more than {MAX_DEPTH} deep", path.display());
     }
-    let text = budget.read(path)?;
+    let Some(text) = budget.read(path)? else { return Ok(()) };
     let mut key: Option<String> = None;
     for (number, line) in text.lines().enumerate() {
         let place = format!("{}:{}", path.display(), number + 1);
@@ -102,7 +105,9 @@ fn load(path: &Path, budget: &mut Budget, depth: usize, clauses: &mut Vec<Clause
                 }
                 (None, next) => key = next,
                 (Some(name), _) if name == "include" => {
-                    include(&beside(path, &word), budget, depth, clauses)?;
+                    for file in matching(&beside(path, &word)) {
+                        load(&file, budget, depth + 1, clauses)?;
+                    }
                 }
                 (Some(name), _) => {
                     if let Some(clause) = clauses.last_mut() {
@@ -113,22 +118,6 @@ fn load(path: &Path, budget: &mut Budget, depth: usize, clauses: &mut Vec<Clause
         }
     }
     Ok(())
-}
-
-/// One file, or with a `*` in its name those of the folder that fit, in order.
-fn include(path: &Path, budget: &mut Budget, depth: usize, clauses: &mut Vec<Clause>) -> Result<()> {
-    let pattern = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let Some((start, end)) = pattern.split_once('*') else { return load(path, budget, depth + 1, clauses) };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path.parent().unwrap_or(Path::new("."))).into_iter().flatten() {
-        let file = entry?.path();
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end) {
-            files.push(file);
-        }
-    }
-    files.sort();
-    files.iter().try_for_each(|file| load(file, budget, depth + 1, clauses))
 }
 
 /// The words of a line, quotes and comments taken away.

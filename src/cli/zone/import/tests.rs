@@ -7,7 +7,9 @@ use super::*;
 fn found(kind: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
     let path = folder.path().join(files[0].0);
     let found = match kind {
@@ -26,11 +28,11 @@ fn found(kind: &str, files: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn named_conf() {
-    let main = r#"// comment { ; }
+    let main = r#"include "zones.conf"; // comment { ; }
 options { directory "/var/bind"; allow-transfer { none; }; };
 /* zone "no" {
 }; */
-include "zones.conf";
+
 view "inside" { match-clients { any; }; zone "example.net" { type master; file "x"; }; };
 "#;
     let zones = r#"zone "example.com" IN { type primary; file "example.com.db"; allow-update { key k; }; }; # one
@@ -106,6 +108,61 @@ fn pdns_conf() {
     );
     assert_eq!(zones, ["named.conf:1 example.com. a", "named.conf:2 example.net. b"]);
     assert_eq!(notes, [""; 0]);
+}
+
+#[test]
+fn includes_are_found_where_the_server_looks_for_them() {
+    // Before `directory` beside the file, after it in that folder; wildcards as in the shell.
+    let main = "include \"first.conf\";\noptions { directory \"z\"; response-policy { zone \"rpz\"; }; catalog-zones { zone \"c\"; }; };\ninclude \"d/*.conf\";\n";
+    let one = |name: &str| format!("zone \"{name}\" {{ type primary; file \"{name}.db\"; }};\n");
+    let (zones, notes) = found(
+        "bind",
+        &[
+            ("named.conf", main),
+            ("first.conf", &one("a.example")),
+            ("z/d/b.conf", &one("b.example")),
+            ("z/d/c.conf", &one("c.example")),
+            ("z/d/.hidden.conf", &one("x.example")),
+        ],
+    );
+    assert_eq!(
+        zones,
+        [
+            "first.conf:1 a.example. z/a.example.db",
+            "z/d/b.conf:1 b.example. z/b.example.db",
+            "z/d/c.conf:1 c.example. z/c.example.db"
+        ]
+    );
+    assert_eq!(notes, ["named.conf:2: the option response-policy", "named.conf:2: the option catalog-zones"]);
+
+    let knot = "include: conf.d\ninclude: more-?.conf\n";
+    let zone = |name: &str| format!("zone:\n  - domain: {name}\n    storage: /s\n");
+    let files = [("knot.conf", knot), ("conf.d/1", &zone("a.example")), ("more-1.conf", &zone("b.example"))];
+    let (zones, _) = found("knot", &files);
+    assert_eq!(
+        zones,
+        ["conf.d/1:2 a.example. /s/a.example.zone", "more-1.conf:2 b.example. /s/b.example.zone"]
+    );
+
+    let nsd = "server:\n  zonesdir: /z\npattern:\n  name: all\n  zonefile: \"db.%s\"\nzone:\n  name: example.com.\n  include-pattern: all\n";
+    assert_eq!(found("nsd", &[("nsd.conf", nsd)]).0, ["nsd.conf:6 example.com. /z/db.example.com."]);
+
+    let inner = "zone \"example.com\" { type native; file \"a\"; };";
+    let files = [
+        ("pdns.conf", "include-dir=more\n"),
+        ("more/1.conf", "launch=bind\nbind-config=named.conf\n"),
+        ("more/named.conf", inner),
+    ];
+    assert_eq!(found("powerdns", &files).0, ["more/named.conf:1 example.com. more/a"]);
+}
+
+#[test]
+fn every_missing_file_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("named.conf");
+    fs::write(&path, "include \"one\";\ninclude \"two\";\n").unwrap();
+    let error = format!("{:#}", named::read(&path).unwrap_err());
+    assert!(error.contains("/one: ") && error.contains("/two: "), "{error}");
 }
 
 #[test]

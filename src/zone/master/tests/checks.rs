@@ -65,7 +65,7 @@ fn a_cname_stands_alone() {
          the others begin at line 3",
         ],
     );
-    check_warnings("www CNAME a\nwww NSEC x CNAME\nwww RRSIG CNAME 8 3 1 1 1 1 @ AA==", &[]);
+    check_warnings("www 1 CNAME a\nwww 1 NSEC x CNAME\nwww 1 RRSIG CNAME 8 3 1 1 1 1 @ AA==", &[]);
 }
 
 #[test]
@@ -78,7 +78,18 @@ fn records_of_a_set_have_one_ttl() {
     let (zone, _) = parsed(format!("{APEX}www 60 A 192.0.2.2\nwww 30 A 192.0.2.1")).unwrap();
     assert_eq!(lines(&zone), ["www.example.com. 30 IN A 192.0.2.1", "www.example.com. 30 IN A 192.0.2.2"]);
     check_warnings("www 60 A 192.0.2.2\nwww 30 AAAA ::1", &[]);
-    check_warnings("w 5 A 192.0.2.2\nw 6 RRSIG A 8 3 5 1 1 1 @ AA==\nw 5 RRSIG NSEC 8 3 5 1 1 1 @ AA==", &[]);
+    check_warnings("w 5 A 192.0.2.2\nw 5 RRSIG A 8 3 5 1 1 1 @ AA==\nw 6 RRSIG NSEC 8 3 6 1 1 1 @ AA==", &[]);
+    check_warnings(
+        "w 6 RRSIG A 8 3 5 1 1 1 @ AA==",
+        &[
+            "zone:4:1: warning: the RRSIG has a TTL of 6 and was made for one of 5, which it gets (RFC 4034 section 3)",
+        ],
+    );
+    let signatures = "w 5 RRSIG A 8 3 5 1 1 1 @ AA==\nw 6 RRSIG NSEC 8 3 6 1 1 1 @ AA==";
+    let (zone, _) = parsed(format!("{APEX}{signatures}")).unwrap();
+    let ttls: Vec<String> =
+        lines(&zone).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(ttls, ["5", "6"], "each its own");
 }
 
 #[test]
@@ -138,7 +149,7 @@ fn occluded_data_is_told() {
     check("sub A 192.0.2.1", "sub.example.com. A");
     check("a.b.sub NS ns.example.net.", "a.b.sub.example.com. NS");
     check_warnings(
-        "sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 2 00\nsub NSEC www NS\nsubb A 192.0.2.1",
+        "sub NS ns.sub\nns.sub A 192.0.2.1\nsub DS 1 8 1 0123456789abcdef0123456789abcdef01234567\nsub NSEC www NS\nsubb A 192.0.2.1",
         &[],
     );
     check_warnings("sub NS ns.sub\nns.sub A 192.0.2.1\nns.sub TXT x", &[&told(6, "ns.sub.example.com. TXT")]);

@@ -15,9 +15,9 @@ fn among(files: &[(&str, &str)]) -> Parsed {
 }
 
 #[test]
-fn an_included_file_takes_its_place_and_leaves_nothing_behind() {
+fn an_included_file_takes_its_place_and_leaves_its_ttl_alone_behind() {
     let zone =
-        format!("{APEX}a A 192.0.2.1\n$INCLUDE one sub\n A 192.0.2.2\nb A 192.0.2.3\n$INCLUDE \"two\"");
+        format!("{APEX}a A 192.0.2.1\n$INCLUDE one sub\n 1h A 192.0.2.2\nb A 192.0.2.3\n$INCLUDE \"two\"");
     let one = "$TTL 5\nc A 192.0.2.4\n$ORIGIN deep\n@ A 192.0.2.5";
     let (zone, warnings) =
         among(&[("zone", &zone), ("one", one), ("two", " A 192.0.2.6")]).map_err(|all| told(&all)).unwrap();
@@ -29,10 +29,20 @@ fn an_included_file_takes_its_place_and_leaves_nothing_behind() {
             "a.example.com. 3600 IN A 192.0.2.2",
             "c.sub.example.com. 5 IN A 192.0.2.4",
             "deep.sub.example.com. 5 IN A 192.0.2.5",
-            "b.example.com. 3600 IN A 192.0.2.3",
-            "b.example.com. 3600 IN A 192.0.2.6",
+            "b.example.com. 5 IN A 192.0.2.3",
+            "b.example.com. 5 IN A 192.0.2.6",
         ]
     );
+}
+
+/// As BIND and NSD read it.
+#[test]
+fn a_ttl_directive_outlives_the_included_file_it_stands_in() {
+    let zone = "$INCLUDE one\nwww A 192.0.2.1";
+    let one = "$TTL 7200\n@ SOA ns.example.net. host 1 2h 1h 1w 5m\n@ NS ns.example.net.\n";
+    let (zone, warnings) = among(&[("zone", zone), ("one", one)]).map_err(|all| told(&all)).unwrap();
+    assert_eq!(told(&warnings), [""; 0]);
+    assert!(lines(&zone).contains(&"www.example.com. 7200 IN A 192.0.2.1".to_owned()), "{:?}", lines(&zone));
 }
 
 #[test]

@@ -82,10 +82,10 @@ fn security_types() {
     check("CDS 0 0 0 00", "CDS 0 0 0 00");
     check("DNSKEY 257 3 RSASHA256 ( AwEA\n AQ== )", "DNSKEY 257 3 8 AwEAAQ==");
     same("CDNSKEY 0 3 0 AA==");
-    same("RRSIG A 5 3 86400 20030322173103 20030220173103 2642 example.com. oJB1W6WNGv+ldvQ3WDG0MQ==");
+    same("RRSIG A 5 3 3600 20030322173103 20030220173103 2642 example.com. oJB1W6WNGv+ldvQ3WDG0MQ==");
     check(
-        "RRSIG TYPE1 ed25519 3 1d 1048354263 0 1 . AA==",
-        "RRSIG A 15 3 86400 20030322173103 19700101000000 1 . AA==",
+        "RRSIG TYPE1 ed25519 3 1h 1048354263 0 1 . AA==",
+        "RRSIG A 15 3 3600 20030322173103 19700101000000 1 . AA==",
     );
     check("NSEC Host A MX RRSIG NSEC TYPE1234", "NSEC Host.example.com. A MX RRSIG NSEC TYPE1234");
     check(
@@ -101,7 +101,10 @@ fn security_types() {
     same("DHCID AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=");
     check("CERT PGP 0 0 AQID", "CERT 3 0 0 AQID");
     same("CSYNC 66 3 A NS AAAA");
-    same("ZONEMD 2018031500 1 1 feBB".to_lowercase().replace("zonemd", "ZONEMD").as_str());
+    check(
+        &format!("ZONEMD 2018031500 1 1 {}", "feBB".repeat(24)),
+        &format!("ZONEMD 2018031500 1 1 {}", "febb".repeat(24)),
+    );
     refused("DS 1 8 2 abc", "12: error: \"abc\" is not hex");
     refused("DS 1 8 2", "11: error: the line ends too early: hex is missing");
     refused("DNSKEY 257 3 8 A", "18: error: \"A\" is not base64");
@@ -153,11 +156,57 @@ fn service_binding_types() {
 }
 
 #[test]
+fn types_that_few_zones_hold() {
+    check("WKS 192.0.2.1 TCP smtp 80", "WKS 192.0.2.1 6 25 80");
+    same("WKS 192.0.2.1 17");
+    check("NSAP 0x47.0005.80.005a00", "NSAP 0x47000580005a00");
+    same("NSAP-PTR host.example.net.");
+    check("NXT WWW A SOA", "NXT www.example.com. A SOA");
+    same("SIG A 8 2 3600 20300101000000 20291201000000 60485 example.com. AQID");
+    same("APL 1:192.0.2.0/24 !1:192.0.2.128/25 2:2001:db8::/32");
+    same("APL 1:0.0.0.0/0");
+    same("NID 10 0014:4fff:ff20:ee64");
+    check("NID 10 14:4fff:0:1", "NID 10 0014:4fff:0000:0001");
+    same("L32 10 10.1.2.0");
+    same("L64 10 2001:0db8:1140:1000");
+    check("LP 10 l64-subnet1", "LP 10 l64-subnet1.example.com.");
+    same(r#"AVC "app-name:WOLFGANG|app-class:OAM""#);
+    same(r#"RESINFO "qnamemin" "exterr=15-17""#);
+    refused(
+        "APL 1:192.0.2.0/33",
+        "7: error: \"1:192.0.2.0/33\" is not a prefix like 1:192.0.2.0/24 or !2:2001:db8::/32",
+    );
+    refused(
+        "NID 10 14:4fff:0",
+        "10: error: \"14:4fff:0\" is not four groups of hex digits like 0014:4fff:ff20:ee64",
+    );
+    refused("NXT www TYPE300", "11: error: \"TYPE300\" is not a record type up to 127");
+    refused("NSAP 4700", "8: error: \"4700\" is not an NSAP address like 0x47000580");
+}
+
+#[test]
+fn a_digest_is_as_long_as_its_type_says() {
+    let sha256 = "d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a";
+    same(&format!("CDS 1 8 2 {sha256}"));
+    same("CDS 0 0 0 00");
+    same(&format!("ZONEMD 1 1 1 {}", "ab".repeat(48)));
+    same(&format!("ZONEMD 1 1 240 {}", "ab".repeat(12)));
+    refused("DS 1 8 2 AABB", "12: error: a digest of 2 bytes; one of digest type 2 has 32");
+    refused(&format!("DS 1 8 1 {sha256}"), "12: error: a digest of 32 bytes; one of digest type 1 has 20");
+    refused("CDS 1 8 4 aabb", "13: error: a digest of 2 bytes; one of digest type 4 has 48");
+    let wrong =
+        "error: a digest of 4 bytes; hash 1 (SHA-384) has 48, hash 2 (SHA-512) has 64, any other at least 12";
+    refused("ZONEMD 1 1 1 AABBCCDD", &format!("16: {wrong}"));
+    // What a primary sends all the same is kept, and written in a form that can be read again.
+    same(r"DS \# 6 00010802aabb");
+}
+
+#[test]
 fn rfc3597_types() {
     same(r"TYPE731 \# 6 abcdef012345");
     check("TYPE731 \\# 6 abc ( def\n01 2345 )", r"TYPE731 \# 6 abcdef012345");
     same(r"TYPE65280 \# 0");
-    same(r"APL \# 1 00");
+    same(r"NULL \# 1 00");
     check(r"A \# 4 C0000201", "A 192.0.2.1");
     check(r"TYPE28 \# 16 20010db8000000000000000000000001", "AAAA 2001:db8::1");
     check(r"MX \# 5 000a014100", "MX 10 a.");
@@ -185,4 +234,17 @@ fn bytes_not_of_their_types_shape_are_printed_in_hex() {
 fn rdata_is_bounded() {
     let text = format!("x TXT {}", "\"abc\" ".repeat(20_000));
     check_errors(&text, &["zone:4:6: error: RDATA of 80000 bytes; a record holds at most 65535"]);
+    // As much as a message has room for: 255 strings of 255 bytes.
+    let string = format!(" \"{}\"", "a".repeat(255));
+    same(&format!("TXT{}", string.repeat(255)));
+    let text = format!("x TXT{}\nx TXT b", string.repeat(255));
+    let (zone, _) = parsed(format!("{APEX}{text}")).unwrap();
+    assert_eq!(zone.len(), 4);
+    let text = format!("x TXT{}\nx TXT{string}", string.repeat(255));
+    check_errors(
+        &text,
+        &[
+            "zone:4:1: error: the TXT records of x.example.com. take 65575 bytes, and no answer has room for more than 65480",
+        ],
+    );
 }

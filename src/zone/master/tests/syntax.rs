@@ -215,3 +215,29 @@ fn problems_are_bounded() {
     assert!(problems[0].line_text.chars().count() <= crate::zone::MAX_LINE_TEXT);
     assert!(problems[0].message.len() < 200);
 }
+
+/// Editors put a byte order mark before a text.
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_name() {
+    let (zone, warnings) =
+        parsed(format!("\u{feff}{APEX}www A 192.0.2.1")).map_err(|all| told(&all)).unwrap();
+    assert_eq!(told(&warnings), [""; 0]);
+    assert_eq!(lines(&zone), ["www.example.com. 3600 IN A 192.0.2.1"]);
+}
+
+/// Names that look odd and are in use: lower-case services, quoted and escaped labels, the delegations of RFC 2317 and the
+/// names between that own nothing.
+#[test]
+fn odd_owners_are_taken_as_they_are() {
+    check_records(
+        "_why._tcp\tTXT\ta\r\n0/25 NS ns.example.net.\r\n1 CNAME 1.0/25\r\na.b.c\tTXT b\r\n\"q r\" TXT c\r\nx\\.y TXT d\r\n",
+        &[
+            "_why._tcp.example.com. 3600 IN TXT \"a\"",
+            "0/25.example.com. 3600 IN NS ns.example.net.",
+            "1.example.com. 3600 IN CNAME 1.0/25.example.com.",
+            "a.b.c.example.com. 3600 IN TXT \"b\"",
+            "q\\032r.example.com. 3600 IN TXT \"c\"",
+            "x\\.y.example.com. 3600 IN TXT \"d\"",
+        ],
+    );
+}

@@ -1,0 +1,188 @@
+//! What is wrong, kept as the engine steps: a condition is set and cleared where a service is decided, and where
+//! a check or the vantage changes, so that nobody has to look through services to learn how things stand.
+//!
+//! What a decision says of how things stand is read from the decision alone ([`conditions_of`]), for alerts are made of
+//! recorded decisions: so they cannot say anything else than `status` does.
+
+use std::collections::BTreeSet;
+
+use super::{Effect, Engine, Happened};
+use crate::condition::{ConditionKind, Conditions};
+use crate::config::CheckKey;
+use crate::health::{Health, Outcome};
+use crate::policy::{Decision, Noted, OverrideKind, Rule};
+use crate::time::Time;
+use crate::zone::Name;
+
+/// The kinds that [`conditions_of`] finds.
+const OF_DECISION: &[ConditionKind] = &[
+    ConditionKind::AllDown,
+    ConditionKind::DeadSite,
+    ConditionKind::Unverified,
+    ConditionKind::PendingApproval,
+    ConditionKind::Blocked,
+];
+/// What a fault of the vantage is about.
+const VANTAGE: &str = "vantage";
+
+/// What is wrong while this decision stands, and its text.
+pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
+    let name = subject_of(&decision.service);
+    let rule = &decision.reason.rule;
+    match rule {
+        Rule::AllDown { .. } => {
+            vec![(ConditionKind::AllDown, format!("{name}: all endpoints down: {}", each(decision)))]
+        }
+        Rule::Unverified { .. } => {
+            let text = format!("{name}: no endpoint has a result yet: {}", each(decision));
+            vec![(ConditionKind::Unverified, text)]
+        }
+        _ => match (dead_site(decision), pending(rule)) {
+            (Some(dead), next) => {
+                let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
+                let text =
+                    format!("{name} is answered from {}, which is Down ({}){next}", dead.site, dead.because);
+                vec![(ConditionKind::DeadSite, text)]
+            }
+            (None, Some((Some(kind), next))) => vec![(kind, format!("{name}: {next}"))],
+            (None, Some((None, _)) | None) => Vec::new(),
+        },
+    }
+}
+
+/// The site that a decision answers with although it is Down, and nobody said to: not as a last resort, nor in
+/// maintenance.
+pub fn dead_site(decision: &Decision) -> Option<&Noted> {
+    // Damping alone says Down of what results say works.
+    if matches!(decision.reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped) {
+        return None;
+    }
+    let forced_up = |noted: &Noted| noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
+    decision.reason.endpoints.iter().find(|noted| {
+        noted.health == Health::Down
+            && noted.maintenance.is_none()
+            && !forced_up(noted)
+            && decision.sites.contains(&noted.site)
+    })
+}
+
+/// What a move waits for, in words; and what that is where the site in use works.
+fn pending(rule: &Rule) -> Option<(Option<ConditionKind>, String)> {
+    match rule {
+        Rule::Delayed { to, until } => Some((None, format!("it moves to {to} at {until}"))),
+        Rule::Proposed { to, proposal, limit: Some(limit), .. } => {
+            let text = format!(
+                "the move to {to} is blocked by a safety rule ({limit}); run `detour approve {proposal}` to move anyway"
+            );
+            Some((Some(ConditionKind::Blocked), text))
+        }
+        Rule::Proposed { to, proposal, limit: None, .. } => {
+            let text = format!("the move to {to} is pending approval; run `detour approve {proposal}`");
+            Some((Some(ConditionKind::PendingApproval), text))
+        }
+        Rule::Rejected { to, proposal, by } => {
+            let text = format!(
+                "the move to {to} was rejected by {by}; run `detour approve {proposal}` to move anyway"
+            );
+            Some((None, text))
+        }
+        _ => None,
+    }
+}
+
+fn each(decision: &Decision) -> String {
+    let endpoints: Vec<String> = decision.reason.endpoints.iter().map(ToString::to_string).collect();
+    endpoints.join("; ")
+}
+
+/// A service's name as conditions have it: without the final dot.
+fn subject_of(service: &Name) -> String {
+    service.to_string().trim_end_matches('.').to_owned()
+}
+
+impl Engine {
+    /// What is wrong now.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// A service was decided, or its decision stands.
+    pub(super) fn note_decision(&mut self, now: Time, name: &Name) {
+        let Some(saved) = self.decided.get(name) else { return };
+        let found = conditions_of(&saved.decision);
+        self.conditions.replace(OF_DECISION, &subject_of(name), now, &found);
+    }
+
+    /// Whether a service's next endpoint works, and why not.
+    pub(super) fn note_standby(&mut self, now: Time, name: &Name, unready: Option<(&str, &str)>) {
+        let subject = subject_of(name);
+        match unready {
+            Some((site, why)) => {
+                let text = format!("{subject} has no standby: {site}: {why}");
+                self.conditions.set(ConditionKind::NoStandby, &subject, now, &text);
+            }
+            None => self.conditions.clear(ConditionKind::NoStandby, &subject),
+        }
+    }
+
+    /// A check's health changed.
+    pub(super) fn note_check(&mut self, now: Time, key: &CheckKey, from: Health) {
+        let Some(watched) = self.checks.get(key) else { return };
+        let found = watched.found();
+        if found.health == Health::Unknown {
+            let text = format!("{key}: {}", found.because);
+            self.conditions.set(ConditionKind::CheckSilent, &key.to_string(), now, &text);
+        } else if from == Health::Unknown {
+            self.conditions.clear(ConditionKind::CheckSilent, &key.to_string());
+            self.conditions.clear(ConditionKind::CheckCannotRun, &key.to_string());
+        }
+    }
+
+    /// A check runs and runs, and nothing is known of it: what its runs come to does not count.
+    pub(super) fn note_discarded(&mut self, now: Time, key: &CheckKey, outcome: &Outcome) {
+        let Outcome::Discarded(why) = outcome else { return };
+        let Some(watched) = self.checks.get(key).filter(|watched| watched.is_late(now)) else { return };
+        // A fault of the vantage is told as that.
+        if watched.found().health == Health::Unknown && !self.canaries.in_doubt() {
+            let subject = key.to_string();
+            let had = self.conditions.has(ConditionKind::CheckSilent, &subject);
+            let kind = if had { ConditionKind::CheckSilent } else { ConditionKind::CheckCannotRun };
+            self.conditions.set(kind, &subject, now, &format!("{key}: its results do not count: {why}"));
+        }
+    }
+
+    /// A fault of the vantage began or ended.
+    pub(super) fn note_vantage(&mut self, now: Time) {
+        match self.canaries.doubt() {
+            Some(fault) => {
+                let text = format!("no result counts and nothing moves: {}", fault.because);
+                self.conditions.set(ConditionKind::VantageFault, VANTAGE, now, &text);
+            }
+            None => self.conditions.clear(ConditionKind::VantageFault, VANTAGE),
+        }
+    }
+
+    /// After a load: what is of services and checks that are no more is over.
+    pub(super) fn forget_conditions(&mut self) {
+        let (services, checks) = (&self.services, &self.checks);
+        let mut silent = BTreeSet::new();
+        let of_checks = [ConditionKind::CheckSilent, ConditionKind::CheckCannotRun];
+        if of_checks.iter().any(|&kind| self.conditions.count(kind) > 0) {
+            let unknown = checks.iter().filter(|(_, watched)| watched.found().health == Health::Unknown);
+            silent.extend(unknown.map(|(key, _)| key.to_string()));
+        }
+        self.conditions.retain(|kind, subject| match kind {
+            kind if of_checks.contains(&kind) => silent.contains(subject),
+            kind if OF_DECISION.contains(&kind) || kind == ConditionKind::NoStandby => {
+                subject.parse().is_ok_and(|name: Name| services.contains_key(&name))
+            }
+            _ => true,
+        });
+    }
+
+    /// Records what began and ended and no other entry tells.
+    pub(super) fn tell_conditions(&mut self, out: &mut Vec<Effect>) {
+        let turns = self.conditions.take_turns().into_iter();
+        out.extend(turns.map(|turn| Effect::Record(Happened::Condition(turn))));
+    }
+}

@@ -1,0 +1,105 @@
+//! What can be told of a state whose file is damaged.
+//!
+//! A value of the file counts where it has its sum; so does what the recording last began with, for keys that
+//! the file gives nothing for. The recording may be older than the file was: serials from there go on by
+//! [`SERIALS_SINCE`], so that none comes back.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::{Builder, Database, ReadableDatabase, ReadableTable};
+
+use super::backend::in_memory;
+use super::open::FORMAT;
+use super::store::{META, SAVED, SUMS};
+use super::unsynced::{is_summed, sum};
+use super::{CACHE_BYTES, recording};
+use crate::engine::{Saved, SavedKey};
+use crate::time::Time;
+use crate::zone::Serial;
+
+/// How many serials a zone may have had since the newest segment of the recording began.
+const SERIALS_SINCE: u32 = 10_000;
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Salvaged {
+    pub saved: Vec<Saved>,
+    /// No earlier than anything in it.
+    pub last: Time,
+    /// How many values are the file's, and how many the recording's.
+    pub counts: (usize, usize),
+}
+
+/// From a damaged file's bytes, and the recording in the state directory.
+pub(super) fn salvage(dir: &Path, bytes: &[u8]) -> Salvaged {
+    let mut found = BTreeMap::new();
+    // Whatever damage does to the database: what was read before that is good.
+    let mut whole = false;
+    for backwards in [false, true] {
+        let read = catch_unwind(AssertUnwindSafe(|| from_file(bytes, backwards, &mut found)));
+        whole |= matches!(read, Ok(Ok(true)));
+    }
+    let of_file = found.len();
+    let mut last = Time::default();
+    if let Some(head) = recording::newest_head(dir) {
+        last = head.at;
+        // Where nothing is missing, what the recording has besides was forgotten since.
+        let wanted = |saved: &Saved| !whole || matches!(saved, Saved::Check(..));
+        for saved in head.saved.into_iter().filter(wanted) {
+            found.entry(saved.key()).or_insert_with(|| later(saved));
+        }
+    }
+    let counts = (of_file, found.len() - of_file);
+    Salvaged { saved: found.into_values().collect(), last, counts }
+}
+
+/// What was recorded, as what it may have become.
+fn later(saved: Saved) -> Saved {
+    match saved {
+        Saved::Zone(apex, Some(mut zone)) => {
+            zone.published = Serial(zone.published.0.wrapping_add(SERIALS_SINCE));
+            Saved::Zone(apex, Some(zone))
+        }
+        other => other,
+    }
+}
+
+/// The values that have their sums, from one end up to where the damage is. Whether there is none among what has sums.
+fn from_file(
+    bytes: &[u8],
+    backwards: bool,
+    found: &mut BTreeMap<SavedKey, Saved>,
+) -> Result<bool, redb::Error> {
+    let database = open(bytes)?;
+    let txn = database.begin_read()?;
+    let ours = txn.open_table(META)?.get("format")?.is_some_and(|format| format.value() == FORMAT);
+    if !ours {
+        return Ok(false);
+    }
+    let (table, sums) = (txn.open_table(SAVED)?, txn.open_table(SUMS)?);
+    let mut whole = true;
+    let mut take = |key: &str, value: &[u8]| {
+        if !is_summed(key) {
+            return;
+        }
+        let kept = sums.get(key).ok().flatten().is_some_and(|kept| kept.value() == sum(key, value));
+        match serde_json::from_slice::<Saved>(value) {
+            Ok(saved) if kept => drop(found.insert(saved.key(), saved)),
+            _ => whole = false,
+        }
+    };
+    let mut rows = table.iter()?;
+    while let Some(row) = if backwards { rows.next_back() } else { rows.next() } {
+        let (key, value) = row?;
+        take(key.value(), value.value());
+    }
+    Ok(whole)
+}
+
+fn open(bytes: &[u8]) -> Result<Database, redb::Error> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    Ok(builder.create_with_backend(in_memory(bytes)?)?)
+}

@@ -1,0 +1,186 @@
+//! What the engine says is wrong, as things go wrong and are mended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use detour::condition::{ConditionKind, Summary};
+use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Load};
+use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
+use detour::time::Time;
+
+const CONFIG: &str = r#"
+[sites.fra]
+[sites.iad]
+[probes.web]
+type = "tcp"
+port = 443
+interval = "5s"
+confirm = "1s"
+timeout = "500ms"
+fall = 3
+rise = 2
+[[zone]]
+name = "example.com"
+file = "example.com.zone"
+[[service]]
+name = "app.example.com"
+probes = ["web"]
+failback = { mode = "manual" }
+failover = { mode = "MODE" }
+endpoints = [{ site = "fra", addresses = ["192.0.2.1"] }, { site = "iad", addresses = ["198.51.100.1"] }]
+"#;
+const ZONE: &str = "$TTL 60\n@ SOA ns hostmaster 1 1h 15m 1w 5m\n  NS ns\nns A 192.0.2.53\n";
+const FRA: &str = "web@192.0.2.1";
+const IAD: &str = "web@198.51.100.1";
+const APP: &str = "app.example.com";
+
+fn load(mode: &str) -> Load {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("detour.toml");
+    std::fs::write(&path, CONFIG.replace("MODE", mode)).expect("written");
+    std::fs::write(folder.path().join("example.com.zone"), ZONE).expect("written");
+    let loaded = detour::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    Load::of(Arc::new(loaded.config), &loaded.zones, BTreeMap::new())
+}
+
+struct World {
+    engine: Engine,
+    load: Load,
+    now: Time,
+    told: Vec<Happened>,
+}
+
+impl World {
+    fn new(mode: &str) -> World {
+        let (engine, load) = (Engine::new(1, Vec::new()), load(mode));
+        let mut world = World { engine, load: load.clone(), now: Time(1_000_000), told: Vec::new() };
+        world.step(Event::Load(load));
+        world
+    }
+
+    fn step(&mut self, event: Event) {
+        for effect in self.engine.step(self.now, event) {
+            match effect {
+                Effect::Record(what) => self.told.push(what),
+                Effect::Refused(why) => panic!("{why}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// So many seconds, in each of which every check runs and comes to what is said of its place.
+    fn run(&mut self, secs: u32, outcome: impl Fn(&str) -> Outcome) {
+        for _ in 0..secs {
+            self.now = self.now + Duration::from_secs(1);
+            self.step(Event::Tick);
+            for check in self.load.config.checks() {
+                let outcome = outcome(&check.key.to_string());
+                let (vantage, at, latency) = (Vantage::local(), self.now, Duration::ZERO);
+                let detail = Detail::default();
+                self.step(Event::Sample(Sample { check: check.key, vantage, at, latency, outcome, detail }));
+            }
+            self.now = self.now + Duration::from_millis(100);
+            self.step(Event::Tick);
+        }
+    }
+
+    fn dead(&mut self, dead: &[&str]) {
+        self.run(10, |place| {
+            let fails = dead.iter().any(|dead| place.starts_with(dead));
+            if fails { Outcome::Failed(Failure::Refused) } else { Outcome::Ok }
+        });
+    }
+
+    /// The kinds there are, the worst first.
+    fn wrong(&self) -> Vec<ConditionKind> {
+        self.engine.conditions().iter().map(|condition| condition.kind).collect()
+    }
+
+    fn text(&self) -> String {
+        self.engine.conditions().iter().next().expect("something is wrong").text.clone()
+    }
+}
+
+#[test]
+fn nothing_is_wrong_while_all_is_well() {
+    let mut world = World::new("auto");
+    world.dead(&[]);
+    assert_eq!(world.wrong(), []);
+    world.dead(&[FRA]);
+    assert_eq!(world.wrong(), [ConditionKind::NoStandby], "clients are served, and nobody could take over");
+    assert!(!Summary::of(world.engine.conditions()).is_degraded());
+    world.dead(&[]);
+    assert_eq!(world.wrong(), []);
+}
+
+#[test]
+fn a_move_that_waits_leaves_clients_at_a_dead_site_until_it_is_approved() {
+    let mut world = World::new("approve");
+    world.dead(&[]);
+    world.dead(&[FRA]);
+    assert_eq!(world.wrong(), [ConditionKind::DeadSite]);
+    let since = world.engine.conditions().iter().next().expect("one").since;
+    let says = "app.example.com is answered from fra, which is Down (3 of 3 failed, connection refused); \
+                the move to iad is pending approval; run `detour approve ";
+    assert!(world.text().starts_with(says), "{}", world.text());
+    assert!(Summary::of(world.engine.conditions()).is_degraded());
+    world.dead(&[FRA]);
+    let still = world.engine.conditions().iter().next().expect("one").since;
+    assert_eq!(still, since, "it goes on");
+    let (who, reason) = ("ana".to_owned(), "the site is gone".to_owned());
+    world.step(Event::Command(Command { who, reason, action: Action::Approve { proposal: None } }));
+    assert!(!world.engine.conditions().has(ConditionKind::DeadSite, APP));
+}
+
+#[test]
+fn nothing_works_and_then_it_does() {
+    let mut world = World::new("auto");
+    world.dead(&[]);
+    world.dead(&[FRA, IAD]);
+    assert!(world.engine.conditions().has(ConditionKind::AllDown, APP), "{:?}", world.wrong());
+    assert!(
+        world.text().contains("fra Down: 3 of 3 failed, connection refused; iad Down"),
+        "{}",
+        world.text()
+    );
+    world.dead(&[]);
+    assert_eq!(world.wrong(), []);
+}
+
+#[test]
+fn a_check_that_cannot_run_is_told_with_what_its_runs_come_to() {
+    let mut world = World::new("auto");
+    let no_rights = || Outcome::Discarded(Discard::Local("no rights to open a raw socket".to_owned()));
+    world.run(12, |place| if place.starts_with(IAD) { no_rights() } else { Outcome::Ok });
+    assert!(!world.wrong().contains(&ConditionKind::CheckCannotRun), "not yet");
+    world.run(4, |place| if place.starts_with(IAD) { no_rights() } else { Outcome::Ok });
+    let found: Vec<_> = world.engine.conditions().iter().cloned().collect();
+    let one = found.iter().find(|it| it.kind == ConditionKind::CheckCannotRun).expect("it is told");
+    assert!(one.subject.starts_with(IAD) && one.text.contains("no rights to open a raw socket"), "{one:?}");
+    let turns = |world: &World| {
+        let turns = world.told.iter().filter_map(|what| match what {
+            Happened::Condition(turn) => Some(turn.over),
+            _ => None,
+        });
+        turns.collect::<Vec<_>>()
+    };
+    assert_eq!(turns(&world), [false], "and recorded once");
+    world.dead(&[]);
+    assert_eq!((world.wrong(), turns(&world)), (vec![], vec![false, true]));
+}
+
+#[test]
+fn what_is_configured_no_more_is_wrong_no_more() {
+    let mut world = World::new("auto");
+    world.dead(&[]);
+    world.dead(&[FRA, IAD]);
+    let mut load = world.load.clone();
+    let mut config = (*load.config).clone();
+    config.services.clear();
+    load.config = Arc::new(config);
+    world.step(Event::Load(load));
+    assert_eq!(world.wrong(), []);
+    let over = |what: &Happened| matches!(what, Happened::Condition(turn) if turn.over);
+    assert!(world.told.iter().any(over), "alerts of it end too");
+}

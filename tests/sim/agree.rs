@@ -1,0 +1,192 @@
+//! Status, `/healthz`, metrics, alerts and dashboard say the same of how things stand: each is held against what
+//! the decisions say, and so all against each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use detour::alert::desk::Desk;
+use detour::condition::{ConditionKind, Summary};
+use detour::config::{AlertReceiver, AlertSeverity, AlertWay};
+use detour::control::overview::{Overview, Stance};
+use detour::control::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
+use detour::engine::{Effect, Happened, ServiceView};
+use detour::health::Health;
+use detour::history::Entry;
+use detour::policy::{OverrideKind, Rule};
+use detour::scenario::World;
+use detour::time::Time;
+
+const OF_SERVICES: [ConditionKind; 5] = [
+    ConditionKind::AllDown,
+    ConditionKind::DeadSite,
+    ConditionKind::Unverified,
+    ConditionKind::PendingApproval,
+    ConditionKind::Blocked,
+];
+
+/// One who is told everything, at once.
+pub struct Agreement {
+    desk: Desk,
+    to: AlertReceiver,
+    seq: u64,
+    seen: BTreeMap<ConditionKind, usize>,
+}
+
+impl Default for Agreement {
+    fn default() -> Agreement {
+        let to = AlertReceiver {
+            id: "all".into(),
+            way: AlertWay::Command(vec!["/bin/true".to_owned()]),
+            severities: vec![AlertSeverity::Critical, AlertSeverity::Warning, AlertSeverity::Info],
+            services: None,
+            group_wait: Duration::ZERO,
+            timeout: Duration::from_secs(1),
+            title: None,
+            text: None,
+            ca: None,
+        };
+        Agreement { desk: Desk::new(0), to, seq: 0, seen: BTreeMap::new() }
+    }
+}
+
+/// A service's name as conditions and alerts have it.
+fn bare(service: &ServiceView) -> String {
+    service.name.to_string().trim_end_matches('.').to_owned()
+}
+
+/// What is wrong with a service, by what its decision notes.
+fn wrong(service: &ServiceView) -> Option<ConditionKind> {
+    let decision = service.decision.as_ref()?;
+    match &decision.reason.rule {
+        Rule::AllDown { .. } => return Some(ConditionKind::AllDown),
+        Rule::Unverified { .. } => return Some(ConditionKind::Unverified),
+        Rule::Damped => return None,
+        _ => {}
+    }
+    let dead = decision.reason.endpoints.iter().any(|noted| {
+        let forced_up = noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
+        decision.sites.contains(&noted.site) && noted.health == Health::Down && !forced_up
+    });
+    match &decision.reason.rule {
+        _ if dead => Some(ConditionKind::DeadSite),
+        Rule::Proposed { limit: Some(_), .. } => Some(ConditionKind::Blocked),
+        Rule::Proposed { limit: None, .. } => Some(ConditionKind::PendingApproval),
+        _ => None,
+    }
+}
+
+impl Agreement {
+    /// A new run of the daemon begins.
+    pub fn restarted(&mut self, now: Time) {
+        self.tell(now, [Happened::Started { fresh: false }]);
+    }
+
+    fn tell(&mut self, now: Time, what: impl IntoIterator<Item = Happened>) {
+        let entries = what.into_iter().map(|what| {
+            self.seq += 1;
+            Entry { seq: self.seq, at: now, what }
+        });
+        let entries: Vec<Entry> = entries.collect();
+        self.desk.read(now, &entries, &self.to);
+        self.desk.group(now, &self.to);
+        while self.desk.ready(now).is_some() {
+            self.desk.delivered();
+        }
+    }
+
+    pub fn after(&mut self, world: &World, effects: &[Effect], services: &[ServiceView]) {
+        let records = effects.iter().filter_map(|effect| match effect {
+            // They are no news.
+            Effect::Record(Happened::Sample(_)) => None,
+            Effect::Record(what) => Some(what.clone()),
+            _ => None,
+        });
+        self.tell(world.now, records.collect::<Vec<_>>());
+        let conditions = world.engine.conditions();
+        let told = serde_json::to_value(&self.desk).expect("JSON");
+        let (mut degraded, mut known) = (false, BTreeSet::new());
+        for service in services {
+            let (name, wrong) = (bare(service), wrong(service));
+            for kind in OF_SERVICES {
+                assert_eq!(
+                    conditions.has(kind, &name),
+                    wrong == Some(kind),
+                    "{kind} of {name}: {service:#?}"
+                );
+            }
+            let stays = self.desk.subjects().contains(&*format!("proposal {name}"));
+            let should = [ConditionKind::DeadSite, ConditionKind::PendingApproval, ConditionKind::Blocked];
+            assert_eq!(
+                stays,
+                wrong.is_some_and(|kind| should.contains(&kind)),
+                "alerts of {name}: {service:#?}"
+            );
+            let all_down = told["open"][format!("service {name}")]["state"] == "all down";
+            // An alert stays until something is known again.
+            if wrong != Some(ConditionKind::Unverified) && wrong != Some(ConditionKind::DeadSite) {
+                let is = wrong == Some(ConditionKind::AllDown);
+                let decided = service.decision.as_ref().is_some_and(|it| {
+                    !matches!(
+                        it.reason.rule,
+                        Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Delayed { .. }
+                    )
+                });
+                assert!(all_down == is || !decided, "alerts of {name}: {service:#?}");
+            }
+            degraded |= wrong.is_some_and(ConditionKind::degrades);
+            *self.seen.entry(wrong.unwrap_or(ConditionKind::NoStandby)).or_default() += 1;
+            known.insert(name);
+        }
+        let of_services = conditions.iter().filter(|it| OF_SERVICES.contains(&it.kind));
+        for condition in of_services {
+            assert!(known.contains(&condition.subject), "of a service that is no more: {condition:?}");
+        }
+        degraded |= conditions.iter().any(|it| !OF_SERVICES.contains(&it.kind) && it.kind.degrades());
+        let health = health_of(&Liveness::default(), &Summary::of(conditions));
+        assert_eq!(health.status == "degraded", degraded, "{health:?}");
+    }
+
+    /// What is shown when all has settled.
+    pub fn check_settled(&self, world: &World) {
+        let summary = Summary::of(world.engine.conditions());
+        let status = DaemonStatus {
+            version: String::new(),
+            started: world.now,
+            config: "detour.toml".into(),
+            listen: Vec::new(),
+            conditions: summary.clone(),
+            engine: world.status(),
+            last_load: LoadOutcome { at: world.now, ok: true, problems: None },
+            warnings: Vec::new(),
+            watches: Vec::new(),
+            secondaries: Vec::new(),
+            transferred: Vec::new(),
+            alerts: Vec::new(),
+        };
+        let text = metrics_text(Some(&status), &Liveness::default(), &summary, &Measurements::default());
+        for kind in ConditionKind::ALL {
+            let (word, severity) = (kind.word(), kind.severity().word());
+            let line = format!(
+                "detour_conditions{{kind=\"{word}\",severity=\"{severity}\"}} {}\n",
+                summary.count(*kind)
+            );
+            assert!(text.contains(&line), "no {line}");
+        }
+        assert!(text.contains(&format!("detour_degraded {}\n", u8::from(summary.is_degraded()))));
+        let page = Overview::of(status, &Liveness::default()).expect("a page");
+        assert_eq!(page.frame.conditions, summary);
+        for row in &page.services {
+            let has = |kind| world.engine.conditions().has(kind, &row.name);
+            assert_eq!(row.stance == Stance::Stranded, has(ConditionKind::AllDown), "{row:?}");
+            // A move off a drained site that works waits too, and hurts nobody.
+            let drained = row.endpoints.iter().any(|it| it.serving && it.forced.is_some());
+            let held = row.stance == Stance::Held;
+            assert!(held == has(ConditionKind::DeadSite) || held && drained, "{row:?}");
+        }
+    }
+
+    /// How often a kind was met.
+    pub fn met(&self, kind: ConditionKind) -> usize {
+        self.seen.get(&kind).copied().unwrap_or(0)
+    }
+}
