@@ -12,6 +12,7 @@
 
 pub mod alert;
 pub mod answer;
+pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -33,6 +34,7 @@ pub mod secondary;
 pub mod serve;
 pub mod study;
 pub mod tap;
+pub mod text;
 pub mod time;
 pub mod transfer;
 pub mod tsig;

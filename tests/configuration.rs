@@ -1,6 +1,8 @@
 //! Configurations, good and bad, as `detour check`, `detour serve` and a reload see them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+#[path = "configuration/advice.rs"]
+mod advice;
 #[path = "configuration/alerts.rs"]
 mod alerts;
 #[path = "configuration/arbitrary.rs"]
@@ -117,6 +119,13 @@ fn folder(rest: &str) -> Folder {
 fn loaded(text: &str) -> Loaded {
     let folder = Folder::new(&[("detour.toml", text), ("example.com.zone", ZONE)]);
     folder.load().unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// The head has two probes and two sites, of which most services here use one.
+fn warns_of_the_unused_alone(loaded: &Loaded) {
+    let unused = ["is not used by any service", "has no endpoint", "nothing to fail over to"];
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings.iter().all(|warning| unused.iter().any(|why| warning.contains(why))), "{warnings:?}");
 }
 
 #[test]

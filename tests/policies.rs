@@ -452,3 +452,25 @@ endpoints = [
     node.turns(AMS, false);
     assert_eq!(mx(&node), "");
 }
+
+#[test]
+fn address_hints_of_https_records_follow_the_decision() {
+    let mut node = Node::of(
+        r#"
+endpoints = [
+  { site = "fra", addresses = ["192.0.2.1"], records = ["HTTPS 1 . alpn=h2 ipv4hint=auto ipv6hint=auto"] },
+  { site = "ams", addresses = ["192.0.2.2"], records = ["HTTPS 1 . alpn=h2 ipv4hint=auto ipv6hint=auto"] },
+  { site = "iad", addresses = ["192.0.2.3"] },
+]
+"#,
+    );
+    let https = |node: &Node| {
+        let sets = node.table.rrsets_at(&app());
+        sets.iter().filter(|set| set.rtype == RrType::HTTPS).flat_map(RrSet::to_lines).collect::<String>()
+    };
+    let hints = "alpn=\"h2\" ipv4hint=192.0.2.1";
+    assert!(https(&node).contains(hints), "{}", https(&node));
+    node.turns(FRA, false);
+    let moved = https(&node);
+    assert!(moved.contains("alpn=\"h2\" ipv4hint=192.0.2.2") && !moved.contains("ipv6hint"), "{moved}");
+}

@@ -97,6 +97,9 @@ scenarios! {
     min_up_count
     min_up_share
     no_ipv6_here
+    no_route_anywhere
+    no_route_of_one_family
+    no_route_to_one_site
     nothing_verified
     one_family_dead
     one_site_many_services

@@ -15,6 +15,7 @@ pub fn run(reply: &[u8]) {
             rcode: 0,
             authoritative: None,
             records: vec![rdata_from_text(qtype, record).expect("a record")],
+            empty: false,
             matching: Matching::Exact,
         };
         let name = "www.example.com".parse().expect("a name");

@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::AlertReceiver;
 use crate::engine::{Happened, MAX_BEARING};
 use crate::history::{Durable, Store, StoreError};
+use crate::text::is_hidden;
 use crate::time::Time;
 
 /// Entries of the history that are read at once.
@@ -270,6 +271,6 @@ pub(super) async fn send(
 
 /// An error in one line that fits a terminal.
 pub(super) fn shown(why: &str) -> String {
-    let plain: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain: String = why.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
     plain.chars().take(MAX_ERROR).collect()
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::clock::wall_secs;
-use crate::config::{Loaded, Report, Seconds, ZoneText, load, rate_limit, worst_case};
+use crate::config::{Loaded, Report, Seconds, Surroundings, ZoneText, load, rate_limit, worst_case};
 use crate::history::Store;
 use crate::zone::{Lint, Promises, Severity, lint};
 
@@ -38,8 +38,18 @@ pub fn run(path: &Path) -> Result<ExitCode> {
     for warning in loaded.warnings.iter().map(ToString::to_string).chain(unfit.clone()) {
         eprintln!("{warning}");
     }
+    let surroundings = Surroundings::of(&loaded.config, crate::probe::slow_runs());
+    let broken = broken_promises(&loaded, &surroundings);
+    if !broken.is_empty() {
+        let shown = path.display();
+        for why in &broken {
+            eprintln!("{shown}: error: {why}");
+        }
+        eprintln!("{shown}: {}", count(broken.len(), "error"));
+        return Ok(ExitCode::from(1));
+    }
     let mut out = BufWriter::new(io::stdout().lock());
-    let printed = print(&loaded, unfit.len(), path, &mut out);
+    let printed = print(&loaded, &surroundings, unfit.len(), path, &mut out);
     match printed.and_then(|()| print_lints(&loaded, path, &mut out)) {
         // Whoever reads the table may stop reading it.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -51,13 +61,31 @@ fn errors(report: &Report) -> usize {
     report.more + report.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
 }
 
+/// The services whose `rto` this host cannot keep, though another one could: its load took no account of the host.
+fn broken_promises(loaded: &Loaded, surroundings: &Surroundings) -> Vec<String> {
+    let promised = loaded.config.services.iter().filter_map(|service| Some((service, service.rto?)));
+    let broken = promised.filter_map(|(service, rto)| {
+        let sum = worst_case(service, surroundings);
+        let name = service.name.to_string();
+        let name = name.trim_end_matches('.');
+        (sum.total > rto)
+            .then(|| format!("service \"{name}\": on this host {sum} exceeds rto {}", Seconds(rto)))
+    });
+    broken.take(crate::config::MAX_PROBLEMS).collect()
+}
+
 /// One line for each service, then one for all of it.
-fn print(loaded: &Loaded, unfit: usize, path: &Path, out: &mut impl Write) -> io::Result<()> {
-    let vouch = loaded.config.vantage.wait();
+fn print(
+    loaded: &Loaded,
+    surroundings: &Surroundings,
+    unfit: usize,
+    path: &Path,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let rows = loaded.config.services.iter().map(|service| {
         let sites: Vec<&str> = service.endpoints.iter().map(|endpoint| &*endpoint.site).collect();
         let rto = service.rto.map_or_else(|| "-".to_owned(), |rto| Seconds(rto).to_string());
-        [service.name.to_string(), worst_case(service, vouch).to_string(), rto, sites.join(", ")]
+        [service.name.to_string(), worst_case(service, surroundings).to_string(), rto, sites.join(", ")]
     });
     let title = ["service", "worst case for a client", "rto", "endpoints"].map(str::to_owned);
     let rows: Vec<[String; 4]> = std::iter::once(title).chain(rows).collect();
@@ -158,13 +186,14 @@ endpoints = [{ site = "iad", addresses = ["198.51.100.10"] }]
         std::fs::write(folder.path().join("example.com.zone"), ZONE).unwrap();
         let loaded = load(&path).unwrap_or_else(|report| panic!("{report}"));
         let mut out = Vec::new();
-        print(&loaded, 0, Path::new("detour.toml"), &mut out).unwrap();
+        let surroundings = Surroundings::of(&loaded.config, usize::MAX);
+        print(&loaded, &surroundings, 0, Path::new("detour.toml"), &mut out).unwrap();
         let expect = "\
 service           worst case for a client                         rto  endpoints
 app.example.com.  detection 11s + publish 0.1s + TTL 30s = 41.1s  60s  fra, iad
 www.example.com.  detection 11s + publish 0.1s + TTL 30s = 41.1s  60s  fra, iad
 a.example.com.    detection 11s + publish 0.1s + TTL 5s = 16.1s   -    iad
-detour.toml: no error, no warnings; 1 zone, 3 services
+detour.toml: no error, 1 warning; 1 zone, 3 services
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expect);
     }

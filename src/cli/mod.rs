@@ -49,6 +49,7 @@ use clap::{Parser, Subcommand};
 
 use self::client::Client;
 use self::find::Way;
+use crate::command::{guard, init};
 use crate::policy::OverrideKind;
 
 /// Where the configuration is looked for when nobody says.
@@ -92,6 +93,9 @@ enum Command {
 enum Here {
     /// Serve DNS in the foreground; SIGHUP reloads, SIGTERM ends in order
     Serve(serve::Args),
+    /// End the commands that a killed daemon left behind; the daemon starts this itself
+    #[command(name = guard::COMMAND, hide = true)]
+    Guard,
     /// Two real sites on loopback, one fails and recovers: watch the answers move
     Demo(demo::Args),
     /// Every problem of a configuration and its zone files, and each service's worst-case failover time
@@ -152,6 +156,21 @@ enum There {
 
 /// Runs one command.
 pub fn main(cli: &Cli) -> ExitCode {
+    // Neither takes a runtime.
+    let alone = match &cli.command {
+        Command::Here(Here::Guard) => Some(guard::run().map(|()| 0)),
+        Command::Here(Here::Serve(_)) if init::is_first() => Some(init::run()),
+        Command::Here(Here::Serve(_)) => init::take_signals().err().map(Err),
+        _ => None,
+    };
+    match alone {
+        Some(Ok(code)) => return ExitCode::from(code),
+        Some(Err(e)) => {
+            eprintln!("detour: {e}");
+            return ExitCode::from(client::NO);
+        }
+        None => {}
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -183,6 +202,8 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     };
     match &cli.command {
         Command::Here(Here::Serve(args)) => serve::run(&config, args).await,
+        // It has been run without a runtime.
+        Command::Here(Here::Guard) => Ok(ExitCode::SUCCESS),
         Command::Here(Here::Demo(args)) => demo::run(args).await,
         Command::Here(Here::Check) => check::run(&config),
         Command::Here(Here::Simulate(args)) => simulate::run(args, cli.config.as_deref(), cli.json),

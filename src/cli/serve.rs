@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::logging;
+use crate::command::guard;
 use crate::config;
 use crate::daemon;
 use crate::history::Newer;
@@ -20,6 +21,7 @@ pub struct Args {
 pub async fn run(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let newer = if args.set_state_aside { Newer::SetAside } else { Newer::Refuse };
     logging::start(config::log_format(config));
+    guard::enable();
     daemon::serve(config, newer).await?;
     Ok(ExitCode::SUCCESS)
 }

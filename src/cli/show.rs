@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 
 use crate::policy::Override;
+use crate::text::is_hidden;
 use crate::time::Time;
 pub(super) use crate::time::span;
 use crate::zone::Name;
@@ -78,7 +79,7 @@ pub(super) fn forced(now: Time, over: Option<&Override>) -> String {
 /// Without the control characters that text from a probed server or an operator could hold, which a
 /// terminal would obey.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

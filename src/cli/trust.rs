@@ -6,12 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::certificate::Named;
 
 /// The longest file of a token, in bytes.
 const MAX_TOKEN_FILE: u64 = 4_096;
@@ -23,7 +25,7 @@ const MAX_PEM_FILE: u64 = 1 << 20;
 pub enum Trust {
     /// Those of the authorities this host trusts.
     Host,
-    /// Those of the authorities in a file.
+    /// Those of the authorities in a file, and the certificates in it themselves.
     File(PathBuf),
     /// The one in a file, and no other: the daemon's own configuration names it.
     This(PathBuf),
@@ -48,7 +50,12 @@ pub fn client_config(trust: &Trust) -> anyhow::Result<ClientConfig> {
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let roots = match trust {
         Trust::Host => roots_of_host()?,
-        Trust::File(file) => roots_of_file(file)?,
+        Trust::File(file) => {
+            let named = Named::new(&certificates(file)?, provider);
+            let named = named.map_err(|why| anyhow!("{}: {why}", file.display()))?;
+            let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(named));
+            return Ok(builder.with_no_client_auth());
+        }
         Trust::This(file) => {
             let certificate = certificates(file)?.swap_remove(0);
             let only = Arc::new(Only { certificate, provider });
@@ -56,14 +63,6 @@ pub fn client_config(trust: &Trust) -> anyhow::Result<ClientConfig> {
         }
     };
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn roots_of_file(file: &Path) -> anyhow::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(file)? {
-        roots.add(certificate).with_context(|| file.display().to_string())?;
-    }
-    Ok(roots)
 }
 
 fn roots_of_host() -> anyhow::Result<RootCertStore> {

@@ -16,6 +16,7 @@ use super::keys::READ_BY_ALL;
 use super::load::read_bounded;
 use super::pem::Files;
 use super::report::Findings;
+use super::secrets;
 use super::section::{Item, Reported, or};
 use super::{ApiRole, ApiToken, Control, values};
 
@@ -42,7 +43,7 @@ pub(super) fn read(
         let path = files.base.join(&name);
         files.named.insert(path.clone());
         let tokens = read_tokens(&path).map_err(|why| {
-            let what = format!("control tokens {:?}", short(&name));
+            let what = format!("control tokens {:?}", secrets::file_name(&name, &path));
             item.wrong(ConfigError::Unreadable { what, why }, findings)
         })?;
         let mode = fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());

@@ -1,12 +1,11 @@
 //! The whole document: its sections one after the other, and those that stand for themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -30,6 +29,7 @@ use super::primaries;
 use super::probes::{self, Probes};
 use super::rate_limit;
 use super::report::Findings;
+use super::secrets;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::update;
@@ -92,7 +92,8 @@ pub(super) struct Draft {
 #[derive(Default)]
 pub(super) struct Zones {
     pub read: Vec<DraftZone>,
-    apexes: BTreeSet<Name>,
+    /// Each with the line it stands on.
+    apexes: BTreeMap<Name, usize>,
     /// The catalog, in which nothing else lies.
     catalog: Option<Name>,
     /// Whether a zone's name is wrong, so that it cannot be told what lies outside every zone.
@@ -111,12 +112,12 @@ impl Zones {
     /// The apex of the deepest zone around a name.
     pub fn around(&self, name: &Spanned<Name>, findings: &mut Findings) -> Result<Name, Reported> {
         let mut at_and_above = std::iter::successors(Some(name.get_ref().clone()), Name::parent);
-        let closest =
-            at_and_above.find(|above| self.apexes.contains(above) || self.catalog.as_ref() == Some(above));
-        closest.filter(|above| self.apexes.contains(above)).ok_or_else(|| {
+        let closest = at_and_above
+            .find(|above| self.apexes.contains_key(above) || self.catalog.as_ref() == Some(above));
+        closest.filter(|above| self.apexes.contains_key(above)).ok_or_else(|| {
             if !self.nameless {
                 findings.push_with(&name.span(), || {
-                    let apexes: Vec<String> = self.apexes.iter().map(ToString::to_string).collect();
+                    let apexes: Vec<String> = self.apexes.keys().map(ToString::to_string).collect();
                     let known = Known::new("", apexes.iter().map(String::as_str));
                     ConfigError::OutsideZones(name.get_ref().clone(), known)
                 });
@@ -130,16 +131,22 @@ impl Zones {
 #[derive(Default)]
 pub(super) struct Sites {
     pub read: Vec<Site>,
-    ids: BTreeSet<SiteId>,
+    /// Each with where it stands.
+    ids: BTreeMap<SiteId, Range<usize>>,
 }
 
 impl Sites {
+    /// Every key, and where it stands.
+    pub fn places(&self) -> impl Iterator<Item = (&SiteId, &Range<usize>)> {
+        self.ids.iter()
+    }
+
     /// The site an item names.
     pub fn find(&self, item: Item, findings: &mut Findings) -> Result<SiteId, Reported> {
         let key = item.text("a site's key", findings)?;
-        self.ids.get(key).cloned().ok_or_else(|| {
+        self.ids.get_key_value(key).map(|(id, _)| id.clone()).ok_or_else(|| {
             findings.push_with(&item.at(), || {
-                ConfigError::UnknownSite(short(key), Known::new(key, self.ids.iter().map(|id| &**id)))
+                ConfigError::UnknownSite(short(key), Known::new(key, self.ids.keys().map(|id| &**id)))
             });
             Reported
         })
@@ -175,8 +182,8 @@ pub(super) fn read(
     let mut zones = zones;
     let catalog = root.read("catalog", findings, |item, findings| {
         let catalog = catalog::read(item, &keys, findings)?;
-        if zones.apexes.contains(&catalog.name) {
-            return Err(item.wrong(ConfigError::ZoneTwice(catalog.name), findings));
+        if let Some(first) = zones.apexes.get(&catalog.name) {
+            return Err(item.wrong(ConfigError::ZoneTwice(catalog.name, *first), findings));
         }
         zones.catalog = Some(catalog.name.clone());
         Ok(catalog)
@@ -185,13 +192,12 @@ pub(super) fn read(
         Some(item) => vantage::read(item, &probes, findings),
         None => Ok(DraftVantage::default()),
     };
-    let vouch = vantage.as_ref().map_or(Duration::ZERO, |draft| draft.setup.wait());
     let (geo, databases) = root
         .item("geo")
         .and_then(|item| geo::read(item, &sites, base, files, findings).ok())
         .unwrap_or_default();
     let geos: Vec<Arc<str>> = geo.iter().map(|geo| geo.id.clone()).collect();
-    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, geos: &geos, vouch };
+    let context = services::Context { sites: &sites, probes: &probes, zones: &zones, geos: &geos };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
     let services = services.unwrap_or_default();
     let maintenance = root
@@ -252,7 +258,7 @@ fn read_server(
         let path = base.join(&name);
         files.insert(path.clone());
         cookie_secrets::read(&path).map_err(|why| {
-            let what = format!("cookie secrets {:?}", short(&name));
+            let what = format!("cookie secrets {:?}", secrets::file_name(&name, &path));
             item.wrong(ConfigError::Unreadable { what, why }, findings)
         })
     });
@@ -325,7 +331,7 @@ pub(super) fn section_or<'a>(
 fn read_sites(item: Item, findings: &mut Findings) -> Result<Sites, Reported> {
     let mut sites = Sites::default();
     for (key, item) in entries(item, "sites", MAX_SITES, findings)? {
-        sites.ids.insert((*key.get_ref()).into());
+        sites.ids.insert((*key.get_ref()).into(), key.span());
         let Ok(id) = values::id(&key, findings) else { continue };
         if let Ok(site) = read_site(id, item, findings) {
             sites.read.push(site);
@@ -392,10 +398,12 @@ fn read_zones(
             zones.nameless = true;
             continue;
         };
-        if !zones.apexes.insert(name.get_ref().clone()) {
-            findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner()));
+        let line = findings.line(&name.span());
+        if let Some(first) = zones.apexes.get(name.get_ref()) {
+            findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner(), *first));
             continue;
         }
+        zones.apexes.insert(name.get_ref().clone(), line);
         let (Ok(file), Ok(primary), Ok(update)) = (file, primary, update) else { continue };
         let (Ok(transfer), Ok(notify)) = (or(transfer, Access::default()), or(notify, Told::default()))
         else {

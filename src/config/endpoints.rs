@@ -12,7 +12,7 @@ use super::groups;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
 use super::{Endpoint, SiteId, Target, values};
-use crate::zone::{Name, RrType, rdata_from_text};
+use crate::zone::{Name, RrType, steered_rdata_from_text};
 
 /// The most endpoints of one service.
 const MAX_ENDPOINTS: usize = 64;
@@ -31,6 +31,8 @@ pub(super) const EXAMPLE: &str = "endpoints = [{ site = \"fra\", addresses = [\"
 pub(super) struct Endpoints {
     pub list: Vec<Endpoint>,
     pub cnames: Vec<Spanned<Name>>,
+    /// Where CNAME targets stand that look as if they were meant to be relative to the zone.
+    pub relative: Vec<Spanned<String>>,
     /// Where weights stand.
     pub weighed: Vec<Range<usize>>,
 }
@@ -38,9 +40,16 @@ pub(super) struct Endpoints {
 struct Draft {
     site: Spanned<SiteId>,
     addresses: Vec<Spanned<IpAddr>>,
-    cname: Option<Spanned<Name>>,
+    cname: Option<Spanned<CnameTarget>>,
     weight: Option<Spanned<u32>>,
     records: Vec<(RrType, Box<[u8]>)>,
+}
+
+/// A CNAME target.
+struct CnameTarget {
+    name: Name,
+    /// The label, where it is a single one without a dot.
+    relative: Option<String>,
 }
 
 /// Reads the list.
@@ -51,17 +60,25 @@ pub(super) fn read(item: Item, sites: &Sites, findings: &mut Findings) -> Result
     check_sites(&drafts, findings);
     check_addresses(&drafts, findings);
     check_families(&drafts, findings);
-    let mut endpoints =
-        Endpoints { list: Vec::with_capacity(drafts.len()), cnames: Vec::new(), weighed: Vec::new() };
+    let mut endpoints = Endpoints {
+        list: Vec::with_capacity(drafts.len()),
+        cnames: Vec::new(),
+        relative: Vec::new(),
+        weighed: Vec::new(),
+    };
     for Draft { site, addresses, cname, weight, records } in drafts {
         let target = match &cname {
-            Some(cname) => Target::Cname(cname.get_ref().clone()),
+            Some(cname) => Target::Cname(cname.get_ref().name.clone()),
             None => by_family(&addresses),
         };
         endpoints.weighed.extend(weight.as_ref().map(Spanned::span));
         let weight = weight.map_or(1, Spanned::into_inner);
         endpoints.list.push(Endpoint { site: site.into_inner(), target, records, weight });
-        endpoints.cnames.extend(cname);
+        if let Some(cname) = cname {
+            let (at, CnameTarget { name, relative }) = (cname.span(), cname.into_inner());
+            endpoints.relative.extend(relative.map(|label| Spanned::new(at.clone(), label)));
+            endpoints.cnames.push(Spanned::new(at, name));
+        }
     }
     Ok(endpoints)
 }
@@ -81,12 +98,19 @@ fn read_one(item: Item, sites: &Sites, findings: &mut Findings) -> Result<Draft,
     let mut section = Section::of("the endpoint".to_owned(), item, findings)?;
     let site = section.need("site", "site = \"fra\"", findings, |item, findings| sites.find(item, findings));
     let addresses = section.read("addresses", findings, read_addresses);
-    let cname = section.read("cname", findings, values::name);
+    let cname = section.read("cname", findings, cname_target);
     let weight = section.read("weight", findings, groups::weight);
     let records = section.read("records", findings, |item, findings| {
         item.list("records of an endpoint", MAX_RECORDS, findings, record)
     });
     let at: Range<usize> = section.at().clone();
+    if matches!((&addresses, &cname), (Ok(None), Ok(None))) {
+        // Reports `address = ...` as what it is, and nothing else.
+        if section.has_unknown() {
+            section.finish(findings);
+            return Err(Reported);
+        }
+    }
     section.finish(findings);
     let (site, addresses, cname) = (site?, addresses?, cname?);
     let (weight, records) = (weight?, records?);
@@ -103,6 +127,15 @@ fn read_one(item: Item, sites: &Sites, findings: &mut Findings) -> Result<Draft,
     let records = records.map(Spanned::into_inner).unwrap_or_default();
     let records = records.into_iter().map(Spanned::into_inner).collect();
     Ok(Draft { site, addresses, cname, weight, records })
+}
+
+/// A CNAME target. One label without a dot is a name in somebody's own zone, as zone files have them: a top-level
+/// domain has no address.
+fn cname_target(item: Item, findings: &mut Findings) -> Result<CnameTarget, Reported> {
+    let name = values::name(item, findings)?;
+    let text = item.text("a domain name", findings)?;
+    let relative = (!text.contains('.')).then(|| text.to_owned());
+    Ok(CnameTarget { name, relative })
 }
 
 /// `MX 10 mail.example.com.`: a type and its data as in a zone file.
@@ -129,7 +162,7 @@ fn record(item: Item, findings: &mut Findings) -> Result<(RrType, Box<[u8]>), Re
     if own.contains(&rtype) || rtype.is_meta() {
         return Err(bad(format!("{rtype} records come from the zone file alone")));
     }
-    match rdata_from_text(rtype, data.trim()) {
+    match steered_rdata_from_text(rtype, data.trim()) {
         Ok(rdata) => Ok((rtype, rdata)),
         Err(why) => Err(bad(why)),
     }

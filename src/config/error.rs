@@ -4,8 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::MAX_PROBE_DEPTH;
+use super::advice::Advice;
 use super::duration::{DurationError, Seconds};
 use super::rto::Rto;
+use super::secrets::MASK;
 use crate::zone::{Name, NameError, RrType, Severity};
 
 /// How much of a text from a file a message repeats, in characters.
@@ -24,8 +26,14 @@ pub enum ConfigError {
     NotUtf8,
     #[error("not TOML: {0}")]
     Syntax(String),
+    #[error("the file is {0}, and the configuration is TOML")]
+    OtherLanguage(&'static str),
+    #[error("this {0} is never closed")]
+    Unclosed(char),
     #[error("{0}")]
     ZoneFile(String),
+    #[error(transparent)]
+    Advice(Advice),
 
     // -- keys and types --
     #[error("unknown key {key:?} in {within}")]
@@ -95,7 +103,7 @@ pub enum ConfigError {
     #[error("{file}, which the primary of \"{zone}\" sent, cannot be used: {why}")]
     BadTransferred { zone: Name, file: String, why: String },
     #[error("zone \"{0}\" is configured twice")]
-    ZoneTwice(Name),
+    ZoneTwice(Name, usize),
     #[error("the {rtype} records of {owner} take {size} bytes in an answer, and max_rrset_bytes is {max}")]
     LargeRrset { owner: Name, rtype: RrType, size: usize, max: usize },
 
@@ -130,6 +138,8 @@ pub enum ConfigError {
     SpacingAboveTimeout { last: Duration, timeout: Duration },
     #[error("command {command:?}: {why}")]
     NoCommand { command: String, why: String },
+    #[error("exit code {0} is listed twice")]
+    ExitCodeTwice(u8),
     #[error("unknown placeholder {placeholder:?}")]
     UnknownPlaceholder { placeholder: String, known: Known },
 
@@ -179,7 +189,7 @@ pub enum ConfigError {
 
     // -- services --
     #[error("service \"{0}\" is configured twice")]
-    ServiceTwice(Name),
+    ServiceTwice(Name, usize),
     #[error("service \"{0}\" lies in no configured zone")]
     OutsideZones(Name, Known),
     #[error("service \"{service}\" lies in \"{cut}\", which the zone file delegates")]
@@ -242,6 +252,10 @@ pub enum ConfigError {
     CnameAtApex(Name),
     #[error("service \"{service}\" has a CNAME target, but the zone file holds {types} at that name")]
     CnameBesideOther { service: Name, types: String },
+    #[error("CNAME target {label:?} is a single label, and CNAME targets are absolute names")]
+    RelativeCname { label: String, guess: String },
+    #[error("CNAME targets of services lead to each other: {0}")]
+    CnameRing(String),
     #[error("the CNAME target is the service itself")]
     CnameToItself,
     #[error("all_down \"all\" with a CNAME target: a name has one CNAME and nothing beside it")]
@@ -252,6 +266,29 @@ pub enum ConfigError {
     AddressAtTwoSites { address: IpAddr, first: String, second: String },
     #[error("endpoint {site:?} has no {family} address, while {other:?} has one")]
     MixedFamilies { site: String, family: &'static str, other: String },
+}
+
+/// What `failback` may be.
+pub(super) const FAILBACK: &str = "\"auto\", \"manual\", \"approve\" or a table";
+
+/// What is written for a key that people guess: the right key, and an example.
+fn typed(key: &str) -> Option<(&'static str, &'static str)> {
+    Some(match key {
+        "address" | "addr" | "ip" | "ips" => ("addresses", "addresses = [\"192.0.2.10\"]"),
+        "expect_status" | "status" | "status_code" | "status_codes" | "expected_status" => {
+            ("expect", "expect = { status = [\"200-299\"] }")
+        }
+        "expect_body" | "body_contains" | "contains" => ("expect", "expect = { body = \"OK\" }"),
+        "expect_headers" => ("expect", "expect = { headers = { x-state = \"ready\" } }"),
+        "secret" => ("secret_file", "secret_file = \"keys/xfr\""),
+        "password" => ("password_file", "password_file = \"mail.password\""),
+        "routing_key" => ("routing_key_file", "routing_key_file = \"pagerduty.key\""),
+        "probe" | "check" | "checks" => ("probes", "probes = [\"web\"]"),
+        "backends" | "servers" | "targets" | "pools" => {
+            ("endpoints", "endpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]")
+        }
+        _ => return None,
+    })
 }
 
 /// The names that would have been right, and the one that was probably meant.
@@ -265,7 +302,8 @@ impl ConfigError {
     /// Whether it stands in the way of a load.
     pub fn severity(&self) -> Severity {
         match self {
-            ConfigError::MixedFamilies { .. }
+            ConfigError::Advice(_)
+            | ConfigError::MixedFamilies { .. }
             | ConfigError::IdleToken { .. }
             | ConfigError::BadTransferred { .. }
             | ConfigError::TokensInClear(_)
@@ -279,7 +317,22 @@ impl ConfigError {
     pub fn help(&self) -> Option<String> {
         use ConfigError as E;
         Some(match self {
-            E::UnknownKey { known, .. } => known.help("known keys"),
+            E::UnknownKey { key, known, .. } => match typed(key).filter(|(key, _)| known.lists(key)) {
+                Some((_, example)) => format!("write {example}"),
+                None => known.help("known keys"),
+            },
+            E::ServiceTwice(_, line) | E::ZoneTwice(_, line) => {
+                format!("the first is on line {line}; delete one of them")
+            }
+            E::WrongType { key, found: "a string", wanted: "a list" } => {
+                let example = if key == "listen" { "[::]:53" } else { "..." };
+                format!("put it into a list, as in {key} = [\"{example}\"]")
+            }
+            E::WrongType { key, found: "a list", .. } => {
+                format!("it takes one value: write {key} without brackets")
+            }
+            E::Unclosed('[') => "add the ] that ends it".to_owned(),
+            E::Unclosed(_) => "add the } that ends it".to_owned(),
             E::UnknownWord { known, .. } => known.help("supported"),
             E::OutsideZones(_, known) => known.help("configured zones"),
             E::UnknownProbe(_, known) => known.help("configured probes"),
@@ -290,6 +343,17 @@ impl ConfigError {
             E::UnknownSite(_, known) => known.help("configured sites"),
             E::MissingKey { example, .. } => format!("add {example}"),
             E::Malformed { example, .. } | E::NotOneOf { example, .. } => format!("write it like {example}"),
+            E::RelativeCname { guess, .. } if !guess.is_empty() => {
+                format!("did you mean {:?}?", guess.trim_end_matches('.'))
+            }
+            E::Advice(advice) => advice.help(),
+            E::Unreadable { what, .. } if what.contains(MASK) => {
+                "this key names a file: write the secret into a file of its own, and that file's name here"
+                    .to_owned()
+            }
+            E::RtoExceeded { sum, .. } if sum.negative.is_some() => {
+                format!("{sum}; lower the minimum of the zone's SOA (its last number), or raise rto")
+            }
             E::RtoExceeded { sum, .. } => {
                 format!("{sum}; lower ttl, interval, timeout or fall, or raise rto")
             }
@@ -307,6 +371,12 @@ impl ConfigError {
             }
             E::WrongType { found: "a table", wanted: "a list", .. } => {
                 "a table that can be repeated has two brackets, as in [[service]]"
+            }
+            E::WrongType { wanted: FAILBACK, .. } => {
+                "write failback = \"manual\", or failback = { mode = \"auto\", hold = \"60s\" }"
+            }
+            E::OtherLanguage(_) => {
+                "write sections like [server], and in them key = value, as in nsid = \"ns1\""
             }
             E::EmptyList { .. } => "name at least one, or leave the key out where it may be left out",
             E::NameAndNames => "keep one of them: \"names\" takes any number of names",
@@ -358,6 +428,7 @@ impl ConfigError {
             E::NoCommand { .. } => {
                 "command is a list: the path of a program on this host, then its arguments"
             }
+            E::ExitCodeTwice(_) => "a code either passes, fails, or is discarded: keep it in one list",
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }
@@ -406,6 +477,8 @@ impl ConfigError {
             E::CnameAtApex(_) | E::CnameBesideOther { .. } | E::RecordsBesideCname(_) => {
                 "give the endpoint addresses: nothing stands beside a CNAME (RFC 1034 section 3.6.2)"
             }
+            E::RelativeCname { .. } => "write the whole name, as in \"lb.example.net\"",
+            E::CnameRing(_) => "let one of them lead to a name outside the ring, or give it addresses",
             E::AllWithCname => "use all_down \"keep\", \"primary\", \"empty\" or a fallback",
             E::MixedFamilies { .. } => "clients of that family have no answer while this endpoint is served",
             E::AddressAtTwoSites { .. } => "each endpoint needs addresses of its own",
@@ -427,6 +500,11 @@ impl Known {
         Known { nearest: nearest(given, &names).map(str::to_owned), listed }
     }
 
+    /// Whether a name is among those that are listed.
+    fn lists(&self, name: &str) -> bool {
+        self.listed.split(", ").any(|listed| listed == name)
+    }
+
     fn help(&self, title: &str) -> String {
         match &self.nearest {
             Some(nearest) => format!("did you mean {nearest:?}? {title}: {}", self.listed),
@@ -441,6 +519,11 @@ pub(super) fn short(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// Whether `given` is probably `name`, misspelt or guessed.
+pub(super) fn is_meant(given: &str, name: &'static str) -> bool {
+    given != name && (typed(given).is_some_and(|(key, _)| key == name) || nearest(given, &[name]).is_some())
 }
 
 /// The name that is most probably meant: one letter in four is wrong, and one more.

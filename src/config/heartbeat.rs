@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::document::MAX_FILE_NAME;
-use super::error::{ConfigError, short};
+use super::error::ConfigError;
 use super::load::read_bounded;
 use super::pem::{self, Files, Whose};
 use super::report::Findings;
+use super::secrets;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
 use super::{BeatToken, Heartbeat, Identity, ProbeKind, SiteId, values};
@@ -45,7 +46,7 @@ pub(super) fn read(
         let path = files.base.join(&name);
         files.named.insert(path.clone());
         read_tokens(&path).map_err(|why| {
-            let what = format!("heartbeat tokens {:?}", short(&name));
+            let what = format!("heartbeat tokens {:?}", secrets::file_name(&name, &path));
             item.wrong(ConfigError::Unreadable { what, why }, findings)
         })
     });

@@ -11,6 +11,7 @@ use super::document::MAX_FILE_NAME;
 use super::error::{ConfigError, Known, short};
 use super::load::read_bounded;
 use super::report::Findings;
+use super::secrets;
 use super::section::{Item, Reported, Section, entries, or};
 use super::values;
 use crate::tsig::{ALGORITHMS, Algorithm, Key, Keys};
@@ -103,7 +104,7 @@ fn read_key(
         let path = base.join(&name);
         files.insert(path.clone());
         let secret = read_secret(&path).map_err(|why| {
-            let what = format!("secret {:?}", short(&name));
+            let what = format!("secret {:?}", secrets::file_name(&name, &path));
             item.wrong(ConfigError::Unreadable { what, why }, findings)
         })?;
         let mode = fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());

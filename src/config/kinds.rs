@@ -251,6 +251,8 @@ pub struct DnsProbe {
     pub authoritative: Option<bool>,
     /// RDATA in wire form, names expanded and in lower case; empty where any will do.
     pub records: Vec<Box<[u8]>>,
+    /// Whether NOERROR without a record of the type passes too.
+    pub empty: bool,
     /// How `records` are held against those of the answer.
     pub matching: Matching,
 }
@@ -313,6 +315,50 @@ pub struct ExecProbe {
     pub env: Vec<(String, String)>,
     /// The folder it is run in.
     pub cwd: PathBuf,
+    /// What its exit codes say.
+    pub exit: ExitCodes,
+}
+
+/// `exit`: what the exit codes of a command say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitCodes {
+    /// The codes that stand in a list, each once.
+    pub listed: Vec<(u8, ExitVerdict)>,
+    /// What all others say.
+    pub others: ExitVerdict,
+}
+
+/// What an exit code says of the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitVerdict {
+    /// It works.
+    Pass,
+    /// It does not.
+    Fail,
+    /// Nothing: the command could not tell.
+    Discard,
+}
+
+impl ExitCodes {
+    /// The convention of monitoring plugins: 0 is OK, 1 a warning, 2 critical, 3 unknown. What is not one of
+    /// these comes from no plugin, but from what failed to run it.
+    pub fn plugin() -> ExitCodes {
+        use ExitVerdict::{Discard, Fail, Pass};
+        ExitCodes { listed: vec![(0, Pass), (1, Pass), (2, Fail), (3, Discard)], others: Discard }
+    }
+
+    /// What `code` says.
+    pub fn verdict(&self, code: i32) -> ExitVerdict {
+        let listed = self.listed.iter().find(|(listed, _)| i32::from(*listed) == code);
+        listed.map_or(self.others, |(_, verdict)| *verdict)
+    }
+}
+
+/// 0 is a success, and any other a failure.
+impl Default for ExitCodes {
+    fn default() -> ExitCodes {
+        ExitCodes { listed: vec![(0, ExitVerdict::Pass)], others: ExitVerdict::Fail }
+    }
 }
 
 impl ExecProbe {

@@ -1,6 +1,6 @@
 //! From a path to a checked configuration and its zones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,14 +9,17 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::Config;
+use super::advice;
 use super::catalog;
 use super::document::{self, Draft};
 use super::error::ConfigError;
 use super::geo::Databases;
 use super::report::{Findings, Problem, Report};
+use super::services;
 use super::source::Source;
+use super::syntax;
 use super::zone_files;
-use crate::zone::{Name, Serial, Zone};
+use crate::zone::{Name, Serial, Zone, soa_minimum};
 
 /// The largest configuration file, in bytes: 100,000 services take about 20 MB.
 const MAX_CONFIG_BYTES: u64 = 64 << 20;
@@ -105,7 +108,7 @@ fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report>
     let mut findings = Findings::new(source);
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
-        note_syntax(&errors, source, &mut findings);
+        syntax::note(&errors, source, &mut findings);
         return Err(findings.into_report(files.into_iter().collect()));
     }
     let base = path.parent().unwrap_or(Path::new("/"));
@@ -115,9 +118,15 @@ fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report>
     let spares = broken == Broken::Spared && !strict;
     let zone_files::ZonesRead { mut zones, broken } =
         zone_files::read(&draft, shown, spares, &mut findings, &mut files);
+    let negative_ttls = negative_ttls(&zones);
+    services::check_rto(&draft, &negative_ttls, &mut findings);
+    advice::rings(&draft.services, &mut findings);
+    if findings.errors() == 0 {
+        advice::look(&draft, &negative_ttls, &mut findings);
+    }
     let files = files.into_iter().collect();
     let databases = std::mem::take(&mut draft.databases);
-    match (findings.errors(), assemble(draft, path)) {
+    match (findings.errors(), assemble(draft, path, negative_ttls)) {
         (0, Some(config)) => {
             zones.extend(catalog(&config, Serial(1)));
             let (text, warnings) = (source.text.as_str().into(), findings.into_warnings());
@@ -134,10 +143,11 @@ pub fn recall(path: &Path, text: &str) -> Result<Config, Report> {
     let mut files = BTreeSet::new();
     let mut findings = Findings::new(source);
     let (document, errors) = DeTable::parse_recoverable(&source.text);
-    note_syntax(&errors, source, &mut findings);
+    syntax::note(&errors, source, &mut findings);
     let base = path.parent().unwrap_or(Path::new("/"));
     let draft = document::read(&document, base, &mut findings, &mut files);
-    match (findings.errors(), assemble(draft, path.to_owned())) {
+    services::check_rto(&draft, &BTreeMap::new(), &mut findings);
+    match (findings.errors(), assemble(draft, path.to_owned(), BTreeMap::new())) {
         (0, Some(config)) => Ok(config),
         _ => Err(findings.into_report(files.into_iter().collect())),
     }
@@ -148,7 +158,16 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
+/// For how long resolvers keep that a zone has no such record (RFC 2308 section 5), in seconds.
+fn negative_ttls(zones: &[Zone]) -> BTreeMap<Name, u32> {
+    let known = zones.iter().filter(|zone| !zone.is_empty());
+    known
+        .map(|zone| (zone.apex().clone(), zone.soa()))
+        .map(|(apex, soa)| (apex, soa_minimum(&soa).min(soa.ttl)))
+        .collect()
+}
+
+fn assemble(draft: Draft, path: PathBuf, negative_ttls: BTreeMap<Name, u32>) -> Option<Config> {
     let Draft {
         server: Ok(server),
         control: Ok(control),
@@ -178,6 +197,7 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         heartbeat: heartbeat.map(|draft| draft.read),
         sites: sites.read,
         probes: probes.read,
+        negative_ttls,
         catalog: catalog.as_ref().map(|catalog| catalog.name.clone()),
         zones: zones.read.into_iter().map(|zone| zone.source).chain(catalog).collect(),
         services: services.into_iter().map(|draft| draft.service).collect(),
@@ -190,21 +210,6 @@ fn assemble(draft: Draft, path: PathBuf) -> Option<Config> {
         keys: Arc::new(keys.read),
         alerts: alerts.into_iter().map(|draft| Arc::new(draft.read)).collect(),
     })
-}
-
-/// What does not parse may give several errors on one line, of which the first is the one that helps.
-fn note_syntax(errors: &[toml::de::Error], source: &Source, findings: &mut Findings) {
-    let mut errors: Vec<_> = errors.iter().map(|e| (e.span().unwrap_or(0..0), e.message())).collect();
-    errors.sort_by_key(|(at, _)| at.start);
-    errors.dedup_by_key(|(at, _)| source.line(at.start));
-    for (at, message) in errors {
-        // A bare word is taken for `nan` or `inf` by its first letter, which is no help to its author.
-        let bare =
-            message.starts_with("string values must be quoted") || message.starts_with("invalid float");
-        let word = source.text.get(at.clone()).is_some_and(|text| text.starts_with(char::is_alphanumeric));
-        let message = if bare && word { "strings stand in quotes" } else { message };
-        findings.push(&at, ConfigError::Syntax(message.to_owned()));
-    }
 }
 
 fn not_utf8(shown: &str, error: &std::string::FromUtf8Error, files: Vec<PathBuf>) -> Report {

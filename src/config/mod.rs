@@ -18,6 +18,7 @@
 //! behind, so that reading goes on and nothing that follows from it is reported again.
 
 mod access;
+mod advice;
 mod alerts;
 mod catalog;
 mod check_key;
@@ -50,9 +51,11 @@ mod report;
 mod rto;
 mod schedule;
 pub mod schema;
+mod secrets;
 mod section;
 mod services;
 mod source;
+mod syntax;
 mod tree;
 mod update;
 mod values;
@@ -85,7 +88,7 @@ pub use observe::{Dnstap, LogFormat, Observed, QueryLog, log_format};
 pub use pattern::Pattern;
 pub use probe_tree::{Leaves, MAX_PROBE_DEPTH, ProbeTree};
 pub use report::{MAX_PROBLEMS, Problem, Report};
-pub use rto::{PUBLISH_BOUND, Rto, worst_case};
+pub use rto::{PUBLISH_BOUND, Rto, Surroundings, Turns, worst_case};
 pub use source::Place;
 pub use tree::{ClientsOf, Geo, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, Tree};
 pub use update::Wild;

@@ -3,6 +3,7 @@
 //! Built by this room alone, so whoever holds a [`Config`] may rely on it: every site and probe a service
 //! names exists, every service lies in a configured zone, every bound holds.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ pub struct Config {
     pub zones: Vec<ZoneSource>,
     /// `[catalog]`: the name of the zone that lists the others.
     pub catalog: Option<Name>,
+    /// By zone, for how many seconds resolvers keep that it has no such record; of zones whose contents were
+    /// known when this was loaded.
+    pub negative_ttls: BTreeMap<Name, u32>,
     /// `[[service]]`, one for each name: a service with several `names` is several here.
     pub services: Vec<Arc<Service>>,
     /// `[vantage]`

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::error::ConfigError;
+use super::error::{ConfigError, FAILBACK};
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, or};
 use super::{Failback, Tree, values};
@@ -257,6 +257,9 @@ fn read_failback(item: Item, findings: &mut Findings) -> Result<DraftFailback, R
             "approve" => DraftFailback { approve: true, ..usual },
             _ => usual,
         });
+    }
+    if !matches!(item.value.get_ref(), DeValue::Table(_)) {
+        return Err(item.wrong_type(FAILBACK, findings));
     }
     let mut section = Section::of("\"failback\"".to_owned(), item, findings)?;
     let mode = or(section.read("mode", findings, mode), "auto");

@@ -12,6 +12,7 @@ use rustls::{InconsistentKeys, RootCertStore};
 use super::error::{ConfigError, short};
 use super::load::read_bounded;
 use super::report::Findings;
+use super::secrets;
 use super::section::{Item, Reported, Section};
 use super::{Authorities, Identity, values};
 
@@ -157,7 +158,11 @@ fn read(
     files.named.insert(path.clone());
     match read_bounded(&path, MAX_PEM_BYTES) {
         Ok(bytes) => Ok((name, path, bytes)),
-        Err(why) => Err(unreadable(item, what, &name, why.to_string(), findings)),
+        Err(why) => {
+            // A key may stand where its file belongs.
+            let name = secrets::file_name(&name, &path);
+            Err(unreadable(item, what, &name, why.to_string(), findings))
+        }
     }
 }
 

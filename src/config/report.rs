@@ -50,6 +50,11 @@ impl<'a> Findings<'a> {
         Findings { source, problems: Vec::new(), errors: 0, warnings: 0 }
     }
 
+    /// The line of a byte range of the configuration file, counted from 1.
+    pub fn line(&self, at: &Range<usize>) -> usize {
+        self.source.line(at.start) + 1
+    }
+
     /// Notes a problem at a byte range of the configuration file.
     pub fn push(&mut self, at: &Range<usize>, error: ConfigError) {
         if self.has_room(error.severity()) {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Known, short};
+use super::error::{ConfigError, Known, is_meant, short};
 use super::report::Findings;
 
 /// What is wrong has been reported already.
@@ -33,12 +33,14 @@ pub struct Section<'a> {
     at: Range<usize>,
     table: &'a DeTable<'a>,
     asked: Vec<&'static str>,
+    /// Unknown keys that were reported already.
+    refused: Vec<&'a str>,
 }
 
 impl<'a> Section<'a> {
     /// The table at `at`, called `title` in messages.
     pub fn new(title: String, at: Range<usize>, table: &'a DeTable<'a>) -> Section<'a> {
-        Section { title, at, table, asked: Vec::new() }
+        Section { title, at, table, asked: Vec::new(), refused: Vec::new() }
     }
 
     /// The table that is the item's value, called `title` in messages.
@@ -52,6 +54,11 @@ impl<'a> Section<'a> {
     /// Where the table stands: its header, or all of an inline table.
     pub fn at(&self) -> &Range<usize> {
         &self.at
+    }
+
+    /// Where the value under a key stands, which asks for nothing.
+    pub fn at_key(&self, key: &str) -> Option<Range<usize>> {
+        self.table.get(key).map(Spanned::span)
     }
 
     /// The item under a key.
@@ -86,11 +93,28 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports a key that should be there.
-    pub fn missing(&self, key: &'static str, example: &'static str, findings: &mut Findings) -> Reported {
+    /// Reports a key that should be there; where it probably is, under a wrong name, that and nothing else.
+    pub fn missing(&mut self, key: &'static str, example: &'static str, findings: &mut Findings) -> Reported {
+        let meant = self.table.keys().find(|name| {
+            let name: &str = name.get_ref();
+            !self.asked.contains(&name) && !self.refused.contains(&name) && is_meant(name, key)
+        });
+        if let Some(name) = meant {
+            let text: &str = name.get_ref();
+            self.refused.push(text);
+            let (at, known) = (name.span(), Known::new(text, [key]));
+            let unknown = ConfigError::UnknownKey { key: short(text), within: self.title.clone(), known };
+            findings.push(&at, unknown);
+            return Reported;
+        }
         let within = self.title.clone();
         findings.push(&self.at, ConfigError::MissingKey { key, within, example });
         Reported
+    }
+
+    /// Whether there is a key that nobody asked for.
+    pub fn has_unknown(&self) -> bool {
+        self.table.keys().any(|name| !self.asked.contains(&&**name.get_ref()))
     }
 
     /// Reports those of `keys` that are there although `kind` never asked for them: they mean nothing to it.
@@ -115,7 +139,7 @@ impl<'a> Section<'a> {
     pub fn finish(self, findings: &mut Findings) {
         for name in self.table.keys() {
             let key: &str = name.get_ref();
-            if !self.asked.contains(&key) {
+            if !self.asked.contains(&key) && !self.refused.contains(&key) {
                 findings.push_with(&name.span(), || {
                     let (key, known) = (short(key), Known::new(key, self.asked.iter().copied()));
                     ConfigError::UnknownKey { key, within: self.title.clone(), known }

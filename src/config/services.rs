@@ -1,6 +1,6 @@
 //! `[[service]]`
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::document::{Sites, Zones};
+use super::document::{Draft, Sites, Zones};
 use super::endpoints::{self, Endpoints};
-use super::error::ConfigError;
+use super::error::{ConfigError, short};
 use super::groups;
 use super::moving::{DraftMoving, MAX_HOLD};
 use super::probe_tree::{self, ProbeTree};
 use super::probes::Probes;
 use super::report::Findings;
-use super::rto::worst_case;
+use super::rto::{Surroundings, turns, worst_case};
 use super::section::{Item, Reported, Section, or};
-use super::{AllDown, Probe, Service, Unanswered, values};
+use super::{AllDown, Probe, Service, Unanswered, VantageSetup, values};
 use crate::zone::Name;
 
 /// The most services, each name counted.
@@ -35,14 +35,16 @@ pub(super) struct Context<'a> {
     pub zones: &'a Zones,
     /// The keys of `[geo.*]`.
     pub geos: &'a [Arc<str>],
-    /// How long the canaries may take to vouch for a failure.
-    pub vouch: Duration,
 }
 
-/// A service, and where its name stands.
+/// A service, and where what may be wrong with it stands.
 pub(super) struct DraftService {
     pub service: Arc<Service>,
     pub name_at: Range<usize>,
+    pub endpoints_at: Range<usize>,
+    pub rto_at: Option<Range<usize>>,
+    /// Where its TTL stands, if that is zero.
+    pub ttl_at: Option<Range<usize>>,
 }
 
 /// Reads every `[[service]]`.
@@ -51,7 +53,7 @@ pub(super) fn read(
     context: &Context,
     findings: &mut Findings,
 ) -> Result<Vec<DraftService>, Reported> {
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     let mut services = Vec::new();
     for item in item.elements("services", MAX_SERVICES, findings)? {
         // What is wrong with one service has been reported; the next is read all the same.
@@ -68,13 +70,14 @@ pub(super) fn read(
 fn read_service(
     item: Item,
     context: &Context,
-    seen: &mut BTreeSet<Name>,
+    seen: &mut BTreeMap<Name, usize>,
     findings: &mut Findings,
 ) -> Result<Vec<DraftService>, Reported> {
     let mut section = Section::of("[[service]]".to_owned(), item, findings)?;
     let names = read_names(&mut section, findings);
     let names = names.map(|names| settle(names, context, seen, findings));
     let groups = groups::read(&mut section, context.geos, findings);
+    let ttl_at = section.at_key("ttl");
     let ttls = read_ttls(&mut section, findings);
     let probes = section.need("probes", "probes = [\"web\"]", findings, |item, findings| {
         probe_tree::read(item, context.probes, findings)
@@ -87,12 +90,14 @@ fn read_service(
     });
     section.finish(findings);
 
-    let (names, endpoints, all_down) = (names?, endpoints?.into_inner(), all_down?);
+    let (names, endpoints, all_down) = (names?, endpoints?, all_down?);
+    let (endpoints_at, endpoints) = (endpoints.span(), endpoints.into_inner());
     check_cnames(&names, &endpoints, all_down.as_ref(), findings);
     let groups = groups?;
     let policy = groups.policy();
     let tree = groups.settle(&endpoints.list, &endpoints.weighed, findings)?;
     let ([ttl, ttl_suspect], probes, rto) = (ttls?, probes?.into_inner(), rto?);
+    let ttl_at = ttl_at.filter(|_| ttl == 0);
     check_hosts(&names, &probes, findings);
     let (failback, moving) = moving.settle(tree.as_deref(), findings)?;
     let pattern = Service {
@@ -109,9 +114,12 @@ fn read_service(
         endpoints: endpoints.list,
         tree,
     };
-    check_rto(&pattern, context.vouch, rto.as_ref(), findings);
+    let rto_at = rto.map(|rto| rto.span());
     let service = |(name, zone): (Spanned<Name>, Name)| DraftService {
         name_at: name.span(),
+        endpoints_at: endpoints_at.clone(),
+        rto_at: rto_at.clone(),
+        ttl_at: ttl_at.clone(),
         service: Arc::new(Service { name: name.into_inner(), zone, ..pattern.clone() }),
     };
     Ok(names.into_iter().map(service).collect())
@@ -138,15 +146,17 @@ fn read_names(section: &mut Section, findings: &mut Findings) -> Result<Vec<Span
 fn settle(
     names: Vec<Spanned<Name>>,
     context: &Context,
-    seen: &mut BTreeSet<Name>,
+    seen: &mut BTreeMap<Name, usize>,
     findings: &mut Findings,
 ) -> Vec<(Spanned<Name>, Name)> {
     let mut settled = Vec::with_capacity(names.len());
     for name in names {
-        if !seen.insert(name.get_ref().clone()) {
-            findings.push(&name.span(), ConfigError::ServiceTwice(name.into_inner()));
+        let line = findings.line(&name.span());
+        if let Some(first) = seen.get(name.get_ref()) {
+            findings.push(&name.span(), ConfigError::ServiceTwice(name.into_inner(), *first));
             continue;
         }
+        seen.insert(name.get_ref().clone(), line);
         if let Ok(apex) = context.zones.around(&name, findings) {
             settled.push((name, apex));
         }
@@ -203,6 +213,11 @@ fn check_cnames(
             findings.push(&name.span(), ConfigError::CnameAtApex(apex.clone()));
         }
     }
+    for cname in &endpoints.relative {
+        let guess = names.first().map(|(_, apex)| format!("{}.{apex}", cname.get_ref()));
+        let (label, guess) = (short(cname.get_ref()), guess.unwrap_or_default());
+        findings.push(&cname.span(), ConfigError::RelativeCname { label, guess });
+    }
     for cname in &endpoints.cnames {
         if names.iter().any(|(name, _)| name.get_ref() == cname.get_ref()) {
             findings.push(&cname.span(), ConfigError::CnameToItself);
@@ -228,18 +243,30 @@ fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &ProbeTree, findings: &m
     }
 }
 
-/// The sum is the same for every name of a `[[service]]`, so it is held against `rto` once.
-fn check_rto(pattern: &Service, vouch: Duration, rto: Option<&Spanned<Duration>>, findings: &mut Findings) {
-    let sum = worst_case(pattern, vouch);
-    if let Some(rto) = rto
-        && pattern.moving.approval.is_some_and(|approval| approval.unanswered == Unanswered::Stay)
-    {
-        findings.push(&rto.span(), ConfigError::RtoWithoutAnswer);
-        return;
+/// Holds the sum of each service against its `rto`, once for services that have both in common.
+pub(super) fn check_rto(draft: &Draft, negative_ttls: &BTreeMap<Name, u32>, findings: &mut Findings) {
+    let promised = || draft.services.iter().filter(|draft| draft.service.rto.is_some());
+    let mut surroundings = Surroundings { negative_ttls: negative_ttls.clone(), ..Surroundings::default() };
+    if promised().next().is_some() {
+        surroundings.vouch = draft.vantage.as_ref().map_or(Duration::ZERO, VantageSetup::wait);
+        let commands = draft.server.as_ref().map_or(usize::MAX, |server| server.max_exec);
+        let services = draft.services.iter().map(|draft| &*draft.service);
+        // How many runs a host lets be under way is not the configuration's doing.
+        surroundings.turns = turns(services, usize::MAX, commands);
     }
-    if let Some(rto) = rto
-        && sum.total > *rto.get_ref()
-    {
-        findings.push(&rto.span(), ConfigError::RtoExceeded { sum, rto: *rto.get_ref() });
+    let mut checked = None;
+    for DraftService { service, rto_at, .. } in promised() {
+        let (Some(rto), Some(at)) = (service.rto, rto_at) else { continue };
+        if checked.replace((at, &service.zone)) == Some((at, &service.zone)) {
+            continue;
+        }
+        if service.moving.approval.is_some_and(|approval| approval.unanswered == Unanswered::Stay) {
+            findings.push(at, ConfigError::RtoWithoutAnswer);
+            continue;
+        }
+        let sum = worst_case(service, &surroundings);
+        if sum.total > rto {
+            findings.push(at, ConfigError::RtoExceeded { sum, rto });
+        }
     }
 }

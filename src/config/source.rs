@@ -1,7 +1,12 @@
 //! The text of a file, and where in it something stands.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::secrets;
+use crate::text::is_hidden;
 
 /// How much of a source line a problem shows, in characters.
 const MAX_EXCERPT: usize = 160;
@@ -17,6 +22,8 @@ pub struct Source {
     pub text: String,
     /// The byte offset each line begins at; the first is 0.
     line_starts: Vec<usize>,
+    /// Where secrets stand that belong into a file of their own; looked for with the first problem.
+    secrets: OnceLock<Vec<Range<usize>>>,
 }
 
 /// A place in a source, ready to be shown.
@@ -39,7 +46,7 @@ impl Source {
     pub fn new(file: &str, text: String) -> Source {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(breaks).collect();
-        Source { file: file.into(), text, line_starts }
+        Source { file: file.into(), text, line_starts, secrets: OnceLock::new() }
     }
 
     /// The place of a byte range; what reaches past its first line is cut there.
@@ -51,9 +58,22 @@ impl Source {
         let before = self.text[begin..start].chars().count();
         let end = self.boundary(at.end).clamp(start, (begin + text.len()).max(start));
         let width = self.text[start..end].chars().count().max(1);
-        let (excerpt, indent) = excerpt(text, before);
+        let (excerpt, indent) = excerpt(&self.masked(begin, text), before);
         let shown = excerpt.chars().count().saturating_sub(indent).max(1);
         Place { line: number(line + 1), column: number(before + 1), excerpt, indent, width: width.min(shown) }
+    }
+
+    /// The line that begins at `begin`, with a star for each character of a secret.
+    fn masked<'a>(&self, begin: usize, line: &'a str) -> Cow<'a, str> {
+        let base = || Path::new(&*self.file).parent().unwrap_or(Path::new(""));
+        let secrets = self.secrets.get_or_init(|| secrets::ranges(&self.text, base()));
+        let end = begin + line.len();
+        let here: Vec<_> = secrets.iter().filter(|secret| secret.start < end && begin < secret.end).collect();
+        if here.is_empty() {
+            return Cow::Borrowed(line);
+        }
+        let is_secret = |at: usize| here.iter().any(|secret| secret.contains(&(begin + at)));
+        line.char_indices().map(|(at, c)| if is_secret(at) { '*' } else { c }).collect()
     }
 
     /// The number of the line that holds a byte offset, from 0.
@@ -72,7 +92,7 @@ impl Source {
 pub fn excerpt(line: &str, column: usize) -> (String, usize) {
     let skipped = if column >= MAX_EXCERPT { column - EXCERPT_LEAD } else { 0 };
     let part = line.chars().skip(skipped).take(MAX_EXCERPT);
-    (part.map(|c| if c.is_control() { ' ' } else { c }).collect(), column - skipped)
+    (part.map(|c| if is_hidden(c) { ' ' } else { c }).collect(), column - skipped)
 }
 
 fn number(count: usize) -> u32 {

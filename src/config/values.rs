@@ -8,10 +8,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::advice::Advice;
 use super::duration::{Seconds, parse_duration};
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Reported};
+use crate::text::is_hidden;
 use crate::zone::Name;
 
 /// The longest site or probe key, in bytes.
@@ -38,7 +40,7 @@ pub fn text(max: usize) -> impl Fn(Item, &mut Findings) -> Result<String, Report
 pub fn line(max: usize) -> impl Fn(Item, &mut Findings) -> Result<String, Reported> {
     move |item, findings| {
         let text = text(max)(item, findings)?;
-        if text.chars().any(char::is_control) {
+        if text.chars().any(is_hidden) {
             let key = item.key.to_owned();
             return Err(item.wrong(ConfigError::ControlCharacter { key }, findings));
         }
@@ -161,6 +163,9 @@ pub fn name(item: Item, findings: &mut Findings) -> Result<Name, Reported> {
     let text = item.text("a domain name", findings)?;
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(item.wrong(ConfigError::ForeignName { text: short(text) }, findings));
+    }
+    if text.split_once("${").is_some_and(|(_, rest)| rest.contains('}')) {
+        findings.push(&item.at(), ConfigError::Advice(Advice::Placeholder(short(text))));
     }
     text.parse().map_err(|why| item.wrong(ConfigError::BadName { text: short(text), why }, findings))
 }

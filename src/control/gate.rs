@@ -22,6 +22,7 @@ use super::rates::{Buckets, Rate};
 use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, WRITE_TIMEOUT, guard};
 use crate::config::ApiRole;
 use crate::engine::Audit;
+use crate::text::is_hidden;
 
 /// Requests of one source: at once, and a second.
 pub const REQUESTS: (u32, u32) = (1_000, 200);
@@ -351,7 +352,7 @@ fn bounded(text: &str) -> String {
 }
 
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
 fn cut(text: &str, max: usize) -> String {

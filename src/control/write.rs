@@ -18,6 +18,7 @@ use super::api::{
 use super::read::parse_name;
 use super::{Daemon, Frozen, Problem, Rejected, Reloaded, RolledBack};
 use crate::engine::{Action, Command};
+use crate::text::is_hidden;
 
 /// The longest `reason`, in bytes.
 pub const MAX_REASON: usize = 500;
@@ -291,7 +292,7 @@ async fn command<D: Daemon>(
 /// Text that is printed in logs and terminals for as long as the history lasts.
 fn plain(key: &str, text: &str, max: usize) -> Result<String, Problem> {
     let trimmed = text.trim();
-    if trimmed.is_empty() || trimmed.len() > max || trimmed.chars().any(char::is_control) {
+    if trimmed.is_empty() || trimmed.len() > max || trimmed.chars().any(is_hidden) {
         let detail = format!("{key} is 1 to {max} bytes of text without control characters");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }

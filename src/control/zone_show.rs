@@ -24,6 +24,7 @@ use super::read::{parse_name, patiently};
 use super::zone_api::{ServedBody, SteeredBody, ZoneBody};
 use super::{Daemon, DaemonStatus, Problem};
 use crate::answer::{Listing, Table};
+use crate::text::is_hidden;
 use crate::zone::{Name, RrSet, RrType, Serial};
 
 /// How many zones are written at a time: each holds a table and a thread.
@@ -230,7 +231,7 @@ struct Out {
 impl Out {
     /// A line that no parser reads, whatever is in it.
     fn comment(&mut self, text: &str) -> io::Result<()> {
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
         self.push("; ")?;
         self.push(&text)?;
         self.push("\n")

@@ -1,4 +1,5 @@
-//! Self-doubt: the canaries, and what their failing means for everybody else's samples.
+//! Self-doubt: the canaries, and what their failing means for everybody else's samples. A host that has lost its
+//! routes doubts itself without canaries too ([`super::routes`]).
 //!
 //! A canary is a check of something that is well known to work. Where fewer than `quorum` of them do, it is
 //! this vantage that is broken, and it abstains: its samples are kept, marked, and count for nothing; the
@@ -55,6 +56,10 @@ pub(super) struct Canaries {
 impl Canaries {
     pub fn has(&self, key: &CheckKey) -> bool {
         self.each.contains_key(key)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Watched> {
+        self.each.values()
     }
 
     pub fn in_doubt(&self) -> bool {
@@ -142,8 +147,9 @@ impl Engine {
     }
 
     /// Takes a canary's sample in.
-    pub(super) fn canary(&mut self, now: Time, sample: Sample, out: &mut Vec<Effect>) {
+    pub(super) fn canary(&mut self, now: Time, mut sample: Sample, out: &mut Vec<Effect>) {
         let Some(canary) = self.canaries.each.get_mut(&sample.check) else { return };
+        canary.way = self.routes.judge(canary.way, &mut sample);
         let from = canary.health.found().health;
         let changed = canary.take(&sample, 1, true);
         let key = sample.check.clone();
@@ -166,8 +172,9 @@ impl Engine {
     }
 
     /// Begins or ends the doubt.
-    fn weigh(&mut self, now: Time, out: &mut Vec<Effect>) {
-        match (self.canaries.verdict(), self.canaries.doubt.take()) {
+    pub(super) fn weigh(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let verdict = self.canaries.verdict().or_else(|| self.routes.verdict());
+        match (verdict, self.canaries.doubt.take()) {
             (Some(because), None) => {
                 let doubt = Doubt { since: now, because };
                 out.push(Effect::Record(Happened::Doubt(doubt.clone())));

@@ -122,8 +122,10 @@ impl Engine {
         let steered = self.services.get(name).filter(|steered| steered.is_ripe())?;
         let zone = steered.service.zone.clone();
         let standings = self.standings(steered);
-        let (joined, Slots { proposal, step, switched, told, .. }) =
+        let (mut joined, Slots { proposal, step, switched, told, .. }) =
             self.settle(now, name, &standings, order)?;
+        // Last, when all addresses are known.
+        joined.choice.close_hints();
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
         self.tell_standby(now, name, &standings, &joined.choice, records);

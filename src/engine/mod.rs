@@ -9,6 +9,7 @@
 //! Sample ──► Watched ── health changed ──► dirty ──┐ at most COALESCE later
 //! Command ─► overrides, orders ────────────────────┤ at once
 //! Canary ──► doubt: samples count for nothing ──────┤
+//! No route ► a failure, or doubt where nothing works ┤
 //! Tick ────► holds and overrides that ran out ─────┤ at once
 //!            checks without samples, damping ───────┤ as a change of health
 //!                                                   ▼
@@ -49,6 +50,7 @@ mod load;
 mod maintenance;
 mod partial;
 mod proposals;
+mod routes;
 mod saved;
 mod show;
 mod steered;
@@ -61,6 +63,7 @@ mod zones;
 use agenda::Agenda;
 use doubt::Canaries;
 use maintenance::Maintained;
+use routes::Routes;
 use steered::{First, Steered};
 use tables::Tables;
 use watched::Watched;
@@ -97,6 +100,7 @@ pub struct Engine {
     services: BTreeMap<Name, Steered>,
     zones: BTreeMap<Name, ZoneState>,
     canaries: Canaries,
+    routes: Routes,
     maintained: Vec<Maintained>,
     /// Which endpoints the clients of services prefer.
     regions: BTreeMap<Name, Arc<Regions>>,
@@ -133,6 +137,7 @@ impl Engine {
             services: BTreeMap::new(),
             zones: BTreeMap::new(),
             canaries: Canaries::default(),
+            routes: Routes::default(),
             maintained: Vec::new(),
             regions: BTreeMap::new(),
             tables: Tables::default(),

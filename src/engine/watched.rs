@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use super::routes::Way;
 use super::{Bearing, CheckView, Effect, Engine, Happened, MAX_BEARING, Pace, Saved, SavedCheck};
 use crate::config::{Check, CheckKey, Probe};
-use crate::health::{CheckHealth, Damper, Finding, Health, Outcome, Sample, works};
+use crate::health::{CheckHealth, Damper, Discard, Finding, Health, Outcome, Sample, works};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -40,6 +41,8 @@ pub(super) struct Watched {
     judged: Finding,
     /// Whether the last run that succeeded had a warning.
     warned: bool,
+    /// What its last run says of the way there.
+    pub way: Way,
     /// When the agenda has it looked at again.
     pub due: Option<Time>,
 }
@@ -75,6 +78,7 @@ impl Watched {
             damper,
             judged,
             warned,
+            way: Way::Silent,
             due: None,
         };
         watched.judge(now, false);
@@ -153,7 +157,7 @@ impl Watched {
         let held = self.damper.held(now).filter(|_| self.probe.damping.is_some() && works(found.health));
         let stale = !doubted && works(found.health) && now.since(self.counted) > self.patience();
         let next = if stale {
-            let because = format!("no sample for {:?}", self.patience());
+            let because = with_discard(format!("no sample for {:?}", self.patience()), self.discarded());
             Finding { health: Health::Unknown, since: now, because }
         } else if let Some(held) = held {
             let because = format!("{held}; samples say {}", found.health);
@@ -173,6 +177,14 @@ impl Watched {
             self.judged = next;
         }
         changed.then_some(before)
+    }
+
+    /// Why its last run counted for nothing, where it did.
+    fn discarded(&self) -> Option<&Discard> {
+        match &self.health.recent().next()?.outcome {
+            Outcome::Discarded(why) => Some(why),
+            Outcome::Ok | Outcome::Failed(_) => None,
+        }
     }
 
     /// Whether there was no result that counts for so long that what was known is known no more.
@@ -234,18 +246,31 @@ impl Watched {
             Pace::Confirm => self.probe.confirm,
         };
         let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let own = found.health == self.health.found().health;
+        let because = if found.health == self.health.found().health {
+            with_discard(self.health.progress(self.probe.thresholds), self.discarded())
+        } else {
+            found.because.clone()
+        };
         CheckView {
             key: key.clone(),
             health: found.health,
             since: found.since,
-            because: if own { self.health.progress(self.probe.thresholds) } else { found.because.clone() },
+            because,
             every_ms: millis(every),
             last_sample_age_ms: last.map(|at| millis(now.since(at))),
             stale: now.since(last.unwrap_or(self.added)) > self.patience(),
             held_until: self.damper.held(now).filter(|_| self.is_damped()).map(|held| held.until),
             recent: self.health.recent().take(samples).map(|recent| recent.of(key)).collect(),
         }
+    }
+}
+
+/// A health's reason, and why the last run counted for nothing.
+fn with_discard(because: String, discarded: Option<&Discard>) -> String {
+    match discarded {
+        Some(why) if because.is_empty() => format!("last result discarded: {why}"),
+        Some(why) => format!("{because}; last result discarded: {why}"),
+        None => because,
     }
 }
 
@@ -257,6 +282,14 @@ impl Engine {
         if self.canaries.has(&sample.check) {
             self.canary(now, sample, out);
             return;
+        }
+        let Some(watched) = self.checks.get_mut(&sample.check) else {
+            return;
+        };
+        let cut_off = self.routes.verdict().is_some();
+        watched.way = self.routes.judge(watched.way, &mut sample);
+        if self.routes.verdict().is_some() != cut_off {
+            self.weigh(now, out);
         }
         let Some(watched) = self.checks.get_mut(&sample.check) else {
             return;
@@ -411,6 +444,8 @@ impl Engine {
             self.agenda.look_at(&key, None, watched.due);
             self.canaries.note_suspect(&key, watched.health.found().health == Health::Suspect);
         }
+        self.routes.recount(self.checks.values().chain(self.canaries.all()));
+        self.weigh(now, out);
         let restored = restored.into_iter().map(|(key, saved)| (key, saved.health));
         for (key, health) in gone.into_iter().chain(restored) {
             if [Health::Suspect, Health::Down].contains(&health) {

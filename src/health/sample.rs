@@ -75,6 +75,14 @@ pub enum Warning {
         /// The moment it expires.
         at: Time,
     },
+    /// A command passed with an exit code other than 0, which is how monitoring plugins warn.
+    #[error("exit code {code}{}", said(.line))]
+    Command {
+        /// 1 to 255.
+        code: i32,
+        /// The first line it printed.
+        line: String,
+    },
 }
 
 /// What came of a probe run.
@@ -264,9 +272,20 @@ pub enum Discard {
     /// This process did not run for a while: a late timer, SIGSTOP, a suspended machine.
     #[error("this process was stalled for {0:?}")]
     Stalled(Duration),
-    /// This host lacks what a probe needs: a route, a local address, a file descriptor.
+    /// This host has no route to the endpoint's network. Whose doing that is, what other endpoints say decides.
+    #[error("no route to its network from this host")]
+    NoRoute,
+    /// This host lacks what a probe needs: a local address, a file descriptor.
     #[error("fault of this host: {0}")]
     Local(String),
+    /// The command ended with an exit code that says that it could not tell.
+    #[error("the command could not tell: exit code {code}{}", said(.line))]
+    Exit {
+        /// 0 to 255.
+        code: i32,
+        /// The first line it printed.
+        line: String,
+    },
     /// The canaries failed while it ran; the text says what it would have been.
     #[error("the vantage doubts itself; it was: {0}")]
     Doubt(String),

@@ -70,6 +70,19 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// Gives the address hints of SVCB and HTTPS records that are left open (`ipv4hint=auto`) the addresses that are
+    /// answered beside them, for every client.
+    pub fn close_hints(&mut self) {
+        records::close_hints(&mut self.records);
+        let steered = self.steer.iter_mut().flat_map(|steer| &mut steer.variants);
+        for variant in steered {
+            records::close_hints(&mut variant.records);
+        }
+        if let Some(partial) = &mut self.partial {
+            records::close_hints(&mut partial.records);
+        }
+    }
+
     /// Whether this is what was decided.
     pub fn stands_in(&self, decision: &Decision) -> bool {
         self.sites == decision.sites

@@ -1,14 +1,14 @@
 //! The record sets a choice answers with.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::choice::Situation;
 use super::reason::LastResort;
 use super::standing::Standing;
 use super::steer::Steer;
 use crate::config::{AllDown, Endpoint, Service, SiteId, Target, Whereto};
-use crate::zone::{Name, RrSet, RrType};
+use crate::zone::{self, Name, RrSet, RrType, has_hints};
 
 /// The records of these endpoints, each given with its place in order, of the places that are answered.
 pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) -> Vec<RrSet> {
@@ -40,6 +40,29 @@ fn add_own<'a>(
     }
     let owner = &service.name;
     sets.extend(own.into_iter().map(|(rtype, rdata)| RrSet::new(owner.clone(), rtype, ttl, rdata)));
+}
+
+/// Gives open hints the addresses among these records of one name.
+pub(super) fn close_hints(sets: &mut [RrSet]) {
+    if sets.iter().any(|set| has_hints(set.rtype)) {
+        let (v4, v6) = addresses(sets);
+        close_with(sets, &v4, &v6);
+    }
+}
+
+fn addresses(sets: &[RrSet]) -> (Vec<Ipv4Addr>, Vec<Ipv6Addr>) {
+    let of = |rtype| sets.iter().filter(move |set| set.rtype == rtype).flat_map(|set| &set.rdata);
+    let v4 = of(RrType::A).filter_map(|rdata| Some(Ipv4Addr::from(*rdata.first_chunk::<4>()?)));
+    let v6 = of(RrType::AAAA).filter_map(|rdata| Some(Ipv6Addr::from(*rdata.first_chunk::<16>()?)));
+    (v4.collect(), v6.collect())
+}
+
+fn close_with(sets: &mut [RrSet], v4: &[Ipv4Addr], v6: &[Ipv6Addr]) {
+    for set in sets.iter_mut().filter(|set| has_hints(set.rtype)) {
+        let closed = |rdata: &Box<[u8]>| zone::close_hints(rdata, v4, v6).unwrap_or_else(|| rdata.clone());
+        let rdata: Vec<Box<[u8]>> = set.rdata.iter().map(closed).collect();
+        *set = RrSet::new(set.owner.clone(), set.rtype, set.ttl, rdata);
+    }
 }
 
 /// What depended on the client goes on doing so, with this TTL, where the last answer is kept.
@@ -125,7 +148,10 @@ pub(super) fn kept(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<
     if sites.is_empty() || endpoints.len() != sites.len() || records.is_empty() {
         return None;
     }
-    let configured: Vec<RrSet> = whole(situation.service, &endpoints);
+    let mut configured: Vec<RrSet> = whole(situation.service, &endpoints);
+    // What was answered had its hints closed by the addresses that were answered.
+    let (v4, v6) = addresses(&last.records);
+    close_with(&mut configured, &v4, &v6);
     let still = |set: &&RrSet| {
         let same = configured.iter().find(|have| have.rtype == set.rtype);
         same.is_some_and(|have| set.rdata.iter().all(|rdata| have.rdata.contains(rdata)))

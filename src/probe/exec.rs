@@ -4,7 +4,7 @@
 //! its end, its timeout, a reload or the daemon's stop, ends the whole group.
 //!
 //! ```text
-//!   turn ──► spawn ──► read both pipes ──► ended: exit code, signal ─► Ok, Exit, Killed
+//!   turn ──► spawn ──► read both pipes ──► ended: exit code, signal ─► Ok, Exit, Killed, discarded
 //!              │              │  └───────► too much printed ─────────► Flood        } the group
 //!              │              └──────────► dropped: timeout, abort ──► Hung, nobody } is killed
 //!              └ refused: this host's fault, discarded
@@ -15,6 +15,7 @@ use std::io::{self, PipeReader, Read};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,8 +26,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::course::Course;
 use super::failure::bounded;
 use crate::command::{Group, bare};
-use crate::config::{Check, ExecProbe};
-use crate::health::{Discard, Failure, Outcome, Phase};
+use crate::config::{Check, ExecProbe, ExitCodes, ExitVerdict};
+use crate::health::{Discard, Failure, Outcome, Phase, Warning};
 
 /// Commands at once, until the configuration says otherwise.
 const DEFAULT_COMMANDS: usize = 64;
@@ -34,6 +35,8 @@ const DEFAULT_COMMANDS: usize = 64;
 const MAX_OUTPUT: usize = 1024 * 1024;
 /// How much of the beginning of each output is kept for its first line, in bytes.
 const MAX_KEPT: usize = 1024;
+/// How much of a script's first line is read for its interpreter, in bytes: as much as Linux does.
+const MAX_INTERPRETER: usize = 256;
 /// What is read in one go, in bytes.
 const CHUNK: usize = 4 * 1024;
 
@@ -71,7 +74,7 @@ pub(super) async fn ask(addr: IpAddr, check: &Check, exec: &ExecProbe, course: &
     course.note(Some(Failure::Hung { line: String::new() }));
     let program = exec.command.first().map_or("", String::as_str);
     let refused = |error: &io::Error| {
-        let why = bounded(&format!("cannot run {program}: {error}"));
+        let why = bounded(&not_started(program, &exec.cwd, error));
         tracing::warn!(check = %check.key, %why, "a probe's command does not start");
         Outcome::Discarded(Discard::Local(why))
     };
@@ -89,7 +92,7 @@ pub(super) async fn ask(addr: IpAddr, check: &Check, exec: &ExecProbe, course: &
                         group.kill();
                         out.rest();
                         err.rest();
-                        verdict(status, first_line(&out, &err))
+                        verdict(&exec.exit, status, first_line(&out, &err), course)
                     }
                     Err(error) => refused(&error),
                 };
@@ -105,12 +108,48 @@ pub(super) async fn ask(addr: IpAddr, check: &Check, exec: &ExecProbe, course: &
     }
 }
 
-fn verdict(status: ExitStatus, line: String) -> Outcome {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Outcome::Ok,
-        (Some(code), _) => Outcome::Failed(Failure::Exit { code, line }),
-        (None, signal) => Outcome::Failed(Failure::Killed { signal: signal.unwrap_or_default(), line }),
+fn verdict(exit: &ExitCodes, status: ExitStatus, line: String, course: &Course) -> Outcome {
+    let Some(code) = status.code() else {
+        return Outcome::Failed(Failure::Killed { signal: status.signal().unwrap_or_default(), line });
+    };
+    match exit.verdict(code) {
+        ExitVerdict::Pass => {
+            if code != 0 {
+                course.warn(Warning::Command { code, line });
+            }
+            Outcome::Ok
+        }
+        ExitVerdict::Fail => Outcome::Failed(Failure::Exit { code, line }),
+        ExitVerdict::Discard => Outcome::Discarded(Discard::Exit { code, line }),
     }
+}
+
+/// Why a command did not start, where the operating system's word leaves it open which file is meant: the program,
+/// what its first line names as its interpreter, or the folder it is run in.
+fn not_started(program: &str, cwd: &Path, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        if !cwd.is_dir() {
+            return format!("cannot run {program}: its folder {} does not exist", cwd.display());
+        }
+        if let Some(interpreter) = interpreter(program) {
+            return format!("cannot run {program}: its interpreter {interpreter} does not exist");
+        }
+    }
+    format!("cannot run {program}: {error}")
+}
+
+/// The interpreter that the first line of a script names, where there is no such file.
+fn interpreter(program: &str) -> Option<String> {
+    let mut head = [0; MAX_INTERPRETER];
+    let read = File::open(program).and_then(|mut file| file.read(&mut head)).ok()?;
+    let line = head[..read].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    // A line of another system ends in a carriage return, which is then part of the name.
+    let words = String::from_utf8_lossy(line).into_owned();
+    let named = words.trim_start_matches([' ', '\t']).split([' ', '\t']).next()?;
+    (!Path::new(named).exists()).then(|| match named.strip_suffix('\r') {
+        Some(unix) => format!("{unix} with a carriage return (save the script with Unix line ends)"),
+        None => named.to_owned(),
+    })
 }
 
 fn spawn(addr: IpAddr, check: &Check, exec: &ExecProbe) -> io::Result<(Group, Output, Output)> {

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use rustls::{AlertDescription, CertificateError};
 
 use crate::health::{Discard, Failure, Outcome, Phase};
+use crate::text::is_hidden;
 use crate::time::Time;
 
 /// The longest text a failure carries, in bytes: it may hold what an endpoint sent.
@@ -24,6 +25,9 @@ pub(super) const MAX_HEADERS: usize = 100;
 const DISCARD_PORT: u16 = 9;
 /// Names of a certificate that are listed.
 const MAX_NAMES: usize = 3;
+
+/// The server asked for what the probe does not have.
+pub(super) const NO_CERTIFICATE: &str = "the server asked for a client certificate, and the probe has none; add tls = { certificate = ..., key = ... }";
 
 /// What an error that ended a run in `phase` says. `routed` tells whether this host has a way to the
 /// endpoint's address; it is asked only where that is the question.
@@ -74,11 +78,14 @@ fn of_io(error: &io::Error, phase: Phase, routed: &impl Fn() -> bool) -> Option<
             return local("no file descriptor left; raise the open files limit");
         }
         Some(libc::ENOBUFS | libc::ENOMEM) => return local("no memory left for sockets"),
+        // No route, or none from an address of its own: IPv6 says it so.
+        Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL) if !routed() => {
+            return Some(Outcome::Discarded(Discard::NoRoute));
+        }
         Some(libc::EADDRNOTAVAIL) => return local("no local address or port left to connect from"),
         Some(libc::EPERM) => return local("not permitted to connect; look at this host's firewall"),
         // Routers can say both of these (RFC 792 code 0, RFC 4443 codes 1 and 5), and a site that is gone
         // from the routing tables is a dead site: only a host without a route of its own is at fault.
-        Some(libc::ENETUNREACH) if !routed() => return local("no route to the endpoint's network"),
         Some(libc::EACCES) if !routed() => {
             return local("not permitted to connect; look at this host's routes");
         }
@@ -114,9 +121,7 @@ fn of_tls(error: &rustls::Error) -> Failure {
         Tls::AlertReceived(AlertDescription::NoApplicationProtocol) => {
             Failure::Alpn("the endpoint takes none of the protocols offered".into())
         }
-        Tls::AlertReceived(AlertDescription::CertificateRequired) => {
-            Failure::Tls("the endpoint wants a client certificate".into())
-        }
+        Tls::AlertReceived(AlertDescription::CertificateRequired) => Failure::Tls(NO_CERTIFICATE.into()),
         Tls::AlertReceived(alert) => Failure::Tls(format!("the endpoint refused the handshake: {alert:?}")),
         other => Failure::Tls(bounded(&other.to_string())),
     }
@@ -164,7 +169,7 @@ pub(super) fn bounded(text: &str) -> String {
             out.push('…');
             break;
         }
-        out.push(if c.is_control() { '?' } else { c });
+        out.push(if is_hidden(c) { '?' } else { c });
     }
     out
 }
@@ -193,12 +198,13 @@ mod tests {
         // A site withdrawn from the routing tables must not pass for a fault of this host.
         check(libc::ENETUNREACH, true, "unreachable: network unreachable");
         check(libc::EACCES, true, "unreachable: prohibited on the way");
-        for code in [libc::ENETUNREACH, libc::EACCES] {
-            assert!(matches!(
-                judge(&os(code), Phase::Connect, || false),
-                Outcome::Discarded(Discard::Local(_))
-            ));
-        }
+        check(libc::ENETUNREACH, false, "discarded: no route to its network from this host");
+        check(libc::EADDRNOTAVAIL, false, "discarded: no route to its network from this host");
+        check(
+            libc::EACCES,
+            false,
+            "discarded: fault of this host: not permitted to connect; look at this host's routes",
+        );
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::EADDRNOTAVAIL, libc::EPERM] {
             let outcome = judge(&os(code), Phase::Connect, || true);
             assert!(matches!(outcome, Outcome::Discarded(Discard::Local(_))), "errno {code}: {outcome}");

@@ -21,12 +21,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::{Metered, connect};
 use super::course::Course;
 use super::failure::{MAX_HEAD, MAX_HEADERS, bounded, judge};
+use super::heard::{Heard, Listening};
 use super::tasks::Tasks;
 use super::tls::shake;
 use crate::config::{BodyExpect, Check, HttpProbe, HttpVersion, MAX_BODY_READ, TlsOptions, Whereto};
 use crate::health::{Failure, Outcome, Phase};
 
 pub(super) const AGENT: &str = concat!("detour/", env!("CARGO_PKG_VERSION"));
+/// How much of what came, and of what was expected, a failure shows, in bytes of each.
+const MAX_SHOWN: usize = 60;
 /// What an endpoint may send ahead of being read over HTTP/2, in bytes: a body as far as it is read.
 const WINDOW: u32 = MAX_BODY_READ as u32;
 
@@ -77,7 +80,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     course.enter(Phase::FirstByte);
-    let io = TokioIo::new(stream);
+    let heard = Heard::default();
+    let io = TokioIo::new(Listening { stream, heard: heard.clone() });
     let answered = match http.version {
         HttpVersion::One => {
             let mut builder = http1::Builder::new();
@@ -108,7 +112,15 @@ where
             }
         }
     };
-    answered.unwrap_or_else(|error| judge(&error, course.phase(), || true))
+    answered.unwrap_or_else(|error| match heard.fault() {
+        // The library says that there is one, and not where.
+        Some(fault)
+            if http.version == HttpVersion::One && error.is_parse() && !error.is_parse_too_large() =>
+        {
+            Outcome::Failed(Failure::Protocol(bounded(&fault)))
+        }
+        _ => judge(&error, course.phase(), || true),
+    })
 }
 
 /// Keeps the connection moving until the answer is weighed. What ends the connection ends the answer too,
@@ -196,13 +208,34 @@ async fn seek(mut answer: Incoming, expect: &BodyExpect) -> Result<Outcome, hype
         MAX_BODY_READ => format!("its first {MAX_BODY_READ} bytes"),
         _ => "it".into(),
     };
+    let came = began(&body);
     let why = match expect {
         BodyExpect::Text(text) if text.is_empty() => return Ok(Outcome::Ok),
-        BodyExpect::Text(text) => format!("\"{text}\" is not in {place}"),
+        BodyExpect::Text(text) => format!("\"{}\" is not in {place}; the body {came}", head(text)),
         BodyExpect::Regex(pattern) if pattern.matches(&body) => return Ok(Outcome::Ok),
-        BodyExpect::Regex(pattern) => format!("nothing in {place} matches {}", pattern.as_str()),
+        BodyExpect::Regex(pattern) => {
+            format!("nothing in {place} matches {}; the body {came}", head(pattern.as_str()))
+        }
     };
     Ok(Outcome::Failed(Failure::Body(bounded(&why))))
+}
+
+/// The beginning of what is expected, so that there is room for what came.
+fn head(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// How an answer begins, in words: `begins with "<html>"`.
+fn began(body: &[u8]) -> String {
+    if body.is_empty() {
+        return "is empty".to_owned();
+    }
+    let shown = &body[..body.len().min(MAX_SHOWN)];
+    let more = if shown.len() < body.len() { "…" } else { "" };
+    format!("begins with \"{}{more}\"", shown.escape_ascii())
 }
 
 /// Whether `text` is in `body`.

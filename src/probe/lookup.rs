@@ -1,4 +1,4 @@
-//! The address of a CNAME target, by this host's resolver, and whose fault it is when there is none.
+//! The address of a CNAME target, which is an absolute name, by this host's resolver, and whose fault it is when there is none.
 //!
 //! That a name does not exist, or has no address, is what every client finds too: the endpoint has failed. A
 //! resolver that does not answer, or says that it cannot tell, is this host's trouble, and nothing is known of the
@@ -42,7 +42,8 @@ pub(super) fn too_late(name: &str) -> Outcome {
 fn first(name: &str) -> Result<IpAddr, Outcome> {
     // Without a type each address would come three times.
     let hints = AddrInfoHints { socktype: Type::STREAM.into(), ..AddrInfoHints::default() };
-    let mut found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match error.kind() {
+    let absolute = absolute(name);
+    let mut found = getaddrinfo(Some(&absolute), None, Some(hints)).map_err(|error| match error.kind() {
         LookupErrorKind::NoName => no_address(name, "there is no such name"),
         LookupErrorKind::NoData => no_address(name, "it has no address"),
         _ => no_answer(name, &error.to_string()),
@@ -52,6 +53,12 @@ fn first(name: &str) -> Result<IpAddr, Outcome> {
         Some(Err(error)) => Err(no_answer(name, &error.to_string())),
         None => Err(no_address(name, "it has no address")),
     }
+}
+
+/// The name with its last dot: a CNAME target is absolute, and clients' resolvers add nothing to it. Without the dot
+/// this host's would go on to the domains of its `search` list where the name does not exist.
+fn absolute(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.'))
 }
 
 fn no_address(name: &str, why: &str) -> Outcome {

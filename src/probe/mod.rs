@@ -21,13 +21,13 @@
 //! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `grpc`, `icmp` and `exec` ask the question, one
 //!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
 //! - `lookup` finds the address of a CNAME target.
-//! - `connection` is what they ask it over, and how it ends.
+//! - `connection` is what they ask it over, and how it ends; `heard` keeps how an HTTP answer begins, for its failures.
 //! - `preflight` says before any run what this host does not let its probes do.
 //! - `failure` turns errors into typed failures, or into faults of this host.
 //! - `stall` notices when this process stood still, and then failures are discarded.
 //! - `heartbeat` waits where the others ask: it makes samples of beats, and of their absence.
 //! - `watch` holds connections open, and has a check run when one ends.
-//! - `tls` holds what is trusted, and shakes hands; `expiry` reads a certificate's last moment.
+//! - `tls` holds what is trusted, and shakes hands.
 //! - `tasks` ends what a library starts for a run with that run.
 
 mod connection;
@@ -35,10 +35,10 @@ mod course;
 pub mod dns;
 mod echo;
 mod exec;
-mod expiry;
 mod failure;
 mod grpc;
 mod handshake;
+mod heard;
 mod heartbeat;
 mod http;
 mod icmp;
@@ -56,7 +56,7 @@ mod tls;
 mod watch;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
-pub use preflight::warnings;
+pub use preflight::{slow_runs, warnings};
 pub use prober::{Prober, files_for_others};
 pub use times::ProbeTimes;
 pub use tls::Trust;

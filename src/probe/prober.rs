@@ -69,6 +69,8 @@ struct Shared {
     running: AtomicUsize,
     commands: Commands,
     times: Times,
+    /// Whether the log has that runs have to wait, since the last change of the checks.
+    told_full: AtomicBool,
     /// Bounds the connections of runs and watches together.
     max_runs: usize,
     watches: Watches,
@@ -93,6 +95,7 @@ impl Prober {
             running: AtomicUsize::new(0),
             commands: Commands::new(),
             times: Times::new(),
+            told_full: AtomicBool::new(false),
             max_runs,
             watches: Watches::new(max_runs / WATCH_SHARE, clock),
         });
@@ -128,6 +131,7 @@ impl Prober {
         let hint = move |check: &CheckKey| shared.hasten(check);
         self.shared.watches.set(&checks, &self.runtime, &hint);
         self.shared.times.set(&checks);
+        self.shared.told_full.store(false, Ordering::Relaxed);
         let now = self.shared.clock.now();
         let runner = |check: &Check| Runner::new(check.clone(), self.trust.clone(), Vantage::local());
         self.shared.table().set(checks, now, runner);
@@ -228,7 +232,7 @@ impl Shared {
     async fn start_runs(self: Arc<Self>, out: mpsc::Sender<Sample>) {
         let mut runs = JoinSet::new();
         let mut gate = self.clock.now();
-        let (mut full, mut wake) = (false, gate);
+        let mut wake = gate;
         let (mut budget, mut filled) = (BURST, gate);
         while !self.stopped.load(Ordering::Acquire) {
             while runs.try_join_next().is_some() {}
@@ -237,13 +241,13 @@ impl Shared {
                 .max_runs
                 .saturating_sub(self.watches.count())
                 .saturating_sub(self.running.load(Ordering::Acquire));
-            if room == 0 && !full {
+            if room == 0 && !self.told_full.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     runs = self.max_runs,
-                    "as many probe runs as allowed are under way; others wait"
+                    "as many probe runs as allowed are under way; others wait. Raise the limit on open files; this is not logged again before the next reload"
                 );
             }
-            full = room == 0;
+            let full = room == 0;
             if now >= gate {
                 let ms = usize::try_from(now.since(filled).as_millis()).unwrap_or(MAX_BURST);
                 budget = budget.saturating_add(ms.saturating_mul(RUNS_PER_MS)).min(MAX_BURST);
@@ -266,9 +270,9 @@ impl Shared {
         runs.shutdown().await;
     }
 
-    /// Runs under way at once of checks that are slow or new, at most: what is left is for the quick.
+    /// Runs under way at once of checks that are slow or new, at most.
     fn slow_runs(&self) -> usize {
-        (self.max_runs / 4 * 3).max(1)
+        slow_of(self.max_runs)
     }
 
     /// Starts what is due and has room; how many that were, and how many of them first runs.
@@ -357,7 +361,12 @@ fn max_runs() -> usize {
     files.map_or(MAX_RUNS, within)
 }
 
-fn within(files: usize) -> usize {
+/// Of so many runs, those that may be of checks that are slow or new: what is left is for the quick.
+pub(super) fn slow_of(runs: usize) -> usize {
+    (runs / 4 * 3).max(1)
+}
+
+pub(super) fn within(files: usize) -> usize {
     (files - files_for_others(files)).clamp(1, MAX_RUNS)
 }
 

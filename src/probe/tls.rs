@@ -4,20 +4,25 @@
 //! checks with the same options share one, whatever their number.
 
 use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::connection::Metered;
 use super::course::Course;
-use super::expiry::not_after;
-use super::failure::{bounded, judge};
+use super::failure::{NO_CERTIFICATE, bounded, judge};
+use crate::certificate::{Named, validity};
 use crate::config::{Authorities, Identity, TlsOptions};
 use crate::health::{Failure, Outcome, Phase, Warning};
 use crate::time::Time;
@@ -96,12 +101,19 @@ impl Trust {
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(tls)?;
-        let builder = if key.verify {
-            let roots = self.roots(key.ca.as_deref()).map_err(Failure::Certificate)?;
-            builder.with_root_certificates(roots)
-        } else {
-            let anyone = Arc::new(Anyone(self.provider.clone()));
-            builder.dangerous().with_custom_certificate_verifier(anyone)
+        let builder = match (key.verify, key.ca.as_deref()) {
+            (true, None) => {
+                builder.with_root_certificates(self.load().clone().map_err(Failure::Certificate)?)
+            }
+            (true, Some(ca)) => {
+                let named = Named::new(&ca.certificates, self.provider.clone());
+                let named = named.map_err(|why| Failure::Certificate(bounded(&why)))?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(named))
+            }
+            (false, _) => {
+                let anyone = Arc::new(Anyone(self.provider.clone()));
+                builder.dangerous().with_custom_certificate_verifier(anyone)
+            }
         };
         let mut config = match key.identity.as_deref() {
             None => builder.with_no_client_auth(),
@@ -113,15 +125,6 @@ impl Trust {
         config.resumption = Resumption::disabled();
         config.alpn_protocols = key.alpn.iter().map(|name| name.clone().into_bytes()).collect();
         Ok(config)
-    }
-
-    fn roots(&self, ca: Option<&Authorities>) -> Result<Arc<RootCertStore>, String> {
-        let Some(ca) = ca else { return self.load().clone() };
-        let mut roots = RootCertStore::empty();
-        for certificate in &ca.certificates {
-            roots.add(certificate.clone()).map_err(|e| bounded(&e.to_string()))?;
-        }
-        Ok(Arc::new(roots))
     }
 }
 
@@ -155,15 +158,26 @@ pub(super) async fn shake(
     let name = name.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(name.to_owned())
         .map_err(|e| Outcome::Failed(Failure::Tls(bounded(&format!("{name}: {e}")))))?;
-    let stream = TlsConnector::from(config)
-        .connect(name, connection)
-        .await
-        .map_err(|error| judge(&error, course.phase(), || true))?;
+    let has_identity = options.identity.is_some();
+    let asked = Arc::new(Asked::default());
+    let config = if has_identity {
+        config
+    } else {
+        // All checks share the configuration, and this is about one run.
+        let mut own = ClientConfig::clone(&config);
+        own.client_auth_cert_resolver = asked.clone();
+        Arc::new(own)
+    };
+    let stream = TlsConnector::from(config).connect(name, connection).await.map_err(|error| {
+        let was_asked = asked.0.load(Ordering::Relaxed);
+        refused_for_certificate(&error, was_asked, has_identity)
+            .unwrap_or_else(|| judge(&error, course.phase(), || true))
+    })?;
     let (_, session) = stream.get_ref();
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     if let (Some(wanted), Some(leaf)) = (options.min_days, leaf) {
         let now = Time(UnixTime::now().as_secs().saturating_mul(1000));
-        match not_after(leaf) {
+        match validity(leaf).map(|(_, until)| until) {
             None => {
                 let why = "its time of expiry cannot be read".to_owned();
                 return Err(Outcome::Failed(Failure::Certificate(why)));
@@ -187,6 +201,43 @@ pub(super) async fn shake(
         return Err(Outcome::Failed(Failure::Alpn(bounded(&why))));
     }
     Ok(stream)
+}
+
+/// Has no certificate to show, and remembers whether one was asked for.
+#[derive(Debug, Default)]
+struct Asked(AtomicBool);
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// What a server said of the client's certificate, or of its absence: up to TLS 1.2 a bare `HandshakeFailure`.
+fn refused_for_certificate(error: &io::Error, was_asked: bool, has_identity: bool) -> Option<Outcome> {
+    use AlertDescription as Alert;
+    let tls = error.get_ref()?.downcast_ref::<TlsError>()?;
+    let TlsError::AlertReceived(alert) = tls else { return None };
+    let why = match alert {
+        Alert::HandshakeFailure | Alert::BadCertificate if was_asked => NO_CERTIFICATE.to_owned(),
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+            if has_identity =>
+        {
+            format!("the server refused the probe's client certificate: {alert:?}")
+        }
+        _ => return None,
+    };
+    Some(Outcome::Failed(Failure::Tls(why)))
 }
 
 /// Takes any certificate, but no bad signature: the endpoint has at least the key of what it shows.

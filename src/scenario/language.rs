@@ -25,7 +25,7 @@
 //! maintenance fra "0 3 * * 0" Europe/Berlin for 2h         of a site, or of a service
 //!
 //! at 10s    fra ok, iad fails twice "status 503"      `iad.v6` is one family, `iad.api` one probe,
-//!                                                     `3 times`; `iad discarded`
+//!                                                     `3 times`; `iad discarded`; `iad noroute`
 //!                                                     `canary` is all of them
 //! at 20s    drain fra "new switch" for 1h             also force-up, force-down; `app.example.com@fra`
 //! at 30s    undrain fra
@@ -99,6 +99,7 @@ pub enum Outcome {
     Ok,
     Fails(String),
     Discarded,
+    NoRoute,
 }
 
 /// One `expect` line.
@@ -284,6 +285,7 @@ fn action(words: &[String], setup: &Setup) -> Result<What, String> {
                 ("fails", []) => Outcome::Fails("connection refused".to_owned()),
                 ("fails", [why]) => Outcome::Fails(unquoted(why)),
                 ("discarded", []) => Outcome::Discarded,
+                ("noroute", []) => Outcome::NoRoute,
                 _ => return Err(format!("\"{}\" is no action", words.join(" "))),
             };
             let (site, of) = target.split_once('.').map_or((target, None), |(site, of)| (site, Some(of)));

@@ -1,5 +1,6 @@
 //! From a scenario's setup to what a load brings.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             })
             .collect(),
         probes,
+        negative_ttls: BTreeMap::new(),
         zones: apexes
             .iter()
             .map(|apex| ZoneSource {

@@ -181,6 +181,7 @@ impl Run {
                 crate::health::Outcome::Failed(Failure::Refused)
             }
             Outcome::Fails(text) => crate::health::Outcome::Failed(Failure::Other(text.clone())),
+            Outcome::NoRoute => crate::health::Outcome::Discarded(Discard::NoRoute),
             Outcome::Discarded => crate::health::Outcome::Discarded(Discard::Local("no route".to_owned())),
         };
         let latency = Duration::from_millis(12);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Cost;
-use crate::config::{Config, Probe, Service, worst_case};
+use crate::config::{Config, Probe, Service, Surroundings, worst_case};
 
 /// Multiples of the configured `interval` that are tried.
 const INTERVALS: [u32; 4] = [1, 2, 3, 6];
@@ -81,8 +81,8 @@ impl Candidate {
 
     /// What it came to.
     pub fn advice(self, config: &Config, cost: Cost) -> Advice {
-        let vouch = config.vantage.wait();
-        let sums = config.services.iter().map(|service| worst_case(service, vouch));
+        let surroundings = Surroundings::of(config, usize::MAX);
+        let sums = config.services.iter().map(|service| worst_case(service, &surroundings));
         let (mut detection, mut worst) = (Duration::ZERO, Duration::ZERO);
         for sum in sums {
             (detection, worst) = (detection.max(sum.detection), worst.max(sum.total));

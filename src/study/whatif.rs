@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{QUORUM, StudyError};
-use crate::config::{CheckKey, Config, Probe, SiteId, Whereto, worst_case};
+use crate::config::{CheckKey, Config, Probe, SiteId, Surroundings, Whereto, worst_case};
 use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView, SiteView, Status};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Family, OverrideKind, Proposal, ProposalState, Scope};
@@ -216,10 +216,12 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
             .collect(),
         loads: loads(&before, &after),
     };
-    let vouch = config.vantage.wait();
+    // How many runs this host lets be under way is not a history's to tell.
+    let surroundings = Surroundings::of(config, usize::MAX);
     let known: BTreeMap<&Name, _> = config.services.iter().map(|service| (&service.name, service)).collect();
     for (old, new) in before.services.iter().zip(&after.services) {
-        let sum = known.get(&new.name).map(|service| worst_case(service, vouch).total).unwrap_or_default();
+        let sum =
+            known.get(&new.name).map(|service| worst_case(service, &surroundings).total).unwrap_or_default();
         let consequence = consequence(old, new, sum);
         if consequence.from != consequence.to || parts(old) != parts(new) {
             outlook.moved.push(consequence);

@@ -1,5 +1,7 @@
 //! The words of a master file (RFC 1035 section 5.1): white space, quotes, parentheses and comments.
 
+use crate::text::is_hidden;
+
 /// A walk over one text's words. An entry ends with its line, but inside parentheses lines do not count.
 #[derive(Clone, Debug)]
 pub(super) struct Lexer<'a> {
@@ -9,6 +11,9 @@ pub(super) struct Lexer<'a> {
     depth: u32,
     opened_at: usize,
 }
+
+/// What a `#` is, in files that are not of this kind.
+pub(super) const COMMENT: &str = "comments in a zone file begin with \";\", not with \"#\"";
 
 /// One word.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +71,7 @@ impl Token<'_> {
 pub(super) fn shown(bytes: &[u8]) -> String {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN * 4)]);
     let mut text: String =
-        head.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        head.chars().take(MAX_SHOWN).map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect();
     if text.len() < head.len() || bytes.len() > MAX_SHOWN * 4 {
         text.push('…');
     }
@@ -164,7 +169,11 @@ impl<'a> Lexer<'a> {
         match self.next()? {
             None => Ok(()),
             Some(token) => {
-                let message = format!("{} stands after the end of {}; take it away", token.shown(), of());
+                let message = if token.text.starts_with(b"#") {
+                    COMMENT.to_owned()
+                } else {
+                    format!("{} stands after the end of {}; take it away", token.shown(), of())
+                };
                 Err(Fault::new(token.at, message))
             }
         }
@@ -212,7 +221,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn skip_to_line_end(&mut self) {
+    /// Passes over what is left of this line, whatever it holds.
+    pub(super) fn skip_to_line_end(&mut self) {
         self.at += line_len(&self.text[self.at..]);
     }
 

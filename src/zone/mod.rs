@@ -41,7 +41,8 @@ pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
 pub use network::{Network, NetworkError};
 pub use rcode::{RCODES, rcode_name};
 pub use rdata::{
-    UnknownType, checked_rdata, from_base64, name_in_message, rdata_from_text, rdata_in_message, rdata_text,
+    UnknownType, checked_rdata, close_hints, from_base64, has_hints, hints, name_in_message, rdata_from_text,
+    rdata_in_message, rdata_text, steered_rdata_from_text,
 };
 pub use rrset::{MAX_RRSET_BYTES, RrSet, RrType, record_ttl};
 pub use serial::{Serial, SerialStyle};

@@ -1,6 +1,6 @@
 //! What is refused, where it is reported, and the way out that is shown.
 
-use crate::refused::{END, check, check_head, first, http, probe, service};
+use crate::refused::{END, check, check_head, endpoints, first, http, probe, service};
 use crate::{Folder, HEAD, ZONE, folder};
 
 #[test]
@@ -289,7 +289,10 @@ detour.toml:2:8: error: not TOML: strings stand in quotes
            ^^^
 ",
     );
-    check_head(&first("[sites.fra]"), "detour.toml:2:8: error: not TOML: duplicate key");
+    check_head(
+        &first("[sites.fra]"),
+        "detour.toml:2:8: error: not TOML: duplicate key; the first is on line 1",
+    );
     let folder = Folder::new(&[]);
     std::fs::write(folder.path("detour.toml"), b"[server]\nnsid = \"\xff\"\n").unwrap();
     check_head(&folder.report(), "detour.toml:2:9: error: the file is not UTF-8");
@@ -401,4 +404,64 @@ fn a_flood_of_problems_is_cut_short() {
     let report = first(&format!("[server]\n{}", keys.join("\n")));
     assert_eq!(report.matches(" error: ").count(), 100);
     assert!(report.ends_with("\nand 4900 more"), "{}", &report[report.len() - 100..]);
+}
+
+/// What people type by mistake: one fault, where it is, and what to type.
+#[test]
+fn a_common_mistake_is_one_fault_with_its_place_and_what_to_type() {
+    let says = |report: &str, at: &str, helps: &str| {
+        check_head(report, at);
+        assert!(report.contains(helps), "{report}");
+    };
+    says(
+        &endpoints("{ site = \"fra\", address = \"192.0.2.10\" }"),
+        "detour.toml:16:30: error: unknown key \"address\" in the endpoint",
+        "help: write addresses = [\"192.0.2.10\"]",
+    );
+    says(
+        &service("name = \"app.example.com\"\nfailback = true"),
+        "detour.toml:15:12: error: \"failback\" is a boolean, not \"auto\", \"manual\", \"approve\" or a table",
+        "help: write failback = \"manual\", or failback = { mode = \"auto\", hold = \"60s\" }",
+    );
+    says(
+        &http("expect_status = 200"),
+        "detour.toml:5:1: error: unknown key \"expect_status\" in [probes.web]",
+        "help: write expect = { status = [\"200-299\"] }",
+    );
+    says(
+        &first("[server]\nlisten = \"[::]:53\""),
+        "detour.toml:2:10: error: \"listen\" is a string, not a list",
+        "help: put it into a list, as in listen = [\"[::]:53\"]",
+    );
+    says(
+        &first("server:\n  listen: \"[::]:53\""),
+        "detour.toml:1:1: error: the file is YAML, and the configuration is TOML",
+        "key = value",
+    );
+    says(
+        &first("[server]\nlisten = [\"[::]:53\"\n"),
+        "detour.toml:2:10: error: this [ is never closed",
+        "help: add the ] that ends it",
+    );
+    says(&first("[server\nnsid = \"a\""), "detour.toml:1:1: error: this [ is never closed", "add the ]");
+    says(
+        &first("[server]\nnsid = \"a\"\nchaos = true\nnsid = \"b\""),
+        "detour.toml:4:1: error: not TOML: duplicate key; the first is on line 2",
+        "nsid = \"b\"",
+    );
+    let twice = format!("[[service]]\nname = \"app.example.com\"\n{END}");
+    says(
+        &folder(&format!("{twice}{twice}")).report(),
+        "detour.toml:18:8: error: service \"app.example.com.\" is configured twice",
+        "help: the first is on line 14",
+    );
+    let hash = ZONE.replace("txt ", "# the text (and more\ntxt ");
+    let text = format!("{HEAD}{twice}");
+    let report = Folder::new(&[("detour.toml", &text), ("example.com.zone", &hash)]).report();
+    assert_eq!(
+        report.lines().next().unwrap(),
+        "example.com.zone:8:1: error: comments in a zone file begin with \";\", not with \"#\"",
+        "{report}"
+    );
+    assert_eq!(report.matches(" error: ").count(), 1, "{report}");
 }

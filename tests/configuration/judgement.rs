@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::config::{Damping, MaintenanceScope, worst_case};
+use detour::config::{Damping, MaintenanceScope, Surroundings, worst_case};
 use detour::time::Time;
 
 use crate::refused::{check, check_head};
@@ -68,10 +68,10 @@ fn canaries_are_checks_of_their_own() {
     assert_eq!(config.checks().len(), 2, "no service relies on them");
     assert_eq!(config.vantage.wait(), Duration::from_secs(4));
     // Two further runs of 2 s each are as long as the canaries take.
-    let [with, without] =
-        [config.vantage.wait(), Duration::ZERO].map(|vouch| worst_case(&config.services[0], vouch));
-    assert_eq!(with, without);
-    assert_eq!(worst_case(&config.services[0], Duration::from_secs(5)).detection, Duration::from_secs(12));
+    let detection =
+        |vouch| worst_case(&config.services[0], &Surroundings { vouch, ..Surroundings::default() }).detection;
+    assert_eq!(detection(config.vantage.wait()), detection(Duration::ZERO));
+    assert_eq!(detection(Duration::from_secs(5)), Duration::from_secs(12));
     assert!(loaded(&format!("{HEAD}{SERVICE}")).config.vantage.canaries.is_empty());
 }
 

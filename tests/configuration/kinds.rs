@@ -1,6 +1,6 @@
 //! Probes that are not asked over HTTP: their keys, and what is wrong with them.
 
-use detour::config::{Config, DnsProbe, GrpcProbe, Matching, ProbeKind, worst_case};
+use detour::config::{Config, DnsProbe, GrpcProbe, Matching, ProbeKind, Surroundings, worst_case};
 use detour::zone::{RrType, rdata_from_text};
 
 use crate::refused::check_head;
@@ -40,6 +40,7 @@ fn dns_probes() {
         rcode: 0,
         authoritative: None,
         records: vec![],
+        empty: false,
         matching: Matching::All,
     };
     assert_eq!((&probe, config.probes[1].port), (&want, 53));
@@ -61,6 +62,7 @@ fn dns_probes() {
     assert_eq!((&probe, config.probes[1].port), (&want, 5300));
     assert_eq!(config.checks()[0].key.to_string(), "db@192.0.2.10 (example.org)");
     assert_eq!(dns("expect = { rcode = \"NXDOMAIN\" }").1.rcode, 3);
+    assert!(dns("expect = { empty = true }").1.empty);
 }
 
 #[test]
@@ -85,6 +87,14 @@ fn dns_probes_that_are_refused() {
     check(
         "expect = { match = \"any\" }",
         "12: error: \"match\" means nothing to an answer without \"records\"",
+    );
+    check(
+        "expect = { rcode = \"REFUSED\", empty = true }",
+        "31: error: \"empty\" means nothing to an answer that is not NOERROR",
+    );
+    check(
+        "expect = { empty = true, records = [\"192.0.2.1\"] }",
+        "20: error: both \"empty\" and \"records\"",
     );
     check("expect = { rcode = \"NODATA\" }", "20: error: rcode \"NODATA\" is unknown");
 }
@@ -138,14 +148,14 @@ fn with_tokens(text: &str, tokens: &str) -> Folder {
 fn heartbeats() {
     let folder = with_tokens(&heartbeat("interval = \"10s\"\ngrace = \"4s\""), TOKENS);
     let loaded = folder.load().unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(loaded.warnings, []);
+    crate::warns_of_the_unused_alone(&loaded);
     let heartbeat = loaded.config.heartbeat.clone().unwrap();
     assert_eq!((heartbeat.listen, heartbeat.tokens.len()), ("127.0.0.1:8054".parse().unwrap(), 3));
     assert_eq!(&*heartbeat.tokens[1].token, "fedcba9876543210");
     assert!(!format!("{heartbeat:?}").contains("fedcba"), "secrets are not for logs");
     assert!(loaded.files.contains(&folder.path("tokens")));
     // Gone right after a beat: three intervals and the grace.
-    let sum = worst_case(&loaded.config.services[0], std::time::Duration::ZERO).to_string();
+    let sum = worst_case(&loaded.config.services[0], &Surroundings::default()).to_string();
     assert_eq!(sum, "detection 34s + publish 0.1s + TTL 30s = 64.1s");
 }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use detour::config::{ExecProbe, Expect, IcmpProbe, Pattern, Probe, ProbeKind, Step, TcpProbe};
+use detour::config::{
+    ExecProbe, ExitCodes, ExitVerdict, Expect, IcmpProbe, Pattern, Probe, ProbeKind, Step, TcpProbe,
+};
 
 use crate::refused::{check, check_head, first, probe};
 use crate::{Folder, HEAD, ZONE, loaded};
@@ -153,7 +155,7 @@ fn an_exec_probe_is_a_list_of_words() {
     assert_eq!(probe.port, 0);
     let ProbeKind::Exec(exec) = probe.kind else { panic!("{:?}", probe.kind) };
     assert!(!exec.names_service());
-    assert_eq!(exec, ExecProbe { command, env: vec![], cwd: PathBuf::from("/") });
+    assert_eq!(exec, ExecProbe { command, env: vec![], cwd: PathBuf::from("/"), exit: ExitCodes::default() });
     let probe = good(
         "type = \"exec\"\nport = 25\ncwd = \"/tmp\"\nenv = { LANG = \"C\", FOR = \"{service}\" }\ncommand = [\"/bin/true\"]",
     );
@@ -217,4 +219,29 @@ detour.toml:9:12: error: command "/usr/lib/nowhere/check_x": No such file or dir
         "detour.toml:10:7: error: \"here\" is not an absolute path",
     );
     check_head(&first("[server]\nmax_exec = 0"), "detour.toml:2:12: error: \"max_exec\" is zero");
+}
+
+#[test]
+fn exit_codes_are_listed_or_those_of_plugins() {
+    use ExitVerdict::{Discard, Fail, Pass};
+    let exit = |line: &str| {
+        let probe = good(&format!("type = \"exec\"\ncommand = [\"/bin/true\"]\n{line}"));
+        let ProbeKind::Exec(exec) = probe.kind else { panic!("{:?}", probe.kind) };
+        [0, 1, 2, 3, 4].map(|code| exec.exit.verdict(code))
+    };
+    assert_eq!(exit(""), [Pass, Fail, Fail, Fail, Fail]);
+    assert_eq!(exit("exit = \"plugin\""), [Pass, Pass, Fail, Discard, Discard]);
+    assert_eq!(
+        exit("exit = { pass = [0, 1], fail = [2], discard = [3] }"),
+        [Pass, Pass, Fail, Discard, Fail]
+    );
+    assert_eq!(exit("exit = { discard = [3] }"), [Pass, Fail, Fail, Discard, Fail]);
+    let refused = |line: &str, want: &str| {
+        let report = bad(&format!("type = \"exec\"\ncommand = [\"/bin/true\"]\n{line}"));
+        check_head(&report, &format!("detour.toml:10:{want}"));
+    };
+    refused("exit = 0", "8: error: \"exit\" is an integer, not \"plugin\" or a table of lists of exit codes");
+    refused("exit = { pass = [1], fail = [1] }", "30: error: exit code 1 is listed twice");
+    refused("exit = { pass = [256] }", "18: error: \"pass\" is 256, not between 0 and 255");
+    refused("exit = { past = [1] }", "10: error: unknown key \"past\" in \"exit\"");
 }

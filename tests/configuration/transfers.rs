@@ -105,7 +105,7 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     let key = |text: &str| format!("{text}\n[[zone]]\nname = \"example.com\"\nprimary = [\"192.0.2.53\"]\n");
     check(&key("[keys.xfr]"), "[keys.xfr.] has no \"secret_file\"");
-    check(&key("[keys.xfr]\nsecret_file = \"nowhere\""), "cannot read secret \"nowhere\"");
+    check(&key("[keys.xfr]\nsecret_file = \"no/where\""), "cannot read secret \"no/where\"");
     check(&key("[keys.xfr]\nsecret_file = \"detour.toml\""), "it is not base64, and that alone");
     check(
         &key("[keys.xfr]\nalgorithm = \"hmac-md5\"\nsecret_file = \"keys/xfr\""),

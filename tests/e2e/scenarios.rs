@@ -60,6 +60,9 @@ const ENGINE_ONLY: &[(&str, &str)] = &[
     ("maintenance", "its windows are the scenario's time of day"),
     ("maintenance_and_drain", "its windows are the scenario's time of day"),
     ("no_ipv6_here", "no site can make this host lose IPv6"),
+    ("no_route_anywhere", "no site can make this host lose its routes"),
+    ("no_route_of_one_family", "no site can make this host lose its routes"),
+    ("no_route_to_one_site", "no site can make this host lose its routes"),
     ("nothing_verified", "no site can make this host stall"),
     ("one_family_dead", "loopback has one IPv6 address; failures.rs plays it with one site"),
     ("stale", "no site can keep the daemon from probing it"),
@@ -270,7 +273,9 @@ impl Stage {
         let status = match outcome {
             Outcome::Ok => 200,
             Outcome::Fails(_) => 503,
-            Outcome::Discarded => panic!("no site can make this host stall"),
+            Outcome::Discarded | Outcome::NoRoute => {
+                panic!("no site can make this host stall or lose its routes")
+            }
         };
         for (address, probe) in self.asked(what) {
             let site = self.sites.iter_mut().find(|site| site.addresses == [address]).unwrap();

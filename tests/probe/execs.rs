@@ -3,21 +3,28 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use detour::config::{Check, ExecProbe, ProbeKind};
-use detour::health::{Discard, Failure, Outcome};
+use detour::config::{Check, ExecProbe, ExitCodes, ExitVerdict, ProbeKind};
+use detour::health::{Discard, Failure, Outcome, Warning};
 use tempfile::TempDir;
 
-use crate::checks::{LONG, SHORT, ask, check, every, named, prober};
+use crate::checks::{LONG, SHORT, ask, check, every, named, prober, sample_trusting};
 
 /// A check by this shell script, with these arguments.
 fn script(text: &str, arguments: &[&str], timeout: Duration) -> Check {
     let command =
         ["/bin/sh", "-c", text, "sh"].iter().chain(arguments).map(|&word| word.to_owned()).collect();
-    let exec =
-        ExecProbe { command, env: vec![("OWN".into(), "a {port}".into())], cwd: PathBuf::from("/usr") };
+    let env = vec![("OWN".into(), "a {port}".into())];
+    let exec = ExecProbe { command, env, cwd: PathBuf::from("/usr"), exit: ExitCodes::default() };
     check(ProbeKind::Exec(exec), ([127, 0, 0, 1], 25).into(), timeout)
+}
+
+/// What runs a program in a folder.
+fn of_program(program: &str, cwd: &str) -> ExecProbe {
+    let command = vec![program.to_owned()];
+    ExecProbe { command, env: vec![], cwd: PathBuf::from(cwd), exit: ExitCodes::default() }
 }
 
 async fn said(text: &str, timeout: Duration) -> String {
@@ -42,6 +49,53 @@ async fn the_exit_code_is_the_verdict() {
     assert_eq!(said("echo to stderr >&2; exit 1", LONG).await, "exit code 1: to stderr");
     assert_eq!(said("echo to stderr >&2; echo to stdout; exit 1", LONG).await, "exit code 1: to stdout");
     assert_eq!(said("echo so far; kill -SEGV $$", LONG).await, "killed by signal 11: so far");
+}
+
+#[tokio::test]
+async fn the_codes_of_monitoring_plugins_move_nothing_but_for_critical() {
+    let plugin = async |text: &str, exit: &ExitCodes| {
+        let mut check = script(text, &[], LONG);
+        let probe = Arc::make_mut(&mut check.probe);
+        let ProbeKind::Exec(exec) = &mut probe.kind else { panic!("it is an exec probe") };
+        exec.exit = exit.clone();
+        sample_trusting(rustls::RootCertStore::empty(), check).await
+    };
+    let convention = ExitCodes::plugin();
+    let warned = plugin("echo WARNING - 9 s; exit 1", &convention).await;
+    assert_eq!(warned.outcome, Outcome::Ok);
+    let line = "WARNING - 9 s".to_owned();
+    assert_eq!(warned.detail.warning, Some(Warning::Command { code: 1, line }));
+    let well = plugin("exit 0", &convention).await;
+    assert_eq!((well.outcome, well.detail.warning), (Outcome::Ok, None));
+    let critical = plugin("echo CRITICAL; exit 2", &convention).await.outcome;
+    assert_eq!(critical, Outcome::Failed(Failure::Exit { code: 2, line: "CRITICAL".into() }));
+    for code in [3, 127] {
+        let unknown = plugin(&format!("echo UNKNOWN; exit {code}"), &convention).await.outcome;
+        assert_eq!(unknown, Outcome::Discarded(Discard::Exit { code, line: "UNKNOWN".into() }));
+    }
+    let own =
+        ExitCodes { listed: vec![(7, ExitVerdict::Discard), (0, ExitVerdict::Pass)], ..ExitCodes::default() };
+    assert_eq!(plugin("exit 1", &own).await.outcome.to_string(), "exit code 1");
+    let told = plugin("exit 7", &own).await.outcome.to_string();
+    assert_eq!(told, "discarded: the command could not tell: exit code 7");
+}
+
+#[tokio::test]
+async fn a_script_that_does_not_start_says_which_file_is_missing() {
+    let folder = TempDir::new().unwrap();
+    let said = async |text: &str, cwd: &str| {
+        let path = folder.path().join("check");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let exec = of_program(path.to_str().unwrap(), cwd);
+        let said = ask(check(ProbeKind::Exec(exec), ([127, 0, 0, 1], 0).into(), LONG)).await.to_string();
+        said.rsplit_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(said("#!/usr/bin/pyhton3 -u\n", "/").await, "its interpreter /usr/bin/pyhton3 does not exist");
+    let dos =
+        "its interpreter /bin/sh with a carriage return (save the script with Unix line ends) does not exist";
+    assert_eq!(said("#!/bin/sh\r\n", "/").await, dos);
+    assert_eq!(said("#!/bin/sh\n", "/nowhere").await, "its folder /nowhere does not exist");
 }
 
 #[tokio::test]
@@ -133,7 +187,7 @@ async fn what_cannot_be_started_is_a_fault_of_this_host() {
     fs::write(&plain, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
     for program in ["/nowhere/check_x", plain.to_str().unwrap(), "/usr"] {
-        let exec = ExecProbe { command: vec![program.into()], env: vec![], cwd: PathBuf::from("/") };
+        let exec = of_program(program, "/");
         let outcome = ask(check(ProbeKind::Exec(exec), ([127, 0, 0, 1], 0).into(), LONG)).await;
         let Outcome::Discarded(Discard::Local(why)) = outcome else { panic!("{program}: {outcome}") };
         assert!(why.starts_with(&format!("cannot run {program}: ")), "{why}");

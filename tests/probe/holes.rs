@@ -37,6 +37,7 @@ async fn every_kind_gives_up_on_a_black_hole_in_time() {
             rcode: 0,
             authoritative: None,
             records: vec![],
+            empty: false,
             matching: Matching::All,
         })
     };

@@ -86,3 +86,42 @@ async fn a_resolver_that_does_not_answer_is_not_the_sites_failure() {
     assert!(asked.load(Ordering::SeqCst) >= before + 2, "it was asked both times");
     assert_eq!(resolving("there.example.com", LONG).await, Outcome::Ok, "and all is well again");
 }
+
+/// As [`RESOLVER`], with a search list, in whose domain every name exists.
+const SEARCHING: &str = "mount -t tmpfs tmpfs /mnt && echo 'hosts: dns' > /mnt/nsswitch.conf \
+    && printf 'nameserver 127.0.0.1\nsearch there.example.org\noptions timeout:1 attempts:1\n' > /mnt/resolv.conf \
+    && mount --bind /mnt/nsswitch.conf /etc/nsswitch.conf \
+    && mount --bind /mnt/resolv.conf /etc/resolv.conf && exec \"$@\"";
+
+/// A name server of the domain in the search list alone, where every name has an address.
+async fn catch_all() {
+    let socket = UdpSocket::bind("127.0.0.1:53").await.unwrap();
+    tokio::spawn(async move {
+        let mut message = [0; 512];
+        loop {
+            let (len, from) = socket.recv_from(&mut message).await.unwrap();
+            let mut answer = message[..len].to_vec();
+            let searched = message[..len].windows(12).any(|part| part == b"\x05there\x07examp");
+            let (code, answers) = if searched { (0, 1) } else { (3, 0) };
+            (answer[2], answer[3], answer[7], answer[11]) = (0x81, 0x80 | code, answers, 0);
+            if searched {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+            }
+            socket.send_to(&answer, from).await.unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn the_hosts_search_list_makes_no_dead_cname_target_alive() {
+    if !inside("names::the_hosts_search_list_makes_no_dead_cname_target_alive", SEARCHING) {
+        return;
+    }
+    ip("link set lo up");
+    let to = silent().await;
+    catch_all().await;
+    let mut check = check(ProbeKind::Tcp(TcpProbe::default()), to, LONG);
+    check.key.whereto = Whereto::Name("lb.gone.example".into());
+    let missing = "lb.gone.example: there is no such name".to_owned();
+    assert_eq!(ask(check).await, Outcome::Failed(Failure::Resolve(missing)));
+}

@@ -50,7 +50,12 @@ async fn headers_and_patterns_are_expected() {
     check(&[("x-state", "ready")], "^queue=[0-9]{1,2}\n$", "ok").await;
     check(&[("x-state", "waiting")], "", "header mismatch: \"waiting\" is not in x-state: all ready").await;
     check(&[("x-other", "")], "", "header mismatch: there is no x-other").await;
-    check(&[], "queue=[a-z]", "body mismatch: nothing in it matches queue=[a-z]").await;
+    check(
+        &[],
+        "queue=[a-z]",
+        r#"body mismatch: nothing in it matches queue=[a-z]; the body begins with "queue=17\n""#,
+    )
+    .await;
 }
 
 /// What is compressed is held against the text as it came: a bomb has nothing to go off in.

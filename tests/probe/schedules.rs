@@ -1,5 +1,6 @@
 //! When checks run, beside each other and over reloads.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -132,6 +133,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         heartbeat: None,
         sites: vec![],
         probes: vec![probe.clone()],
+        negative_ttls: BTreeMap::default(),
         zones: vec![],
         services: names.iter().map(service).collect(),
         vantage: VantageSetup::default(),

@@ -50,7 +50,7 @@ fn check_finds_every_lint() {
         ("default-ttl", soa("ns1 host 1 2h 15m 2w 5m").replace("$TTL 1h\n", "")),
     ];
     let texts = all.map(|(lint, text)| (lint, format!("{HEAD}{text}"))).into_iter().chain(soas);
-    let mut seen = vec!["negative-ttl", "steered-ttl"]; // with a configuration: below
+    let mut seen = vec!["fixed-hint", "negative-ttl", "steered-ttl"]; // with a configuration: below
     for (lint, text) in texts {
         let folder = Folder::new(&[("example.com.zone", &text)]);
         let ran = folder.zone(&["check", "example.com.zone"]).ended(0);
@@ -83,6 +83,15 @@ fn check_holds_files_against_what_services_promise() {
     assert!(ran.err.contains("[steered-ttl]") && ran.err.contains("[negative-ttl]"), "{}", ran.err);
     let ran = folder.zone(&["check", "example.com.zone"]).ended(0);
     assert_eq!(ran.err, "");
+    let hinted = |record: &str| {
+        let zone = format!("{HEAD}{record}\n");
+        let folder = Folder::new(&[("detour.toml", config), ("example.com.zone", &zone)]);
+        let ran = folder.zone(&["check", "example.com.zone", "-c", "detour.toml"]).ended(0);
+        ran.err.contains("[fixed-hint]")
+    };
+    assert!(hinted("app HTTPS 1 . alpn=h2 ipv4hint=192.0.2.10"));
+    assert!(hinted("www HTTPS 1 APP ipv4hint=192.0.2.10"), "a hint of another name's address is no better");
+    assert!(!hinted("app HTTPS 1 . alpn=h2") && !hinted("www HTTPS 1 . ipv4hint=192.0.2.80"));
     let json = folder.zone(&["check", "example.com.zone", "-c", "detour.toml", "--json"]).ended(0).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["ok"], json["problems"].as_array().unwrap().len()), (&true.into(), 2));

@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 
 use self::http::Post;
 use super::message::Message;
+use crate::certificate::Named;
 use crate::config::{AlertReceiver, AlertWay, Authorities};
 use crate::time::Time;
 
@@ -74,21 +75,19 @@ impl Line {
 
 /// TLS that trusts these authorities, or this host's.
 fn tls(ca: Option<&Authorities>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    match ca {
-        Some(ca) => {
-            roots.add_parsable_certificates(ca.certificates.iter().cloned());
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|why| why.to_string())?;
+    if let Some(ca) = ca {
+        let named = Arc::new(Named::new(&ca.certificates, provider)?);
+        let builder = builder.dangerous().with_custom_certificate_verifier(named);
+        return Ok(Arc::new(builder.with_no_client_auth()));
     }
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err("this host trusts no certificate authority; name one with \"ca\"".to_owned());
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|why| why.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }

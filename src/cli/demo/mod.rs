@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use self::screen::{Picture, Screen};
 use self::site::Site;
 use super::dns_client::{Answer, ask_a};
-use crate::config::worst_case;
+use crate::config::{Surroundings, worst_case};
 use crate::control::Daemon;
 use crate::daemon::{self, Running};
 use crate::zone::Name;
@@ -252,7 +252,7 @@ impl Show {
         let config = crate::config::load(&self.running.handle.status().await?.config);
         let config = config.map_err(|report| anyhow::anyhow!("{report}"))?.config;
         let service = config.services.first().context("the demo has one service")?;
-        let worst = worst_case(service, config.vantage.wait());
+        let worst = worst_case(service, &Surroundings::of(&config, usize::MAX));
         let secs = |d: Duration| format!("{:.2}s", d.as_secs_f64());
         let ttl = Duration::from_secs(service.ttl.into());
         let rows = [

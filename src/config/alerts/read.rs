@@ -13,6 +13,7 @@ use super::super::load::read_bounded;
 use super::super::pem::{self, Files};
 use super::super::probes::program;
 use super::super::report::Findings;
+use super::super::secrets;
 use super::super::section::{Item, Read, Reported, Section, entries, or};
 use super::super::services::DraftService;
 use super::super::values;
@@ -287,7 +288,7 @@ type Login = (Range<usize>, (String, Secret));
 
 /// User and password, both or none; and where the password is named.
 fn login(
-    section: &Section,
+    section: &mut Section,
     username: Read<String>,
     password: Read<Secret>,
     findings: &mut Findings,
@@ -396,7 +397,7 @@ fn secret(what: &str, item: Item, files: &mut Files, findings: &mut Findings) ->
         Ok(Secret::new(line))
     });
     line.map_err(|why| {
-        let what = format!("{what} {:?}", short(&name));
+        let what = format!("{what} {:?}", secrets::file_name(&name, &path));
         item.wrong(ConfigError::Unreadable { what, why }, findings)
     })
 }

@@ -35,6 +35,7 @@ pub(super) fn read(section: &mut Section, findings: &mut Findings) -> Result<Dns
         rcode: expect.rcode,
         authoritative: expect.authoritative,
         records: expect.records,
+        empty: expect.empty,
         matching: expect.matching,
     })
 }
@@ -43,12 +44,13 @@ struct Expect {
     rcode: u8,
     authoritative: Option<bool>,
     records: Vec<Box<[u8]>>,
+    empty: bool,
     matching: Matching,
 }
 
 impl Default for Expect {
     fn default() -> Expect {
-        Expect { rcode: 0, authoritative: None, records: Vec::new(), matching: Matching::All }
+        Expect { rcode: 0, authoritative: None, records: Vec::new(), empty: false, matching: Matching::All }
     }
 }
 
@@ -61,14 +63,21 @@ fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Exp
     });
     let authoritative = section.read("authoritative", findings, values::boolean);
     let rcode = or(rcode, 0);
-    let records: Read<_> = if rcode.unwrap_or_default() == 0 {
-        section.read("records", findings, |item, findings| {
+    let (empty, records): (Read<_>, Read<_>) = if rcode.unwrap_or_default() == 0 {
+        let empty = section.read("empty", findings, values::boolean);
+        let records = section.read("records", findings, |item, findings| {
             item.list("records", MAX_RECORDS, findings, |item, findings| record(item, qtype, findings))
-        })
+        });
+        (empty, records)
     } else {
-        section.refuse_unasked(&["records"], "an answer that is not NOERROR", findings);
-        Ok(None)
+        section.refuse_unasked(&["records", "empty"], "an answer that is not NOERROR", findings);
+        (Ok(None), Ok(None))
     };
+    if let (Ok(Some(empty)), Ok(Some(_))) = (&empty, &records)
+        && *empty.get_ref()
+    {
+        findings.push(&empty.span(), ConfigError::Beside("empty", "records"));
+    }
     let matching = if let Ok(None) = &records {
         section.refuse_unasked(&["match"], "an answer without \"records\"", findings);
         Ok(Matching::All)
@@ -78,7 +87,7 @@ fn read_expect(item: Item, qtype: RrType, findings: &mut Findings) -> Result<Exp
     section.finish(findings);
     let records = or(records, Vec::new())?.into_iter().map(Spanned::into_inner).collect();
     let authoritative = authoritative?.map(Spanned::into_inner);
-    Ok(Expect { rcode: rcode?, authoritative, records, matching: matching? })
+    Ok(Expect { rcode: rcode?, authoritative, records, empty: or(empty, false)?, matching: matching? })
 }
 
 fn matching(item: Item, findings: &mut Findings) -> Result<Matching, Reported> {

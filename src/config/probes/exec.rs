@@ -1,15 +1,16 @@
-//! The keys of an `exec` probe: `command`, `env` and `cwd`.
+//! The keys of an `exec` probe: `command`, `env`, `cwd` and `exit`.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::super::error::{ConfigError, Known, short};
 use super::super::report::Findings;
 use super::super::section::{Item, Reported, Section, entries, or};
-use super::super::{ExecProbe, PLACEHOLDERS, values};
+use super::super::{ExecProbe, ExitCodes, ExitVerdict, PLACEHOLDERS, values};
 
 /// The most words of a command, its program included.
 const MAX_WORDS: usize = 64;
@@ -19,6 +20,8 @@ const MAX_WORD: usize = 4_096;
 const MAX_VARIABLES: usize = 64;
 /// The longest name of a variable, in bytes.
 const MAX_VARIABLE: usize = 128;
+/// The most exit codes in one list: all there are.
+const MAX_CODES: usize = 256;
 /// What every command is told begins like this, so nothing of its own may.
 const RESERVED: &str = "DETOUR_";
 
@@ -32,8 +35,48 @@ pub(super) fn read(section: &mut Section, findings: &mut Findings) -> Result<Exe
     });
     let env = section.read("env", findings, environment);
     let cwd = section.read("cwd", findings, folder);
+    let exit = section.read("exit", findings, exit_codes);
     let command = command?.into_inner().into_iter().map(Spanned::into_inner).collect();
-    Ok(ExecProbe { command, env: or(env, Vec::new())?, cwd: or(cwd, PathBuf::from("/"))? })
+    let (env, cwd) = (or(env, Vec::new())?, or(cwd, PathBuf::from("/"))?);
+    Ok(ExecProbe { command, env, cwd, exit: or(exit, ExitCodes::default())? })
+}
+
+/// `"plugin"`, or `{ pass = [0, 1], fail = [2], discard = [3] }`.
+fn exit_codes(item: Item, findings: &mut Findings) -> Result<ExitCodes, Reported> {
+    match item.value.get_ref() {
+        DeValue::String(_) => values::word(item, &["plugin"], findings).map(|_| ExitCodes::plugin()),
+        DeValue::Table(_) => {
+            let mut section = Section::of("\"exit\"".to_owned(), item, findings)?;
+            let code = values::integer(0, u8::MAX.into());
+            let mut codes = |key, findings: &mut Findings| {
+                section
+                    .read(key, findings, |item, findings| item.list("exit codes", MAX_CODES, findings, &code))
+            };
+            let pass = codes("pass", findings);
+            let fail = codes("fail", findings);
+            let discard = codes("discard", findings);
+            section.finish(findings);
+            let mut listed: Vec<(u8, ExitVerdict)> = Vec::new();
+            let lists =
+                [(pass?, ExitVerdict::Pass), (fail?, ExitVerdict::Fail), (discard?, ExitVerdict::Discard)];
+            for (list, verdict) in lists {
+                let list = list.map(Spanned::into_inner).unwrap_or_default();
+                for code in list {
+                    let value = *code.get_ref() as u8; // at most 255, as just checked
+                    if listed.iter().any(|(known, _)| *known == value) {
+                        findings.push(&code.span(), ConfigError::ExitCodeTwice(value));
+                    }
+                    listed.push((value, verdict));
+                }
+            }
+            // Left out, "pass" is what it is without the table.
+            if !listed.iter().any(|(code, verdict)| *verdict == ExitVerdict::Pass || *code == 0) {
+                listed.push((0, ExitVerdict::Pass));
+            }
+            Ok(ExitCodes { listed, others: ExitVerdict::Fail })
+        }
+        _ => Err(item.wrong_type("\"plugin\" or a table of lists of exit codes", findings)),
+    }
 }
 
 /// The path of a program that is there, as far as it can be seen from here.

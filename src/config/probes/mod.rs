@@ -12,6 +12,7 @@ mod tls;
 pub(super) use self::exec::program;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ const TYPES: [&str; 9] = ["http", "https", "tcp", "tls", "icmp", "dns", "grpc", 
 /// Those that ask over TCP, so that a connection to the place can be held open.
 const WATCHED_TYPES: [&str; 4] = ["http", "https", "tcp", "tls"];
 /// The keys that some types have and others do not.
-const KEYS_OF_TYPES: [&str; 24] = [
+const KEYS_OF_TYPES: [&str; 25] = [
     "path",
     "host",
     "expect",
@@ -65,6 +66,7 @@ const KEYS_OF_TYPES: [&str; 24] = [
     "command",
     "env",
     "cwd",
+    "exit",
     "service",
 ];
 
@@ -72,11 +74,18 @@ const KEYS_OF_TYPES: [&str; 24] = [
 #[derive(Default)]
 pub(super) struct Probes {
     pub read: Vec<Arc<Probe>>,
+    /// Where each of them stands.
+    at: Vec<Range<usize>>,
     /// By key; nothing where the probe is wrong, which has been reported.
     by_id: BTreeMap<ProbeId, Result<Arc<Probe>, Reported>>,
 }
 
 impl Probes {
+    /// The key of every probe, and where it stands.
+    pub fn places(&self) -> impl Iterator<Item = (&ProbeId, &Range<usize>)> {
+        self.read.iter().map(|probe| &probe.id).zip(&self.at)
+    }
+
     /// The probe an item names.
     pub fn find(&self, item: Item, findings: &mut Findings) -> Result<Arc<Probe>, Reported> {
         let key = item.text("a probe's key", findings)?;
@@ -95,7 +104,10 @@ pub(super) fn read(item: Item, files: &mut Files, findings: &mut Findings) -> Re
     for (key, item) in entries(item, "probes", MAX_PROBES, findings)? {
         let id = values::id(&key, findings);
         let probe = id.and_then(|id| read_probe(id, item, files, findings)).map(Arc::new);
-        probes.read.extend(probe.clone());
+        if let Ok(probe) = &probe {
+            probes.read.push(probe.clone());
+            probes.at.push(key.span());
+        }
         probes.by_id.insert((*key.get_ref()).into(), probe);
     }
     Ok(probes)

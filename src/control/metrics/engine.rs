@@ -98,6 +98,7 @@ fn checks(out: &mut Text, checks: &[CheckView]) {
     out.gauge("detour_check_warning", "Whether a check's last sample has a warning.", all(warned));
     let expires = |c: &CheckView| match c.recent.first()?.detail.warning.as_ref()? {
         Warning::CertificateExpires { at, .. } => Some(seconds(at.0)),
+        Warning::Command { .. } => None,
     };
     let each = checks.iter().filter_map(|(l, c)| Some((l.as_str(), expires(c)?)));
     out.gauge(

@@ -99,12 +99,17 @@ impl Question {
             (Some(false), true) => return Err(Failure::Dns("authoritative".into())),
             _ => {}
         }
-        if self.expect.records.is_empty() {
+        // Another code than NOERROR has no records to look at.
+        let any = self.expect.records.is_empty();
+        if rcode != 0 || any && self.expect.empty {
             return Ok(());
         }
         let found =
             self.found(bytes, at, answers).ok_or_else(|| Failure::Dns("the answer is broken".into()))?;
-        self.compare(&found)
+        if !any {
+            return self.compare(&found);
+        }
+        if found.is_empty() { Err(Failure::Records(self.listed(&found))) } else { Ok(()) }
     }
 
     /// The records of the type asked for at the end of the chain of CNAMEs that begins at the name asked
@@ -184,6 +189,7 @@ mod tests {
             rcode: 0,
             authoritative: None,
             records: records.iter().map(|text| rdata_from_text(RrType::A, text).unwrap()).collect(),
+            empty: false,
             matching,
         }
     }
@@ -236,7 +242,7 @@ mod tests {
 
     #[test]
     fn code_and_authority_are_held_against_what_is_expected() {
-        let any = expecting(&[], Matching::All);
+        let any = DnsProbe { empty: true, ..expecting(&[], Matching::All) };
         let check = |expect: &DnsProbe, flags: u16, want: &str| {
             let question = question(expect);
             assert_eq!(failed(&question.reply(&answer(&question, flags, &[]))), want, "{flags:04x}");
@@ -249,6 +255,23 @@ mod tests {
         check(&DnsProbe { authoritative: Some(true), ..any.clone() }, 0x8400, "ok");
         check(&DnsProbe { authoritative: Some(true), ..any.clone() }, 0x8000, "DNS: not authoritative");
         check(&DnsProbe { authoritative: Some(false), ..any.clone() }, 0x8400, "DNS: authoritative");
+    }
+
+    #[test]
+    fn an_answer_without_a_record_is_a_failure_unless_it_may_be_empty() {
+        let expect = expecting(&[], Matching::All);
+        let check = |expect: &DnsProbe, addresses: &[[u8; 4]], want: &str| {
+            let question = question(expect);
+            assert_eq!(failed(&question.reply(&answer(&question, 0x8400, addresses))), want);
+        };
+        check(&expect, &[], "answered no A record");
+        check(&expect, &[[192, 0, 2, 1]], "ok");
+        check(
+            &DnsProbe { qtype: RrType::AAAA, ..expect.clone() },
+            &[[192, 0, 2, 1]],
+            "answered no AAAA record",
+        );
+        check(&DnsProbe { empty: true, ..expect.clone() }, &[], "ok");
     }
 
     #[test]

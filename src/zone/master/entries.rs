@@ -1,6 +1,6 @@
 //! Entries one by one: owner, TTL, class, type, RDATA, and what each may leave out.
 
-use crate::zone::lex::{Fault, Lexer, Token};
+use crate::zone::lex::{COMMENT, Fault, Lexer, Token};
 use crate::zone::name::{push_wire, text_of, wire_is_at_or_below};
 use crate::zone::rdata::parse_rdata;
 use crate::zone::ttl::{MAX_TTL, parse_ttl};
@@ -88,6 +88,9 @@ impl Reader<'_> {
     fn entry(&mut self, lexer: &mut Lexer<'_>, scope: &mut Scope) -> Result<(), Fault> {
         let blank = lexer.at_blank();
         let Some(first) = lexer.next()? else { return Ok(()) };
+        if first.text.starts_with(b"#") && !first.quoted {
+            return self.hash(lexer, scope, &first, blank);
+        }
         if blank {
             return self.record(lexer, scope, first, first.at);
         }
@@ -95,6 +98,29 @@ impl Reader<'_> {
             return self.directive(lexer, scope, &first);
         }
         self.owned_entry(lexer, scope, &first)
+    }
+
+    /// An entry that begins with a `#`. An owner may be called so, and what is none was meant for a comment.
+    fn hash<'t>(
+        &mut self,
+        lexer: &mut Lexer<'t>,
+        scope: &mut Scope,
+        first: &Token<'t>,
+        blank: bool,
+    ) -> Result<(), Fault> {
+        let (mut line, owner) = (lexer.clone(), scope.owner);
+        let read = if blank {
+            self.record(lexer, scope, *first, first.at)
+        } else {
+            self.owned_entry(lexer, scope, first)
+        };
+        read.map_err(|_| {
+            // A parenthesis in a comment opens nothing.
+            line.skip_to_line_end();
+            *lexer = line;
+            scope.owner = owner;
+            Fault::new(first.at, COMMENT)
+        })
     }
 
     /// An entry that begins with its owner.

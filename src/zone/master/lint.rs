@@ -39,6 +39,7 @@ lints! {
     DsAlone "ds-alone" "a DS stands where nothing is delegated",
     DuplicateRecord "duplicate-record" "a record stands twice",
     ExpiredSignature "expired-signature" "an RRSIG has expired: validating resolvers take the answer for forged (RFC 4034 section 3.1.5)",
+    FixedHint "fixed-hint" "an SVCB or HTTPS record has address hints of a steered name (with -c)",
     InnerStar "inner-star" "a * that is not the first label is no wildcard (RFC 4592 section 2.1.1)",
     MissingAddress "missing-address" "a server's address is missing, though only this zone could give it: glue",
     MissingTarget "missing-target" "a CNAME, MX or SRV names what does not exist in this zone",

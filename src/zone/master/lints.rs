@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::zone::contents::RrSetRef;
 use crate::zone::name::{split_wire, text_of, wire_is_at_or_below};
-use crate::zone::{Name, RrType};
+use crate::zone::{Name, RrType, has_hints, hints};
 
 use super::checks::{ALIAS, CUT, Checks, REDIRECT, parent};
 use super::lint::Lint;
@@ -72,12 +72,34 @@ impl Checks<'_> {
                     );
                     self.findings.warning(Lint::SteeredTtl, pos, message);
                 }
+                if !promises.ttls.is_empty() && has_hints(set.rtype) {
+                    self.fixed_hints(owner, &set, pos, promises);
+                }
             }
         }
         if let Some(&shortest) = promises.ttls.values().min() {
             self.negative_ttl(shortest);
         }
         self.wildcards(owners);
+    }
+
+    /// Hints of a steered name's addresses, which stay as they are when the addresses change.
+    fn fixed_hints(&mut self, owner: u32, set: &RrSetRef<'_>, pos: Pos, promises: &Promises) {
+        for rdata in set.rdata() {
+            let Some((target, addresses)) = hints(rdata) else { continue };
+            let of = if target == [0] { self.zone.owners().name(owner) } else { target };
+            let Ok(of) = Name::from_wire(&of.to_ascii_lowercase()) else { continue };
+            if addresses.is_empty() || !promises.ttls.contains_key(&of) {
+                continue;
+            }
+            let message = format!(
+                "the address hints of {} {} do not follow the decisions for {of}; leave them out, or give each endpoint records = [\"{} ... ipv4hint=auto\"]",
+                self.text(owner),
+                set.rtype,
+                set.rtype
+            );
+            self.findings.warning(Lint::FixedHint, pos, message);
+        }
     }
 
     /// Signatures that are no longer good (RFC 4034 section 3.1.5), whose times are serial numbers (RFC 1982).

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::text::is_hidden;
 use crate::zone::lex::Fault;
 
 use super::lint::Lint;
@@ -54,7 +55,7 @@ impl fmt::Display for Problem {
         if indent >= self.line_text.chars().count() {
             return Ok(());
         }
-        let shown: String = self.line_text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let shown: String = self.line_text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
         write!(f, "\n    {}\n    {:indent$}^", shown.trim_end(), "")
     }
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::hints;
 use super::parse::parse_rdata;
 use super::print::known_text;
 use super::types::{Field, may_be_odd, shape};
@@ -76,6 +77,20 @@ pub fn rdata_from_text(rtype: RrType, text: &str) -> Result<Box<[u8]>, String> {
     let mut out = Vec::new();
     parse_rdata(&mut Lexer::new(text.as_bytes()), rtype, &[0], &mut out).map_err(|fault| fault.message)?;
     Ok(out.into())
+}
+
+/// [`rdata_from_text`] of a record at a steered name, whose address hints may be `auto`: they are left open for
+/// [`close_hints`](super::close_hints).
+pub fn steered_rdata_from_text(rtype: RrType, text: &str) -> Result<Box<[u8]>, String> {
+    if !hints::has_hints(rtype) {
+        return rdata_from_text(rtype, text);
+    }
+    let (rest, open) = hints::take_auto(text);
+    if open.is_empty() {
+        // As it was written, quotes and all.
+        return rdata_from_text(rtype, text);
+    }
+    hints::open(&rdata_from_text(rtype, &rest)?, &open)
 }
 
 /// The labels of a name without its pointers, and where the name ends.

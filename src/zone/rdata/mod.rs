@@ -5,6 +5,7 @@
 //! so a type that one of them knows, both know.
 
 mod encoding;
+mod hints;
 mod loc;
 mod message;
 mod parse;
@@ -16,7 +17,10 @@ pub(super) mod tests;
 mod types;
 
 pub(super) use encoding::parse_escaped;
-pub use message::{checked_rdata, name_in_message, rdata_from_text, rdata_in_message};
+pub use hints::{close_hints, has_hints, hints};
+pub use message::{
+    checked_rdata, name_in_message, rdata_from_text, rdata_in_message, steered_rdata_from_text,
+};
 pub(super) use parse::parse_rdata;
 pub use print::rdata_text;
 pub use types::UnknownType;

@@ -28,6 +28,7 @@ use self::source::{Found, FoundZone};
 use super::input;
 use crate::config::ZoneText;
 use crate::files;
+use crate::text::is_hidden;
 use crate::zone::{Name, Zone, canonical_lines, parse};
 
 /// Where to import from, and where to.
@@ -286,7 +287,7 @@ fn config_text(from: &str, zones: &[FoundZone], notes: &[String]) -> String {
 
 /// Text that stays on a comment's line.
 fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A TOML string.

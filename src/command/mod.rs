@@ -1,7 +1,11 @@
 //! A command of this host and whomever it starts: one process group, ended as a whole.
 //!
 //! In: a program and its arguments, run as they stand, by no shell. Out: how it ended. Whoever lets go of a
-//! [`Group`] ends all of it.
+//! [`Group`] ends all of it; where nobody can any more, as the daemon was killed, `guard` does. `init` is what the
+//! first process of a container has to do besides.
+
+pub mod guard;
+pub mod init;
 
 use std::io;
 use std::process::ExitStatus;
@@ -33,6 +37,7 @@ impl Group {
         // Killed on drop, so that it is reaped when nobody waits for it any more.
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        id.inspect(|id| guard::begin(*id));
         Ok(Group { child, id })
     }
 
@@ -52,6 +57,7 @@ impl Group {
         if let Some(id) = self.id.take() {
             // There is nobody left to kill where this fails.
             let _ = killpg(id, Signal::SIGKILL);
+            guard::end(id);
         }
     }
 }

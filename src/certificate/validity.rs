@@ -1,4 +1,4 @@
-//! When a certificate expires: the one thing of it that the TLS library judges and does not tell.
+//! From when to when a certificate is valid: what the TLS library judges and does not tell.
 
 use crate::time::Time;
 
@@ -7,8 +7,8 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The `notAfter` of a certificate (RFC 5280, section 4.1); nothing where it cannot be read.
-pub(super) fn not_after(certificate: &[u8]) -> Option<Time> {
+/// The `notBefore` and `notAfter` of a certificate (RFC 5280, section 4.1); nothing where they cannot be read.
+pub fn validity(certificate: &[u8]) -> Option<(Time, Time)> {
     let (_, certificate, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let (_, mut fields, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     // The version is there in all but the oldest.
@@ -20,8 +20,10 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Time> {
         fields = element(fields)?.2;
     }
     let (_, validity, _) = element(fields).filter(|(tag, ..)| *tag == SEQUENCE)?;
-    let (tag, text, _) = element(element(validity)?.2)?;
-    time(tag, text)
+    let (from_tag, from, rest) = element(validity)?;
+    let (until_tag, until, _) = element(rest)?;
+    // What began before 1970 began long ago.
+    Some((time(from_tag, from).unwrap_or_default(), time(until_tag, until)?))
 }
 
 /// The first element of DER: its tag, its content, and what comes after it.
@@ -83,7 +85,11 @@ mod tests {
             params.not_before = rcgen::date_time_ymd(1975, 1, 1);
             params.not_after = rcgen::date_time_ymd(year, month, day);
             let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-            assert_eq!(not_after(certificate.der()).unwrap().to_string(), want);
+            let (from, until) = validity(certificate.der()).unwrap();
+            assert_eq!(
+                (from.to_string(), until.to_string()),
+                ("1975-01-01T00:00:00.000Z".to_owned(), want.to_owned())
+            );
         };
         check((2026, 11, 21), "2026-11-21T00:00:00.000Z");
         check((2024, 2, 29), "2024-02-29T00:00:00.000Z");
@@ -97,8 +103,8 @@ mod tests {
         let params = rcgen::CertificateParams::new(vec!["app.example.com".into()]).unwrap();
         let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
         let der = certificate.der();
-        assert!((0..der.len()).all(|end| not_after(&der[..end]).is_none()));
-        assert_eq!(not_after(&[0x30, 0x85, 1, 1, 1, 1, 1]), None);
+        assert!((0..der.len()).all(|end| validity(&der[..end]).is_none()));
+        assert_eq!(validity(&[0x30, 0x85, 1, 1, 1, 1, 1]), None);
         for (tag, text) in [(UTC_TIME, "269921000000Z"), (UTC_TIME, "261121000000"), (0x16, "261121000000Z")]
         {
             assert_eq!(time(tag, text.as_bytes()), None, "{text}");
