@@ -25,6 +25,7 @@ big TXT ";
 
 fn dns(qtype: RrType, records: &[&str]) -> DnsProbe {
     DnsProbe {
+        empty: records.is_empty(),
         name: None,
         qtype,
         tcp: false,
