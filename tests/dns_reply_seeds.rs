@@ -12,9 +12,10 @@ fn every_seed_is_judged() {
         let bytes = std::fs::read(&path).expect("its bytes");
         let judge = |qtype: RrType, record: &str| {
             let records = vec![rdata_from_text(qtype, record).expect("a record")];
-            let (rcode, authoritative, matching) = (0, None, Matching::Exact);
+            let (rcode, authoritative, matching, empty) = (0, None, Matching::Exact, false);
             let (name, tcp, recursion) = (None, false, false);
-            let expect = DnsProbe { name, qtype, tcp, recursion, rcode, authoritative, records, matching };
+            let expect =
+                DnsProbe { name, qtype, tcp, recursion, rcode, authoritative, records, matching, empty };
             Question::new(0x1234, &"www.example.com".parse().expect("a name"), &expect).reply(&bytes)
         };
         let judged = [judge(RrType::A, "192.0.2.1"), judge(RrType::MX, "10 mail.example.com.")];
