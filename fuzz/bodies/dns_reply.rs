@@ -17,7 +17,6 @@ pub fn run(reply: &[u8]) {
             records: vec![rdata_from_text(qtype, record).expect("a record")],
             empty: false,
             matching: Matching::Exact,
-            empty: false,
         };
         let name = "www.example.com".parse().expect("a name");
         let _ = Question::new(0x1234, &name, &expect).reply(reply);
