@@ -57,6 +57,10 @@ pub fn dead_site(decision: &Decision) -> Option<&Noted> {
     if matches!(decision.reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped) {
         return None;
     }
+    // Where clients are shared out, a dead site is answered from only as the last resort of one family.
+    if matches!(decision.reason.rule, Rule::Steered { .. }) && !decision.families.is_empty() {
+        return None;
+    }
     let forced_up = |noted: &Noted| noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
     decision.reason.endpoints.iter().find(|noted| {
         noted.health == Health::Down

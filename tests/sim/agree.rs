@@ -63,6 +63,9 @@ fn wrong(service: &ServiceView) -> Option<ConditionKind> {
         Rule::Damped => return None,
         _ => {}
     }
+    if matches!(decision.reason.rule, Rule::Steered { .. }) && !decision.families.is_empty() {
+        return None;
+    }
     let dead = decision.reason.endpoints.iter().any(|noted| {
         let forced_up = noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
         decision.own_sites().contains(&noted.site) && noted.health == Health::Down && !forced_up

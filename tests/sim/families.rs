@@ -32,7 +32,15 @@ fn check(world: &World, view: &ServiceView, decision: &Decision) {
     let limited = |group: &Group| group.min_up > 1 || group.members.iter().any(|member| member.weight == 0);
     let grouped = service.tree.as_ref().is_some_and(|tree| tree.groups.iter().any(limited));
     let taken = view.endpoints.iter().any(|endpoint| forced(endpoint).is_some());
-    let resort = matches!(decision.reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. });
+    // What waits to leave a dead site keeps the answer it had.
+    let resort = matches!(
+        decision.reason.rule,
+        Rule::AllDown { .. }
+            | Rule::Unverified { .. }
+            | Rule::Delayed { .. }
+            | Rule::Proposed { .. }
+            | Rule::Rejected { .. }
+    );
     if named || grouped || taken || resort || service.moving.families == Families::Together {
         return;
     }
