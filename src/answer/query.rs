@@ -172,7 +172,7 @@ pub(super) fn subnet_ip(option: &[u8]) -> Option<IpAddr> {
 
 struct Malformed;
 
-impl<'q> Query<'q> {
+impl Query<'_> {
     /// Of another opcode. An OPT is answered with one whatever else is said (RFC 6891 section 6.1.1), and a signature is
     /// looked at before what was signed (RFC 8945 section 5.2).
     #[cold]

@@ -166,8 +166,8 @@ impl Table {
     /// What is answered to everybody about a name's addresses and aliases, be it by a wildcard.
     pub fn answered_at(&self, name: &Name) -> Vec<RrSet> {
         let wildcard = || {
-            let above = std::iter::successors(name.parent(), Name::parent);
-            let encloser = above.filter_map(|above| self.base.find(above.as_wire())).next()?;
+            let mut above = std::iter::successors(name.parent(), Name::parent);
+            let encloser = above.find_map(|above| self.base.find(above.as_wire()))?;
             self.wildcard(&self.node(encloser))
         };
         let node = self.base.find(name.as_wire()).map(|id| self.node(id));

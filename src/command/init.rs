@@ -75,7 +75,7 @@ fn take_up(program: Pid) -> io::Result<Option<u8>> {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == program => ended = Some(exit_code(code)),
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
-                ended = Some(exit_code(128 + signal as i32))
+                ended = Some(exit_code(128 + signal as i32));
             }
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(ended),
             Ok(_) | Err(Errno::EINTR) => {}

@@ -132,6 +132,7 @@ fn key(item: Item, whose: Whose, files: &mut Files, findings: &mut Findings) -> 
 }
 
 /// Puts a certificate and its key together, if they belong together.
+#[allow(clippy::result_large_err, reason = "it is read once for each file")]
 fn identity(chain: Chain, key: Key, whose: Whose) -> Result<Identity, ConfigError> {
     let provider = rustls::crypto::ring::default_provider();
     match CertifiedKey::from_der(chain.certificates.clone(), key.der.clone_key(), &provider) {

@@ -127,7 +127,9 @@ pub(super) async fn list<D: Daemon>(
         let mut page: Vec<Incident> = newest.by_ref().take(limit).collect();
         if args.brief {
             page.iter_mut().for_each(shorten);
-            page.iter_mut().for_each(|incident| incident.timeline.clear());
+            for incident in &mut page {
+                incident.timeline.clear();
+            }
         }
         let next = newest.next().and(page.last()).map(|last| last.id);
         IncidentsBody { incidents: page, next }

@@ -165,7 +165,9 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let config = fresh.load.config.clone();
     let restored = !saved.is_empty();
     let clock = Clock::start(last.unwrap_or_default());
-    warnings.iter().for_each(|warning| error!("{warning}"));
+    for warning in &warnings {
+        error!("{warning}");
+    }
     let shares = shares(files, &config);
     let sockets = Sockets::bind(&config.server.listen, config.server.threads)?.with_connections(shares.dns);
     let (control_listener, control_bound) =

@@ -159,7 +159,8 @@ async fn a_full_disk_refuses_updates_and_keeps_what_was_acknowledged() {
     disk.lose_power();
     let again = restarted(dir.path()).await;
     let dns = again.addresses.dns[0];
-    assert_eq!((query(dns, "a").await, query(dns, "b").await), (0, 0));
+    let found = again.handle.status().await.unwrap().warnings;
+    assert_eq!((query(dns, "a").await, query(dns, "b").await), (0, 0), "{found:?}");
     again.stop().await;
     running.stop().await;
 }

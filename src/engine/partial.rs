@@ -95,8 +95,7 @@ impl Engine {
         let told = match (next, was_unready) {
             (Some((_, Some(_))), Some(_)) if state == before => None,
             (Some((site, Some(why))), _) => Some((site, Some(why))),
-            (Some((site, None)), Some(_)) => Some((site, None)),
-            (None, Some((site, _))) => Some((site, None)),
+            (Some((site, None)), Some(_)) | (None, Some((site, _))) => Some((site, None)),
             (Some((_, None)) | None, None) => None,
         };
         if let Some((site, unready)) = told {

@@ -102,6 +102,9 @@ impl From<ZoneBase> for ZoneState {
     }
 }
 
+/// Names that are not answered yet, and which types are to be decided of each.
+type Waiting = Vec<(Name, Option<Vec<RrType>>)>;
+
 impl Engine {
     /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published, as
     /// long as there are not too many of them.
@@ -153,7 +156,9 @@ impl Engine {
         }
         for (name, records) in &self.held_answers {
             let zone = self.services.get(name).map(|steered| &steered.service.zone);
-            zone.into_iter().for_each(|zone| overlays.entry(zone).or_default().push((name, records)));
+            if let Some(zone) = zone {
+                overlays.entry(zone).or_default().push((name, records));
+            }
         }
         let mut waiting = self.all_waiting();
         let mut changesets = Vec::new();
@@ -194,7 +199,7 @@ impl Engine {
     }
 
     /// For each zone the names that are not answered yet, and the types that are to be decided.
-    fn all_waiting(&self) -> BTreeMap<Name, Vec<(Name, Option<Vec<RrType>>)>> {
+    fn all_waiting(&self) -> BTreeMap<Name, Waiting> {
         let mut all: BTreeMap<Name, Vec<_>> = BTreeMap::new();
         for (name, steered) in self.services.iter().filter(|(name, _)| self.waits(name)) {
             let types = replaced(&steered.service).into_iter().collect();

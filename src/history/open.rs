@@ -136,7 +136,7 @@ impl Store {
                 Ok(contents) => break contents,
                 // The daemon wrote to it meanwhile: another moment is a better one.
                 Err(Trouble::Unreadable(_)) if looks < LOOKS => thread::sleep(LOOK_AGAIN),
-                Err(trouble) => return Err(trouble.as_error("read", &path)),
+                Err(trouble) => return Err(trouble.into_error("read", &path)),
             }
         };
         let opener = {
@@ -151,7 +151,7 @@ fn on_disk(dir: &Path, path: &Path, newer: Newer) -> Result<Opened, StoreError> 
     files::make_folder(dir).map_err(io_error("create", dir))?;
     let exposed = close_to_others(dir, path);
     if !path.try_exists().map_err(io_error("look for", path))? {
-        let opened = fresh(dir, path, None, Salvaged::default())?;
+        let opened = fresh(dir, path, None, &Salvaged::default())?;
         return Ok(Opened { exposed, ..opened });
     }
     let why = match read(dir, path) {
@@ -163,11 +163,11 @@ fn on_disk(dir: &Path, path: &Path, newer: Newer) -> Result<Opened, StoreError> 
         }
         Err(Trouble::Unreadable(why)) => why,
         Err(Trouble::Newer(found)) if newer == Newer::SetAside => newer_format(found),
-        Err(trouble) => return Err(trouble.as_error("open", path)),
+        Err(trouble) => return Err(trouble.into_error("open", path)),
     };
     let salvaged = salvage(dir, &fs::read(path).map_err(io_error("read", path))?);
     let set_aside = SetAside { path: set_aside(dir, path)?, why, restored: salvaged.counts };
-    let opened = fresh(dir, path, Some(set_aside), salvaged)?;
+    let opened = fresh(dir, path, Some(set_aside), &salvaged)?;
     Ok(Opened { exposed, ..opened })
 }
 
@@ -185,7 +185,7 @@ fn without_disk(dir: &Path, path: &Path, newer: Newer, why: StoreError) -> Resul
         Some(Ok(contents)) => (contents, None),
         Some(Err(Trouble::Refused(error))) => return Err(error),
         Some(Err(Trouble::Newer(found))) if newer == Newer::Refuse => {
-            return Err(Trouble::Newer(found).as_error("open", path));
+            return Err(Trouble::Newer(found).into_error("open", path));
         }
         other => {
             let unreadable = other.and_then(Result::err).map(|trouble| match trouble {
@@ -201,7 +201,7 @@ fn without_disk(dir: &Path, path: &Path, newer: Newer, why: StoreError) -> Resul
             // It is moved away once the disk lets it be.
             let set_aside = unreadable.map(|why| SetAside { path: path.to_owned(), why, restored });
             let contents =
-                made_in_memory(&salvaged).map_err(|e| classify(dir, path, e).as_error("create", path))?;
+                made_in_memory(&salvaged).map_err(|e| classify(dir, path, e).into_error("create", path))?;
             (contents, set_aside)
         }
     };
@@ -246,18 +246,18 @@ fn fresh(
     dir: &Path,
     path: &Path,
     set_aside: Option<SetAside>,
-    salvaged: Salvaged,
+    salvaged: &Salvaged,
 ) -> Result<Opened, StoreError> {
     let made = dir.join(format!("{FILE}.new"));
     // Left by a start that was killed while making it.
     files::remove(&made).map_err(io_error("remove", &made))?;
-    let create = || initialise(&open_on(StateFile::create(&made)?)?, &salvaged);
-    create().map_err(|e| classify(dir, &made, e).as_error("create", &made))?;
+    let create = || initialise(&open_on(StateFile::create(&made)?)?, salvaged);
+    create().map_err(|e| classify(dir, &made, e).into_error("create", &made))?;
     files::rename(&made, path).map_err(io_error("create", path))?;
     // The rename itself must survive a power cut before anyone relies on the file.
     files::sync_folder(dir).map_err(io_error("sync", dir))?;
     let Contents { database, saved, last } =
-        read(dir, path).map_err(|trouble| trouble.as_error("create", path))?;
+        read(dir, path).map_err(|trouble| trouble.into_error("create", path))?;
     let store = Store::new(path.to_owned(), opener(path.to_owned()), database)?;
     Ok(Opened { store, saved, last, set_aside, trouble: None, exposed: Vec::new() })
 }
@@ -398,7 +398,7 @@ pub(super) fn saved(txn: &ReadTransaction) -> Result<Result<Vec<Saved>, String>,
 }
 
 impl Trouble {
-    fn as_error(self, what: &'static str, path: &Path) -> StoreError {
+    fn into_error(self, what: &'static str, path: &Path) -> StoreError {
         match self {
             Trouble::Refused(error) => error,
             Trouble::Unreadable(why) => io_error(what, path)(io::Error::other(why)),

@@ -59,8 +59,8 @@ fn addresses(sets: &[RrSet]) -> (Vec<Ipv4Addr>, Vec<Ipv6Addr>) {
 
 fn close_with(sets: &mut [RrSet], v4: &[Ipv4Addr], v6: &[Ipv6Addr]) {
     for set in sets.iter_mut().filter(|set| has_hints(set.rtype)) {
-        let closed = |rdata: &Box<[u8]>| zone::close_hints(rdata, v4, v6).unwrap_or_else(|| rdata.clone());
-        let rdata: Vec<Box<[u8]>> = set.rdata.iter().map(closed).collect();
+        let closed = |rdata: &[u8]| zone::close_hints(rdata, v4, v6).unwrap_or_else(|| rdata.into());
+        let rdata: Vec<Box<[u8]>> = set.rdata.iter().map(|rdata| closed(rdata)).collect();
         *set = RrSet::new(set.owner.clone(), set.rtype, set.ttl, rdata);
     }
 }

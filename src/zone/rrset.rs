@@ -114,9 +114,10 @@ impl RrSet {
     pub fn beyond<'a>(&'a self, other: Option<&'a RrSet>) -> impl Iterator<Item = &'a [u8]> {
         // With another TTL each record is another one; of RRSIGs the RDATA says it.
         let other = other.filter(|other| other.ttl == self.ttl || self.rtype == RrType::RRSIG);
-        let is_new =
-            move |rdata: &&Box<[u8]>| other.is_none_or(|other| other.rdata.binary_search(rdata).is_err());
-        self.rdata.iter().filter(is_new).map(|rdata| &**rdata)
+        let is_in =
+            |rdata: &[u8], other: &RrSet| other.rdata.binary_search_by(|have| (**have).cmp(rdata)).is_ok();
+        let own = self.rdata.iter().map(|rdata| &**rdata);
+        own.filter(move |rdata| other.is_none_or(|other| !is_in(rdata, other)))
     }
 
     /// The RRsets that this is in the sense of RFC 4034 section 3: RRSIGs by the type they cover, and all else as it is.

@@ -11,11 +11,11 @@ fn keys() {
 detour.toml:15:1: error: unknown key "time_to_live" in [[service]]
     time_to_live = "30s"
     ^^^^^^^^^^^^
-    help: known keys: name, names, policy, members, min_up, max_answers, pick, sticky, slow_start, geo, groups, ttl, ttl_suspect, probes, failback, failover, exempt_from_safety, load, shed, all_down and 2 more
+    help: known keys: name, names, policy, members, min_up, max_answers, pick, sticky, slow_start, geo, groups, ttl, ttl_suspect, probes, failback, failover, exempt_from_safety, load, shed, families and 3 more
 detour.toml:16:1: error: unknown key "ttl_supsect" in [[service]]
     ttl_supsect = "5s"
     ^^^^^^^^^^^
-    help: did you mean "ttl_suspect"? known keys: name, names, policy, members, min_up, max_answers, pick, sticky, slow_start, geo, groups, ttl, ttl_suspect, probes, failback, failover, exempt_from_safety, load, shed, all_down and 2 more
+    help: did you mean "ttl_suspect"? known keys: name, names, policy, members, min_up, max_answers, pick, sticky, slow_start, geo, groups, ttl, ttl_suspect, probes, failback, failover, exempt_from_safety, load, shed, families and 3 more
 "#,
     );
     check(

@@ -60,7 +60,7 @@ fn laid_out(given: Option<&Name>, path: &Path, read: ZoneText) -> Result<Option<
         let shown = path.display().to_string();
         let apex = given.cloned().or_else(|| declared_apex(text));
         let apex = apex.or_else(|| input::apex(None, path, text).ok());
-        let whole = |include: &mut dyn FnMut(&str) -> Result<(String, Vec<u8>), String>| {
+        let whole = |include: &mut input::Include<'_>| {
             parse(&apex.clone().unwrap_or_else(Name::root), &shown, text, include)
         };
         let parsed = if has_soa(text) {

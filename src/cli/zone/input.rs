@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, anyhow};
 use crate::config::{ZoneText, load};
 use crate::zone::{Name, Problem, Promises, Zone, declared_apex, lint, parse};
 
+/// The way to a file that a zone includes: its name as shown and its bytes, or why it cannot be had.
+pub type Include<'a> = dyn FnMut(&str) -> Result<(String, Vec<u8>), String> + 'a;
+
 /// What reading gave: the zone and its warnings, or everything that is wrong.
 pub type Parsed = Result<(Zone, Vec<Problem>), Vec<Problem>>;
 
@@ -71,12 +74,7 @@ pub fn linted(given: Option<&Name>, path: &Path, folders: &[PathBuf], promises: 
 }
 
 /// Reads a file that zones include: any name may stand in it, relative ones below `given`, and no SOA has to.
-pub fn fragment(
-    given: Option<&Name>,
-    shown: &str,
-    text: &[u8],
-    include: &mut dyn FnMut(&str) -> Result<(String, Vec<u8>), String>,
-) -> Parsed {
+pub fn fragment(given: Option<&Name>, shown: &str, text: &[u8], include: &mut Include<'_>) -> Parsed {
     // As if the root included it. Its own names lie beside the root's, which has records of its own.
     let below = given.map_or_else(|| "fragment.".to_owned(), Name::to_string);
     let around = format!("$TTL 1h\n. SOA . . 1 1 1 1 1\n. NS .\n$INCLUDE file {below}\n");

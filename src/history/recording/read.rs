@@ -131,7 +131,7 @@ impl Recording {
                         }
                     }
                     Err(why) => {
-                        damage = Some(why.to_string());
+                        damage = Some(why);
                         break;
                     }
                 }

@@ -22,6 +22,7 @@ pub struct Promises {
 
 impl Promises {
     /// Those of names in a zone.
+    #[must_use]
     pub fn within(&self, apex: &Name) -> Promises {
         let ttls = self.ttls.iter().filter(|(name, _)| name.is_at_or_below(apex));
         Promises { ttls: ttls.map(|(name, ttl)| (name.clone(), *ttl)).collect(), now: self.now }

@@ -77,8 +77,11 @@ pub fn hints(rdata: &[u8]) -> Option<(&[u8], Vec<IpAddr>)> {
     Some((&head[2..], addresses))
 }
 
+/// SvcParams: each key and its value.
+type Params<'a> = Vec<(u16, &'a [u8])>;
+
 /// Priority and target, and the parameters.
-fn split(rdata: &[u8]) -> Option<(&[u8], Vec<(u16, &[u8])>)> {
+fn split(rdata: &[u8]) -> Option<(&[u8], Params<'_>)> {
     let (target, mut rest) = split_wire(rdata.get(2..)?)?;
     let head = &rdata[..2 + target.len()];
     let mut params = Vec::new();

@@ -177,7 +177,9 @@ pub(super) fn print_wks(wire: &[u8], out: &mut String) -> Option<()> {
 /// NXT's bitmap (RFC 2535 section 5.2) of types up to [`MAX_NXT_TYPE`].
 pub(super) fn pack_nxt(types: &[RrType], out: &mut Vec<u8>) {
     let mut bits = Vec::new();
-    types.iter().for_each(|rtype| set_bit(&mut bits, rtype.0));
+    for rtype in types {
+        set_bit(&mut bits, rtype.0);
+    }
     out.append(&mut bits);
 }
 
