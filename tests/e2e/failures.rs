@@ -75,14 +75,18 @@ fn one_family_dead() {
     let (fra_v4, iad_v4) = (fra_v4.to_string(), iad_v4.to_string());
     settles(&[&fra_v4], &["::1"]);
 
+    // Nobody else has IPv6: the last answer stays, with a TTL that says so.
     six.kill();
-    settles(&[&fra_v4], &[]);
-    assert_eq!(detour.ask(APP, "AAAA").rcode, 0, "NODATA: the name is still there");
-    six.revive();
+    let ttl_is = |ttl: u32| (detour.ask(APP, "AAAA").ttl() == Some(ttl)).then_some(());
+    until("AAAA is answered as a last resort", || ttl_is(5));
     settles(&[&fra_v4], &["::1"]);
+    six.revive();
+    until("AAAA works again", || ttl_is(30));
 
+    // IPv4 works elsewhere.
     four.kill();
-    settles(&[], &["::1"]);
+    settles(&[&iad_v4], &["::1"]);
+    // Nothing of fra works: the service is iad's, which was given no IPv6.
     six.kill();
     settles(&[&iad_v4], &[]);
     // With every site dead, what was answered last stays.

@@ -95,7 +95,7 @@ fn a_family_that_moved_is_told_and_outlives_the_daemon() {
     let explained = world.detour.told(&["explain", APP]);
     assert!(explained.contains("AAAA from iad: fra Down: 3 of 3 failed, connection refused"), "{explained}");
     let status = world.detour.json("/v1/status");
-    let part = &status["services"][0]["decision"]["families"][0];
+    let part = &status["engine"]["services"][0]["decision"]["families"][0];
     assert_eq!((&part["family"], &part["sites"][0]), (&"AAAA".into(), &"iad".into()), "{status:#}");
     let incident = until("it is an incident", || {
         let page = world.detour.json("/v1/incidents");

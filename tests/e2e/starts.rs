@@ -50,8 +50,8 @@ fn checked(detour_: &Detour) -> Ran {
 fn health(detour: &Detour) -> (u16, String) {
     let (status, body) = detour.get("/healthz");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let reasons = body["reasons"].as_array().unwrap();
-    let reasons: Vec<&str> = reasons.iter().map(|reason| reason.as_str().unwrap()).collect();
+    let reasons = body["reasons"].as_array().into_iter().flatten();
+    let reasons: Vec<&str> = reasons.map(|reason| reason.as_str().unwrap()).collect();
     (status, format!("{}: {}", body["status"].as_str().unwrap(), reasons.join("; ")))
 }
 
