@@ -76,8 +76,10 @@ macro_rules! kinds {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
         )]
+        #[serde(rename_all = "kebab-case")]
+        #[schema(rename_all = "kebab-case")]
         pub enum ConditionKind {
-            $($(#[$doc])* #[serde(rename = $word)] $kind,)*
+            $($(#[$doc])* $kind,)*
         }
 
         impl ConditionKind {

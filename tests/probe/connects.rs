@@ -1,6 +1,6 @@
 //! Connecting, or not; and where a run stood when its time ran out.
 
-use detour::config::{ProbeKind, TcpProbe, Whereto};
+use detour::config::{ProbeKind, TcpProbe};
 use tokio::sync::mpsc;
 
 use crate::checks::{LONG, SHORT, ask, ask_http, ask_tcp, check, http, https};
@@ -50,16 +50,4 @@ async fn a_run_whose_time_is_up_hangs_up() {
         ask(check(kind, addr, SHORT)).await;
         closes.recv().await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn a_cname_target_is_resolved_at_each_run() {
-    let addr = answering(&[&ok(b"OK")]).await;
-    let to_name = |name: &str| {
-        let mut check = check(ProbeKind::Http(http()), addr, LONG);
-        check.key.whereto = Whereto::Name(name.into());
-        check
-    };
-    // The host's resolver takes an address for a name; no name is needed that only some hosts know.
-    assert_eq!(ask(to_name("127.0.0.1")).await.to_string(), "ok");
 }

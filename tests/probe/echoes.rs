@@ -126,7 +126,7 @@ fn a_lack_of_permission_is_known_before_any_run() {
     let file = folder.path().join("detour.toml");
     let zone = "$TTL 60\n@ SOA ns hostmaster 1 1h 15m 1w 5m\n  NS ns\nns A 192.0.2.53\n";
     std::fs::write(folder.path().join("example.com.zone"), zone).unwrap();
-    let text = "[sites.fra]\n[probes.ping]\ntype = \"icmp\"\n[[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n[[service]]\nname = \"app.example.com\"\nprobes = [\"ping\"]\nendpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\", \"2001:db8::10\"] }]\n";
+    let text = "[sites.fra]\n[sites.iad]\n[probes.ping]\ntype = \"icmp\"\n[[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n[[service]]\nname = \"app.example.com\"\nprobes = [\"ping\"]\nendpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\", \"2001:db8::10\"] }, { site = \"iad\", addresses = [\"192.0.2.11\", \"2001:db8::11\"] }]\n";
     std::fs::write(&file, text).unwrap();
     let checked =
         Command::new(env!("CARGO_BIN_EXE_detour")).arg("check").arg("-c").arg(&file).output().unwrap();

@@ -73,13 +73,23 @@ pub fn linted(given: Option<&Name>, path: &Path, folders: &[PathBuf], promises: 
     Ok(lint(&apex, &path.display().to_string(), &text, &mut |name| includes.read(name), &here))
 }
 
+/// What the zone is called that a fragment is read in.
+const AROUND: &str = "(around)";
+
 /// Reads a file that zones include: any name may stand in it, relative ones below `given`, and no SOA has to.
 pub fn fragment(given: Option<&Name>, shown: &str, text: &[u8], include: &mut Include<'_>) -> Parsed {
     // As if the root included it. Its own names lie beside the root's, which has records of its own.
     let below = given.map_or_else(|| "fragment.".to_owned(), Name::to_string);
     let around = format!("$TTL 1h\n. SOA . . 1 1 1 1 1\n. NS .\n$INCLUDE file {below}\n");
     let mut own = Some((shown.to_owned(), text.to_vec()));
-    parse(&Name::root(), shown, around.as_bytes(), &mut |name| own.take().map_or_else(|| include(name), Ok))
+    let parsed = parse(&Name::root(), AROUND, around.as_bytes(), &mut |name| {
+        own.take().map_or_else(|| include(name), Ok)
+    });
+    // What is said of the lines around it is nothing to the file.
+    parsed.map(|(zone, mut problems)| {
+        problems.retain(|problem| problem.file != AROUND);
+        (zone, problems)
+    })
 }
 
 /// The zone of a file that has no error; else its errors go to stderr.
