@@ -107,7 +107,7 @@ mod tests {
                 sleep(Duration::from_millis(5)).await;
             }
         });
-        let written = paced.write_all(&[0; 64_000]).await;
+        let written = paced.write_all(&vec![0; 64_000]).await;
         reading.abort();
         written
     }

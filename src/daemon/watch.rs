@@ -91,7 +91,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["zone", "config"].map(|name| folder.path().join(name));
         let write = |path: &PathBuf, text: &str| fs::write(path, text).unwrap();
-        paths.iter().for_each(|path| write(path, "whole"));
+        for path in &paths {
+            write(path, "whole");
+        }
         let mut polls = Polls::new(stamps(&paths));
         // Written in pieces, and the other one meanwhile: nothing is loaded until all is quiet.
         for piece in 2..=5 {

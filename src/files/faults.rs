@@ -120,7 +120,6 @@ impl Disk {
         }
         let beside = self.root.parent().unwrap_or(Path::new("/"));
         let undo = match what {
-            Act::Open => None,
             Act::Create | Act::Folder => Some(Undo::Made(path.to_owned())),
             Act::Length(file) => Some(content(file, file.metadata()?.len(), 0)?),
             Act::Link(to) => Some(Undo::Made(to.to_owned())),
@@ -131,7 +130,7 @@ impl Disk {
             Act::Remove if path.exists() => {
                 Some(Undo::Removed { path: path.to_owned(), kept: state.shadow_of(path, beside)? })
             }
-            Act::Remove => None,
+            Act::Open | Act::Remove => None,
             Act::Sync(file) => {
                 let synced = file.metadata()?.ino();
                 state.undo.retain(|undo| !matches!(undo, Undo::Content { inode, .. } if *inode == synced));
@@ -190,7 +189,7 @@ impl State {
             self.shadows = Some(tempfile::tempdir_in(beside)?);
         }
         self.shadow += 1;
-        let folder = self.shadows.as_ref().map(tempfile::TempDir::path).unwrap_or(Path::new("/"));
+        let folder = self.shadows.as_ref().map_or(Path::new("/"), tempfile::TempDir::path);
         let shadow = folder.join(self.shadow.to_string());
         fs::hard_link(path, &shadow)?;
         Ok(shadow)

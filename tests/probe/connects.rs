@@ -4,7 +4,7 @@ use detour::config::{ProbeKind, TcpProbe};
 use tokio::sync::mpsc;
 
 use crate::checks::{LONG, SHORT, ask, ask_http, ask_tcp, check, http, https};
-use crate::servers::{answering, black_hole, ok, refusing, serve, silent, until_closed};
+use crate::servers::{black_hole, refusing, serve, silent, until_closed};
 
 #[tokio::test]
 async fn a_listener_that_takes_the_connection_is_ok_to_tcp() {

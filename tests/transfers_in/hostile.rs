@@ -319,9 +319,8 @@ fn dripping() -> (u16, Arc<AtomicUsize>) {
 #[test]
 fn a_primary_that_drips_keeps_no_zone_of_another_waiting() {
     let ((dripping, begun), good) = (dripping(), Hostile::start());
-    let others: String = (0..40)
-        .map(|n| format!("[[zone]]\nname = \"drip{n}.example\"\nprimary = [\"127.0.0.2:{dripping}\"]\n"))
-        .collect();
+    let other = |n| format!("[[zone]]\nname = \"drip{n}.example\"\nprimary = [\"127.0.0.2:{dripping}\"]\n");
+    let others = (0..40).map(other).collect::<Vec<_>>().concat();
     let config = config(free_port(), &format!("\"127.0.0.1:{}\"", good.port));
     // Those that drip are asked first: the good one is added once all that may be are under way.
     let (before, zone) = config.split_once("[[zone]]").unwrap();
