@@ -37,7 +37,7 @@ pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
             let text = format!("{name}: no endpoint has a result yet: {}", each(decision));
             vec![(ConditionKind::Unverified, text)]
         }
-        _ => match (dead_site(decision), decision.reasons().find_map(|reason| pending(&reason.rule))) {
+        _ => match (dead_site(decision), next_of(decision)) {
             (Some(dead), next) => {
                 let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
                 let text =
@@ -68,6 +68,12 @@ pub fn dead_site(decision: &Decision) -> Option<&Noted> {
             && !forced_up(noted)
             && decision.own_sites().contains(&noted.site)
     })
+}
+
+/// What a service or one of its families waits for; what a person can answer comes first.
+fn next_of(decision: &Decision) -> Option<(Option<ConditionKind>, String)> {
+    let waits = decision.reasons().filter_map(|reason| pending(&reason.rule));
+    waits.min_by_key(|(kind, _)| kind.is_none())
 }
 
 /// What a move waits for, in words; and what that is where the site in use works.

@@ -85,7 +85,8 @@ fn by_signal() {
 fn a_load_that_removes_too_much_has_to_be_forced() {
     let mut world = World::start(&Setup::default());
     let detour = &world.detour;
-    let hosts = |count: usize| (0..count).map(|n| format!("h{n} A 192.0.2.{n}\n")).collect::<String>();
+    let hosts =
+        |count: usize| (0..count).map(|n| format!("h{n} A 192.0.2.{n}\n")).collect::<Vec<_>>().concat();
     detour.write_zone(&zone(2, &hosts(40)));
     detour.told(&["reload"]);
     let has = |detour: &Detour, name: &str| detour.ask(name, "A").rcode == 0;

@@ -152,7 +152,7 @@ impl Agreement {
     }
 
     /// What is shown when all has settled.
-    pub fn check_settled(&self, world: &World) {
+    pub fn check_settled(world: &World) {
         let summary = Summary::of(world.engine.conditions());
         let status = DaemonStatus {
             version: String::new(),

@@ -293,7 +293,8 @@ pub fn check_settled(world: &World, dead: &BTreeSet<CheckKey>) {
         let named = configured.endpoints.iter().any(|it| matches!(it.target, Target::Cname(_)));
         let halved =
             |at: &EndpointView| at.places.iter().any(|it| it.checks.iter().any(|key| dead.contains(key)));
-        if !service.latched && !(named && service.endpoints.iter().any(halved)) {
+        let free = named && service.endpoints.iter().any(halved);
+        if !service.latched && !free {
             assert_eq!(endpoint.site, first.site, "answers settle on the first that works");
         }
         assert_eq!(decision.ttl, configured.ttl, "the TTL settles");

@@ -9,6 +9,7 @@ use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::zone::Name;
 
+use super::agree::Agreement;
 use super::configured::{SERVICES, SITES, ZONES, change_service, near, setup_of};
 use super::judge::{Before, Judge, Kind, check_settled};
 use super::random::Random;
@@ -246,7 +247,7 @@ impl Run {
             self.truth();
         }
         assert!(self.world.engine.first_round_done(), "every service is decided");
-        self.judge.agreement.check_settled(&self.world);
+        Agreement::check_settled(&self.world);
         if self.kind != Kind::Moving {
             check_settled(&self.world, &self.dead);
         }

@@ -9,8 +9,8 @@ pub fn after(heading: &str) -> String {
     let lines = DOCUMENT.lines().skip_while(|line| !line.starts_with(heading)).skip(1);
     let lines = lines.skip_while(|line| !line.starts_with("    "));
     let recipe = lines.take_while(|line| line.is_empty() || line.starts_with("    "));
-    let recipe: String =
-        recipe.map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
+    let recipe: Vec<&str> = recipe.map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+    let recipe = recipe.join("\n") + "\n";
     assert!(!recipe.trim().is_empty(), "docs/transfers.md has nothing after {heading:?}");
     recipe.replace("secret \"...\"", "secret \"c2VjcmV0\"").replace("secret: \"...\"", "secret: \"c2VjcmV0\"")
 }
