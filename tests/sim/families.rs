@@ -2,7 +2,7 @@
 //! another one, is never without an answer.
 
 use detour::config::{Families, Group, SiteId, Target, Whereto};
-use detour::engine::{Effect, EndpointView, PlaceView, ServiceView};
+use detour::engine::{Effect, EndpointView, Happened, PlaceView, ServiceView};
 use detour::health::Health;
 use detour::policy::{Decision, Rule};
 use detour::scenario::{World, decisions};
@@ -16,6 +16,10 @@ pub fn is_v6(place: &Whereto) -> bool {
 
 /// After each decision, as everything stands then.
 pub fn nothing_is_withheld_that_works_elsewhere(world: &World, services: &[ServiceView], effects: &[Effect]) {
+    // What changes in the step of a decision is decided upon in the next one.
+    if effects.iter().any(|effect| matches!(effect, Effect::Record(Happened::Health { .. }))) {
+        return;
+    }
     for decision in decisions(effects) {
         let view = services.iter().find(|view| view.name == decision.service).expect("a service");
         if view.decision.as_ref() == Some(decision) {
