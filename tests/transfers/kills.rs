@@ -213,8 +213,8 @@ fn kill_9_leaves_zone_and_journal_whole_and_secondaries_follow_without_a_full_tr
         for (from, lines) in differences {
             let before = &past.iter().rfind(|(serial, _)| serial == from).unwrap().1;
             let same = lines.len() == 1 && *from == serial;
-            // A kill between the moment at which an update is on the disk and that at which it is published costs the
-            // way from one serial to the next: then the zone comes whole.
+            // A kill can cost the way from one serial to the next, and the zone then comes whole; probably one between
+            // the moment at which an update is on the disk and that at which it is published.
             let whole = records(&lines) == zone;
             assert!(
                 same || whole || applied(before, &lines).as_ref() == Some(&zone),
