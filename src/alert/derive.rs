@@ -175,6 +175,7 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         | Happened::RolledBack { .. }
         | Happened::AlertSent { .. }
         | Happened::AlertLost { .. }
+        | Happened::ClockSet { .. }
         | Happened::Audit(_) => Vec::new(),
     }
 }

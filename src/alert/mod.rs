@@ -40,9 +40,10 @@ use tracing::warn;
 use self::kept::Kept;
 use self::receiver::Task;
 use self::send::Line;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::config::AlertReceiver;
 use crate::history::Store;
+use crate::time::by_host_while;
 
 pub use self::derive::{News, Turn, derive};
 pub use self::kind::Kind;
@@ -145,7 +146,7 @@ impl Alerts {
             config: config.clone(),
             line: line.clone(),
             store: self.store.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             kept: Kept::of(&self.state_dir, &config.id),
             view: view.clone(),
             grown: self.grown.clone(),
@@ -181,7 +182,7 @@ impl Alerts {
         if id.is_some() && chosen.is_empty() {
             return None;
         }
-        let now = self.clock.now();
+        let (now, offset) = (self.clock.now(), self.clock.offset());
         let sent: Vec<_> = chosen
             .into_iter()
             .map(|(config, line)| {
@@ -189,7 +190,7 @@ impl Alerts {
                 let sending = self.threads.handle.spawn(async move {
                     // There is always one: it is of one piece of news.
                     let Some(message) = Message::test(now, &config) else { return Ok(()) };
-                    receiver::send(now, &line, &config, &message).await
+                    by_host_while(|| offset, receiver::send(wall(), &line, &config, &message)).await
                 });
                 (id, way, sending)
             })

@@ -16,12 +16,12 @@ use super::desk::{Desk, Failed};
 use super::kept::Kept;
 use super::message::Message;
 use super::send::{Line, SendError};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::config::AlertReceiver;
 use crate::engine::{Happened, MAX_BEARING};
 use crate::history::{Durable, Store, StoreError};
 use crate::text::is_hidden;
-use crate::time::Time;
+use crate::time::{HostTime, Offset, Time, by_host, by_host_while};
 
 /// Entries of the history that are read at once.
 const READ: usize = 1_000;
@@ -61,9 +61,9 @@ pub struct ReceiverView {
 pub type Metric = (&'static str, Vec<(&'static str, String)>, u64);
 
 impl ReceiverView {
-    /// Name, labels and value of its metrics.
-    pub fn metrics(&self) -> Vec<Metric> {
-        let success = self.last_success.map_or(0, |at| at.0 / 1000);
+    /// Name, labels and value of its metrics, where the host's clock is so far ahead.
+    pub fn metrics(&self, offset: Offset) -> Vec<Metric> {
+        let success = self.last_success.map_or(0, |at| at.on_host(offset).0 / 1000);
         let values = [
             ("detour_alerts_delivered_total", self.delivered),
             ("detour_alerts_failed_total", self.failed),
@@ -151,7 +151,9 @@ impl Task {
                         self.note_skipped(desk.next);
                     }
                     more = !entries.is_empty();
-                    changed |= desk.read(self.clock.now(), &entries, &self.config);
+                    let (now, offset) = (self.clock.now(), self.clock.offset());
+                    // What it says is written here.
+                    changed |= by_host(offset, || desk.read(now, &entries, &self.config));
                 }
                 // An entry of another version, say: those after it are told all the same.
                 Err(StoreError::Entry { seq, .. }) => {
@@ -162,7 +164,7 @@ impl Task {
                 Err(why) => self.disk_failed(&why).await,
             }
         }
-        changed |= desk.group(self.clock.now(), &self.config);
+        changed |= by_host(self.clock.offset(), || desk.group(self.clock.now(), &self.config));
         self.unsaved += desk.next - from;
         // What is of no interest is no change; but it must not be looked for where it was dropped long ago.
         if changed || self.unsaved >= UNSAVED {
@@ -179,7 +181,8 @@ impl Task {
     }
 
     async fn deliver(&self, desk: &mut Desk, message: &Message) {
-        let sent = send(self.clock.now(), &self.line, &self.config, message).await;
+        let sending = send(wall(), &self.line, &self.config, message);
+        let sent = by_host_while(|| self.clock.offset(), sending).await;
         let (now, id) = (self.clock.now(), &self.config.id);
         let Err(error) = sent else {
             desk.delivered();
@@ -258,7 +261,7 @@ impl Task {
 
 /// Delivers one message within the receiver's timeout.
 pub(super) async fn send(
-    now: Time,
+    now: HostTime,
     line: &Line,
     to: &AlertReceiver,
     message: &Message,

@@ -13,7 +13,7 @@ use crate::history::Entry;
 use crate::policy::{
     Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Reason, Rule,
 };
-use crate::time::Time;
+use crate::time::{HostTime, Time};
 use crate::zone::Name;
 
 const START: Time = Time(1_795_230_000_000);
@@ -371,7 +371,7 @@ fn each_other_kind_begins_and_ends() {
     };
     let whereto = Whereto::Addr("192.0.2.10".parse().unwrap());
     let check = CheckKey { probe: "web".into(), whereto, host: None };
-    let expires = Some(Warning::CertificateExpires { days: 6, at: START });
+    let expires = Some(Warning::CertificateExpires { days: 6, at: HostTime(START.0) });
     let warned = |warning: Option<Warning>| Happened::Warned { check: check.clone(), warning };
     let refused = Happened::LoadRefused { problems: "detour.toml:3:1: error: unknown key".to_owned() };
     let pairs = [

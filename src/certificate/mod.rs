@@ -22,7 +22,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 pub use validity::validity;
 
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// Trusts what named authorities have signed, and the named certificates themselves.
 pub struct Named {
@@ -54,7 +54,7 @@ impl Named {
 fn is_fit(shown: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
     let unreadable = Error::InvalidCertificate(CertificateError::BadEncoding);
     let (from, until) = validity(shown).ok_or(unreadable)?;
-    let second = |time: Time| UnixTime::since_unix_epoch(std::time::Duration::from_millis(time.0));
+    let second = |time: HostTime| UnixTime::since_unix_epoch(std::time::Duration::from_millis(time.0));
     if now < second(from) {
         let why = CertificateError::NotValidYetContext { time: now, not_before: second(from) };
         return Err(Error::InvalidCertificate(why));

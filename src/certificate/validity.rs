@@ -1,6 +1,6 @@
 //! From when to when a certificate is valid: what the TLS library judges and does not tell.
 
-use crate::time::Time;
+use crate::time::HostTime;
 
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
@@ -8,7 +8,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The `notBefore` and `notAfter` of a certificate (RFC 5280, section 4.1); nothing where they cannot be read.
-pub fn validity(certificate: &[u8]) -> Option<(Time, Time)> {
+pub fn validity(certificate: &[u8]) -> Option<(HostTime, HostTime)> {
     let (_, certificate, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let (_, mut fields, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     // The version is there in all but the oldest.
@@ -43,7 +43,7 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280, section 4.1.2.5).
-fn time(tag: u8, text: &[u8]) -> Option<Time> {
+fn time(tag: u8, text: &[u8]) -> Option<HostTime> {
     let digits = text.strip_suffix(b"Z")?;
     let (year, rest) = match (tag, digits.len()) {
         (UTC_TIME, 12) => {
@@ -58,7 +58,7 @@ fn time(tag: u8, text: &[u8]) -> Option<Time> {
     let (month, day) = (part(1, 12)?, part(1, 31)?);
     let (hour, minute, second) = (part(0, 23)?, part(0, 59)?, part(0, 60)?);
     let seconds = (days(year, month, day)? * 24 + hour) * 3_600 + minute * 60 + second;
-    Some(Time(seconds * 1_000))
+    Some(HostTime(seconds * 1_000))
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

@@ -12,9 +12,9 @@ use super::client::{DONE, NO};
 use super::{explain, recorded, show};
 use crate::control::api::ExplainBody;
 use crate::engine::{Effect, Explanation, Happened};
-use crate::history::recording::Moment;
+use crate::history::recording::{Moment, Recording};
 use crate::study::{Player, Run, StudyError};
-use crate::time::Time;
+use crate::time::{Time, by_host};
 use crate::zone::{Name, RrSet};
 
 /// How many commands and decisions before the moment are shown.
@@ -26,6 +26,17 @@ pub fn run(args: &explain::Args, at: &str, config: &Path, json: bool) -> anyhow:
     let name: Name = args.name.parse().map_err(|e| anyhow!("name \"{}\" {e}", args.name))?;
     let at = recorded::moment(at)?;
     let recording = recorded::open(args.history.as_deref(), config)?;
+    let offset = recording.offset();
+    by_host(offset, || explained(args, &name, at.to_own(offset), recording, json))
+}
+
+fn explained(
+    args: &explain::Args,
+    name: &Name,
+    at: Time,
+    recording: Recording,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     if at < recording.begins() {
         bail!("the recording begins at {}: what was before is not known", recording.begins());
     }
@@ -41,7 +52,7 @@ pub fn run(args: &explain::Args, at: &str, config: &Path, json: bool) -> anyhow:
         }
         player.take(&moment, &mut |when, effect| {
             if let Effect::Record(what) = effect
-                && concerns(what, &name)
+                && concerns(what, name)
             {
                 before.push((when, what.to_string().replace('\n', " ")));
                 if before.len() > 2 * MAX_SHOWN {
@@ -51,7 +62,7 @@ pub fn run(args: &explain::Args, at: &str, config: &Path, json: bool) -> anyhow:
         })
     })?;
     before.drain(..before.len().saturating_sub(MAX_SHOWN));
-    let Some(explanation) = player.engine().and_then(|engine| engine.explain(at, &name)) else {
+    let Some(explanation) = player.engine().and_then(|engine| engine.explain(at, name)) else {
         eprintln!("{} was not steered at {at}", args.name);
         return Ok(ExitCode::from(NO));
     };

@@ -1,16 +1,17 @@
 //! The way to a recording: the state directory that is named, or the configuration's; and moments in time as
 //! people write them.
 
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::{Context as _, anyhow, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
 
+use crate::clock::wall;
 use crate::config::{self, parse_duration};
 use crate::engine::Load;
 use crate::history::recording::Recording;
 use crate::scenario::Maps;
-use crate::time::Time;
+use crate::time::{HostTime, Offset, by_host};
 
 /// The recording below `state_dir`, or below that of the configuration.
 pub(super) fn open(state_dir: Option<&Path>, config: &Path) -> anyhow::Result<Recording> {
@@ -34,17 +35,24 @@ pub(super) fn load_with_maps(path: &Path) -> anyhow::Result<(Load, Maps)> {
     Ok((load, clients.maps))
 }
 
+/// A value as the daemon would show it where the host's clock is so far ahead: its times are the host's from then on.
+pub(super) fn by_the_hosts_clock<T: Serialize + DeserializeOwned>(
+    offset: Offset,
+    value: &T,
+) -> serde_json::Result<T> {
+    serde_json::from_value(by_host(offset, || serde_json::to_value(value))?)
+}
+
 /// `2026-11-21T03:00:00Z`, with or without parts of a second and an offset; or `10m`, so long ago.
-pub(super) fn moment(text: &str) -> anyhow::Result<Time> {
+pub(super) fn moment(text: &str) -> anyhow::Result<HostTime> {
     if let Ok(ago) = parse_duration(text) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        return Ok(Time(0) + now.saturating_sub(ago));
+        return Ok(wall() - ago);
     }
     let at: jiff::Timestamp = text.parse().with_context(|| {
         format!("\"{text}\" is no time: write 2026-11-21T03:00:00Z, or 10m for so long ago")
     })?;
     match u64::try_from(at.as_millisecond()) {
-        Ok(ms) => Ok(Time(ms)),
+        Ok(ms) => Ok(HostTime(ms)),
         Err(_) => bail!("\"{text}\" lies before 1970"),
     }
 }

@@ -18,7 +18,7 @@ use crate::config::{Config, Seconds, parse_duration};
 use crate::engine::{Load, Undecided};
 use crate::history::recording::{Gap, Moment, Recording};
 use crate::study::{Advice, Cost, Decided, Ledger, Player, Run, StudyError, Truth, advise, candidates};
-use crate::time::Time;
+use crate::time::{HostTime, Time, by_host};
 
 /// Differences that are listed one by one; `--json` has all.
 const MAX_ROWS: usize = 200;
@@ -70,15 +70,22 @@ struct Played {
 pub fn run(args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Result<ExitCode> {
     let from = args.from.as_deref().map(recorded::moment).transpose()?;
     let to = args.to.as_deref().map(recorded::moment).transpose()?;
-    let span = (from.unwrap_or(Time(0)), to.unwrap_or(Time(u64::MAX)));
+    let span = (from.unwrap_or(HostTime(0)), to.unwrap_or(HostTime(u64::MAX)));
     if span.0 >= span.1 {
         bail!("--from must lie before --to");
     }
     if args.history.is_none() && !given {
         bail!("name the recording: --history STATE_DIR, or the configuration with -c");
     }
-    let recording = recorded::open(args.history.as_deref(), config)?.since(span.0).until(span.1);
-    let subject = Subject { recording, span, blip: args.blip };
+    let recording = recorded::open(args.history.as_deref(), config)?;
+    let offset = recording.offset();
+    let own = |at: Option<HostTime>, else_at| at.map_or(else_at, |at| at.to_own(offset));
+    let span = (own(from, Time(0)), own(to, Time(u64::MAX)));
+    let subject = Subject { recording: recording.since(span.0).until(span.1), span, blip: args.blip };
+    by_host(offset, || on(&subject, args, config, given, json))
+}
+
+fn on(subject: &Subject, args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Result<ExitCode> {
     let recorded = subject.play(Run::AsRecorded)?;
     for gap in &recorded.gaps {
         eprintln!("{gap}");
@@ -86,9 +93,9 @@ pub fn run(args: &Args, config: &Path, given: bool, json: bool) -> anyhow::Resul
     // Without a file it is held against itself: what was decided is shown.
     let load = if given { recorded::load(config)? } else { recorded_load(&recorded)? };
     if let Some(rto) = args.rto.filter(|_| args.advise) {
-        return advice(&subject, &recorded, &load, rto, json);
+        return advice(subject, &recorded, &load, rto, json);
     }
-    compare(&subject, &recorded, given.then_some(load), json)
+    compare(subject, &recorded, given.then_some(load), json)
 }
 
 /// The load last recorded, as far as configurations go.

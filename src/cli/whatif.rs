@@ -13,12 +13,13 @@ use super::client::{Client, ClientError, DONE, NO, finish};
 use super::find::Way;
 use super::show::{self, Table, bare, list};
 use super::{override_cmds, recorded};
+use crate::clock::wall;
 use crate::config::{Config, Seconds};
 use crate::control::DaemonStatus;
 use crate::engine::{Engine, Status};
 use crate::policy::Scope;
 use crate::study::{Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose};
-use crate::time::Time;
+use crate::time::{Offset, Time, by_host};
 
 /// Services that are listed one by one; `--json` has all.
 const MAX_ROWS: usize = 100;
@@ -99,12 +100,15 @@ fn supposition(args: &Args, status: Option<&Status>) -> Result<Supposition, Stri
 fn work_out(args: &Args, (engine, now, config): (Engine, Time, Config)) -> anyhow::Result<Outlook> {
     let supposition = supposition(args, Some(&engine.status(now))).map_err(|why| anyhow!("{why}"))?;
     supposition.check(&config)?;
-    Ok(suppose(engine, now, &config, &supposition))
+    let offset = engine.offset();
+    let outlook = by_host(offset, || suppose(engine, now, &config, &supposition));
+    Ok(recorded::by_the_hosts_clock(offset, &outlook)?)
 }
 
 fn offline(path: &Path) -> anyhow::Result<(Engine, Time, Config)> {
     let load = recorded::load(path)?;
-    let (engine, now) = healthy(&load, recorded::moment("0s")?);
+    // An engine of its own has no other clock than the host's.
+    let (engine, now) = healthy(&load, wall().to_own(Offset::default()));
     Ok((engine, now, Config::clone(&load.config)))
 }
 

@@ -12,7 +12,7 @@ use super::schedule::Schedule;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
 use super::values;
-use crate::time::Time;
+use crate::time::HostTime;
 use crate::zone::Name;
 
 /// The most windows.
@@ -44,9 +44,9 @@ pub enum MaintenanceScope {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// When the window that is open closes; `None` while none is.
-    pub until: Option<Time>,
+    pub until: Option<HostTime>,
     /// When to look again.
-    pub next: Option<Time>,
+    pub next: Option<HostTime>,
 }
 
 impl Maintenance {
@@ -63,7 +63,7 @@ impl Maintenance {
     }
 
     /// How it stands at `now`. Windows that overlap are one.
-    pub fn window(&self, now: Time) -> Window {
+    pub fn window(&self, now: HostTime) -> Window {
         let mut until = None;
         let mut begins = self.schedule.next_after(now - self.duration);
         while let Some(at) = begins.filter(|&at| at <= now) {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// How far ahead a beginning is looked for, in days: 29 February may be eight years away (1896, 1904).
 const MAX_DAYS: usize = 366 * 9;
@@ -62,12 +62,12 @@ impl Schedule {
             either_day: !days.starts_with('*') && !weekdays.starts_with('*'),
             zone,
         };
-        schedule.next_after(Time::default())?;
+        schedule.next_after(HostTime::default())?;
         Some(schedule)
     }
 
     /// The first beginning after a moment; `None` where there is none for nine years.
-    pub fn next_after(&self, after: Time) -> Option<Time> {
+    pub fn next_after(&self, after: HostTime) -> Option<HostTime> {
         let ms = i64::try_from(after.0).ok()?;
         let local = Timestamp::from_millisecond(ms).ok()?.to_zoned(self.zone.clone());
         // A day before: a clock that was put forward leads from one day into the next.
@@ -90,12 +90,12 @@ impl Schedule {
         matches && self.months.has(day.month())
     }
 
-    fn begins_on(&self, day: Date) -> impl Iterator<Item = Time> {
+    fn begins_on(&self, day: Date) -> impl Iterator<Item = HostTime> {
         let times = self.hours.all().flat_map(|hour| self.minutes.all().map(move |minute| (hour, minute)));
         times.filter_map(move |(hour, minute)| {
             let local = day.at(hour, minute, 0, 0);
             let at = self.zone.to_ambiguous_timestamp(local).compatible().ok()?;
-            u64::try_from(at.as_millisecond()).ok().map(Time)
+            u64::try_from(at.as_millisecond()).ok().map(HostTime)
         })
     }
 }
@@ -130,9 +130,9 @@ fn number(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Time {
+    fn at(text: &str) -> HostTime {
         let at: Timestamp = text.parse().expect("a time");
-        Time(u64::try_from(at.as_millisecond()).expect("after 1970"))
+        HostTime(u64::try_from(at.as_millisecond()).expect("after 1970"))
     }
 
     fn check(schedule: &str, zone: &str, after: &str, expect: &[&str]) {

@@ -28,6 +28,7 @@ use super::api::EntryBody;
 use super::turns::{Busy, Turn, Turns};
 use super::{Daemon, Problem};
 use crate::history::{Entry, StoreError};
+use crate::time::{Offset, by_host};
 
 /// How often a listener hears something, be it nothing but a comment.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -173,7 +174,7 @@ impl<D: Daemon> Feed<D> {
                 let Some(last) = entries.last() else { break };
                 next = last.seq + 1;
                 for entry in entries {
-                    push_entry(&mut text, entry);
+                    push_entry(&mut text, entry, self.daemon.offset());
                     if text.len() >= PIECE && self.send(&mut text).await.is_err() {
                         return Ok(Err(Cut));
                     }
@@ -220,10 +221,10 @@ fn push_gap(text: &mut String, from: u64) {
     let _ = write!(text, "event: gap\ndata: {{\"from\":{from}}}\n\n");
 }
 
-fn push_entry(text: &mut String, entry: Entry) {
+fn push_entry(text: &mut String, entry: Entry, offset: Offset) {
     let seq = entry.seq;
     // JSON has no line feed of its own, so it is one line of data.
-    let Ok(data) = serde_json::to_value(EntryBody::from(entry)) else { return };
+    let Ok(data) = by_host(offset, || serde_json::to_value(EntryBody::from(entry))) else { return };
     let event = data["what"]["event"].as_str().unwrap_or("message");
     let _ = write!(text, "id: {seq}\nevent: {event}\ndata: {data}\n\n");
 }

@@ -1,7 +1,7 @@
 //! A daemon for tests: it holds a fixed picture, notes what it is told, and keeps a real history.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
@@ -27,6 +27,8 @@ pub(crate) struct Fixed {
     pub(crate) wrong: Mutex<Summary>,
     /// How often something was asked whose cost grows with what is configured.
     pub(crate) costly: AtomicUsize,
+    /// By how much the host's clock is ahead, in milliseconds.
+    pub(crate) ahead: AtomicI64,
     /// A reload would remove too much.
     pub(crate) losing: AtomicBool,
 }
@@ -163,6 +165,10 @@ impl Daemon for Fixed {
         fixture::NOW
     }
 
+    fn offset(&self) -> Offset {
+        Offset(self.ahead.load(Ordering::Relaxed))
+    }
+
     fn liveness(&self) -> Liveness {
         let failing = self.failing.load(Ordering::Relaxed);
         Liveness {
@@ -222,6 +228,7 @@ pub(crate) async fn served() -> Served {
         failing: AtomicBool::new(false),
         wrong: Mutex::default(),
         costly: AtomicUsize::new(0),
+        ahead: AtomicI64::new(0),
         losing: AtomicBool::new(false),
     });
     let access = Arc::new(Access::default());

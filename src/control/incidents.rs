@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Daemon, Problem};
 use crate::history::{MAX_ENTRIES, MAX_QUERY, StoreError};
 use crate::study::incident::{Incident, Incidents, Line};
-use crate::time::Time;
+use crate::time::{Offset, Time, by_host};
 
 /// How many incidents are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 10;
@@ -26,9 +26,9 @@ const UNSETTLED: usize = 16;
 /// How many pages of entries one request reads: all there can be, and some that come meanwhile.
 const MAX_PAGES: u64 = MAX_ENTRIES / MAX_QUERY as u64 + 10;
 
-/// What was made of the history so far.
+/// What was made of the history so far, and by which host's clock.
 #[derive(Clone, Default)]
-pub(super) struct Read(Arc<Mutex<Incidents>>);
+pub(super) struct Read(Arc<Mutex<(Offset, Incidents)>>);
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -167,11 +167,17 @@ async fn asked<D: Daemon, T: Send + 'static>(
     ask: impl FnOnce(&Incidents, Time) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let asked = tokio::task::spawn_blocking(move || {
-        let now = daemon.now();
+        let (now, offset) = (daemon.now(), daemon.offset());
         // A panic amid an entry leaves what was made of those before it.
-        let mut incidents = read.0.lock().unwrap_or_else(PoisonError::into_inner);
-        catch_up(&*daemon, &mut incidents)?;
-        Ok::<T, StoreError>(ask(&incidents, now))
+        let mut kept = read.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != offset {
+            // There are times in texts.
+            *kept = (offset, Incidents::default());
+        }
+        by_host(offset, || {
+            catch_up(&*daemon, &mut kept.1)?;
+            Ok::<T, StoreError>(ask(&kept.1, now))
+        })
     });
     Ok(asked.await.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??)
 }

@@ -54,8 +54,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,7 @@ use crate::policy::Decision;
 use crate::probe::WatchView;
 use crate::secondary::TransferredView;
 use crate::serve::Bounds;
-use crate::time::Time;
+use crate::time::{Offset, Time, by_host_while};
 use crate::transfer::Secondary;
 use crate::zone::{Journal, Name, RrSet, Serial};
 
@@ -163,6 +164,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn answered_to(&self, name: &Name, client: IpAddr) -> Option<ChoiceFor>;
     /// The moment, as the daemon counts it.
     fn now(&self) -> Time;
+    /// How far the host's clock is ahead of that: people are shown the host's.
+    fn offset(&self) -> Offset;
     /// Whether the daemon does its work. Never waits for the engine, and costs the same however many checks
     /// there are.
     fn liveness(&self) -> Liveness;
@@ -352,6 +355,15 @@ pub async fn serve<D: Daemon>(
     http::serve(listener, secured, ("the API", http::Limits::new(bounds, None)), routes, shutdown).await;
 }
 
+/// Times in answers are the host's.
+async fn by_the_hosts_clock<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    by_host_while(|| daemon.offset(), next.run(request)).await
+}
+
 /// A route that takes a body.
 fn writes<S: Clone + Send + Sync + 'static>(handler: MethodRouter<S>) -> MethodRouter<S> {
     handler.route_layer(from_fn(guard::json_only))
@@ -396,5 +408,6 @@ fn routes<D: Daemon>(daemon: Arc<D>, closing: watch::Receiver<()>) -> Router {
         .layer(Extension(incidents::Read::default()))
         .layer(Extension(events::Listening::new(closing)))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(daemon.clone(), by_the_hosts_clock::<D>))
         .with_state(daemon)
 }

@@ -1,5 +1,6 @@
 //! Control over real sockets.
 
+mod clock;
 mod incidents;
 
 use std::collections::BTreeMap;

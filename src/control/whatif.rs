@@ -16,6 +16,7 @@ use super::read::patiently;
 use super::write::parse;
 use super::{Daemon, Problem, Snapshot};
 use crate::study::{Outlook, Supposition, suppose};
+use crate::time::by_host;
 
 /// How many are worked out at a time: each holds a copy of the engine.
 pub const MAX_AT_ONCE: usize = 2;
@@ -48,7 +49,7 @@ pub(super) async fn whatif<D: Daemon>(
     asked.check(&config).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why.to_string()))?;
     let worked_out = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        suppose(*engine, now, &config, &asked)
+        by_host(engine.offset(), || suppose(*engine, now, &config, &asked))
     });
     let outlook =
         worked_out.await.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;

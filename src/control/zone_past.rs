@@ -14,6 +14,7 @@ use super::zone_api::{SerialBody, ZoneDiffBody, ZoneHistoryBody};
 use super::{Daemon, Problem};
 use crate::engine::Happened;
 use crate::history::{self, MAX_QUERY, StoreError};
+use crate::time::by_host;
 use crate::zone::{Journal, Name, RrSet, Serial, Step};
 
 /// How many serials are shown when the request does not say.
@@ -61,7 +62,8 @@ pub(super) async fn history<D: Daemon>(
     let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_QUERY);
     let journal = daemon.journal(&zone);
     let of = zone.clone();
-    let read = tokio::task::spawn_blocking(move || serials(&*daemon, of, args.before, limit)).await;
+    let read = move || by_host(daemon.offset(), || serials(&*daemon, of, args.before, limit));
+    let read = tokio::task::spawn_blocking(read).await;
     let (serials, next) =
         read.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??;
     Ok(Json(ZoneHistoryBody { zone, serials, next, journal: journal.from().zip(journal.to()) }))

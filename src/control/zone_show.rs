@@ -25,6 +25,7 @@ use super::zone_api::{ServedBody, SteeredBody, ZoneBody};
 use super::{Daemon, DaemonStatus, Problem};
 use crate::answer::{Listing, Table};
 use crate::text::is_hidden;
+use crate::time::by_host;
 use crate::zone::{Name, RrSet, RrType, Serial};
 
 /// How many zones are written at a time: each holds a table and a thread.
@@ -80,16 +81,17 @@ pub(super) async fn show<D: Daemon>(
         edits.map_or_else(Default::default, |edits| (Some(edits.file), edits.removed, edits.added));
     let (services, decided) = steered(status, &zone);
     let head = ZoneBody { zone: zone.clone(), serial, file, removed, services, records: Vec::new() };
-    let shown = Shown { head, decided, added: added.into_iter().collect() };
+    let page = Shown { head, decided, added: added.into_iter().collect() };
     let (sender, pieces) = mpsc::channel(PIECES);
+    let offset = daemon.offset();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let Some(listing) = Listing::of(table, &zone) else { return };
         let mut out = Out { text: String::new(), sender };
-        let written = match format {
-            Format::Json => shown.json(listing, &mut out),
-            Format::Text => shown.text(listing, &mut out),
-        };
+        let written = by_host(offset, || match format {
+            Format::Json => page.json(listing, &mut out),
+            Format::Text => page.text(listing, &mut out),
+        });
         // Who reads no more is told no more.
         let _ = written.and_then(|()| out.end());
     });

@@ -17,8 +17,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info};
 
 use super::desk::Rules;
-use super::differences::{self, Differences, Turn};
+use super::differences::{self, Differences, Turn, applied};
 use super::exempt;
+use super::host_clock::HostClock;
 use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::phases::{Phases, Served};
@@ -41,7 +42,7 @@ use crate::policy::Decision;
 use crate::probe::Prober;
 use crate::secondary::Keeper;
 use crate::tap::Watchers;
-use crate::time::Time;
+use crate::time::{Time, by_host};
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
 
@@ -66,13 +67,13 @@ pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the 
 const MAX_HELD_RECORDS: usize = 8192;
 
 /// What a step came to.
-struct Done {
+pub(super) struct Done {
     decisions: Vec<Decision>,
     refused: Option<CommandError>,
 }
 
 /// A load on its way to be published.
-struct Anew {
+pub(super) struct Anew {
     /// The files, compiled.
     table: Table,
     config: Arc<Config>,
@@ -129,6 +130,7 @@ pub struct Core {
     pub summarized: Option<u64>,
     /// What the engine does not know of what is saved: the recording has it, for a state file that is damaged.
     pub edits: BTreeMap<SavedKey, Saved>,
+    pub host_clock: HostClock,
 }
 
 /// The edits among what is saved.
@@ -230,6 +232,7 @@ impl Core {
                     self.show(self.clock.now());
                 }
                 _ = beat.tick() => {
+                    self.look_at_clock();
                     self.standbys.tell();
                     self.record_turns();
                     self.keep(Vec::new(), Durable::Later);
@@ -248,7 +251,7 @@ impl Core {
             Input::Status(reply) => self.showing.ask(reply),
             Input::Explain(name, reply) => {
                 // Whoever asked may have given up waiting; so in each reply.
-                let _ = reply.send(self.engine.explain(now, &name));
+                let _ = reply.send(by_host(self.engine.offset(), || self.engine.explain(now, &name)));
             }
             Input::Plots(name, reply) => {
                 let plots = self.engine.plots(now, &name).map(|plots| PlotsAt { now, plots });
@@ -301,7 +304,8 @@ impl Core {
 
     /// Reads a part of the status that somebody asked for.
     fn show(&mut self, now: Time) {
-        let Some((status, mut asked)) = self.showing.read_on(now, &self.engine) else { return };
+        let read = by_host(self.engine.offset(), || self.showing.read_on(now, &self.engine));
+        let Some((status, mut asked)) = read else { return };
         let view = View { status, last_load: self.last_load.clone(), warnings: self.warnings() };
         // It can be tens of megabytes: who asks alone gets it as it is.
         let last = asked.pop();
@@ -315,6 +319,7 @@ impl Core {
 
     /// Takes up a checked configuration.
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
+        self.tell_clock();
         let now = self.clock.now();
         let mut loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
         loaded.load.undecided = Undecided::default();
@@ -405,7 +410,7 @@ impl Core {
     }
 
     /// Puts an event into the engine, and into the recording.
-    fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+    pub(super) fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
         self.recorder.note(now, &event);
         self.engine.step(now, event)
     }
@@ -421,7 +426,7 @@ impl Core {
     }
 
     /// Carries out what a step asks for.
-    fn perform(&mut self, effects: Vec<Effect>, fresh: Option<&Anew>) -> Done {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, fresh: Option<&Anew>) -> Done {
         let (mut saves, mut records, mut paces) = (vec![], vec![], vec![]);
         let (mut rebased, mut changesets) = (vec![], vec![]);
         let mut refused = None;
@@ -466,7 +471,7 @@ impl Core {
         for (seq, what) in (0..).zip(&told) {
             let sequence = first.map(|first| first + seq);
             if !self.standbys.gather(what, sequence) {
-                told::log(what, sequence);
+                by_host(self.clock.offset(), || told::log(what, sequence));
             }
         }
         let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
@@ -573,18 +578,13 @@ impl Core {
             format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
         });
         let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
-        lasting.chain(trouble).chain(slow).chain(self.recorder.trouble()).collect()
+        lasting
+            .chain(self.host_clock.told(self.clock.now()))
+            .chain(trouble)
+            .chain(slow)
+            .chain(self.recorder.trouble())
+            .collect()
     }
-}
-
-/// A table with these changesets applied to it.
-fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
-    for changeset in changesets {
-        if let Err(e) = table.apply(changeset) {
-            error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
-        }
-    }
-    table
 }
 
 /// Waits for samples, and until `from` for more of them. Broken off, it has lost none.

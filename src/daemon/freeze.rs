@@ -5,7 +5,7 @@ use crate::answer::Table;
 use crate::config::ZoneText;
 use crate::control::{Frozen, ZoneEdits};
 use crate::files;
-use crate::time::Time;
+use crate::time::HostTime;
 use crate::zone::{
     Edits, Name, RrSet, RrType, Serial, Zone, parse, soa_serial, soa_with_serial, write_edits,
 };
@@ -28,7 +28,7 @@ pub fn edits(sources: &Sources, apex: &Name) -> Option<ZoneEdits> {
 
 /// Writes a zone's edits into its file, whole or not at all, under the serial after the published one; the
 /// next load then finds none. Blocking. Errors: why the file was left alone.
-pub fn write(sources: &Sources, table: &Table, apex: &Name, now: Time) -> Result<Frozen, String> {
+pub fn write(sources: &Sources, table: &Table, apex: &Name, now: HostTime) -> Result<Frozen, String> {
     let file = sources.file(apex).ok_or_else(|| format!("there is no zone {apex}"))?;
     if sources.is_transferred(apex) {
         return Err(format!("{apex} comes from its primary: what is to stay is to be changed there"));

@@ -18,7 +18,7 @@ use super::loader::lock;
 use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
 use super::phases::Phases;
 use super::sources::Sources;
-use crate::alert::{Alerts, ReceiverView, Tested};
+use crate::alert::{Alerts, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::clock::Clock;
 use crate::condition::Summary;
@@ -33,7 +33,7 @@ use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::Keeper;
 use crate::serve;
 use crate::tap::Watchers;
-use crate::time::Time;
+use crate::time::{Offset, Time};
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::{Journal, Name, RrSet, Serial};
 
@@ -225,6 +225,10 @@ impl Daemon for Handle {
         self.clock.now()
     }
 
+    fn offset(&self) -> Offset {
+        self.clock.offset()
+    }
+
     fn liveness(&self) -> Liveness {
         let now = self.clock.now();
         let turned = Time(self.pulse.turned.load(Ordering::Relaxed));
@@ -276,7 +280,8 @@ impl Daemon for Handle {
         counters.push(("detour_state_writable", vec![], writable));
         let broken = self.pulse.broken.load(Ordering::Relaxed);
         counters.push(("detour_zones_broken", vec![], broken as u64));
-        counters.extend(self.alerts.views().iter().flat_map(ReceiverView::metrics));
+        let offset = self.clock.offset();
+        counters.extend(self.alerts.views().iter().flat_map(|view| view.metrics(offset)));
         Measurements {
             last_load_ok: self.pulse.load_ok.load(Ordering::Relaxed),
             measured,

@@ -23,7 +23,7 @@ use super::sources::{Pending, Sources};
 use super::updates::{self, Judged};
 use super::writer::Writer;
 use crate::answer::Table;
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::config::Config;
 use crate::control::{Frozen, Rejected, RolledBack};
 use crate::engine::{Happened, Saved};
@@ -154,7 +154,7 @@ impl Loader {
             return Some(Err(format!("nothing was changed: {why}")));
         }
         let (sources, table) = (self.sources.clone(), self.table.load_full());
-        let now = self.clock.now();
+        let now = wall();
         let work = move || freeze::write(&lock(&sources), &table, &zone, now);
         let frozen = match spawn_blocking(work).await.unwrap_or_else(|e| Err(e.to_string())) {
             Ok(frozen) => frozen,

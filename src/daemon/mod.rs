@@ -18,6 +18,7 @@ mod exempt;
 mod forward;
 mod freeze;
 mod handle;
+mod host_clock;
 mod loader;
 mod losses;
 mod messages;

@@ -17,7 +17,7 @@ use crate::health::Health;
 use crate::measure::{Histogram, Unit};
 use crate::otlp::{Exporter, Failover};
 use crate::policy::{Decision, Reason};
-use crate::time::Time;
+use crate::time::{Time, by_host};
 use crate::transfer::Teller;
 use crate::zone::Name;
 
@@ -140,16 +140,18 @@ impl Phases {
         decide.took(decision.at.since(fall.since));
         publish.took(now.since(decision.at));
         if self.traces.is_on() {
+            // A collector has times of other hosts beside these.
+            let on_host = |at: Time| at.on_host(engine.offset());
             self.traces.tell(Failover {
                 service: decision.service.to_string(),
                 from: site.to_string(),
                 to: decision.sites.iter().map(ToString::to_string).collect(),
                 decision: decision.id,
-                reason: decision.because(),
-                first_failed: fall.first_failed,
-                down: fall.since,
-                decided: decision.at,
-                published: now,
+                reason: by_host(engine.offset(), || decision.because()),
+                first_failed: fall.first_failed.map(on_host),
+                down: on_host(fall.since),
+                decided: on_host(decision.at),
+                published: on_host(now),
             });
         }
     }

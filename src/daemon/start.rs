@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 use super::core::{self, Core, Pulse, QUORUM};
 use super::desk::{Desk, Rules};
 use super::handle::{Handle, Open};
+use super::host_clock::HostClock;
 use super::loader::{self, Asks, Loader};
 use super::messages::{AHEAD_QUEUE, Ask, Fresh, INPUT_QUEUE, Input, RELOAD_QUEUE, Refused, SAMPLE_QUEUE};
 use super::open_files::{self, Shares};
@@ -41,7 +42,7 @@ use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
 use crate::config::{self, Config, RrsetOrder, Server};
 use crate::control::{self, Access, Heartbeats, LoadOutcome};
-use crate::engine::{Engine, Happened, Saved};
+use crate::engine::{Engine, Happened, Saved, clock_of};
 use crate::files::{self, Reach};
 use crate::history::recording::Recorder;
 use crate::history::{Durable, Newer, Opened, Store, StoreError};
@@ -164,7 +165,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let Found { saved, last, warnings, trouble, lost } = opened;
     let config = fresh.load.config.clone();
     let restored = !saved.is_empty();
-    let clock = Clock::start(last.unwrap_or_default());
+    let clock = Clock::resume(last.unwrap_or_default(), clock_of(&saved).unwrap_or_default());
     for warning in &warnings {
         error!("{warning}");
     }
@@ -184,11 +185,11 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let (pending_tx, pending_rx) = watch::channel(0);
     let table = Arc::new(ArcSwap::from_pointee(Table::compile(&[], &[], seed)));
     let probing = Probing::start().map_err(StartError::Thread)?;
-    let prober = Arc::new(Prober::start(clock, sample_tx, &probing.handle));
+    let prober = Arc::new(Prober::start(clock.clone(), sample_tx, &probing.handle));
     let access = Arc::new(Access::default());
     let heartbeats = Arc::new(Heartbeats::new(prober.clone()));
     let pulse = Arc::new(Pulse::default());
-    let keeper = Arc::new(Keeper::new(clock, Arc::new(Asks(reload_tx.clone())), pulse.board.clone()));
+    let keeper = Arc::new(Keeper::new(clock.clone(), Arc::new(Asks(reload_tx.clone())), pulse.board.clone()));
     pulse.turned.store(clock.now().0, Ordering::Relaxed);
     if let Some(why) = &trouble {
         pulse.wrote(clock.now(), Some(why));
@@ -197,7 +198,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let grow = Arc::new(grow);
     let grows = grow.clone();
     let grew = move || grows.send_modify(|times| *times += 1);
-    let writer = Writer::start(pulse.clone(), Kept { clock, store: store.clone(), grew });
+    let writer = Writer::start(pulse.clone(), Kept { clock: clock.clone(), store: store.clone(), grew });
     let writer = Arc::new(writer.map_err(StartError::Thread)?);
     let serials = saved.iter().filter_map(|saved| match saved {
         Saved::Zone(apex, Some(zone)) => Some((apex.clone(), zone.published)),
@@ -212,7 +213,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         core: core_tx.clone(),
         journals: journals.clone(),
         writer: writer.clone(),
-        clock,
+        clock: clock.clone(),
         refusals: Mutex::default(),
     };
     let exempt = Arc::new(ArcSwap::from_pointee(Networks::default()));
@@ -226,7 +227,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
     let office = Arc::new(office);
     let rules = Arc::new(ArcSwap::from_pointee(Rules::of(&config)));
-    let alerts = Alerts::start(clock, store.clone(), &config.server.state_dir, grown);
+    let alerts = Alerts::start(clock.clone(), store.clone(), &config.server.state_dir, grown);
     let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
     let bounds = core::bounds(&config);
     let recorder = Recorder::start(&config.server.state_dir, bounds).map_err(StartError::Thread)?;
@@ -234,7 +235,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let (taps, seen) = Taps::new();
     let watchers = Arc::new(Watchers::new(taps.clone(), seen, config.server.nsid.clone()));
     let mut core = Core {
-        clock,
+        clock: clock.clone(),
         engine: Engine::new(QUORUM, saved.clone()),
         recorder,
         store: store.clone(),
@@ -268,6 +269,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
         edits: core::edits(&saved),
         standbys: Standbys::default(),
         summarized: None,
+        host_clock: HostClock::default(),
     };
     let started = vec![Happened::Started { fresh: !restored }];
     core.writer.keep(clock.now(), Vec::new(), Vec::new(), started, Durable::Later);
@@ -278,8 +280,8 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     loader::lock(&sources).settle_copies();
 
     let handle = Arc::new(Handle {
-        clock,
         started: clock.now(),
+        clock,
         config: config.path.clone(),
         core: core_tx.clone(),
         reloads: reload_tx.clone(),

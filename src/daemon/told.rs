@@ -204,6 +204,7 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
             let (subject, condition) = (turn.condition.subject.as_str(), turn.condition.kind.word());
             leveled!(!turn.over, kind = "condition", sequence, condition, subject, "{what}");
         }
+        Happened::ClockSet { by_ms } => warn!(kind = "clock_set", sequence, by_ms, "{what}"),
         Happened::Doubt(doubt) => warn!(kind = "doubt", sequence, reason = doubt.because, "{what}"),
         Happened::Trust(_) => info!(kind = "trust", sequence, "{what}"),
     }

@@ -17,7 +17,7 @@ use crate::condition;
 use crate::config::{CheckKey, Config, Service, SiteId};
 use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
-use crate::time::Time;
+use crate::time::{Offset, Time};
 use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
 
 /// Everything that can happen to the engine.
@@ -32,6 +32,8 @@ pub enum Event {
     Sample(Sample),
     /// An operator spoke.
     Command(Command),
+    /// The host's clock is so far ahead from now on: it was set, or this is a start.
+    Clock(Offset),
     /// Time passed: an [`Effect::Wake`] is due.
     Tick,
 }
@@ -480,6 +482,11 @@ pub enum Happened {
         title: String,
         /// Why the last try failed.
         why: String,
+    },
+    /// The host's clock was set, while the daemon ran or since the last run.
+    ClockSet {
+        /// By how many milliseconds; back where it is negative.
+        by_ms: i64,
     },
     /// A write was asked of the API, and carried out or not.
     Audit(Audit),

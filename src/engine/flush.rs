@@ -89,11 +89,12 @@ impl Engine {
         out: &mut Vec<Effect>,
         records: &mut Vec<Effect>,
     ) -> Option<Effect> {
+        let today = self.on_host(now);
         let (zone, saved) = (self.zones.get(&apex)?, self.published.get_mut(&apex)?);
         saved.last_decision = rewrite.decisions.into_iter().max().unwrap_or(0).max(saved.last_decision);
         let from = saved.published;
         if !rewrite.published.is_empty() {
-            saved.published = zone.style.successor(from, soa_serial(&zone.soa), now);
+            saved.published = zone.style.successor(from, soa_serial(&zone.soa), today);
         }
         let to = saved.published;
         out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));

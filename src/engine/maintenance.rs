@@ -5,11 +5,18 @@
 //! overrides are obeyed as ever. When a window ends, what is Down there is Suspect: a site that is still
 //! dead has to show it by `fall` failures, one that is about to come back has that long to do so.
 
-use crate::config::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId, Window};
-use crate::time::Time;
+use crate::config::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId};
+use crate::time::{HostTime, Offset, Time};
 use crate::zone::Name;
 
 use super::{Effect, Engine, MaintenanceView, Steered};
+
+/// How a maintenance stands, in the engine's time: as [`crate::config::Window`] has it in the host's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    until: Option<Time>,
+    next: Option<Time>,
+}
 
 /// One maintenance of the configuration, as of when it was last looked at.
 #[derive(Clone, Debug)]
@@ -19,6 +26,14 @@ pub(super) struct Maintained {
 }
 
 impl Maintained {
+    /// Of a plan, which goes by the host's clock.
+    fn of(plan: &Maintenance, now: Time, offset: Offset) -> Maintained {
+        let window = plan.window(now.on_host(offset));
+        let own = |at: HostTime| at.to_own(offset);
+        let window = Window { until: window.until.map(own), next: window.next.map(own) };
+        Maintained { plan: plan.clone(), window }
+    }
+
     /// As people are shown it.
     pub(super) fn view(&self) -> MaintenanceView {
         let of = match &self.plan.scope {
@@ -51,23 +66,38 @@ impl Engine {
 
     /// Takes up the windows of a load.
     pub(super) fn set_maintenance(&mut self, now: Time, config: &Config) {
-        let maintained = |plan: &Maintenance| Maintained { plan: plan.clone(), window: plan.window(now) };
+        let maintained = |plan: &Maintenance| Maintained::of(plan, now, self.offset);
         self.maintained = config.maintenance.iter().map(maintained).collect();
         self.next_window();
     }
 
     /// Opens and closes windows.
     pub(super) fn maintain(&mut self, now: Time, out: &mut Vec<Effect>) {
-        if self.agenda.window.is_none_or(|at| at > now) {
-            return;
+        if self.agenda.window.is_some_and(|at| at <= now) {
+            self.look_at_windows(now, |window| window.next.is_some_and(|next| next <= now), out);
         }
+    }
+
+    /// Looks again at some of them.
+    pub(super) fn look_at_windows(
+        &mut self,
+        now: Time,
+        wanted: impl Fn(&Window) -> bool,
+        out: &mut Vec<Effect>,
+    ) {
         let mut maintained = std::mem::take(&mut self.maintained);
         let mut closed = Vec::new();
         for (at, maintained) in maintained.iter_mut().enumerate() {
-            if maintained.window.next.is_some_and(|next| next <= now) {
-                let before = std::mem::replace(&mut maintained.window, maintained.plan.window(now));
-                if before.until.is_some() && maintained.window.until.is_none() {
+            if wanted(&maintained.window) {
+                let anew = Maintained::of(&maintained.plan, now, self.offset);
+                let before = std::mem::replace(maintained, anew).window.until;
+                let until = maintained.window.until;
+                if before.is_some() && until.is_none() {
                     closed.push(at);
+                }
+                // Most clocks that are set leave it as closed as it was.
+                if before == until {
+                    continue;
                 }
                 for (name, steered) in &self.services {
                     if maintained.concerns(steered) {

@@ -10,6 +10,7 @@
 //! Command ─► overrides, orders ────────────────────┤ at once
 //! Canary ──► doubt: samples count for nothing ──────┤
 //! No route ► a failure, or doubt where nothing works ┤
+//! Clock ───► maintenance windows, which go by the host's clock
 //! Tick ────► holds and overrides that ran out ─────┤ at once
 //!            checks without samples, damping ───────┤ as a change of health
 //!                                                   ▼
@@ -35,11 +36,12 @@ use std::time::Duration;
 use crate::condition::Conditions;
 use crate::config::{Check, CheckKey, Config};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
-use crate::time::Time;
+use crate::time::{Offset, Time, by_host};
 use crate::zone::{Name, RrSet};
 
 mod agenda;
 mod audit;
+mod clock;
 mod commands;
 mod conditions;
 mod doubt;
@@ -76,7 +78,7 @@ pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
     MAX_BEARING, Pace, Undecided, ZoneBase,
 };
-pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone};
+pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone, clock_of};
 pub use show::Survey;
 pub use view::{
     CheckView, EndpointView, Explanation, Fall, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
@@ -123,6 +125,8 @@ pub struct Engine {
     ledger: Ledger,
 
     agenda: Agenda,
+    /// How far the host's clock is ahead of `now`.
+    offset: Offset,
 }
 
 impl Engine {
@@ -151,6 +155,7 @@ impl Engine {
             last_decision: 0,
             ledger: Ledger::default(),
             agenda: Agenda::default(),
+            offset: Offset::default(),
         };
         for saved in saved {
             engine.restore(saved);
@@ -178,6 +183,7 @@ impl Engine {
                 }
                 self.overrides.insert(scope, forced);
             }
+            Saved::Clock(offset) => self.offset = offset,
             Saved::Zone(_, None)
             | Saved::Service(_, None)
             | Saved::Check(_, None)
@@ -186,8 +192,14 @@ impl Engine {
         }
     }
 
-    /// Takes one event in. `now` never goes back from one step to the next.
+    /// Takes one event in. `now` never goes back from one step to the next, whoever sets the host's clock.
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        let offset = if let Event::Clock(offset) = event { offset } else { self.offset };
+        // Times in texts that are kept as texts.
+        by_host(offset, || self.take(now, event))
+    }
+
+    fn take(&mut self, now: Time, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
         let mut ordered = None;
         let mut at_once = self.expire(now, &mut out);
@@ -209,6 +221,7 @@ impl Engine {
                 }
                 Err(refused) => out.push(Effect::Refused(refused)),
             },
+            Event::Clock(offset) => self.set_clock(now, offset, &mut out),
             Event::Tick => {}
         }
         if self.agenda.is_flush_due(now) || at_once {

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::config::CheckKey;
 use crate::health::{Damper, Health};
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, Proposal, Scope, Step};
-use crate::time::Time;
+use crate::time::{Offset, Time};
 use crate::zone::{Edit, EditKey, Name, Serial};
 
 /// One value to keep, under its key. `None` forgets the key.
@@ -25,6 +25,8 @@ pub enum Saved {
     /// How one RRset of a zone differs from its source. Whoever loads zones lays it over them; the engine
     /// sees the contents alone.
     Edit(EditKey, Option<Edit>),
+    /// How far the host's clock was ahead of the times that are kept.
+    Clock(Offset),
 }
 
 impl Engine {
@@ -38,8 +40,15 @@ impl Engine {
         let checks = checks.map(|(key, watched)| Saved::Check(key.clone(), Some(watched.saved())));
         let overrides = self.overrides.iter();
         let overrides = overrides.map(|(scope, kept)| Saved::Override(scope.clone(), Some(kept.clone())));
-        zones.chain(services).chain(checks).chain(overrides).collect()
+        // Where it never was, nothing is kept of it.
+        let clock = Some(self.offset).filter(|&offset| offset != Offset::default()).map(Saved::Clock);
+        zones.chain(services).chain(checks).chain(overrides).chain(clock).collect()
     }
+}
+
+/// How far the host's clock was ahead, by what was saved.
+pub fn clock_of(saved: &[Saved]) -> Option<Offset> {
+    saved.iter().find_map(|saved| if let Saved::Clock(offset) = saved { Some(*offset) } else { None })
 }
 
 /// What a [`Saved`] is kept under.
@@ -51,6 +60,7 @@ pub enum SavedKey {
     Check(CheckKey),
     Override(Scope),
     Edit(EditKey),
+    Clock,
 }
 
 impl Saved {
@@ -62,6 +72,7 @@ impl Saved {
             Saved::Check(check, _) => SavedKey::Check(check.clone()),
             Saved::Override(scope, _) => SavedKey::Override(scope.clone()),
             Saved::Edit(key, _) => SavedKey::Edit(key.clone()),
+            Saved::Clock(_) => SavedKey::Clock,
         }
     }
 }

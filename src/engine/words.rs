@@ -1,9 +1,11 @@
 //! What happened, in one line: log, history and `detour history` print these words and no others.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{Action, Cause, Happened};
 use crate::policy::{IfUnanswered, Proposal, ProposalNews};
+use crate::time::span;
 
 impl fmt::Display for Happened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,6 +115,14 @@ impl fmt::Display for Happened {
             Happened::AlertSent { receiver, title, .. } => write!(f, "alert to {receiver} sent: {title}"),
             Happened::AlertLost { receiver, title, why } => {
                 write!(f, "alert to {receiver} given up: {title}: {why}")
+            }
+            Happened::ClockSet { by_ms } => {
+                let by = span(Duration::from_millis(by_ms.unsigned_abs()));
+                let way = if *by_ms < 0 { "back" } else { "forward" };
+                write!(
+                    f,
+                    "the host's clock was set {way} by {by}: times from before are shown by it too, and no delay or hold changed"
+                )
             }
             Happened::Audit(audit) => audit.fmt(f),
             Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),

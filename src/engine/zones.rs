@@ -17,7 +17,7 @@ use super::event::replaced;
 use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
 use crate::config::Config;
 use crate::policy::{Decision, Family, FamilyPart, Partial, Steer};
-use crate::time::Time;
+use crate::time::{HostTime, Time};
 use crate::zone::{Changeset, Name, RrSet, RrType, Serial, SerialStyle, Steering, soa_serial};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
@@ -161,12 +161,13 @@ impl Engine {
             }
         }
         let mut waiting = self.all_waiting();
+        let today = self.on_host(now);
         let mut changesets = Vec::new();
         for (apex, zone) in &self.zones {
             let overlay = overlays.remove(apex).unwrap_or_default();
             let last = self.published.get(apex);
             let file = soa_serial(&zone.soa);
-            let to = serial_at_load(last, zone, !relaid.contains(apex), !overlay.is_empty(), now);
+            let to = serial_at_load(last, zone, !relaid.contains(apex), !overlay.is_empty(), today);
             let decisions = decisions.get(apex).cloned().unwrap_or_default();
             let saved = SavedZone {
                 published: to,
@@ -240,7 +241,7 @@ fn serial_at_load(
     zone: &ZoneState,
     same: bool,
     overlaid: bool,
-    now: Time,
+    now: HostTime,
 ) -> Serial {
     let file = soa_serial(&zone.soa);
     match last {
@@ -286,7 +287,7 @@ mod tests {
                 own_types: None,
                 last_decision: 0,
             });
-            let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid, Time(0));
+            let got = serial_at_load(last.as_ref(), &zone(file), same, overlaid, HostTime(0));
             assert_eq!(got, Serial(expect), "{last:?} {file} {same} {overlaid}");
         };
         // First seen.
@@ -312,7 +313,7 @@ mod tests {
             SavedZone { published, file, fingerprint: FINGERPRINT, own_types, last_decision: 0 }
         };
         for (own_types, serial) in [(None, 15), (Some(0), 15), (Some(1), 16)] {
-            let got = serial_at_load(Some(&last(own_types)), &zone(10), true, true, Time(0));
+            let got = serial_at_load(Some(&last(own_types)), &zone(10), true, true, HostTime(0));
             assert_eq!(got, Serial(serial), "{own_types:?}");
         }
         // Around the circle.

@@ -10,7 +10,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::Phases;
 use crate::config::schema::word_or_object;
 use crate::config::{CheckKey, Seconds};
-use crate::time::Time;
+use crate::time::{HostTime, Time};
 
 /// A place probes run from. A single node is the vantage `local`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -73,7 +73,8 @@ pub enum Warning {
         /// Whole days that are left.
         days: u32,
         /// The moment it expires.
-        at: Time,
+        #[schema(value_type = Time)]
+        at: HostTime,
     },
     /// A command passed with an exit code other than 0, which is how monitoring plugins warn.
     #[error("exit code {code}{}", said(.line))]
@@ -141,14 +142,14 @@ pub enum Failure {
     Certificate(String),
     /// The certificate has expired.
     #[error("certificate: expired at {0}")]
-    CertificateExpired(Time),
+    CertificateExpired(HostTime),
     /// The certificate is good for less than `min_days`.
     #[error("certificate: expires in {days} days, at {at}; {min_days} days are wanted")]
     CertificateExpires {
         /// Whole days that are left.
         days: u32,
         /// The moment it expires.
-        at: Time,
+        at: HostTime,
         /// How many there should be.
         min_days: u32,
     },

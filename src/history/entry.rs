@@ -74,7 +74,7 @@ impl Query {
                 subject.parse().is_ok_and(|name: Name| name == *service)
             }
             // They concern every service.
-            Happened::Doubt(_) | Happened::Trust(_) => true,
+            Happened::Doubt(_) | Happened::Trust(_) | Happened::ClockSet { .. } => true,
             Happened::Started { .. }
             | Happened::Loaded { .. }
             | Happened::LoadRefused { .. }

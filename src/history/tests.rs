@@ -16,7 +16,7 @@ use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
-use crate::time::Time;
+use crate::time::{HostTime, Time};
 use crate::zone::{Edit, EditKey, Name, RrSet, RrType, Serial};
 
 pub(super) fn name(text: &str) -> Name {
@@ -152,7 +152,7 @@ fn every_happening() -> Vec<Happened> {
         Happened::Expired(drain()),
         Happened::Warned {
             check: check_key(),
-            warning: Some(Warning::CertificateExpires { days: 6, at: Time(0) }),
+            warning: Some(Warning::CertificateExpires { days: 6, at: HostTime(0) }),
         },
         Happened::Warned { check: check_key(), warning: None },
         Happened::AlertSent {

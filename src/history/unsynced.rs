@@ -166,6 +166,7 @@ fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
         Saved::Edit(EditKey { zone, owner, rtype }, value) => {
             (format!("edit {zone} {owner} {rtype}"), value.is_some())
         }
+        Saved::Clock(_) => ("clock".to_owned(), true),
     };
     let value = keep.then(|| serde_json::to_vec(saved).map_err(StoreError::Encode)).transpose()?;
     Ok((key, value))

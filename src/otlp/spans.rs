@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// `SPAN_KIND_INTERNAL`
 const INTERNAL: u32 = 1;
@@ -22,13 +22,13 @@ pub struct Failover {
     /// The decision's reason.
     pub reason: String,
     /// When the first failed run ended; `None` where an earlier process saw it.
-    pub first_failed: Option<Time>,
+    pub first_failed: Option<HostTime>,
     /// Since when the site is Down.
-    pub down: Time,
+    pub down: HostTime,
     /// When it was decided.
-    pub decided: Time,
+    pub decided: HostTime,
     /// When it was answered.
-    pub published: Time,
+    pub published: HostTime,
 }
 
 /// One message for all of them; `draw` gives numbers that nobody else has.
@@ -53,12 +53,13 @@ fn spans(failover: &Failover, draw: &mut impl FnMut() -> u64) -> Vec<Value> {
     let Failover { first_failed, down, decided, published, .. } = failover;
     let trace = format!("{:016x}{:016x}", draw(), draw());
     let whole = format!("{:016x}", draw());
-    let span = |name: &str, id: &str, parent: &str, (from, to): (Time, Time), attributes: Vec<Value>| {
-        json!({
-            "traceId": trace, "spanId": id, "parentSpanId": parent, "name": name, "kind": INTERNAL,
-            "startTimeUnixNano": nanos(from), "endTimeUnixNano": nanos(to), "attributes": attributes,
-        })
-    };
+    let span =
+        |name: &str, id: &str, parent: &str, (from, to): (HostTime, HostTime), attributes: Vec<Value>| {
+            json!({
+                "traceId": trace, "spanId": id, "parentSpanId": parent, "name": name, "kind": INTERNAL,
+                "startTimeUnixNano": nanos(from), "endTimeUnixNano": nanos(to), "attributes": attributes,
+            })
+        };
     let attributes = vec![
         text("detour.service", &failover.service),
         text("detour.site.from", &failover.from),
@@ -83,7 +84,7 @@ fn text(key: &str, value: &str) -> Value {
     json!({"key": key, "value": {"stringValue": value}})
 }
 
-fn nanos(at: Time) -> String {
+fn nanos(at: HostTime) -> String {
     (u128::from(at.0) * 1_000_000).to_string()
 }
 
@@ -99,10 +100,10 @@ mod tests {
             to: vec!["iad".to_owned()],
             decision: 3,
             reason: "fra Down".to_owned(),
-            first_failed: Some(Time(1_000)),
-            down: Time(1_200),
-            decided: Time(1_220),
-            published: Time(1_223),
+            first_failed: Some(HostTime(1_000)),
+            down: HostTime(1_200),
+            decided: HostTime(1_220),
+            published: HostTime(1_223),
         };
         let mut drawn = 0;
         let mut draw = || {

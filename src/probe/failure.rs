@@ -11,7 +11,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::health::{Discard, Failure, Outcome, Phase};
 use crate::text::is_hidden;
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// The longest text a failure carries, in bytes: it may hold what an endpoint sent.
 pub(super) const MAX_TEXT: usize = 200;
@@ -130,7 +130,7 @@ fn of_tls(error: &rustls::Error) -> Failure {
 fn of_certificate(error: &CertificateError) -> Failure {
     use CertificateError as Cert;
     // Only the moment in the certificate is named: it is the same in every sample.
-    let at = |unix: &rustls::pki_types::UnixTime| Time(unix.as_secs().saturating_mul(1000));
+    let at = |unix: &rustls::pki_types::UnixTime| HostTime(unix.as_secs().saturating_mul(1000));
     let certificate = |why: &str| Failure::Certificate(bounded(why));
     match error {
         Cert::Expired => certificate("expired"),

@@ -87,8 +87,8 @@ impl Prober {
     pub fn start_trusting(trust: Trust, clock: Clock, out: mpsc::Sender<Sample>, runtime: &Handle) -> Prober {
         let max_runs = max_runs();
         let shared = Arc::new(Shared {
-            clock,
-            stalls: Stalls::new(clock),
+            clock: clock.clone(),
+            stalls: Stalls::new(clock.clone()),
             table: Mutex::default(),
             changed: Notify::new(),
             stopped: AtomicBool::new(false),
@@ -97,7 +97,7 @@ impl Prober {
             times: Times::new(),
             told_full: AtomicBool::new(false),
             max_runs,
-            watches: Watches::new(max_runs / WATCH_SHARE, clock),
+            watches: Watches::new(max_runs / WATCH_SHARE, clock.clone()),
         });
         let watching = shared.clone();
         let ticker = runtime.spawn(async move { watching.stalls.watch().await }).abort_handle();
@@ -316,7 +316,7 @@ impl Run {
         if self.slot.is_none() {
             self.slot = Some(Slot::take(&self.shared));
         }
-        let sample = runner.run(self.shared.clock, &self.shared.stalls).await;
+        let sample = runner.run(&self.shared.clock, &self.shared.stalls).await;
         drop(turn);
         self.shared.times.ended(&sample);
         let passed = (sample.outcome == Outcome::Ok).then(|| sample.check.clone());

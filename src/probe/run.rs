@@ -42,7 +42,7 @@ impl Runner {
     }
 
     /// Runs the check once, within its timeout.
-    pub(super) async fn run(&self, clock: Clock, stalls: &Stalls) -> Sample {
+    pub(super) async fn run(&self, clock: &Clock, stalls: &Stalls) -> Sample {
         let probe = &self.check.probe;
         let (from, started) = (clock.now(), Instant::now());
         let course = Course::start();
@@ -137,16 +137,15 @@ impl Runner {
 mod tests {
     use super::super::tests::http_check;
     use super::*;
-    use crate::time::Time;
 
     #[tokio::test]
     async fn a_host_that_trusts_nobody_says_so() {
         let (mut check, http) = http_check("127.0.0.1", "app.example.com", 443);
         Arc::make_mut(&mut check.probe).kind =
             ProbeKind::Http(crate::config::HttpProbe { tls: Some(Arc::default()), ..http });
-        let clock = Clock::start(Time::default());
+        let clock = Clock::start();
         let runner = Runner::new(check, Trust::none("no CA certificates"), Vantage::local());
-        let sample = runner.run(clock, &Stalls::new(clock)).await;
+        let sample = runner.run(&clock, &Stalls::new(clock.clone())).await;
         assert_eq!(sample.outcome, Outcome::Failed(Failure::Certificate("no CA certificates".into())));
     }
 }

@@ -1,8 +1,9 @@
 //! Whether this process itself stood still: then its failures say nothing of anyone else.
 //!
-//! A ticker on the same runtime as the probes looks at the clocks every [`TICK`]. A gap between two
-//! ticks is a process that was stopped, or starved of CPU; a wall clock that moved against the steady
-//! one is a machine that was suspended, a virtual machine that was moved, or a clock that was set.
+//! A ticker on the same runtime as the probes looks at the steady clock every [`TICK`]. A gap between two
+//! ticks is a process that was stopped, or starved of CPU, or a machine that was suspended, which that clock counts on
+//! through. Whoever sets the host's clock stops nothing: a clock that is set again and again must not make this host
+//! blind.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,17 +30,18 @@ pub(super) struct Stalls {
 
 impl Stalls {
     pub(super) fn new(clock: Clock) -> Stalls {
-        Stalls { clock, log: Mutex::new(StallLog::new(clock.now(), wall())) }
+        let log = Mutex::new(StallLog::new(clock.now()));
+        Stalls { clock, log }
     }
 
-    /// Looks at the clocks for ever.
+    /// Looks at the clock for ever.
     pub(super) async fn watch(&self) {
         // What passed before the runtime came to this task is nobody's stall.
-        *self.log() = StallLog::new(self.clock.now(), wall());
+        *self.log() = StallLog::new(self.clock.now());
         loop {
             tokio::time::sleep(TICK).await;
             let now = self.clock.now();
-            let stalled = self.log().tick(now, wall()).filter(|stalled| *stalled >= MAX_STALL);
+            let stalled = self.log().tick(now).filter(|stalled| *stalled >= MAX_STALL);
             if let Some(stalled) = stalled {
                 tracing::warn!(
                     ?stalled,
@@ -55,24 +57,19 @@ impl Stalls {
         let now = self.clock.now();
         // A run that outlived its own timeout had a late timer.
         let late = now.since(from).saturating_sub(timeout);
-        let stalled = self.log().within(from, now, wall()).max(late);
+        let stalled = self.log().within(from, now).max(late);
         (stalled >= spoiling(timeout)).then_some(stalled)
     }
 
     /// How long this process was stalled since `from`.
     pub(super) fn met(&self, from: Time) -> Duration {
-        self.log().within(from, self.clock.now(), wall())
+        self.log().within(from, self.clock.now())
     }
 
     fn log(&self) -> MutexGuard<'_, StallLog> {
         // The log is whole between any two statements: a panic elsewhere does not spoil it.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The wall clock: a clock anchored now reads nothing else.
-fn wall() -> Time {
-    Clock::start(Time::default()).now()
 }
 
 /// The shortest stall that spoils a run: half its time, within bounds.
@@ -84,7 +81,6 @@ fn spoiling(timeout: Duration) -> Duration {
 #[derive(Debug)]
 struct StallLog {
     last: Time,
-    last_wall: Time,
     spans: VecDeque<Span>,
 }
 
@@ -97,14 +93,14 @@ struct Span {
 }
 
 impl StallLog {
-    fn new(now: Time, wall: Time) -> StallLog {
-        StallLog { last: now, last_wall: wall, spans: VecDeque::new() }
+    fn new(now: Time) -> StallLog {
+        StallLog { last: now, spans: VecDeque::new() }
     }
 
     /// The ticker ticked; the stall since it last did.
-    fn tick(&mut self, now: Time, wall: Time) -> Option<Duration> {
-        let span = self.pending(now, wall);
-        (self.last, self.last_wall) = (now, wall);
+    fn tick(&mut self, now: Time) -> Option<Duration> {
+        let span = self.pending(now);
+        self.last = now;
         let span = span?;
         if self.spans.len() >= MAX_SPANS
             && let Some(oldest) = self.spans.pop_front()
@@ -119,17 +115,14 @@ impl StallLog {
 
     /// The stall that is known only by the tick that has not come: after a stop a run may well be woken
     /// before the ticker is.
-    fn pending(&self, now: Time, wall: Time) -> Option<Span> {
-        let gap = now.since(self.last).saturating_sub(TICK);
-        let (expected, ahead) = (self.last_wall + now.since(self.last), wall);
-        let jump = ahead.since(expected).max(expected.since(ahead));
-        let length = if jump >= MAX_STALL { gap.max(jump) } else { gap };
+    fn pending(&self, now: Time) -> Option<Span> {
+        let length = now.since(self.last).saturating_sub(TICK);
         (length >= MIN_STALL).then_some(Span { from: self.last, to: now, length })
     }
 
     /// The sum of the stalls that a run from `from` to `now` met.
-    fn within(&self, from: Time, now: Time, wall: Time) -> Duration {
-        let pending = self.pending(now, wall);
+    fn within(&self, from: Time, now: Time) -> Duration {
+        let pending = self.pending(now);
         // `to` is the tick after the stall: a run that began at that very tick was not in it.
         self.spans.iter().chain(&pending).filter(|span| span.to > from).map(|span| span.length).sum()
     }
@@ -139,13 +132,11 @@ impl StallLog {
 mod tests {
     use super::*;
 
-    const WALL: u64 = 5_000_000;
-
-    /// A log whose ticks came at these times, the wall clock in step.
+    /// A log whose ticks came at these times.
     fn ticks(at: &[u64]) -> StallLog {
-        let mut log = StallLog::new(Time(at[0]), Time(WALL + at[0]));
+        let mut log = StallLog::new(Time(at[0]));
         for &ms in &at[1..] {
-            log.tick(Time(ms), Time(WALL + ms));
+            log.tick(Time(ms));
         }
         log
     }
@@ -153,7 +144,7 @@ mod tests {
     #[test]
     fn a_run_meets_the_stalls_it_overlaps() {
         let check = |at: &[u64], run: (u64, u64), want_ms: u64| {
-            let met = ticks(at).within(Time(run.0), Time(run.1), Time(WALL + run.1));
+            let met = ticks(at).within(Time(run.0), Time(run.1));
             assert_eq!(met, Duration::from_millis(want_ms), "ticks {at:?}, run {run:?}");
         };
         check(&[0, 50, 100, 151, 200], (0, 200), 0);
@@ -167,36 +158,26 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_moves_against_the_steady_one_is_a_stall() {
-        let check = |jump_ms: i64, want_ms: u64| {
-            let mut log = ticks(&[0, 50]);
-            let wall = Time(WALL.saturating_add_signed(jump_ms) + 100);
-            assert_eq!(
-                log.within(Time(60), Time(100), wall).as_millis(),
-                u128::from(want_ms),
-                "before the tick"
-            );
-            log.tick(Time(100), wall);
-            let wall = Time(wall.0 + 20);
-            assert_eq!(log.within(Time(60), Time(120), wall).as_millis(), u128::from(want_ms), "after it");
-            assert_eq!(log.within(Time(100), Time(120), wall), Duration::ZERO, "a run begun since");
-        };
-        check(3_600_000, 3_600_000); // suspended for an hour
-        check(-3_600_000, 3_600_000); // set back
-        check(40, 0); // slewed
-        check(-40, 0);
+    fn a_machine_that_was_suspended_is_a_stall() {
+        let mut log = ticks(&[0, 50]);
+        let woken = 3_600_000;
+        let stalled = Duration::from_millis(woken - 100);
+        assert_eq!(log.within(Time(60), Time(woken)), stalled, "before the tick");
+        log.tick(Time(woken));
+        assert_eq!(log.within(Time(60), Time(woken + 20)), stalled, "after it");
+        assert_eq!(log.within(Time(woken), Time(woken + 20)), Duration::ZERO, "a run begun since");
     }
 
     #[test]
     fn the_log_is_bounded_and_forgets_no_stall() {
         let mut log = ticks(&[0]);
         for n in 1..=200 {
-            log.tick(Time(n * 1000), Time(WALL + n * 1000));
+            log.tick(Time(n * 1000));
         }
         assert_eq!(log.spans.len(), MAX_SPANS);
-        let (now, wall) = (Time(200_010), Time(WALL + 200_010));
-        assert_eq!(log.within(Time(0), now, wall), Duration::from_secs(190));
-        assert_eq!(log.within(Time(199_500), now, wall), Duration::from_millis(950));
+        let now = Time(200_010);
+        assert_eq!(log.within(Time(0), now), Duration::from_secs(190));
+        assert_eq!(log.within(Time(199_500), now), Duration::from_millis(950));
     }
 
     #[test]

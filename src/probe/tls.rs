@@ -25,7 +25,7 @@ use super::failure::{NO_CERTIFICATE, bounded, judge};
 use crate::certificate::{Named, validity};
 use crate::config::{Authorities, Identity, TlsOptions};
 use crate::health::{Failure, Outcome, Phase, Warning};
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// Milliseconds of a day.
 const DAY_MS: u64 = 86_400_000;
@@ -176,7 +176,7 @@ pub(super) async fn shake(
     let (_, session) = stream.get_ref();
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     if let (Some(wanted), Some(leaf)) = (options.min_days, leaf) {
-        let now = Time(UnixTime::now().as_secs().saturating_mul(1000));
+        let now = HostTime(UnixTime::now().as_secs().saturating_mul(1000));
         match validity(leaf).map(|(_, until)| until) {
             None => {
                 let why = "its time of expiry cannot be read".to_owned();

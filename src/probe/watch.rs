@@ -157,7 +157,7 @@ impl Watches {
         let mut held = Held::new(check, WatchState::Waiting, self.clock.now());
         let watch = Watch {
             check: check.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             state: held.state.clone(),
             passed: held.passed.subscribe(),
             short: 0,
@@ -332,7 +332,7 @@ mod tests {
         let held = Held::new(&check(&tcp_probe("web", port), [127, 0, 0, 1]), WatchState::Waiting, Time(0));
         let watch = Watch {
             check: held.check.clone(),
-            clock: Clock::start(Time(0)),
+            clock: Clock::start(),
             state: held.state.clone(),
             passed: held.passed.subscribe(),
             short: 0,

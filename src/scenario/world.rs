@@ -164,6 +164,7 @@ impl World {
             Saved::Check(key, value) => (format!("check {key}"), value.is_none()),
             Saved::Override(key, value) => (format!("override {key:?}"), value.is_none()),
             Saved::Edit(key, value) => (format!("edit {key:?}"), value.is_none()),
+            Saved::Clock(_) => ("clock".to_owned(), false),
         };
         if gone {
             self.saved.remove(&key)

@@ -169,7 +169,7 @@ impl Keeper {
         let task = Task {
             source: source.clone(),
             shared: shared.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             reload: self.reload.clone(),
             permits: self.permits.clone(),
             held: None,

@@ -157,6 +157,7 @@ impl Player {
             Note::Sample(sample) if other && !self.would_come(sample) => {}
             Note::Sample(sample) => self.step(at, Event::Sample(sample.clone()), tell),
             Note::Command(command) => self.step(at, Event::Command(command.clone()), tell),
+            Note::Clock(offset) => self.step(at, Event::Clock(*offset), tell),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// A zone's serial. It has no `Ord`: in a circle nothing is simply greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -52,7 +52,7 @@ impl SerialStyle {
     /// style ever goes back or stands for two contents, whatever the clock does, and a zone whose serial is
     /// ahead of the style's goes on by one.
     #[must_use]
-    pub fn successor(self, published: Serial, file: Serial, now: Time) -> Serial {
+    pub fn successor(self, published: Serial, file: Serial, now: HostTime) -> Serial {
         let next = Serial::successor(published, file);
         let wished = match self {
             SerialStyle::Increment => return next,
@@ -107,7 +107,7 @@ mod tests {
 
     const STYLES: [SerialStyle; 3] = [SerialStyle::Increment, SerialStyle::Date, SerialStyle::Unix];
     /// 2026-11-21T03:00:00Z
-    const NOW: Time = Time(1_795_230_000_000);
+    const NOW: HostTime = HostTime(1_795_230_000_000);
 
     proptest! {
         #[test]
@@ -119,7 +119,7 @@ mod tests {
             let published = Serial(published);
             let file = Serial(published.0.wrapping_add_signed(apart));
             for style in STYLES {
-                let next = style.successor(published, file, Time(now));
+                let next = style.successor(published, file, HostTime(now));
                 prop_assert!(next.is_after(published), "{style:?}");
                 prop_assert!(next.is_after(file) || apart.unsigned_abs() >= i32::MAX as u32, "{style:?}");
             }

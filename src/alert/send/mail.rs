@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::alert::message::{Message, State};
 use crate::config::EmailWay;
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// How many bytes of text go into one line of base64 (RFC 2045 section 6.8: at most 76 characters).
 const LINE: usize = 57;
@@ -20,7 +20,7 @@ pub(super) fn compose(mail: &EmailWay, message: &Message) -> String {
     // The same thing has the same first reference, so that its end is shown below its beginning.
     let thread = identifier(&message.key);
     let headers = [
-        format!("Date: {}", date(message.at)),
+        format!("Date: {}", date(message.at.as_shown())),
         format!("From: {}", mail.from),
         format!("To: {}", mail.to.join(",\r\n ")),
         format!("Subject: {}", unstructured(&subject)),
@@ -64,7 +64,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// `Sat, 21 Nov 2026 03:00:00 +0000` (RFC 5322 section 3.3).
-fn date(at: Time) -> String {
+fn date(at: HostTime) -> String {
     let text = at.to_string();
     let part = |from: usize, to: usize| text.get(from..to).and_then(|part| part.parse::<usize>().ok());
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -83,8 +83,8 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_mail() {
-        assert_eq!(date(Time(1_795_230_000_000)), "Sat, 21 Nov 2026 03:00:00 +0000");
-        assert_eq!(date(Time(0)), "Thu, 01 Jan 1970 00:00:00 +0000");
+        assert_eq!(date(HostTime(1_795_230_000_000)), "Sat, 21 Nov 2026 03:00:00 +0000");
+        assert_eq!(date(HostTime(0)), "Thu, 01 Jan 1970 00:00:00 +0000");
     }
 
     #[test]

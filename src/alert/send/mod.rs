@@ -16,7 +16,7 @@ use self::http::Post;
 use super::message::Message;
 use crate::certificate::Named;
 use crate::config::{AlertReceiver, AlertWay, Authorities};
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// The way to one receiver, with what is made once for all messages.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl SendError {
 
 impl Line {
     /// Delivers a message; `now` is when it is signed.
-    pub async fn send(&self, now: Time, to: &AlertReceiver, message: &Message) -> Result<(), SendError> {
+    pub async fn send(&self, now: HostTime, to: &AlertReceiver, message: &Message) -> Result<(), SendError> {
         match &to.way {
             AlertWay::Webhook { url, key } => {
                 let body = payload::webhook(&to.id, message);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::alert::derive::bare;
 use crate::alert::message::{Message, State};
 use crate::config::{AlertSeverity, Secret};
-use crate::time::Time;
+use crate::time::HostTime;
 
 /// The longest `dedup_key` and `summary` that PagerDuty takes, in characters.
 const MAX_DEDUP_KEY: usize = 255;
@@ -39,7 +39,7 @@ pub(super) fn webhook(receiver: &str, message: &Message) -> Vec<u8> {
 /// The headers that go with a webhook's body. The signature is over the time, a dot and the body, so that one
 /// that was overheard cannot be sent again later.
 pub(super) fn signed(
-    now: Time,
+    now: HostTime,
     message: &Message,
     body: &[u8],
     key: Option<&Secret>,

@@ -9,10 +9,11 @@ use crate::cli::find::Way;
 use crate::cli::recorded;
 use crate::config::{self, Config};
 use crate::control::IncidentsBody;
+use crate::engine::clock_of;
 use crate::history::recording::{Moment, Note, Recording, RecordingError};
 use crate::history::{MAX_ENTRIES, MAX_QUERY, Store, StoreError};
 use crate::study::incident::{Incident, Incidents};
-use crate::time::Time;
+use crate::time::{HostTime, Offset, Time, by_host};
 
 /// How much of the list is asked for at a time.
 const PAGE: usize = 50;
@@ -22,12 +23,13 @@ pub(super) struct Source {
     from: From,
     /// Where the recording is, if it is on this host.
     state_dir: Option<PathBuf>,
-    now: Time,
+    /// By the host's clock, as are the times of incidents.
+    now: HostTime,
 }
 
 enum From {
     Daemon(Box<Client>),
-    Disk(Box<Incidents>),
+    Disk(Box<Incidents>, Offset),
 }
 
 impl Source {
@@ -35,11 +37,7 @@ impl Source {
     pub async fn find(state: Option<&Path>, way: &Way<'_>) -> anyhow::Result<Result<Source, ClientError>> {
         let now = recorded::moment("0s")?;
         if let Some(dir) = state {
-            return Ok(Ok(Source {
-                from: From::Disk(Box::new(on_disk(dir)?)),
-                state_dir: Some(dir.to_owned()),
-                now,
-            }));
+            return Ok(Ok(Source { from: on_disk(dir)?, state_dir: Some(dir.to_owned()), now }));
         }
         // A configuration that is being mended says no state_dir; the daemon can be asked all the same.
         let state_dir = config::load(way.config).ok().map(|loaded| loaded.config.server.state_dir.clone());
@@ -51,20 +49,24 @@ impl Source {
                     return Ok(Err(error));
                 };
                 eprintln!("no daemon answers; this is what it left in {}", dir.display());
-                Ok(Ok(Source { from: From::Disk(Box::new(on_disk(&dir)?)), state_dir: Some(dir), now }))
+                Ok(Ok(Source { from: on_disk(&dir)?, state_dir: Some(dir), now }))
             }
             Err(error) => Ok(Err(error)),
         }
     }
 
     pub fn now(&self) -> Time {
-        self.now
+        self.now.to_own(Offset::default())
     }
 
     /// The newest first, at most `limit`.
     pub async fn incidents(&self, limit: usize) -> anyhow::Result<Vec<Incident>> {
         match &self.from {
-            From::Disk(incidents) => Ok(incidents.newest(self.now).take(limit).collect()),
+            From::Disk(incidents, offset) => {
+                let newest = incidents.newest(self.now.to_own(*offset)).take(limit);
+                let newest = newest.map(|incident| recorded::by_the_hosts_clock(*offset, &incident));
+                Ok(newest.collect::<Result<_, _>>()?)
+            }
             From::Daemon(client) => {
                 let limit = limit.min(PAGE).to_string();
                 let answer = client.get(&["v1", "incidents"], &[("limit", &limit)]).await?;
@@ -76,7 +78,11 @@ impl Source {
     /// The one with this id.
     pub async fn incident(&self, id: u64) -> anyhow::Result<Option<Incident>> {
         match &self.from {
-            From::Disk(incidents) => Ok(incidents.find(id, self.now)),
+            From::Disk(incidents, offset) => {
+                let found = incidents.find(id, self.now.to_own(*offset));
+                let found = found.map(|incident| recorded::by_the_hosts_clock(*offset, &incident));
+                Ok(found.transpose()?)
+            }
             From::Daemon(client) => match client.get(&["v1", "incidents", &id.to_string()], &[]).await {
                 Ok(answer) => Ok(Some(client.decode(&answer)?)),
                 Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
@@ -87,9 +93,17 @@ impl Source {
 
     /// How those held that answers moved to, by the recording; or why that is not known.
     pub fn held(&self, incident: &Incident) -> Result<Vec<Held>, String> {
-        let carriers = carriers(incident, self.now);
+        let mut carriers = carriers(incident, self.now());
+        if carriers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let recording = self.recording()?;
+        let offset = recording.offset();
+        for carrier in &mut carriers {
+            carrier.by_own_clock(offset);
+        }
         let Some((from, to)) = span(&carriers) else { return Ok(Vec::new()) };
-        let recording = self.recording()?.since(from).until(to);
+        let recording = recording.since(from).until(to);
         let mut tally = Tally::default();
         let played = recording.play::<RecordingError>(|moment| {
             if let Moment::Input(_, note) = &moment
@@ -129,8 +143,15 @@ impl Source {
 }
 
 /// What the history in a state directory tells.
-fn on_disk(dir: &Path) -> Result<Incidents, StoreError> {
+fn on_disk(dir: &Path) -> Result<From, StoreError> {
     let store = Store::look(dir)?;
+    let offset = clock_of(&store.saved()?).unwrap_or_default();
+    // There are times in texts.
+    let incidents = by_host(offset, || read(&store))?;
+    Ok(From::Disk(Box::new(incidents), offset))
+}
+
+fn read(store: &Store) -> Result<Incidents, StoreError> {
     let mut incidents = Incidents::default();
     for _ in 0..MAX_ENTRIES {
         match store.entries_from(incidents.next(), MAX_QUERY) {

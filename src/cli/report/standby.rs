@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::{CheckKey, SiteId, Whereto};
 use crate::health::{Outcome, Sample};
 use crate::study::incident::{Incident, Served};
-use crate::time::Time;
+use crate::time::{HostTime, Offset, Time};
 
 /// The longest stretch before a move that is compared with.
 const MAX_BEFORE: Duration = Duration::from_secs(3600);
@@ -26,6 +26,15 @@ pub(super) struct Carrier {
     places: Vec<Whereto>,
     from: Time,
     to: Time,
+}
+
+impl Carrier {
+    /// The same by the clock that a recording goes by, where the host's was so far ahead of it.
+    pub(super) fn by_own_clock(&mut self, offset: Offset) {
+        for at in [&mut self.from, &mut self.to] {
+            *at = HostTime(at.0).to_own(offset);
+        }
+    }
 }
 
 /// What one check said of a carrier.

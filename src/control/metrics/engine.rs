@@ -157,7 +157,7 @@ fn services(out: &mut Text, services: &[ServiceView]) {
     out.gauge("detour_service_ttl_seconds", "The TTL a service is answered with.", each);
     let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.id)));
     out.gauge("detour_service_decision_id", "The id of a service's last decision.", each);
-    let each = services.iter().filter_map(|s| Some((name(s), seconds(s.since?.0))));
+    let each = services.iter().filter_map(|s| Some((name(s), seconds(s.since?.as_shown().0))));
     out.gauge(
         "detour_service_since_timestamp_seconds",
         "Since when a service is answered from where it is, since 1970.",

@@ -22,6 +22,7 @@ use crate::config::CheckKey;
 use crate::measure::Distribution;
 use crate::secondary::TransferredView;
 use crate::serve::aside;
+use crate::time::by_host;
 pub(super) use bodies::Bodies;
 use bodies::Form;
 use help::{COUNTED, help};
@@ -77,7 +78,8 @@ async fn write<D: Daemon>(daemon: Arc<D>, form: Form) -> io::Result<Vec<u8>> {
     let status = patiently(daemon.status()).await.ok();
     let (liveness, conditions, measured) = (daemon.liveness(), daemon.conditions(), daemon.measurements());
     // Half a million lines, where there are many checks: probes and clients go first.
-    aside("metrics", move || form.of(render(status.as_ref(), &liveness, &conditions, &measured))).await?
+    let render = move || render(status.as_ref(), &liveness, &conditions, &measured);
+    aside("metrics", move || form.of(by_host(daemon.offset(), render))).await?
 }
 
 /// All of it, as text.
@@ -125,9 +127,9 @@ fn daemon(out: &mut Text, status: &DaemonStatus) {
     out.gauge("detour_build_info", "The version that runs.", [(version, 1)]);
     let warnings = status.warnings.len();
     out.gauge("detour_warnings", "What `detour status` warns of.", [(NONE, warnings)]);
-    let started = seconds(status.started.0);
+    let started = seconds(status.started.as_shown().0);
     out.gauge("detour_start_time_seconds", "When the daemon started, since 1970.", [(NONE, started)]);
-    let at = seconds(status.last_load.at.0);
+    let at = seconds(status.last_load.at.as_shown().0);
     out.gauge(
         "detour_last_load_timestamp_seconds",
         "When the last load was tried, since 1970.",
@@ -141,13 +143,13 @@ fn transferred(out: &mut Text, zones: &[TransferredView]) {
     out.gauge("detour_transferred_up", "Whether a zone of a primary is had, and not too old.", each);
     let each = zones.iter().filter_map(|z| Some((of(z), z.serial?)));
     out.gauge("detour_transferred_serial", "The serial that a primary sent.", each);
-    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.confirmed?.0))));
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.confirmed?.as_shown().0))));
     out.gauge(
         "detour_transferred_confirmed_timestamp_seconds",
         "When a primary confirmed it, since 1970.",
         each,
     );
-    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.expires?.0))));
+    let each = zones.iter().filter_map(|z| Some((of(z), seconds(z.expires?.as_shown().0))));
     out.gauge("detour_transferred_expires_timestamp_seconds", "When it will be too old, since 1970.", each);
     let each = zones.iter().map(|z| (of(z), z.failures));
     out.gauge("detour_transferred_failures", "Checks in a row that no primary answered well.", each);

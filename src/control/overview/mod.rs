@@ -32,7 +32,7 @@ use crate::config::SiteId;
 use crate::engine::{Doubt, MaintenanceView, RuleView, SiteView, ZoneView};
 use crate::policy::{Override, Proposal};
 use crate::secondary::TransferredView;
-use crate::time::Time;
+use crate::time::{Time, by_host};
 use crate::transfer::Secondary;
 
 pub use headline::{Sentence, Tone};
@@ -202,7 +202,9 @@ impl Pictures {
         let liveness = daemon.liveness();
         let made = Instant::now();
         let fresh_for = ((made - began) * REST).clamp(FRESH.0, FRESH.1);
-        let work = tokio::task::spawn_blocking(move || Arc::new(Whole::of(status, &liveness)));
+        let offset = daemon.offset();
+        let make = move || Arc::new(Whole::of(status, &liveness));
+        let work = tokio::task::spawn_blocking(move || by_host(offset, make));
         // It computes, and has nothing to panic about; if it did, the engine is well all the same.
         let whole = work.await.map_err(|_| super::Gone)?;
         *kept = Some(Picture { made, fresh_for, whole: whole.clone() });

@@ -14,7 +14,7 @@ use super::{LoadNote, Note, SharedRegions};
 use crate::config::CheckKey;
 use crate::engine::{Undecided, ZoneBase};
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
-use crate::time::Time;
+use crate::time::{Offset, Time};
 
 const TICK: u8 = 0;
 const SAMPLE: u8 = 1;
@@ -23,6 +23,7 @@ const LOAD: u8 = 3;
 const CHECK: u8 = 4;
 const STORY: u8 = 5;
 const CONTENTS: u8 = 6;
+const CLOCK: u8 = 7;
 
 const PHASES: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body];
 
@@ -108,6 +109,12 @@ impl Encoder {
     pub fn command(&mut self, now: Time, command: &crate::engine::Command) {
         self.begin(COMMAND, now);
         self.json(command);
+    }
+
+    /// The host's clock is so far ahead from now on.
+    pub fn clock(&mut self, now: Time, offset: Offset) {
+        self.begin(CLOCK, now);
+        self.json(&offset);
     }
 
     /// A configuration and its zones.
@@ -240,6 +247,7 @@ impl Decoder {
             TICK => Note::Tick,
             SAMPLE => Note::Sample(self.sample(rest)?),
             COMMAND => Note::Command(rest.json()?),
+            CLOCK => Note::Clock(rest.json()?),
             LOAD => {
                 let Changed { path, text, zones, regions, undecided } = rest.json()?;
                 let before = self.load.take();

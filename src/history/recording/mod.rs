@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::engine::{Command, Load, Saved, Undecided, ZoneBase};
 use crate::health::Sample;
 use crate::policy::Regions;
-use crate::time::Time;
+use crate::time::{Offset, Time};
 use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
@@ -147,6 +147,8 @@ pub enum Note {
     Sample(Sample),
     /// An operator's command, refused or not.
     Command(Command),
+    /// Where the host's clock was.
+    Clock(Offset),
     /// Time alone.
     Tick,
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::code::Decoder;
 use super::segment::{self, Segment};
-use super::{Head, Moment, RecordingError};
-use crate::time::Time;
+use super::{Head, Moment, Note, RecordingError};
+use crate::engine::clock_of;
+use crate::time::{Offset, Time};
 
 /// What the newest segment begins with whose beginning is whole.
 pub fn newest_head(state_dir: &Path) -> Option<Head> {
@@ -68,6 +69,24 @@ impl Recording {
             return Err(RecordingError::None(state_dir.to_owned()));
         }
         Ok(Recording { segments, damaged })
+    }
+
+    /// How far the host's clock was ahead of these times in the end.
+    pub fn offset(&self) -> Offset {
+        let mut last = Offset::default();
+        let played = self.clone().newest().play::<RecordingError>(|moment| {
+            match moment {
+                Moment::Begin(head) => last = clock_of(&head.saved).unwrap_or_default(),
+                Moment::Input(_, note) => {
+                    if let Note::Clock(offset) = *note {
+                        last = offset;
+                    }
+                }
+            }
+            Ok(())
+        });
+        // What cannot be read is told by whoever plays it.
+        played.map_or(Offset::default(), |_| last)
     }
 
     /// When the oldest segment begins.

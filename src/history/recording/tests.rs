@@ -9,6 +9,7 @@ use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Event};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Phases, Vantage, Warning};
 use crate::policy::Scope;
+use crate::time::{HostTime, Offset};
 
 const BOUNDS: Bounds = Bounds { bytes: 4 << 20, age: Duration::from_secs(3600) };
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ fn everything_comes_back() {
     recorder.load(Time(1_001), load("a"), BOUNDS);
     recorder.load(Time(1_002), load("a"), BOUNDS);
     let mut odd = sample(9, 1_500, Outcome::Failed(Failure::Timeout(Phase::Tls)));
-    odd.detail.warning = Some(Warning::CertificateExpires { days: 3, at: Time(9) });
+    odd.detail.warning = Some(Warning::CertificateExpires { days: 3, at: HostTime(9) });
     odd.vantage = Vantage("fra".into());
     let action = Action::Clear { scope: Scope::Site("fra".into()) };
     let command = Command { who: "ann".to_owned(), reason: "done".to_owned(), action };
@@ -85,7 +86,9 @@ fn everything_comes_back() {
     }
     recorder.note(Time(1_020), &Event::Tick);
     recorder.note(Time(1_021), &Event::Command(command.clone()));
+    recorder.note(Time(1_021), &Event::Clock(Offset(-10_800_000)));
     expect.extend([(Time(1_020), Note::Tick), (Time(1_021), Note::Command(command))]);
+    expect.push((Time(1_021), Note::Clock(Offset(-10_800_000))));
     // Another segment: the engine goes on, and could begin.
     recorder.begin(Time(1_022), true, Vec::new());
     recorder.note(Time(1_030), &Event::Tick);

@@ -97,6 +97,7 @@ impl Recorder {
         match event {
             Event::Sample(sample) => self.encoder.sample(now, sample),
             Event::Command(command) => self.encoder.command(now, command),
+            Event::Clock(offset) => self.encoder.clock(now, *offset),
             Event::Tick => self.encoder.tick(now),
             Event::Contents(zones) => {
                 self.encoder.contents(now, zones);

@@ -87,6 +87,7 @@ impl Incidents {
                 self.open.iter_mut().for_each(|course| course.standby(seq, at, service, site, unready));
             }
             Happened::Doubt(_) | Happened::Trust(_) => self.all(seq, at, What::Vantage, &what.to_string()),
+            Happened::ClockSet { .. } => self.all(seq, at, What::Clock, &what.to_string()),
             Happened::Started { .. } => {
                 self.all(seq, at, What::Started, &format!("detour {what}"));
             }

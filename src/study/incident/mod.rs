@@ -292,6 +292,8 @@ pub enum What {
     Standby,
     /// The vantage doubts itself, or trusts itself again.
     Vantage,
+    /// The host's clock was set.
+    Clock,
     /// The daemon started.
     Started,
     /// A configuration was taken up.
