@@ -65,6 +65,7 @@ fn play_part(kind: Kind, part: u64, parts: u64) {
         total.failbacks += played.failbacks;
         total.all_down += played.all_down;
         total.restarts += played.restarts;
+        total.clock_sets += played.clock_sets;
         total.refused += played.refused;
     }
     // A simulator in which nothing happens proves nothing.
@@ -75,6 +76,7 @@ fn play_part(kind: Kind, part: u64, parts: u64) {
             ("failbacks", total.failbacks),
             ("all down", total.all_down),
             ("restarts", total.restarts),
+            ("clock sets", total.clock_sets),
             ("refusals", total.refused),
         ] {
             assert!(count > least, "only {count} {what} in all runs");

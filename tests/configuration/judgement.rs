@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use detour::config::{Damping, MaintenanceScope, Surroundings, worst_case};
-use detour::time::Time;
+use detour::time::HostTime;
 
 use crate::refused::{check, check_head};
 use crate::{HEAD, folder, loaded};
@@ -96,7 +96,7 @@ fn maintenance_windows_open_and_close() {
     let plan = &config.maintenance[0];
     assert_eq!(plan.scope, MaintenanceScope::Site("fra".into()));
     // Sunday, 22 November 2026, 03:00 in Berlin is 02:00 UTC.
-    let begins = Time(1_795_312_800_000);
+    let begins = HostTime(1_795_312_800_000);
     let hour = Duration::from_secs(3600);
     let before = plan.window(begins - Duration::from_millis(1));
     assert_eq!((before.until, before.next), (None, Some(begins)));

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Most tests run side by side; one that needs the whole machine takes this for writing.
 pub static MACHINE: RwLock<()> = RwLock::new(());
 
+/// Beside the configuration: how far off the host's clock is, as faketime has it (`+3h`, `-10y`).
+pub const CLOCK: &str = "clock";
+
 /// What differs from test to test, as TOML values.
 pub struct Setup {
     pub interval: &'static str,
@@ -395,6 +398,12 @@ fn spawn(folder: &Path, log: &Arc<Mutex<Vec<String>>>, files: Option<u32>) -> (C
     if let Some(files) = files {
         // It becomes what it starts, so the process is the daemon's own.
         command.arg(format!("--nofile={files}")).arg(env!("CARGO_BIN_EXE_detour"));
+    }
+    if folder.join(CLOCK).exists() {
+        // Its host's clock is as far off as the file says; the steady one is not.
+        command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1");
+        command.env("FAKETIME_TIMESTAMP_FILE", folder.join(CLOCK)).env("FAKETIME_CACHE_DURATION", "1");
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
     }
     let mut process = command
         .args(["serve", "-c"])

@@ -5,6 +5,7 @@ mod access;
 mod alerts;
 mod certificates;
 mod clients;
+mod clocks;
 mod commands;
 mod dashboard;
 mod dig;

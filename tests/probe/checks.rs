@@ -11,7 +11,6 @@ use detour::config::{
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome, Sample};
 use detour::probe::{Prober, Trust};
-use detour::time::Time;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -76,7 +75,7 @@ pub fn prober() -> (Prober, mpsc::Receiver<Sample>) {
 
 pub fn prober_trusting(roots: rustls::RootCertStore) -> (Prober, mpsc::Receiver<Sample>) {
     let (out, samples) = mpsc::channel(1024);
-    let clock = Clock::start(Time::default());
+    let clock = Clock::start();
     (Prober::start_trusting(Trust::only(roots), clock, out, &Handle::current()), samples)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use detour::config::CheckKey;
 use detour::engine::{Effect, Event, Happened, Pace};
 use detour::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
-use detour::time::Time;
+use detour::time::{Offset, Time};
 
 use super::random::Random;
 use detour::scenario::{ServiceSpec, Setup, World, decisions, load, zero};
@@ -25,7 +25,7 @@ const LATENCY: Duration = Duration::from_millis(8);
 pub enum Mishap {
     /// It does not run for so long.
     Stall(Duration),
-    /// The wall clock is set while it runs: its own clock does not move, what is under way is discarded.
+    /// The host's clock is set while it runs: its own clock does not move, and what is under way goes on.
     ClockSet,
     /// It is killed and started so much later, as its clock has it: none at all where that was set back.
     Stop(Duration),
@@ -177,7 +177,12 @@ impl Day {
                     run.next = run.next.max(self.world.now);
                 }
             }
-            Mishap::ClockSet => self.spoil(Duration::from_secs(3600)),
+            Mishap::ClockSet => {
+                let hours = *self.random.pick(&[1, -3, 24, -24]);
+                let offset = Offset(self.world.engine.offset().0 + hours * 3_600_000);
+                let effects = self.world.step(Event::Clock(offset));
+                self.follow(effects);
+            }
             Mishap::Stop(length) => {
                 self.world.now = self.world.now + length;
                 let effects = self.world.restart();

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use detour::config::CheckKey;
-use detour::engine::{Action, COALESCE, Command, Effect, Event};
+use detour::engine::{Action, COALESCE, Command, Effect, Event, Happened};
 use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
+use detour::time::Offset;
 use detour::zone::Name;
 
 use super::agree::Agreement;
@@ -33,6 +34,7 @@ pub struct Played {
     pub failbacks: usize,
     pub all_down: usize,
     pub restarts: usize,
+    pub clock_sets: usize,
     pub refused: usize,
     pub dead_sites: usize,
     /// What else a run is to meet, or it proves nothing.
@@ -84,6 +86,7 @@ impl Run {
             75..88 => self.command(),
             88..93 => self.reload(),
             93..96 => self.restart(),
+            96..98 => self.set_clock(),
             _ => {}
         }
         // Often so short that several events fall into one flush.
@@ -115,6 +118,31 @@ impl Run {
     fn after(&mut self, before: &Before, effects: Vec<Effect>) {
         self.judge.after(&mut self.random, &self.world, before, &effects);
         self.played.effects.extend(effects);
+    }
+
+    /// The host's clock is set: that decides nothing, and changes no answer.
+    fn set_clock(&mut self) {
+        let steps = [1, 150, 2_000, 3 * 3_600_000, 10 * 365 * 86_400_000];
+        let step = *self.random.pick(&steps) * if self.random.chance(50) { -1 } else { 1 };
+        let offset = Offset(self.world.engine.offset().0 + step);
+        let without = self.world.engine.clone().step(self.world.now, Event::Tick);
+        let from = self.played.effects.len();
+        self.step(Event::Clock(offset));
+        let with = &self.played.effects[from..];
+        let moved = |effects: &[Effect]| {
+            let moves = effects.iter().filter(|effect| match effect {
+                Effect::Publish(_) | Effect::Pace(..) => true,
+                Effect::Record(what) => matches!(what, Happened::Decision(_) | Happened::Expired(_)),
+                _ => false,
+            });
+            format!("{:?}", moves.collect::<Vec<_>>())
+        };
+        assert_eq!(moved(with), moved(&without), "the clock was set by {step} ms");
+        let told = with
+            .iter()
+            .filter(|e| matches!(e, Effect::Record(Happened::ClockSet { by_ms }) if *by_ms == step));
+        assert_eq!(told.count(), usize::from(step.abs() >= 2_000), "a step is told once");
+        self.played.clock_sets += 1;
     }
 
     /// One sample of each check.

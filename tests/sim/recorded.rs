@@ -27,6 +27,7 @@ pub fn play_again(given: &[Given]) -> Vec<Effect> {
                     Event::Sample(sample) => encoder.sample(*now, sample),
                     Event::Command(command) => encoder.command(*now, command),
                     Event::Contents(zones) => encoder.contents(*now, zones),
+                    Event::Clock(offset) => encoder.clock(*now, *offset),
                     Event::Tick | Event::Load(_) => encoder.tick(*now),
                 }
                 for (now, note) in decoder.frame(&encoder.take()).expect("what was written") {
@@ -34,6 +35,7 @@ pub fn play_again(given: &[Given]) -> Vec<Effect> {
                         Note::Sample(sample) => Event::Sample(sample),
                         Note::Command(command) => Event::Command(command),
                         Note::Contents(zones) => Event::Contents(zones),
+                        Note::Clock(offset) => Event::Clock(offset),
                         Note::Tick => Event::Tick,
                         Note::Load(_) => panic!("no load was written"),
                     };
