@@ -162,7 +162,9 @@ impl Sources {
         })?;
         for (source, zone) in loaded.config.zones.iter().zip(&mut loaded.zones) {
             let kept = source.is_transferred() && !zone.is_empty();
-            if kept && discard_expired(&source.file, zone, wall_secs()) {
+            // What is looked after already expires by a clock that nobody sets.
+            let begins = self.file(&source.name).is_none();
+            if kept && begins && discard_expired(&source.file, zone, wall_secs()) {
                 *zone = Zone::hollow(source.name.clone());
             }
         }

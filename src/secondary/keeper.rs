@@ -6,6 +6,7 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -22,7 +23,7 @@ use super::transfer::Received;
 use crate::clock::{Clock, wall_secs};
 use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
-use crate::time::Time;
+use crate::time::{Offset, Time};
 use crate::zone::{Name, Serial, Zone};
 
 /// Who takes up what was kept.
@@ -173,6 +174,7 @@ impl Keeper {
             reload: self.reload.clone(),
             permits: self.permits.clone(),
             held: None,
+            aside_at: kept::has_expired(&source.file).then(|| self.clock.offset()),
             board: self.board.clone(),
         };
         let task = self.runtime.spawn(task.run());
@@ -225,6 +227,8 @@ struct Task {
     permits: Arc<Permits>,
     /// What is served.
     held: Option<(Serial, Timers)>,
+    /// Where the host's clock was when content was found to have expired before this task began.
+    aside_at: Option<Offset>,
     board: Arc<Board>,
 }
 
@@ -254,7 +258,7 @@ impl Task {
             if refresh.expire(self.clock.now()) {
                 warn!("zone {zone} expired: no primary confirmed it for as long as its SOA says");
                 kept::discard(&file);
-                self.held = None;
+                (self.held, self.aside_at) = (None, None);
                 lock(&self.shared.view).expired = true;
                 self.show(&refresh);
                 self.take_up(None).await;
@@ -262,6 +266,12 @@ impl Task {
             if refresh.due() <= self.clock.now() {
                 let confirmed = self.check().await;
                 refresh.checked(self.clock.now(), confirmed);
+                if self.held.is_none()
+                    && let Some((timers, age)) = self.revive().await
+                {
+                    let now = self.clock.now();
+                    refresh = Refresh::start(now, Some((timers, now - age)));
+                }
             }
         }
     }
@@ -368,6 +378,30 @@ impl Task {
                 Ok((timers, outcome))
             }
         }
+    }
+
+    /// Content that had expired when this task began is no more so where the host's clock was ahead then: brought back
+    /// once that was set, with how long ago a primary confirmed it.
+    async fn revive(&mut self) -> Option<(Timers, Duration)> {
+        let offset = self.clock.offset();
+        let file = self.source.file.clone();
+        if self.aside_at.is_none_or(|at| at == offset) || !kept::bring_back(&file) {
+            return None;
+        }
+        self.aside_at = Some(offset);
+        let kept = self.read().await.zip(kept::age(&file, wall_secs()));
+        let Some((zone, age)) = kept.filter(|(zone, age)| *age < Timers::of(&zone.soa()).expire) else {
+            kept::discard(&file);
+            return None;
+        };
+        let (serial, timers) = (zone.serial(), Timers::of(&zone.soa()));
+        info!(
+            "zone {}: serial {serial} has not expired, by the host's clock as it was set",
+            self.source.name
+        );
+        self.held = Some((serial, timers));
+        self.take_up(Some(Box::new(zone))).await;
+        Some((timers, age))
     }
 
     /// What is kept, where it is any use.

@@ -49,6 +49,11 @@ pub fn discard_expired(file: &Path, zone: &Zone, wall_secs: u64) -> bool {
     expired
 }
 
+/// Brings content back that was put aside; false where there is none.
+pub(super) fn bring_back(file: &Path) -> bool {
+    has_expired(file) && files::rename(&beside(file, EXPIRED), file).is_ok()
+}
+
 /// Whether the last content that was kept expired.
 pub(super) fn has_expired(file: &Path) -> bool {
     !file.exists() && beside(file, EXPIRED).exists()
@@ -89,5 +94,8 @@ mod tests {
         assert!(discard_expired(&file, &zone, 1_000_100));
         assert!(!file.exists());
         assert_eq!(age(&file, 1_000_100), None);
+        assert!(has_expired(&file) && bring_back(&file), "where that was the clock's fault");
+        assert_eq!(age(&file, 1_000_099), Some(Duration::from_secs(99)), "confirmed when it was");
+        assert!(!bring_back(&file), "there is none");
     }
 }

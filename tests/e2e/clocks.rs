@@ -78,6 +78,36 @@ impl Host {
     }
 }
 
+/// A zone from a primary that is not there, last confirmed just now.
+const TRANSFERRED: &str = "$TTL 60\n\
+    example.org. SOA ns1.example.org. h.example.org. 7 3600 600 604800 60\n\
+    example.org. NS ns1.example.org.\n\
+    ns1.example.org. A 192.0.2.53\n";
+
+#[test]
+fn a_zone_from_a_primary_is_no_older_than_it_is() {
+    let _machine = MACHINE.read();
+    let primary = own_address();
+    let zone = format!("[[zone]]\nname = \"example.org\"\nprimary = [\"{primary}\"]\n");
+    let mut host = Host::start("+0", &zone);
+    assert_eq!(host.detour.stop(), 0);
+    let kept = host.detour.state_dir().join("transferred/example.org.zone");
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    std::fs::write(&kept, TRANSFERRED).unwrap();
+    host.set("+10y");
+    host.detour.start_again();
+    let serial =
+        |host: &Host| host.detour.ask("example.org", "SOA").records.first().map(|soa| soa.data.clone());
+    assert_eq!(serial(&host), None, "ten years after it was confirmed it has expired");
+    host.set("+0");
+    until("it has not expired any more", || serial(&host));
+    // Whoever is looked after already is not judged by a clock that is set, at a reload either.
+    host.set("+10y");
+    host.shows(|| now() + TEN_YEARS);
+    host.detour.told(&["reload"]);
+    assert!(serial(&host).is_some());
+}
+
 /// A maintenance of `fra` that began half an hour ago, by the true clock, and lasts an hour more.
 fn window() -> String {
     let began = (now() - HOUR / 2) / MINUTE;
