@@ -4,7 +4,7 @@
 //!
 //! A copy is written before the load that it is of is published, and removed when the next one is on the disk. Its
 //! name is the zone's and the content's hash, so content that stays is written once. There is one for each zone of the
-//! configuration, which bounds them. Losing them loses no state: secondaries then get a zone whole whose file has
+//! configuration, and up to [`MAX_VERSIONS`] while the disk does not take what they led to. Losing them loses no state: secondaries then get a zone whole whose file has
 //! changed over a restart, and a zone whose file is broken is answered SERVFAIL.
 
 use std::collections::BTreeSet;
@@ -19,6 +19,8 @@ use crate::zone::{Name, Zone};
 
 /// The folder in `state_dir`.
 const FOLDER: &str = "loaded";
+/// The most copies of one zone: what it was made from last, and what the state file may still be of.
+const MAX_VERSIONS: usize = 8;
 /// What a copy begins with: that it is one, and its version.
 const HEAD: &[u8] = b"detour zone 1\n";
 
@@ -40,7 +42,7 @@ impl Copies {
         Copies { folder, there, current: BTreeSet::new() }
     }
 
-    /// What of a zone was loaded, as far as it is there: at most two versions, in no order.
+    /// What of a zone was loaded, as far as it is there: all its versions, in no order.
     pub fn of(&self, apex: &Name) -> impl Iterator<Item = Zone> {
         self.named(apex).filter_map(|name| read(&self.folder.join(name), apex))
     }
@@ -73,6 +75,9 @@ impl Copies {
             self.there.insert(name.clone());
         }
         self.current.insert(name);
+        if self.named(zone.apex()).count() > MAX_VERSIONS {
+            self.forget(&begin(zone.apex()));
+        }
     }
 
     /// Counts whatever there is of a zone as current: nothing better was loaded.
@@ -98,11 +103,16 @@ impl Copies {
         if self.there.len() == self.current.len() {
             return;
         }
-        for name in self.there.difference(&self.current) {
+        self.forget("");
+    }
+
+    /// Removes what is not current, of the copies whose names begin so.
+    fn forget(&mut self, begin: &str) {
+        for name in self.there.difference(&self.current).filter(|name| name.starts_with(begin)) {
             // What stays is removed at the next start's first load.
             let _ = files::remove(&self.folder.join(name));
         }
-        self.there.clone_from(&self.current);
+        self.there.retain(|name| !name.starts_with(begin) || self.current.contains(name));
     }
 }
 
@@ -183,6 +193,15 @@ mod tests {
         copies.retain(&"a".parse().unwrap());
         copies.settle();
         assert_eq!(serials(&copies, "a"), [3]);
+
+        // What is never settled has a bound.
+        for serial in 10..30 {
+            copies.begin();
+            copies.keep(&zone("a", serial), zone("a", serial).fingerprint());
+            assert!(copies.of(&"a".parse().unwrap()).count() <= MAX_VERSIONS);
+        }
+        assert!(serials(&copies, "a").contains(&29));
+        copies.settle();
 
         // What is no copy is none.
         let file = fs::read_dir(folder.path().join(FOLDER)).unwrap().next().unwrap().unwrap().path();

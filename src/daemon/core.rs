@@ -321,7 +321,9 @@ impl Core {
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         self.tell_clock();
         let now = self.clock.now();
-        let mut loaded = Fresh { differences: None, past: None, records: Vec::new(), ..fresh.clone() };
+        // What is saved and recorded once: to begin again from it must not keep edits anew that were changed since.
+        let (saves, records) = (Vec::new(), Vec::new());
+        let mut loaded = Fresh { differences: None, past: None, saves, records, ..fresh.clone() };
         loaded.load.undecided = Undecided::default();
         let Fresh { mut load, text, table, differences, past, files, warnings, saves, records, broken } =
             fresh;

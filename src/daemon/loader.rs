@@ -1,7 +1,6 @@
 //! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
 //! its compiled table, off the core's thread, one at a time.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +20,7 @@ use super::messages::{
 use super::rollback;
 use super::sources::{Pending, Sources};
 use super::updates::{self, Judged};
-use super::writer::Writer;
+use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::clock::{Clock, wall};
 use crate::config::Config;
@@ -31,7 +30,7 @@ use crate::history::Durable;
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Edits, Name, Serial, UpdateError, Zone};
+use crate::zone::{Name, Serial, UpdateError, Zone};
 
 /// How long what people change waits for the disk before they are told that it was not changed.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
@@ -187,15 +186,25 @@ impl Loader {
         self.core.send(input).await.ok()?;
         let outcome = outcome.await.ok()?;
         if outcome.is_ok() {
-            let sources = self.sources.clone();
-            // It removes files, on a thread where that keeps nobody waiting; that it panics cannot be.
-            let _ = spawn_blocking(move || lock(&sources).settle_copies()).await;
+            self.settle_copies().await;
         }
         for asker in askers.into_iter().flatten() {
             // An asker that gave up waiting misses nothing that status does not show.
             let _ = asker.send(outcome.clone());
         }
         Some(())
+    }
+
+    /// Lets go of copies of what was loaded before, unless the state file may still be of that.
+    async fn settle_copies(&self) {
+        let (writer, sources) = (self.writer.clone(), self.sources.clone());
+        let settle = move || {
+            if writer.flush(PATIENCE) {
+                lock(&sources).settle_copies();
+            }
+        };
+        // It removes files, on a thread where that keeps nobody waiting; that it panics cannot be.
+        let _ = spawn_blocking(settle).await;
     }
 
     /// How many more refusals history may be told of: who holds a key cannot push out of it what decided.
@@ -222,6 +231,7 @@ impl Loader {
             // Decisions have no say in what primaries send.
             if done.await.ok()?.is_ok() {
                 lock(&self.sources).done(pending);
+                self.settle_copies().await;
             }
         }
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
@@ -238,35 +248,23 @@ impl Loader {
         promised.unwrap_or_else(|e| Err(e.to_string()))
     }
 
-    /// What was kept under the keys of edits that are about to change.
-    fn before(&self, saves: &[Saved]) -> Vec<Saved> {
-        let sources = lock(&self.sources);
-        let mut zones: BTreeMap<&Name, Edits> = BTreeMap::new();
-        let before = saves.iter().filter_map(|saved| {
-            let Saved::Edit(key, _) = saved else { return None };
-            let edits = zones.entry(&key.zone).or_insert_with(|| sources.edits(&key.zone));
-            let mut known =
-                edits.iter().filter(|(owner, rtype, _)| **owner == key.owner && *rtype == key.rtype);
-            Some(Saved::Edit(key.clone(), known.next().map(|(_, _, edit)| edit.clone())))
-        });
-        before.collect()
-    }
-
     /// Has the disk keep what was changed, and then the core publish it. What the disk refuses is not published, and
     /// what the core does not take is taken back from the disk. `None` when the core is gone.
-    async fn carry_out(&self, changed: Changed, pending: Option<Pending>) -> Option<Result<(), NotDone>> {
-        let before = self.before(&changed.saves);
-        if pending.is_some()
-            && let Err(why) = self.promise(changed.saves.clone()).await
-        {
-            return Some(Err(NotDone::Refused(format!("nothing was changed: {why}"))));
+    async fn carry_out(&self, mut changed: Changed, pending: Option<Pending>) -> Option<Result<(), NotDone>> {
+        // Until it is published the disk has it beside what is: a start in between has to tell the two apart.
+        let forget = vec![Saved::Promised(None)];
+        if pending.is_some() {
+            if let Err(why) = self.promise(vec![promised(&changed.saves)]).await {
+                return Some(Err(NotDone::Refused(format!("nothing was changed: {why}"))));
+            }
+            changed.saves.extend(forget.iter().cloned());
         }
         let (reply, done) = oneshot::channel();
         self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
         if let Err(Outdated) = done.await.ok()? {
-            if pending.is_some() && self.promise(before.clone()).await.is_err() {
+            if pending.is_some() && self.promise(forget.clone()).await.is_err() {
                 // It goes with whatever is written next.
-                self.writer.keep(self.clock.now(), before, Vec::new(), Vec::new(), Durable::Later);
+                self.writer.keep(self.clock.now(), forget, Vec::new(), Vec::new(), Durable::Later);
             }
             return Some(Err(NotDone::Outdated));
         }
@@ -388,6 +386,15 @@ impl Loader {
         }
         Some(())
     }
+}
+
+/// These edits as they are kept until they are published.
+fn promised(saves: &[Saved]) -> Saved {
+    let edits = saves.iter().filter_map(|saved| match saved {
+        Saved::Edit(key, edit) => Some((key.clone(), edit.clone())),
+        _ => None,
+    });
+    Saved::Promised(Some(edits.collect()))
 }
 
 /// The way of transferred zones to the loader.

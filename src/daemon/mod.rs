@@ -19,6 +19,8 @@ mod forward;
 mod freeze;
 mod handle;
 mod host_clock;
+#[cfg(test)]
+mod kills;
 mod loader;
 mod losses;
 mod messages;

@@ -1,10 +1,12 @@
 //! What was published before a start, so that what the start changes is a step of the journal as any other.
 //!
 //! In: what the state file keeps, the table of the files as they are now, and copies of what they were. Out: a table
-//! of what each zone published last. A zone whose file is as it was is in the table of now, with the last decisions
-//! laid over it; one whose file has changed is compiled from its copy. Of a zone of which neither is had nothing is
-//! known here, and its journal begins anew.
+//! of what each zone published last. A zone whose contents are as they were is in the table of now, with the last
+//! decisions laid over it; one whose file has changed, or that has edits which were promised and not yet published, is
+//! compiled from its copy and the edits that were. Of a zone of which neither is had nothing is known here, and its
+//! journal begins anew.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::copies::Copies;
@@ -12,13 +14,17 @@ use super::differences::Differences;
 use crate::answer::Table;
 use crate::config::{Config, Service};
 use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};
-use crate::zone::{Changeset, Edits, Name, RrSet, RrType, Zone};
+use crate::zone::{Changeset, Edit, EditKey, Edits, Name, RrSet, RrType, Zone};
 
 /// What was published last, as the state file has it.
 pub struct Kept {
     zones: BTreeMap<Name, SavedZone>,
     /// What was laid over each name of a zone.
     laid: BTreeMap<Name, BTreeMap<Name, Vec<RrSet>>>,
+    /// Each zone's edits that were published.
+    edits: BTreeMap<Name, Edits>,
+    /// Those that were only promised.
+    promised: Vec<(EditKey, Option<Edit>)>,
 }
 
 /// What the zones of a start published before it.
@@ -43,7 +49,12 @@ enum Whose {
 impl Kept {
     /// From all that is kept.
     pub fn of(saved: &[Saved]) -> Kept {
-        let mut kept = Kept { zones: BTreeMap::new(), laid: BTreeMap::new() };
+        let mut kept = Kept {
+            zones: BTreeMap::new(),
+            laid: BTreeMap::new(),
+            edits: BTreeMap::new(),
+            promised: Vec::new(),
+        };
         for saved in saved {
             match saved {
                 Saved::Zone(apex, Some(zone)) => drop(kept.zones.insert(apex.clone(), zone.clone())),
@@ -51,15 +62,48 @@ impl Kept {
                     let laid = kept.laid.entry(service.zone.clone()).or_default();
                     laid.insert(name.clone(), service.decision.records.clone());
                 }
+                Saved::Edit(EditKey { zone, owner, rtype }, Some(edit)) => {
+                    let edits = kept.edits.entry(zone.clone()).or_default();
+                    edits.set(owner, *rtype, Some(edit.clone()));
+                }
+                Saved::Promised(Some(promised)) => kept.promised.clone_from(promised),
                 _ => {}
             }
         }
         kept
     }
 
-    /// What stands for the contents that a zone published last.
-    pub fn fingerprint(&self, apex: &Name) -> Option<u64> {
-        self.zones.get(apex).map(|zone| zone.fingerprint)
+    /// Each zone's edits, with what was promised.
+    pub fn edits(&self) -> BTreeMap<Name, Edits> {
+        let mut edits = self.edits.clone();
+        for (EditKey { zone, owner, rtype }, edit) in &self.promised {
+            edits.entry(zone.clone()).or_default().set(owner, *rtype, edit.clone());
+        }
+        edits.retain(|_, edits| !edits.is_empty());
+        edits
+    }
+
+    /// What is to be kept with the first load, which publishes what was promised.
+    pub fn publishing(&self) -> Vec<Saved> {
+        if self.promised.is_empty() {
+            return Vec::new();
+        }
+        let edits = self.promised.iter().cloned().map(|(key, edit)| Saved::Edit(key, edit));
+        edits.chain([Saved::Promised(None)]).collect()
+    }
+
+    /// Whether this is what a zone's contents were made of when it was last published.
+    pub fn was_published(&self, file: &Zone) -> bool {
+        let kept = self.zones.get(file.apex());
+        kept.is_some_and(|kept| self.contents(file).fingerprint() == kept.fingerprint)
+    }
+
+    /// What was published of a file.
+    fn contents<'z>(&self, file: &'z Zone) -> Cow<'z, Zone> {
+        match self.edits.get(file.apex()) {
+            Some(edits) => Cow::Owned(edits.lay(file)),
+            None => Cow::Borrowed(file),
+        }
     }
 
     /// The names that something was laid over, of these zones: a table that they are in has room for that.
@@ -68,20 +112,16 @@ impl Kept {
         names.cloned().collect()
     }
 
-    /// What the zones published whose contents are other ones now, without what was laid over them; `edits` are
-    /// those that were kept.
-    pub fn others(&self, bases: &[ZoneBase], copies: &Copies, edits: &BTreeMap<Name, Edits>) -> Vec<Zone> {
+    /// What the zones published whose contents are other ones now, without what was laid over them.
+    pub fn others(&self, bases: &[ZoneBase], copies: &Copies) -> Vec<Zone> {
         let changed = bases.iter().filter_map(|base| {
             let kept = self.zones.get(&base.apex)?;
             (kept.fingerprint != base.fingerprint && knows(kept, base))
                 .then_some((&base.apex, kept.fingerprint))
         });
         let other = changed.filter_map(|(apex, fingerprint)| {
-            let contents = |file: Zone| match edits.get(apex) {
-                Some(edits) => edits.lay(&file),
-                None => file,
-            };
-            copies.of(apex).map(contents).find(|zone| zone.fingerprint() == fingerprint)
+            let mut contents = copies.of(apex).map(|file| self.contents(&file).into_owned());
+            contents.find(|zone| zone.fingerprint() == fingerprint)
         });
         other.collect()
     }

@@ -96,18 +96,12 @@ pub type Received = (Vec<Result<(), String>>, Option<(Changed, Pending)>);
 pub type EditChange = (Name, RrType, Option<Edit>);
 
 impl Sources {
-    /// Those of a configuration file, with what was kept of edits.
-    pub fn new(path: PathBuf, seed: u64, saved: &[Saved]) -> Sources {
-        let mut edits: BTreeMap<Name, Edits> = BTreeMap::new();
-        for saved in saved {
-            if let Saved::Edit(EditKey { zone, owner, rtype }, Some(edit)) = saved {
-                edits.entry(zone.clone()).or_default().set(owner, *rtype, Some(edit.clone()));
-            }
-        }
+    /// Those of a configuration file.
+    pub fn new(path: PathBuf, seed: u64) -> Sources {
         Sources {
             path,
             seed,
-            edits,
+            edits: BTreeMap::new(),
             held: None,
             compiled: None,
             files: BTreeMap::new(),
@@ -118,10 +112,13 @@ impl Sources {
         }
     }
 
-    /// Has the first load say what was published before it, and every load keep what it was made from.
+    /// Takes up the edits that were kept; has the first load say what was published before it, and every load keep
+    /// what it was made from.
     pub fn recall(&mut self, state_dir: &Path, saved: &[Saved]) {
         self.copies = Some(Copies::open(state_dir));
-        self.kept = Some(Kept::of(saved));
+        let kept = Kept::of(saved);
+        self.edits = kept.edits();
+        self.kept = Some(kept);
     }
 
     /// Has the catalog count on from where the state file knows it to have begun, so that a start changes nothing.
@@ -178,9 +175,7 @@ impl Sources {
         for broken in &mut loaded.broken {
             let services = loaded.config.services.iter().filter(|service| service.zone == broken.zone);
             let services: Vec<&Service> = services.map(|service| &**service).collect();
-            let published = self.kept.as_ref().and_then(|kept| kept.fingerprint(&broken.zone));
-            let edits = self.edits(&broken.zone);
-            let was_published = |zone: &Zone| Some(edits.lay(zone).fingerprint()) == published;
+            let was_published = |zone: &Zone| self.kept.as_ref().is_some_and(|kept| kept.was_published(zone));
             let fit = copies.whole(&broken.zone).filter(|zone| config::fits(zone, &services));
             let copy = fit.max_by_key(|zone| (was_published(zone), zone.serial().0));
             let places = loaded.config.zones.iter().zip(&mut loaded.zones);
@@ -199,7 +194,6 @@ impl Sources {
             *last = catalog;
         }
         let kept = self.kept.take();
-        let before = if kept.is_some() { self.edits.clone() } else { BTreeMap::new() };
         let mut steered = steered(&config);
         // So that the table has room for what was laid over it before this start.
         steered.extend(kept.iter().flat_map(|kept| kept.names(config.zones.iter().map(|zone| &zone.name))));
@@ -217,7 +211,7 @@ impl Sources {
         // The databases may be large; the maps made from them are not.
         drop(databases);
         let config = Arc::new(config);
-        let mut saves = Vec::new();
+        let mut saves = kept.as_ref().map(Kept::publishing).unwrap_or_default();
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
         let (load, table, others);
@@ -228,14 +222,14 @@ impl Sources {
             let bases = known.map(|zone| self.base(zone, &config)).collect();
             let (regions, undecided) = (clients.regions, Undecided::default());
             load = Load { config: config.clone(), zones: bases, regions, undecided };
-            others = self.others(kept.as_ref(), &load, &before);
+            others = self.others(kept.as_ref(), &load);
             self.keep_copies(&load, zones.iter().map(|zone| &*zone.file));
             table = compile(&zones, &steered, self.seed);
             self.held = Some(Held { config, maps: clients.maps.clone(), zones });
         } else {
             // Before the table, which takes the zones apart.
             load = Load::of(config, &zones, clients.regions);
-            others = self.others(kept.as_ref(), &load, &before);
+            others = self.others(kept.as_ref(), &load);
             self.keep_copies(&load, zones.iter());
             table = Table::compile(zones, &steered, self.seed);
             self.held = None;
@@ -265,9 +259,9 @@ impl Sources {
     }
 
     /// What zones published before this start whose contents are other ones now.
-    fn others(&self, kept: Option<&Kept>, load: &Load, edits: &BTreeMap<Name, Edits>) -> Vec<Zone> {
+    fn others(&self, kept: Option<&Kept>, load: &Load) -> Vec<Zone> {
         let both = kept.zip(self.copies.as_ref());
-        both.map(|(kept, copies)| kept.others(&load.zones, copies, edits)).unwrap_or_default()
+        both.map(|(kept, copies)| kept.others(&load.zones, copies)).unwrap_or_default()
     }
 
     /// Keeps what the zones of a load are made from.
@@ -282,7 +276,7 @@ impl Sources {
         }
     }
 
-    /// Lets go of what was loaded before, as what was loaded last is on the disk.
+    /// Lets go of copies of what was loaded before; to be called once what was loaded last is on the disk.
     pub fn settle_copies(&mut self) {
         self.copies.iter_mut().for_each(Copies::settle);
     }
@@ -492,7 +486,6 @@ impl Sources {
     /// Takes up what the core has taken up.
     pub fn done(&mut self, pending: Pending) {
         self.compiled = Some(pending.table);
-        self.settle_copies();
         for (apex, edits, source) in pending.zones {
             let zones = self.held.iter_mut().flat_map(|held| &mut held.zones);
             zones.filter(|zone| *zone.file.apex() == apex).for_each(|zone| zone.clone_from(&source));

@@ -36,7 +36,7 @@ use super::showing::Showing;
 use super::sources::Sources;
 use super::told::Standbys;
 use super::watch as watcher;
-use super::writer::{Kept, Writer};
+use super::writer::{Kept, PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::clock::Clock;
@@ -277,7 +277,9 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let first_round = config.server.loading.first_round;
     fresh.load.undecided.wait = Some(first_round);
     begin(&mut core, fresh);
-    loader::lock(&sources).settle_copies();
+    if core.writer.flush(PATIENCE) {
+        loader::lock(&sources).settle_copies();
+    }
 
     let handle = Arc::new(Handle {
         started: clock.now(),
@@ -400,7 +402,7 @@ fn shares(files: usize, config: &Config) -> Shares {
 /// Reads the files, which say where the state is; then the state, which says what is laid over them.
 async fn first_load(path: PathBuf, seed: u64, newer: Newer) -> Result<Result<First, Refused>, StartError> {
     let work = move || {
-        let mut loaded = match Sources::new(path.clone(), seed, &[]).read_at_start() {
+        let mut loaded = match Sources::new(path.clone(), seed).read_at_start() {
             Ok(loaded) => loaded,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -414,7 +416,7 @@ async fn first_load(path: PathBuf, seed: u64, newer: Newer) -> Result<Result<Fir
         let lost = set_aside.is_some();
         let set_aside = set_aside.iter().map(ToString::to_string);
         let warnings = set_aside.chain(exposed).collect();
-        let mut sources = Sources::new(path, seed, &saved);
+        let mut sources = Sources::new(path, seed);
         sources.know_catalog(&loaded.config, &saved);
         sources.recall(&loaded.config.server.state_dir, &saved);
         sources.stand_in(&mut loaded);

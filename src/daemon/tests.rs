@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -90,6 +91,33 @@ async fn a_core_that_panics_begins_again_and_forgets_nothing() {
     running.stop().await;
 }
 
+/// What a load found the files to hold is kept once: edits that were changed since are not put back by a core that
+/// begins again from that load.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_that_begins_again_keeps_what_updates_changed_since_its_load() {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = write(dir.path());
+    let rule = "file = \"example.com.zone\"\nupdate = [{ from = \"127.0.0.0/8\" }]";
+    fs::write(&path, CONFIG.replace("file = \"example.com.zone\"", rule)).unwrap();
+    let running = start(&path).await.unwrap();
+    let (dns, name) = (running.addresses.dns[0], "a.example.com".parse().unwrap());
+    let records =
+        |running: &Running| running.handle.answered(&name).iter().map(|set| set.rdata.len()).sum::<usize>();
+    assert_eq!(update(dns, "a").await, 0);
+    // The file has it now, and then there is another edit at that name.
+    fs::write(dir.path().join("example.com.zone"), format!("{ZONE}a 60 TXT x\n")).unwrap();
+    running.handle.reload(false).await.unwrap().unwrap();
+    assert_eq!(update_to(dns, "a", b"other").await, 0);
+    running.handle.core.send(Input::Panic).await.unwrap();
+    let warned = |status: &DaemonStatus| status.warnings.iter().any(|warning| warning == PANIC_NOTE);
+    until(&running, "the core begins again", warned).await;
+    assert_eq!(records(&running), 2);
+    let (again, _copy) = restarted(dir.path()).await;
+    assert_eq!(records(&again), 2, "and it is on the disk");
+    again.stop().await;
+    running.stop().await;
+}
+
 /// The name below example.com, in a message.
 fn wire(label: &str) -> Vec<u8> {
     let mut name = vec![label.len() as u8];
@@ -109,7 +137,7 @@ async fn rcode(to: SocketAddr, message: &[u8]) -> u8 {
 }
 
 /// Asks for the TXT records of a name.
-async fn query(to: SocketAddr, label: &str) -> u8 {
+pub(super) async fn query(to: SocketAddr, label: &str) -> u8 {
     let mut message = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0".to_vec();
     message.extend(wire(label));
     message.extend_from_slice(b"\0\x10\0\x01");
@@ -117,10 +145,17 @@ async fn query(to: SocketAddr, label: &str) -> u8 {
 }
 
 /// Adds a TXT record to a name.
-async fn update(to: SocketAddr, label: &str) -> u8 {
+pub(super) async fn update(to: SocketAddr, label: &str) -> u8 {
+    update_to(to, label, b"x").await
+}
+
+/// Adds a TXT record of this text to a name.
+pub(super) async fn update_to(to: SocketAddr, label: &str, text: &[u8]) -> u8 {
     let mut message = b"\x12\x34\x28\0\0\x01\0\0\0\x01\0\0\x07example\x03com\0\0\x06\0\x01".to_vec();
     message.extend(wire(label));
-    message.extend_from_slice(b"\0\x10\0\x01\0\0\0\x3c\0\x02\x01x");
+    message.extend_from_slice(b"\0\x10\0\x01\0\0\0\x3c\0");
+    message.extend([text.len() as u8 + 1, text.len() as u8]);
+    message.extend_from_slice(text);
     rcode(to, &message).await
 }
 
@@ -158,7 +193,7 @@ async fn a_full_disk_refuses_updates_and_keeps_what_was_acknowledged() {
     // The power is cut; what lies on the disk then is what another daemon starts from.
     disk.kill();
     disk.lose_power();
-    let again = restarted(dir.path()).await;
+    let (again, _copy) = restarted(dir.path()).await;
     let dns = again.addresses.dns[0];
     assert_eq!((query(dns, "a").await, query(dns, "b").await), (0, 0));
     again.stop().await;
@@ -166,13 +201,18 @@ async fn a_full_disk_refuses_updates_and_keeps_what_was_acknowledged() {
 }
 
 /// A daemon on a copy of all that another one left behind.
-async fn restarted(dir: &Path) -> Running {
-    let copy = tempfile::tempdir_in("/dev/shm").unwrap().keep();
-    let copied = std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(&copy).status();
+pub(super) async fn restarted(dir: &Path) -> (Running, TempDir) {
+    let copy = copied(dir);
+    let running = start(&copy.path().join("detour.toml")).await.unwrap();
+    (running, copy)
+}
+
+/// A folder with all that is in another one.
+pub(super) fn copied(dir: &Path) -> TempDir {
+    let copy = tempfile::tempdir_in("/dev/shm").unwrap();
+    let copied = std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(copy.path()).status();
     assert!(copied.unwrap().success());
-    let running = start(&copy.join("detour.toml")).await.unwrap();
-    fs::remove_dir_all(&copy).unwrap();
-    running
+    copy
 }
 
 /// A secondary that has this serial of example.com, and says so to whoever asks.
@@ -214,7 +254,7 @@ async fn serials_go_on_after_what_secondaries_have_when_the_state_is_lost() {
     secondary.abort();
 
     // And it stays so.
-    let again = restarted(dir.path()).await;
+    let (again, _copy) = restarted(dir.path()).await;
     assert!(again.handle.table().serial(&"example.com".parse().unwrap()).unwrap().0 > 5_000);
     again.stop().await;
     running.stop().await;

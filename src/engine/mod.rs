@@ -188,7 +188,8 @@ impl Engine {
             | Saved::Service(_, None)
             | Saved::Check(_, None)
             | Saved::Override(_, None)
-            | Saved::Edit(..) => {}
+            | Saved::Edit(..)
+            | Saved::Promised(_) => {}
         }
     }
 

@@ -27,6 +27,9 @@ pub enum Saved {
     Edit(EditKey, Option<Edit>),
     /// How far the host's clock was ahead of the times that are kept.
     Clock(Offset),
+    /// Edits that are on the disk before they are published, one change at a time. The transaction that keeps the serial
+    /// they are published under keeps them as edits and forgets this; so a start tells what was published without them.
+    Promised(Option<Vec<(EditKey, Option<Edit>)>>),
 }
 
 impl Engine {
@@ -61,6 +64,7 @@ pub enum SavedKey {
     Override(Scope),
     Edit(EditKey),
     Clock,
+    Promised,
 }
 
 impl Saved {
@@ -73,6 +77,7 @@ impl Saved {
             Saved::Override(scope, _) => SavedKey::Override(scope.clone()),
             Saved::Edit(key, _) => SavedKey::Edit(key.clone()),
             Saved::Clock(_) => SavedKey::Clock,
+            Saved::Promised(_) => SavedKey::Promised,
         }
     }
 }

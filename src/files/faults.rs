@@ -53,8 +53,8 @@ struct State {
     fail: Option<(u64, Kind)>,
     /// Every act that takes room fails.
     full: bool,
-    /// Every act fails: the process is dead, as far as the disk can tell.
-    dead: bool,
+    /// From this act on every one fails: the process is dead, as far as the disk can tell.
+    dead: Option<u64>,
     injected: u64,
     undo: Vec<Undo>,
     /// Where what lost its name is kept, and how many were.
@@ -99,7 +99,7 @@ impl Disk {
         state.acts += 1;
         let due = match state.fail {
             Some((at, kind)) if at == number => Some(kind),
-            _ if state.dead => Some(Kind::Broken),
+            _ if state.dead.is_some_and(|at| number >= at) => Some(Kind::Broken),
             _ if state.full && takes_room => Some(Kind::Full),
             _ => None,
         };
@@ -248,13 +248,19 @@ impl Over {
 
     /// The process is killed: whatever it does from now on reaches nothing. What it wrote stays.
     pub fn kill(&self) {
-        self.0.state().dead = true;
+        self.0.state().dead = Some(0);
+    }
+
+    /// The process is killed just before act number `at`, counted from here.
+    pub fn kill_at(&self, at: u64) {
+        let mut state = self.0.state();
+        (state.acts, state.dead) = (0, Some(at));
     }
 
     /// Another process begins.
     pub fn revive(&self) {
         let mut state = self.0.state();
-        (state.dead, state.fail) = (false, None);
+        (state.dead, state.fail) = (None, None);
     }
 
     /// What was not synced is lost. Nobody may use the folder meanwhile.

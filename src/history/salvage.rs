@@ -46,7 +46,12 @@ pub(super) fn salvage(dir: &Path, bytes: &[u8]) -> Salvaged {
     if let Some(head) = recording::newest_head(dir) {
         last = head.at;
         // Where nothing is missing, what the recording has besides was forgotten since.
-        let wanted = |saved: &Saved| !whole || matches!(saved, Saved::Check(..));
+        let wanted = |saved: &Saved| match saved {
+            Saved::Check(..) => true,
+            // What was promised then was published or refused since.
+            Saved::Promised(_) => false,
+            _ => !whole,
+        };
         for saved in head.saved.into_iter().filter(wanted) {
             found.entry(saved.key()).or_insert_with(|| later(saved));
         }

@@ -167,6 +167,7 @@ fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
             (format!("edit {zone} {owner} {rtype}"), value.is_some())
         }
         Saved::Clock(_) => ("clock".to_owned(), true),
+        Saved::Promised(value) => ("promised".to_owned(), value.is_some()),
     };
     let value = keep.then(|| serde_json::to_vec(saved).map_err(StoreError::Encode)).transpose()?;
     Ok((key, value))

@@ -165,6 +165,7 @@ impl World {
             Saved::Override(key, value) => (format!("override {key:?}"), value.is_none()),
             Saved::Edit(key, value) => (format!("edit {key:?}"), value.is_none()),
             Saved::Clock(_) => ("clock".to_owned(), false),
+            Saved::Promised(value) => ("promised".to_owned(), value.is_none()),
         };
         if gone {
             self.saved.remove(&key)
