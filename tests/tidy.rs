@@ -86,6 +86,29 @@ fn the_pages_show_commands_that_exist() {
     }
 }
 
+/// What an image holds is what serves: no symbols, and nothing for a debugger.
+#[test]
+fn the_container_is_built_without_symbols() {
+    let manifest = read("Cargo.toml");
+    let (_, profile) = manifest.split_once("[profile.dist]").expect("a profile for what is handed out");
+    let profile = profile.split("\n[").next().unwrap_or_default();
+    for line in ["inherits = \"release\"", "strip = \"symbols\"", "debug = false"] {
+        assert!(profile.lines().any(|has| has.starts_with(line)), "[profile.dist] lacks {line}:{profile}");
+    }
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains("cargo build --profile dist "), "{dockerfile}");
+    assert!(dockerfile.contains("/src/target/dist/detour "), "{dockerfile}");
+}
+
+/// Who has nothing but the number of an RCODE finds what it means, and where the reason is.
+#[test]
+fn the_page_on_updates_says_where_the_reason_of_a_refusal_is() {
+    let page = read("docs/updates.md");
+    for said in ["`rc: 5`", "5 is REFUSED", "extended error (RFC 8914) has the reason", "`detour history`"] {
+        assert!(page.contains(said), "docs/updates.md does not say {said}");
+    }
+}
+
 #[test]
 fn the_pages_link_to_files_that_exist() {
     let pages = [

@@ -31,6 +31,8 @@ pub(crate) struct Fixed {
     pub(crate) ahead: AtomicI64,
     /// A reload would remove too much.
     pub(crate) losing: AtomicBool,
+    /// How long a reload takes.
+    pub(crate) reload_takes: Mutex<Duration>,
 }
 
 impl Fixed {
@@ -77,6 +79,8 @@ impl Daemon for Fixed {
         self.answer(refused.map_or(Ok(vec![decision]), Err))
     }
     async fn reload(&self, force: bool) -> Result<Result<Reloaded, Rejected>, Gone> {
+        let takes = *self.reload_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
         if self.failing.load(Ordering::Relaxed) {
             let problems = "detour.toml:3:1: error: unknown key".to_owned();
             return self.answer(Err(Rejected { problems, is_loss: false }));
@@ -213,6 +217,11 @@ pub(crate) struct Served {
 
 /// Control on a free port over such a daemon.
 pub(crate) async fn served() -> Served {
+    served_within(gate::Timeouts::default()).await
+}
+
+/// The same, and how long it waits for an answer.
+pub(super) async fn served_within(timeouts: gate::Timeouts) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap().store;
     let decided = |n| Happened::Decision(fixture::decision(n, "app.example.com", "iad", [198, 51, 100, 10]));
@@ -230,13 +239,15 @@ pub(crate) async fn served() -> Served {
         costly: AtomicUsize::new(0),
         ahead: AtomicI64::new(0),
         losing: AtomicBool::new(false),
+        reload_takes: Mutex::default(),
     });
     let access = Arc::new(Access::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async move { drop(stopped.await) };
-    let ended = tokio::spawn(serve(listener, MAX_CONNECTIONS, access.clone(), daemon.clone(), shutdown));
+    let serving = serve_within(timeouts, listener, MAX_CONNECTIONS, access.clone(), daemon.clone(), shutdown);
+    let ended = tokio::spawn(serving);
     Served { daemon, access, addr, stop: Some(stop), ended }
 }
 

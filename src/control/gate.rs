@@ -42,6 +42,7 @@ const MAX_WHAT: usize = 400;
 pub(super) struct Gate<D> {
     daemon: Arc<D>,
     access: Arc<Access>,
+    timeouts: Timeouts,
     local: Option<SocketAddr>,
     requests: Buckets,
     writes: Buckets,
@@ -49,6 +50,19 @@ pub(super) struct Gate<D> {
     noted: Buckets,
     /// Writes that were turned away and not noted yet.
     unnoted: AtomicU64,
+}
+
+/// How long an answer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    pub read: Duration,
+    pub write: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts { read: REQUEST_TIMEOUT, write: WRITE_TIMEOUT }
+    }
 }
 
 /// A request that goes no further.
@@ -84,12 +98,18 @@ impl IntoResponse for Refusal {
 }
 
 impl<D: Daemon> Gate<D> {
-    pub(super) fn new(daemon: Arc<D>, access: Arc<Access>, local: Option<SocketAddr>) -> Gate<D> {
+    pub(super) fn new(
+        daemon: Arc<D>,
+        access: Arc<Access>,
+        local: Option<SocketAddr>,
+        timeouts: Timeouts,
+    ) -> Gate<D> {
         let a_second = |(burst, rate): (u32, u32)| Buckets::new(Rate { burst, per_second: rate.into() });
         let a_minute = |(burst, rate)| Buckets::new(Rate::a_minute(burst, rate));
         Gate {
             daemon,
             access,
+            timeouts,
             local,
             requests: a_second(REQUESTS),
             writes: a_second(WRITES),
@@ -209,13 +229,13 @@ impl<D: Daemon> Gate<D> {
                 let request = Request::from_parts(parts, Body::from(bytes));
                 // In a task of its own, whose panic is an answer too.
                 let running = tokio::spawn(next.run(request));
-                let response = match timeout(WRITE_TIMEOUT, running).await {
+                let response = match timeout(self.timeouts.write, running).await {
                     Ok(Ok(response)) => response,
                     Ok(Err(_)) => {
                         let detail = "this failed inside; see the daemon's log";
                         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
                     }
-                    Err(_) => too_slow(WRITE_TIMEOUT).into_response(),
+                    Err(_) => too_slow(self.timeouts.write).into_response(),
                 };
                 (response, asked)
             }
@@ -265,9 +285,10 @@ pub(super) async fn gate<D: Daemon>(
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+            let limit = gate.timeouts.read;
+            match timeout(limit, next.run(request)).await {
                 Ok(response) => response,
-                Err(_) => too_slow(REQUEST_TIMEOUT).into_response(),
+                Err(_) => too_slow(limit).into_response(),
             }
         }
     };

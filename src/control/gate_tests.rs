@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::fixed::{Served, served};
-use super::gate::Gate;
+use super::gate::{Gate, Timeouts};
 use super::{MAX_BODY, MAX_URI, WRITES, WRONG_TOKENS};
 use crate::config::{ApiRole, ApiToken, Control};
 use crate::engine::{Audit, Happened};
@@ -253,7 +253,8 @@ async fn why_it_is_not_well_is_told_on_loopback_or_to_a_token_alone() {
     let answer = served.get("/healthz").await;
     assert_eq!((answer.0, answer.json()["reasons"][2].as_str()), (503, Some("no UDP worker is left")));
 
-    let gate = Gate::new(served.daemon.clone(), served.access.clone(), Some(served.addr));
+    let gate =
+        Gate::new(served.daemon.clone(), served.access.clone(), Some(served.addr), Timeouts::default());
     let seen = |from: &str, token: Option<&str>| {
         let mut request = Request::get("/healthz").header("host", "ns1.example.com");
         if let Some(token) = token {

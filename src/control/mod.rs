@@ -340,6 +340,17 @@ pub async fn serve<D: Daemon>(
     daemon: Arc<D>,
     shutdown: impl Future<Output = ()>,
 ) {
+    serve_within(gate::Timeouts::default(), listener, connections, access, daemon, shutdown).await;
+}
+
+async fn serve_within<D: Daemon>(
+    timeouts: gate::Timeouts,
+    listener: tokio::net::TcpListener,
+    connections: usize,
+    access: Arc<Access>,
+    daemon: Arc<D>,
+    shutdown: impl Future<Output = ()>,
+) {
     let local = listener.local_addr().ok();
     let (open, closing) = watch::channel(());
     let shutdown = async move {
@@ -350,7 +361,7 @@ pub async fn serve<D: Daemon>(
     let total = connections.clamp(2, MAX_CONNECTIONS);
     let bounds = Bounds { total, per_source: total / 2, kept_for_loopback: total / 8 };
     let secured = access.secured();
-    let gate = Arc::new(gate::Gate::new(daemon.clone(), access, local));
+    let gate = Arc::new(gate::Gate::new(daemon.clone(), access, local, timeouts));
     let routes = routes(daemon, closing).layer(from_fn_with_state(gate, gate::gate));
     http::serve(listener, secured, ("the API", http::Limits::new(bounds, None)), routes, shutdown).await;
 }

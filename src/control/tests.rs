@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::fixed::{Served, served};
+use super::fixed::{Served, served, served_within};
+use super::gate::Timeouts;
 use super::*;
 use crate::condition::{ConditionKind, Conditions};
 use crate::engine::{Action, Happened};
@@ -559,4 +560,21 @@ async fn a_service_that_never_was_has_no_history() {
         (answer.0, answer.detail()),
         (404, "no service named app; `detour status` lists them".to_owned())
     );
+}
+
+/// A reload parses every zone file: what would be too slow to read is waited for.
+#[tokio::test]
+async fn a_reload_may_take_longer_than_something_that_is_read() {
+    let hour = Duration::from_secs(3600);
+    let reload = async |timeouts: Timeouts, takes: Duration| {
+        let served = served_within(timeouts).await;
+        *served.daemon.reload_takes.lock().unwrap() = takes;
+        served.write("POST", "/v1/reload", &json!({})).await
+    };
+    let long = reload(Timeouts { read: Duration::ZERO, write: hour }, Duration::from_millis(50)).await;
+    assert_eq!(long.0, 200, "{}", long.2);
+    let longer = reload(Timeouts { read: hour, write: Duration::from_millis(50) }, hour).await;
+    assert_eq!((longer.0, longer.detail().contains("took longer than 50ms")), (504, true), "{}", longer.2);
+    let Timeouts { read, write } = Timeouts::default();
+    assert!(read < write, "{read:?}, {write:?}");
 }

@@ -212,7 +212,69 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::condition::{Condition, ConditionKind, Turn};
+    use crate::config::{AlertSeverity, CheckKey, Whereto};
+    use crate::health::{Health, Warning};
+    use crate::time::Time;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The level at which each of these is logged.
+    fn levels(happened: &[Happened]) -> Vec<String> {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log_into = tracing_subscriber::fmt().without_time().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(log_into, || happened.iter().for_each(|what| log(what, None)));
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_warns_and_its_recovery_is_information() {
+        let check =
+            || CheckKey { probe: "web".into(), whereto: Whereto::Addr([192, 0, 2, 1].into()), host: None };
+        let standby = |unready: Option<&str>| Happened::Standby {
+            service: "app.example.com".parse().unwrap(),
+            site: "iad".into(),
+            unready: unready.map(str::to_owned),
+        };
+        let warned = |warning| Happened::Warned { check: check(), warning };
+        let condition = |over| {
+            let (kind, severity) = (ConditionKind::ZoneBroken, AlertSeverity::Warning);
+            let (subject, text, since) = ("a".to_owned(), "zone a: broken".to_owned(), Time(1));
+            Happened::Condition(Turn { condition: Condition { kind, subject, severity, since, text }, over })
+        };
+        let expires = Warning::CertificateExpires { days: 6, at: Time(0) };
+        assert_eq!(
+            levels(&[standby(Some("iad Down")), warned(Some(expires)), condition(false)]),
+            ["WARN", "WARN", "WARN"]
+        );
+        let up = Happened::Health {
+            check: check(),
+            from: Health::Down,
+            to: Health::Up,
+            because: "2 of 2 passed".to_owned(),
+            of: None,
+        };
+        assert_eq!(levels(&[standby(None), warned(None), condition(true), up]), ["INFO"; 4]);
+    }
 
     #[test]
     fn a_dead_standby_of_many_services_is_one_line() {

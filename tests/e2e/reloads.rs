@@ -1,5 +1,8 @@
 //! New configuration and new zones under a running daemon: all or nothing, and no query lost.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use crate::harness::{APP, Detour, Setup, World, until, zone};
 
 fn metric(detour: &Detour, name: &str) -> String {
@@ -127,6 +130,37 @@ fn a_load_that_removes_too_much_has_to_be_forced() {
     world.settles_on_fra();
     world.detour.told(&["reload", "--force"]);
     assert_eq!(world.detour.ask(APP, "A").rcode, 3);
+}
+
+/// Who sits at a terminal is asked, and what they type counts.
+#[test]
+fn a_load_that_removes_too_much_asks_at_a_terminal() {
+    let world = World::start(&Setup::default());
+    let detour = &world.detour;
+    let at_terminal = |types: &str| {
+        let command = format!("{} reload --control {}", env!("CARGO_BIN_EXE_detour"), detour.control);
+        let mut terminal = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the Debian package bsdutils");
+        terminal.stdin.take().unwrap().write_all(types.as_bytes()).unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let config = detour.config();
+    detour.write_config(config.split("[[service]]").next().unwrap());
+    for no in ["n\n", "\n", "\x04"] {
+        let (code, shown) = at_terminal(no);
+        assert_eq!(code, Some(1), "{no:?}: {shown}");
+        assert!(shown.contains("would remove 1 service (app.example.com);"), "{no:?}: {shown}");
+        assert!(shown.contains("Load it all the same? [y/N]"), "{no:?}: {shown}");
+        assert_eq!(detour.ask(APP, "A").rcode, 0, "{no:?}");
+    }
+    let (code, shown) = at_terminal("y\n");
+    assert!(code == Some(0) && shown.contains("reloaded: services 0, zones 1"), "{code:?}: {shown}");
+    assert_eq!(detour.ask(APP, "A").rcode, 3);
 }
 
 #[test]

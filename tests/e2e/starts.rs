@@ -225,3 +225,44 @@ fn a_port_in_use_is_one_message_and_no_panic() {
         assert!(!ran.stderr.contains("first round"), "it is told before anything is begun: {ran:?}");
     }
 }
+
+/// An address that no interface has, and a port that only the privileged may have.
+#[test]
+fn a_forbidden_listener_is_one_message_and_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = crate::harness::config(&Setup::default(), 1, &[own_address()], &[own_address()]);
+    let path = folder.path().join("detour.toml");
+    std::fs::write(folder.path().join("example.com.zone"), zone(1, "")).unwrap();
+    let listening_on = |address: &str| {
+        let config = config.replace("\"127.0.0.1:0\"]", &format!("\"{address}\"]"));
+        std::fs::write(&path, config).unwrap();
+    };
+    let is_one_message = |ran: &Ran, message: &str| {
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(ran.stderr.matches(message).count(), 1, "{ran:?}");
+        assert!(!ran.stderr.contains("panicked"), "{ran:?}");
+        assert!(!ran.stderr.contains("first round"), "it is told before anything is begun: {ran:?}");
+    };
+    for _ in 0..5 {
+        // An address for documentation (RFC 5737).
+        listening_on("192.0.2.1:0");
+        let ran = detour(&["serve", "-c", path.to_str().unwrap()]);
+        is_one_message(&ran, "192.0.2.1:0 is not an address of this host");
+
+        // A network of its own has the kernel's own bound of what is privileged.
+        listening_on("127.0.0.1:53");
+        let denied = "ip link set lo up && exec setpriv --bounding-set=-net_bind_service \
+                      --inh-caps=-net_bind_service \"$0\" serve -c \"$1\"";
+        let output = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net", "sh", "-c", denied, env!("CARGO_BIN_EXE_detour")])
+            .arg(&path)
+            .output()
+            .expect("the Debian package util-linux");
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        is_one_message(&ran, "not allowed to listen on 127.0.0.1:53: grant CAP_NET_BIND_SERVICE");
+    }
+}

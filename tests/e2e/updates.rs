@@ -348,6 +348,29 @@ fn what_is_signed_at_another_time_or_comes_again_or_in_part_changes_nothing() {
     assert!(client.wait().unwrap().success());
 }
 
+/// An update of a steered name by a client that understands extended errors (RFC 8914): its RCODE, and what it is told.
+const REASON: &str = r#"
+import dns.edns, dns.query, dns.tsig, dns.update, sys
+
+key = dns.tsig.Key("all.", sys.argv[2], "hmac-sha512")
+update = dns.update.UpdateMessage("example.com", keyring=key)
+update.add("app", 60, "A", "192.0.2.1")
+update.use_edns(0)
+answer = dns.query.udp(update, "127.0.0.1", port=int(sys.argv[1]), timeout=60)
+said = [option for option in answer.options if isinstance(option, dns.edns.EDEOption)]
+print(int(answer.rcode()), *(f"{int(one.code)} {one.text}" for one in said))
+"#;
+
+/// A tool that prints the number of the RCODE alone is where people start: the reason comes with it.
+#[test]
+fn a_refused_update_says_why_in_the_extended_error() {
+    let world = start();
+    let port = world.detour.dns.port().to_string();
+    let client = Command::new("/usr/bin/python3").args(["-c", REASON, &port, OTHER]).output().unwrap();
+    let said = String::from_utf8_lossy(&client.stdout);
+    assert!(said.starts_with("5 18 app.example.com. is steered"), "{said} {client:?}");
+}
+
 /// The daemon is killed at random moments of one update after the other; each adds two records.
 #[test]
 fn kill_9_keeps_what_was_acknowledged() {
