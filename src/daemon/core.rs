@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::condition::{ConditionKind, Summary};
 use crate::config::{BrokenZone, CheckKey, Config};
 use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey, Undecided};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
@@ -321,10 +321,7 @@ impl Core {
     pub fn load(&mut self, fresh: Fresh) -> Reloaded {
         self.tell_clock();
         let now = self.clock.now();
-        // What is saved and recorded once: to begin again from it must not keep edits anew that were changed since.
-        let (saves, records) = (Vec::new(), Vec::new());
-        let mut loaded = Fresh { differences: None, past: None, saves, records, ..fresh.clone() };
-        loaded.load.undecided = Undecided::default();
+        let loaded = fresh.to_begin_again();
         let Fresh { mut load, text, table, differences, past, files, warnings, saves, records, broken } =
             fresh;
         if load.undecided.wait.is_none() {

@@ -11,7 +11,7 @@ use super::past::Past;
 use crate::answer::Table;
 use crate::config::BrokenZone;
 use crate::control::{Frozen, LoadOutcome, PlotsAt, Rejected, Reloaded, RolledBack, Snapshot};
-use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, ZoneBase};
+use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, Undecided, ZoneBase};
 use crate::policy::Decision;
 use crate::zone::{Name, Serial, Update, UpdateError, Zone};
 
@@ -154,6 +154,17 @@ pub struct Fresh {
     pub records: Vec<Happened>,
     /// Zones whose files are broken; none but at a start.
     pub broken: Vec<BrokenZone>,
+}
+
+impl Fresh {
+    /// The same for a core that begins again: not what came before it, nor what was kept of it, for edits may have been
+    /// changed since.
+    pub fn to_begin_again(&self) -> Fresh {
+        let (saves, records) = (Vec::new(), Vec::new());
+        let mut again = Fresh { differences: None, past: None, saves, records, ..self.clone() };
+        again.load.undecided = Undecided::default();
+        again
+    }
 }
 
 /// Zones that came to hold something else without a file that changed.

@@ -219,7 +219,7 @@ mod tests {
     use crate::condition::{Condition, ConditionKind, Turn};
     use crate::config::{AlertSeverity, CheckKey, Whereto};
     use crate::health::{Health, Warning};
-    use crate::time::Time;
+    use crate::time::{HostTime, Time};
 
     /// What was logged.
     #[derive(Clone, Default)]
@@ -240,7 +240,8 @@ mod tests {
     fn levels(happened: &[Happened]) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
-        let log_into = tracing_subscriber::fmt().without_time().with_writer(move || writer.clone()).finish();
+        let plain = tracing_subscriber::fmt().without_time().with_ansi(false);
+        let log_into = plain.with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(log_into, || happened.iter().for_each(|what| log(what, None)));
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
@@ -261,7 +262,7 @@ mod tests {
             let (subject, text, since) = ("a".to_owned(), "zone a: broken".to_owned(), Time(1));
             Happened::Condition(Turn { condition: Condition { kind, subject, severity, since, text }, over })
         };
-        let expires = Warning::CertificateExpires { days: 6, at: Time(0) };
+        let expires = Warning::CertificateExpires { days: 6, at: HostTime(0) };
         assert_eq!(
             levels(&[standby(Some("iad Down")), warned(Some(expires)), condition(false)]),
             ["WARN", "WARN", "WARN"]

@@ -420,8 +420,7 @@ fn a_state_that_cannot_be_opened_at_all_begins_with_what_was_recorded() {
     damaged[4] ^= 1;
     fs::write(dir.path().join(FILE), damaged).unwrap();
     let opened = open(dir.path());
-    let mut expect = one_of_each();
-    expect.remove(3);
+    let mut expect = [&one_of_each()[..3], &one_of_each()[4..]].concat();
     expect[4] = Saved::Zone(name("example.com"), Some(saved_zone(Serial(10_007), u64::MAX)));
     assert_eq!((opened.saved, opened.last), (expect, Some(Time(8))));
     assert_eq!(opened.set_aside.unwrap().restored, (0, 5));
