@@ -304,15 +304,10 @@ fn read_server(
 
 fn listen(item: Item, findings: &mut Findings) -> Result<Vec<SocketAddr>, Reported> {
     let listed = item.list("addresses to listen on", MAX_LISTEN, findings, values::socket)?;
-    let mut listen = Vec::new();
-    for addr in &listed {
-        // Port 0 takes a free one each time, so the same address may ask for several.
-        if addr.get_ref().port() != 0 && listen.contains(addr.get_ref()) {
-            findings.push(&addr.span(), ConfigError::ListenTwice(addr.get_ref().to_string()));
-        }
-        listen.push(*addr.get_ref());
-    }
-    Ok(listen)
+    // Port 0 takes a free one each time, so the same address may ask for several.
+    let fixed = listed.iter().filter(|addr| addr.get_ref().port() != 0);
+    findings.each_once(fixed, |addr, first| ConfigError::ListenTwice(addr.to_string(), first));
+    Ok(listed.into_iter().map(Spanned::into_inner).collect())
 }
 
 /// A section that may be left out, which is the same as an empty one.

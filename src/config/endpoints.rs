@@ -86,11 +86,7 @@ pub(super) fn read(item: Item, sites: &Sites, findings: &mut Findings) -> Result
 /// Reads a list of addresses, each once.
 pub(super) fn read_addresses(item: Item, findings: &mut Findings) -> Result<Vec<Spanned<IpAddr>>, Reported> {
     let listed = item.list("addresses", MAX_ADDRESSES, findings, values::address)?;
-    for (count, addr) in listed.iter().enumerate() {
-        if listed[..count].iter().any(|earlier| earlier.get_ref() == addr.get_ref()) {
-            findings.push(&addr.span(), ConfigError::AddressTwice(*addr.get_ref()));
-        }
-    }
+    findings.each_once(&listed, |addr, first| ConfigError::ListedTwice(format!("address {addr}"), first));
     Ok(listed)
 }
 
@@ -170,12 +166,8 @@ fn record(item: Item, findings: &mut Findings) -> Result<(RrType, Box<[u8]>), Re
 
 /// Each site once.
 fn check_sites(drafts: &[Draft], findings: &mut Findings) {
-    for (count, draft) in drafts.iter().enumerate() {
-        let site = draft.site.get_ref();
-        if drafts[..count].iter().any(|earlier| earlier.site.get_ref() == site) {
-            findings.push(&draft.site.span(), ConfigError::SiteTwice(site.to_string()));
-        }
-    }
+    let sites = drafts.iter().map(|draft| &draft.site);
+    findings.each_once(sites, |site, first| ConfigError::SiteTwice(site.to_string(), first));
 }
 
 /// Each address at one site alone.

@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration, each with its way out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::MAX_PROBE_DEPTH;
@@ -79,7 +79,7 @@ pub enum ConfigError {
 
     // -- server and control --
     #[error("{0} is listened on twice")]
-    ListenTwice(String),
+    ListenTwice(String, usize),
     #[error("{0} is not a loopback address, and without tokens the API answers this host alone")]
     ControlNotLoopback(String),
     #[error("tokens go to {0} in clear text: whoever can read the way there can read them")]
@@ -89,7 +89,7 @@ pub enum ConfigError {
 
     // -- keys --
     #[error("key \"{0}\" is configured twice")]
-    KeyTwice(Name),
+    KeyTwice(Name, usize),
     #[error("unknown key \"{0}\"")]
     UnknownKeyName(Name, Known),
     #[error("everybody on this host can read the secret {file:?}")]
@@ -98,8 +98,6 @@ pub enum ConfigError {
     // -- zones --
     #[error("\"forward_updates\" needs a \"primary\": updates are handed on to it")]
     ForwardWhere,
-    #[error("primary {0} is listed twice")]
-    PrimaryTwice(SocketAddr),
     #[error("{file}, which the primary of \"{zone}\" sent, cannot be used: {why}")]
     BadTransferred { zone: Name, file: String, why: String },
     #[error("zone \"{0}\" is configured twice")]
@@ -139,7 +137,7 @@ pub enum ConfigError {
     #[error("command {command:?}: {why}")]
     NoCommand { command: String, why: String },
     #[error("exit code {0} is listed twice")]
-    ExitCodeTwice(u8),
+    ExitCodeTwice(u8, usize),
     #[error("unknown placeholder {placeholder:?}")]
     UnknownPlaceholder { placeholder: String, known: Known },
 
@@ -198,8 +196,6 @@ pub enum ConfigError {
     Redirected { service: Name, dname: Name },
     #[error("unknown probe {0:?}")]
     UnknownProbe(String, Known),
-    #[error("probe {0:?} is listed twice")]
-    ProbeTwice(String),
     #[error("probes are combined by one of \"all\", \"any\", and \"at_least\" with \"of\"")]
     ProbesUnclear,
     #[error("combinations of probes lie more than {MAX_PROBE_DEPTH} deep in one another")]
@@ -214,8 +210,8 @@ pub enum ConfigError {
     // -- groups and regions --
     #[error("unknown member {0:?}")]
     UnknownMember(String, Known),
-    #[error("{0:?} is listed twice")]
-    MemberTwice(String),
+    #[error("{0} is listed twice")]
+    ListedTwice(String, usize),
     #[error("group {0:?} has the name of an endpoint's site")]
     GroupIsSite(String),
     #[error("{what} {id:?} is a member of no group that is used")]
@@ -243,7 +239,7 @@ pub enum ConfigError {
     #[error("unknown site {0:?}")]
     UnknownSite(String, Known),
     #[error("site {0:?} has two endpoints")]
-    SiteTwice(String),
+    SiteTwice(String, usize),
     #[error("endpoint {0:?} has neither addresses nor a CNAME target")]
     NoTarget(String),
     #[error("endpoint {0:?} has a CNAME target beside addresses")]
@@ -260,8 +256,6 @@ pub enum ConfigError {
     CnameToItself,
     #[error("all_down \"all\" with a CNAME target: a name has one CNAME and nothing beside it")]
     AllWithCname,
-    #[error("address {0} is listed twice")]
-    AddressTwice(IpAddr),
     #[error("address {address} is at two sites, {first} and {second}: it cannot fail over to itself")]
     AddressAtTwoSites { address: IpAddr, first: String, second: String },
     #[error("endpoint {site:?} has no {family} address, while {other:?} has one")]
@@ -321,8 +315,16 @@ impl ConfigError {
                 Some((_, example)) => format!("write {example}"),
                 None => known.help("known keys"),
             },
-            E::ServiceTwice(_, line) | E::ZoneTwice(_, line) => {
-                format!("the first is on line {line}; delete one of them")
+            E::ServiceTwice(_, line)
+            | E::ZoneTwice(_, line)
+            | E::ListenTwice(_, line)
+            | E::KeyTwice(_, line)
+            | E::ListedTwice(_, line)
+            | E::SiteTwice(_, line) => format!("the first is on line {line}; delete one of them"),
+            E::ExitCodeTwice(_, line) => {
+                format!(
+                    "the first is on line {line}; a code either passes, fails, or is discarded: keep it in one list"
+                )
             }
             E::WrongType { key, found: "a string", wanted: "a list" } => {
                 let example = if key == "listen" { "[::]:53" } else { "..." };
@@ -428,7 +430,6 @@ impl ConfigError {
             E::NoCommand { .. } => {
                 "command is a list: the path of a program on this host, then its arguments"
             }
-            E::ExitCodeTwice(_) => "a code either passes, fails, or is discarded: keep it in one list",
             E::Delegated { .. } | E::Redirected { .. } => {
                 "its records would never be answered: configure that zone, or take the record out of the file"
             }

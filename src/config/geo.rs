@@ -99,11 +99,7 @@ fn database(
 /// Sites in order, each once.
 fn preferred(item: Item, sites: &Sites, findings: &mut Findings) -> Result<Vec<SiteId>, Reported> {
     let listed = item.list("sites", MAX_PREFERRED, findings, |item, findings| sites.find(item, findings))?;
-    for (count, site) in listed.iter().enumerate() {
-        if listed[..count].iter().any(|earlier| earlier.get_ref() == site.get_ref()) {
-            findings.push(&site.span(), ConfigError::MemberTwice(site.get_ref().to_string()));
-        }
-    }
+    findings.each_once(&listed, |site, first| ConfigError::ListedTwice(format!("{:?}", &**site), first));
     Ok(listed.into_iter().map(Spanned::into_inner).collect())
 }
 

@@ -200,11 +200,11 @@ impl Draft {
                 }
                 continue;
             };
-            for (count, member) in members.get_ref().iter().enumerate() {
+            findings.each_once(members.get_ref(), |name, first| {
+                ConfigError::ListedTwice(format!("{:?}", short(name)), first)
+            });
+            for member in members.get_ref() {
                 let name = member.get_ref();
-                if members.get_ref()[..count].iter().any(|earlier| earlier.get_ref() == name) {
-                    findings.push(&member.span(), ConfigError::MemberTwice(short(name)));
-                }
                 let known = self.find(name).is_some() || endpoints.iter().any(|it| *it.site == **name);
                 if !known {
                     let sites = endpoints.iter().map(|endpoint| &*endpoint.site);

@@ -1,6 +1,6 @@
 //! `[keys.NAME]`: the TSIG keys that this server shares with others, each secret in a file of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -24,23 +24,23 @@ const MAX_FILE: u64 = 4_096;
 /// The mode bit of a file that everybody may read.
 pub(super) const READ_BY_ALL: u32 = 0o004;
 
-/// The keys that are right, and the names of all.
+/// The keys that are right, and the names of all with their lines.
 #[derive(Default)]
 pub(super) struct DraftKeys {
     pub read: Keys,
-    names: BTreeSet<Name>,
+    names: BTreeMap<Name, usize>,
 }
 
 impl DraftKeys {
     /// The name of the key that an item names.
     pub fn find(&self, item: Item, findings: &mut Findings) -> Result<Name, Reported> {
         let name = values::name(item, findings)?;
-        if self.names.contains(&name) {
+        if self.names.contains_key(&name) {
             return Ok(name);
         }
         findings.push_with(&item.at(), || {
             let given = name.to_string();
-            let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+            let names: Vec<String> = self.names.keys().map(ToString::to_string).collect();
             let known = Known::new(&given, names.iter().map(String::as_str));
             ConfigError::UnknownKeyName(name.clone(), known)
         });
@@ -62,10 +62,12 @@ pub(super) fn read(
     let mut keys = Vec::with_capacity(entries.len());
     for (key, item) in entries {
         let Ok(name) = key_name(&key, findings) else { continue };
-        if !draft.names.insert(name.clone()) {
-            findings.push(&key.span(), ConfigError::KeyTwice(name));
+        let line = findings.line(&key.span());
+        if let Some(first) = draft.names.get(&name) {
+            findings.push(&key.span(), ConfigError::KeyTwice(name, *first));
             continue;
         }
+        draft.names.insert(name.clone(), line);
         keys.extend(read_key(name, item, base, findings, files));
     }
     draft.read = keys.into_iter().collect();

@@ -23,14 +23,17 @@ pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Res
     let listed =
         item.list("primaries", MAX_PRIMARIES, findings, |item, findings| access::peer(item, keys, findings))?;
     let mut primaries: Vec<Primary> = Vec::with_capacity(listed.len());
+    let mut lines = Vec::with_capacity(listed.len());
     for primary in listed {
         let (at, Peer { address, key }) = (primary.span(), primary.into_inner());
         // A key whose secret is wrong has been reported, and there is nothing to load anyway.
         let primary = Primary { address, key: key.and_then(|key| keys.read.get(&key).cloned()) };
-        if primaries.iter().any(|before| before.address == primary.address) {
-            findings.push(&at, ConfigError::PrimaryTwice(primary.address));
+        if let Some(before) = primaries.iter().position(|before| before.address == primary.address) {
+            findings
+                .push(&at, ConfigError::ListedTwice(format!("primary {}", primary.address), lines[before]));
             return Err(Reported);
         }
+        lines.push(findings.line(&at));
         primaries.push(primary);
     }
     Ok(primaries)

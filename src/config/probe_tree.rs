@@ -1,5 +1,6 @@
 //! Several probes on one service: which of them must pass.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -176,7 +177,7 @@ fn read_list(
     depth: usize,
     findings: &mut Findings,
 ) -> Result<Vec<ProbeTree>, Reported> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let list = item.list("probes of a service", MAX_PROBES, findings, |item, findings| {
         let DeValue::String(key) = item.value.get_ref() else {
             return match item.value.get_ref() {
@@ -184,9 +185,12 @@ fn read_list(
                 _ => Err(item.wrong_type("a probe's key, or a table that combines probes", findings)),
             };
         };
-        if !seen.insert(key.clone()) {
-            return Err(item.wrong(ConfigError::ProbeTwice(short(key)), findings));
+        if let Some(first) = seen.get(&**key) {
+            return Err(
+                item.wrong(ConfigError::ListedTwice(format!("probe {:?}", short(key)), *first), findings)
+            );
         }
+        seen.insert(key.to_string(), findings.line(&item.value.span()));
         known.find(item, findings).map(ProbeTree::One)
     })?;
     Ok(list.into_iter().map(Spanned::into_inner).collect())

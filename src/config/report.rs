@@ -1,9 +1,12 @@
 //! Problems, and all of them together.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use toml::Spanned;
 
 use super::error::ConfigError;
 use super::source::{Place, Source};
@@ -53,6 +56,21 @@ impl<'a> Findings<'a> {
     /// The line of a byte range of the configuration file, counted from 1.
     pub fn line(&self, at: &Range<usize>) -> usize {
         self.source.line(at.start) + 1
+    }
+
+    /// Notes each value that a list had before, by what it is and the line of the first.
+    pub fn each_once<'v, T: Ord + 'v>(
+        &mut self,
+        listed: impl IntoIterator<Item = &'v Spanned<T>>,
+        twice: impl Fn(&T, usize) -> ConfigError,
+    ) {
+        let mut seen: BTreeMap<&T, usize> = BTreeMap::new();
+        for value in listed {
+            match seen.get(value.get_ref()) {
+                Some(&first) => self.push(&value.span(), twice(value.get_ref(), first)),
+                None => _ = seen.insert(value.get_ref(), self.line(&value.span())),
+            }
+        }
     }
 
     /// Notes a problem at a byte range of the configuration file.

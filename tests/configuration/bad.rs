@@ -455,6 +455,18 @@ fn a_common_mistake_is_one_fault_with_its_place_and_what_to_type() {
         "detour.toml:18:8: error: service \"app.example.com.\" is configured twice",
         "help: the first is on line 14",
     );
+    says(
+        &first("[server]\nlisten = [\n\"[::1]:53\",\n\"127.0.0.1:53\",\n\"[::1]:53\"]"),
+        "detour.toml:5:1: error: [::1]:53 is listened on twice",
+        "help: the first is on line 3; delete one of them",
+    );
+    let probes = END.replace("[\"web\"]", "[\"web\",\n\"web\"]");
+    let probes = format!("[[service]]\nname = \"app.example.com\"\n{probes}");
+    says(
+        &folder(&probes).report(),
+        "detour.toml:16:1: error: probe \"web\" is listed twice",
+        "help: the first is on line 15; delete one of them",
+    );
     let hash = ZONE.replace("txt ", "# the text (and more\ntxt ");
     let text = format!("{HEAD}{twice}");
     let report = Folder::new(&[("detour.toml", &text), ("example.com.zone", &hash)]).report();

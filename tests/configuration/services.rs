@@ -92,14 +92,21 @@ detour.toml:16:66: error: endpoint "fra" has a CNAME target beside addresses
     help: keep one of them: nothing stands beside a CNAME (RFC 1034 section 3.6.2)
 "#,
     );
-    check_head(
-        &endpoints("{ site = \"fra\", addresses = [\"2001:db8::1\", \"2001:DB8:0::1\"] }"),
-        "detour.toml:16:58: error: address 2001:db8::1 is listed twice",
-    );
-    check_head(
-        &endpoints(&format!("{fra}, {{ site = \"fra\", addresses = [\"192.0.2.11\"] }}")),
-        "detour.toml:16:69: error: site \"fra\" has two endpoints",
-    );
+    let twice = [
+        (
+            "{ site = \"fra\", addresses = [\"2001:db8::1\",\n\"2001:DB8:0::1\"] }".to_owned(),
+            "detour.toml:17:1: error: address 2001:db8::1 is listed twice",
+        ),
+        (
+            format!("{fra},\n{{ site = \"fra\", addresses = [\"192.0.2.11\"] }}"),
+            "detour.toml:17:10: error: site \"fra\" has two endpoints",
+        ),
+    ];
+    for (text, head) in twice {
+        let report = endpoints(&text);
+        check_head(&report, head);
+        assert!(report.contains("help: the first is on line 16; delete one of them"), "{report}");
+    }
     check_head(
         &endpoints("{ site = \"fra\" }"),
         "detour.toml:16:14: error: endpoint \"fra\" has neither addresses nor a CNAME target",

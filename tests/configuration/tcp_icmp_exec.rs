@@ -242,6 +242,8 @@ fn exit_codes_are_listed_or_those_of_plugins() {
     };
     refused("exit = 0", "8: error: \"exit\" is an integer, not \"plugin\" or a table of lists of exit codes");
     refused("exit = { pass = [1], fail = [1] }", "30: error: exit code 1 is listed twice");
+    let twice = bad("type = \"exec\"\ncommand = [\"/bin/true\"]\nexit = { pass = [1], fail = [1] }");
+    assert!(twice.contains("help: the first is on line 10; a code either passes"), "{twice}");
     refused("exit = { pass = [256] }", "18: error: \"pass\" is 256, not between 0 and 255");
     refused("exit = { past = [1] }", "10: error: unknown key \"past\" in \"exit\"");
 }

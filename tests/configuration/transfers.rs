@@ -87,6 +87,7 @@ fn what_is_wrong_is_told_with_its_place() {
         &zone("primary = [\"192.0.2.53\", \"192.0.2.53:53\"]"),
         "detour.toml:5:26: error: primary 192.0.2.53:53 is listed twice",
     );
+    check(&zone("primary = [\"192.0.2.53\", \"192.0.2.53:53\"]"), "help: the first is on line 5");
     check(&zone("primary = [{ address = \"192.0.2.53\", key = \"xfer\" }]"), "unknown key \"xfer.\"\n");
     check(&zone("primary = [{ address = \"192.0.2.53\", port = 53 }]"), "unknown key \"port\"");
     check(&zone("primary = [{ key = \"xfr\" }]"), "an entry of primary has no \"address\"");
@@ -112,6 +113,7 @@ fn what_is_wrong_is_told_with_its_place() {
         "algorithm \"hmac-md5\" is unknown",
     );
     check(&key(&format!("{KEY}[keys.XFR]\nsecret_file = \"keys/xfr\"")), "key \"xfr.\" is configured twice");
+    check(&key(&format!("{KEY}[keys.XFR]\nsecret_file = \"keys/xfr\"")), "help: the first is on line ");
     check(&key("[keys.\"a..b\"]\nsecret_file = \"keys/xfr\""), "name \"a..b\" has an empty label");
 }
 

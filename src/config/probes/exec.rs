@@ -59,16 +59,14 @@ fn exit_codes(item: Item, findings: &mut Findings) -> Result<ExitCodes, Reported
             let mut listed: Vec<(u8, ExitVerdict)> = Vec::new();
             let lists =
                 [(pass?, ExitVerdict::Pass), (fail?, ExitVerdict::Fail), (discard?, ExitVerdict::Discard)];
+            let mut all = Vec::new();
             for (list, verdict) in lists {
                 let list = list.map(Spanned::into_inner).unwrap_or_default();
-                for code in list {
-                    let value = *code.get_ref() as u8; // at most 255, as just checked
-                    if listed.iter().any(|(known, _)| *known == value) {
-                        findings.push(&code.span(), ConfigError::ExitCodeTwice(value));
-                    }
-                    listed.push((value, verdict));
-                }
+                // At most 255, as just checked.
+                listed.extend(list.iter().map(|code| (*code.get_ref() as u8, verdict)));
+                all.extend(list);
             }
+            findings.each_once(&all, |code, first| ConfigError::ExitCodeTwice(*code as u8, first));
             // Left out, "pass" is what it is without the table.
             if !listed.iter().any(|(code, verdict)| *verdict == ExitVerdict::Pass || *code == 0) {
                 listed.push((0, ExitVerdict::Pass));
