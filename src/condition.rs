@@ -109,6 +109,8 @@ kinds! {
     AllDown = "all-down", Service, Critical, Degraded, Elsewhere, "services have all endpoints down";
     /// A service is answered from a site that is Down.
     DeadSite = "dead-site", Service, Critical, Degraded, Elsewhere, "services are answered from a site that is Down";
+    /// One address family of a service has no endpoint that works, and the other has.
+    FamilyDown = "family-down", Service, Critical, Degraded, Elsewhere, "services have one address family down";
     /// A zone is answered SERVFAIL.
     ZoneUnserved = "zone-unserved", Zone, Critical, Degraded, ByTurns, "zones are answered SERVFAIL";
     /// The file of a zone was broken at the start: the zone is its last good copy, or answered SERVFAIL.
@@ -123,10 +125,15 @@ kinds! {
     CheckSilent = "check-silent", Check, Warning, Degraded, Elsewhere, "checks have no results any more";
     /// No run of a check has ever given a result that counts.
     CheckCannotRun = "check-cannot-run", Check, Warning, Degraded, ByTurns, "checks cannot run";
+    /// This host lets fewer probes run at once than there are checks: a failover may take longer than the
+    /// configuration alone makes it.
+    ProbeLimit = "probe-limit", Daemon, Warning, Degraded, ByTurns, "limits on probes make failovers slower";
     /// A move is pending approval, and the site in use works.
     PendingApproval = "pending-approval", Service, Warning, Noted, Elsewhere, "moves are pending approval";
     /// A safety rule blocks a move, and the site in use works.
     Blocked = "blocked", Service, Warning, Noted, Elsewhere, "moves are blocked by a safety rule";
+    /// A site carries more load than its capacity.
+    OverCapacity = "over-capacity", Site, Warning, Noted, ByTurns, "sites are over capacity";
     /// The next endpoint of a service does not work.
     NoStandby = "no-standby", Service, Warning, Noted, Elsewhere, "services have no standby";
     /// The last load was rejected; the previous configuration is in use.

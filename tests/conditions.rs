@@ -36,9 +36,13 @@ const IAD: &str = "web@198.51.100.1";
 const APP: &str = "app.example.com";
 
 fn load(mode: &str) -> Load {
+    load_of(&CONFIG.replace("MODE", mode))
+}
+
+fn load_of(config: &str) -> Load {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("detour.toml");
-    std::fs::write(&path, CONFIG.replace("MODE", mode)).expect("written");
+    std::fs::write(&path, config).expect("written");
     std::fs::write(folder.path().join("example.com.zone"), ZONE).expect("written");
     let loaded = detour::config::load(&path).unwrap_or_else(|report| panic!("{report}"));
     Load::of(Arc::new(loaded.config), &loaded.zones, BTreeMap::new())
@@ -53,7 +57,11 @@ struct World {
 
 impl World {
     fn new(mode: &str) -> World {
-        let (engine, load) = (Engine::new(1, Vec::new()), load(mode));
+        World::of(load(mode))
+    }
+
+    fn of(load: Load) -> World {
+        let engine = Engine::new(1, Vec::new());
         let mut world = World { engine, load: load.clone(), now: Time(1_000_000), told: Vec::new() };
         world.step(Event::Load(load));
         world
@@ -129,7 +137,11 @@ fn a_move_that_waits_leaves_clients_at_a_dead_site_until_it_is_approved() {
     let still = world.engine.conditions().iter().next().expect("one").since;
     assert_eq!(still, since, "it goes on");
     let (who, reason) = ("ana".to_owned(), "the site is gone".to_owned());
-    world.step(Event::Command(Command { who, reason, action: Action::Approve { proposal: None } }));
+    world.step(Event::Command(Command {
+        who,
+        reason,
+        action: Action::Approve { proposal: None, force: false },
+    }));
     assert!(!world.engine.conditions().has(ConditionKind::DeadSite, APP));
 }
 
@@ -183,4 +195,60 @@ fn what_is_configured_no_more_is_wrong_no_more() {
     assert_eq!(world.wrong(), []);
     let over = |what: &Happened| matches!(what, Happened::Condition(turn) if turn.over);
     assert!(world.told.iter().any(over), "alerts of it end too");
+}
+
+/// Two services that share both sites, each with a load of 80.
+fn loaded(capacity: u32) -> Load {
+    let config = CONFIG.replace("MODE", "auto");
+    let config = config.replace("[sites.iad]", &format!("[sites.iad]\ncapacity = {capacity}"));
+    let (head, service) = config.split_at(config.find("[[service]]").expect("a service"));
+    let service = format!("{service}load = 80\n");
+    let other = service.replace("app.", "api.").replace("\"fra\"", "\"x\"").replace("\"iad\"", "\"fra\"");
+    let other = other.replace("\"x\"", "\"iad\"").replace("192.0.2.1", "198.51.100.2");
+    load_of(&format!("{head}{service}{}", other.replace("198.51.100.1\"", "192.0.2.2\"")))
+}
+
+#[test]
+fn a_site_that_carries_more_than_its_capacity_is_told_until_it_does_not() {
+    let mut world = World::of(loaded(100));
+    world.dead(&[]);
+    assert_eq!(world.wrong(), [], "each site carries one of them");
+    world.dead(&["web@192.0.2."]);
+    assert!(world.wrong().contains(&ConditionKind::OverCapacity), "{:?}", world.wrong());
+    let over = world.engine.conditions().iter().find(|it| it.kind == ConditionKind::OverCapacity);
+    let text = "site iad carries a load of 160, and its capacity is 100";
+    assert_eq!(over.map(|it| (&*it.subject, &*it.text)), Some(("iad", text)));
+    assert!(!Summary::of(world.engine.conditions()).is_degraded(), "clients are served");
+    let told = |world: &World| {
+        let turns = world.told.iter().filter_map(|what| match what {
+            Happened::Condition(turn) if turn.condition.kind == ConditionKind::OverCapacity => {
+                Some(turn.over)
+            }
+            _ => None,
+        });
+        turns.collect::<Vec<bool>>()
+    };
+    assert_eq!(told(&world), [false], "once");
+    // A load that gives it more room ends it.
+    world.load = loaded(160);
+    world.step(Event::Load(world.load.clone()));
+    assert!(!world.wrong().contains(&ConditionKind::OverCapacity), "{:?}", world.wrong());
+    assert_eq!(told(&world), [false, true]);
+}
+
+#[test]
+fn a_family_that_no_endpoint_works_for_is_told_beside_a_service_that_works() {
+    let config = CONFIG.replace("MODE", "auto");
+    let config = config.replace("\"192.0.2.1\"", "\"192.0.2.1\", \"2001:db8:1::1\"");
+    let mut world =
+        World::of(load_of(&config.replace("\"198.51.100.1\"", "\"198.51.100.1\", \"2001:db8:2::1\"")));
+    world.dead(&[]);
+    assert_eq!(world.wrong(), []);
+    world.dead(&["web@2001:", "web@[2001:"]);
+    assert!(world.engine.conditions().has(ConditionKind::FamilyDown, APP), "{:?}", world.wrong());
+    assert!(world.text().contains("AAAA of app.example.com has no endpoint that works"), "{}", world.text());
+    assert!(Summary::of(world.engine.conditions()).is_degraded(), "clients with IPv6 alone have no service");
+    world.dead(&[]);
+    world.dead(&[]);
+    assert!(!world.engine.conditions().has(ConditionKind::FamilyDown, APP), "{:?}", world.wrong());
 }

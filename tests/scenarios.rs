@@ -2,6 +2,8 @@
 
 #[path = "scenarios/effects.rs"]
 mod effects;
+#[path = "scenarios/foresight.rs"]
+mod foresight;
 
 use detour::scenario::{load, parse, run};
 
@@ -49,10 +51,14 @@ scenarios! {
     all_in_turns
     all_that_work
     any_probe
+    approve_an_emptied_family
     approve_and_nobody_answers
     approve_and_recovery
     approve_and_restart
     approve_failback
+    approve_from_nothing
+    approve_nothing_to_leave
+    approve_over_capacity
     canary_and_a_real_outage
     canary_outage
     capacity_and_outage
@@ -66,6 +72,7 @@ scenarios! {
     discarded
     drain
     drain_and_outage_with_approval
+    drain_of_the_last_endpoint
     failback_hold_resets
     failback_in_steps
     failback_in_steps_and_outage
@@ -103,10 +110,15 @@ scenarios! {
     nothing_verified
     one_family_dead
     one_site_many_services
+    only_what_has_passed_is_moved_to
     operator_failover
     override_in_first_round
     reload_adds_a_place_that_is_up
     reload_in_an_outage
+    reload_of_one_family_that_fails
+    reload_to_an_address_and_approval
+    reload_to_an_address_that_fails
+    reload_to_an_address_without_results
     restart_in_an_outage
     safety_and_drain
     safety_false_alarm
@@ -121,12 +133,15 @@ scenarios! {
     suspect_ttl
     three_sites
     two_of_three_probes
+    unknown_is_better_than_down
+    unknown_standby_by_hand
     weight_zero_drains
     weighted_and_damping
     weighted_by_query
     weighted_drain_and_outage
     weighted_one_family_dead
     weighted_slow_start
+    weighted_unknown_is_better_than_down
     window
 }
 

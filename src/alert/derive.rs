@@ -238,6 +238,12 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
             let title = format!("{name}: all endpoints down");
             told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
         }
+        (Rule::Unproven, gone) => {
+            let title =
+                format!("{name} is answered from {sites}, which is Unknown: no endpoint is known to work");
+            let turn = Turn::Begins(format!("unknown at {sites}"));
+            told.push(news(Kind::AllDown, subject, turn, gone.map(|gone| gone.site.clone()), title));
+        }
         (_, None) => match families(decision) {
             Some((kind, site, title)) => {
                 told.push(news(kind, subject, Turn::Begins(title.clone()), site, title));
@@ -250,6 +256,11 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
         (_, Some(gone)) => {
             let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
             let title = format!("{name} moved from {} to {sites}", gone.site);
+            let (kind, title) = match families(decision) {
+                Some((Kind::AllDown, _, down)) => (Kind::AllDown, format!("{title}; {down}")),
+                _ => (kind, title),
+            };
+            let stays = if kind == Kind::AllDown { Turn::Begins(title.clone()) } else { stays };
             told.push(news(kind, subject, stays, Some(gone.site.clone()), title));
         }
     }
@@ -260,7 +271,7 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
 fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
     let name = bare(&decision.service);
     let tell = |FamilyPart { family, sites, reason, .. }: &FamilyPart| match &reason.rule {
-        Rule::AllDown { .. } => {
+        Rule::AllDown { .. } | Rule::Unproven => {
             Some((Kind::AllDown, None, format!("{family} of {name} has no endpoint that works")))
         }
         _ => {
@@ -315,7 +326,7 @@ pub(super) fn service_subject(service: &Name) -> String {
 fn condition_subject(turn: &condition::Turn) -> String {
     let Condition { kind, subject, .. } = &turn.condition;
     match kind {
-        ConditionKind::AllDown => format!("service {subject}"),
+        ConditionKind::AllDown | ConditionKind::FamilyDown => format!("service {subject}"),
         ConditionKind::DeadSite | ConditionKind::PendingApproval | ConditionKind::Blocked => {
             format!("proposal {subject}")
         }

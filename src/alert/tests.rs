@@ -41,6 +41,7 @@ fn noted(site: &str, health: Health) -> Noted {
         forced: None,
         maintenance: None,
         full: false,
+        earlier_until: None,
         withheld: vec![],
     }
 }

@@ -20,6 +20,9 @@ pub struct ApproveArgs {
     /// Why; it is kept in the history
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Approve it although it takes a site over its capacity
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What `reject` takes
@@ -49,7 +52,8 @@ pub(super) async fn said_approve(
     json: bool,
 ) -> Result<String, ClientError> {
     let which = args.proposal.map_or_else(|| "all".to_owned(), |id| id.to_string());
-    say(client, "approve", &which, &args.reason, json).await
+    let request = AnswerRequest { reason: args.reason.clone(), who: Some(who()), force: args.force };
+    say(client, "approve", &which, &request, json).await
 }
 
 pub(super) async fn said_reject(
@@ -57,18 +61,18 @@ pub(super) async fn said_reject(
     args: &RejectArgs,
     json: bool,
 ) -> Result<String, ClientError> {
-    say(client, "reject", &args.proposal.to_string(), &args.reason, json).await
+    let request = AnswerRequest { reason: args.reason.clone(), who: Some(who()), force: false };
+    say(client, "reject", &args.proposal.to_string(), &request, json).await
 }
 
 async fn say(
     client: &Client,
     what: &str,
     which: &str,
-    reason: &str,
+    request: &AnswerRequest,
     json: bool,
 ) -> Result<String, ClientError> {
-    let request = AnswerRequest { reason: reason.to_owned(), who: Some(who()) };
-    let answer = client.write(Method::POST, &["v1", "proposals", which, what], &request).await?;
+    let answer = client.write(Method::POST, &["v1", "proposals", which, what], request).await?;
     let done = format!("{what} {which}");
     if json { Ok(pretty(&answer)) } else { Ok(render(&done, &client.decode(&answer)?)) }
 }

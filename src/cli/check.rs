@@ -34,7 +34,8 @@ pub fn run(path: &Path) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(1));
     }
-    let unfit = crate::probe::warnings(&loaded.config);
+    let mut unfit = crate::probe::warnings(&loaded.config);
+    unfit.extend(crate::probe::crowding(&loaded.config).map(|line| format!("warning: {line}")));
     for warning in loaded.warnings.iter().map(ToString::to_string).chain(unfit.clone()) {
         eprintln!("{warning}");
     }

@@ -43,6 +43,12 @@ pub(super) fn render(done: &str, body: &CommandBody) -> String {
         let (name, from) = (bare(&decision.service), list(&decision.sites));
         let _ = writeln!(out, "{name} from {from}, TTL {}s: {}", decision.ttl, d.because);
     }
+    let lost: Vec<_> = body.decisions.iter().filter(|d| d.decision.reason.serving.is_none()).collect();
+    if let Some(first) = lost.first() {
+        let (name, others) = (bare(&first.decision.service), lost.len() - 1);
+        let others = if others == 0 { String::new() } else { format!(" and {others} more services") };
+        let _ = writeln!(out, "WARNING: no endpoint of {name}{others} works; see `detour status`");
+    }
     if body.decisions.is_empty() {
         out.push_str("no answer changes\n");
     }

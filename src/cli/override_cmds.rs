@@ -8,11 +8,9 @@ use serde_json::Value;
 
 use super::client::{Client, ClientError, finish, pretty, who};
 use super::failover::render;
+use crate::control::MAX_FOR;
 use crate::control::api::{ClearRequest, OverrideRequest};
-use crate::control::{DaemonStatus, MAX_FOR};
-use crate::engine::Status;
-use crate::policy::{OverrideKind, Scope};
-use crate::zone::Name;
+use crate::policy::{OverrideKind, Target};
 
 /// What `drain`, `force-up` and `force-down` take
 #[derive(clap::Args, Debug)]
@@ -26,7 +24,7 @@ pub struct Args {
     /// For how long: 30m, 1h, 1h30m; until undrain when left out
     #[arg(long = "for", value_name = "TIME", value_parser = parse_for)]
     pub for_time: Option<Duration>,
-    /// Do it although it breaks a safety rule
+    /// Do it although it breaks a safety rule, or takes the last endpoint that works out of use
     #[arg(long)]
     pub force: bool,
 }
@@ -58,11 +56,9 @@ pub(super) async fn said_set(
     args: &Args,
     json: bool,
 ) -> Result<String, ClientError> {
-    let status = status(client).await?;
-    let scope = scope(&args.target, &status.engine).map_err(ClientError::Usage)?;
-    let done = format!("{kind} {scope}");
+    let done = format!("{kind} {}", args.target);
     let request = OverrideRequest {
-        scope,
+        scope: Target::Word(args.target.clone()),
         kind,
         reason: args.reason.clone(),
         who: Some(who()),
@@ -74,9 +70,8 @@ pub(super) async fn said_set(
 }
 
 pub(super) async fn said_clear(client: &Client, args: &ClearArgs, json: bool) -> Result<String, ClientError> {
-    let status = status(client).await?;
-    let scope = scope_to_clear(&args.target, &status.engine).map_err(ClientError::Usage)?;
-    let done = format!("undrain {scope}");
+    let done = format!("undrain {}", args.target);
+    let scope = Target::Word(args.target.clone());
     let request = ClearRequest { scope, reason: args.reason.clone(), who: Some(who()) };
     let answer = client.write(Method::DELETE, &["v1", "overrides"], &request).await?;
     say(client, &done, &answer, json)
@@ -84,48 +79,6 @@ pub(super) async fn said_clear(client: &Client, args: &ClearArgs, json: bool) ->
 
 fn say(client: &Client, done: &str, answer: &Value, json: bool) -> Result<String, ClientError> {
     if json { Ok(pretty(answer)) } else { Ok(render(done, &client.decode(answer)?)) }
-}
-
-async fn status(client: &Client) -> Result<DaemonStatus, ClientError> {
-    let answer = client.get(&["v1", "status"], &[]).await?;
-    client.decode(&answer)
-}
-
-/// An override can outlive the site or service it is on; it can be cleared all the same.
-fn scope_to_clear(target: &str, status: &Status) -> Result<Scope, String> {
-    let in_force: Vec<&Scope> =
-        status.overrides.iter().map(|o| &o.scope).filter(|scope| scope.to_string() == target).collect();
-    if let [scope] = in_force[..] { Ok(scope.clone()) } else { scope(target, status) }
-}
-
-/// What a target means: only the daemon knows which names are sites and which are services. A name with
-/// a dot at its end is never a site.
-pub(super) fn scope(target: &str, status: &Status) -> Result<Scope, String> {
-    let known: Vec<&str> = status.sites.iter().map(|site| &*site.id).collect();
-    let no_site =
-        |site: &str| format!("there is no site \"{site}\"; the configuration has {}", known.join(", "));
-    let service = |text: &str| -> Option<Name> {
-        let name: Name = text.parse().ok()?;
-        status.services.iter().any(|service| service.name == name).then_some(name)
-    };
-    if let Some((name, site)) = target.rsplit_once('@') {
-        let name = service(name)
-            .ok_or_else(|| format!("there is no service \"{name}\"; `detour status` lists them"))?;
-        let site = known.iter().find(|known| **known == site).ok_or_else(|| no_site(site))?;
-        return Ok(Scope::Endpoint(name, (*site).into()));
-    }
-    let site = known.iter().find(|known| **known == target);
-    match (site, service(target)) {
-        (Some(_), Some(_)) => {
-            Err(format!("\"{target}\" is a site and a service: write \"{target}.\" for the service"))
-        }
-        (Some(site), None) => Ok(Scope::Site((*site).into())),
-        (None, Some(name)) => Ok(Scope::Service(name)),
-        (None, None) => Err(format!(
-            "\"{target}\" is neither a service (`detour status` lists them) nor a site ({})",
-            known.join(", ")
-        )),
-    }
 }
 
 /// `90s`, `30m`, `1h30m`, `2d`: whole numbers, each with its unit.
@@ -152,7 +105,6 @@ fn parse_for(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::fixture;
 
     #[test]
     fn times_are_read() {
@@ -165,28 +117,5 @@ mod tests {
         for bad in ["", "90", "h", "0s", "1x", "367d", "1h 30m", "-1h", "1é", "99999999999999999999s"] {
             check(bad, None);
         }
-    }
-
-    #[test]
-    fn a_target_is_a_site_or_a_service() {
-        let mut status = fixture::status().engine;
-        let app: Name = "app.example.com".parse().unwrap();
-        assert_eq!(scope("fra", &status), Ok(Scope::Site("fra".into())));
-        assert_eq!(scope("APP.example.com", &status), Ok(Scope::Service(app.clone())));
-        assert_eq!(scope("app.example.com@iad", &status), Ok(Scope::Endpoint(app.clone(), "iad".into())));
-        let check = |target: &str, part: &str| {
-            let error = scope(target, &status).unwrap_err();
-            assert!(error.contains(part), "{target}: {error}");
-        };
-        check("muc", "neither a service (`detour status` lists them) nor a site (fra, iad)");
-        check("app.example.com@muc", "there is no site \"muc\"; the configuration has fra, iad");
-        check("x@fra", "there is no service \"x\"");
-        check("a..b", "neither");
-        assert_eq!(scope_to_clear("app.example.com@iad", &status), scope("app.example.com@iad", &status));
-        status.overrides[0].scope = Scope::Site("muc".into());
-        assert_eq!(scope_to_clear("muc", &status), Ok(Scope::Site("muc".into())));
-        status.sites[0].id = "app.example.com".into();
-        assert!(scope("app.example.com", &status).unwrap_err().contains("is a site and a service"));
-        assert_eq!(scope("app.example.com.", &status), Ok(Scope::Service(app)));
     }
 }

@@ -209,6 +209,10 @@ fn a_command_says_what_it_led_to() {
     let body = CommandBody { decisions: vec![decision.into()] };
     let want = format!("drain fra: done\napp.example.com from iad, TTL 30s: {}\n", because());
     assert_eq!(failover::render("drain fra", &body), want);
+    let mut lost = fixture::decision(14, "app.example.com", "fra", [192, 0, 2, 10]);
+    lost.reason.serving = None;
+    let told = failover::render("drain fra", &CommandBody { decisions: vec![lost.into()] });
+    assert!(told.ends_with("WARNING: no endpoint of app.example.com works; see `detour status`\n"), "{told}");
     let nothing = failover::render("drain fra", &CommandBody { decisions: vec![] });
     assert_eq!(nothing, "drain fra: done\nno answer changes\n");
 }
@@ -303,13 +307,15 @@ async fn every_command_reaches_the_daemon() {
         assert_eq!(served.told().action, Action::Clear { scope });
 
         let reason = "looks right".to_owned();
-        let args = answer::ApproveArgs { proposal: Some(7), all: false, reason: reason.clone() };
+        let args =
+            answer::ApproveArgs { proposal: Some(7), all: false, reason: reason.clone(), force: false };
         done(answer::said_approve(&client, &args, json).await, json);
         let told = served.told();
-        assert_eq!((told.action, told.reason), (Action::Approve { proposal: Some(7) }, reason.clone()));
-        let args = answer::ApproveArgs { proposal: None, all: true, reason: reason.clone() };
+        let seven = Action::Approve { proposal: Some(7), force: false };
+        assert_eq!((told.action, told.reason), (seven, reason.clone()));
+        let args = answer::ApproveArgs { proposal: None, all: true, reason: reason.clone(), force: true };
         done(answer::said_approve(&client, &args, json).await, json);
-        assert_eq!(served.told().action, Action::Approve { proposal: None });
+        assert_eq!(served.told().action, Action::Approve { proposal: None, force: true });
         let args = answer::RejectArgs { proposal: 7, reason };
         done(answer::said_reject(&client, &args, json).await, json);
         assert_eq!(served.told().action, Action::Reject { proposal: 7 });

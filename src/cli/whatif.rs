@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use reqwest::Method;
 use serde_json::json;
 
 use super::client::{Client, ClientError, DONE, NO, finish};
 use super::find::Way;
+use super::recorded;
 use super::show::{self, Table, bare, list};
-use super::{override_cmds, recorded};
 use crate::clock::wall;
 use crate::config::{Config, Seconds};
-use crate::control::DaemonStatus;
-use crate::engine::{Engine, Status};
-use crate::policy::Scope;
+use crate::engine::Engine;
+use crate::policy::Target;
 use crate::study::{Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose};
 use crate::time::{Offset, Time, by_host};
 
@@ -75,30 +74,19 @@ pub async fn run(args: &Args, asked: &Way<'_>, json: bool) -> anyhow::Result<Exi
 
 async fn from_daemon(args: &Args, asked: &Way<'_>) -> Result<Outlook, ClientError> {
     let client = asked.find().and_then(Client::new).map_err(|why| ClientError::Usage(format!("{why:#}")))?;
-    let supposition = if args.drain.is_empty() {
-        supposition(args, None)
-    } else {
-        let status: DaemonStatus = client.decode(&client.get(&["v1", "status"], &[]).await?)?;
-        supposition(args, Some(&status.engine))
-    };
-    let supposition = supposition.map_err(ClientError::Usage)?;
-    client.decode(&client.write(Method::POST, &["v1", "whatif"], &supposition).await?)
+    client.decode(&client.write(Method::POST, &["v1", "whatif"], &supposition(args)).await?)
 }
 
-/// What the arguments suppose; `status` tells sites from services.
-fn supposition(args: &Args, status: Option<&Status>) -> Result<Supposition, String> {
+/// What the arguments suppose.
+fn supposition(args: &Args) -> Supposition {
     let sites = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
-    let scope = |text: &String| match status {
-        Some(status) => override_cmds::scope(text, status),
-        None => Err(format!("{text} is not known")),
-    };
-    let drain = args.drain.iter().map(scope).collect::<Result<Vec<Scope>, _>>()?;
-    Ok(Supposition { down: sites(&args.down), up: sites(&args.up), drain, ..Supposition::default() })
+    let drain = args.drain.iter().cloned().map(Target::Word).collect();
+    Supposition { down: sites(&args.down), up: sites(&args.up), drain, ..Supposition::default() }
 }
 
 /// The same in this process.
 fn work_out(args: &Args, (engine, now, config): (Engine, Time, Config)) -> anyhow::Result<Outlook> {
-    let supposition = supposition(args, Some(&engine.status(now))).map_err(|why| anyhow!("{why}"))?;
+    let supposition = supposition(args);
     supposition.check(&config)?;
     let offset = engine.offset();
     let outlook = by_host(offset, || suppose(engine, now, &config, &supposition));
@@ -126,12 +114,19 @@ fn recorded_last(args: &Args, path: &Path) -> anyhow::Result<(Engine, Time, Conf
 /// The page for people.
 fn render(outlook: &Outlook) -> String {
     let mut out = format!("as of {}\n", outlook.at);
+    let is_stranded = |consequence: &&Consequence| consequence.stranded;
+    let stranded: Vec<_> = outlook.moved.iter().chain(&outlook.stays).filter(is_stranded).collect();
+    let moved: Vec<_> = outlook.moved.iter().filter(|one| !one.stranded).collect();
+    let stays: Vec<_> = outlook.stays.iter().filter(|one| !one.stranded).collect();
     let lines = [
-        (format!("{} would move", services(outlook.moved.len())), &outlook.moved),
-        (format!("{} would stay", services(outlook.stays.len())), &outlook.stays),
+        ("would have no working site", stranded, false),
+        ("would move", moved, true),
+        ("would stay", stays, true),
     ];
-    for (title, consequences) in lines {
-        let _ = writeln!(out, "\n{title}");
+    for (what, consequences, always) in lines {
+        if always || !consequences.is_empty() {
+            let _ = writeln!(out, "\n{} {what}", services(consequences.len()));
+        }
         if consequences.is_empty() {
             continue;
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Tested;
 use crate::engine::{Explanation, ServiceView};
 use crate::history::Entry;
-use crate::policy::{Decision, OverrideKind, Scope};
+use crate::policy::{Decision, OverrideKind, Target};
 use crate::probe::WatchView;
 use crate::zone::{RrSet, Serial};
 
@@ -97,8 +97,8 @@ pub struct DecisionBody {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverrideRequest {
-    /// On what.
-    pub scope: Scope,
+    /// On what: a scope, or a word for one: `fra`, `app.example.com`, `app.example.com@fra`.
+    pub scope: Target,
     /// What.
     pub kind: OverrideKind,
     /// Why.
@@ -107,7 +107,7 @@ pub struct OverrideRequest {
     pub who: Option<String>,
     /// For how many seconds; until cleared when left out.
     pub for_secs: Option<u64>,
-    /// Whether it is set although it breaks a safety rule.
+    /// Whether it is set although it breaks a safety rule, or takes the last endpoint that works out of use.
     #[serde(default)]
     pub force: bool,
 }
@@ -116,8 +116,8 @@ pub struct OverrideRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClearRequest {
-    /// Of what.
-    pub scope: Scope,
+    /// Of what: a scope, or a word for one.
+    pub scope: Target,
     /// Why; `cleared` when left out.
     pub reason: Option<String>,
     /// Who asks; `api` when left out.
@@ -132,6 +132,9 @@ pub struct AnswerRequest {
     pub reason: String,
     /// Who asks; `api` when left out.
     pub who: Option<String>,
+    /// Whether it is approved although it takes a site over its capacity.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// `POST /v1/alerts/test`

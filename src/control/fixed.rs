@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::engine::{Action, Engine, Happened};
+use crate::engine::{Action, Engine, Happened, scope_of};
 use crate::history::{Durable, Store};
 use crate::measure::Distribution;
-use crate::policy::Scope;
+use crate::policy::{Scope, Target};
 use crate::probe::WatchView;
 
 /// A daemon whose engine is a fixed picture.
@@ -63,6 +63,17 @@ impl Daemon for Fixed {
     }
     async fn snapshot(&self) -> Result<Snapshot, Gone> {
         self.answer(Snapshot { now: fixture::NOW, engine: Box::new(Engine::new(1, Vec::new())) })
+    }
+    async fn resolve(&self, target: Target, _: bool) -> Result<Result<Scope, CommandError>, Gone> {
+        let status = fixture::status().engine;
+        let is_service = |name: &Name| status.services.iter().any(|service| service.name == *name);
+        self.answer(match target {
+            Target::Scope(scope) => Ok(scope),
+            Target::Word(word) => {
+                let sites: Vec<_> = status.sites.iter().map(|site| &site.id).collect();
+                scope_of(&word, &sites, is_service)
+            }
+        })
     }
     async fn command(&self, command: Command) -> Result<Result<Vec<Decision>, CommandError>, Gone> {
         let refused = match &command.action {

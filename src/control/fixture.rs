@@ -36,6 +36,7 @@ pub(crate) fn reason() -> Reason {
         forced: None,
         maintenance: None,
         full: false,
+        earlier_until: None,
         withheld: vec![],
     };
     Reason {
@@ -80,6 +81,7 @@ fn endpoint(site: &str, addr: &str, host: &str, health: Health, serving: bool) -
     EndpointView {
         site: site.into(),
         health,
+        unproven: false,
         since: None,
         serving,
         overridden: None,

@@ -67,7 +67,7 @@ use crate::answer::{ChoiceFor, Table};
 use crate::condition::Summary;
 use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
-use crate::policy::Decision;
+use crate::policy::{Decision, Scope, Target};
 use crate::probe::WatchView;
 use crate::secondary::TransferredView;
 use crate::serve::Bounds;
@@ -116,6 +116,12 @@ pub trait Daemon: Send + Sync + 'static {
     fn plots(&self, name: Name) -> impl Future<Output = Result<Option<PlotsAt>, Gone>> + Send;
     /// A copy of the engine, to suppose things of.
     fn snapshot(&self) -> impl Future<Output = Result<Snapshot, Gone>> + Send;
+    /// The scope that an operator names; one to be cleared may have outlived its site or service.
+    fn resolve(
+        &self,
+        target: Target,
+        clears: bool,
+    ) -> impl Future<Output = Result<Result<Scope, CommandError>, Gone>> + Send;
     /// Carries out a command; the decisions it led to.
     fn command(
         &self,

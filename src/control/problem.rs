@@ -65,8 +65,12 @@ impl From<CommandError> for Problem {
             | CommandError::NoService(..)
             | CommandError::NoEndpoint(..)
             | CommandError::NoProposal(..)
+            | CommandError::NoTarget(..)
             | CommandError::NoOverride(..) => StatusCode::NOT_FOUND,
-            CommandError::NotUsable(..) | CommandError::Unsafe(..) => StatusCode::CONFLICT,
+            CommandError::NotUsable(..)
+            | CommandError::Unsafe(..)
+            | CommandError::LastEndpoint(..)
+            | CommandError::OverCapacity(..) => StatusCode::CONFLICT,
             CommandError::NoReason => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Problem::new(status, error.to_string())

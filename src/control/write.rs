@@ -53,7 +53,8 @@ pub(super) async fn set_override<D: Daemon>(
         }
         Some(time) => Some(daemon.now() + time),
     };
-    let action = Action::Override { scope: asked.scope, kind: asked.kind, until, force: asked.force };
+    let scope = daemon.resolve(asked.scope, false).await??;
+    let action = Action::Override { scope, kind: asked.kind, until, force: asked.force };
     command(&*daemon, action, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
@@ -74,7 +75,8 @@ pub(super) async fn clear_override<D: Daemon>(
 ) -> Result<Json<CommandBody>, Problem> {
     let asked: ClearRequest = parse(body)?;
     let reason = asked.reason.unwrap_or_else(|| "cleared".to_owned());
-    command(&*daemon, Action::Clear { scope: asked.scope }, caller.who(asked.who.as_deref()), reason).await
+    let scope = daemon.resolve(asked.scope, true).await??;
+    command(&*daemon, Action::Clear { scope }, caller.who(asked.who.as_deref()), reason).await
 }
 
 /// Moves a service to a site, and holds it there until a failback.
@@ -156,7 +158,8 @@ pub(super) async fn approve<D: Daemon>(
     let asked: AnswerRequest = parse(body)?;
     // A name as the path's last segment, for there is no proposal of that number.
     let proposal = if proposal == "all" { None } else { Some(parse_id(&proposal)?) };
-    command(&*daemon, Action::Approve { proposal }, caller.who(asked.who.as_deref()), asked.reason).await
+    let action = Action::Approve { proposal, force: asked.force };
+    command(&*daemon, action, caller.who(asked.who.as_deref()), asked.reason).await
 }
 
 /// Has a proposed move not made, as long as its reason lasts.

@@ -59,8 +59,6 @@ const BEAT: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the end, and a new beginning, wait for a disk that stalls.
 const LAST_PATIENCE: Duration = Duration::from_secs(4);
-/// What a load that was rejected is about.
-const CONFIGURATION: &str = "configuration";
 /// What `status` says from then on.
 pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
 /// Sample records that may wait for the next write.
@@ -257,6 +255,9 @@ impl Core {
                 let plots = self.engine.plots(now, &name).map(|plots| PlotsAt { now, plots });
                 let _ = reply.send(plots);
             }
+            Input::Resolve(target, clears, reply) => {
+                let _ = reply.send(self.engine.resolve(&target, clears));
+            }
             Input::Snapshot(reply) => {
                 let _ = reply.send(Snapshot { now, engine: Box::new(self.engine.clone()) });
             }
@@ -283,12 +284,7 @@ impl Core {
                     });
                 }
                 error!("the configuration was rejected; still running the previous one\n{problems}");
-                self.pulse.load_ok.store(false, Ordering::Relaxed);
-                // Warnings stand among them, and are not why.
-                let first = problems.lines().find(|line| line.contains(": error: "));
-                let first = first.or_else(|| problems.lines().next()).unwrap_or_default().to_owned();
-                let text = format!("the configuration was rejected; still running the previous one: {first}");
-                self.pulse.board.set(ConditionKind::LoadRejected, CONFIGURATION, now, &text);
+                self.pulse.rejected(now, &problems);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
                 self.keep(Vec::new(), Durable::Now);
@@ -322,8 +318,10 @@ impl Core {
         self.tell_clock();
         let now = self.clock.now();
         let loaded = fresh.to_begin_again();
-        let Fresh { mut load, text, table, differences, past, files, warnings, saves, records, broken } =
-            fresh;
+        let crowding = fresh.crowding.clone();
+        let Fresh {
+            mut load, text, table, differences, past, files, warnings, saves, records, broken, ..
+        } = fresh;
         if load.undecided.wait.is_none() {
             // A reload takes no answer away.
             let undecided = self.engine.undecided(&load.config);
@@ -356,8 +354,7 @@ impl Core {
         self.watchers.set(&config.observed);
         self.phases.set(&config.observed);
         self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
-        self.pulse.load_ok.store(true, Ordering::Relaxed);
-        self.pulse.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
+        self.pulse.loaded(now, crowding);
         self.last_load = LoadOutcome { at: now, ok: true, problems: None };
         self.load_warnings.clone_from(&warnings);
         self.files.send_replace(if config.server.loading.watch { files } else { Vec::new() });

@@ -28,7 +28,7 @@ use crate::control::{
 };
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::history::{Durable, Entry, Query, Store, StoreError};
-use crate::policy::Decision;
+use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::Keeper;
 use crate::serve;
@@ -124,6 +124,14 @@ impl Daemon for Handle {
     async fn snapshot(&self) -> Result<Snapshot, Gone> {
         let (reply, answer) = oneshot::channel();
         self.ask(Input::Snapshot(reply), answer).await
+    }
+
+    async fn resolve(&self, target: Target, clears: bool) -> Result<Result<Scope, CommandError>, Gone> {
+        if let Target::Scope(scope) = target {
+            return Ok(Ok(scope));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.ask(Input::Resolve(target, clears, reply), answer).await
     }
 
     async fn command(&self, command: Command) -> Result<Result<Vec<Decision>, CommandError>, Gone> {

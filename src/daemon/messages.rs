@@ -12,7 +12,7 @@ use crate::answer::Table;
 use crate::config::BrokenZone;
 use crate::control::{Frozen, LoadOutcome, PlotsAt, Rejected, Reloaded, RolledBack, Snapshot};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, Undecided, ZoneBase};
-use crate::policy::Decision;
+use crate::policy::{Decision, Scope, Target};
 use crate::zone::{Name, Serial, Update, UpdateError, Zone};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
@@ -32,6 +32,8 @@ pub enum Input {
     Explain(Name, oneshot::Sender<Option<Explanation>>),
     /// Read the last hour of a service's checks.
     Plots(Name, oneshot::Sender<Option<PlotsAt>>),
+    /// Say which scope a word means, to set an override or to clear one.
+    Resolve(Target, bool, oneshot::Sender<Result<Scope, CommandError>>),
     /// Copy the engine.
     Snapshot(oneshot::Sender<Snapshot>),
     /// An operator's command, answered with the decisions it led to.
@@ -148,6 +150,8 @@ pub struct Fresh {
     pub files: Vec<PathBuf>,
     /// What people should know.
     pub warnings: Vec<String>,
+    /// Why probes cannot keep what the configuration promises on this host, in a line.
+    pub crowding: Option<String>,
     /// Edits that the files hold by now: kept in the transaction that keeps the serials.
     pub saves: Vec<Saved>,
     /// What led to the load, where that is more than a reload.

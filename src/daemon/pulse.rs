@@ -12,6 +12,10 @@ use crate::time::Time;
 
 /// The subject of the condition that the state file cannot be written.
 const STATE: &str = "state";
+/// The subject of the condition that a load was rejected.
+const CONFIGURATION: &str = "configuration";
+/// The subject of the condition that this host lets too few probes run.
+const PROBES: &str = "probes";
 
 /// What others may read of the core without asking it.
 #[derive(Default)]
@@ -64,6 +68,24 @@ impl Pulse {
                 }
             }
         }
+    }
+
+    /// A load was rejected: what was loaded before goes on.
+    pub fn rejected(&self, now: Time, problems: &str) {
+        self.load_ok.store(false, Ordering::Relaxed);
+        // Warnings stand among them, and are not why.
+        let first = problems.lines().find(|line| line.contains(": error: "));
+        let first = first.or_else(|| problems.lines().next()).unwrap_or_default();
+        let text = format!("the configuration was rejected; still running the previous one: {first}");
+        self.board.set(ConditionKind::LoadRejected, CONFIGURATION, now, &text);
+    }
+
+    /// A load was taken up; `crowding` is why probes cannot keep what it promises on this host.
+    pub fn loaded(&self, now: Time, crowding: Option<String>) {
+        self.load_ok.store(true, Ordering::Relaxed);
+        self.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
+        let crowding = crowding.map(|text| (PROBES.to_owned(), text)).into_iter().collect();
+        self.board.replace_all(ConditionKind::ProbeLimit, now, &crowding);
     }
 
     /// Why the state file cannot be written just now.

@@ -248,14 +248,16 @@ impl Sources {
         let named = of_files.map(|zone| (zone.name.clone(), zone.file.clone()));
         self.files = named.collect();
         let unfit = crate::probe::warnings(&load.config);
-        let warnings = warnings.iter().map(ToString::to_string).chain(unfit).collect();
+        let crowding = crate::probe::crowding(&load.config);
+        let crowded = crowding.iter().map(|line| format!("warning: {line}"));
+        let warnings = warnings.iter().map(ToString::to_string).chain(unfit).chain(crowded).collect();
         let table = table.with_clients(clients.maps);
         let past = kept.map(|kept| Arc::new(kept.past(&table, &load, others, self.seed)));
         let before = self.compiled.replace(table.clone());
         let given = differences::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
         let records = Vec::new();
-        Ok(Fresh { load, text, table, differences, past, files, warnings, saves, records, broken })
+        Ok(Fresh { load, text, table, differences, past, files, warnings, crowding, saves, records, broken })
     }
 
     /// What zones published before this start whose contents are other ones now.

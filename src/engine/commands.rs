@@ -20,7 +20,8 @@ impl Engine {
     ) -> Result<Option<Ordered>, CommandError> {
         let ordered = match &command.action {
             Action::Override { scope, kind, until, force } => {
-                if !force {
+                if !force && *kind != OverrideKind::ForceUp {
+                    self.check_left(now, &command, scope, *kind)?;
                     self.check_safety(now, &command, scope, *kind)?;
                 }
                 self.set_override(now, &command, scope, *kind, *until, out)?;
@@ -36,7 +37,7 @@ impl Engine {
                 None
             }
             Action::Failover { service, to } => {
-                self.check_failover(service, to)?;
+                self.check_failover(now, service, to)?;
                 Some(Ordered { service: service.clone(), to: Some(to.clone()) })
             }
             Action::Failback { service } => {
@@ -111,30 +112,21 @@ impl Engine {
         kind: OverrideKind,
     ) -> Result<(), CommandError> {
         let is_set = self.config.as_ref().is_some_and(|config| config.safety.is_set());
-        if kind == OverrideKind::ForceUp || !is_set {
+        if !is_set {
             return Ok(());
         }
-        let forced = Override {
-            scope: scope.clone(),
-            kind,
-            reason: command.reason.clone(),
-            who: command.who.clone(),
-            at: now,
-            until: None,
-        };
-        let before = self.overrides.insert(scope.clone(), forced);
-        let mut moves = Vec::new();
         let mut concerned = self.concerned(scope);
         // Where clients are shared out, no one endpoint is left for another.
         concerned.retain(|name| self.services.get(name).is_some_and(|of| of.service.tree.is_none()));
-        for name in concerned {
-            let moving = self.choose(now, &name, None).and_then(|joined| self.would_move(&name, &joined));
-            moves.extend(moving.map(|moving| (name, moving)));
-        }
-        match before {
-            Some(before) => self.overrides.insert(scope.clone(), before),
-            None => self.overrides.remove(scope),
-        };
+        let moves = self.supposing(now, command, scope, kind, |engine| {
+            let mut moves = Vec::new();
+            for name in concerned {
+                let joined = engine.choose(now, &name, None);
+                let moving = joined.and_then(|joined| engine.would_move(&name, &joined));
+                moves.extend(moving.map(|moving| (name, moving)));
+            }
+            moves
+        });
         match self.limit_of(now, &moves) {
             Some(limit) => Err(CommandError::Unsafe(limit)),
             None => Ok(()),
@@ -142,7 +134,7 @@ impl Engine {
     }
 
     /// The services that a scope bears on.
-    fn concerned(&self, scope: &Scope) -> BTreeSet<Name> {
+    pub(super) fn concerned(&self, scope: &Scope) -> BTreeSet<Name> {
         let at_site = |site: &SiteId| {
             let services = self.services.iter();
             let there = services.filter(|(_, of)| of.service.endpoints.iter().any(|at| at.site == *site));
@@ -209,13 +201,15 @@ impl Engine {
         if waits { Err(CommandError::NotUsable(text())) } else { Ok(()) }
     }
 
-    fn check_failover(&self, name: &Name, to: &SiteId) -> Result<(), CommandError> {
+    fn check_failover(&self, now: Time, name: &Name, to: &SiteId) -> Result<(), CommandError> {
         self.check_endpoint(name, to)?;
         self.check_round(name)?;
-        let standings = self.services.get(name).map(|steered| self.standings(steered));
-        let target = standings.iter().flatten().find(|standing| standing.site == *to);
-        let service = self.services.get(name).map(|steered| &steered.service);
-        match service.zip(target).and_then(|(service, target)| refuse_failover(service, target)) {
+        let Some(steered) = self.services.get(name) else { return Ok(()) };
+        let standings = self.standings(now, steered);
+        let find = |site: &SiteId| standings.iter().find(|standing| standing.site == *site);
+        let decision = self.decided.get(name).map(|last| &last.decision);
+        let left = decision.and_then(|decision| decision.reason.serving.as_ref()).and_then(find);
+        match find(to).and_then(|target| refuse_failover(&steered.service, target, left)) {
             Some(why) => Err(CommandError::NotUsable(why)),
             None => Ok(()),
         }

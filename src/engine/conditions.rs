@@ -18,6 +18,7 @@ use crate::zone::Name;
 const OF_DECISION: &[ConditionKind] = &[
     ConditionKind::AllDown,
     ConditionKind::DeadSite,
+    ConditionKind::FamilyDown,
     ConditionKind::Unverified,
     ConditionKind::PendingApproval,
     ConditionKind::Blocked,
@@ -33,28 +34,61 @@ pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
         Rule::AllDown { .. } => {
             vec![(ConditionKind::AllDown, format!("{name}: all endpoints down: {}", each(decision)))]
         }
+        Rule::Unproven => {
+            let sites = decision.sites.join(" and ");
+            let text =
+                format!("{name} is answered from {sites}, which is Unknown: no endpoint is known to work");
+            vec![(ConditionKind::AllDown, text)]
+        }
         Rule::Unverified { .. } => {
             let text = format!("{name}: no endpoint has a result yet: {}", each(decision));
             vec![(ConditionKind::Unverified, text)]
         }
-        _ => match (dead_site(decision), next_of(decision)) {
-            (Some(dead), next) => {
-                let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
-                let text =
-                    format!("{name} is answered from {}, which is Down ({}){next}", dead.site, dead.because);
-                vec![(ConditionKind::DeadSite, text)]
-            }
-            (None, Some((Some(kind), next))) => vec![(kind, format!("{name}: {next}"))],
-            (None, Some((None, _)) | None) => Vec::new(),
-        },
+        _ => {
+            let mut found = family_down(decision);
+            found.extend(out_of_place(decision));
+            found
+        }
     }
+}
+
+/// What is wrong where some endpoint works: the service is not answered from where it should be.
+fn out_of_place(decision: &Decision) -> Option<(ConditionKind, String)> {
+    let name = subject_of(&decision.service);
+    match (dead_site(decision), next_of(decision)) {
+        (Some(dead), next) => {
+            let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
+            let text =
+                format!("{name} is answered from {}, which is Down ({}){next}", dead.site, dead.because);
+            Some((ConditionKind::DeadSite, text))
+        }
+        (None, Some((Some(kind), next))) => Some((kind, format!("{name}: {next}"))),
+        (None, Some((None, _)) | None) => None,
+    }
+}
+
+/// The address families that no endpoint works for, though some works for the other.
+fn family_down(decision: &Decision) -> Vec<(ConditionKind, String)> {
+    let down = decision
+        .families
+        .iter()
+        .filter(|part| matches!(part.reason.rule, Rule::AllDown { .. } | Rule::Unproven));
+    let down: Vec<String> = down.map(|part| part.family.to_string()).collect();
+    if down.is_empty() {
+        return Vec::new();
+    }
+    let (name, down) = (subject_of(&decision.service), down.join(" and "));
+    vec![(ConditionKind::FamilyDown, format!("{down} of {name} has no endpoint that works"))]
 }
 
 /// The site that a decision answers with although it is Down, and nobody said to: not as a last resort, nor in
 /// maintenance.
 pub fn dead_site(decision: &Decision) -> Option<&Noted> {
     // Damping alone says Down of what results say works.
-    if matches!(decision.reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped) {
+    if matches!(
+        decision.reason.rule,
+        Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Unproven | Rule::Damped
+    ) {
         return None;
     }
     // Where clients are shared out, a dead site is answered from only as the last resort of one family.
@@ -123,6 +157,21 @@ impl Engine {
         self.conditions.replace(OF_DECISION, &subject_of(name), now, &found);
     }
 
+    /// All that was to move has: sites that carry, or can carry, something else than before.
+    pub(super) fn note_loads(&mut self, now: Time) {
+        for site in self.tally.take_changed() {
+            let load = self.tally.of(&site).load;
+            match self.capacity(&site).filter(|&capacity| load > u64::from(capacity)) {
+                Some(capacity) => {
+                    let text =
+                        format!("site {site} carries a load of {load}, and its capacity is {capacity}");
+                    self.conditions.set(ConditionKind::OverCapacity, &site, now, &text);
+                }
+                None => self.conditions.clear(ConditionKind::OverCapacity, &site),
+            }
+        }
+    }
+
     /// Whether a service's next endpoint works, and why not.
     pub(super) fn note_standby(&mut self, now: Time, name: &Name, unready: Option<(&str, &str)>) {
         let subject = subject_of(name);
@@ -175,6 +224,7 @@ impl Engine {
     /// After a load: what is of services and checks that are no more is over.
     pub(super) fn forget_conditions(&mut self) {
         let (services, checks) = (&self.services, &self.checks);
+        let sites = self.config.as_ref().map_or(&[][..], |config| &config.sites);
         let mut silent = BTreeSet::new();
         let of_checks = [ConditionKind::CheckSilent, ConditionKind::CheckCannotRun];
         if of_checks.iter().any(|&kind| self.conditions.count(kind) > 0) {
@@ -186,6 +236,7 @@ impl Engine {
             kind if OF_DECISION.contains(&kind) || kind == ConditionKind::NoStandby => {
                 subject.parse().is_ok_and(|name: Name| services.contains_key(&name))
             }
+            ConditionKind::OverCapacity => sites.iter().any(|site| *site.id == *subject),
             _ => true,
         });
     }

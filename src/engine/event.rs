@@ -183,7 +183,7 @@ pub enum Action {
         kind: crate::policy::OverrideKind,
         /// Until when.
         until: Option<Time>,
-        /// Whether it is set although it breaks a safety rule.
+        /// Whether it is set although it breaks a safety rule, or takes the last endpoint that works.
         #[serde(default)]
         force: bool,
     },
@@ -210,6 +210,9 @@ pub enum Action {
     Approve {
         /// Its id; `None` is all.
         proposal: Option<u64>,
+        /// Whether it is made although it takes a site over its capacity.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Has a proposed move not made, as long as its reason lasts.
     Reject {
@@ -274,6 +277,15 @@ pub enum CommandError {
     /// A safety rule would be broken.
     #[error("it would break a safety rule: {0}; --force does it all the same")]
     Unsafe(String),
+    /// The last endpoint that works would be taken out, or all there are.
+    #[error("{0}; --force does it all the same")]
+    LastEndpoint(String),
+    /// A site would carry more than it can.
+    #[error("{0}; --force approves it all the same")]
+    OverCapacity(String),
+    /// A word that is neither a site nor a service.
+    #[error("{0}")]
+    NoTarget(String),
     /// An override must say why.
     #[error("an override needs a reason")]
     NoReason,

@@ -6,8 +6,8 @@ use super::proposals::Slots;
 use super::{Engine, Steered};
 use crate::config::SiteId;
 use crate::policy::{
-    Apart, Choice, Decision, Family, FamilyMemories, FamilyPart, Joined, Latch, Move, MoveKind, Rule,
-    Situation, Standing, choose,
+    Apart, Choice, Decision, Family, FamilyMemories, FamilyPart, Joined, LastResort, Latch, Move, MoveKind,
+    Rule, Situation, Standing, choose,
 };
 use crate::time::Time;
 use crate::zone::Name;
@@ -89,10 +89,13 @@ impl Engine {
             let (part, wish) = (own(&aparts[at]), wishes[at].clone());
             let along = moves[at].as_ref().zip(leads.as_ref());
             let along = along.filter(|(own, leads)| own.from == leads.from && own.kind == leads.kind);
+            // What works for no family is emptied with the move, not while the service waits where it is.
+            let empties = matches!(wish.reason.rule, Rule::AllDown { answer: LastResort::Empty });
+            let along = along.map(|(own, _)| own).or(held.filter(|_| empties));
             let choice = match along {
                 None => self.moderate(&part, wish, &mut slots),
                 Some(_) if held.is_none() => wish,
-                Some((moving, _)) => {
+                Some(moving) => {
                     self.stay(&part, wish, moving, choice.reason.rule.clone(), None, choice.hold_until)
                 }
             };

@@ -72,6 +72,7 @@ impl Engine {
                 rewrite.steer.extend(decided.steer);
             }
         }
+        self.note_loads(now);
         let rewrites = rewrites.into_iter();
         let publishes: Vec<Effect> = rewrites
             .filter_map(|(apex, rewrite)| self.rewrite(now, apex, rewrite, out, &mut records))
@@ -122,7 +123,7 @@ impl Engine {
     ) -> Option<Decided> {
         let steered = self.services.get(name).filter(|steered| steered.is_ripe())?;
         let zone = steered.service.zone.clone();
-        let standings = self.standings(steered);
+        let standings = self.standings(now, steered);
         let (mut joined, Slots { proposal, step, switched, told, .. }) =
             self.settle(now, name, &standings, order)?;
         // Last, when all addresses are known.
@@ -130,11 +131,14 @@ impl Engine {
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
         self.tell_standby(now, name, &standings, &joined.choice, records);
+        let trials = standings.iter().filter(|standing| standing.stand_ins().next().is_some());
+        let trials = trials.filter_map(|standing| Some(standing.earlier.as_ref()?.until));
+        let again = trials.chain(joined.choice.hold_until).min();
         let steered = self.services.get(name)?;
-        self.agenda.hold(name, steered.hold_until, joined.choice.hold_until);
+        self.agenda.hold(name, steered.hold_until, again);
         let waited = self.waits(name);
         if let Some(steered) = self.services.get_mut(name) {
-            steered.hold_until = joined.choice.hold_until;
+            steered.hold_until = again;
             if steered.unreported == 0 {
                 steered.first = First::Answered;
             }
@@ -227,7 +231,7 @@ impl Engine {
     /// no such service.
     pub(super) fn choose(&self, now: Time, name: &Name, order: Option<&Ordered>) -> Option<Joined> {
         let steered = self.services.get(name)?;
-        Some(self.wish(&self.situation(now, steered, &self.standings(steered), order)))
+        Some(self.wish(&self.situation(now, steered, &self.standings(now, steered), order)))
     }
 
     /// Everything a decision depends on.

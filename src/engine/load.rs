@@ -3,13 +3,12 @@
 //! where anything that bears on it may have changed: of a reload that adds ten, ten.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::watched::Stirred;
 use super::{
     Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
 };
-use crate::config::{Config, Service};
+use crate::config::{Config, Surroundings, worst_case};
 use crate::policy::Rule;
 use crate::time::Time;
 use crate::zone::Name;
@@ -28,7 +27,7 @@ impl Engine {
         let Stirred { services: mut stirred, dropped } = self.watch(now, config.checks(), out);
         let mut records = vec![Effect::Record(Happened::Loaded { services, zones: given, dropped })];
         stirred.extend(self.agenda.clear_services());
-        let (kept, mut relaid) = self.steer(&config.services, out);
+        let (kept, mut relaid) = self.steer(now, &config, out);
         self.config = Some(config);
         relaid.extend(self.take_undecided(now, undecided));
         self.count_all();
@@ -52,6 +51,7 @@ impl Engine {
             }
             self.note_decision(now, &name);
         }
+        self.note_loads(now);
         self.forget_conditions();
         let rebase = self.rebase(now, &relaid, &decisions, out, &mut records);
         out.extend(records);
@@ -143,37 +143,46 @@ impl Engine {
     /// that are configured as they were, and the zones over which a decision is no longer laid.
     fn steer(
         &mut self,
-        services: &[Arc<Service>],
+        now: Time,
+        config: &Config,
         out: &mut Vec<Effect>,
     ) -> (BTreeSet<Name>, BTreeSet<Name>) {
         let (mut kept, mut relaid) = (BTreeSet::new(), BTreeSet::new());
         let mut before = std::mem::take(&mut self.services);
-        let mut now = BTreeMap::new();
-        for (rank, service) in services.iter().enumerate() {
+        let mut steered = BTreeMap::new();
+        for (rank, service) in config.services.iter().enumerate() {
             if let Some(zone) = self.zones.get_mut(&service.zone) {
                 zone.services += 1;
             }
             let name = service.name.clone();
             let same = |old: &mut Steered| *old.service == **service;
             if before.get_mut(&name).is_some_and(same)
-                && let Some(steered) = before.remove(&name)
+                && let Some(same) = before.remove(&name)
             {
                 kept.insert(name.clone());
-                now.insert(name, Steered { service: service.clone(), rank, ..steered });
+                steered.insert(name, Steered { service: service.clone(), rank, ..same });
                 continue;
             }
-            now.insert(name, Steered::new(service.clone(), rank));
+            steered.insert(name, Steered::new(service.clone(), rank));
         }
-        for (name, steered) in &before {
-            for key in steered.checks() {
+        for (name, gone) in &before {
+            for key in gone.checks() {
                 let Some(watched) = self.checks.get_mut(key) else { continue };
                 watched.services.retain(|needs| needs != name);
             }
         }
-        for (name, steered) in now.iter_mut().filter(|(name, _)| !kept.contains(*name)) {
+        // How many runs this host lets be under way makes no earlier answer better.
+        let surroundings = Surroundings::of(config, usize::MAX);
+        for (name, steered) in steered.iter_mut().filter(|(name, _)| !kept.contains(*name)) {
             steered.first = before.get(name).map(|before| before.first).unwrap_or_default();
-            // What was told is told once.
-            steered.standby = before.get(name).and_then(|before| before.standby.clone());
+            if let Some(before) = before.get(name) {
+                // What was told is told once.
+                steered.standby.clone_from(&before.standby);
+                let until = now + worst_case(&steered.service, &surroundings).detection;
+                if let Some(last) = self.decided.get(name) {
+                    steered.earlier = before.earlier_of(steered, &last.decision, until);
+                }
+            }
             let mut unreported = 0;
             for key in steered.checks() {
                 let Some(watched) = self.checks.get_mut(key) else { continue };
@@ -182,7 +191,7 @@ impl Engine {
             }
             steered.unreported = unreported;
         }
-        self.services = now;
+        self.services = steered;
         self.decided.retain(|name, decided| {
             let stays = self.services.contains_key(name);
             if !stays {

@@ -40,6 +40,7 @@ use crate::time::{Offset, Time, by_host};
 use crate::zone::{Name, RrSet};
 
 mod agenda;
+mod ahead;
 mod audit;
 mod clock;
 mod commands;
@@ -52,11 +53,13 @@ mod load;
 mod maintenance;
 mod partial;
 mod proposals;
+mod refusals;
 mod routes;
 mod saved;
 mod show;
 mod steered;
 mod tables;
+mod target;
 mod view;
 mod watched;
 mod words;
@@ -80,6 +83,7 @@ pub use event::{
 };
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone, clock_of};
 pub use show::Survey;
+pub use target::{meant, scope_of};
 pub use view::{
     CheckView, EndpointView, Explanation, Fall, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
     SiteView, StandbyView, Status, ZoneView,

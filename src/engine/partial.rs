@@ -43,7 +43,7 @@ impl Engine {
         self.zones.get(zone).and_then(|zone| zone.beside.get(name)).map_or(&[], Vec::as_slice)
     }
 
-    /// Counts anew what each site carries: loads are the configuration's.
+    /// Counts anew what each site carries: loads and capacities are the configuration's.
     pub(super) fn count_all(&mut self) {
         let mut tally = Tally::default();
         for (name, steered) in &self.services {
@@ -51,6 +51,8 @@ impl Engine {
                 tally.add(&steered.service, &last.decision);
             }
         }
+        let sites = self.config.iter().flat_map(|config| &config.sites);
+        tally.mark(sites.map(|site| site.id.clone()));
         self.tally = tally;
     }
 

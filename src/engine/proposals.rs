@@ -29,6 +29,8 @@ pub(super) struct Slots {
     pub step: Option<Step>,
     /// Whether it moves, or begins to, without anybody's order.
     pub switched: bool,
+    /// The moves of its parts that are made now: safety rules look at all of them together.
+    going: Vec<Move>,
     /// For the history.
     pub told: Vec<Happened>,
 }
@@ -118,6 +120,7 @@ impl Engine {
             return self.stay(part, wish, &moving, rule, None, Some(until));
         }
         slots.switched |= !begun;
+        slots.going.push(moving.clone());
         let Some(next) = next else { return wish };
         let until = next.since + config.step_hold;
         let share = |at: usize| config.steps.get(at).copied().unwrap_or(100);
@@ -141,7 +144,6 @@ impl Engine {
         let same = |held: &mut Proposal| {
             held.from == moving.from && held.kind == moving.kind && held.family == moving.family
         };
-        let told = &mut slots.told;
         if let Some(mut held) = slots.pending.take_if(same) {
             if held.to != moving.to {
                 held.to = moving.to.clone();
@@ -149,15 +151,16 @@ impl Engine {
             let still = if held.limit.is_some() { self.may_hold(config.exempt) } else { asked };
             match (&held.state, held.due) {
                 (ProposalState::Approved, _) => return Verdict::Go,
-                (ProposalState::Pending, _) if !still => told.extend(withdrawn(Some(held))),
+                (ProposalState::Pending, _) if !still => slots.told.extend(withdrawn(Some(held))),
                 (ProposalState::Pending, Some((until, then))) if until <= now => {
-                    told.push(Happened::Proposal { news: ProposalNews::Unanswered, proposal: held.clone() });
+                    let proposal = held.clone();
+                    slots.told.push(Happened::Proposal { news: ProposalNews::Unanswered, proposal });
                     if then == IfUnanswered::Stay {
                         held.state = ProposalState::Rejected { by: "nobody".to_owned() };
                         return Verdict::Wait(held);
                     }
                     // Nobody's silence overrules a safety rule.
-                    if let Some(limit) = self.limit(now, name, moving, told) {
+                    if let Some(limit) = self.limit(now, name, moving, slots) {
                         held.limit = Some(limit);
                         held.due = None;
                         return Verdict::Wait(held);
@@ -167,7 +170,7 @@ impl Engine {
                 (ProposalState::Pending | ProposalState::Rejected { .. }, _) => return Verdict::Wait(held),
             }
         }
-        let limit = if asked { None } else { self.limit(now, name, moving, told) };
+        let limit = if asked { None } else { self.limit(now, name, moving, slots) };
         if !asked && limit.is_none() {
             return Verdict::Go;
         }
@@ -200,16 +203,17 @@ impl Engine {
     }
 
     /// The safety rule that holds a move, in words; one that only warns is told.
-    fn limit(&mut self, now: Time, name: &Name, moving: &Move, told: &mut Vec<Happened>) -> Option<String> {
+    fn limit(&mut self, now: Time, name: &Name, moving: &Move, slots: &mut Slots) -> Option<String> {
         let exempt = self.services.get(name).is_some_and(|steered| steered.service.moving.exempt);
         let config = self.config.clone().filter(|config| !exempt && config.safety.is_set())?;
-        let in_service = self.tally.in_service(std::slice::from_ref(moving));
+        let moves: Vec<Move> = slots.going.iter().chain([moving]).cloned().collect();
+        let in_service = self.tally.in_service(&moves);
         let total = self.services.len();
         let limit = self.ledger.limit(now, &config.safety, total, [name], in_service)?;
         if config.safety.on_limit == OnLimit::Hold {
             return Some(limit);
         }
-        told.push(Happened::Limit { service: name.clone(), to: moving.to.clone(), limit });
+        slots.told.push(Happened::Limit { service: name.clone(), to: moving.to.clone(), limit });
         None
     }
 
@@ -290,10 +294,10 @@ impl Engine {
         command: &Command,
         out: &mut Vec<Effect>,
     ) -> Result<(), CommandError> {
-        let (wanted, state) = match &command.action {
-            Action::Approve { proposal } => (*proposal, ProposalState::Approved),
+        let (wanted, state, force) = match &command.action {
+            Action::Approve { proposal, force } => (*proposal, ProposalState::Approved, *force),
             Action::Reject { proposal } => {
-                (Some(*proposal), ProposalState::Rejected { by: command.who.clone() })
+                (Some(*proposal), ProposalState::Rejected { by: command.who.clone() }, true)
             }
             _ => return Ok(()),
         };
@@ -312,6 +316,10 @@ impl Engine {
                 None => CommandError::NotUsable("nothing waits for approval".to_owned()),
                 Some(id) => CommandError::NoProposal(id, ids),
             });
+        }
+        if !force {
+            let held = answered.iter().filter_map(|name| self.decided.get(name)?.proposal.as_deref());
+            self.check_capacity(&held.cloned().collect::<Vec<_>>())?;
         }
         for name in answered {
             let Some(saved) = self.decided.get_mut(&name) else { continue };

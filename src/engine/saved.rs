@@ -150,4 +150,7 @@ pub struct SavedCheck {
     /// Whether the last run that succeeded had a warning.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub warned: bool,
+    /// Whether no run has ever passed; earlier versions did not keep it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untried: bool,
 }

@@ -1,7 +1,6 @@
 //! What the engine shows of itself: `status` and `explain`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::ops::Bound;
 
 use super::families::next_of;
@@ -11,11 +10,11 @@ use super::{
     CheckView, Doubt, EndpointView, Engine, Explanation, Fall, Pace, PlaceView, PlotView, SavedService,
     ServiceView, SiteView, StandbyView, Status, Steered, ZoneView,
 };
-use crate::config::{CheckKey, Site, SiteId, Whereto};
+use crate::config::{CheckKey, Site, SiteId};
 use crate::health::Health;
 use crate::policy::{Decision, Latch, Reason, Rule, Scope, Standing};
 use crate::time::Time;
-use crate::zone::{Name, RrType, soa_serial};
+use crate::zone::{Name, soa_serial};
 
 /// A status that is read a part at a time, so that a picture of a hundred thousand checks holds up nobody who
 /// has something to decide. Each part is as it was when it was read.
@@ -51,7 +50,7 @@ impl Engine {
         let mut room = items;
         if checks.is_empty() {
             let next = self.services.range::<Name, _>((from_service, Bound::Unbounded)).take(room);
-            let next: Vec<ServiceView> = next.map(|(_, steered)| self.service(steered)).collect();
+            let next: Vec<ServiceView> = next.map(|(_, steered)| self.service(now, steered)).collect();
             room -= next.len();
             services.extend(next);
         }
@@ -90,7 +89,7 @@ impl Engine {
         let checks: Vec<CheckView> = keys
             .filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key, usize::MAX)))
             .collect();
-        Some(Explanation { now, service: self.service(steered), checks, next: self.next(steered) })
+        Some(Explanation { now, service: self.service(now, steered), checks, next: self.next(now, steered) })
     }
 
     /// How a service's endpoint at a site came to be Down; `None` where no check of it is.
@@ -158,13 +157,14 @@ impl Engine {
         })
     }
 
-    fn service(&self, steered: &Steered) -> ServiceView {
+    fn service(&self, now: Time, steered: &Steered) -> ServiceView {
         let service = &steered.service;
         let saved = self.decided.get(&service.name);
         let decision = saved.map(|saved| &saved.decision);
-        let standings = self.standings(steered);
+        let standings = self.standings(now, steered);
         let serving = decision.and_then(|decision| decision.reason.serving.as_ref());
         let standby = steered.standby_of(&standings, serving);
+        let tried = standings.iter().any(|standing| standing.stand_ins().next().is_some());
         let endpoints = standings.into_iter().zip(&steered.places);
         let endpoints = endpoints.map(|(standing, places)| endpoint(standing, places, decision));
         let manual = |reason: &Reason| matches!(reason.rule, Rule::Latched { by: Latch::Manual });
@@ -178,14 +178,14 @@ impl Engine {
             decision: decision.cloned(),
             since: saved.map(|saved| saved.since),
             latched: manual || saved.is_some_and(SavedService::is_latched),
-            hold_until: steered.hold_until.filter(|_| !decision.is_some_and(waits)),
+            hold_until: steered.hold_until.filter(|_| !tried && !decision.is_some_and(waits)),
             standby: standby.map(|(site, unready)| StandbyView { site, unready }),
             endpoints: endpoints.collect(),
         }
     }
 
     /// What can happen next to a service, and when, in words.
-    fn next(&self, steered: &Steered) -> Vec<String> {
+    fn next(&self, now: Time, steered: &Steered) -> Vec<String> {
         let name = &steered.service.name;
         let mut next = Vec::new();
         if let Some(doubt) = self.canaries.doubt() {
@@ -197,7 +197,7 @@ impl Engine {
                 steered.unreported
             ));
         }
-        let standings = self.standings(steered);
+        let standings = self.standings(now, steered);
         match self.decided.get(name).map(|saved| &saved.decision.reason) {
             Some(reason) => match (&reason.rule, &reason.serving) {
                 (Rule::Holding { back, until }, _) => {
@@ -206,8 +206,16 @@ impl Engine {
                 (Rule::Latched { .. }, _) => {
                     next.push("`detour failback` returns it to the first in order that is Up".to_owned());
                 }
-                (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped, _) | (_, None) => {
+                (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped | Rule::Unproven, _)
+                | (_, None) => {
                     next.push("the first endpoint to be Up is used at once".to_owned());
+                    let unknown = standings.iter().find(|standing| standing.is_unknown());
+                    if let (Rule::AllDown { .. }, Some(unknown)) = (&reason.rule, unknown) {
+                        let site = &unknown.site;
+                        next.push(format!(
+                            "{site}, which is Unknown, is used if what is Down fails once more"
+                        ));
+                    }
                 }
                 (Rule::Delayed { to, until }, _) => {
                     next.push(format!("at {until} it moves to {to}, unless it works again until then"));
@@ -230,6 +238,7 @@ impl Engine {
                     Rule::Holding { back, until } => {
                         format!("{back} is used again at {until}, if it stays Up until then")
                     }
+                    Rule::Unproven => "the first endpoint to be Up is used at once".to_owned(),
                     _ => "`detour failback` returns to what is preferred and Up".to_owned(),
                 })),
                 (Rule::InOrder, Some(_)) => {}
@@ -248,10 +257,7 @@ impl Engine {
         if let Some([serving]) = serving
             && steered.service.tree.is_none()
         {
-            next.push(match after(&standings, serving) {
-                Some(standing) => format!("should {serving} be Down, {} takes over", standing.site),
-                None => format!("should {serving} be Down, no endpoint is left"),
-            });
+            next.push(self.if_it_fails(now, steered, &standings, serving));
         }
         next.extend(self.next_of_checks(steered));
         let expiries = standings.iter().filter_map(|standing| standing.overridden.as_ref());
@@ -290,16 +296,11 @@ fn waits(decision: &Decision) -> bool {
     decision.reasons().any(|reason| waits(&reason.rule))
 }
 
-/// The endpoint that takes over from the one in use.
-fn after<'a>(standings: &'a [Standing], serving: &str) -> Option<&'a Standing> {
-    let others = || standings.iter().filter(|standing| &*standing.site != serving);
-    others().find(|standing| standing.is_up()).or_else(|| others().find(|standing| standing.is_eligible()))
-}
-
 fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -> EndpointView {
     let serving = decision.is_some_and(|decision| decision.sites.contains(&standing.site));
+    let unproven = standing.is_eligible() && !standing.is_proven();
     let views = standing.places.into_iter().zip(places).map(|((whereto, found), place)| PlaceView {
-        serving: serving && decision.is_some_and(|decision| answers(decision, &whereto)),
+        serving: serving && decision.is_some_and(|decision| decision.answers(&whereto)),
         place: whereto,
         health: found.health,
         because: found.because,
@@ -309,24 +310,11 @@ fn endpoint(standing: Standing, places: &[Place], decision: Option<&Decision>) -
     EndpointView {
         site: standing.site,
         health: standing.found.health,
+        unproven,
         since: Some(standing.found.since).filter(|since| *since > Time(0)),
         serving,
         overridden: standing.overridden,
         maintenance: standing.maintenance,
         places,
-    }
-}
-
-/// Whether a place's record is among those decided.
-fn answers(decision: &Decision, whereto: &Whereto) -> bool {
-    let has = |rtype: RrType, rdata: &[u8]| {
-        let sets = decision.all_records();
-        sets.filter(|set| set.rtype == rtype).any(|set| set.rdata.iter().any(|have| **have == *rdata))
-    };
-    match whereto {
-        Whereto::Addr(IpAddr::V4(v4)) => has(RrType::A, &v4.octets()),
-        Whereto::Addr(IpAddr::V6(v6)) => has(RrType::AAAA, &v6.octets()),
-        // An endpoint with a CNAME has no other place.
-        Whereto::Name(_) => true,
     }
 }

@@ -153,6 +153,9 @@ pub struct EndpointView {
     /// Since when; `None` before the first sample that counted.
     #[serde(default)]
     pub since: Option<Time>,
+    /// Whether it may be used, though nothing that works there has ever passed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
     /// Whether the service is answered from here now.
     pub serving: bool,
     /// The override that rules it.

@@ -5,7 +5,7 @@
 //!
 //! - **Nothing stale.** A health that says "it works" needs samples. After [`STALE_INTERVALS`] intervals
 //!   without one that counts it is Unknown. What is Down stays Down: nobody has seen it work. Policy never
-//!   moves to what is Unknown, and never away from it.
+//!   moves away from what is Unknown, and to it only where everything else is Down.
 //! - **Damping.** What works again after too many changes is held Down for a while (`health::damping`).
 
 use std::collections::BTreeSet;
@@ -65,7 +65,8 @@ impl Watched {
     pub fn new(now: Time, probe: Arc<Probe>, restored: Option<SavedCheck>) -> Watched {
         let damper = restored.as_ref().map(|saved| saved.damper.clone()).unwrap_or_default();
         let warned = restored.as_ref().is_some_and(|saved| saved.warned);
-        let health = CheckHealth::new(restored.map(Finding::from));
+        let passed = restored.as_ref().is_some_and(|saved| !saved.untried);
+        let health = CheckHealth::new(restored.map(Finding::from), passed);
         let judged = health.found().clone();
         let (services, pace) = (Vec::new(), Pace::Normal);
         let mut watched = Watched {
@@ -213,7 +214,8 @@ impl Watched {
     /// What outlives the process.
     pub fn saved(&self) -> SavedCheck {
         let Finding { health, since, because } = self.health.found().clone();
-        SavedCheck { health, since, because, damper: self.damper.clone(), warned: self.warned }
+        let (damper, warned, untried) = (self.damper.clone(), self.warned, !self.health.has_passed());
+        SavedCheck { health, since, because, damper, warned, untried }
     }
 
     /// The pace it is run at.
@@ -298,7 +300,11 @@ impl Engine {
         let first = !watched.health.has_reported();
         let failing_since = watched.health.failing_since().unwrap_or(sample.at);
         let vouched = self.canaries.vouch(now, failing_since);
+        let [passed, confirmed] = [watched.health.has_passed(), watched.health.is_confirmed()];
         let changed = watched.take(&sample, self.quorum, vouched);
+        // A fall that is no longer confirmed lets nothing move that could not before.
+        let proven = watched.health.has_passed() && !passed;
+        let changed = changed || proven || watched.health.is_confirmed() && !confirmed;
         let warns = watched.warns_anew(&sample);
         if first {
             for name in &watched.services {

@@ -82,8 +82,15 @@ impl fmt::Display for Happened {
                     Action::Clear { scope } => write!(f, "command: undrain {scope}")?,
                     Action::Failover { service, to } => write!(f, "command: failover {service} to {to}")?,
                     Action::Failback { service } => write!(f, "command: failback {service}")?,
-                    Action::Approve { proposal: None } => f.write_str("command: approve all")?,
-                    Action::Approve { proposal: Some(id) } => write!(f, "command: approve {id}")?,
+                    Action::Approve { proposal, force } => {
+                        match proposal {
+                            None => f.write_str("command: approve all")?,
+                            Some(id) => write!(f, "command: approve {id}")?,
+                        }
+                        if *force {
+                            f.write_str(" whatever the capacity")?;
+                        }
+                    }
                     Action::Reject { proposal } => write!(f, "command: reject {proposal}")?,
                 }
                 write!(f, ", by {}: {}", c.who, c.reason)

@@ -52,11 +52,13 @@ pub struct CheckHealth {
     /// In a box: checks lie in the nodes of a tree, which are half empty.
     plot: Box<Plot>,
     reported: bool,
+    passed: bool,
+    confirmed: bool,
 }
 
 impl CheckHealth {
-    /// A check nothing is known of, or one an earlier run had found something of.
-    pub fn new(restored: Option<Finding>) -> CheckHealth {
+    /// A check nothing is known of, or one an earlier run had found something of, and whether it had `passed` then.
+    pub fn new(restored: Option<Finding>, passed: bool) -> CheckHealth {
         let reported = restored.is_some();
         let seed = restored.unwrap_or_default();
         let found = seed.clone();
@@ -67,6 +69,8 @@ impl CheckHealth {
             recent: VecDeque::new(),
             plot: Box::default(),
             reported,
+            passed,
+            confirmed: false,
         }
     }
 
@@ -79,6 +83,16 @@ impl CheckHealth {
     /// service that needs this check has not finished its first round.
     pub fn has_reported(&self) -> bool {
         self.reported
+    }
+
+    /// Whether a run has ever passed. What never has may be Suspect, and is no endpoint to move to.
+    pub fn has_passed(&self) -> bool {
+        self.passed
+    }
+
+    /// Whether it is Down, and a further run has failed since it is.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
     }
 
     /// The last samples, newest first.
@@ -108,6 +122,8 @@ impl CheckHealth {
             Outcome::Failed(failure) => Err(failure),
             Outcome::Discarded(_) => return false,
         };
+        self.passed |= outcome.is_ok();
+        self.confirmed = outcome.is_err() && self.found.health == Health::Down;
         if self.vantages.len() >= MAX_VANTAGES && !self.vantages.contains_key(&sample.vantage) {
             return false;
         }
@@ -154,6 +170,7 @@ impl CheckHealth {
         let changed = next.health != self.found.health;
         if changed {
             self.found = next;
+            self.confirmed = false;
         }
         changed
     }
@@ -244,7 +261,7 @@ mod tests {
 
     #[test]
     fn one_vantage_decides_alone_where_the_quorum_is_one() {
-        let mut health = CheckHealth::new(None);
+        let mut health = CheckHealth::new(None, false);
         check(&mut health, 1, "local", true, Health::Up);
         check(&mut health, 1, "local", false, Health::Suspect);
         check(&mut health, 1, "local", false, Health::Down);
@@ -254,7 +271,7 @@ mod tests {
 
     #[test]
     fn down_takes_a_quorum_of_vantages() {
-        let mut health = CheckHealth::new(None);
+        let mut health = CheckHealth::new(None, false);
         for (vantage, ok, expect) in [
             ("a", true, Health::Up),
             ("b", true, Health::Up),
@@ -274,7 +291,7 @@ mod tests {
     #[test]
     fn a_restored_finding_stands_for_silent_vantages() {
         let down = Finding { health: Health::Down, since: Time(1), because: "old".to_owned() };
-        let mut health = CheckHealth::new(Some(down));
+        let mut health = CheckHealth::new(Some(down), true);
         assert!(health.has_reported());
         check(&mut health, 2, "a", false, Health::Down);
         check(&mut health, 2, "a", true, Health::Suspect);
@@ -282,8 +299,28 @@ mod tests {
     }
 
     #[test]
+    fn a_fall_is_confirmed_by_the_next_run_and_by_no_other() {
+        let mut health = CheckHealth::new(None, false);
+        let mut step = |ok: bool, passed: bool, confirmed: bool| {
+            let outcome = if ok { Outcome::Ok } else { Outcome::Failed(Failure::Refused) };
+            health.take(&sample("local", outcome), LIMITS, 1, true);
+            assert_eq!((health.has_passed(), health.is_confirmed()), (passed, confirmed));
+        };
+        step(false, false, false);
+        step(false, false, false); // Down
+        step(false, false, true);
+        step(true, true, false);
+        step(false, true, false);
+        step(false, true, false); // Down again
+        step(false, true, true);
+        let stalled = Outcome::Discarded(Discard::Stalled(Duration::from_secs(1)));
+        health.take(&sample("local", stalled), LIMITS, 1, true);
+        assert!(health.is_confirmed(), "what says nothing takes nothing back");
+    }
+
+    #[test]
     fn discarded_samples_are_shown_and_never_counted() {
-        let mut health = CheckHealth::new(None);
+        let mut health = CheckHealth::new(None, false);
         let stalled = Outcome::Discarded(Discard::Stalled(Duration::from_secs(1)));
         for _ in 0..20 {
             assert!(!health.take(&sample("local", stalled.clone()), LIMITS, 1, true));

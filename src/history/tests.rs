@@ -93,6 +93,7 @@ pub(super) fn saved_service(decision: Decision) -> SavedService {
 /// One of each kind of value, in the order a store gives them back.
 fn one_of_each() -> Vec<Saved> {
     let check = SavedCheck {
+        untried: false,
         health: Health::Down,
         since: Time(3),
         because: "3 of 3 failed".into(),

@@ -106,7 +106,9 @@ pub fn choose(situation: &Situation) -> Choice {
         None => Choice { latched, marks, hold_until, ..last_resort(situation) },
         Some(at) => {
             let standing = &standings[at];
-            let shaky = pick.rule == Rule::Damped || standing.is_shaky() && !pick.frozen;
+            let unseen = standing.is_unknown() && !standing.may_stay();
+            let lost = unseen || pick.rule == Rule::Damped;
+            let shaky = lost || standing.is_shaky() && !pick.frozen;
             let ttl = if shaky { service.ttl_suspect } else { service.ttl };
             let kept = if pick.frozen { records::kept(situation, ttl) } else { None };
             let records = kept.map_or_else(|| records::of(service, ttl, &[(at, standing)]), |(_, kept)| kept);
@@ -134,8 +136,9 @@ pub(super) fn last_resort(situation: &Situation) -> Choice {
     Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer, partial: None }
 }
 
-/// Why a failover of this service to this endpoint is refused; `None` where it is not.
-pub fn refuse_failover(service: &Service, standing: &Standing) -> Option<String> {
+/// Why a failover of this service to this endpoint is refused, where it is answered from `left`; `None` where it
+/// is not. What is Unknown is no worse than what does not work.
+pub fn refuse_failover(service: &Service, standing: &Standing, left: Option<&Standing>) -> Option<String> {
     let at = service.endpoints.iter().position(|endpoint| endpoint.site == standing.site);
     if let (Some(tree), Some(at)) = (&service.tree, at)
         && !tree.fails_over(at)
@@ -145,7 +148,7 @@ pub fn refuse_failover(service: &Service, standing: &Standing) -> Option<String>
             "{site} is in no group with policy failover; drain the other sites to send everybody there"
         ));
     }
-    if standing.is_eligible() {
+    if standing.is_eligible() || standing.is_unknown() && left.is_none_or(|left| !left.is_eligible()) {
         return None;
     }
     let way_out = match standing.overridden.as_ref().map(|forced| forced.kind) {

@@ -1,11 +1,13 @@
 //! A decision: which endpoints a service answers with, and the typed reason.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FamilyPart, Partial, Reason, Steer};
-use crate::config::SiteId;
+use crate::config::{SiteId, Whereto};
 use crate::time::Time;
-use crate::zone::{Name, RrSet};
+use crate::zone::{Name, RrSet, RrType};
 
 /// What a service answers with from `at` on, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -37,4 +39,19 @@ pub struct Decision {
     /// The address families that are answered in another way than the rest, at most one part for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub families: Vec<FamilyPart>,
+}
+
+impl Decision {
+    /// Whether this place's record is among those answered, to some clients at least.
+    pub fn answers(&self, place: &Whereto) -> bool {
+        let has = |rtype: RrType, rdata: &[u8]| {
+            let sets = self.all_records();
+            sets.filter(|set| set.rtype == rtype).any(|set| set.rdata.iter().any(|have| **have == *rdata))
+        };
+        match place {
+            Whereto::Addr(IpAddr::V4(v4)) => has(RrType::A, &v4.octets()),
+            Whereto::Addr(IpAddr::V6(v6)) => has(RrType::AAAA, &v6.octets()),
+            Whereto::Name(name) => name.parse().is_ok_and(|name: Name| has(RrType::CNAME, name.as_wire())),
+        }
+    }
 }

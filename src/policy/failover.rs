@@ -1,7 +1,8 @@
 //! Policy `failover`: endpoints in order of preference; the first that works, and back when it is safe.
 //!
 //! What neither moves: an endpoint in use of which no sample came lately, or that is being maintained, stays.
-//! What damping holds Down is used only where nothing else is left.
+//! What damping holds Down is used only where nothing else is left. What is Unknown is better than what is Down,
+//! once one more round has confirmed that it is; what has only ever failed is not.
 //!
 //! Three rules keep answers from flapping. A Suspect endpoint in use stays in use until it is Down. A
 //! preferred endpoint that was Down or taken out carries a [`Mark`]: it is returned to only when it has
@@ -89,7 +90,10 @@ pub(super) fn pick(situation: &Situation) -> Pick {
         _ => None,
     };
     let served = situation.last.and_then(|last| match last.own_sites() {
-        [site] if last.reason.serving.as_ref() == Some(site) => place(site),
+        // What is used only because nothing better was known is left as soon as something is Up.
+        [site] if last.reason.serving.as_ref() == Some(site) && last.reason.rule != Rule::Unproven => {
+            place(site)
+        }
         _ => None,
     });
     pick_of(&Bench {
@@ -121,13 +125,17 @@ pub(super) fn pick_of(bench: &Bench) -> Pick {
         None => {}
     }
     let stays = |at: usize| members[at].may_stay && bench.served == Some(at);
-    let in_use = bench.in_use.filter(|&at| members[at].eligible || stays(at));
+    // An operator may know more of what is Unknown than its checks do.
+    let asked = |at: usize| bench.order == Some(Asked::To) || bench.served == Some(at);
+    let ordered = |at: usize| latched && members[at].unknown && asked(at);
+    let in_use = bench.in_use.filter(|&at| members[at].eligible || stays(at) || ordered(at));
     let (index, rule, hold_until) = match in_use {
-        None => match best(members) {
-            Some(at) => (Some(at), Rule::InOrder, None),
-            None => (damped(members, bench.in_use), Rule::Damped, None),
-        },
+        None => {
+            let (index, rule) = next(members, bench.in_use);
+            (index, rule, None)
+        }
         Some(at) if latched && at > 0 => (Some(at), Rule::Latched { by: Latch::Operator }, None),
+        Some(at) if !members[at].eligible && !stays(at) => (Some(at), Rule::Unproven, None),
         Some(at) => stay_or_return(bench, &marks, at),
     };
     if let Some(at) = index {
@@ -135,7 +143,9 @@ pub(super) fn pick_of(bench: &Bench) -> Pick {
         latched &= at > 0;
     }
     let rule = match (index, latched) {
-        (Some(_), true) if rule != Rule::Damped => Rule::Latched { by: Latch::Operator },
+        (Some(_), true) if !matches!(rule, Rule::Damped | Rule::Unproven) => {
+            Rule::Latched { by: Latch::Operator }
+        }
         _ => rule,
     };
     let frozen = index.is_some_and(|at| {
@@ -143,6 +153,34 @@ pub(super) fn pick_of(bench: &Bench) -> Pick {
         member.maintained && !member.forced && bench.served == Some(at)
     });
     Pick { index, rule, latched, frozen, marks, hold_until }
+}
+
+/// Who is used where the member in use is not, and by which rule.
+fn next(members: &[Stance], in_use: Option<usize>) -> (Option<usize>, Rule) {
+    if let Some(at) = best(members) {
+        return (Some(at), Rule::InOrder);
+    }
+    if let Some(at) = damped(members, in_use) {
+        return (Some(at), Rule::Damped);
+    }
+    // What has only failed so far is better than nothing, but no reason to leave what is Down.
+    let none_down = members.iter().all(|member| member.taken || !member.out);
+    if let Some(at) = members.iter().position(|member| member.eligible).filter(|_| none_down) {
+        return (Some(at), Rule::InOrder);
+    }
+    (unknown(members, in_use), Rule::Unproven)
+}
+
+/// A member of which nothing is known, where nothing is known to work and some are known not to: the one in use,
+/// or the first. The one in use is left once it has failed again after it was Down, and where there is no such one,
+/// once all that are Down have.
+fn unknown(members: &[Stance], in_use: Option<usize>) -> Option<usize> {
+    let waits = |at: usize| members[at].out && !members[at].confirmed;
+    let wait = in_use.map_or_else(|| (0..members.len()).any(waits), waits);
+    if wait || !members.iter().any(|member| member.out) {
+        return None;
+    }
+    in_use.filter(|&at| members[at].unknown).or_else(|| members.iter().position(|member| member.unknown))
 }
 
 /// An endpoint that only damping keeps out, where there is no other: the one in use, or the first. Damping
@@ -153,11 +191,11 @@ fn damped(members: &[Stance], serving: Option<usize>) -> Option<usize> {
 }
 
 /// The first in order that is Up, better one that is not being maintained, and of those one that has room
-/// where the service sheds; failing that, the first that is Suspect.
+/// where the service sheds; failing that, the first that is Suspect and has passed before.
 fn best(members: &[Stance]) -> Option<usize> {
     let sound = |roomy: bool| members.iter().position(|s| s.up && !s.maintained && !(roomy && s.full));
     let up = sound(true).or_else(|| sound(false)).or_else(|| members.iter().position(|s| s.up));
-    up.or_else(|| members.iter().position(|s| s.eligible))
+    up.or_else(|| members.iter().position(|s| s.eligible && s.proven))
 }
 
 /// The endpoint in use works: stay, unless one before it is Up and free to be returned to. Either way,

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::choice::{Choice, Situation, choose};
 use super::failover::Marks;
 use super::reason::{Reason, Rule};
-use super::standing::Standing;
+use super::standing::{Earlier, Standing};
 use super::steer::Steer;
 use super::tree::Memories;
 use super::{Decision, Partial};
@@ -165,7 +165,7 @@ impl Apart {
                 memory: memory.cloned().unwrap_or_else(|| FamilyMemory {
                     latched: situation.latched,
                     marks: situation.marks.clone(),
-                    groups: situation.groups.clone(),
+                    groups: groups_of(situation, family),
                 }),
             })
         };
@@ -406,6 +406,34 @@ fn last_of(situation: &Situation, last: &Decision, family: Family, wish: &Choice
     own
 }
 
+/// What groups remember of a service, for a family of it: in use is what is answered with an address of the family.
+fn groups_of(situation: &Situation, family: Family) -> Memories {
+    let mut groups = situation.groups.clone();
+    let Some(last) = situation.last else { return groups };
+    let is_left_out = |site: &SiteId| {
+        let standing = situation.standings.iter().find(|standing| standing.site == *site);
+        standing.is_some_and(|it| {
+            let mut own = it.places.iter().filter(|(place, _)| family.has(place));
+            has(it, family) && !own.any(|(place, _)| last.answers(place))
+        })
+    };
+    let members = groups.values().flat_map(|memory| &memory.in_use);
+    let mut gone: Vec<SiteId> = members.filter(|site| is_left_out(site)).cloned().collect();
+    // A group of which nothing is left is itself no member in use of the group that it is in.
+    while !gone.is_empty() {
+        let mut emptied = Vec::new();
+        for (group, memory) in &mut groups {
+            let before = memory.in_use.len();
+            memory.in_use.retain(|member| !gone.contains(member));
+            if before > 0 && memory.in_use.is_empty() {
+                emptied.push(group.clone());
+            }
+        }
+        gone = emptied;
+    }
+    groups
+}
+
 /// Whether an address is among these records.
 fn holds(records: &[RrSet], place: &Whereto) -> bool {
     let has = |rtype: RrType, rdata: &[u8]| {
@@ -435,7 +463,8 @@ fn has(standing: &Standing, family: Family) -> bool {
 
 /// Whether an endpoint is answered without any of the addresses of a family that it has.
 fn withholds(standing: &Standing, family: Family) -> bool {
-    has(standing, family) && !standing.answered().any(|(place, _)| family.has(place))
+    let mut answered = standing.answered().map(|(place, _)| place).chain(standing.stand_ins());
+    has(standing, family) && !answered.any(|place| family.has(place))
 }
 
 /// How an endpoint stands for a family alone: by its addresses of it.
@@ -445,7 +474,14 @@ fn of_family(standing: &Standing, family: Family) -> Standing {
     let places: Vec<_> = kept.iter().map(|&at| standing.places[at].clone()).collect();
     let last_known = kept.iter().filter_map(|&at| standing.last_known.get(at).copied()).collect();
     let found = health::endpoint(&places.iter().map(|(_, found)| found.clone()).collect::<Vec<_>>());
-    Standing { found, places, last_known, ..standing.clone() }
+    let passed = kept.iter().filter_map(|&at| standing.passed.get(at).copied()).collect();
+    // What stands in for a place of this family is of this family, too.
+    let earlier = standing.earlier.clone().map(|earlier| Earlier {
+        places: earlier.places.into_iter().filter(|place| family.has(place)).collect(),
+        until: earlier.until,
+    });
+    let earlier = earlier.filter(|earlier| !earlier.places.is_empty());
+    Standing { found, places, last_known, passed, earlier, ..standing.clone() }
 }
 
 /// Where families move together, an endpoint of which one is dead counts as Down, as long as another has all of
@@ -460,7 +496,7 @@ pub fn join_families(service: &Service, standings: &mut [Standing]) {
         let named = standing.places.iter().any(|(place, _)| matches!(place, Whereto::Name(_)));
         let answers = |&family: &Family| has(standing, family) && !withholds(standing, family);
         weight > 0
-            && standing.is_eligible()
+            && standing.is_proven()
             && standing.maintenance.is_none()
             && (named || given.iter().all(answers))
     };

@@ -11,6 +11,7 @@
 //!  (first)                                (next)  ◄── it fails within the hold ──   │      │
 //!     ▲ ▲                                   │                                      │      │
 //!     │ └─── one works ─── AllDown ◄────────┘ none works               hold ended  │      │ `failback`
+//!     │ └─── one works ─── Unproven ◄── it fails once more, and one is Unknown        │      │
 //!     └────────────────────────────────────────────────────────────────────────────┴──────┘
 //! ```
 
@@ -27,6 +28,7 @@ mod safety;
 mod stance;
 mod standing;
 mod steer;
+mod target;
 mod tree;
 
 pub use choice::{Choice, Order, Situation, choose, refuse_failover};
@@ -38,6 +40,7 @@ pub use overrides::{Override, OverrideKind, Scope, ruling};
 pub use proposal::{IfUnanswered, Proposal, ProposalNews, ProposalState};
 pub use reason::{Forced, LastResort, Latch, Noted, Portion, Reason, Rule, Toward, Withheld};
 pub use safety::{Carried, HOUR, Ledger, MAX_SWITCHES_KEPT, Tally, loads};
-pub use standing::Standing;
+pub use standing::{Earlier, Standing};
 pub use steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
+pub use target::Target;
 pub use tree::{MIN_STEP, Memories, Memory, Regions, SLOW_STEPS};

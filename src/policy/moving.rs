@@ -75,15 +75,17 @@ pub struct Step {
 }
 
 /// The move a wish comes to, where it is one that nobody ordered. An operator who takes the endpoint in use
-/// out has ordered what follows; the first choice of all, and what the configuration no longer has, is left
-/// without asking.
+/// out has ordered what follows; the first choice of all, what was used because nothing better was known, and what
+/// the configuration no longer has, is left without asking.
 pub fn movement(situation: &Situation, wish: &Choice) -> Option<Move> {
     // Where clients are shared out, no one endpoint is the one that is left.
     let plain = situation.order.is_none() && situation.service.tree.is_none();
     let last = situation.last.filter(|_| plain)?;
-    if matches!(last.reason.rule, Rule::Unverified { .. }) {
+    if matches!(last.reason.rule, Rule::Unverified { .. } | Rule::Unproven) {
         return None;
     }
+    // Nobody moves from where nobody is sent.
+    last.all_records().next()?;
     let ((Some(from), _) | (None, [from])) = (&last.reason.serving, &last.sites[..]) else { return None };
     let to = wish.reason.serving.as_ref().filter(|to| *to != from)?;
     let left = standing(situation, from).filter(|left| !left.is_taken())?;
@@ -124,8 +126,13 @@ pub fn stay(situation: &Situation, wish: Choice, moving: &Move, rule: Rule, perc
         let at = find(site)?;
         Some(records::of(service, ttl, &[(at, &situation.standings[at])]))
     };
-    let works = find(&moving.from).is_some_and(|at| situation.standings[at].is_eligible());
-    let kept = if works { None } else { records::kept(situation, ttl).map(|(_, kept)| kept) };
+    let left = standing(situation, &moving.from);
+    let kept = match left {
+        Some(left) if left.is_eligible() => None,
+        // What a reload brought and nobody has seen work is no better than what was answered before.
+        Some(left) if left.has_never_passed() => records::last(situation, ttl),
+        _ => records::kept(situation, ttl).map(|(_, kept)| kept),
+    };
     let Some(records) = kept.or_else(|| of(&moving.from)) else { return wish };
     let partial = percent
         .and_then(|percent| Some(Partial { site: moving.to.clone(), percent, records: of(&moving.to)? }));

@@ -85,6 +85,8 @@ pub enum Rule {
     },
     /// No endpoint works but such as are held Down by damping: one of these is better than none.
     Damped,
+    /// No endpoint is known to work: this one is Unknown, which is better than Down.
+    Unproven,
     /// Answers differ by client, or hold several endpoints.
     Steered {
         /// The root's policy.
@@ -171,6 +173,9 @@ pub struct Noted {
     /// Whether it is passed over because it would be over capacity.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// Until when at most it is answered as it was before a reload, because nothing of what that brought has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_until: Option<Time>,
     /// Places whose records are left out of the answer while another place works.
     pub withheld: Vec<Withheld>,
 }
@@ -204,6 +209,7 @@ impl Noted {
     pub fn of(standing: &Standing) -> Noted {
         let answered: Vec<_> = standing.answered().map(|(place, _)| place).collect();
         let withheld = standing.places.iter().filter(|(place, _)| !answered.contains(&place));
+        let stood_in = standing.stand_ins().next().is_some();
         Noted {
             site: standing.site.clone(),
             health: standing.found.health,
@@ -216,6 +222,7 @@ impl Noted {
             }),
             maintenance: standing.maintenance,
             full: standing.full,
+            earlier_until: standing.earlier.as_ref().filter(|_| stood_in).map(|earlier| earlier.until),
             withheld: withheld
                 .map(|(place, found)| Withheld {
                     place: place.to_string(),
@@ -226,12 +233,21 @@ impl Noted {
         }
     }
 
+    /// Whether it worked as far as was known: by its samples, or as an operator said.
+    pub fn worked(&self) -> bool {
+        match &self.forced {
+            Some(forced) => forced.kind == OverrideKind::ForceUp,
+            None => matches!(self.health, Health::Up | Health::Suspect),
+        }
+    }
+
     fn is_wholly_up(&self) -> bool {
         self.is_plainly_up() && self.withheld.is_empty()
     }
 
     fn is_plainly_up(&self) -> bool {
-        self.health == Health::Up && self.forced.is_none() && self.maintenance.is_none()
+        let plainly = self.forced.is_none() && self.maintenance.is_none() && self.earlier_until.is_none();
+        self.health == Health::Up && plainly
     }
 }
 
@@ -324,6 +340,12 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             write!(f, "{it}; it is used all the same, as no other endpoint works")?;
             return Ok(());
         }
+        Rule::Unproven => {
+            return write!(
+                f,
+                "{it}; it is used because no endpoint is known to work, and Unknown is better than Down"
+            );
+        }
         Rule::InOrder | Rule::Steered { .. } | Rule::AllDown { .. } | Rule::Unverified { .. } => {
             let rank = if first { "first" } else { "next" };
             if it.is_plainly_up() {
@@ -369,6 +391,7 @@ fn write_notes(f: &mut fmt::Formatter<'_>, notes: &[(SiteId, Rule)]) -> fmt::Res
         match rule {
             Rule::Holding { back, until } => write!(f, "{back} is used again at {until}, after its hold")?,
             Rule::Latched { by: Latch::Operator } => f.write_str("latched by an operator")?,
+            Rule::Unproven => f.write_str("no endpoint is known to work, and Unknown is better than Down")?,
             _ => f.write_str("failback is manual: one that is Up waits for `detour failback`")?,
         }
     }
@@ -393,7 +416,7 @@ fn write_withheld(f: &mut fmt::Formatter<'_>, noted: &Noted) -> fmt::Result {
 /// `fra Down: 3 of 3 failed, connection refused`; `fra drained by ann: new switch (samples say Up)`
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Noted { site, health, because, forced, maintenance, .. } = self;
+        let Noted { site, health, because, forced, maintenance, earlier_until, .. } = self;
         let found = match health {
             Health::Up => health.to_string(),
             Health::Unknown if because.is_empty() => health.to_string(),
@@ -419,6 +442,9 @@ impl fmt::Display for Noted {
         }
         if let Some(until) = maintenance {
             write!(f, " (in maintenance until {until})")?;
+        }
+        if let Some(until) = earlier_until {
+            write!(f, " (the answer of before the reload is kept until {until} at most)")?;
         }
         write_withheld(f, self)
     }
@@ -450,6 +476,7 @@ mod tests {
             forced: None,
             maintenance: None,
             full: false,
+            earlier_until: None,
             withheld: Vec::new(),
         }
     }

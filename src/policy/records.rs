@@ -14,11 +14,19 @@ use crate::zone::{self, Name, RrSet, RrType, has_hints};
 pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) -> Vec<RrSet> {
     let mut addresses = Vec::new();
     for &(at, standing) in endpoints {
-        match &service.endpoints[at].target {
-            Target::Cname(target) => return vec![RrSet::cname(service.name.clone(), ttl, target)],
-            Target::Addresses { .. } => {
-                let address = |to: &Whereto| if let Whereto::Addr(addr) = to { Some(*addr) } else { None };
-                addresses.extend(standing.answered().filter_map(|(to, _)| address(to)));
+        let before = standing.stand_ins();
+        for place in standing.answered().map(|(place, _)| place).chain(before) {
+            match place {
+                Whereto::Addr(address) => addresses.push(*address),
+                Whereto::Name(text) => {
+                    // A CNAME stands alone at its owner (RFC 1034 section 3.6.2).
+                    let target = match (text.parse(), &service.endpoints[at].target) {
+                        (Ok(target), _) => target,
+                        (Err(_), Target::Cname(target)) => target.clone(),
+                        (Err(_), Target::Addresses { .. }) => continue,
+                    };
+                    return vec![RrSet::cname(service.name.clone(), ttl, &target)];
+                }
             }
         }
     }
@@ -134,6 +142,12 @@ fn all<'a>(service: &Service, standings: &'a [Standing]) -> Vec<(usize, &'a Stan
 /// Whether it must not be answered with even as a last resort: by an operator, or a weight of zero.
 fn is_drained((standing, endpoint): (&Standing, &Endpoint)) -> bool {
     standing.is_drained() || endpoint.weight == 0 || standing.is_absent()
+}
+
+/// The last answer with nothing changed but its TTL, whatever the configuration has by now.
+pub(super) fn last(situation: &Situation, ttl: u32) -> Option<Vec<RrSet>> {
+    let records = &situation.last?.records;
+    (!records.is_empty()).then(|| records.iter().map(|set| RrSet { ttl, ..set.clone() }).collect())
 }
 
 /// The last answer with nothing changed but its TTL, if the configuration still has all of it.

@@ -35,7 +35,10 @@ pub struct Carried {
 
 /// What each site carries, as decided now.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(BTreeMap<SiteId, Carried>);
+pub struct Tally {
+    each: BTreeMap<SiteId, Carried>,
+    changed: BTreeSet<SiteId>,
+}
 
 impl Ledger {
     /// Takes note of a move.
@@ -85,53 +88,95 @@ impl Ledger {
     ) -> Option<String> {
         self.prune(now, safety.window);
         let movers: Vec<&Name> = movers.into_iter().collect();
-        let switches = self.switches.len() + movers.len();
-        if let Some(max) = safety.max_switches_per_hour.filter(|&max| switches > max as usize) {
-            return Some(format!("{switches} moves within an hour, and max_switches_per_hour is {max}"));
+        let (made, more) = (self.switches.len(), movers.len());
+        if let Some(max) = safety.max_switches_per_hour.filter(|&max| made + more > max as usize) {
+            return Some(format!("max_switches_per_hour: {}", exceeding(made, more, max as usize)));
         }
-        let moved =
-            self.movers.len() + movers.iter().filter(|name| !self.movers.contains_key(**name)).count();
-        if let Some(max) = safety.max_share_moved.filter(|&max| moved > Ledger::allowed(total, max)) {
-            let within = Seconds(safety.window);
-            return Some(format!(
-                "{moved} of {total} services moved within {within}, and max_share_moved is {max}%"
-            ));
+        let moved = self.movers.len();
+        let more = movers.iter().filter(|name| !self.movers.contains_key(**name)).count();
+        let allowed = |max| Ledger::allowed(total, max);
+        if let Some(max) = safety.max_share_moved.filter(|&max| moved + more > allowed(max)) {
+            let (within, text) = (Seconds(safety.window), exceeding(moved, more, allowed(max)));
+            return Some(format!("max_share_moved, {max} % of {total} services within {within}: {text}"));
         }
         let (before, after) = in_service;
         let min = safety.min_sites_in_service.filter(|&min| after < min && after < before)?;
-        Some(format!("sites in service: {after}, and min_sites_in_service is {min}"))
+        Some(format!(
+            "min_sites_in_service: {before} in service; this would leave {after}; the limit is {min}"
+        ))
     }
+}
+
+/// `1 moved; this would be the second; the limit is 1`
+fn exceeding(moved: usize, more: usize, limit: usize) -> String {
+    match more {
+        0 => format!("{moved} moved; the limit is {limit}"),
+        1 => format!("{moved} moved; this would be the {}; the limit is {limit}", ordinal(moved + 1)),
+        more => format!("{moved} moved; these {more} would make {}; the limit is {limit}", moved + more),
+    }
+}
+
+fn ordinal(number: usize) -> String {
+    let word = match number {
+        1 => "first",
+        2 => "second",
+        3 => "third",
+        4 => "fourth",
+        5 => "fifth",
+        _ => "",
+    };
+    let end = match (number % 10, number % 100) {
+        _ if !word.is_empty() => return word.to_owned(),
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{end}")
 }
 
 impl Tally {
     /// Counts a service in, as decided.
     pub fn add(&mut self, service: &Service, decision: &Decision) {
         for (site, load) in loads(service, decision) {
-            let carried = self.0.entry(site).or_default();
+            let carried = self.each.entry(site.clone()).or_default();
             carried.services += 1;
             carried.load += load;
+            self.changed.insert(site);
         }
     }
 
     /// Counts it out again.
     pub fn remove(&mut self, service: &Service, decision: &Decision) {
         for (site, load) in loads(service, decision) {
-            if let Some(carried) = self.0.get_mut(&site) {
+            if let Some(carried) = self.each.get_mut(&site) {
                 carried.services = carried.services.saturating_sub(1);
                 carried.load = carried.load.saturating_sub(load);
+                self.changed.insert(site);
             }
         }
     }
 
+    /// Says that these sites are to be looked at again.
+    pub fn mark(&mut self, sites: impl IntoIterator<Item = SiteId>) {
+        self.changed.extend(sites);
+    }
+
+    /// The sites that carry something else than when this was last asked.
+    pub fn take_changed(&mut self) -> BTreeSet<SiteId> {
+        std::mem::take(&mut self.changed)
+    }
+
     /// What a site carries.
     pub fn of(&self, site: &SiteId) -> Carried {
-        self.0.get(site).copied().unwrap_or_default()
+        self.each.get(site).copied().unwrap_or_default()
     }
 
     /// How many sites answer for some service, now and after these moves.
     pub fn in_service(&self, moves: &[Move]) -> (usize, usize) {
         let mut services: BTreeMap<&SiteId, i64> = self
-            .0
+            .each
             .iter()
             .map(|(site, carried)| (site, i64::try_from(carried.services).unwrap_or(i64::MAX)))
             .collect();
@@ -214,7 +259,7 @@ mod tests {
         assert_eq!(broken(0, 0, true), None);
         assert_eq!(broken(0, 1, true), None);
         assert_eq!(broken(0, 2, true), None, "three in ten are thirty percent");
-        let hour = "4 moves within an hour, and max_switches_per_hour is 3";
+        let hour = "max_switches_per_hour: 3 moved; this would be the fourth; the limit is 3";
         assert_eq!(broken(0, 3, false).as_deref(), Some(hour));
         assert_eq!(broken(3_599, 3, false).as_deref(), Some(hour));
         assert_eq!(broken(3_600, 3, true), None);
@@ -225,9 +270,22 @@ mod tests {
             ledger.limit(at(secs), &safety, 10, &names, (2, 2))
         };
         assert_eq!(share(3_700, &[3, 4, 5]), None, "who moved already is one of those who did");
-        let text = "4 of 10 services moved within 300s, and max_share_moved is 30%";
+        let text =
+            "max_share_moved, 30 % of 10 services within 300s: 1 moved; these 3 would make 4; the limit is 3";
         assert_eq!(share(3_700, &[4, 5, 6]).as_deref(), Some(text));
         assert_eq!(share(3_900, &[4, 5, 6]), None);
+    }
+
+    #[test]
+    fn the_text_of_a_limit_counts_what_has_moved_and_what_would() {
+        let safety = Safety { max_share_moved: Some(50), ..Safety::default() };
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.limit(at(0), &safety, 3, [&name(0)], (2, 2)), None);
+        ledger.add(at(0), &name(0));
+        let text = "max_share_moved, 50 % of 3 services within 300s: 1 moved; this would be the second; the limit is 1";
+        assert_eq!(ledger.limit(at(1), &safety, 3, [&name(1)], (2, 2)).as_deref(), Some(text));
+        let ordinals = [6, 11, 12, 13, 21, 22, 33, 101, 111].map(ordinal);
+        assert_eq!(ordinals, ["6th", "11th", "12th", "13th", "21st", "22nd", "33rd", "101st", "111th"]);
     }
 
     #[test]
@@ -243,7 +301,7 @@ mod tests {
         let safety = Safety { min_sites_in_service: Some(2), ..Safety::default() };
         let limit = |in_service| Ledger::default().limit(at(0), &safety, 9, [&name(0)], in_service);
         assert_eq!(limit((2, 2)), None);
-        let text = "sites in service: 1, and min_sites_in_service is 2";
+        let text = "min_sites_in_service: 2 in service; this would leave 1; the limit is 2";
         assert_eq!(limit((2, 1)).as_deref(), Some(text));
         assert_eq!(limit((1, 1)), None, "it was no better before");
         assert_eq!(limit((3, 2)), None);

@@ -13,6 +13,12 @@ pub(super) struct Stance {
     pub up: bool,
     /// Up or Suspect, and not taken out.
     pub eligible: bool,
+    /// Eligible, and seen to work once.
+    pub proven: bool,
+    /// Neither known to work nor known to be Down.
+    pub unknown: bool,
+    /// Of use only where it is out: whether it has failed once more since it is Down, or was taken out.
+    pub confirmed: bool,
     /// Known to be of no use.
     pub out: bool,
     /// Taken out by an operator, or by a weight of zero.
@@ -40,6 +46,9 @@ impl Stance {
             id: standing.site.clone(),
             up: standing.is_up(),
             eligible: standing.is_eligible(),
+            proven: standing.is_proven(),
+            unknown: standing.is_unknown(),
+            confirmed: standing.is_taken() || standing.confirmed,
             out: standing.is_out(),
             taken: standing.is_taken(),
             damped: standing.is_damped(),
@@ -57,6 +66,9 @@ impl Stance {
             id,
             up: false,
             eligible: false,
+            proven: false,
+            unknown: false,
+            confirmed: true,
             out: false,
             taken: false,
             damped: false,
@@ -75,15 +87,20 @@ impl Stance {
         let enough = |is: fn(&Stance) -> bool| count(is) >= min_up;
         let eligible = enough(|it| it.eligible);
         let up = enough(|it| it.up);
+        let damped = !eligible && enough(|it| it.eligible || it.damped);
+        let out = !enough(|it| !it.out);
         let mut since: Vec<Time> = members.iter().filter(|it| it.up).map(|it| it.up_since).collect();
         since.sort_unstable();
         Stance {
             id,
             up,
             eligible,
-            out: !enough(|it| !it.out),
+            proven: enough(|it| it.proven),
+            unknown: !eligible && !out && enough(|it| it.eligible || it.unknown),
+            confirmed: members.iter().all(|it| !it.out || it.confirmed),
+            out,
             taken: !enough(|it| !it.taken),
-            damped: !eligible && enough(|it| it.eligible || it.damped),
+            damped,
             may_stay: !eligible && enough(|it| it.eligible || it.may_stay),
             maintained: up && !enough(|it| it.up && !it.maintained),
             // A service that sheds has no groups.

@@ -90,7 +90,10 @@ pub(super) fn choose(situation: &Situation, tree: &Tree) -> Choice {
         runs.push(run(situation, tree, group, &members));
     }
     runs.reverse();
-    let root_works = groups[0].as_ref().is_some_and(|root| root.eligible || root.may_stay || root.damped);
+    // Where none is known to be Down, what is Unknown is no better than the last answer.
+    let any_out = endpoints.iter().any(|endpoint| endpoint.out);
+    let works = |root: &Stance| root.eligible || root.may_stay || root.damped || root.unknown && any_out;
+    let root_works = groups[0].as_ref().is_some_and(works);
     let scene = Scene { situation, tree, runs };
     let mut choice = match scene.steer().filter(|_| root_works) {
         Some((steer, sets)) => scene.found(steer, &sets),
@@ -152,7 +155,7 @@ fn fail_over(situation: &Situation, tree: &Tree, group: &Group, members: &[Stanc
         failback: situation.service.failback,
     });
     let in_use = pick.index.map(|at| members[at].id.clone()).into_iter().collect();
-    let told = matches!(pick.rule, Rule::Holding { .. } | Rule::Latched { .. });
+    let told = !matches!(pick.rule, Rule::InOrder | Rule::Damped);
     Run {
         used: pick.index.map(|at| (at, 1)).into_iter().collect(),
         memory: Memory { in_use, latched: pick.latched, marks: pick.marks },
@@ -162,12 +165,33 @@ fn fail_over(situation: &Situation, tree: &Tree, group: &Group, members: &[Stanc
 }
 
 /// Members that can be used at all: those that work, and those in use that nothing speaks against; failing
-/// that, those that damping alone keeps out.
+/// that, those that damping alone keeps out, and at last those of which nothing is known.
 fn usable(members: &[Stance], before: &Memory, of: impl Fn(usize) -> bool) -> Vec<usize> {
+    let in_use = |member: &Stance| before.in_use.contains(&member.id);
+    let all_that = |is: &dyn Fn(&Stance) -> bool| -> Vec<usize> {
+        (0..members.len()).filter(|&at| of(at) && is(&members[at])).collect()
+    };
+    let works = |member: &Stance| member.eligible && (member.proven || in_use(member));
+    let used = all_that(&|member| works(member) || member.may_stay && in_use(member));
+    let used = if used.is_empty() { all_that(&|member| member.damped) } else { used };
+    if !used.is_empty() {
+        return used;
+    }
+    // What has only failed so far is better than nothing, but no reason to leave what is Down.
+    let used = all_that(&|member| member.eligible);
+    if !used.is_empty() && members.iter().all(|member| member.taken || !member.out) {
+        return used;
+    }
+    // The one in use is not left for that another may be coming back.
+    let waits = members.iter().any(|member| member.out && !member.confirmed);
+    all_that(&|member| member.unknown && (!waits || in_use(member)))
+}
+
+/// What a group says where nothing is known of those it uses.
+fn unproven(members: &[Stance], before: &Memory, used: &[usize]) -> Option<Rule> {
     let stays = |member: &Stance| member.may_stay && before.in_use.contains(&member.id);
-    let all = || (0..members.len()).filter(|&at| of(at));
-    let used: Vec<usize> = all().filter(|&at| members[at].eligible || stays(&members[at])).collect();
-    if used.is_empty() { all().filter(|&at| members[at].damped).collect() } else { used }
+    let unknown = used.iter().all(|&at| members[at].unknown && !stays(&members[at]));
+    (unknown && !used.is_empty()).then_some(Rule::Unproven)
 }
 
 /// Every member that works, but those that recovered and are to be Up for a while first.
@@ -202,6 +226,7 @@ fn near(situation: &Situation, members: &[Stance], before: &Memory) -> Run {
         Some(until) => Rule::Holding { back: members[at].id.clone(), until },
         None => Rule::Latched { by: Latch::Manual },
     });
+    let rule = rule.or_else(|| unproven(members, before, &used));
     let in_use = used.iter().map(|&at| members[at].id.clone()).collect();
     let memory = Memory { in_use, latched: false, marks };
     Run { used: used.into_iter().map(|at| (at, 1)).collect(), memory, rule, again }
@@ -240,7 +265,8 @@ fn shared(situation: &Situation, tree: &Tree, group: &Group, members: &[Stance],
         }
     }
     let in_use = used.iter().map(|&(at, _)| members[at].id.clone()).collect();
-    Run { used, memory: Memory { in_use, latched: false, marks }, rule: None, again }
+    let rule = unproven(members, before, &used.iter().map(|&(at, _)| at).collect::<Vec<_>>());
+    Run { used, memory: Memory { in_use, latched: false, marks }, rule, again }
 }
 
 /// How many of [`SLOW_STEPS`] a member's share has grown to, and when it grows next; `None` when it is whole.

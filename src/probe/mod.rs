@@ -56,7 +56,7 @@ mod tls;
 mod watch;
 
 pub use heartbeat::{Beat, MIN_GAP, TooSoon};
-pub use preflight::{slow_runs, warnings};
+pub use preflight::{crowding, slow_runs, warnings};
 pub use prober::{Prober, files_for_others};
 pub use times::ProbeTimes;
 pub use tls::Trust;

@@ -19,7 +19,11 @@ pub fn slow_runs() -> usize {
 
 /// One line where the checks of a site are too many for all of them to be under way at once, so that the worst case
 /// of a service is longer than its probes alone make it.
-pub fn crowding(config: &Config, slow_runs: usize) -> Option<String> {
+pub fn crowding(config: &Config) -> Option<String> {
+    crowding_at(config, slow_runs())
+}
+
+fn crowding_at(config: &Config, slow_runs: usize) -> Option<String> {
     let surroundings = Surroundings::of(config, slow_runs);
     let (site, turns) = surroundings.turns.iter().max_by_key(|(_, turns)| turns.run + turns.command)?;
     let room = Surroundings { turns: BTreeMap::new(), ..surroundings.clone() };
@@ -41,7 +45,7 @@ pub fn crowding(config: &Config, slow_runs: usize) -> Option<String> {
     let (name, with, without) = (name.trim_end_matches('.'), Seconds(with), Seconds(without));
     let services = if count == 1 { "1 service".to_owned() } else { format!("{count} services") };
     Some(format!(
-        "warning: {limit} at once, fewer than site \"{site}\" has checks: when all of them hang, they take turns. \
+        "{limit} at once, fewer than site \"{site}\" has checks: when all of them hang, they take turns. \
          The worst case of {services} is longer for that, that of {name} {with} and not {without}; {help}"
     ))
 }
@@ -71,7 +75,6 @@ pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings: Vec<String> =
         lacks.map(|why| format!("warning: icmp probes will say nothing: {why}")).collect();
     warnings.dedup();
-    warnings.extend(crowding(config, slow_runs()));
     warnings
 }
 
@@ -98,13 +101,13 @@ mod tests {
     #[test]
     fn the_promise_counts_the_turns_that_a_low_limit_on_open_files_makes() {
         let config = many();
-        assert_eq!(crowding(&config, 300), None);
+        assert_eq!(crowding_at(&config, 300), None);
         // 128 files: 64 runs, 48 of them slow, so the 300 checks of a site that hangs take 7 turns of 2 s. The first of
         // 3 runs begins after the interval of 5 s.
         let slow = slow_of(within(128));
         let sum = worst_case(&config.services[0], &Surroundings::of(&config, slow)).to_string();
         assert_eq!(sum, "detection 47s + publish 0.1s + TTL 30s = 77.1s");
-        let told = crowding(&config, slow).unwrap();
+        let told = crowding_at(&config, slow).unwrap();
         assert!(told.contains("lets 48 slow probe runs be under way at once"), "{told}");
         assert!(told.contains("The worst case of 300 services is longer"), "{told}");
         assert!(told.contains("77.1s and not 41.1s"), "{told}");

@@ -31,6 +31,7 @@
 //! at 30s    undrain fra
 //! at 35s    drain fra "new switch" forced             whatever safety rules say
 //! at 36s    approve all, approve app.example.com, reject app.example.com         its proposal
+//! at 37s    approve app.example.com forced            whatever the capacity of the site
 //! at 40s    failover app.example.com to iad, failback app.example.com
 //! at 50s    restart                                   the engine, from what it saved
 //! at 60s    reload                                    with the site, zone, file, service and
@@ -83,7 +84,7 @@ pub struct Step {
 pub enum What {
     Samples { site: String, of: Option<String>, outcome: Outcome, times: u32 },
     Override { kind: String, scope: String, reason: String, lasts: Option<Duration>, force: bool },
-    Approve { service: Option<String> },
+    Approve { service: Option<String>, force: bool },
     Reject { service: String },
     Clear { scope: String },
     Failover { service: String, to: String },
@@ -254,8 +255,10 @@ fn action(words: &[String], setup: &Setup) -> Result<What, String> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     Ok(match words[..] {
         ["restart"] => What::Restart,
-        ["approve", "all"] => What::Approve { service: None },
-        ["approve", service] => What::Approve { service: Some(service.to_owned()) },
+        ["approve", service, ref force @ ..] if matches!(force, [] | ["forced"]) => {
+            let service = (service != "all").then(|| service.to_owned());
+            What::Approve { service, force: !force.is_empty() }
+        }
         ["reject", service] => What::Reject { service: service.to_owned() },
         ["reload"] => What::Reload(setup.clone()),
         ["undrain", scope] => What::Clear { scope: scope.to_owned() },

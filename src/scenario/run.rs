@@ -103,9 +103,9 @@ impl Run {
                     }
                 }
             }
-            What::Approve { service } => {
+            What::Approve { service, force } => {
                 let proposal = service.map(|service| self.proposal(&service)).transpose()?;
-                self.command("seen", Action::Approve { proposal });
+                self.command("seen", Action::Approve { proposal, force });
             }
             What::Reject { service } => {
                 let proposal = self.proposal(&service)?;

@@ -30,6 +30,7 @@ pub use whatif::{Consequence, LoadThen, MAX_SUPPOSED, Outlook, Supposition, heal
 
 use std::path::PathBuf;
 
+use crate::engine::CommandError;
 use crate::history::recording::RecordingError;
 
 /// How many vantages must agree that a check is Down: recordings are of single nodes.
@@ -61,6 +62,9 @@ pub enum StudyError {
     /// No such site.
     #[error("there is no site \"{0}\"; there are {1}")]
     NoSite(crate::config::SiteId, String),
+    /// A word that is neither a site nor a service.
+    #[error(transparent)]
+    NoTarget(#[from] CommandError),
     /// More than is held in memory.
     #[error("more than {0} {1}: narrow the span with --from and --to")]
     TooMuch(usize, &'static str),

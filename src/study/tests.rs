@@ -114,7 +114,7 @@ fn a_site_that_would_fail_moves_its_names_and_strands_those_without_another() {
     let outlook = suppose(engine.clone(), now, &load.config, &both);
     assert!(outlook.moved.iter().chain(&outlook.stays).all(|c| c.stranded), "{outlook:?}");
 
-    let drain = Supposition { drain: vec![Scope::Site("fra".into())], ..Supposition::default() };
+    let drain = Supposition { drain: vec![Scope::Site("fra".into()).into()], ..Supposition::default() };
     let outlook = suppose(engine, now, &load.config, &drain);
     assert_eq!(names(&outlook.moved), ["app.example.com.", "www.example.com."]);
     assert!(outlook.moved[0].because.contains("fra drained by whatif"), "{:?}", outlook.moved[0]);
@@ -151,7 +151,7 @@ fn what_an_operator_would_order_is_supposed_as_it_would_be_given() {
     let scope = Scope::Site("iad".into());
     let kind = OverrideKind::Drain;
     order(&mut drained, Action::Override { scope: scope.clone(), kind, until: None, force: false });
-    let clear = Supposition { clear: vec![scope], ..Supposition::default() };
+    let clear = Supposition { clear: vec![scope.into()], ..Supposition::default() };
     let outlook = suppose(&drained, clear.clone());
     assert_eq!((outlook.moved.len(), outlook.stays.len(), outlook.refused.len()), (0, 2, 0));
     assert_eq!(suppose(&engine, clear).refused.len(), 1, "there is nothing to clear");

@@ -7,10 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{QUORUM, StudyError};
-use crate::config::{CheckKey, Config, Probe, SiteId, Surroundings, Whereto, worst_case};
-use crate::engine::{Action, COALESCE, Command, Effect, Engine, Event, Load, ServiceView, SiteView, Status};
+use crate::config::{CheckKey, Config, Probe, Service, SiteId, Surroundings, Whereto, worst_case};
+use crate::engine::{
+    Action, COALESCE, Command, CommandError, Effect, Engine, Event, Load, ServiceView, SiteView, Status,
+    meant,
+};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use crate::policy::{Decision, Family, OverrideKind, Proposal, ProposalState, Scope};
+use crate::policy::{Decision, Family, OverrideKind, Proposal, ProposalState, Scope, Target};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -31,9 +34,9 @@ pub struct Supposition {
     #[schema(value_type = Vec<String>)]
     pub up: Vec<SiteId>,
     /// What an operator drains.
-    pub drain: Vec<Scope>,
+    pub drain: Vec<Target>,
     /// What overrides an operator clears.
-    pub clear: Vec<Scope>,
+    pub clear: Vec<Target>,
     /// Which services an operator moves, and where.
     #[schema(value_type = Vec<(Name, String)>)]
     pub failover: Vec<(Name, SiteId)>,
@@ -49,10 +52,16 @@ impl Supposition {
     /// Whether it supposes something, of sites that there are.
     pub fn check(&self, config: &Config) -> Result<(), StudyError> {
         let Supposition { down, up, .. } = self;
-        match down.len() + up.len() + self.orders().count() {
+        let orders = self.drain.len() + self.clear.len() + self.failover.len() + self.failback.len();
+        match down.len() + up.len() + orders + self.approve.len() {
             0 => return Err(StudyError::NothingSupposed),
             1..=MAX_SUPPOSED => {}
             _ => return Err(StudyError::TooMuch(MAX_SUPPOSED, "sites and scopes")),
+        }
+        for target in &self.drain {
+            if let Target::Word(word) = target {
+                meant(word, config)?;
+            }
         }
         let unknown = |site: &&SiteId| config.sites.iter().all(|known| known.id != **site);
         match down.iter().chain(up).find(unknown) {
@@ -66,23 +75,26 @@ impl Supposition {
 }
 
 impl Supposition {
-    /// What an operator orders, in this order.
-    fn orders(&self) -> impl Iterator<Item = Action> + '_ {
+    /// What an operator orders, in this order, as `engine` understands it.
+    fn orders(&self, engine: &Engine) -> Vec<Result<Action, CommandError>> {
         let (kind, until, force) = (OverrideKind::Drain, None, !self.heed_safety);
-        let drain = self.drain.iter().cloned();
-        let drain = drain.map(move |scope| Action::Override { scope, kind, until, force });
-        let clear = self.clear.iter().cloned().map(|scope| Action::Clear { scope });
+        let drain = self.drain.iter().map(|target| engine.resolve(target, false));
+        let drain = drain.map(|scope| Ok(Action::Override { scope: scope?, kind, until, force }));
+        let clear = self.clear.iter().map(|target| engine.resolve(target, true));
+        let clear = clear.map(|scope| Ok(Action::Clear { scope: scope? }));
         let failover = self.failover.iter().cloned();
         let failover = failover.map(|(service, to)| Action::Failover { service, to });
         let failback = self.failback.iter().cloned().map(|service| Action::Failback { service });
-        let approve = self.approve.iter().map(|&id| Action::Approve { proposal: Some(id) });
-        drain.chain(clear).chain(failover).chain(failback).chain(approve)
+        let approve = |&id: &u64| Action::Approve { proposal: Some(id), force: true };
+        let others = failover.chain(failback).chain(self.approve.iter().map(approve));
+        drain.chain(clear).chain(others.map(Ok)).collect()
     }
 
     /// What it bears on, of these proposals.
-    fn concerned(&self, proposals: &[Proposal]) -> Vec<Scope> {
+    fn concerned(&self, engine: &Engine, proposals: &[Proposal]) -> Vec<Scope> {
         let sites = self.down.iter().chain(&self.up).cloned().map(Scope::Site);
-        let ordered = self.drain.iter().chain(&self.clear).cloned();
+        let ordered =
+            self.drain.iter().chain(&self.clear).filter_map(|target| engine.resolve(target, true).ok());
         let moved = self.failover.iter().map(|(service, _)| service).chain(&self.failback);
         let approved = proposals.iter().filter(|held| self.approve.contains(&held.id));
         let services = moved.chain(approved.map(|held| &held.service)).cloned().map(Scope::Service);
@@ -109,7 +121,8 @@ pub struct Consequence {
     pub latched: bool,
     /// Until when a hold keeps it from going back.
     pub hold_until: Option<Time>,
-    /// The longest time to a client's new answer, in milliseconds.
+    /// The longest time to a client's new answer, in milliseconds: with detection and waits where sites are supposed
+    /// to fail or recover, publishing and the TTL alone for an order.
     pub worst_ms: u64,
 }
 
@@ -175,11 +188,20 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
     let before = engine.status(now);
     let probes = probes(config);
     let mut works: BTreeMap<&CheckKey, bool> = BTreeMap::new();
-    for check in before.checks.iter().chain(&before.canaries) {
-        if let Some((key, _)) = probes.get_key_value(&check.key) {
-            // What is not seen to fail is taken to go on working.
-            works.insert(key, !matches!(check.health, Health::Down | Health::Suspect));
-        }
+    for check in &before.checks {
+        let well = match check.health {
+            Health::Up => true,
+            // What damping alone holds Down goes on passing.
+            Health::Down => check.held_until.is_some(),
+            Health::Suspect => false,
+            // Nothing is known of it, and nothing will be.
+            Health::Unknown => continue,
+        };
+        works.extend(probes.get_key_value(&check.key).map(|(key, _)| (key, well)));
+    }
+    for canary in &before.canaries {
+        let well = !matches!(canary.health, Health::Down | Health::Suspect);
+        works.extend(probes.get_key_value(&canary.key).map(|(key, _)| (key, well)));
     }
     for (sites, well) in [(&supposition.down, false), (&supposition.up, true)] {
         for key in at_sites(config, sites) {
@@ -189,10 +211,14 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
         }
     }
     let mut world = Supposed { engine, now, wake: None, changesets: BTreeMap::new() };
+    let concerned = supposition.concerned(&world.engine, &before.proposals);
     let mut refused = Vec::new();
-    for action in supposition.orders() {
+    for action in supposition.orders(&world.engine) {
         let (who, reason) = ("whatif".to_owned(), "supposed".to_owned());
-        refused.extend(world.step(Event::Command(Command { who, reason, action })));
+        match action {
+            Ok(action) => refused.extend(world.step(Event::Command(Command { who, reason, action }))),
+            Err(why) => refused.push(why.to_string()),
+        }
     }
     if !supposition.down.is_empty() || !supposition.up.is_empty() {
         for _ in 0..rounds(config) {
@@ -200,7 +226,12 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
         }
     }
     let after = world.engine.status(world.now);
-    let concerned = supposition.concerned(&before.proposals);
+    let is_concerned = |view: &ServiceView| concerned.iter().any(|scope| concerns(scope, view));
+    // What waited before, and is none of this, is not told again.
+    let new = |held: &Proposal| before.proposals.iter().all(|was| was.id != held.id);
+    let bears = |held: &Proposal| {
+        new(held) || after.services.iter().any(|view| view.name == held.service && is_concerned(view))
+    };
     let mut outlook = Outlook {
         at: now,
         moved: Vec::new(),
@@ -211,7 +242,7 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
         held: after
             .proposals
             .iter()
-            .filter(|held| held.state == ProposalState::Pending)
+            .filter(|held| held.state == ProposalState::Pending && bears(held))
             .map(ToString::to_string)
             .collect(),
         loads: loads(&before, &after),
@@ -219,13 +250,18 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
     // How many runs this host lets be under way is not a history's to tell.
     let surroundings = Surroundings::of(config, usize::MAX);
     let known: BTreeMap<&Name, _> = config.services.iter().map(|service| (&service.name, service)).collect();
+    // An order needs no detection, and waits for nobody.
+    let ordered = supposition.down.is_empty() && supposition.up.is_empty();
+    let worst = |service: &Service| {
+        let sum = worst_case(service, &surroundings);
+        if ordered { sum.publish + sum.ttl } else { sum.total }
+    };
     for (old, new) in before.services.iter().zip(&after.services) {
-        let sum =
-            known.get(&new.name).map(|service| worst_case(service, &surroundings).total).unwrap_or_default();
+        let sum = known.get(&new.name).map(|service| worst(service)).unwrap_or_default();
         let consequence = consequence(old, new, sum);
         if consequence.from != consequence.to || parts(old) != parts(new) {
             outlook.moved.push(consequence);
-        } else if concerned.iter().any(|scope| concerns(scope, new)) {
+        } else if is_concerned(new) {
             outlook.stays.push(consequence);
         } else {
             outlook.untouched += 1;
@@ -246,12 +282,14 @@ fn consequence(old: &ServiceView, new: &ServiceView, worst: Duration) -> Consequ
         Some(forced) => forced.kind == OverrideKind::ForceUp,
         None => endpoint.health != Health::Down,
     };
+    let serving = new.decision.as_ref().and_then(|decision| decision.reason.serving.as_ref());
     Consequence {
         service: new.name.clone(),
         from: sites(old),
         to: sites(new),
         because: new.decision.as_ref().map(Decision::because).unwrap_or_default(),
-        stranded: !new.endpoints.iter().any(usable),
+        // What only damping holds Down still works, and is used where nothing else does.
+        stranded: !new.endpoints.iter().any(usable) && serving.is_none(),
         latched: new.latched,
         hold_until: new.hold_until,
         worst_ms: u64::try_from(worst.as_millis()).unwrap_or(u64::MAX),
@@ -301,8 +339,8 @@ fn rounds(config: &Config) -> u32 {
         let limits = probe.thresholds;
         limits.fall.max(limits.rise).max(limits.window.unwrap_or(0))
     });
-    // One more for whatever waits for canaries.
-    (needed.max().unwrap_or(1) + 1).min(MAX_ROUNDS)
+    // One more for whatever waits for canaries, and one to confirm it.
+    (needed.max().unwrap_or(1) + 2).min(MAX_ROUNDS)
 }
 
 /// An engine, and its effects as far as they matter here.
@@ -323,7 +361,8 @@ impl Supposed {
         for key in probes.keys() {
             let outcome = match works.get(key) {
                 Some(false) => Outcome::Failed(Failure::Other("supposed".to_owned())),
-                _ => Outcome::Ok,
+                Some(true) => Outcome::Ok,
+                None => continue,
             };
             let (check, vantage, latency) = (key.clone(), Vantage::local(), Duration::from_millis(1));
             let (at, detail) = (self.now, Detail::default());

@@ -106,7 +106,7 @@ fn tokens_and_certificates_let_in_whom_the_files_say() {
         .output()
         .unwrap();
     let history = String::from_utf8(by_environment.stdout).unwrap();
-    let asked = "POST /v1/overrides {\"kind\":\"drain\",\"scope\":{\"site\":\"fra\"}}";
+    let asked = "POST /v1/overrides {\"kind\":\"drain\",\"scope\":\"fra\"}";
     for line in [
         "command: drain fra, by ana: disk swap",
         &format!("api: ana from 127.0.0.1: {asked}, because \"disk swap\": done"),

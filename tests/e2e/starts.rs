@@ -266,3 +266,31 @@ fn a_forbidden_listener_is_one_message_and_no_panic() {
         is_one_message(&ran, "not allowed to listen on 127.0.0.1:53: grant CAP_NET_BIND_SERVICE");
     }
 }
+
+/// 128 files leave 48 slow probe runs at once, for 300 checks of each site.
+#[test]
+fn a_limit_on_files_that_makes_failovers_slower_is_told_by_health_and_status_and_in_one_line() {
+    let names: Vec<String> = (0..300).map(|n| format!("\"n{n}.example.com\"")).collect();
+    let config = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nthreads = 1\n[control]\nlisten = \"127.0.0.1:0\"\n[sites.fra]\n[sites.iad]\n\
+         [probes.web]\ntype = \"http\"\nport = 9\ninterval = \"1h\"\n[[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n\
+         [[service]]\nnames = [{}]\nprobes = [\"web\"]\nendpoints = [{{ site = \"fra\", addresses = [\"127.0.0.1\"] }}, \
+         {{ site = \"iad\", addresses = [\"127.0.0.2\"] }}]\n",
+        names.join(", ")
+    );
+    let detour = Detour::start_within(128, &config, &zone(1, ""));
+    let says = "the limit on open files lets 48 slow probe runs be under way at once, fewer than site ";
+    let (status, words) = health(&detour);
+    assert_eq!(status, 200, "a restart would not help");
+    assert!(words.starts_with("degraded: ") && words.contains(says), "{words}");
+    assert!(detour.told(&["status"]).contains(says));
+    let kind = detour.json("/v1/status")["conditions"]["counts"]["probe-limit"].clone();
+    assert_eq!(kind, 1, "it is a condition");
+    let lines = detour.log().lines().filter(|line| line.contains(says)).count();
+    assert!(lines <= 2, "{lines} lines say so:\n{}", detour.log());
+    // A configuration that asks for less ends it.
+    let few = config.replace(&names.join(", "), &names[..2].join(", "));
+    detour.write_config(&few);
+    detour.told(&["reload", "--force"]);
+    assert!(!health(&detour).1.contains(says));
+}

@@ -58,7 +58,7 @@ fn bare(service: &ServiceView) -> String {
 fn wrong(service: &ServiceView) -> Option<ConditionKind> {
     let decision = service.decision.as_ref()?;
     match &decision.reason.rule {
-        Rule::AllDown { .. } => return Some(ConditionKind::AllDown),
+        Rule::AllDown { .. } | Rule::Unproven => return Some(ConditionKind::AllDown),
         Rule::Unverified { .. } => return Some(ConditionKind::Unverified),
         Rule::Damped => return None,
         _ => {}
@@ -119,6 +119,13 @@ impl Agreement {
                     "{kind} of {name}: {service:#?}"
                 );
             }
+            let parts = service.decision.iter().flat_map(|it| &it.families);
+            let some_down =
+                parts.filter(|part| matches!(part.reason.rule, Rule::AllDown { .. } | Rule::Unproven));
+            let nothing = [ConditionKind::AllDown, ConditionKind::Unverified];
+            let family_down = some_down.count() > 0 && !wrong.is_some_and(|kind| nothing.contains(&kind));
+            assert_eq!(conditions.has(ConditionKind::FamilyDown, &name), family_down, "{service:#?}");
+            degraded |= family_down;
             let stays = self.desk.subjects().contains(&*format!("proposal {name}"));
             let should = [ConditionKind::DeadSite, ConditionKind::PendingApproval, ConditionKind::Blocked];
             assert_eq!(
@@ -126,7 +133,8 @@ impl Agreement {
                 wrong.is_some_and(|kind| should.contains(&kind)),
                 "alerts of {name}: {service:#?}"
             );
-            let all_down = told["open"][format!("service {name}")]["state"] == "all down";
+            let state = told["open"][format!("service {name}")]["state"].as_str().unwrap_or_default();
+            let all_down = state == "all down" || state.starts_with("unknown at ");
             // An alert stays until something is known again.
             if wrong != Some(ConditionKind::Unverified) && wrong != Some(ConditionKind::DeadSite) {
                 let is = wrong == Some(ConditionKind::AllDown);
@@ -178,6 +186,11 @@ impl Agreement {
             assert!(text.contains(&line), "no {line}");
         }
         assert!(text.contains(&format!("detour_degraded {}\n", u8::from(summary.is_degraded()))));
+        for site in &status.engine.sites {
+            let over = site.capacity.is_some_and(|capacity| site.load > u64::from(capacity));
+            let told = world.engine.conditions().has(ConditionKind::OverCapacity, &site.id);
+            assert_eq!(told, over, "{site:?}");
+        }
         let page = Overview::of(status, &Liveness::default()).expect("a page");
         assert_eq!(page.frame.conditions, summary);
         for row in &page.services {

@@ -197,7 +197,9 @@ impl Run {
                 let kinds = [OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown];
                 let until = self.world.now + Duration::from_secs(1 + self.random.below(30) as u64);
                 let until = self.random.chance(60).then_some(until);
-                Action::Override { scope, kind: *self.random.pick(&kinds), until, force: false }
+                // Safety rules are never to be broken; all else an operator may order.
+                let force = self.kind != Kind::Moving;
+                Action::Override { scope, kind: *self.random.pick(&kinds), until, force }
             }
             4..6 => match self.world.status().overrides.first() {
                 Some(forced) => Action::Clear { scope: forced.scope.clone() },
@@ -206,8 +208,10 @@ impl Run {
             6..8 => Action::Failover { service, to: (*self.random.pick(&SITES)).into() },
             8 if self.kind == Kind::Moving => match self.world.status().proposals.first() {
                 Some(held) if self.random.chance(30) => Action::Reject { proposal: held.id },
-                Some(held) if self.random.chance(50) => Action::Approve { proposal: Some(held.id) },
-                _ => Action::Approve { proposal: None },
+                Some(held) if self.random.chance(50) => {
+                    Action::Approve { proposal: Some(held.id), force: true }
+                }
+                _ => Action::Approve { proposal: None, force: true },
             },
             _ => Action::Failback { service },
         };

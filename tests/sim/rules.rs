@@ -11,7 +11,7 @@ use detour::scenario::{World, decisions};
 use detour::time::Time;
 use detour::zone::Name;
 
-use super::judge::{Before, configured, is_taken, is_up, works};
+use super::judge::{Before, configured, is_taken, is_up, may_serve, works};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -49,7 +49,8 @@ impl Rules {
             return;
         };
         let find = |site: &SiteId| view.endpoints.iter().find(|at| at.site == *site);
-        assert!(find(&to).is_some_and(works), "{to} is moved to: {}", decision.reason);
+        let may = find(&to).is_some_and(|to| may_serve(decision, to));
+        assert!(may, "{to} is moved to: {}", decision.reason);
         let Some(left) = find(&from).filter(|left| !is_taken(left)) else { return };
         if before.moved.as_ref() == Some(&view.name) {
             return;
@@ -83,7 +84,7 @@ impl Rules {
     /// From where to where a decision moves a service, or begins to.
     fn moved(was: &Kept, decision: &Decision) -> Option<(SiteId, SiteId)> {
         let rule = &was.decision.reason.rule;
-        if matches!(rule, Rule::Unverified { .. }) {
+        if matches!(rule, Rule::Unverified { .. } | Rule::Unproven) {
             return None;
         }
         let from = was.decision.reason.serving.as_ref().or(match &was.decision.sites[..] {

@@ -10,7 +10,7 @@ use detour::policy::{Decision, Flow, Rule};
 use detour::scenario::{World, decisions};
 use detour::zone::{BUCKETS, Name, Network};
 
-use super::judge::{Before, configured, works};
+use super::judge::{Before, configured, may_serve, works};
 use super::random::Random;
 
 /// Clients whose scope is looked at after each step.
@@ -77,7 +77,7 @@ impl Sharing {
     /// work before.
     fn who_need_not_move_stays(&mut self, world: &World, before: &Before, view: &ServiceView, decided: bool) {
         let working: BTreeSet<SiteId> =
-            view.endpoints.iter().filter(|at| works(at)).map(|at| at.site.clone()).collect();
+            view.endpoints.iter().filter(|at| works(at) && !at.unproven).map(|at| at.site.clone()).collect();
         if !decided {
             // What has not worked for a moment that no decision saw did not work all the while.
             if let Some(was) = self.last.get_mut(&view.name) {
@@ -127,12 +127,16 @@ fn nobody_is_sent_to_the_dead(view: &ServiceView, decision: &Decision) {
     assert!(!used.is_empty(), "somebody is answered with: {}", decision.reason);
     for site in used {
         let at = view.endpoints.iter().find(|at| at.site == *site).expect("an endpoint");
-        assert!(works(at), "{site} is answered with: {}", decision.reason);
+        assert!(may_serve(decision, at), "{site} is answered with: {}", decision.reason);
     }
 }
 
 fn is_last_resort(decision: &Decision) -> bool {
-    matches!(decision.reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. })
+    match &decision.reason.rule {
+        Rule::AllDown { .. } | Rule::Unverified { .. } => true,
+        Rule::Steered { notes, .. } => notes.iter().any(|(_, rule)| *rule == Rule::Unproven),
+        _ => false,
+    }
 }
 
 /// Whether nothing but weights and the clients' networks say who is sent where.

@@ -18,13 +18,15 @@ const TIMES = [
 
 const quoted = encodeURIComponent;
 
-/** Each order: its words, what to suppose, and how it is given. `order` holds what the button said. */
+/** Each order: its words, what to suppose, and how it is given. `order` holds what the button said. One that is
+ * `forcible` can be given although something speaks against it, by who confirms that as well. */
 const ORDERS = {
   drain: {
     title: ({ scope }) => `Drain ${scopeText(scope)}`,
     says: "Healthy or not, it is not used, until you undrain it.",
     timed: true,
-    supposes: ({ scope }) => ({ drain: [scope], heed_safety: true }),
+    forcible: true,
+    supposes: ({ scope }, force) => ({ drain: [scope], heed_safety: !force }),
     gives: ({ scope }, asked) => post("/v1/overrides", { scope, kind: "drain", ...asked }),
   },
   clear: {
@@ -48,6 +50,7 @@ const ORDERS = {
   approve: {
     title: ({ proposal, service, to }) => `Approve proposal ${proposal}: ${service} to ${to}`,
     says: "The move that waits is made at once.",
+    forcible: true,
     supposes: ({ proposal }) => ({ approve: [proposal] }),
     gives: ({ proposal }, asked) => post(`/v1/proposals/${proposal}/approve`, asked),
   },
@@ -130,6 +133,12 @@ function content(kind, order) {
       h("h3", { id: "act-preview-heading" }, "What will follow"),
       h("div", { id: "act-preview", role: "status" }, "Working it out…"),
     ),
+    kind.forcible &&
+      h(
+        "p",
+        { id: "act-confirm", hidden: true },
+        h("label", {}, h("input", { id: "act-force", type: "checkbox" }), " Do it anyway"),
+      ),
     h("p", { id: "act-result", role: "status" }),
     h(
       "p",
@@ -154,6 +163,8 @@ class Form {
   #known = false;
   /** Whether the order was given, or is on its way. */
   #given = false;
+  /** Whether it is to be done whatever speaks against it. */
+  #force = false;
 
   static of(dialog, kind, order, done) {
     const form = new Form();
@@ -164,6 +175,12 @@ class Form {
     byId("act-reason").onkeydown = ({ key }) => {
       if (key === "Enter" && !byId("act-do").disabled) form.#give();
     };
+    if (kind.forcible) {
+      byId("act-force").onchange = ({ target }) => {
+        form.#force = target.checked;
+        form.preview();
+      };
+    }
     if (order.sites) {
       byId("act-to").onchange = ({ target }) => {
         order.to = target.value;
@@ -185,8 +202,16 @@ class Form {
     if (this.#kind.supposes) {
       show(byId("act-preview"), "Working it out…");
       try {
-        const outlook = await post("/v1/whatif", this.#kind.supposes(this.#order));
-        [fine, content] = [outlook.refused.length === 0, told(outlook)];
+        const heeded = await post("/v1/whatif", this.#kind.supposes(this.#order, false));
+        const { refused } = heeded;
+        let outlook = heeded;
+        // What would be refused is shown with what would follow if it were done anyway.
+        if (this.#kind.forcible && refused.length > 0)
+          outlook = { ...(await post("/v1/whatif", this.#kind.supposes(this.#order, true))), refused };
+        const asks = this.#kind.forcible && (refused.length > 0 || overloaded(outlook).length > 0);
+        fine = asks ? this.#force : refused.length === 0;
+        content = told(outlook);
+        if (number === this.#previews && asks) byId("act-confirm").hidden = false;
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         [fine, content] = [false, h("p", { class: "bad" }, `It could not be worked out: ${error.message}`)];
@@ -214,6 +239,7 @@ class Form {
     const asked = { reason: byId("act-reason").value.trim(), who: who || "dashboard" };
     const seconds = Number(byId("act-for")?.value ?? 0);
     if (seconds > 0) asked.for_secs = seconds;
+    if (this.#force) asked.force = true;
     const result = byId("act-result");
     result.textContent = "Asking…";
     try {
@@ -237,6 +263,11 @@ class Form {
   }
 }
 
+/** To whole seconds, so that nothing is promised sooner than it comes. */
+function roundedUp(ms) {
+  return Math.ceil(ms / 1000) * 1000;
+}
+
 function decided(decisions) {
   const [first] = decisions;
   if (!first) return "Nothing had to move.";
@@ -244,8 +275,14 @@ function decided(decisions) {
   return `${bare(first.service)} is answered from ${where}${decisions.length > 1 ? `, and ${count(decisions.length - 1, "other service")} decided anew` : ""}.`;
 }
 
+/** Sites that would carry more than they can, and more than they do. */
+function overloaded({ loads }) {
+  return loads.filter(({ after, before, capacity }) => after > capacity && after > before);
+}
+
 /** An outlook in words: what moves, what does not, and what speaks against it. */
-function told({ moved, stays, untouched, refused, held, loads, at, changesets }) {
+function told(outlook) {
+  const { moved, stays, untouched, refused, held, at, changesets } = outlook;
   const sites = (list) => list.join(" and ") || "nowhere";
   const move = (one) =>
     h(
@@ -262,9 +299,9 @@ function told({ moved, stays, untouched, refused, held, loads, at, changesets })
       all.slice(0, NAMED).map(line),
       all.length > NAMED && h("li", {}, `and ${all.length - NAMED} more`),
     );
-  const stranded = stays.filter((one) => one.stranded);
+  const stranded = [...moved, ...stays].filter((one) => one.stranded);
   const still = stays.filter((one) => !one.stranded);
-  const over = loads.filter(({ after, before, capacity }) => after > capacity && after > before);
+  const over = overloaded(outlook);
   return [
     refused.map((why) => h("p", { class: "bad" }, `It would be refused: ${readable(why, at)}`)),
     held.map((why) => h("p", { class: "bad" }, `It would wait: ${readable(why, at)}`)),
@@ -283,7 +320,7 @@ function told({ moved, stays, untouched, refused, held, loads, at, changesets })
           h(
             "p",
             { class: "faint" },
-            `Every client has its new answer after ${span(Math.max(...moved.map((one) => one.worst_ms)))} at the latest.`,
+            `Every client has its new answer after ${span(roundedUp(Math.max(...moved.map((one) => one.worst_ms))))} at the latest.`,
           ),
         ]
       : h("p", {}, h("b", {}, "No service moves.")),

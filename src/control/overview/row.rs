@@ -173,7 +173,7 @@ fn stance(service: &ServiceView) -> Stance {
         !decision.families.is_empty() || noted.any(|noted| !noted.withheld.is_empty())
     };
     match &decision.reason.rule {
-        Rule::AllDown { .. } => Stance::Stranded,
+        Rule::AllDown { .. } | Rule::Unproven => Stance::Stranded,
         Rule::Unverified { .. } => Stance::Undecided,
         Rule::Damped => Stance::Failing,
         Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } if !works(serving) => {
@@ -288,7 +288,7 @@ fn next(service: &ServiceView, stance: Stance) -> Next {
         Rule::Stepping { back, next, at, .. } => {
             say(format!("{back} gets {next} % of the clients"), Some(*at))
         }
-        Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped => {
+        Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped | Rule::Unproven => {
             say("the first endpoint to be Up is used at once".to_owned(), None)
         }
         Rule::InOrder | Rule::Steered { .. } => ends(service).unwrap_or_else(|| settled(service, stance)),

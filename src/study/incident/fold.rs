@@ -192,7 +192,7 @@ impl Incidents {
             Action::Failback { service } => (None, Some(service)),
             Action::Approve { .. } | Action::Reject { .. } => {
                 let id = match &command.action {
-                    Action::Approve { proposal } => *proposal,
+                    Action::Approve { proposal, .. } => *proposal,
                     Action::Reject { proposal } => Some(*proposal),
                     _ => None,
                 };

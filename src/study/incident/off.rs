@@ -34,9 +34,11 @@ fn waits_for(reason: &Reason) -> Option<For> {
         Rule::Holding { .. } | Rule::Delayed { .. } | Rule::Stepping { .. } => Some(For::Time),
         Rule::Latched { .. } => Some(For::Failback),
         Rule::Proposed { .. } => Some(For::Approval),
-        Rule::Rejected { .. } | Rule::Damped | Rule::AllDown { .. } | Rule::Unverified { .. } => {
-            Some(For::Recovery)
-        }
+        Rule::Rejected { .. }
+        | Rule::Damped
+        | Rule::Unproven
+        | Rule::AllDown { .. }
+        | Rule::Unverified { .. } => Some(For::Recovery),
         Rule::Steered { notes, .. } => match notes.first() {
             Some((_, Rule::Latched { .. })) => Some(For::Failback),
             Some(_) => Some(For::Time),

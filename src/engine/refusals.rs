@@ -1,0 +1,122 @@
+//! What is refused unless it is forced: orders that would leave people without service, or a site with more than it
+//! can carry.
+
+use std::collections::BTreeMap;
+
+use super::{Command, CommandError, Engine};
+use crate::config::SiteId;
+use crate::policy::{Noted, Override, OverrideKind, Proposal, Scope, Standing};
+use crate::time::Time;
+use crate::zone::Name;
+
+/// How many services a refusal names.
+const MAX_NAMED: usize = 3;
+
+/// How much is left to a service, from nothing to an endpoint that works.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// Every endpoint is Down or taken out.
+    Nothing,
+    /// Nothing is known of any that is not Down.
+    Unknown,
+    Works,
+}
+
+impl Engine {
+    /// Refuses what would take the last endpoint that works out of a service, be it all of its endpoints at once. A
+    /// maintenance takes nothing out: in it, the endpoint in use stays in use.
+    pub(super) fn check_left(
+        &mut self,
+        now: Time,
+        command: &Command,
+        scope: &Scope,
+        kind: OverrideKind,
+    ) -> Result<(), CommandError> {
+        let concerned = self.concerned(scope);
+        let before: BTreeMap<&Name, Left> =
+            concerned.iter().map(|name| (name, left(&self.standings_of(now, name)))).collect();
+        let lost: Vec<&Name> = self.supposing(now, command, scope, kind, |engine| {
+            let is_less = |name: &&Name| {
+                before.get(name).is_some_and(|was| left(&engine.standings_of(now, name)) < *was)
+            };
+            concerned.iter().filter(is_less).collect()
+        });
+        let Some(first) = lost.first() else { return Ok(()) };
+        let services = match &lost[..] {
+            few if few.len() <= MAX_NAMED => {
+                let names: Vec<String> = few.iter().map(|name| bare(name)).collect();
+                names.join(", ")
+            }
+            [first, rest @ ..] => format!("{} and {} other services", bare(first), rest.len()),
+            [] => return Ok(()),
+        };
+        let others = self.supposing(now, command, scope, kind, |engine| {
+            let standings = engine.standings_of(now, first);
+            let others = standings.iter().filter(|standing| !standing.is_taken());
+            others.map(|standing| Noted::of(standing).to_string()).collect::<Vec<_>>().join("; ")
+        });
+        let others = if others.is_empty() { "no endpoint is left in use".to_owned() } else { others };
+        Err(CommandError::LastEndpoint(format!("{services} would have no endpoint that works: {others}")))
+    }
+
+    /// Refuses to approve moves that would take a site over its capacity.
+    pub(super) fn check_capacity(&self, approved: &[Proposal]) -> Result<(), CommandError> {
+        let mut loads: BTreeMap<&SiteId, (u64, u64)> = BTreeMap::new();
+        for held in approved {
+            let Some(steered) = self.services.get(&held.service) else { continue };
+            let load = u64::from(steered.service.moving.load);
+            loads.entry(&held.to).or_default().0 += load;
+            loads.entry(&held.from).or_default().1 += load;
+        }
+        for (site, (come, gone)) in loads {
+            let Some(capacity) = self.capacity(site).map(u64::from) else { continue };
+            let before = self.tally.of(site).load;
+            let after = (before + come).saturating_sub(gone);
+            if after > capacity && after > before {
+                let text = format!("{site} would carry a load of {after}, and its capacity is {capacity}");
+                return Err(CommandError::OverCapacity(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// What `look` sees while an override is in force that nobody has set yet.
+    pub(super) fn supposing<T>(
+        &mut self,
+        now: Time,
+        command: &Command,
+        scope: &Scope,
+        kind: OverrideKind,
+        look: impl FnOnce(&Engine) -> T,
+    ) -> T {
+        let (reason, who) = (command.reason.clone(), command.who.clone());
+        let forced = Override { scope: scope.clone(), kind, reason, who, at: now, until: None };
+        let before = self.overrides.insert(scope.clone(), forced);
+        let seen = look(self);
+        match before {
+            Some(before) => self.overrides.insert(scope.clone(), before),
+            None => self.overrides.remove(scope),
+        };
+        seen
+    }
+
+    /// The endpoints of a service that are meant to be used, as they stand.
+    fn standings_of(&self, now: Time, name: &Name) -> Vec<Standing> {
+        let Some(steered) = self.services.get(name) else { return Vec::new() };
+        let standings = self.standings(now, steered).into_iter().zip(&steered.service.endpoints);
+        standings.filter(|(_, endpoint)| endpoint.weight > 0).map(|(standing, _)| standing).collect()
+    }
+}
+
+fn left(standings: &[Standing]) -> Left {
+    let best = |standing: &Standing| match standing {
+        it if it.is_eligible() || it.is_damped() => Left::Works,
+        it if it.is_unknown() => Left::Unknown,
+        _ => Left::Nothing,
+    };
+    standings.iter().map(best).max().unwrap_or(Left::Nothing)
+}
+
+fn bare(name: &Name) -> String {
+    name.to_string().trim_end_matches('.').to_owned()
+}
