@@ -73,6 +73,7 @@ scenarios! {
     drain
     drain_and_outage_with_approval
     drain_of_the_last_endpoint
+    drain_of_the_last_family
     failback_hold_resets
     failback_in_steps
     failback_in_steps_and_outage
@@ -116,6 +117,7 @@ scenarios! {
     reload_adds_a_place_that_is_up
     reload_in_an_outage
     reload_of_one_family_that_fails
+    reload_to_a_dead_address_in_an_outage
     reload_to_an_address_and_approval
     reload_to_an_address_that_fails
     reload_to_an_address_without_results

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{Command, CommandError, Engine};
 use crate::config::SiteId;
-use crate::policy::{Noted, Override, OverrideKind, Proposal, Scope, Standing};
+use crate::health::{Health, works};
+use crate::policy::{Family, Noted, Override, OverrideKind, Proposal, Rule, Scope, Standing};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -22,6 +23,9 @@ enum Left {
     Works,
 }
 
+/// What of a service is looked at: all of it, or one address family.
+const ASPECTS: [Option<Family>; 3] = [None, Some(Family::A), Some(Family::Aaaa)];
+
 impl Engine {
     /// Refuses what would take the last endpoint that works out of a service, be it all of its endpoints at once. A
     /// maintenance takes nothing out: in it, the endpoint in use stays in use.
@@ -33,21 +37,23 @@ impl Engine {
         kind: OverrideKind,
     ) -> Result<(), CommandError> {
         let concerned = self.concerned(scope);
-        let before: BTreeMap<&Name, Left> =
-            concerned.iter().map(|name| (name, left(&self.standings_of(now, name)))).collect();
-        let lost: Vec<&Name> = self.supposing(now, command, scope, kind, |engine| {
-            let is_less = |name: &&Name| {
-                before.get(name).is_some_and(|was| left(&engine.standings_of(now, name)) < *was)
+        let before: BTreeMap<&Name, [Left; 3]> =
+            concerned.iter().map(|name| (name, self.left(now, name))).collect();
+        let lost: Vec<(&Name, Option<Family>)> = self.supposing(now, command, scope, kind, |engine| {
+            let is_less = |name: &'_ Name| {
+                let (was, is) = (before.get(name)?, engine.left(now, name));
+                ASPECTS.into_iter().zip(was.iter().zip(is)).find(|(_, (was, is))| is < *was)
             };
-            concerned.iter().filter(is_less).collect()
+            concerned.iter().filter_map(|name| Some((name, is_less(name)?.0))).collect()
         });
-        let Some(first) = lost.first() else { return Ok(()) };
+        let Some((first, _)) = lost.first() else { return Ok(()) };
+        let told = |(name, family): &(&Name, Option<Family>)| match family {
+            Some(family) => format!("{family} of {}", bare(name)),
+            None => bare(name),
+        };
         let services = match &lost[..] {
-            few if few.len() <= MAX_NAMED => {
-                let names: Vec<String> = few.iter().map(|name| bare(name)).collect();
-                names.join(", ")
-            }
-            [first, rest @ ..] => format!("{} and {} other services", bare(first), rest.len()),
+            few if few.len() <= MAX_NAMED => few.iter().map(told).collect::<Vec<_>>().join(", "),
+            [first, rest @ ..] => format!("{} and {} other services", told(first), rest.len()),
             [] => return Ok(()),
         };
         let others = self.supposing(now, command, scope, kind, |engine| {
@@ -100,6 +106,25 @@ impl Engine {
         seen
     }
 
+    /// How much is left to a service, and to each of its address families.
+    fn left(&self, now: Time, name: &Name) -> [Left; 3] {
+        let standings = self.standings_of(now, name);
+        ASPECTS
+            .map(|aspect| match aspect {
+                Some(family) => standings.iter().map(|standing| left_of(standing, family)).max(),
+                // Too few of a group are nothing, where no other group has enough.
+                None if self.works_nowhere(now, name) => None,
+                None => standings.iter().map(left).max(),
+            })
+            .map(|left| left.unwrap_or(Left::Nothing))
+    }
+
+    /// Whether policy has nothing but a last resort for it.
+    fn works_nowhere(&self, now: Time, name: &Name) -> bool {
+        let joined = self.choose(now, name, None);
+        joined.is_some_and(|joined| matches!(joined.choice.reason.rule, Rule::AllDown { .. }))
+    }
+
     /// The endpoints of a service that are meant to be used, as they stand.
     fn standings_of(&self, now: Time, name: &Name) -> Vec<Standing> {
         let Some(steered) = self.services.get(name) else { return Vec::new() };
@@ -108,13 +133,25 @@ impl Engine {
     }
 }
 
-fn left(standings: &[Standing]) -> Left {
-    let best = |standing: &Standing| match standing {
+fn left(standing: &Standing) -> Left {
+    match standing {
         it if it.is_eligible() || it.is_damped() => Left::Works,
         it if it.is_unknown() => Left::Unknown,
         _ => Left::Nothing,
-    };
-    standings.iter().map(best).max().unwrap_or(Left::Nothing)
+    }
+}
+
+/// What an endpoint has for one address family.
+fn left_of(standing: &Standing, family: Family) -> Left {
+    let all = left(standing);
+    let of = standing.places.iter().zip(&standing.last_known).filter(|((place, _), _)| family.has(place));
+    let best = of.map(|((_, found), last)| match found.health {
+        _ if standing.overridden.is_some() => all,
+        health if works(health) || standing.is_damped() && works(*last) => Left::Works,
+        Health::Unknown => Left::Unknown,
+        _ => Left::Nothing,
+    });
+    best.max().unwrap_or(Left::Nothing).min(all)
 }
 
 fn bare(name: &Name) -> String {

@@ -92,14 +92,9 @@ pub(super) fn saved_service(decision: Decision) -> SavedService {
 
 /// One of each kind of value, in the order a store gives them back.
 fn one_of_each() -> Vec<Saved> {
-    let check = SavedCheck {
-        untried: false,
-        health: Health::Down,
-        since: Time(3),
-        because: "3 of 3 failed".into(),
-        damper: crate::health::Damper::default(),
-        warned: true,
-    };
+    let (health, since, damper) = (Health::Down, Time(3), crate::health::Damper::default());
+    let because = "3 of 3 failed".into();
+    let check = SavedCheck { health, since, because, damper, warned: true, untried: false };
     let service = saved_service(decision(1));
     let zone = saved_zone(Serial(7), u64::MAX);
     let edit = Edit { ttl: Some(60), removed: vec![], added: vec![b"\x01x".as_slice().into()] };

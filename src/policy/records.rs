@@ -111,7 +111,7 @@ pub(super) fn last_resort(
             let sites = endpoints.iter().map(|(_, standing)| standing.site.clone()).collect();
             (sites, of(service, ttl, &endpoints), asked)
         }
-        (LastResort::Keep, _) => match kept(situation, ttl) {
+        (LastResort::Keep, _) => match kept(situation, ttl).or_else(|| renewed(situation, ttl)) {
             Some((sites, records)) => (sites, records, asked),
             None => primary(service, standings, ttl),
         },
@@ -175,6 +175,18 @@ pub(super) fn kept(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<
     }
     let records = records.into_iter().map(|set| RrSet { ttl, ..set.clone() }).collect();
     Some((sites.to_vec(), records))
+}
+
+/// The endpoints that were answered last, as the configuration has them by now: a reload in an outage is no reason to
+/// send people to another endpoint that does not work.
+fn renewed(situation: &Situation, ttl: u32) -> Option<(Vec<SiteId>, Vec<RrSet>)> {
+    let last = situation.last.filter(|last| last.steer.is_none())?;
+    let (service, sites) = (situation.service, last.own_sites());
+    let all = situation.standings.iter().zip(&service.endpoints).enumerate();
+    let same = all.filter(|(_, it)| sites.contains(&it.0.site) && !is_drained(*it));
+    let endpoints: Vec<(usize, &Standing)> = same.map(|(at, (standing, _))| (at, standing)).collect();
+    let is_whole = !sites.is_empty() && endpoints.len() == sites.len();
+    is_whole.then(|| (sites.to_vec(), of(service, ttl, &endpoints)))
 }
 
 /// Every record these endpoints could be answered with, whatever their health.

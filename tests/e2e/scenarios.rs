@@ -37,6 +37,8 @@ const ENGINE_ONLY: &[(&str, &str)] = &[
     ("unknown_is_better_than_down", "no site can make this host stall"),
     ("unknown_standby_by_hand", "no site can make this host stall"),
     ("weighted_unknown_is_better_than_down", "no site can make this host stall"),
+    ("drain_of_the_last_family", "loopback has one IPv6 address"),
+    ("reload_to_a_dead_address_in_an_outage", "what it waits for is the scenario's time"),
     ("approve_an_emptied_family", "loopback has one IPv6 address"),
     ("approve_from_nothing", "what it waits for is the scenario's time"),
     ("approve_nothing_to_leave", "loopback has one IPv6 address"),
