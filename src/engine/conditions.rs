@@ -169,6 +169,24 @@ impl Engine {
                 }
                 None => self.conditions.clear(ConditionKind::OverCapacity, &site),
             }
+            self.touch_shedding(now, &site);
+        }
+    }
+
+    /// A site has another load: who passes it over as it is full, or uses it, is decided anew where that is no longer
+    /// as it was.
+    fn touch_shedding(&mut self, now: Time, site: &SiteId) {
+        let is_otherwise = |name: &&Name| {
+            let (steered, saved) = self.services.get(*name).zip(self.decided.get(*name))?;
+            let mut noted = saved.decision.reason.endpoints.iter();
+            let was_full = noted.find(|noted| noted.site == *site)?.full;
+            Some(was_full != self.would_be_over(&steered.service, site))
+        };
+        let shedding = self.shedding.get(site).into_iter().flatten();
+        let touched: Vec<Name> =
+            shedding.filter(|name| is_otherwise(name).unwrap_or(false)).cloned().collect();
+        for name in touched {
+            self.agenda.touch(now, name);
         }
     }
 

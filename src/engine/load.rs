@@ -192,6 +192,12 @@ impl Engine {
             steered.unreported = unreported;
         }
         self.services = steered;
+        self.shedding.clear();
+        for (name, steered) in self.services.iter().filter(|(_, steered)| steered.service.moving.shed) {
+            for endpoint in &steered.service.endpoints {
+                self.shedding.entry(endpoint.site.clone()).or_default().insert(name.clone());
+            }
+        }
         self.decided.retain(|name, decided| {
             let stays = self.services.contains_key(name);
             if !stays {

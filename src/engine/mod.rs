@@ -29,12 +29,12 @@
 //! first round has taken long enough ([`Undecided::wait`]) is decided with what is known then.
 //! [`Engine::pending_first_round`] says how many services have no decision yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::condition::Conditions;
-use crate::config::{Check, CheckKey, Config};
+use crate::config::{Check, CheckKey, Config, SiteId};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::{Offset, Time, by_host};
 use crate::zone::{Name, RrSet};
@@ -113,6 +113,8 @@ pub struct Engine {
     tables: Tables,
     /// What each site carries, by the decisions.
     tally: Tally,
+    /// The services that pass over a site that is full, by the sites they have.
+    shedding: BTreeMap<SiteId, BTreeSet<Name>>,
     /// What is wrong now.
     conditions: Conditions,
     /// What names that came to be steered by a reload go on to answer until their first decision.
@@ -150,6 +152,7 @@ impl Engine {
             regions: BTreeMap::new(),
             tables: Tables::default(),
             tally: Tally::default(),
+            shedding: BTreeMap::new(),
             conditions: Conditions::default(),
             held_answers: BTreeMap::new(),
             decided: BTreeMap::new(),
