@@ -11,8 +11,8 @@ use crate::control::api::AnswerRequest;
 /// What `approve` takes
 #[derive(clap::Args, Debug)]
 pub struct ApproveArgs {
-    /// The proposal's number, as `detour status` shows it
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    /// The proposal's number, as `detour status` shows it; or --all
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all", value_parser = number)]
     pub proposal: Option<u64>,
     /// All that wait
     #[arg(long)]
@@ -29,11 +29,17 @@ pub struct ApproveArgs {
 #[derive(clap::Args, Debug)]
 pub struct RejectArgs {
     /// The proposal's number, as `detour status` shows it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = number)]
     pub proposal: u64,
     /// Why; it is kept in the history
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// The number of a proposal.
+fn number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "it takes the number of a proposal; `detour status` lists those that wait".to_owned())
 }
 
 /// Has proposed moves made, and says what became of them.

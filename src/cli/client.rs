@@ -23,6 +23,8 @@ pub const UNREACHABLE: u8 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the daemon's own health may take: it waits for nothing, and whoever asks has a bound of its own.
 const HEALTHZ_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an answer may take until the daemon is asked whether it is well; and then again.
+const QUIET: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
 
@@ -46,6 +48,17 @@ pub enum ClientError {
         /// What the host says.
         why: String,
     },
+    /// Somebody takes connections there, and says nothing.
+    #[error(
+        "the daemon at {addr} ({by}) takes connections and answers nothing, not even whether it is well: it is stopped, or \
+         the host is overloaded; what was asked for may still be done once it goes on"
+    )]
+    Silent {
+        /// Where.
+        addr: std::net::SocketAddr,
+        /// Who says it is there.
+        by: String,
+    },
     /// The daemon says no.
     #[error("{}", .0.detail)]
     Refused(Problem),
@@ -63,10 +76,15 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether no daemon answers there.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, ClientError::Unreachable { .. } | ClientError::Silent { .. })
+    }
+
     /// What the process ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ClientError::Unreachable { .. } => UNREACHABLE,
+            ClientError::Unreachable { .. } | ClientError::Silent { .. } => UNREACHABLE,
             ClientError::Refused(_) | ClientError::Usage(_) | ClientError::Foreign { .. } => NO,
         }
     }
@@ -152,12 +170,38 @@ impl Client {
 
     /// Whether the daemon itself is well: a "no" here is an answer, not an error.
     pub async fn healthz(&self) -> Result<HealthzBody, ClientError> {
-        let (_, body) = self.fetch(self.http.get(self.url(&["healthz"])).timeout(HEALTHZ_TIMEOUT)).await?;
+        let (_, body) = self.fetch(self.ask_healthz()).await?;
         serde_json::from_slice(&body).map_err(|e| self.foreign(e.to_string()))
     }
 
+    fn ask_healthz(&self) -> reqwest::RequestBuilder {
+        self.http.get(self.url(&["healthz"])).timeout(HEALTHZ_TIMEOUT)
+    }
+
+    /// What a request comes to, as long as the daemon says that it is there: a reload may take a while, and one that is
+    /// stopped takes for ever.
+    async fn attended<T>(
+        &self,
+        asked: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let mut asked = std::pin::pin!(asked);
+        loop {
+            tokio::select! {
+                answer = &mut asked => return answer,
+                () = tokio::time::sleep(QUIET) => {}
+            }
+            tokio::select! {
+                answer = &mut asked => return answer,
+                well = self.fetch(self.ask_healthz()) => if well.is_err() {
+                    let Found { addr, by, .. } = &self.found;
+                    return Err(ClientError::Silent { addr: *addr, by: by.clone() });
+                },
+            }
+        }
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, ClientError> {
-        let (status, body) = self.fetch(request).await?;
+        let (status, body) = self.attended(self.fetch(request)).await?;
         if status == StatusCode::OK {
             return serde_json::from_slice(&body).map_err(|e| self.foreign(e.to_string()));
         }
@@ -176,7 +220,8 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut url = self.url(path);
         url.query_pairs_mut().extend_pairs(query);
-        let mut response = self.http.get(url).send().await.map_err(|e| self.unreachable(&e))?;
+        let begun = async { self.http.get(url).send().await.map_err(|e| self.unreachable(&e)) };
+        let mut response = self.attended(begun).await?;
         if response.status() != StatusCode::OK {
             let status = response.status();
             let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
@@ -185,7 +230,9 @@ impl Client {
                 Err(_) => self.foreign(format!("status {status}")),
             });
         }
-        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+        loop {
+            let next = async { response.chunk().await.map_err(|e| self.unreachable(&e)) };
+            let Some(piece) = self.attended(next).await? else { break };
             match each(&piece) {
                 // Whoever reads it may stop reading.
                 Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),

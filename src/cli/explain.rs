@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
+use super::recorded;
 use super::show::{bare, forced, list, span};
 use crate::control::api::{ClientBody, ExplainBody};
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
@@ -20,7 +21,7 @@ pub struct Args {
     /// A service's name
     pub name: String,
     /// As it was then: 2026-11-21T03:00:00Z, or 10m for so long ago; from the daemon's recording
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = recorded::time_argument)]
     pub at: Option<String>,
     /// Where the recording is, with --at; the configuration's state_dir when left out
     #[arg(long, value_name = "STATE_DIR", requires = "at")]

@@ -118,6 +118,22 @@ fn control_address(control: Option<&str>, config: &Path, asked_for: bool) -> any
     Ok(Found { tls: tls(addr), ..Found::plain(addr, &file.display().to_string()) })
 }
 
+/// `--control` as it was written: what cannot be an address is wrong usage.
+pub(super) fn control_argument(text: &str) -> Result<String, String> {
+    let bare = bare(text);
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    match bare.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && is_port(port) => Ok(text.to_owned()),
+        _ => Err(format!("write an address and a port, such as {DEFAULT_CONTROL}")),
+    }
+}
+
+/// An address without what says how it is spoken to.
+fn bare(text: &str) -> &str {
+    let bare = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
+    bare.trim_end_matches('/')
+}
+
 impl Found {
     /// In clear text, and without a token.
     pub fn plain(addr: SocketAddr, by: &str) -> Found {
@@ -127,8 +143,7 @@ impl Found {
 
 /// An address to connect to: a wildcard address is reached by loopback, and a name by its first address.
 fn parse(text: &str) -> anyhow::Result<SocketAddr> {
-    let bare = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
-    let bare = bare.trim_end_matches('/');
+    let bare = bare(text);
     let text = match bare.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => bare.to_owned(),

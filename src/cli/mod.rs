@@ -65,7 +65,7 @@ pub struct Cli {
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The daemon's control address; the configuration file's when left out
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, global = true, value_name = "ADDR", value_parser = find::control_argument)]
     control: Option<String>,
     /// The file of the token to show to the daemon; DETOUR_TOKEN_FILE when left out
     #[arg(long, global = true, value_name = "FILE")]

@@ -43,6 +43,11 @@ pub(super) fn by_the_hosts_clock<T: Serialize + DeserializeOwned>(
     serde_json::from_value(by_host(offset, || serde_json::to_value(value))?)
 }
 
+/// A moment on the command line, as it was written: one that cannot be read is wrong usage.
+pub(super) fn time_argument(text: &str) -> Result<String, String> {
+    moment(text).map(|_| text.to_owned()).map_err(|why| why.to_string())
+}
+
 /// `2026-11-21T03:00:00Z`, with or without parts of a second and an offset; or `10m`, so long ago.
 pub(super) fn moment(text: &str) -> anyhow::Result<HostTime> {
     if let Ok(ago) = parse_duration(text) {

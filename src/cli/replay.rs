@@ -30,10 +30,10 @@ pub struct Args {
     #[arg(long, value_name = "STATE_DIR")]
     history: Option<PathBuf>,
     /// From when on: 2026-11-21T03:00:00Z, or 2h for so long ago
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = recorded::time_argument)]
     from: Option<String>,
     /// Until when
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = recorded::time_argument)]
     to: Option<String>,
     /// What fails for less was not worth moving away from
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]

@@ -12,6 +12,7 @@ use crate::condition::{Condition, Summary};
 use crate::control::DaemonStatus;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
+use crate::policy::Decision;
 use crate::probe::{WatchState, WatchView};
 use crate::secondary::TransferredView;
 use crate::time::Time;
@@ -125,13 +126,20 @@ fn services(engine: &Status) -> Table {
     let mut table = Table::new(["SERVICE", "FROM", "HEALTH", "TTL", "SINCE", "REASON"]);
     for s in &engine.services {
         let (from, ttl, reason) = match &s.decision {
-            Some(d) => (list(&d.sites), format!("{}s", d.ttl), d.because()),
+            Some(d) => (list(&d.sites), ttls(d), d.because()),
             None => ("zone file".to_owned(), "-".to_owned(), "no decision yet".to_owned()),
         };
         let reason = format!("{reason}{}", waiting(engine.now, s));
         table.row([bare(&s.name), from, health(s), ttl, ago(engine.now, s.since), reason]);
     }
     table
+}
+
+/// The TTL, and that of each address family that has another one: `30s, AAAA 5s`.
+fn ttls(decision: &Decision) -> String {
+    let others = decision.families.iter().filter(|part| part.ttl != decision.ttl);
+    let others = others.map(|part| format!(", {} {}s", part.family, part.ttl));
+    std::iter::once(format!("{}s", decision.ttl)).chain(others).collect()
 }
 
 /// The health of what is answered with.

@@ -25,6 +25,7 @@ const MAX_ROWS: usize = 100;
 
 /// What would follow if a site failed, or were drained
 #[derive(clap::Args, Debug)]
+#[command(group(clap::ArgGroup::new("supposed").args(["down", "up", "drain"]).required(true).multiple(true)))]
 pub struct Args {
     /// Suppose that every probe of this site fails
     #[arg(long, value_name = "SITE")]
@@ -46,9 +47,6 @@ pub struct Args {
 /// Prints what would follow: from the running daemon, or where there is none, from its recording. Exit code 0
 /// where every service would keep a site that works, 1 where one would not.
 pub async fn run(args: &Args, asked: &Way<'_>, json: bool) -> anyhow::Result<ExitCode> {
-    if args.down.is_empty() && args.up.is_empty() && args.drain.is_empty() {
-        bail!("{}", StudyError::NothingSupposed);
-    }
     let outlook = if args.offline {
         work_out(args, offline(asked.config)?)?
     } else if args.history.is_some() {
@@ -56,11 +54,10 @@ pub async fn run(args: &Args, asked: &Way<'_>, json: bool) -> anyhow::Result<Exi
     } else {
         match from_daemon(args, asked).await {
             Ok(outlook) => outlook,
-            Err(ClientError::Unreachable { addr, .. }) if asked.control.is_none() => {
+            Err(error) if error.is_unreachable() && asked.control.is_none() => {
                 let recorded = recorded_last(args, asked.config);
-                let recorded =
-                    recorded.with_context(|| format!("no daemon answers at {addr}, and its recording"))?;
-                eprintln!("no daemon answers at {addr}: from its recording");
+                let recorded = recorded.with_context(|| format!("{error}; and its recording"))?;
+                eprintln!("{error}; this is from its recording");
                 work_out(args, recorded)?
             }
             Err(error) => return finish(Err(error)),

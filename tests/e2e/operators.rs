@@ -78,12 +78,45 @@ fn exit_codes() {
     check(&["drain", "nowhere", "--reason", "x"], 1);
     check(&["drain", "fra"], 2);
     check(&["no-such-command"], 2);
+    check(&["whatif"], 2);
+    check(&["explain", APP, "--at", "yesterday"], 2);
+    assert_eq!(detour(&["status", "--control", "nonsense"]).code, 2);
+    let ran = world.detour.cli(&["approve", "abc", "--reason", "x"]);
+    assert_eq!(
+        (ran.code, ran.stderr.contains("`detour status` lists those that wait")),
+        (2, true),
+        "{ran:?}"
+    );
     check(&["failover", APP, "--to", "nowhere"], 1);
     for command in [&["status"][..], &["healthz"], &["drain", "fra", "--reason", "x"]] {
         let ran = detour(&[command, &["--control", "127.0.0.1:1"]].concat());
         assert_eq!(ran.code, 3, "{ran:?}");
         assert!(ran.stderr.contains("127.0.0.1:1"), "it says where it looked: {ran:?}");
     }
+}
+
+#[test]
+fn a_daemon_that_is_stopped_keeps_nobody_waiting() {
+    let world = World::start(&Setup::default());
+    world.settles_on_fra();
+    world.detour.signal("STOP");
+    let commands = [&["status"][..], &["drain", "fra", "--reason", "x"], &["whatif", "--down", "fra"]];
+    std::thread::scope(|scope| {
+        for command in commands {
+            let detour = &world.detour;
+            scope.spawn(move || {
+                let ran = detour.cli(command);
+                assert_eq!(ran.code, 3, "{command:?}: {ran:?}");
+                assert!(ran.stderr.contains("takes connections and answers nothing"), "{command:?}: {ran:?}");
+            });
+        }
+    });
+    // Without a word of where to ask, it is worked out from what the daemon recorded.
+    let config = world.detour.config_path();
+    let ran = detour(&["whatif", "--down", "fra", "--config", config.to_str().unwrap()]);
+    assert!(ran.stderr.contains("this is from its recording"), "{ran:?}");
+    world.detour.signal("CONT");
+    world.detour.told(&["undrain", "fra"]);
 }
 
 #[test]

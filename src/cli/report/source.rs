@@ -44,7 +44,7 @@ impl Source {
         let client = Client::new(way.find()?)?;
         match client.get(&["v1", "incidents"], &[("limit", "1")]).await {
             Ok(_) => Ok(Ok(Source { from: From::Daemon(Box::new(client)), state_dir, now })),
-            Err(error @ ClientError::Unreachable { .. }) if way.control.is_none() => {
+            Err(error) if error.is_unreachable() && way.control.is_none() => {
                 let Some(dir) = state_dir.filter(|dir| dir.join(crate::history::FILE).exists()) else {
                     return Ok(Err(error));
                 };
