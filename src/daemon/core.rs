@@ -244,6 +244,8 @@ impl Core {
     }
 
     fn take(&mut self, input: Input) {
+        #[cfg(test)]
+        super::tests::panic_if_asked(&input, self.loaded.as_ref());
         let now = self.clock.now();
         match input {
             Input::Status(reply) => self.showing.ask(reply),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::freeze;
 use super::losses;
@@ -26,7 +26,7 @@ use crate::clock::{Clock, wall};
 use crate::config::Config;
 use crate::control::{Frozen, Rejected, RolledBack};
 use crate::engine::{Happened, Saved};
-use crate::history::Durable;
+use crate::history::{Durable, Store};
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
@@ -62,6 +62,7 @@ pub struct Loader {
     pub core: mpsc::Sender<Input>,
     pub journals: Arc<Journals>,
     pub writer: Arc<Writer>,
+    pub store: Arc<Store>,
     pub clock: Clock,
     /// Refusals that history was told of, and since when they are counted.
     pub refusals: Mutex<(Time, usize)>,
@@ -92,6 +93,17 @@ async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Fresh,
     })
 }
 
+/// What is asked for at once, by kind.
+struct Batch {
+    askers: Vec<Asker>,
+    forced: Force,
+    transferred: Vec<TransferredAsk>,
+    freezes: Vec<(Name, String, oneshot::Sender<Result<Frozen, String>>)>,
+    rollbacks: Vec<RollbackAsk>,
+    raises: Vec<(Name, Serial)>,
+    updates: Vec<UpdateAsk>,
+}
+
 impl Loader {
     /// Serves requests until nobody can ask any more. Those that wait while one is under way are answered
     /// together: reloads by one more load, updates by one more table, and so what primaries sent.
@@ -118,30 +130,52 @@ impl Loader {
                     Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
                 }
             }
-            if !askers.is_empty() && self.reload(askers, Vec::new(), forced).await.is_none() {
+            let begun = Batch { askers, forced, transferred, freezes, rollbacks, raises, updates };
+            if self.carry_out_all(begun).await.is_some() {
+                continue;
+            }
+            if self.core.is_closed() {
                 return;
             }
-            if !transferred.is_empty() && self.transferred(transferred).await.is_none() {
-                return;
-            }
-            for (zone, who, reply) in freezes {
-                let Some(outcome) = self.freeze(zone, who).await else { return };
-                // Whoever asked may have given up waiting.
-                let _ = reply.send(outcome);
-            }
-            for ask in rollbacks {
-                if self.rollback(ask).await.is_none() {
-                    return;
-                }
-            }
-            for (zone, seen) in raises {
-                if self.raise(zone, seen).await.is_none() {
-                    return;
-                }
-            }
-            if !updates.is_empty() && self.update(updates).await.is_none() {
-                return;
-            }
+            self.begin_again().await;
+        }
+    }
+
+    /// One kind after the other. `None` when the core is gone, or panicked meanwhile: what is left is not done, and
+    /// whoever waits for it hears that.
+    async fn carry_out_all(&self, batch: Batch) -> Option<()> {
+        let Batch { askers, forced, transferred, freezes, rollbacks, raises, updates } = batch;
+        if !askers.is_empty() {
+            self.reload(askers, Vec::new(), forced).await?;
+        }
+        if !transferred.is_empty() {
+            self.transferred(transferred).await?;
+        }
+        for (zone, who, reply) in freezes {
+            let outcome = self.freeze(zone, who).await?;
+            // Whoever asked may have given up waiting.
+            let _ = reply.send(outcome);
+        }
+        for ask in rollbacks {
+            self.rollback(ask).await?;
+        }
+        for (zone, seen) in raises {
+            self.raise(zone, seen).await?;
+        }
+        if !updates.is_empty() {
+            self.update(updates).await?;
+        }
+        Some(())
+    }
+
+    /// The core panicked with something from here in its hands, and began again from its last good load and the state
+    /// file: so does what is known of the sources.
+    async fn begin_again(&self) {
+        let (store, sources) = (self.store.clone(), self.sources.clone());
+        let begin_again = move || store.saved().map(|saved| lock(&sources).begin_again(&saved));
+        let begun = spawn_blocking(begin_again).await.map_err(|e| e.to_string());
+        if let Err(e) = begun.and_then(|begun| begun.map_err(|e| e.to_string())) {
+            error!("the edits of zones could not be read back from the state file: {e}");
         }
     }
 
@@ -186,6 +220,7 @@ impl Loader {
         self.core.send(input).await.ok()?;
         let outcome = outcome.await.ok()?;
         if outcome.is_ok() {
+            lock(&self.sources).confirm();
             self.settle_copies().await;
         }
         for asker in askers.into_iter().flatten() {

@@ -181,6 +181,7 @@ impl Rooms {
             core: self.inputs.clone(),
             journals: self.journals.clone(),
             writer: self.writer.clone(),
+            store: self.store.clone(),
             clock: self.clock.clone(),
             refusals: Mutex::default(),
         }

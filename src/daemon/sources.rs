@@ -38,6 +38,8 @@ pub struct Sources {
     catalog: Option<(Name, Serial)>,
     /// What was loaded last.
     last: Option<Last>,
+    /// What was loaded before that, until the core has taken it up.
+    before: Option<Before>,
     /// Copies of what was loaded, once the state directory is known.
     copies: Option<Copies>,
     /// What was published before this start, until the first load.
@@ -60,6 +62,13 @@ struct Held {
     zones: Vec<Source>,
 }
 
+/// What a load takes the place of.
+struct Before {
+    held: Option<Held>,
+    files: BTreeMap<Name, PathBuf>,
+    last: Option<Last>,
+}
+
 /// One zone.
 #[derive(Clone)]
 pub struct Source {
@@ -74,13 +83,21 @@ impl Source {
     /// known just now edits are kept for when it is.
     fn of(file: Zone, edits: &mut Edits, saves: &mut Vec<Saved>) -> Source {
         let file = Arc::new(file);
-        if file.is_empty() || file.is_private() {
-            return Source { contents: file.clone(), file };
+        if takes_edits(&file) {
+            saves.extend(saved(file.apex(), edits.settle(&file)));
         }
-        saves.extend(saved(file.apex(), edits.settle(&file)));
-        let contents = if edits.is_empty() { file.clone() } else { Arc::new(edits.lay(&file)) };
-        Source { file, contents }
+        Source { contents: laid(&file, edits), file }
     }
+}
+
+/// Whether edits are laid over what a file holds: a zone that is not known just now keeps them for when it is.
+fn takes_edits(file: &Zone) -> bool {
+    !file.is_empty() && !file.is_private()
+}
+
+/// What a file holds with these edits laid over it.
+fn laid(file: &Arc<Zone>, edits: &Edits) -> Arc<Zone> {
+    if edits.is_empty() || !takes_edits(file) { file.clone() } else { Arc::new(edits.lay(file)) }
 }
 
 /// A change of contents that is ready: taken up by [`Sources::done`] once the core has.
@@ -107,6 +124,7 @@ impl Sources {
             files: BTreeMap::new(),
             catalog: None,
             last: None,
+            before: None,
             copies: None,
             kept: None,
         }
@@ -210,6 +228,8 @@ impl Sources {
         };
         // The databases may be large; the maps made from them are not.
         drop(databases);
+        let (held, files_before) = (self.held.take(), std::mem::take(&mut self.files));
+        self.before = Some(Before { held, files: files_before, last: self.last.take() });
         let config = Arc::new(config);
         let mut saves = kept.as_ref().map(Kept::publishing).unwrap_or_default();
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
@@ -375,6 +395,26 @@ impl Sources {
         Ok(Held { config: last.config.clone(), maps: last.maps.clone(), zones })
     }
 
+    /// The core has taken up the last load.
+    pub fn confirm(&mut self) {
+        self.before = None;
+    }
+
+    /// Goes back to before a load that the core did not take up, and to the edits that are kept: it panicked, and
+    /// began again from these.
+    pub fn begin_again(&mut self, saved: &[Saved]) {
+        if let Some(Before { held, files, last }) = self.before.take() {
+            (self.held, self.files, self.last) = (held, files, last);
+        }
+        self.edits = Kept::of(saved).edits();
+        for zone in self.held.iter_mut().flat_map(|held| &mut held.zones) {
+            let edits = self.edits.get(zone.file.apex());
+            zone.contents = edits.map_or_else(|| zone.file.clone(), |edits| laid(&zone.file, edits));
+        }
+        // Whatever comes next differs from what is served in nobody knows what.
+        self.compiled = None;
+    }
+
     /// Holds contents no longer.
     pub fn let_go(&mut self) {
         self.held = None;
@@ -466,8 +506,7 @@ impl Sources {
         let (mut pending, mut bases) = (Vec::new(), Vec::new());
         for (apex, edits) in edits {
             let Some(zone) = zones.iter_mut().find(|zone| *zone.file.apex() == apex) else { continue };
-            zone.contents =
-                if edits.is_empty() { zone.file.clone() } else { Arc::new(edits.lay(&zone.file)) };
+            zone.contents = laid(&zone.file, &edits);
             bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
             pending.push((apex, edits, zone.clone()));
         }

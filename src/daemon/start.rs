@@ -90,6 +90,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     }
     let (mut core, watched) = rooms.core(&found, recorder, useless);
     begin(&mut core, found.saved, fresh);
+    loader::lock(&rooms.sources).confirm();
     if rooms.writer.flush(PATIENCE) {
         loader::lock(&rooms.sources).settle_copies();
     }

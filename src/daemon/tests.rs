@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::core::PANIC_NOTE;
-use super::messages::Input;
+use super::messages::{Fresh, Input};
 use super::{Running, start};
 use crate::condition::ConditionKind;
 use crate::control::{Daemon, DaemonStatus};
@@ -59,6 +59,56 @@ async fn until(running: &Running, what: &str, is: impl Fn(&DaemonStatus) -> bool
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("never: {what}");
+}
+
+/// Panics over a load or a change of contents, once, where a file `panic` beside the configuration says so.
+pub(super) fn panic_if_asked(input: &Input, loaded: Option<&Fresh>) {
+    let folder = loaded.and_then(|loaded| loaded.load.config.path.parent());
+    let takes_up = matches!(input, Input::Loaded(..) | Input::Changed(..));
+    if takes_up && folder.is_some_and(|folder| fs::remove_file(folder.join("panic")).is_ok()) {
+        panic!("as a test asked");
+    }
+}
+
+/// What the core had in its hands when it panicked is lost; what is asked for next is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_and_updates_go_on_after_a_core_that_panicked_over_one() {
+    const NX_DOMAIN: u8 = 3;
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = write(dir.path());
+    let rule = "file = \"example.com.zone\"\nupdate = [{ from = \"127.0.0.0/8\" }]";
+    fs::write(&path, CONFIG.replace("file = \"example.com.zone\"", rule)).unwrap();
+    let running = start(&path).await.unwrap();
+    let dns = running.addresses.dns[0];
+    assert_eq!(update(dns, "a").await, 0);
+
+    fs::write(dir.path().join("panic"), "").unwrap();
+    fs::write(dir.path().join("example.com.zone"), format!("{ZONE}c 60 TXT x\n")).unwrap();
+    assert!(running.handle.reload(false).await.is_err(), "it was lost");
+    let warned = |status: &DaemonStatus| status.warnings.iter().any(|warning| warning == PANIC_NOTE);
+    until(&running, "the core begins again", warned).await;
+    // An update is laid over what is served, and not over what was lost.
+    assert_eq!(update(dns, "b").await, 0);
+    let labels = ["a", "b", "c"];
+    let mut served = Vec::new();
+    for label in labels {
+        served.push(query(dns, label).await);
+    }
+    assert_eq!(served, [0, 0, NX_DOMAIN]);
+
+    fs::write(dir.path().join("panic"), "").unwrap();
+    assert_ne!(update(dns, "d").await, 0, "nobody is told that it was done");
+    assert!(running.handle.reload(false).await.unwrap().is_ok());
+    assert_eq!(update(dns, "e").await, 0);
+    for label in ["a", "b", "c", "e"] {
+        assert_eq!(query(dns, label).await, 0, "{label}");
+    }
+    let (again, _copy) = restarted(dir.path()).await;
+    for label in ["a", "b", "c", "e"] {
+        assert_eq!(query(again.addresses.dns[0], label).await, 0, "{label} after a restart");
+    }
+    again.stop().await;
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
