@@ -41,7 +41,9 @@ impl Primary {
     pub fn start(port: u16, server: &str, zone: &str) -> Primary {
         let [fra, iad] = sites(&[vec![own_address()], vec![own_address()]]);
         // Moves back come soon, so that there can be many.
-        let setup = Setup { failback: "{ mode = \"auto\", hold = \"50ms\" }", ..Setup::default() };
+        let failback = "{ mode = \"auto\", hold = \"50ms\" }";
+        // And none comes by itself, however slowly a busy machine answers probes.
+        let setup = Setup { failback, interval: "60s", timeout: "50s", ..Setup::default() };
         let config = harness::config(&setup, fra.port, &fra.addresses, &iad.addresses);
         let config = config
             .replace("listen = [\"127.0.0.1:0\"]", &format!("listen = [\"127.0.0.1:{port}\"]\n{server}"))
