@@ -145,6 +145,70 @@ fn a_move_that_waits_leaves_clients_at_a_dead_site_until_it_is_approved() {
     assert!(!world.engine.conditions().has(ConditionKind::DeadSite, APP));
 }
 
+/// Both families at both sites.
+fn dual(mode: &str, more: &str) -> Load {
+    let config = CONFIG.replace("MODE", mode).replace("\"192.0.2.1\"", "\"192.0.2.1\", \"2001:db8:1::1\"");
+    let config = config.replace("\"198.51.100.1\"", "\"198.51.100.1\", \"2001:db8:2::1\"");
+    load_of(&config.replace("probes = [\"web\"]", &format!("probes = [\"web\"]\n{more}")))
+}
+
+const FRA_V6: &str = "web@2001:db8:1::1";
+const IAD_V6: &str = "web@2001:db8:2::1";
+
+#[test]
+fn a_family_whose_move_waits_is_answered_from_a_dead_site() {
+    for (mode, next) in
+        [("approve", "the move to iad is pending approval"), ("auto\", delay = \"1h", "it moves to iad at")]
+    {
+        let mut world = World::of(dual(mode, ""));
+        world.dead(&[]);
+        assert_eq!(world.wrong(), []);
+        world.dead(&[FRA_V6]);
+        assert_eq!(world.wrong(), [ConditionKind::DeadSite], "{mode}");
+        let says = "AAAA of app.example.com is answered from fra, where AAAA is Down (3 of 3 failed, connection refused); ";
+        assert!(world.text().starts_with(&format!("{says}{next}")), "{}", world.text());
+        world.dead(&[]);
+        assert_eq!(world.wrong(), [], "{mode}");
+    }
+}
+
+#[test]
+fn a_family_that_is_withheld_while_both_move_together_is_told() {
+    let mut world = World::of(dual("auto", "families = \"together\""));
+    world.dead(&[]);
+    world.dead(&[IAD_V6]);
+    assert!(!world.engine.conditions().has(ConditionKind::FamilyDown, APP), "{:?}", world.wrong());
+    world.dead(&[IAD_V6, FRA]);
+    assert!(world.engine.conditions().has(ConditionKind::FamilyDown, APP), "{:?}", world.wrong());
+    let says = "A of app.example.com is not answered from fra: 192.0.2.1 is Down (3 of 3 failed, connection refused)";
+    assert_eq!(world.text(), says);
+    world.dead(&[IAD_V6]);
+    assert!(!world.engine.conditions().has(ConditionKind::FamilyDown, APP), "{:?}", world.wrong());
+}
+
+#[test]
+fn nothing_works_and_one_site_is_in_maintenance() {
+    let config = CONFIG.replace("MODE", "auto");
+    let window =
+        "[[maintenance]]\nsite = \"fra\"\nschedule = \"17 0 * * *\"\nzone = \"UTC\"\nduration = \"2h\"\n";
+    let mut world = World::of(load_of(&config.replace("[[zone]]", &format!("{window}[[zone]]"))));
+    world.dead(&[]);
+    world.dead(&[]);
+    world.dead(&[FRA]);
+    assert!(
+        !world.engine.conditions().has(ConditionKind::AllDown, APP),
+        "iad could take over: {:?}",
+        world.wrong()
+    );
+    world.dead(&[FRA, IAD]);
+    assert!(world.engine.conditions().has(ConditionKind::AllDown, APP), "{:?}", world.wrong());
+    assert!(
+        world.text().contains("fra Down: 3 of 3 failed, connection refused (in maintenance"),
+        "{}",
+        world.text()
+    );
+}
+
 #[test]
 fn nothing_works_and_then_it_does() {
     let mut world = World::new("auto");

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::kind::Kind;
 use crate::condition::{self, About, Condition, ConditionKind};
 use crate::config::{AlertSeverity, SiteId};
-use crate::engine::{Happened, conditions_of, dead_site};
+use crate::engine::{Happened, conditions_of, dead_site, lost_families};
 use crate::health::Health;
 use crate::history::Entry;
-use crate::policy::{Decision, FamilyPart, Noted, Reason, Rule};
+use crate::policy::{Decision, FamilyPart, Noted, OverrideKind, Reason, Rule};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -215,7 +215,8 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
                 _ => String::new(),
             };
             let state = Turn::Begins(format!("{condition} {} {proposal}", kind.word()));
-            let site = decision.reason.serving.clone();
+            let site = dead_site(decision).map(|dead| dead.noted.site.clone());
+            let site = site.or_else(|| decision.reason.serving.clone());
             let stays = news(kind, waiting(&decision.service), state, site, bounded(text));
             told.push(News { severity: Some(condition.severity()), ..stays });
         }
@@ -244,6 +245,14 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
             let turn = Turn::Begins(format!("unknown at {sites}"));
             told.push(news(Kind::AllDown, subject, turn, gone.map(|gone| gone.site.clone()), title));
         }
+        // People may be sent to a dead site: that is no recovery, though an operator says so.
+        _ if forced_up_though_down(decision).is_some() => {
+            let noted = forced_up_though_down(decision);
+            let title =
+                format!("{name} is answered from {}", noted.map(Noted::to_string).unwrap_or_default());
+            let turn = Turn::Begins("forced up".to_owned());
+            told.push(news(Kind::Moved, subject, turn, noted.map(|noted| noted.site.clone()), title));
+        }
         (_, None) => match families(decision) {
             Some((kind, site, title)) => {
                 told.push(news(kind, subject, Turn::Begins(title.clone()), site, title));
@@ -267,21 +276,27 @@ fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
     told
 }
 
-/// What is told of address families that are answered from other sites than the rest, with the worst kind of it.
+/// The site that is answered from because an operator forces it up, though results say Down.
+fn forced_up_though_down(decision: &Decision) -> Option<&Noted> {
+    let forced_up = |noted: &Noted| noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
+    let mut noted = decision.reason.endpoints.iter().filter(|noted| decision.sites.contains(&noted.site));
+    noted.find(|noted| noted.health == Health::Down && forced_up(noted))
+}
+
+/// What is told of address families that are not answered with what works, or from other sites than the rest, with
+/// the worst kind of it.
 fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
     let name = bare(&decision.service);
-    let tell = |FamilyPart { family, sites, reason, .. }: &FamilyPart| match &reason.rule {
-        Rule::AllDown { .. } | Rule::Unproven => {
-            Some((Kind::AllDown, None, format!("{family} of {name} has no endpoint that works")))
-        }
-        _ => {
-            let gone = left_of(reason, sites)?;
-            let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
-            let (from, to) = (&gone.site, sites.join(" and "));
-            Some((kind, Some(from.clone()), format!("{family} of {name} moved from {from} to {to}")))
-        }
+    let lost = lost_families(decision);
+    let moved = |FamilyPart { family, sites, reason, .. }: &FamilyPart| {
+        let gone = left_of(reason, sites).filter(|_| lost.iter().all(|(lost, _)| lost != family))?;
+        let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
+        let (from, to) = (&gone.site, sites.join(" and "));
+        Some((kind, Some(from.clone()), format!("{family} of {name} moved from {from} to {to}")))
     };
-    let told: Vec<_> = decision.families.iter().filter_map(tell).collect();
+    let moved = decision.families.iter().filter_map(moved);
+    let told = lost.iter().map(|(family, why)| (Kind::AllDown, None, format!("{family} of {name} {why}")));
+    let told: Vec<_> = told.chain(moved).collect();
     let worst = [Kind::AllDown, Kind::Failover, Kind::Moved];
     let worst = worst.into_iter().find_map(|kind| told.iter().find(|(of, ..)| *of == kind))?;
     let title: Vec<&str> = told.iter().map(|(.., title)| title.as_str()).collect();

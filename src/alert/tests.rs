@@ -323,6 +323,53 @@ fn nothing_is_resolved_while_clients_are_sent_to_a_dead_site() {
 }
 
 #[test]
+fn a_dead_site_that_is_forced_up_is_no_recovery() {
+    let mut told = Told::new(receiver());
+    told.happens(vec![to_iad("app.example.com")]);
+    told.delivered();
+    let kind = OverrideKind::ForceUp;
+    let (who, reason) = ("ann".to_owned(), "the probe lies".to_owned());
+    let forced = Some(Forced { kind, who, reason, until: None });
+    let fra = Noted { forced, ..noted("fra", Health::Down) };
+    told.happens(vec![decision("app.example.com", Some("fra"), Rule::InOrder, vec![fra.clone()])]);
+    let [message] = &told.delivered()[..] else { panic!("one") };
+    assert_eq!((message.state, message.kind), (State::Firing, Kind::Moved));
+    let title = "app.example.com is answered from fra forced Up by ann: the probe lies (samples say Down: 3 of 3 \
+                 failed, connection refused)";
+    assert_eq!(message.title, title);
+    let up = Noted { health: Health::Up, ..fra };
+    told.happens(vec![decision("app.example.com", Some("fra"), Rule::InOrder, vec![up])]);
+    assert_eq!(told.delivered()[0].state, State::Resolved);
+}
+
+#[test]
+fn nothing_is_resolved_while_a_family_is_answered_from_a_dead_site() {
+    let mut told = Told::new(receiver());
+    told.happens(vec![to_iad("app.example.com")]);
+    told.delivered();
+    let waits = Rule::Proposed { to: "iad".into(), proposal: 8, limit: None, due: None };
+    let rejected = Rule::Rejected { to: "iad".into(), proposal: 8, by: "ann".to_owned() };
+    let delayed = Rule::Delayed { to: "iad".into(), until: START };
+    for rule in [delayed, waits, rejected] {
+        let Happened::Decision(mut decision) = at_fra("app.example.com") else { panic!("a decision") };
+        let endpoints = vec![noted("fra", Health::Down)];
+        let reason = Reason { serving: Some("fra".into()), rule: rule.clone(), endpoints };
+        let (family, sites, records) = (Family::Aaaa, vec!["fra".into()], Vec::new());
+        decision.families = vec![FamilyPart { family, sites, records, ttl: 5, reason, steer: None }];
+        told.happens(vec![Happened::Decision(decision)]);
+        let messages = told.delivered();
+        let [message] = &messages[..] else { panic!("one for {rule:?}: {messages:#?}") };
+        assert_eq!((message.state, message.severity), (State::Firing, AlertSeverity::Critical), "{rule:?}");
+        let says =
+            "AAAA of app.example.com is answered from fra, where AAAA is Down (3 of 3 failed, connection";
+        assert!(message.title.starts_with(says), "{}", message.title);
+    }
+    told.happens(vec![at_fra("app.example.com")]);
+    let states: Vec<_> = told.titles().into_iter().map(|(state, kind, _)| (state, kind)).collect();
+    assert_eq!(states, [(State::Resolved, Kind::Settled), (State::Resolved, Kind::Failback)]);
+}
+
+#[test]
 fn a_service_that_works_again_where_it_stays_is_down_no_more() {
     let mut told = Told::new(receiver());
     told.happens(vec![nothing("app.example.com")]);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::duration::Seconds;
 use super::{
-    AllDown, Approval, CheckKey, Config, Endpoint, Probe, ProbeKind, Service, SiteId, Target, Unanswered,
+    AllDown, Approval, CheckKey, Config, Endpoint, Families, Probe, ProbeKind, Service, SiteId, Target,
+    Unanswered,
 };
 use crate::zone::Name;
 
@@ -146,7 +147,7 @@ pub fn worst_case(service: &Service, surroundings: &Surroundings) -> Rto {
 }
 
 /// Whether clients can be told that the name has no record of a type that it has at other times: because nothing
-/// works, or because the endpoint in use has no address of their family.
+/// works, or because the endpoint in use has no address of their family, or none that works.
 pub(super) fn may_be_empty(service: &Service) -> bool {
     let lacks = |v6: bool| {
         let has = |endpoint: &Endpoint| match &endpoint.target {
@@ -161,7 +162,15 @@ pub(super) fn may_be_empty(service: &Service) -> bool {
         };
         service.endpoints.iter().any(has) && !service.endpoints.iter().all(has)
     };
-    service.all_down == AllDown::Empty || lacks(false) || lacks(true)
+    // Where families move together, one that is dead everywhere is not answered while the other works.
+    let has_both = |endpoint: &Endpoint| match &endpoint.target {
+        Target::Addresses { v4, v6 } => !v4.is_empty() && !v6.is_empty(),
+        Target::Cname(_) => false,
+    };
+    let has_cname = service.endpoints.iter().any(|it| matches!(it.target, Target::Cname(_)));
+    let together = service.moving.families == Families::Together || has_cname;
+    let together = together && service.endpoints.iter().any(has_both);
+    service.all_down == AllDown::Empty || lacks(false) || lacks(true) || together
 }
 
 /// The wait for the next run, then `fall` runs that each take their whole timeout, once it is their turn. Runs of

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use super::{Effect, Engine, Happened};
 use crate::condition::{ConditionKind, Conditions};
-use crate::config::CheckKey;
+use crate::config::{CheckKey, SiteId, Whereto};
 use crate::health::{Health, Outcome};
-use crate::policy::{Decision, Noted, OverrideKind, Rule};
+use crate::policy::{Decision, Family, Noted, OverrideKind, Reason, Rule, Withheld, unmade};
 use crate::time::Time;
 use crate::zone::Name;
 
@@ -45,9 +45,10 @@ pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
             vec![(ConditionKind::Unverified, text)]
         }
         _ => {
-            let mut found = family_down(decision);
-            found.extend(out_of_place(decision));
-            found
+            let lost = lost_families(decision).into_iter();
+            let lost: Vec<String> = lost.map(|(family, why)| format!("{family} of {name} {why}")).collect();
+            let down = (!lost.is_empty()).then(|| (ConditionKind::FamilyDown, lost.join("; ")));
+            down.into_iter().chain(out_of_place(decision)).collect()
         }
     }
 }
@@ -56,10 +57,14 @@ pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
 fn out_of_place(decision: &Decision) -> Option<(ConditionKind, String)> {
     let name = subject_of(&decision.service);
     match (dead_site(decision), next_of(decision)) {
-        (Some(dead), next) => {
+        (Some(DeadSite { family, noted }), next) => {
             let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
-            let text =
-                format!("{name} is answered from {}, which is Down ({}){next}", dead.site, dead.because);
+            let (what, of) = match family {
+                Some(family) => (format!("{family} of {name}"), format!("where {family} is Down")),
+                None => (name, "which is Down".to_owned()),
+            };
+            let (site, because) = (&noted.site, &noted.because);
+            let text = format!("{what} is answered from {site}, {of} ({because}){next}");
             Some((ConditionKind::DeadSite, text))
         }
         (None, Some((Some(kind), next))) => Some((kind, format!("{name}: {next}"))),
@@ -67,40 +72,78 @@ fn out_of_place(decision: &Decision) -> Option<(ConditionKind, String)> {
     }
 }
 
-/// The address families that no endpoint works for, though some works for the other.
-fn family_down(decision: &Decision) -> Vec<(ConditionKind, String)> {
-    let down = decision
-        .families
-        .iter()
-        .filter(|part| matches!(part.reason.rule, Rule::AllDown { .. } | Rule::Unproven));
-    let down: Vec<String> = down.map(|part| part.family.to_string()).collect();
-    if down.is_empty() {
-        return Vec::new();
-    }
-    let (name, down) = (subject_of(&decision.service), down.join(" and "));
-    vec![(ConditionKind::FamilyDown, format!("{down} of {name} has no endpoint that works"))]
+/// The address families that clients are not given an address of that works, though of the other they are, and why:
+/// those that no endpoint works for, and, where families move together, those that are Down at the endpoint in use.
+pub fn lost_families(decision: &Decision) -> Vec<(Family, String)> {
+    let nowhere = |family: Family| {
+        let part = decision.part(family)?;
+        let is_lost = matches!(part.reason.rule, Rule::AllDown { .. } | Rule::Unproven);
+        is_lost.then(|| "has no endpoint that works".to_owned())
+    };
+    let lost = |family: Family| Some((family, nowhere(family).or_else(|| withheld(decision, family))?));
+    Family::BOTH.into_iter().filter_map(lost).collect()
 }
 
-/// The site that a decision answers with although it is Down, and nobody said to: not as a last resort, nor in
-/// maintenance.
-pub fn dead_site(decision: &Decision) -> Option<&Noted> {
-    // Damping alone says Down of what results say works.
-    if matches!(
-        decision.reason.rule,
-        Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Unproven | Rule::Damped
-    ) {
+/// Why some clients, or all, are answered without a family that the site they are sent to was given.
+fn withheld(decision: &Decision, family: Family) -> Option<String> {
+    if decision.part(family).is_some() {
         return None;
     }
+    let variants = decision.steer.iter().flat_map(|steer| &steer.variants);
+    let answers = variants.map(|variant| (&variant.sites[..], &variant.records));
+    let answers: Vec<_> = std::iter::once((decision.own_sites(), &decision.records)).chain(answers).collect();
+    let lacks = |site: &SiteId| {
+        let mut without =
+            answers.iter().filter(|(_, records)| !records.iter().any(|set| set.rtype == family.rtype()));
+        without.any(|(sites, _)| sites.contains(site))
+    };
+    decision.reason.endpoints.iter().filter(|noted| lacks(&noted.site)).find_map(|noted| {
+        let down = noted.withheld.iter().filter(|it| it.health == Health::Down);
+        let down =
+            down.filter(|it| it.place.parse().is_ok_and(|address| family.has(&Whereto::Addr(address))));
+        let Withheld { place, because, .. } = down.last()?;
+        Some(format!("is not answered from {}: {place} is Down ({because})", noted.site))
+    })
+}
+
+/// A site that clients are sent to although it is Down.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadSite<'a> {
+    /// The address family that is answered from it, where the other one is not.
+    pub family: Option<Family>,
+    /// The site, and how it stands.
+    pub noted: &'a Noted,
+}
+
+/// The site that a decision, or its part for one address family, answers with although it is Down, and nobody said
+/// to: not as a last resort, nor in maintenance.
+pub fn dead_site(decision: &Decision) -> Option<DeadSite<'_>> {
+    let rule = &decision.reason.rule;
+    if matches!(rule, Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Unproven) {
+        return None;
+    }
+    let parts = decision.families.iter();
+    let parts = parts.filter(|part| !matches!(part.reason.rule, Rule::Steered { .. }));
+    let of_family = |(family, noted)| DeadSite { family: Some(family), noted };
     // Where clients are shared out, a dead site is answered from only as the last resort of one family.
-    if matches!(decision.reason.rule, Rule::Steered { .. }) && !decision.families.is_empty() {
+    let shared = matches!(rule, Rule::Steered { .. }) && !decision.families.is_empty();
+    let whole = Some(&decision.reason).filter(|_| !shared);
+    let whole = whole.and_then(|reason| dead_of(reason, decision.own_sites()));
+    let mut parts = parts.filter_map(|part| Some((part.family, dead_of(&part.reason, &part.sites)?)));
+    whole.map(|noted| DeadSite { family: None, noted }).or_else(|| parts.next().map(of_family))
+}
+
+fn dead_of<'a>(reason: &'a Reason, sites: &[SiteId]) -> Option<&'a Noted> {
+    // Damping alone says Down of what results say works.
+    if matches!(reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Unproven | Rule::Damped) {
         return None;
     }
     let forced_up = |noted: &Noted| noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
-    decision.reason.endpoints.iter().find(|noted| {
+    reason.endpoints.iter().find(|noted| {
         noted.health == Health::Down
             && noted.maintenance.is_none()
             && !forced_up(noted)
-            && decision.own_sites().contains(&noted.site)
+            && sites.contains(&noted.site)
     })
 }
 
@@ -125,9 +168,8 @@ fn pending(rule: &Rule) -> Option<(Option<ConditionKind>, String)> {
             Some((Some(ConditionKind::PendingApproval), text))
         }
         Rule::Rejected { to, proposal, by } => {
-            let text = format!(
-                "the move to {to} was rejected by {by}; run `detour approve {proposal}` to move anyway"
-            );
+            let unmade = unmade(by);
+            let text = format!("the move to {to} {unmade}; run `detour approve {proposal}` to move anyway");
             Some((None, text))
         }
         _ => None,

@@ -168,8 +168,8 @@ pub(super) fn next_of(decision: &Decision) -> impl Iterator<Item = String> + '_ 
 
 impl Steered {
     /// How its endpoints stand where its families move together.
-    pub(super) fn joined(&self, mut standings: Vec<Standing>) -> Vec<Standing> {
-        crate::policy::join_families(&self.service, &mut standings);
+    pub(super) fn joined(&self, mut standings: Vec<Standing>, last: Option<&Decision>) -> Vec<Standing> {
+        crate::policy::join_families(&self.service, &mut standings, last);
         standings
     }
 }

@@ -75,7 +75,7 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use audit::Audit;
-pub use conditions::{conditions_of, dead_site};
+pub use conditions::{DeadSite, conditions_of, dead_site, lost_families};
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,

@@ -5,8 +5,8 @@ use super::families::Part;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved, SavedService};
 use crate::config::{OnLimit, Seconds};
 use crate::policy::{
-    Choice, IfUnanswered, Ledger, Move, MoveKind, Proposal, ProposalNews, ProposalState, Reason, Rule, Step,
-    delayed_until, movement, stay, step,
+    Choice, IfUnanswered, Ledger, Move, MoveKind, NOBODY, Proposal, ProposalNews, ProposalState, Reason,
+    Rule, Step, delayed_until, movement, stay, step,
 };
 use crate::time::Time;
 use crate::zone::Name;
@@ -156,7 +156,7 @@ impl Engine {
                     let proposal = held.clone();
                     slots.told.push(Happened::Proposal { news: ProposalNews::Unanswered, proposal });
                     if then == IfUnanswered::Stay {
-                        held.state = ProposalState::Rejected { by: "nobody".to_owned() };
+                        held.state = ProposalState::Rejected { by: NOBODY.to_owned() };
                         return Verdict::Wait(held);
                     }
                     // Nobody's silence overrules a safety rule.

@@ -132,7 +132,8 @@ impl Engine {
                 full: service.moving.shed && self.would_be_over(service, &endpoint.site),
             }
         };
-        steered.joined(endpoints.map(standing).collect())
+        let last = self.decided.get(&service.name).map(|last| &last.decision);
+        steered.joined(endpoints.map(standing).collect(), last)
     }
 }
 

@@ -256,7 +256,8 @@ impl Watched {
         CheckView {
             key: key.clone(),
             health: found.health,
-            since: found.since,
+            // What nothing was ever found of is Unknown since it is there.
+            since: if found.since == Time(0) { self.added } else { found.since },
             because,
             every_ms: millis(every),
             last_sample_age_ms: last.map(|at| millis(now.since(at))),

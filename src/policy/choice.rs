@@ -96,6 +96,9 @@ impl Choice {
 
 /// Chooses what a service answers with.
 pub fn choose(situation: &Situation) -> Choice {
+    if works_nowhere_in_maintenance(situation) {
+        return last_resort_as(situation, LastResort::Keep);
+    }
     if let Some(tree) = &situation.service.tree {
         return tree::choose(situation, tree);
     }
@@ -124,16 +127,34 @@ pub fn choose(situation: &Situation) -> Choice {
 /// so that clients come back soon. Where nothing at all is known of any endpoint, none is known to be
 /// down either, and the last answer, or else the first endpoint, stays.
 pub(super) fn last_resort(situation: &Situation) -> Choice {
+    let verified = situation.standings.iter().any(Standing::is_out);
+    let asked = if verified { LastResort::of(&situation.service.all_down) } else { LastResort::Keep };
+    last_resort_as(situation, asked)
+}
+
+fn last_resort_as(situation: &Situation, asked: LastResort) -> Choice {
     let standings = situation.standings;
     let ttl = situation.service.ttl_suspect;
     let verified = standings.iter().any(Standing::is_out);
-    let asked = if verified { LastResort::of(&situation.service.all_down) } else { LastResort::Keep };
     let (sites, records, answer) = records::last_resort(situation, asked, ttl);
     let rule = if verified { Rule::AllDown { answer } } else { Rule::Unverified { answer } };
     let reason = Reason { serving: None, rule, endpoints: standings.iter().map(Noted::of).collect() };
     let steer = if answer == LastResort::Keep { records::kept_steer(situation, ttl) } else { None };
     let (latched, marks, hold_until, groups) = (false, Marks::new(), None, Memories::new());
     Choice { sites, records, ttl, reason, latched, marks, hold_until, groups, steer, partial: None }
+}
+
+/// Whether every endpoint is Down or taken out, and one that is in use is in maintenance. That one stays in use, and so
+/// do its records; but people have to know that nothing works.
+fn works_nowhere_in_maintenance(situation: &Situation) -> bool {
+    let weights = situation.service.endpoints.iter().map(|endpoint| endpoint.weight);
+    let mut used =
+        situation.standings.iter().zip(weights).filter(|(_, weight)| *weight > 0).map(|(it, _)| it);
+    let in_use = |site: &SiteId| situation.last.is_some_and(|last| last.own_sites().contains(site));
+    let maintained = |it: &Standing| !it.is_taken() && it.maintenance.is_some() && in_use(&it.site);
+    situation.order.is_none()
+        && used.clone().any(maintained)
+        && used.all(|standing| standing.is_out() && !standing.is_damped() || standing.is_absent())
 }
 
 /// Why a failover of this service to this endpoint is refused, where it is answered from `left`; `None` where it

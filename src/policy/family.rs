@@ -485,29 +485,34 @@ fn of_family(standing: &Standing, family: Family) -> Standing {
 }
 
 /// Where families move together, an endpoint of which one is dead counts as Down, as long as another has all of
-/// them. Where none has, it goes on with the one that works, as nothing else is any better.
-pub fn join_families(service: &Service, standings: &mut [Standing]) {
+/// them. Where none has, it goes on with the one that works, as nothing else is any better; and what is not in use
+/// counts as Down as long as it would take a family away that what is in use answers.
+pub fn join_families(service: &Service, standings: &mut [Standing], last: Option<&Decision>) {
     if splits(service) {
         return;
     }
+    let in_use = |standing: &Standing| last.is_some_and(|last| last.own_sites().contains(&standing.site));
     let given: Vec<Family> =
         Family::BOTH.into_iter().filter(|&family| standings.iter().any(|it| has(it, family))).collect();
-    let is_whole = |(standing, weight): (&Standing, u32)| {
+    let answers = |standing: &Standing, family: Family| {
         let named = standing.places.iter().any(|(place, _)| matches!(place, Whereto::Name(_)));
-        let answers = |&family: &Family| has(standing, family) && !withholds(standing, family);
-        weight > 0
-            && standing.is_proven()
-            && standing.maintenance.is_none()
-            && (named || given.iter().all(answers))
+        named || has(standing, family) && !withholds(standing, family)
     };
     let weights = service.endpoints.iter().map(|endpoint| endpoint.weight);
-    if !standings.iter().zip(weights).any(is_whole) {
-        return;
-    }
+    let sound = standings
+        .iter()
+        .zip(weights)
+        .filter(|(standing, weight)| *weight > 0 && standing.is_proven() && standing.maintenance.is_none());
+    let sound: Vec<&Standing> = sound.map(|(standing, _)| standing).collect();
+    let is_whole = |standing: &&Standing| given.iter().all(|&family| answers(standing, family));
+    let some_whole = sound.iter().any(is_whole);
+    let answered = |family: &Family| sound.iter().any(|it| in_use(it) && answers(it, *family));
+    let wanted: Vec<Family> = given.iter().copied().filter(|family| some_whole || answered(family)).collect();
     for standing in standings.iter_mut() {
         let usable = standing.overridden.is_none() && standing.maintenance.is_none();
-        if usable && works(standing.found.health) {
-            let dead = given.iter().find_map(|&family| Some((family, dead(standing, family)?)));
+        let judged = some_whole || !in_use(standing);
+        if usable && judged && works(standing.found.health) {
+            let dead = wanted.iter().find_map(|&family| Some((family, dead(standing, family)?)));
             if let Some((family, Finding { since, because, .. })) = dead {
                 let because = format!("{family} {because}");
                 standing.found = Finding { health: Health::Down, since, because };

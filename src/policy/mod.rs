@@ -37,7 +37,7 @@ pub use failover::{Mark, Marks};
 pub use family::{Apart, Family, FamilyMemories, FamilyMemory, FamilyPart, Joined, join_families};
 pub use moving::{Move, MoveKind, Partial, Step, delayed_until, movement, standby, stay, step, unready};
 pub use overrides::{Override, OverrideKind, Scope, ruling};
-pub use proposal::{IfUnanswered, Proposal, ProposalNews, ProposalState};
+pub use proposal::{IfUnanswered, NOBODY, Proposal, ProposalNews, ProposalState, unmade};
 pub use reason::{Forced, LastResort, Latch, Noted, Portion, Reason, Rule, Toward, Withheld};
 pub use safety::{Carried, HOUR, Ledger, MAX_SWITCHES_KEPT, Tally, loads};
 pub use standing::{Earlier, Standing};

@@ -9,6 +9,14 @@ use crate::config::{SiteId, Unanswered};
 use crate::time::Time;
 use crate::zone::Name;
 
+/// Who rejected a proposal that was not answered in time.
+pub const NOBODY: &str = "nobody";
+
+/// Why a move is not made: `was rejected by ana`.
+pub fn unmade(by: &str) -> String {
+    if by == NOBODY { "was not approved in time".to_owned() } else { format!("was rejected by {by}") }
+}
+
 /// A proposed move. A service has at most one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Proposal {

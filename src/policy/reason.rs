@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IfUnanswered, OverrideKind, Standing};
+use super::{IfUnanswered, OverrideKind, Standing, unmade};
 use crate::config::{AllDown, SiteId};
 use crate::health::Health;
 use crate::time::Time;
@@ -328,7 +328,7 @@ fn write_serving(f: &mut fmt::Formatter<'_>, rule: &Rule, it: &Noted, first: boo
             };
         }
         Rule::Rejected { to, proposal, by } => {
-            return write!(f, "{it}; it stays: the move to {to} was rejected by {by} (proposal {proposal})");
+            return write!(f, "{it}; it stays: the move to {to} {} (proposal {proposal})", unmade(by));
         }
         Rule::Stepping { back, percent, next, at } => {
             write!(

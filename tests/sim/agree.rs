@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use detour::alert::desk::Desk;
 use detour::condition::{ConditionKind, Summary};
-use detour::config::{AlertReceiver, AlertSeverity, AlertWay};
+use detour::config::{AlertReceiver, AlertSeverity, AlertWay, SiteId, Whereto};
 use detour::control::overview::{Overview, Stance};
 use detour::control::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
 use detour::engine::{Effect, Happened, ServiceView};
 use detour::health::Health;
 use detour::history::Entry;
-use detour::policy::{OverrideKind, Rule};
+use detour::policy::{Decision, Family, Noted, OverrideKind, Rule};
 use detour::scenario::World;
 use detour::time::Time;
 
@@ -63,20 +63,52 @@ fn wrong(service: &ServiceView) -> Option<ConditionKind> {
         Rule::Damped => return None,
         _ => {}
     }
-    if matches!(decision.reason.rule, Rule::Steered { .. }) && !decision.families.is_empty() {
-        return None;
-    }
-    let dead = decision.reason.endpoints.iter().any(|noted| {
-        let forced_up = noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
-        decision.own_sites().contains(&noted.site) && noted.health == Health::Down && !forced_up
-    });
-    if dead {
+    let shared = matches!(decision.reason.rule, Rule::Steered { .. }) && !decision.families.is_empty();
+    let dead = !shared
+        && decision.reason.endpoints.iter().any(|noted| {
+            let forced_up = noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
+            decision.own_sites().contains(&noted.site) && noted.health == Health::Down && !forced_up
+        });
+    if dead || family_dead(decision) {
         return Some(ConditionKind::DeadSite);
     }
     decision.reasons().find_map(|reason| match &reason.rule {
         Rule::Proposed { limit: Some(_), .. } => Some(ConditionKind::Blocked),
         Rule::Proposed { limit: None, .. } => Some(ConditionKind::PendingApproval),
         _ => None,
+    })
+}
+
+/// Whether a family is answered from where it is Down, as its own move waits.
+fn family_dead(decision: &Decision) -> bool {
+    decision.families.iter().any(|part| {
+        let waits =
+            matches!(part.reason.rule, Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. });
+        let down = |noted: &Noted| {
+            let forced = noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
+            part.sites.contains(&noted.site) && noted.health == Health::Down && !forced
+        };
+        waits && part.reason.endpoints.iter().any(|noted| noted.maintenance.is_none() && down(noted))
+    })
+}
+
+/// Whether somebody is answered without a family that an endpoint in use was given, and that is Down there.
+fn family_withheld(service: &ServiceView, decision: &Decision) -> bool {
+    let steered = decision.steer.iter().flat_map(|steer| &steer.variants);
+    let steered = steered.map(|variant| (&variant.sites[..], &variant.records));
+    let answers = std::iter::once((decision.own_sites(), &decision.records)).chain(steered);
+    answers.into_iter().any(|(sites, records)| {
+        Family::BOTH.into_iter().filter(|&family| decision.part(family).is_none()).any(|family| {
+            let down = |site: &SiteId| {
+                let mut noted = decision.reason.endpoints.iter().filter(|noted| noted.site == *site);
+                let address = |place: &str| place.parse().is_ok_and(|it| family.has(&Whereto::Addr(it)));
+                noted.any(|noted| {
+                    noted.withheld.iter().any(|it| it.health == Health::Down && address(&it.place))
+                })
+            };
+            let known = service.endpoints.iter().any(|endpoint| sites.contains(&endpoint.site));
+            known && records.iter().all(|set| set.rtype != family.rtype()) && sites.iter().any(down)
+        })
     })
 }
 
@@ -123,7 +155,9 @@ impl Agreement {
             let some_down =
                 parts.filter(|part| matches!(part.reason.rule, Rule::AllDown { .. } | Rule::Unproven));
             let nothing = [ConditionKind::AllDown, ConditionKind::Unverified];
-            let family_down = some_down.count() > 0 && !wrong.is_some_and(|kind| nothing.contains(&kind));
+            let withheld = service.decision.as_ref().is_some_and(|it| family_withheld(service, it));
+            let family_down =
+                (some_down.count() > 0 || withheld) && !wrong.is_some_and(|kind| nothing.contains(&kind));
             assert_eq!(conditions.has(ConditionKind::FamilyDown, &name), family_down, "{service:#?}");
             degraded |= family_down;
             let stays = self.desk.subjects().contains(&*format!("proposal {name}"));

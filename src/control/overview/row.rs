@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::SiteId;
-use crate::engine::{EndpointView, ServiceView, StandbyView};
+use crate::engine::{EndpointView, ServiceView, StandbyView, dead_site};
 use crate::health::Health;
-use crate::policy::{Decision, Noted, OverrideKind, Rule};
+use crate::policy::{Decision, Noted, OverrideKind, Rule, unmade};
 use crate::time::Time;
 use crate::zone::{Name, RrSet};
 
@@ -172,9 +172,11 @@ fn stance(service: &ServiceView) -> Stance {
         let mut noted = decision.reason.endpoints.iter();
         !decision.families.is_empty() || noted.any(|noted| !noted.withheld.is_empty())
     };
+    let dead_family = dead_site(decision).is_some_and(|dead| dead.family.is_some());
     match &decision.reason.rule {
         Rule::AllDown { .. } | Rule::Unproven => Stance::Stranded,
         Rule::Unverified { .. } => Stance::Undecided,
+        _ if dead_family => Stance::Held,
         Rule::Damped => Stance::Failing,
         Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } if !works(serving) => {
             Stance::Held
@@ -243,8 +245,9 @@ fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
         return Vec::new();
     }
     let Some(Decision { reason, sites, families, .. }) = &service.decision else { return Vec::new() };
-    let away =
-        |noted: &&Noted| stance == Stance::Held || !sites.contains(&noted.site) || !noted.withheld.is_empty();
+    let dead = service.decision.as_ref().and_then(dead_site).and_then(|dead| dead.family);
+    let held = stance == Stance::Held && dead.is_none();
+    let away = |noted: &&Noted| held || !sites.contains(&noted.site) || !noted.withheld.is_empty();
     let noted = reason.endpoints.iter().filter(away);
     let why = |noted: &Noted| {
         let text = noted.to_string();
@@ -257,7 +260,8 @@ fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
     let whole =
         noted.map(|noted| Off { site: noted.site.clone(), why: why(noted), withheld: withheld(noted) });
     let parts = families.iter().flat_map(|part| {
-        let noted = part.reason.endpoints.iter().filter(|noted| !part.sites.contains(&noted.site));
+        let held = dead == Some(part.family);
+        let noted = part.reason.endpoints.iter().filter(move |it| held || !part.sites.contains(&it.site));
         noted.map(|noted| Off {
             site: noted.site.clone(),
             why: format!("{}: {}", part.family, why(noted)),
@@ -284,7 +288,7 @@ fn next(service: &ServiceView, stance: Stance) -> Next {
             let text = format!("the move to {to} waits for somebody to approve it (proposal {proposal})");
             say(text, due.map(|(at, _)| at))
         }
-        Rule::Rejected { to, by, .. } => say(format!("stays: the move to {to} was rejected by {by}"), None),
+        Rule::Rejected { to, by, .. } => say(format!("stays: the move to {to} {}", unmade(by)), None),
         Rule::Stepping { back, next, at, .. } => {
             say(format!("{back} gets {next} % of the clients"), Some(*at))
         }
