@@ -53,6 +53,7 @@ struct World {
     load: Load,
     now: Time,
     told: Vec<Happened>,
+    wake: Option<Time>,
 }
 
 impl World {
@@ -62,7 +63,8 @@ impl World {
 
     fn of(load: Load) -> World {
         let engine = Engine::new(1, Vec::new());
-        let mut world = World { engine, load: load.clone(), now: Time(1_000_000), told: Vec::new() };
+        let mut world =
+            World { engine, load: load.clone(), now: Time(1_000_000), told: Vec::new(), wake: None };
         world.step(Event::Load(load));
         world
     }
@@ -72,6 +74,7 @@ impl World {
             match effect {
                 Effect::Record(what) => self.told.push(what),
                 Effect::Refused(why) => panic!("{why}"),
+                Effect::Wake(at) => self.wake = Some(at),
                 _ => {}
             }
         }
@@ -244,6 +247,28 @@ fn a_check_that_cannot_run_is_told_with_what_its_runs_come_to() {
     assert_eq!(turns(&world), [false], "and recorded once");
     world.dead(&[]);
     assert_eq!((world.wrong(), turns(&world)), (vec![], vec![false, true]));
+}
+
+/// A process that stood still hears of nothing, and may be woken just after a check is late: what it missed is on its way.
+#[test]
+fn a_wake_that_comes_a_little_late_makes_no_check_silent() {
+    let silent = |world: &World| world.engine.conditions().count(ConditionKind::CheckSilent);
+    let mut world = World::new("auto");
+    world.dead(&[]);
+    // Three intervals without a result, to the millisecond.
+    let last = world.now - Duration::from_millis(100);
+    let wake = |world: &mut World, late: u64| {
+        world.now = world.wake.take().expect("a wake") + Duration::from_millis(late);
+        world.step(Event::Tick);
+    };
+    while world.wake.is_some_and(|at| at <= last + Duration::from_secs(15)) {
+        wake(&mut world, 0);
+    }
+    wake(&mut world, 140);
+    assert!(world.now > last + Duration::from_secs(15), "{:?} after", world.now.since(last));
+    assert_eq!(silent(&world), 0, "{:?} after", world.now.since(last));
+    wake(&mut world, 0);
+    assert_eq!(silent(&world), 2, "nothing came after all, {:?} after", world.now.since(last));
 }
 
 #[test]

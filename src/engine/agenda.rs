@@ -13,7 +13,9 @@ use crate::zone::Name;
 /// A check may be looked at this much later than it asks for, so that many are looked at in one go.
 const LOOK_MS: u64 = 50;
 /// A wake that comes this much too late means that this process stood still.
-const OVERDUE: Duration = Duration::from_millis(150);
+pub(super) const OVERDUE: Duration = Duration::from_millis(150);
+/// One that comes this much too late may mean it: this process may have stood still until just after it was due.
+pub(super) const LATE: Duration = Duration::from_millis(20);
 
 /// The engine's diary. Every entry is for a service, an override, a check or a maintenance window, so it is
 /// as bounded as they are.
@@ -120,9 +122,9 @@ impl Agenda {
         self.expiries.pop_first().map(|(_, scope)| scope)
     }
 
-    /// Whether the wake that was asked for comes so late that the process cannot have run meanwhile.
-    pub fn is_overdue(&self, now: Time) -> bool {
-        self.announced.is_some_and(|at| now.since(at) >= OVERDUE)
+    /// By how much the wake that was asked for is late.
+    pub fn lateness(&self, now: Time) -> Duration {
+        self.announced.map(|at| now.since(at)).unwrap_or_default()
     }
 
     /// Says when to step again, where that is not what the daemon was told last.

@@ -65,7 +65,7 @@ mod watched;
 mod words;
 mod zones;
 
-use agenda::Agenda;
+use agenda::{Agenda, LATE, OVERDUE};
 use doubt::Canaries;
 use maintenance::Maintained;
 use routes::Routes;
@@ -211,10 +211,7 @@ impl Engine {
         let mut out = Vec::new();
         let mut ordered = None;
         let mut at_once = self.expire(now, &mut out);
-        if self.agenda.is_overdue(now) {
-            // Nobody could take a sample: no check is late for that.
-            self.checks.values_mut().for_each(|watched| watched.expect_from(now));
-        }
+        self.excuse(now);
         self.maintain(now, &mut out);
         self.look(now, &mut out);
         at_once |= self.end_first_round(now);
@@ -244,6 +241,23 @@ impl Engine {
             Effect::Pace(..) | Effect::Wake(_) | Effect::Refused(_) => 2,
         });
         out
+    }
+
+    /// This process may have stood still: no check is late for that.
+    fn excuse(&mut self, now: Time) {
+        let late = self.agenda.lateness(now);
+        if late < LATE {
+            return;
+        }
+        for watched in self.checks.values_mut().filter(|watched| !watched.is_silent()) {
+            if late >= OVERDUE {
+                // Nobody could take a sample.
+                watched.expect_from(now);
+            } else {
+                // What came meanwhile may be on its way.
+                watched.bear_with(now, OVERDUE);
+            }
+        }
     }
 
     /// Ends the first round where it has taken long enough; whether there is something to decide for it.

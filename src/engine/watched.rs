@@ -141,6 +141,19 @@ impl Watched {
         self.counted = self.counted.max(now);
     }
 
+    /// Makes it late when so much more has passed, at the earliest.
+    pub fn bear_with(&mut self, now: Time, more: std::time::Duration) {
+        let silence = self.patience().saturating_sub(more);
+        if now.since(self.counted) > silence {
+            self.counted = now - silence;
+        }
+    }
+
+    /// Whether it worked, and nothing came of it for so long that nothing is known any more.
+    pub fn is_silent(&self) -> bool {
+        self.judged.health == Health::Unknown && works(self.health.found().health)
+    }
+
     fn note_change(&mut self, at: Time, before: Health) {
         let after = self.health.found().health;
         if let Some(limits) = &self.probe.damping

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::dig::{Client, dig};
 use crate::harness::{APP, Detour, Ran, Setup, World, detour, own_address, until, zone};
+use crate::site::sites;
 
 /// As many zones as a small hoster has.
 const ZONES: usize = 74;
@@ -271,11 +272,15 @@ fn a_forbidden_listener_is_one_message_and_no_panic() {
 #[test]
 fn a_limit_on_files_that_makes_failovers_slower_is_told_by_health_and_status_and_in_one_line() {
     let names: Vec<String> = (0..300).map(|n| format!("\"n{n}.example.com\"")).collect();
+    let [fra, iad] = sites(&[vec![own_address()], vec![own_address()]]);
+    let (at_fra, at_iad) = (fra.addresses[0], iad.addresses[0]);
+    // Nothing else is wrong.
     let config = format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nthreads = 1\n[control]\nlisten = \"127.0.0.1:0\"\n[sites.fra]\n[sites.iad]\n\
-         [probes.web]\ntype = \"http\"\nport = 9\ninterval = \"1h\"\n[[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n\
-         [[service]]\nnames = [{}]\nprobes = [\"web\"]\nendpoints = [{{ site = \"fra\", addresses = [\"127.0.0.1\"] }}, \
-         {{ site = \"iad\", addresses = [\"127.0.0.2\"] }}]\n",
+         [probes.web]\ntype = \"http\"\nport = {}\npath = \"/health\"\ninterval = \"1h\"\ntimeout = \"60s\"\n[[zone]]\nname = \"example.com\"\nfile = \"example.com.zone\"\n\
+         [[service]]\nnames = [{}]\nprobes = [\"web\"]\nendpoints = [{{ site = \"fra\", addresses = [\"{at_fra}\"] }}, \
+         {{ site = \"iad\", addresses = [\"{at_iad}\"] }}]\n",
+        fra.port,
         names.join(", ")
     );
     let detour = Detour::start_within(128, &config, &zone(1, ""));
