@@ -93,7 +93,7 @@ fn family_dead(decision: &Decision) -> bool {
 }
 
 /// Whether somebody is answered without a family that an endpoint in use was given, and that is Down there.
-fn family_withheld(service: &ServiceView, decision: &Decision) -> bool {
+fn family_withheld(decision: &Decision) -> bool {
     let steered = decision.steer.iter().flat_map(|steer| &steer.variants);
     let steered = steered.map(|variant| (&variant.sites[..], &variant.records));
     let answers = std::iter::once((decision.own_sites(), &decision.records)).chain(steered);
@@ -106,8 +106,7 @@ fn family_withheld(service: &ServiceView, decision: &Decision) -> bool {
                     noted.withheld.iter().any(|it| it.health == Health::Down && address(&it.place))
                 })
             };
-            let known = service.endpoints.iter().any(|endpoint| sites.contains(&endpoint.site));
-            known && records.iter().all(|set| set.rtype != family.rtype()) && sites.iter().any(down)
+            records.iter().all(|set| set.rtype != family.rtype()) && sites.iter().any(down)
         })
     })
 }
@@ -155,7 +154,7 @@ impl Agreement {
             let some_down =
                 parts.filter(|part| matches!(part.reason.rule, Rule::AllDown { .. } | Rule::Unproven));
             let nothing = [ConditionKind::AllDown, ConditionKind::Unverified];
-            let withheld = service.decision.as_ref().is_some_and(|it| family_withheld(service, it));
+            let withheld = service.decision.as_ref().is_some_and(family_withheld);
             let family_down =
                 (some_down.count() > 0 || withheld) && !wrong.is_some_and(|kind| nothing.contains(&kind));
             assert_eq!(conditions.has(ConditionKind::FamilyDown, &name), family_down, "{service:#?}");
