@@ -93,17 +93,6 @@ async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Fresh,
     })
 }
 
-/// What is asked for at once, by kind.
-struct Batch {
-    askers: Vec<Asker>,
-    forced: Force,
-    transferred: Vec<TransferredAsk>,
-    freezes: Vec<(Name, String, oneshot::Sender<Result<Frozen, String>>)>,
-    rollbacks: Vec<RollbackAsk>,
-    raises: Vec<(Name, Serial)>,
-    updates: Vec<UpdateAsk>,
-}
-
 impl Loader {
     /// Serves requests until nobody can ask any more. Those that wait while one is under way are answered
     /// together: reloads by one more load, updates by one more table, and so what primaries sent.
@@ -115,23 +104,7 @@ impl Loader {
             {
                 waiting.push(more);
             }
-            let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
-            let (mut rollbacks, mut raises, mut forced) = (vec![], vec![], Force::No);
-            for ask in waiting {
-                match ask {
-                    Ask::Reload(asker, force) => {
-                        askers.push(asker);
-                        forced = if force == Force::Yes { force } else { forced };
-                    }
-                    Ask::Update(update) => updates.push(update),
-                    Ask::Rollback(rollback) => rollbacks.push(rollback),
-                    Ask::Raise(zone, seen) => raises.push((zone, seen)),
-                    Ask::Transferred(ask) => transferred.push(ask),
-                    Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
-                }
-            }
-            let begun = Batch { askers, forced, transferred, freezes, rollbacks, raises, updates };
-            if self.carry_out_all(begun).await.is_some() {
+            if self.carry_out_all(waiting).await.is_some() {
                 continue;
             }
             if self.core.is_closed() {
@@ -143,8 +116,22 @@ impl Loader {
 
     /// One kind after the other. `None` when the core is gone, or panicked meanwhile: what is left is not done, and
     /// whoever waits for it hears that.
-    async fn carry_out_all(&self, batch: Batch) -> Option<()> {
-        let Batch { askers, forced, transferred, freezes, rollbacks, raises, updates } = batch;
+    async fn carry_out_all(&self, waiting: Vec<Ask>) -> Option<()> {
+        let (mut askers, mut updates, mut freezes, mut transferred) = (vec![], vec![], vec![], vec![]);
+        let (mut rollbacks, mut raises, mut forced) = (vec![], vec![], Force::No);
+        for ask in waiting {
+            match ask {
+                Ask::Reload(asker, force) => {
+                    askers.push(asker);
+                    forced = if force == Force::Yes { force } else { forced };
+                }
+                Ask::Update(update) => updates.push(update),
+                Ask::Rollback(rollback) => rollbacks.push(rollback),
+                Ask::Raise(zone, seen) => raises.push((zone, seen)),
+                Ask::Transferred(ask) => transferred.push(ask),
+                Ask::Freeze(zone, who, reply) => freezes.push((zone, who, reply)),
+            }
+        }
         if !askers.is_empty() {
             self.reload(askers, Vec::new(), forced).await?;
         }

@@ -98,10 +98,9 @@ fn withheld(decision: &Decision, family: Family) -> Option<String> {
         without.any(|(sites, _)| sites.contains(site))
     };
     decision.reason.endpoints.iter().filter(|noted| lacks(&noted.site)).find_map(|noted| {
-        let down = noted.withheld.iter().filter(|it| it.health == Health::Down);
-        let down =
-            down.filter(|it| it.place.parse().is_ok_and(|address| family.has(&Whereto::Addr(address))));
-        let Withheld { place, because, .. } = down.last()?;
+        let own = |it: &&Withheld| it.place.parse().is_ok_and(|address| family.has(&Whereto::Addr(address)));
+        let mut down = noted.withheld.iter().filter(|it| it.health == Health::Down).filter(own);
+        let Withheld { place, because, .. } = down.next()?;
         Some(format!("is not answered from {}: {place} is Down ({because})", noted.site))
     })
 }
