@@ -13,10 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use detour::answer::{Asker, ClientMap, Settings, Table, Transport, answer};
-use detour::zone::{
-    Buckets, Changeset, ClientsId, Name, Network, Pick, RrSet, RrType, Serial, Steering, Zone, parse,
-    soa_with_serial,
-};
+use detour::dns::{Name, Network, RrSet, RrType, Serial, soa_with_serial};
+use detour::zone::{Buckets, Changeset, ClientsId, Pick, Steering, Zone, parse};
 
 /// Queries for each run of a line, unless `--queries` says otherwise.
 const QUERIES: usize = 2_000_000;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use detour::answer::{Settings, Table};
+use detour::dns::{Name, RrSet, Serial};
 use detour::geo::{Plan, regions};
 use detour::serve::{Running, Sockets, Taps};
-use detour::zone::{Buckets, Changeset, Name, Pick, RrSet, Serial, Steering, parse};
+use detour::zone::{Buckets, Changeset, Pick, Steering, parse};
 use tokio::runtime::Runtime;
 
 const ZONE: &str = "@ 300 IN SOA ns h 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\nalias 300 CNAME app\n";

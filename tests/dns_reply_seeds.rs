@@ -1,8 +1,8 @@
 //! The seeds of the dns_reply fuzz target, judged without the fuzzer: each is an answer to its question.
 
 use detour::config::{DnsProbe, Matching};
+use detour::dns::{RrType, rdata_from_text};
 use detour::probe::dns::{Question, Reply};
-use detour::zone::{RrType, rdata_from_text};
 
 #[test]
 fn every_seed_is_judged() {

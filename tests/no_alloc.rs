@@ -9,10 +9,10 @@ use std::sync::Arc;
 use detour::answer::{Asker, ClientMap, Secrets, Settings, Table, Transport, answer};
 use detour::condition::{Board, ConditionKind, Conditions, MAX_LISTED, Summary};
 use detour::control::{Liveness, health_of};
+use detour::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, Serial};
 use detour::time::Time;
 use detour::zone::{
-    Buckets, Changeset, ClientsId, Edits, MAX_RRSET_BYTES, Name, Pick, RrSet, RrType, Serial, Steering,
-    Update, UpdateView, effects, parse,
+    Buckets, Changeset, ClientsId, Edits, Pick, Steering, Update, UpdateView, effects, parse,
 };
 
 thread_local! {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use detour::answer::{
     Asker, Gate, Kind, RateLimit, RateLimiter, Secrets, Settings, Table, Transport, answer, answer_through,
 };
-use detour::zone::{Name, parse};
+use detour::dns::Name;
+use detour::zone::parse;
 
 fn table() -> Table {
     let apex: Name = "example.test".parse().expect("a name");

@@ -179,7 +179,7 @@ mod checker {
         check("src/answer/x.rs", "use crate::{\n    zone::Name,\n    health::{self, Health},\n};\n", &[3, 3]);
         check("src/probe/x.rs", "use crate::engine::Pace;\nuse crate::engine::{Event, Pace};\n", &[2]);
         check("src/zone/x.rs", "// crate::health\nconst S: &str = \"crate::health\";\n", &[]);
-        check("src/zone/x.rs", "pub(crate) fn f() {}\nuse crate::zone::Name;\n", &[]);
+        check("src/zone/x.rs", "pub(crate) fn f() {}\nuse crate::dns::Name;\n", &[]);
         check("src/daemon/mod.rs", "use crate::engine::Event;\n", &[]);
         check("src/newroom/mod.rs", "", &[1]);
         check("tests/sim.rs", "use crate::anything::at_all;\n", &[]);
@@ -189,9 +189,9 @@ mod checker {
     fn supers() {
         let check = |path, text, lines| check(rules::supers, path, text, lines);
         check("src/zone/mod.rs", "use super::health::Health;\n", &[1]);
-        check("src/zone/name.rs", "use super::Name;\nuse super::super::health::Health;\n", &[2]);
+        check("src/dns/name.rs", "use super::Name;\nuse super::super::health::Health;\n", &[2]);
         check(
-            "src/zone/name.rs",
+            "src/dns/name.rs",
             "#[cfg(test)]\nmod tests {\n    use super::*;\n    use super::super::Zone;\n}\n",
             &[],
         );

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use detour::dns::tsig::{BadAnswer, TsigError, ask, verify};
 use detour::secondary::Received;
-use detour::tsig::{BadAnswer, TsigError, ask, verify};
 use detour::zone::canonical_lines;
 
 #[path = "../fuzz/bodies/transfer.rs"]

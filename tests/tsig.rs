@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use detour::clock::wall_secs;
-use detour::tsig::{ALGORITHMS, Algorithm, BadAnswer, Key, Keys, Stream, TsigError, ask, verify};
+use detour::dns::tsig::{ALGORITHMS, Algorithm, BadAnswer, Key, Keys, Stream, TsigError, ask, verify};
 use serde_json::{Value, json};
 
 const SECRET: [u8; 24] = *b"a secret of 24 bytes ...";

@@ -1,8 +1,8 @@
 //! Any bytes as the answer to a dns probe's question: they are judged or passed over, and never panic.
 
 use detour::config::{DnsProbe, Matching};
+use detour::dns::{RrType, rdata_from_text};
 use detour::probe::dns::Question;
-use detour::zone::{RrType, rdata_from_text};
 
 /// Takes one input.
 pub fn run(reply: &[u8]) {

@@ -8,7 +8,8 @@ use detour::answer::{
     Asker, ClientMap, Gate, Kind, RateLimit, RateLimiter, Secrets, Settings, Table, Transport, answer,
     answer_through,
 };
-use detour::zone::{Buckets, Changeset, ClientsId, Name, Pick, RrSet, Serial, Steering, parse};
+use detour::dns::{Name, RrSet, Serial};
+use detour::zone::{Buckets, Changeset, ClientsId, Pick, Steering, parse};
 
 const ZONES: [(&str, &str); 3] = [
     ("example.test", include_str!("../../tests/dns/zones/example.test.zone")),

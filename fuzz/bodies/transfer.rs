@@ -1,8 +1,9 @@
 //! Any bytes as the messages of a transfer, each after its length in two bytes, as on a connection: a zone comes
 //! out, or a refusal. A zone that does can be read again from its text, and holds nothing of another zone.
 
+use detour::dns::Name;
 use detour::secondary::{Progress, Received, Transfer};
-use detour::zone::{Name, Zone, parse};
+use detour::zone::{Zone, parse};
 
 /// What is had before.
 pub const HAVE: &str =

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use detour::tsig::{Algorithm, Key, Keys, Stream, ask, verify};
+use detour::dns::tsig::{Algorithm, Key, Keys, Stream, ask, verify};
 
 /// When the seeds were signed.
 pub const NOW: u64 = 1_800_000_000;

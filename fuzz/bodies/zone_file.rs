@@ -1,6 +1,7 @@
 //! Any bytes as a zone file: reading them never panics and never runs away.
 
-use detour::zone::{Name, parse};
+use detour::dns::Name;
+use detour::zone::parse;
 
 /// Takes one input.
 pub fn run(text: &[u8]) {

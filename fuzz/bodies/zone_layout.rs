@@ -1,7 +1,8 @@
 //! Any bytes as a zone file to lay out: no panic; a valid one means the same afterwards, and laying it
 //! out again changes nothing.
 
-use detour::zone::{Name, Zone, lay_out, parse};
+use detour::dns::Name;
+use detour::zone::{Zone, lay_out, parse};
 
 /// Takes one input.
 pub fn run(text: &[u8]) {

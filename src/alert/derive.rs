@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::kind::Kind;
 use crate::condition::{self, About, Condition, ConditionKind};
 use crate::config::{AlertSeverity, SiteId};
+use crate::dns::Name;
 use crate::engine::{Happened, conditions_of, dead_site, lost_families};
 use crate::health::Health;
 use crate::history::Entry;
 use crate::policy::{Decision, FamilyPart, Noted, OverrideKind, Reason, Rule};
 use crate::time::Time;
-use crate::zone::Name;
 
 /// The longest text of one piece of news, in bytes: a refused configuration can name many problems.
 const MAX_REASON: usize = 2 * 1024;

@@ -19,10 +19,10 @@ use super::derive::{News, Turn, derive, service_subject};
 use super::kind::Kind;
 use super::message::{Message, State};
 use crate::config::{AlertReceiver, SiteId};
+use crate::dns::Name;
 use crate::engine::Happened;
 use crate::history::Entry;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// News that may gather for one message; the next are gathered once these are grouped.
 pub const MAX_GATHERED: usize = 20_000;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::derive::{News, Turn, bare};
 use super::kind::Kind;
 use crate::config::{AlertReceiver, AlertSeverity, SiteId};
+use crate::dns::Name;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// How many services a message names; of others it tells the number.
 pub const MAX_NAMED: usize = 100;

@@ -7,6 +7,7 @@ use super::message::{Message, State};
 use super::{Kind, derive};
 use crate::condition::{ConditionKind, Conditions};
 use crate::config::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePattern, Whereto};
+use crate::dns::Name;
 use crate::engine::{Doubt, Happened};
 use crate::health::{Health, Warning};
 use crate::history::Entry;
@@ -14,7 +15,6 @@ use crate::policy::{
     Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Reason, Rule,
 };
 use crate::time::{HostTime, Time};
-use crate::zone::Name;
 
 const START: Time = Time(1_795_230_000_000);
 

@@ -9,7 +9,8 @@ use super::pick::Steered;
 use super::set::{self, Sets};
 use super::slots::SlotBody;
 use super::table::{Table, apex_slot, negative_slot};
-use crate::zone::{Changeset, ClientsId, Name, RrSet, RrType, Steering, SteeringError};
+use crate::dns::{Name, RrSet, RrType};
+use crate::zone::{Changeset, ClientsId, Steering, SteeringError};
 
 /// Why a changeset does not fit a table. Nothing of it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@ use super::message::{Full, Message};
 use super::names::Sought;
 use super::query::{Question, rcode};
 use super::{MAX_NSID_LEN, Settings};
-use crate::zone::RrType;
+use crate::dns::RrType;
 
 /// What this server is called where somebody asks for its version.
 const VERSION: &[u8] = concat!("detour ", env!("CARGO_PKG_VERSION")).as_bytes();

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use hickory_proto::op::Message;
 
 use super::*;
-use crate::zone::{
-    Buckets, Changeset, ClientsId, Name, Pick, RrSet, RrType, Serial, Steering, Weighted, parse,
-    soa_with_serial,
-};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_with_serial};
+use crate::zone::{Buckets, Changeset, ClientsId, Pick, Steering, Weighted, parse};
 
 const ZONE: &str = "\
 @      300 IN SOA ns h 1 2 3 4 60
@@ -71,7 +69,7 @@ fn steered(owner: &str, steering: Steering) -> Table {
 
 /// Family, source prefix and address, as a resolver sends them.
 fn subnet(text: &str) -> Vec<u8> {
-    let network: crate::zone::Network = text.parse().expect("a network");
+    let network: crate::dns::Network = text.parse().expect("a network");
     let (family, bytes) = match network.ip() {
         IpAddr::V4(ip) => (1, ip.octets().to_vec()),
         IpAddr::V6(ip) => (2, ip.octets().to_vec()),

@@ -10,7 +10,8 @@
 
 use std::net::IpAddr;
 
-use crate::zone::{MAX_REGIONS, Network};
+use crate::dns::Network;
+use crate::zone::MAX_REGIONS;
 
 /// The most ranges a family's map has; 192 MiB in IPv6.
 pub const MAX_RANGES: usize = 8_000_000;

@@ -16,7 +16,8 @@ use super::names::{parent, up};
 use super::node::{Arena, Body, HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, NodeId};
 use super::set;
 use super::table::{Base, ZoneEntry, apex_slot, negative_slot};
-use crate::zone::{Name, RrSetRef, RrType, Zone};
+use crate::dns::{Name, RrType};
+use crate::zone::{RrSetRef, Zone};
 
 /// Zone files are the operator's own, and a map without random keys keeps the room pure.
 type Hasher = BuildHasherDefault<DefaultHasher>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::node::NodeId;
 use super::set::Sets;
 use super::table::Table;
-use crate::zone::{Name, RrSet, RrType};
+use crate::dns::{Name, RrSet, RrType};
 
 /// The names of a zone in RFC 4034's order (section 6.1). It holds the table it began with, so what it lists is
 /// one state of the zone, whatever is published meanwhile; beside that, four bytes for each name.

@@ -4,7 +4,7 @@ use super::cookie::{COOKIE, Cookies};
 use super::names::{label_at, same_name, suffix_at};
 use super::query::{CLASS_CH, Edns, KEEPALIVE, NSID, SUBNET};
 use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
-use crate::zone::RrType;
+use crate::dns::RrType;
 
 /// An OPT record without options (RFC 6891 section 6.1.2).
 const OPT_LEN: usize = 11;

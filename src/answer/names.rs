@@ -1,7 +1,7 @@
 //! Names as the answer path handles them: borrowed wire bytes, and one buffer for the name looked up.
 
 use super::set::POINTER;
-use crate::zone::MAX_NAME_LEN;
+use crate::dns::MAX_NAME_LEN;
 
 /// The length of the uncompressed name `bytes` begins with, its zero included.
 pub(super) fn name_len(bytes: &[u8]) -> Option<usize> {
@@ -178,7 +178,7 @@ pub(super) fn same_name(message: &[u8], mut a: usize, mut b: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::Name;
+    use crate::dns::Name;
 
     fn wire(text: &str) -> Vec<u8> {
         text.parse::<Name>().expect("a name").as_wire().to_vec()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::cookie::{CLIENT_LEN, COOKIE, WITH_SERVER};
 use super::names::Sought;
 use super::set::QUESTION;
-use crate::zone::{MAX_NAME_LEN, RrType};
+use crate::dns::{MAX_NAME_LEN, RrType};
 
 /// RCODEs (RFC 1035 section 4.1.1; 16 and up need EDNS, RFC 6891 section 6.1.3).
 pub(super) mod rcode {

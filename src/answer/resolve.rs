@@ -8,7 +8,7 @@ use super::pick::Client;
 use super::query::{Question, rcode};
 use super::set::{QUESTION, RECORD_HEAD, Set, Sets};
 use super::table::Table;
-use crate::zone::{MAX_NAME_LEN, RrType};
+use crate::dns::{MAX_NAME_LEN, RrType};
 
 /// The names one answer visits, the question's included; a longer chain of CNAMEs is left to the resolver.
 const MAX_CHAIN: usize = 16;

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use super::names::{common_suffix, is_at_or_below, name_len};
 use super::node::NodeId;
-use crate::zone::{Name, RrSet, RrType, record_ttl};
+use crate::dns::{Name, RrSet, RrType, record_ttl};
 
 /// Where the question's name begins in every message (RFC 1035 section 4.1.1).
 pub(super) const QUESTION: usize = 12;

@@ -14,7 +14,8 @@ use super::node::{Arena, Body, IS_APEX, Kind, Node, NodeId};
 use super::pick::{Client, Steered};
 use super::set::{Set, Sets};
 use super::slots::{SlotBody, Slots};
-use crate::zone::{ClientsId, Name, RrSet, RrType, Zone};
+use crate::dns::{Name, RrSet, RrType};
+use crate::zone::{ClientsId, Zone};
 
 /// Every name of every zone, compiled. A clone is cheap and shares all but what is then changed in it:
 /// to publish is to clone, [`Table::apply`] and swap one pointer.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone, parse, soa_with_serial};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_with_serial};
+use crate::zone::{Changeset, Zone, parse};
 
 const EXAMPLE: &str = include_str!("../../tests/dns/zones/example.test.zone");
 const CHILD: &str = include_str!("../../tests/dns/zones/child.example.test.zone");

@@ -13,7 +13,7 @@ use super::query::rcode;
 use super::set::{self, POINTER, QUESTION, RECORD_HEAD, Set, Sets, pointed_at};
 use super::table::Table;
 use super::walk::Walk;
-use crate::zone::{Name, RrSet, RrType};
+use crate::dns::{Name, RrSet, RrType};
 
 /// How long messages get, in bytes: as far as pointers reach.
 const FULL: usize = 1 << 14;
@@ -298,7 +298,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::zone::{self, Zone, name_in_message, rdata_in_message};
+    use crate::dns::{name_in_message, rdata_in_message};
+    use crate::zone::{self, Zone};
 
     fn parsed(apex: &str, lines: &str) -> Zone {
         let text = format!("@ 60 SOA ns h 7 1 1 1 1\n@ 60 NS ns\n{lines}");

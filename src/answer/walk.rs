@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::node::{Body, Kind, Node, NodeId};
 use super::set::Sets;
 use super::table::{Base, Table};
-use crate::zone::{Name, RrSet, RrType, Serial, soa_serial};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 
 /// How far a walk through a zone has come. It borrows nothing, so that whoever walks may pause.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::zone::{Name, RrType};
+use crate::dns::{Name, RrType};
 
 /// How long a loopback answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);

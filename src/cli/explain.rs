@@ -9,11 +9,11 @@ use super::client::{Client, ClientError, finish, pretty};
 use super::recorded;
 use super::show::{bare, forced, list, span};
 use crate::control::api::{ClientBody, ExplainBody};
+use crate::dns::{RrSet, RrType};
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
 use crate::policy::Decision;
 use crate::probe::WatchView;
 use crate::time::Time;
-use crate::zone::{RrSet, RrType};
 
 /// The whole chain from samples to the answer
 #[derive(clap::Args, Debug)]

@@ -11,11 +11,11 @@ use serde_json::json;
 use super::client::{DONE, NO};
 use super::{explain, recorded, show};
 use crate::control::api::ExplainBody;
+use crate::dns::{Name, RrSet};
 use crate::engine::{Effect, Explanation, Happened};
 use crate::history::recording::{Moment, Recording};
 use crate::study::{Player, Run, StudyError};
 use crate::time::{Time, by_host};
-use crate::zone::{Name, RrSet};
 
 /// How many commands and decisions before the moment are shown.
 const MAX_SHOWN: usize = 8;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io::Write as _;
 
+use crate::dns::Name;
 use crate::policy::Override;
 use crate::text::is_hidden;
 use crate::time::Time;
 pub(super) use crate::time::span;
-use crate::zone::Name;
 
 /// Columns under a heading, each as wide as its widest cell.
 pub(super) struct Table {

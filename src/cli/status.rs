@@ -10,6 +10,7 @@ use super::show::{Table, ago, bare, forced, list, span};
 use crate::alert::ReceiverView;
 use crate::condition::{Condition, Summary};
 use crate::control::DaemonStatus;
+use crate::dns::Serial;
 use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::policy::Decision;
@@ -17,7 +18,6 @@ use crate::probe::{WatchState, WatchView};
 use crate::secondary::TransferredView;
 use crate::time::Time;
 use crate::transfer::Secondary;
-use crate::zone::Serial;
 
 /// What is served and why
 #[derive(clap::Args, Debug)]

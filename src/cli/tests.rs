@@ -14,12 +14,12 @@ use crate::condition::{ConditionKind, Conditions, Summary};
 use crate::control::api::{CommandBody, ExplainBody, HistoryBody};
 use crate::control::fixed::served;
 use crate::control::{Problem, fixture};
+use crate::dns::RrSet;
 use crate::engine::{Action, Happened};
 use crate::health::Health;
 use crate::history::Entry;
 use crate::policy::{OverrideKind, Scope};
 use crate::time::Time;
-use crate::zone::RrSet;
 
 fn because() -> String {
     fixture::reason().to_string()

@@ -7,7 +7,7 @@ use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
 use super::values;
-use crate::zone::{Name, Network};
+use crate::dns::{Name, Network};
 
 /// The most entries of one list.
 const MAX_ENTRIES: usize = 64;

@@ -11,7 +11,7 @@ use super::report::Findings;
 use super::rto::may_be_empty;
 use super::services::DraftService;
 use super::{AllDown, Endpoint, Service, Target};
-use crate::zone::{Name, has_hints, hints};
+use crate::dns::{Name, has_hints, hints};
 
 /// The most names of a ring that a message lists.
 const MAX_RING: usize = 8;

@@ -11,7 +11,8 @@ use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::{Config, ZoneSource, values};
-use crate::zone::{self, MAX_NAME_LEN, MAX_RRSET_BYTES, Name, Serial, SerialStyle, Zone};
+use crate::dns::{MAX_NAME_LEN, MAX_RRSET_BYTES, Name, Serial, SerialStyle};
+use crate::zone::{self, Zone};
 
 /// The bytes of a member's id: of so many, no two names have the same by chance.
 const ID: usize = 16;

@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::schema::{one_key_of, text};
 use super::{Config, Endpoint, Probe, ProbeId, Service, Target};
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// Where a probe goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

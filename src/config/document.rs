@@ -38,7 +38,7 @@ use super::{
     Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
     VantageSetup, ZoneSource, values,
 };
-use crate::zone::{MAX_RRSET_BYTES, Name, SerialStyle};
+use crate::dns::{MAX_RRSET_BYTES, Name, SerialStyle};
 
 /// The most sites.
 const MAX_SITES: usize = 1_000;

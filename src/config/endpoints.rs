@@ -12,7 +12,7 @@ use super::groups;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
 use super::{Endpoint, SiteId, Target, values};
-use crate::zone::{Name, RrType, steered_rdata_from_text};
+use crate::dns::{Name, RrType, steered_rdata_from_text};
 
 /// The most endpoints of one service.
 const MAX_ENDPOINTS: usize = 64;

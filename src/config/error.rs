@@ -8,7 +8,8 @@ use super::advice::Advice;
 use super::duration::{DurationError, Seconds};
 use super::rto::Rto;
 use super::secrets::MASK;
-use crate::zone::{Name, NameError, RrType, Severity};
+use crate::dns::{Name, NameError, RrType};
+use crate::zone::Severity;
 
 /// How much of a text from a file a message repeats, in characters.
 const MAX_QUOTED: usize = 80;

@@ -12,7 +12,7 @@ use super::load::read_bounded;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
 use super::{ClientsOf, Geo, SiteId, values};
-use crate::zone::Network;
+use crate::dns::Network;
 
 /// The most sections.
 const MAX_GEOS: usize = 16;

@@ -15,7 +15,7 @@ use super::secrets;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
 use super::{BeatToken, Heartbeat, Identity, ProbeKind, SiteId, values};
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// The largest file of tokens, in bytes.
 const MAX_FILE: u64 = 16 << 20;

@@ -14,8 +14,8 @@ use super::report::Findings;
 use super::secrets;
 use super::section::{Item, Reported, Section, entries, or};
 use super::values;
-use crate::tsig::{ALGORITHMS, Algorithm, Key, Keys};
-use crate::zone::{Name, from_base64};
+use crate::dns::tsig::{ALGORITHMS, Algorithm, Key, Keys};
+use crate::dns::{Name, from_base64};
 
 /// The most keys.
 const MAX_KEYS: usize = 10_000;

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Pattern;
 use super::check_key::without_dot;
-use crate::zone::{Name, RrType};
+use crate::dns::{Name, RrType};
 
 /// How much of a body a probe reads, in bytes.
 pub const MAX_BODY_READ: usize = 64 * 1024;
@@ -245,7 +245,7 @@ pub struct DnsProbe {
     pub tcp: bool,
     /// Whether the question asks for recursion.
     pub recursion: bool,
-    /// The expected response code, an index into [`RCODES`](crate::zone::RCODES).
+    /// The expected response code, an index into [`RCODES`](crate::dns::RCODES).
     pub rcode: u8,
     /// What the answer's AA bit must be.
     pub authoritative: Option<bool>,

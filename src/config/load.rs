@@ -19,7 +19,8 @@ use super::services;
 use super::source::Source;
 use super::syntax;
 use super::zone_files;
-use crate::zone::{Name, Serial, Zone, soa_minimum};
+use crate::dns::{Name, Serial, soa_minimum};
+use crate::zone::Zone;
 
 /// The largest configuration file, in bytes: 100,000 services take about 20 MB.
 const MAX_CONFIG_BYTES: u64 = 64 << 20;

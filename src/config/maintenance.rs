@@ -12,8 +12,8 @@ use super::schedule::Schedule;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
 use super::values;
+use crate::dns::Name;
 use crate::time::HostTime;
-use crate::zone::Name;
 
 /// The most windows.
 const MAX_WINDOWS: usize = 1_000;

@@ -14,8 +14,8 @@ use super::{
     Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Loading, Maintenance, Moving, Observed,
     ProbeKind, ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
 };
-use crate::tsig::{Key, Keys};
-use crate::zone::{Name, Network, RrType, SerialStyle};
+use crate::dns::tsig::{Key, Keys};
+use crate::dns::{Name, Network, RrType, SerialStyle};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;
@@ -302,7 +302,7 @@ pub struct ZoneSource {
     pub forward_updates: Access,
     /// How its serials go on.
     pub serial: SerialStyle,
-    /// The largest [`RrSet::size`](crate::zone::RrSet::size), in bytes.
+    /// The largest [`RrSet::size`](crate::dns::RrSet::size), in bytes.
     pub max_rrset_bytes: usize,
 }
 

@@ -9,7 +9,7 @@ use super::error::ConfigError;
 use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported};
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// The most primaries of one zone.
 const MAX_PRIMARIES: usize = 16;

@@ -9,7 +9,7 @@ use super::error::{ConfigError, short};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::{RateLimit, Server, ZoneSource, values};
-use crate::zone::Network;
+use crate::dns::Network;
 
 /// The highest rate: an interval of 100 microseconds, which the clock of answers still tells apart well.
 const MAX_RATE: u32 = 10_000;

@@ -9,7 +9,7 @@ use super::{
     AllDown, Approval, CheckKey, Config, Endpoint, Families, Probe, ProbeKind, Service, SiteId, Target,
     Unanswered,
 };
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// From the decision to answers that carry it, the engine's wait for more events of the same instant
 /// (20 ms at most) included.

@@ -20,7 +20,7 @@ use super::report::Findings;
 use super::rto::{Surroundings, turns, worst_case};
 use super::section::{Item, Reported, Section, or};
 use super::{AllDown, Probe, Service, Unanswered, VantageSetup, values};
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// The most services, each name counted.
 const MAX_SERVICES: usize = 100_000;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PolicyKind, SiteId};
-use crate::zone::Network;
+use crate::dns::Network;
 
 /// The most groups of one service, its root counted.
 pub const MAX_GROUPS: usize = 32;

@@ -10,7 +10,7 @@ use super::error::{ConfigError, short};
 use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
-use crate::zone::{Name, RrType};
+use crate::dns::{Name, RrType};
 
 /// The most rules of one zone.
 const MAX_RULES: usize = 1_000;

@@ -13,8 +13,8 @@ use super::duration::{Seconds, parse_duration};
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Reported};
+use crate::dns::Name;
 use crate::text::is_hidden;
-use crate::zone::Name;
 
 /// The longest site or probe key, in bytes.
 const MAX_ID: usize = 63;

@@ -121,7 +121,7 @@ mod tests {
 
     use super::super::{Endpoint, Probe, ProbeKind, Target, Thresholds};
     use super::*;
-    use crate::zone::Name;
+    use crate::dns::Name;
 
     fn service(failback: Failback, all_down: AllDown) -> Service {
         let name: Name = "app.example.com".parse().unwrap();

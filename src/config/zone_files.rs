@@ -12,7 +12,8 @@ use super::services::DraftService;
 use super::source::{Place, excerpt};
 use super::zone_text::{MAX_ZONE_BYTES, ZoneText};
 use super::{Service, Target, ZoneSource};
-use crate::zone::{self, Name, RrType, Severity, Zone};
+use crate::dns::{Name, RrType};
+use crate::zone::{self, Severity, Zone};
 
 /// What the zone files came to.
 #[derive(Default)]

@@ -9,13 +9,14 @@ use crate::alert::ReceiverView;
 use crate::answer::Table;
 use crate::condition::Summary;
 use crate::config::{CheckKey, Whereto};
+use crate::dns::{Name, RrSet, Serial, soa_with_serial};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, PlotView, ServiceView, SiteView, Status, ZoneView,
 };
 use crate::health::{Detail, Failure, Health, Outcome, Plot, Sample, Vantage};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
-use crate::zone::{Journal, Name, RrSet, Serial, Step, soa_with_serial};
+use crate::zone::{Journal, Step};
 
 /// 2026-11-21T03:00:00.000Z
 pub(crate) const NOW: Time = Time(1_795_230_000_000);

@@ -65,6 +65,7 @@ use tokio::sync::watch;
 use crate::alert::{ReceiverView, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::condition::Summary;
+use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::{Decision, Scope, Target};
@@ -73,7 +74,7 @@ use crate::secondary::TransferredView;
 use crate::serve::Bounds;
 use crate::time::{Offset, Time, by_host_while};
 use crate::transfer::Secondary;
-use crate::zone::{Journal, Name, RrSet, Serial};
+use crate::zone::Journal;
 
 pub use access::Access;
 pub use events::KEEP_ALIVE;

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use super::api::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
 use super::metrics::bare;
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
+use crate::dns::{Name, RrSet};
 use crate::engine::SiteView;
 use crate::history::{self, MAX_QUERY};
 use crate::policy::Proposal;
-use crate::zone::{Name, RrSet};
 
 /// How many entries are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 100;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::SiteId;
+use crate::dns::{Name, RrSet, Serial, rdata_text};
 use crate::engine::Cause;
 use crate::time::Time;
-use crate::zone::{Name, RrSet, Serial, rdata_text};
 
 /// An RRset as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -12,10 +12,11 @@ use serde::Deserialize;
 use super::read::parse_name;
 use super::zone_api::{SerialBody, ZoneDiffBody, ZoneHistoryBody};
 use super::{Daemon, Problem};
+use crate::dns::{Name, RrSet, Serial};
 use crate::engine::Happened;
 use crate::history::{self, MAX_QUERY, StoreError};
 use crate::time::by_host;
-use crate::zone::{Journal, Name, RrSet, Serial, Step};
+use crate::zone::{Journal, Step};
 
 /// How many serials are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 50;

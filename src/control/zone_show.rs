@@ -24,9 +24,9 @@ use super::read::{parse_name, patiently};
 use super::zone_api::{ServedBody, SteeredBody, ZoneBody};
 use super::{Daemon, DaemonStatus, Problem};
 use crate::answer::{Listing, Table};
+use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::text::is_hidden;
 use crate::time::by_host;
-use crate::zone::{Name, RrSet, RrType, Serial};
 
 /// How many zones are written at a time: each holds a table and a thread.
 const MAX_AT_ONCE: usize = 4;

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use crate::dns::Name;
 use crate::files::{self, Reach};
-use crate::zone::{Name, Zone};
+use crate::zone::Zone;
 
 /// The folder in `state_dir`.
 const FOLDER: &str = "loaded";

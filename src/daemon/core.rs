@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::condition::{ConditionKind, Summary};
 use crate::config::{BrokenZone, CheckKey, Config};
 use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
+use crate::dns::soa_with_serial;
 use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
 use crate::health::Sample;
 use crate::history::recording::{Bounds, LoadNote, Recorder};
@@ -44,7 +45,7 @@ use crate::secondary::Keeper;
 use crate::tap::Watchers;
 use crate::time::{Time, by_host};
 use crate::transfer::{Journals, Office, Teller};
-use crate::zone::{Changeset, JournalRow, Step, soa_with_serial};
+use crate::zone::{Changeset, JournalRow, Step};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
 pub const QUORUM: usize = 1;

@@ -7,7 +7,8 @@ use tracing::error;
 
 use crate::answer::Table;
 use crate::config::Config;
-use crate::zone::{Changeset, Name, Step, diff, soa_serial};
+use crate::dns::{Name, soa_serial};
+use crate::zone::{Changeset, Step, diff};
 
 /// The most names of one zone that may differ between two loads and still be a step of its journal. Past it
 /// the journal begins anew, and who asks for what changed gets the whole zone.

@@ -39,7 +39,7 @@ pub async fn forward(zone: &ZoneSource, message: &[u8], from: SocketAddr) -> Res
                 info!(
                     "update of {apex} from {from} handed on to {}: {}",
                     primary.address,
-                    crate::zone::rcode_name(rcode)
+                    crate::dns::rcode_name(rcode)
                 );
                 return Ok(answer);
             }

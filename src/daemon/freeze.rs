@@ -4,11 +4,10 @@ use super::sources::Sources;
 use crate::answer::Table;
 use crate::config::ZoneText;
 use crate::control::{Frozen, ZoneEdits};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::files;
 use crate::time::HostTime;
-use crate::zone::{
-    Edits, Name, RrSet, RrType, Serial, Zone, parse, soa_serial, soa_with_serial, write_edits,
-};
+use crate::zone::{Edits, Zone, parse, write_edits};
 
 /// How a zone differs from its file by edits; `None` where there is no such zone.
 pub fn edits(sources: &Sources, apex: &Name) -> Option<ZoneEdits> {

@@ -26,6 +26,7 @@ use crate::control::{
     Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Rejected, Reloaded,
     RolledBack, Snapshot, ZoneEdits,
 };
+use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::history::{Durable, Entry, Query, Store, StoreError};
 use crate::policy::{Decision, Scope, Target};
@@ -35,7 +36,7 @@ use crate::serve;
 use crate::tap::Watchers;
 use crate::time::{Offset, Time};
 use crate::transfer::{Journals, Office, Teller};
-use crate::zone::{Journal, Name, RrSet, Serial};
+use crate::zone::Journal;
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);

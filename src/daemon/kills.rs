@@ -17,11 +17,12 @@ use super::tests::{copied, query, restarted, update, update_to};
 use super::{Running, start};
 use crate::answer::Listing;
 use crate::control::Daemon;
+use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Action, Command};
 use crate::files::faults::{Disk, Kind, Over};
 use crate::files::{self, Reach};
 use crate::policy::{OverrideKind, Scope};
-use crate::zone::{Name, RrSet, Serial, Step};
+use crate::zone::Step;
 
 const CONFIG: &str = r#"
 [server]

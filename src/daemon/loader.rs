@@ -25,12 +25,13 @@ use crate::answer::Table;
 use crate::clock::{Clock, wall};
 use crate::config::Config;
 use crate::control::{Frozen, Rejected, RolledBack};
+use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::history::{Durable, Store};
 use crate::secondary::Reload;
 use crate::time::Time;
 use crate::transfer::Journals;
-use crate::zone::{Name, Serial, UpdateError, Zone};
+use crate::zone::{UpdateError, Zone};
 
 /// How long what people change waits for the disk before they are told that it was not changed.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);

@@ -11,7 +11,8 @@ use super::sources::Sources;
 use super::told::bare;
 use crate::answer::Table;
 use crate::config::{Config, Loaded};
-use crate::zone::{Edits, Name, RrType, Zone};
+use crate::dns::{Name, RrType};
+use crate::zone::{Edits, Zone};
 
 /// As few records as this may always go.
 const MIN_LOST: usize = 10;

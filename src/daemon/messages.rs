@@ -11,9 +11,10 @@ use super::past::Past;
 use crate::answer::Table;
 use crate::config::BrokenZone;
 use crate::control::{Frozen, LoadOutcome, PlotsAt, Rejected, Reloaded, RolledBack, Snapshot};
+use crate::dns::{Name, Serial};
 use crate::engine::{Command, CommandError, Explanation, Happened, Load, Saved, Status, Undecided, ZoneBase};
 use crate::policy::{Decision, Scope, Target};
-use crate::zone::{Name, Serial, Update, UpdateError, Zone};
+use crate::zone::{Update, UpdateError, Zone};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use tracing::debug;
 
 use crate::config::{Config, ZoneSource};
+use crate::dns::Name;
 use crate::secondary::{Keeper, NotifyFrom, NotifyRcode, notify};
-use crate::zone::Name;
 
 /// Whether a configuration has a zone that comes from a primary.
 pub fn is_open(config: &Config) -> bool {

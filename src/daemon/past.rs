@@ -13,8 +13,9 @@ use super::copies::Copies;
 use super::differences::Differences;
 use crate::answer::Table;
 use crate::config::{Config, Service};
+use crate::dns::{Name, RrSet, RrType};
 use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};
-use crate::zone::{Changeset, Edit, EditKey, Edits, Name, RrSet, RrType, Zone};
+use crate::zone::{Changeset, Edit, EditKey, Edits, Zone};
 
 /// What was published last, as the state file has it.
 pub struct Kept {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::config::{Observed, SiteId};
 use crate::control::{Counter, Measured};
+use crate::dns::Name;
 use crate::engine::{Engine, Happened, Saved};
 use crate::health::Health;
 use crate::measure::{Histogram, Unit};
@@ -19,7 +20,6 @@ use crate::otlp::{Exporter, Failover};
 use crate::policy::{Decision, Reason};
 use crate::time::{Time, by_host};
 use crate::transfer::Teller;
-use crate::zone::Name;
 
 /// The upper bounds of all phases, in microseconds: from a publish of a millisecond to an approval that takes
 /// ten minutes.

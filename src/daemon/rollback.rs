@@ -10,8 +10,9 @@ use super::sources::{Pending, Source, Sources, saved};
 use super::updates::is_steered;
 use crate::config::{Config, Service};
 use crate::control::{RolledBack, unreached};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::engine::Happened;
-use crate::zone::{Journal, Name, RrSet, RrType, Serial, Step, Wanted, soa_serial, soa_with_serial};
+use crate::zone::{Journal, Step, Wanted};
 
 /// How many steered names history tells of.
 const MAX_TOLD: usize = 20;

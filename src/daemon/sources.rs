@@ -16,12 +16,11 @@ use super::past::Kept;
 use crate::answer::{ClientMap, Table};
 use crate::clock::wall_secs;
 use crate::config::{self, Config, Report, Service, ZoneSource};
+use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
-use crate::zone::{
-    ClientsId, Edit, EditKey, Edits, Name, RrType, Serial, SerialStyle, Zone, soa_with_serial,
-};
+use crate::zone::{ClientsId, Edit, EditKey, Edits, Zone};
 
 /// The sources of all zones.
 pub struct Sources {

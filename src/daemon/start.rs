@@ -27,12 +27,12 @@ use super::rooms::{Ends, Probing, Rooms};
 use super::watch as watcher;
 use super::writer::PATIENCE;
 use crate::control;
+use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::files::{self, Reach};
 use crate::history::{Durable, Newer};
 use crate::serve::map_large_blocks;
 use crate::time::Time;
-use crate::zone::{Name, Serial};
 
 /// How much later than it should the first round may end for secondaries to be told all the same.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);

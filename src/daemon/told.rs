@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use tracing::{error, info, warn};
 
 use crate::config::{BrokenZone, SiteId};
+use crate::dns::Name;
 use crate::engine::{Cause, Happened};
 use crate::policy::ProposalNews;
-use crate::zone::{Changeset, Name};
+use crate::zone::Changeset;
 
 /// How many services a line about many names.
 const MAX_NAMED: usize = 3;

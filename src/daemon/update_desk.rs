@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use super::messages::{Ask, UpdateAsk};
 use crate::config::{Config, ZoneSource};
-use crate::zone::{Name, OPCODE_UPDATE, Update, UpdateError};
+use crate::dns::Name;
+use crate::zone::{OPCODE_UPDATE, Update, UpdateError};
 
 /// How long an update waits for its turn and for the disk. Clients wait some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,10 +13,9 @@ use super::messages::{Changed, UpdateAsk};
 use super::sources::{Pending, Sources, saved};
 use crate::answer::Table;
 use crate::config::{Service, Target, UpdateRule, ZoneSource};
+use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::Happened;
-use crate::zone::{
-    Change, Edits, Name, RrSet, RrType, Serial, UpdateError, UpdateView, Wanted, Zone, effects,
-};
+use crate::zone::{Change, Edits, UpdateError, UpdateView, Wanted, Zone, effects};
 
 /// The most records of one update that history tells of one by one.
 const MAX_TOLD: usize = 20;

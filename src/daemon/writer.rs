@@ -325,8 +325,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::dns::Serial;
     use crate::engine::SavedZone;
-    use crate::zone::Serial;
 
     fn save(zone: &str, serial: u32) -> Saved {
         let (published, file) = (Serial(serial), Serial(1));

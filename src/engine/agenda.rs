@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{COALESCE, Effect};
 use crate::config::CheckKey;
+use crate::dns::Name;
 use crate::policy::Scope;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// A check may be looked at this much later than it asks for, so that many are looked at in one go.
 const LOOK_MS: u64 = 50;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::flush::Ordered;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved, SavedService};
 use crate::config::SiteId;
+use crate::dns::Name;
 use crate::policy::{Override, OverrideKind, Scope, refuse_failover};
 use crate::time::Time;
-use crate::zone::Name;
 
 impl Engine {
     /// Carries a command out, but for the deciding; `Ok` may bring an order that the next decision of a

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use super::{Effect, Engine, Happened};
 use crate::condition::{ConditionKind, Conditions};
 use crate::config::{CheckKey, SiteId, Whereto};
+use crate::dns::Name;
 use crate::health::{Health, Outcome};
 use crate::policy::{Decision, Family, Noted, OverrideKind, Reason, Rule, Withheld, unmade};
 use crate::time::Time;
-use crate::zone::Name;
 
 /// The kinds that [`conditions_of`] finds.
 const OF_DECISION: &[ConditionKind] = &[

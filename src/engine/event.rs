@@ -15,10 +15,11 @@ use super::saved::Saved;
 use super::{Audit, Doubt};
 use crate::condition;
 use crate::config::{CheckKey, Config, Service, SiteId};
+use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::health::{Health, Sample, Warning};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::{Offset, Time};
-use crate::zone::{Changeset, Name, RrSet, RrType, Serial, Zone};
+use crate::zone::{Changeset, Zone};
 
 /// Everything that can happen to the engine.
 #[derive(Clone, Debug)]

@@ -5,12 +5,12 @@ use super::flush::Ordered;
 use super::proposals::Slots;
 use super::{Engine, Steered};
 use crate::config::SiteId;
+use crate::dns::Name;
 use crate::policy::{
     Apart, Choice, Decision, Family, FamilyMemories, FamilyPart, Joined, LastResort, Latch, Move, MoveKind,
     Rule, Situation, Standing, choose,
 };
 use crate::time::Time;
-use crate::zone::Name;
 
 /// What is decided: a service, or one family of it.
 #[derive(Clone, Copy)]

@@ -7,11 +7,12 @@ use super::steered::First;
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
 use crate::config::SiteId;
+use crate::dns::{Name, RrSet, soa_serial};
 use crate::policy::{
     Choice, Decision, HOUR, Joined, MAX_SWITCHES_KEPT, Marks, Memories, Order, Situation, Standing,
 };
 use crate::time::Time;
-use crate::zone::{Changeset, Name, RrSet, Steering, soa_serial};
+use crate::zone::{Changeset, Steering};
 
 /// An operator's order that the next decision of one service carries out.
 #[derive(Clone, Debug)]

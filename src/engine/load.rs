@@ -9,9 +9,9 @@ use super::{
     Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
 };
 use crate::config::{Config, Surroundings, worst_case};
+use crate::dns::Name;
 use crate::policy::Rule;
 use crate::time::Time;
-use crate::zone::Name;
 
 impl Engine {
     /// Takes up a configuration and its zones, decides every service whose checks have all reported, and

@@ -6,8 +6,8 @@
 //! dead has to show it by `fall` failures, one that is about to come back has that long to do so.
 
 use crate::config::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId};
+use crate::dns::Name;
 use crate::time::{HostTime, Offset, Time};
-use crate::zone::Name;
 
 use super::{Effect, Engine, MaintenanceView, Steered};
 

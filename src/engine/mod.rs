@@ -35,9 +35,9 @@ use std::time::Duration;
 
 use crate::condition::Conditions;
 use crate::config::{Check, CheckKey, Config, SiteId};
+use crate::dns::{Name, RrSet};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::{Offset, Time, by_host};
-use crate::zone::{Name, RrSet};
 
 mod agenda;
 mod ahead;

@@ -4,9 +4,10 @@
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Steered};
 use crate::config::{Service, SiteId};
+use crate::dns::{Name, RrSet};
 use crate::policy::{Choice, Standing, Tally, loads, standby, unready};
 use crate::time::Time;
-use crate::zone::{Buckets, Name, Pick, RrSet, Steering};
+use crate::zone::{Buckets, Pick, Steering};
 
 /// What shares are counted in: hundredths of a percent.
 const PER_PERCENT: u32 = 100;
@@ -16,7 +17,7 @@ const PER_PERCENT: u32 = 100;
 pub(super) fn steering(laid: &Laid, zone: &Name, beside: &[RrSet]) -> Option<Steering> {
     let partial = laid.partial.as_ref()?;
     let variant = |records: &[RrSet]| {
-        let is_cname = records.iter().any(|set| set.rtype == crate::zone::RrType::CNAME);
+        let is_cname = records.iter().any(|set| set.rtype == crate::dns::RrType::CNAME);
         // Nothing stands beside a CNAME (RFC 1034 section 3.6.2).
         let others = if is_cname { &[] } else { beside };
         records.iter().chain(others).cloned().collect()

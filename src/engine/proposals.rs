@@ -4,12 +4,12 @@
 use super::families::Part;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved, SavedService};
 use crate::config::{OnLimit, Seconds};
+use crate::dns::Name;
 use crate::policy::{
     Choice, IfUnanswered, Ledger, Move, MoveKind, NOBODY, Proposal, ProposalNews, ProposalState, Reason,
     Rule, Step, delayed_until, movement, stay, step,
 };
 use crate::time::Time;
-use crate::zone::Name;
 
 /// How many proposals a refusal lists.
 const MAX_LISTED: usize = 10;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{Command, CommandError, Engine};
 use crate::config::SiteId;
+use crate::dns::Name;
 use crate::health::{Health, works};
 use crate::policy::{Family, Noted, Override, OverrideKind, Proposal, Rule, Scope, Standing};
 use crate::time::Time;
-use crate::zone::Name;
 
 /// How many services a refusal names.
 const MAX_NAMED: usize = 3;

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::config::CheckKey;
+use crate::dns::{Name, Serial};
 use crate::health::{Damper, Health};
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, Proposal, Scope, Step};
 use crate::time::{Offset, Time};
-use crate::zone::{Edit, EditKey, Name, Serial};
+use crate::zone::{Edit, EditKey};
 
 /// One value to keep, under its key. `None` forgets the key.
 #[expect(clippy::large_enum_variant, reason = "on its way to the disk; what is kept is the service itself")]

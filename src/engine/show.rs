@@ -11,10 +11,10 @@ use super::{
     ServiceView, SiteView, StandbyView, Status, Steered, ZoneView,
 };
 use crate::config::{CheckKey, Site, SiteId};
+use crate::dns::{Name, soa_serial};
 use crate::health::Health;
 use crate::policy::{Decision, Latch, Reason, Rule, Scope, Standing};
 use crate::time::Time;
-use crate::zone::{Name, soa_serial};
 
 /// A status that is read a part at a time, so that a picture of a hundred thousand checks holds up nobody who
 /// has something to decide. Each part is as it was when it was read.

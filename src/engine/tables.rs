@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::Engine;
 use super::partial::steering;
 use super::zones::Laid;
+use crate::dns::{Name, RrSet};
 use crate::policy::{Branch, Flow, MAX_SETS, Steer};
-use crate::zone::{Buckets, ClientsId, Name, Pick, RrSet, Steering, Weighted, mix};
+use crate::zone::{Buckets, ClientsId, Pick, Steering, Weighted, mix};
 
 /// How many tables are kept for the next names; at 4 KiB each.
 const MAX_TABLES: usize = 512;

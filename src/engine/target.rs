@@ -3,8 +3,8 @@
 
 use super::{CommandError, Engine};
 use crate::config::{Config, SiteId};
+use crate::dns::Name;
 use crate::policy::{Scope, Target};
-use crate::zone::Name;
 
 impl Engine {
     /// The scope that an operator means. One that is to be cleared may have outlived its site or service.

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Doubt;
 use crate::config::{CheckKey, SiteId, Whereto};
+use crate::dns::{Name, Serial};
 use crate::health::{Health, PlotBucket, Sample};
 use crate::policy::{Decision, Override, Proposal};
 use crate::time::Time;
-use crate::zone::{Name, Serial};
 
 /// The whole picture at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -16,9 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::replaced;
 use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
 use crate::config::Config;
+use crate::dns::{Name, RrSet, RrType, Serial, SerialStyle, soa_serial};
 use crate::policy::{Decision, Family, FamilyPart, Partial, Steer};
 use crate::time::{HostTime, Time};
-use crate::zone::{Changeset, Name, RrSet, RrType, Serial, SerialStyle, Steering, soa_serial};
+use crate::zone::{Changeset, Steering};
 
 /// How many zones that left the configuration are remembered, so that their serials never go back.
 const MAX_GONE_ZONES: usize = 10_000;

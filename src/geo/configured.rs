@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::{GeoError, Of, Plan, Rule, regions};
 use crate::answer::ClientMap;
 use crate::config::{ClientsOf, Config, Databases, Geo, SiteId};
+use crate::dns::Name;
 use crate::policy::Regions;
-use crate::zone::{ClientsId, Name};
+use crate::zone::ClientsId;
 
 /// The most different maps: each may hold millions of ranges.
 pub const MAX_MAPS: usize = 64;

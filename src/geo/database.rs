@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::orders::Orders;
 use super::{GeoError, MAX_NETWORKS, Of, Plan};
-use crate::zone::Network;
+use crate::dns::Network;
 
 /// What is looked for in a record, as the databases of cities, countries and autonomous systems call it.
 /// Each may be missing.

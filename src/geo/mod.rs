@@ -25,7 +25,8 @@ mod tests;
 use std::sync::Arc;
 
 use crate::answer::{ClientMap, ClientMapError};
-use crate::zone::{ClientsId, Network, mix};
+use crate::dns::Network;
+use crate::zone::{ClientsId, mix};
 
 use orders::Orders;
 

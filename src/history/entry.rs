@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::CheckKey;
+use crate::dns::Name;
 use crate::engine::{Action, Happened};
 use crate::policy::Scope;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

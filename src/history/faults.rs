@@ -3,10 +3,11 @@
 
 use super::tests::{decision, name, saved_zone};
 use super::{Durable, Opened, Query, Store};
+use crate::dns::{RrType, Serial};
 use crate::engine::{Happened, Saved};
 use crate::files::faults::{Disk, Kind, Over};
 use crate::time::Time;
-use crate::zone::{Edit, EditKey, RrType, Serial};
+use crate::zone::{Edit, EditKey};
 
 /// What the state goes through, each time with one value that every commit changes and one of its own.
 const WHEN: [Durable; 9] = [

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::tests::{decision, name, sample, saved_service, saved_zone};
 use super::{Durable, Opened, Query, Store};
+use crate::dns::Serial;
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
-use crate::zone::Serial;
 
 const TEST: &str = "history::kill::state_is_whole_after_kill_9_at_any_instant";
 const DIR: &str = "DETOUR_TEST_KILL_DIR";

@@ -15,9 +15,9 @@ use super::open::FORMAT;
 use super::store::{META, SAVED, SUMS};
 use super::unsynced::{is_summed, sum};
 use super::{CACHE_BYTES, recording};
+use crate::dns::Serial;
 use crate::engine::{Saved, SavedKey};
 use crate::time::Time;
-use crate::zone::Serial;
 
 /// How many serials a zone may have had since the newest segment of the recording began.
 const SERIALS_SINCE: u32 = 10_000;

@@ -13,11 +13,12 @@ use super::{
     Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Newer, Opened, Query, Store, StoreError,
 };
 use crate::config::{CheckKey, Whereto};
+use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::{HostTime, Time};
-use crate::zone::{Edit, EditKey, Name, RrSet, RrType, Serial};
+use crate::zone::{Edit, EditKey};
 
 pub(super) fn name(text: &str) -> Name {
     text.parse().unwrap()

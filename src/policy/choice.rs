@@ -8,9 +8,9 @@ use super::steer::Steer;
 use super::tree::{self, Memories, Regions};
 use super::{Decision, OverrideKind, Partial};
 use crate::config::{Service, SiteId};
+use crate::dns::RrSet;
 use crate::health::Health;
 use crate::time::Time;
-use crate::zone::RrSet;
 
 /// Everything a decision depends on.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FamilyPart, Partial, Reason, Steer};
 use crate::config::{SiteId, Whereto};
+use crate::dns::{Name, RrSet, RrType};
 use crate::time::Time;
-use crate::zone::{Name, RrSet, RrType};
 
 /// What a service answers with from `at` on, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

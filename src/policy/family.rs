@@ -28,8 +28,8 @@ use super::steer::Steer;
 use super::tree::Memories;
 use super::{Decision, Partial};
 use crate::config::{Families, Service, SiteId, Target, Whereto};
+use crate::dns::{RrSet, RrType};
 use crate::health::{self, Finding, Health, works};
-use crate::zone::{RrSet, RrType};
 
 /// An address family, by the type of its records.
 #[derive(

@@ -19,9 +19,9 @@ use super::records;
 use super::stance::Stance;
 use super::standing::Standing;
 use crate::config::{Moving, SiteId};
+use crate::dns::RrSet;
 use crate::health::Health;
 use crate::time::Time;
-use crate::zone::RrSet;
 
 /// A move that nobody ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]

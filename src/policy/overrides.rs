@@ -8,8 +8,8 @@ use utoipa::openapi::{RefOr, Schema};
 
 use crate::config::SiteId;
 use crate::config::schema::{one_key_of, text, texts};
+use crate::dns::Name;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// What is forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

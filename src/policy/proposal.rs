@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Family, MoveKind};
 use crate::config::{SiteId, Unanswered};
+use crate::dns::Name;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// Who rejected a proposal that was not answered in time.
 pub const NOBODY: &str = "nobody";

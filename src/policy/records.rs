@@ -8,7 +8,7 @@ use super::reason::LastResort;
 use super::standing::Standing;
 use super::steer::Steer;
 use crate::config::{AllDown, Endpoint, Service, SiteId, Target, Whereto};
-use crate::zone::{self, Name, RrSet, RrType, has_hints};
+use crate::dns::{self, Name, RrSet, RrType, has_hints};
 
 /// The records of these endpoints, each given with its place in order, of the places that are answered.
 pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) -> Vec<RrSet> {
@@ -67,7 +67,7 @@ fn addresses(sets: &[RrSet]) -> (Vec<Ipv4Addr>, Vec<Ipv6Addr>) {
 
 fn close_with(sets: &mut [RrSet], v4: &[Ipv4Addr], v6: &[Ipv6Addr]) {
     for set in sets.iter_mut().filter(|set| has_hints(set.rtype)) {
-        let closed = |rdata: &[u8]| zone::close_hints(rdata, v4, v6).unwrap_or_else(|| rdata.into());
+        let closed = |rdata: &[u8]| dns::close_hints(rdata, v4, v6).unwrap_or_else(|| rdata.into());
         let rdata: Vec<Box<[u8]>> = set.rdata.iter().map(|rdata| closed(rdata)).collect();
         *set = RrSet::new(set.owner.clone(), set.rtype, set.ttl, rdata);
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::steer::ALL;
 use super::{Decision, Family, Move, Steer};
 use crate::config::{Safety, Seconds, Service, SiteId};
+use crate::dns::Name;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// What `max_switches_per_hour` looks back over.
 pub const HOUR: Duration = Duration::from_secs(3_600);

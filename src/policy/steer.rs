@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::SiteId;
-use crate::zone::{ClientsId, RrSet};
+use crate::dns::RrSet;
+use crate::zone::ClientsId;
 
 /// The most sets of endpoints that one service can answer with: as many as a name can have variants.
 pub const MAX_SETS: usize = crate::zone::MAX_VARIANTS;

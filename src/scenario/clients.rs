@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::answer::{ChoiceFor, ClientMap, Table};
 use crate::config::{Config, Databases, SiteId, Whereto};
+use crate::dns::{Name, RrSet, RrType};
 use crate::engine::{Load, ServiceView};
-use crate::zone::{BUCKETS, ClientsId, Name, Pick, RrSet, RrType, Zone, parse};
+use crate::zone::{BUCKETS, ClientsId, Pick, Zone, parse};
 
 use super::world::World;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Geo, Group, Member, Of, PolicyKind, Service, Tree};
-use crate::zone::Network;
+use crate::dns::Network;
 
 use super::setup::{GroupSpec, MinUp, ServiceSpec, Setup};
 

@@ -234,7 +234,7 @@ fn change(setup: &mut Setup, head: &str, rest: &[String]) -> Result<(), String> 
         }
         ("near", sites) => {
             let network = if name == "anyone" { None } else { Some(name.parse()) };
-            let network = network.transpose().map_err(|why: crate::zone::NetworkError| why.to_string())?;
+            let network = network.transpose().map_err(|why: crate::dns::NetworkError| why.to_string())?;
             setup.near.retain(|(known, _)| *known != network);
             setup.near.push((network, sites.to_vec()));
         }

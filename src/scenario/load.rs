@@ -11,8 +11,8 @@ use crate::config::{
     Maintenance, MaintenanceScope, Observed, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site,
     Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
+use crate::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
 use crate::engine::{Load, Undecided, ZoneBase};
-use crate::zone::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
 
 use super::groups;
 use super::setup::{ServiceSpec, Setup};

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::config::{CheckKey, SiteId, Whereto};
+use crate::dns::{RrSet, Serial};
 use crate::engine::{Action, COALESCE, Command, Effect, Event, Load, ServiceView};
 use crate::health::{Detail, Discard, Failure, Sample, Vantage};
 use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
-use crate::zone::{BUCKETS, RrSet, Serial};
+use crate::zone::BUCKETS;
 
 use super::clients::Maps;
 use super::language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong};
@@ -73,9 +74,9 @@ struct Run {
     /// What the last command was told.
     refused: Option<String>,
     /// As of the last `expect` line.
-    serials: std::collections::BTreeMap<crate::zone::Name, Serial>,
+    serials: std::collections::BTreeMap<crate::dns::Name, Serial>,
     /// Where client networks were answered from then, by service.
-    networks: std::collections::BTreeMap<crate::zone::Name, Vec<Vec<SiteId>>>,
+    networks: std::collections::BTreeMap<crate::dns::Name, Vec<Vec<SiteId>>>,
     changesets: usize,
     /// Of the line under way.
     effects: Vec<Effect>,
@@ -344,7 +345,7 @@ fn lines(sets: &[RrSet]) -> Vec<String> {
 }
 
 fn expected(records: &[(String, String)]) -> Result<Vec<String>, String> {
-    let owner = crate::zone::Name::root();
+    let owner = crate::dns::Name::root();
     let sets = records.iter().map(|(rtype, value)| rrset(&owner, rtype, 0, value));
     Ok(lines(&sets.collect::<Result<Vec<_>, _>>()?))
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{Moving, PolicyKind, Safety};
-use crate::zone::Network;
+use crate::dns::Network;
 
 /// What is configured.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::clients::{Maps, maps, table};
 use crate::answer::Table;
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 use crate::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};
 use crate::policy::Decision;
 use crate::time::Time;
-use crate::zone::{BUCKETS, Changeset, Name, Pick, RrSet, RrType, Serial, Steering, soa_serial};
+use crate::zone::{BUCKETS, Changeset, Pick, Steering};
 
 /// A published zone as a client could see it: steered names alone.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,8 +17,9 @@ use super::message::{Answer, BadMessage, question};
 use super::transfer::{BadTransfer, Progress, Received, Transfer};
 use crate::clock::wall_secs;
 use crate::config::Primary;
-use crate::tsig::{Asked, BadAnswer, ask};
-use crate::zone::{Name, RrSet, RrType, Serial, Zone, soa_serial};
+use crate::dns::tsig::{Asked, BadAnswer, ask};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
+use crate::zone::Zone;
 
 /// How long an answer over UDP is waited for, each time it is asked for.
 const UDP_WAITS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];

@@ -23,8 +23,9 @@ use super::transfer::Received;
 use crate::clock::{Clock, wall_secs};
 use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
+use crate::dns::{Name, Serial};
 use crate::time::{Offset, Time};
-use crate::zone::{Name, Serial, Zone};
+use crate::zone::Zone;
 
 /// Who takes up what was kept.
 pub trait Reload: Send + Sync + 'static {

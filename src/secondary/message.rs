@@ -1,6 +1,6 @@
 //! Questions to a primary, and the records of its answers. No socket, no clock.
 
-use crate::zone::{Name, RrSet, RrType, name_in_message, rcode_name, rdata_in_message};
+use crate::dns::{Name, RrSet, RrType, name_in_message, rcode_name, rdata_in_message};
 
 const HEADER_LEN: usize = 12;
 /// Class IN, the only one there is.

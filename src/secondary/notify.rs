@@ -1,6 +1,6 @@
 //! NOTIFY (RFC 1996): a message in, what it tells and the message that answers it out. No socket, no clock.
 
-use crate::zone::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
+use crate::dns::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
 
 /// The operation's number.
 pub const OPCODE_NOTIFY: u8 = 4;

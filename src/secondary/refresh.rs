@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
+use crate::dns::RrSet;
 use crate::time::Time;
-use crate::zone::RrSet;
 
 /// The shortest refresh and retry, so that an SOA full of zeros is no flood; and from one NOTIFY's check to
 /// the next.
@@ -137,7 +137,7 @@ impl Refresh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{RrType, rdata_from_text};
+    use crate::dns::{RrType, rdata_from_text};
 
     fn at(secs: u64) -> Time {
         Time(1_800_000_000_000 + secs * 1000)

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::{BadMessage, BadTransfer, Progress, Received, Transfer};
-use crate::zone::{Name, RrType, Zone, canonical_lines, parse, rdata_from_text};
+use crate::dns::{Name, RrType, rdata_from_text};
+use crate::zone::{Zone, canonical_lines, parse};
 
 const ID: u16 = 7;
 

@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::message::{Answer, BadMessage, Record};
-use crate::zone::{MAX_RECORDS, Name, RrSet, RrType, Serial, Severity, Zone, parse, rdata_text, soa_serial};
+use crate::dns::{Name, RrSet, RrType, Serial, rdata_text, soa_serial};
+use crate::zone::{MAX_RECORDS, Severity, Zone, parse};
 
 /// The most bytes of messages that one transfer takes.
 pub const MAX_TRANSFER_BYTES: usize = 512 << 20;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::admission::Admission;
 use crate::answer::{Answered, Kind, Limited, Standing};
+use crate::dns::rcode_name;
 use crate::measure::{Distribution, Unit};
-use crate::zone::rcode_name;
 
 /// Rcodes counted one by one, extended ones included (BADCOOKIE, 23, is the highest assigned).
 const RCODES: usize = 24;

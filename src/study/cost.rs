@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Decided, Ledger, Truth};
 use crate::config::{CheckKey, Config, SiteId, Whereto};
+use crate::dns::Name;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// A move away from a site that was not really dead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

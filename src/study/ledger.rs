@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::StudyError;
 use crate::config::{SiteId, Whereto};
+use crate::dns::{Name, RrType};
 use crate::engine::{Effect, Happened};
 use crate::policy::Decision;
 use crate::time::Time;
-use crate::zone::{Name, RrType};
 
 /// The most decisions a ledger holds.
 pub const MAX_DECISIONS: usize = 1_000_000;

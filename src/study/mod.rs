@@ -55,7 +55,7 @@ pub enum StudyError {
         "the recording does not tell which sites the clients of {0} preferred: an earlier version wrote it; \
          remove its oldest files, up to the update"
     )]
-    Regions(crate::zone::Name),
+    Regions(crate::dns::Name),
     /// Nothing to look into.
     #[error("suppose something: --down SITE, --up SITE or --drain SITE|SERVICE[@SITE]")]
     NothingSupposed,

@@ -124,7 +124,7 @@ fn a_site_that_would_fail_moves_its_names_and_strands_those_without_another() {
 fn what_an_operator_would_order_is_supposed_as_it_would_be_given() {
     let load = load();
     let (engine, now) = healthy(&load, Time(1_000_000));
-    let app: crate::zone::Name = "app.example.com".parse().expect("a name");
+    let app: crate::dns::Name = "app.example.com".parse().expect("a name");
     let suppose =
         |engine: &Engine, supposed: Supposition| suppose(engine.clone(), now, &load.config, &supposed);
     let order = |engine: &mut Engine, action: Action| {

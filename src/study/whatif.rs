@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{QUORUM, StudyError};
 use crate::config::{CheckKey, Config, Probe, Service, SiteId, Surroundings, Whereto, worst_case};
+use crate::dns::Name;
 use crate::engine::{
     Action, COALESCE, Command, CommandError, Effect, Engine, Event, Load, ServiceView, SiteView, Status,
     meant,
@@ -15,7 +16,6 @@ use crate::engine::{
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use crate::policy::{Decision, Family, OverrideKind, Proposal, ProposalState, Scope, Target};
 use crate::time::Time;
-use crate::zone::Name;
 
 /// The most rounds of probes that are played: a window of samples and canaries fit in.
 const MAX_ROUNDS: u32 = 200;

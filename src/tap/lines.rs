@@ -11,10 +11,10 @@ use std::time::UNIX_EPOCH;
 
 use super::{Log, Sink};
 use crate::answer::Transport;
+use crate::dns::{RrType, name_in_message, rcode_name};
 use crate::files::{self, Appended};
 use crate::serve::Seen;
 use crate::time::Time;
-use crate::zone::{RrType, name_in_message, rcode_name};
 
 /// Where the question stands in a query (RFC 1035 section 4.1).
 const QUESTION: usize = 12;

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::zone::Serial;
+use crate::dns::Serial;
 
 /// The least time from one NOTIFY to the next: what is published meanwhile is told with it.
 const APART: Duration = Duration::from_millis(100);

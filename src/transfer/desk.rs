@@ -19,9 +19,9 @@ use super::teller::Teller;
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
 use crate::clock::wall_secs;
 use crate::config::{Access, Config};
+use crate::dns::tsig::{self, Keys, Signed};
+use crate::dns::{Name, RrType, soa_serial};
 use crate::serve::{Desk, Metric, Replies, Request};
-use crate::tsig::{self, Keys, Signed};
-use crate::zone::{Name, RrType, soa_serial};
 
 /// Transfers over TCP that are under way at once; further ones wait.
 const AT_ONCE: usize = 32;

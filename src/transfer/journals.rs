@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::zone::{Journal, JournalRow, Name, Rows, Serial, Step};
+use crate::dns::{Name, Serial};
+use crate::zone::{Journal, JournalRow, Rows, Step};
 
 /// The most bytes of all zones' steps together; past it the largest journals are forgotten.
 const MAX_BYTES: usize = 256 << 20;
@@ -129,7 +130,7 @@ fn named(zone: &Name, rows: Rows) -> Vec<JournalRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{RrSet, RrType, soa_with_serial};
+    use crate::dns::{RrSet, RrType, soa_with_serial};
 
     fn step(from: u32) -> Step {
         let soa = RrSet::new(Name::root(), RrType::SOA, 60, [vec![0; 22]]);

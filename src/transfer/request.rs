@@ -1,7 +1,7 @@
 //! What a message asks for, as far as the desk needs to know.
 
 use crate::answer::Head;
-use crate::zone::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
+use crate::dns::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
 
 /// The opcode of a plain query.
 pub(super) const QUERY: u8 = 0;

@@ -1,6 +1,6 @@
 //! The messages between this server and its secondaries: NOTIFY (RFC 1996) and a question for the SOA.
 
-use crate::zone::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
+use crate::dns::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
 
 /// The header's third byte: NOTIFY, with AA (RFC 1996 section 3.7).
 const NOTIFY: u8 = 0x24;
@@ -75,7 +75,7 @@ pub(super) fn serial(message: &[u8], apex: &Name) -> Option<Serial> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::soa_with_serial;
+    use crate::dns::soa_with_serial;
 
     #[test]
     fn a_notify_carries_the_soa_and_its_answer_is_known() {

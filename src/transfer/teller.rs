@@ -22,10 +22,10 @@ use super::talk;
 use crate::answer::Table;
 use crate::clock::wall_secs;
 use crate::config::{Config, Peer, Told};
+use crate::dns::tsig::{self, Asked, Keys};
+use crate::dns::{Name, RrType, Serial, name_in_message, rcode_name};
 use crate::measure::{Distribution, Histogram, Unit};
 use crate::serve::Metric;
-use crate::tsig::{self, Asked, Keys};
-use crate::zone::{Name, RrType, Serial, name_in_message, rcode_name};
 
 /// The most secondaries of one zone that are told.
 const MAX_OF_ZONE: usize = 64;
@@ -330,7 +330,7 @@ impl Teller {
     async fn send(&self, line: &mut Line, key: Key, act: Act) {
         let (zone, peer) = &key;
         let Some(soa) = self.table.load().soa(zone) else { return };
-        let serial = crate::zone::soa_serial(&soa);
+        let serial = crate::dns::soa_serial(&soa);
         let mut id = line.draw() as u16;
         // There are fewer flights than ids.
         while line.flights.contains_key(&id) {

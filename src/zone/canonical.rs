@@ -1,8 +1,9 @@
 //! A zone's records as text in one order and one form, whatever its files look like.
 
+use super::Zone;
 use super::contents::RrSetRef;
-use super::name::text_of;
-use super::{RrType, Zone, rdata_text, record_ttl};
+use crate::dns::name::text_of;
+use crate::dns::{RrType, rdata_text, record_ttl};
 
 /// One line for each record: SOA first, then by owner in RFC 4034's order (section 6.1), type and RDATA.
 /// With `relative`, owners are relative to the apex, which the first line names.
@@ -49,7 +50,8 @@ fn relative_to<'a>(owner: &'a str, apex: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{Name, parse};
+    use crate::dns::Name;
+    use crate::zone::parse;
 
     const TEXT: &str = "$TTL 60\n@ SOA ns host 1 2h 1h 1w 5m\n@ NS ns\nns A 192.0.2.1\nZ TXT z\n*.z TXT star\nyljkjljk.a A 192.0.2.2\na TXT a\nzABC.a.EXAMPLE.com. A 192.0.2.3\n\\001.z A 192.0.2.4\n";
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, RrSet, RrType, Serial, Steering, soa_with_serial};
+use super::Steering;
+use crate::dns::{Name, RrSet, RrType, Serial, soa_with_serial};
 
 /// The one way for a published zone to change: all of it or nothing, under one new serial.
 ///
@@ -94,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::zone::soa_serial;
+    use crate::dns::soa_serial;
 
     type Published = BTreeMap<(Name, RrType), RrSet>;
 

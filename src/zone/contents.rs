@@ -1,8 +1,8 @@
 //! A zone's records as loaded: the file's content, before decisions are laid over it.
 
 use super::owners::{Owners, hash};
-use super::rrset::RECORD_HEAD;
-use super::{MAX_NAME_LEN, Name, RrSet, RrType, Serial, soa_serial};
+use crate::dns::rrset::RECORD_HEAD;
+use crate::dns::{MAX_NAME_LEN, Name, RrSet, RrType, Serial, soa_serial};
 
 /// A checked zone: one SOA, NS at the apex, every owner at or below the apex. Packed: a million small
 /// records take less than 100 MB.

@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Zone;
 use super::contents::{Packer, RrSetRef};
-use super::{Name, RrSet, RrType, Zone, soa_serial, soa_with_serial};
+use crate::dns::{Name, RrSet, RrType, soa_serial, soa_with_serial};
 
 /// How many records of one zone may be edited, added ones and removed ones counted.
 pub const MAX_EDITS: usize = 10_000;
@@ -268,7 +269,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::zone::{canonical_lines, parse, rdata_from_text};
+    use crate::dns::rdata_from_text;
+    use crate::zone::{canonical_lines, parse};
 
     const HEAD: &str = "$TTL 60\n@ SOA ns h 5 2 3 4 5\n@ NS ns\n";
 

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Name, RrSet, RrType, Serial, kept, record_ttl, soa_serial};
+use super::kept;
+use crate::dns::{Name, RrSet, RrType, Serial, record_ttl, soa_serial};
 
 /// The most bytes of one zone's steps.
 pub const MAX_JOURNAL_BYTES: usize = 16 << 20;
@@ -301,7 +302,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::zone::soa_with_serial;
+    use crate::dns::soa_with_serial;
 
     fn soa(serial: u32) -> RrSet {
         soa_with_serial(&RrSet::new(Name::root(), RrType::SOA, 60, [vec![0; 22]]), Serial(serial))

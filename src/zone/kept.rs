@@ -1,7 +1,8 @@
 //! RRsets as they are kept on a disk: in the steps of journals, and in copies of whole zones.
 
+use super::Zone;
 use super::contents::Packer;
-use super::{MAX_NAME_LEN, Name, RrSet, RrType, Zone};
+use crate::dns::{MAX_NAME_LEN, Name, RrSet, RrType};
 
 /// Appends one RRset: owner, type, TTL, the number of its records, and each of them after its length.
 pub(super) fn put_set<'r>(

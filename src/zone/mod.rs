@@ -12,18 +12,9 @@ mod edits;
 mod journal;
 mod kept;
 mod layout;
-mod lex;
 mod master;
-mod name;
-mod network;
 mod owners;
-mod rcode;
-mod rdata;
-mod rrset;
-mod serial;
-mod soa;
 mod steering;
-mod ttl;
 mod update;
 
 pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
@@ -37,16 +28,6 @@ pub use master::{
     Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
     MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,
 };
-pub use name::{MAX_LABEL_LEN, MAX_NAME_LEN, Name, NameError};
-pub use network::{Network, NetworkError};
-pub use rcode::{RCODES, rcode_name};
-pub use rdata::{
-    UnknownType, checked_rdata, close_hints, from_base64, has_hints, hints, name_in_message, rdata_from_text,
-    rdata_in_message, rdata_text, steered_rdata_from_text,
-};
-pub use rrset::{MAX_RRSET_BYTES, RrSet, RrType, record_ttl};
-pub use serial::{Serial, SerialStyle};
-pub use soa::{soa_minimum, soa_serial, soa_with_serial};
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};
 pub use update::{
     Change, MAX_UPDATE_RECORDS, OPCODE_UPDATE, Update, UpdateError, UpdateView, Wanted, effects,

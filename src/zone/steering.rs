@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Buckets, Name, RrSet, RrType};
+use super::Buckets;
+use crate::dns::{Name, RrSet, RrType};
 
 /// The most variants a name can have: one byte tells them apart.
 pub const MAX_VARIANTS: usize = 256;

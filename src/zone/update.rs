@@ -14,9 +14,9 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rdata::{checked_rdata, name_in_message};
-use super::ttl::MAX_TTL;
-use super::{Name, RrType};
+use crate::dns::rdata::{checked_rdata, name_in_message};
+use crate::dns::ttl::MAX_TTL;
+use crate::dns::{Name, RrType};
 
 pub use effects::effects;
 pub use view::{UpdateView, Wanted};

@@ -1,7 +1,8 @@
 //! The zone that lists the others.
 
 use detour::config::{Config, Told, catalog};
-use detour::zone::{Serial, canonical_lines};
+use detour::dns::Serial;
+use detour::zone::canonical_lines;
 
 use crate::{Folder, HEAD, ZONE};
 

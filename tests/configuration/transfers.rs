@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use detour::config::Access;
-use detour::tsig::Algorithm;
+use detour::dns::tsig::Algorithm;
 
 use crate::Folder;
 

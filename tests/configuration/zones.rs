@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use detour::config::{Loading, load_at_start};
-use detour::zone::{RrType, SerialStyle};
+use detour::dns::{RrType, SerialStyle};
 
 use crate::{Folder, HEAD, ZONE, folder};
 

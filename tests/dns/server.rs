@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use detour::answer::{Secrets, Settings, Table};
+use detour::dns::Name;
 use detour::serve::{Running, Sockets, Taps};
-use detour::zone::{Name, Zone, parse};
+use detour::zone::{Zone, parse};
 use tokio::runtime::Runtime;
 
 const ZONES: [(&str, &str); 3] = [

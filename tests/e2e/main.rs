@@ -44,4 +44,4 @@ mod updates_served;
 mod watches;
 mod zones;
 
-use detour::zone::Network;
+use detour::dns::Network;

@@ -13,11 +13,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 
+use detour::dns::{RrSet, RrType, Serial};
 use detour::engine::Happened;
 use detour::history::Entry;
 use detour::policy::Decision;
 use detour::scenario::{Expect, Outcome, Scenario, Setup, Step, What, parse};
-use detour::zone::{RrSet, RrType, Serial};
 
 use crate::dig::dig_for;
 use crate::harness::{Detour, MACHINE, Ran, own_address, until};

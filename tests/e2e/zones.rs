@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use detour::zone::{Name, parse};
+use detour::dns::Name;
+use detour::zone::parse;
 
 use crate::dig::dig;
 use crate::harness::{APP, Setup, World, until, zone};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::zone::{RrSet, RrType};
+use detour::dns::{RrSet, RrType};
 
 use super::{AMS, FRA, IAD, Node, app};
 

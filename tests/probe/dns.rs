@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use detour::config::{DnsProbe, Matching, ProbeKind};
-use detour::zone::{RrType, rdata_from_text};
+use detour::dns::{RrType, rdata_from_text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 

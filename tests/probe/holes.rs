@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::config::{DnsProbe, GrpcProbe, IcmpProbe, Matching, ProbeKind, TcpProbe, TlsOptions, TlsProbe};
+use detour::dns::RrType;
 use detour::health::{Failure, Outcome, Phase};
-use detour::zone::RrType;
 
 use crate::checks::{LONG, SHORT, ask, check, http, https};
 use crate::namespace::{inside, ip, swallow};

@@ -86,7 +86,7 @@ async fn services_that_ask_the_same_share_one_connection() {
 
 /// Services of these names, one endpoint each, all at `addr`.
 fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
-    let zone: detour::zone::Name = "example.com.".parse().unwrap();
+    let zone: detour::dns::Name = "example.com.".parse().unwrap();
     let SocketAddr::V4(addr) = addr else { unreachable!("the tests' servers are at 127.0.0.1") };
     let service = |name: &&str| {
         Arc::new(Service {

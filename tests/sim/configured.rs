@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use detour::config::{Approval, Moving, OnLimit, PolicyKind, Unanswered};
+use detour::dns::Network;
 use detour::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
-use detour::zone::Network;
 
 use super::judge::Kind;
 use super::random::Random;

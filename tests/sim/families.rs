@@ -2,11 +2,11 @@
 //! another one, is never without an answer.
 
 use detour::config::{Families, Group, SiteId, Target, Whereto};
+use detour::dns::{RrSet, RrType};
 use detour::engine::{Effect, EndpointView, Happened, PlaceView, ServiceView};
 use detour::health::Health;
 use detour::policy::{Decision, Rule};
 use detour::scenario::{World, decisions};
-use detour::zone::{RrSet, RrType};
 
 use super::judge::{configured, forced};
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use detour::condition::ConditionKind;
 use detour::config::{AllDown, CheckKey, Failback, Service, SiteId, Target};
+use detour::dns::{Name, RrSet};
 use detour::engine::{
     Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, PlaceView, Saved, ServiceView, Status,
 };
 use detour::health::Health;
 use detour::policy::{Decision, Latch, OverrideKind, Rule};
 use detour::time::Time;
-use detour::zone::{Name, RrSet};
 
 use super::agree::Agreement;
 use super::families::{self, is_v6};

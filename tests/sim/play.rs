@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use detour::config::CheckKey;
+use detour::dns::Name;
 use detour::engine::{Action, COALESCE, Command, Effect, Event, Happened};
 use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Offset;
-use detour::zone::Name;
 
 use super::agree::Agreement;
 use super::configured::{SERVICES, SITES, ZONES, change_service, near, setup_of};

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use detour::config::{OnLimit, SiteId};
+use detour::dns::Name;
 use detour::engine::{Effect, ServiceView};
 use detour::policy::{Decision, Partial, Rule};
 use detour::scenario::{World, decisions};
 use detour::time::Time;
-use detour::zone::Name;
 
 use super::judge::{Before, configured, is_taken, is_up, may_serve, works};
 

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use detour::config::{Failback, PolicyKind, Service, SiteId};
+use detour::dns::{Name, Network};
 use detour::engine::{Effect, ServiceView};
 use detour::policy::{Decision, Flow, Rule};
 use detour::scenario::{World, decisions};
-use detour::zone::{BUCKETS, Name, Network};
+use detour::zone::BUCKETS;
 
 use super::judge::{Before, configured, may_serve, works};
 use super::random::Random;

@@ -20,7 +20,7 @@ use super::dns_client::{Answer, ask_a};
 use crate::config::{Surroundings, worst_case};
 use crate::control::Daemon;
 use crate::daemon::{self, Running};
-use crate::zone::Name;
+use crate::dns::Name;
 
 const SERVICE: &str = "app.demo.example";
 const PRIMARY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

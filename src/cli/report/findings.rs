@@ -138,7 +138,7 @@ fn standbys(incident: &Incident, held: &[Held], config: Option<&Config>, found: 
             "A standby could not have taken over in the middle of it; `detour status` says which are ready now.",
         ));
     }
-    let single = |name: &&crate::zone::Name| {
+    let single = |name: &&crate::dns::Name| {
         let service = config?.services.iter().find(|service| service.name == **name)?;
         (service.endpoints.len() <= 2).then_some(service.endpoints.len())
     };

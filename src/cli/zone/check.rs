@@ -9,7 +9,8 @@ use serde_json::json;
 use super::input;
 use crate::clock::wall_secs;
 use crate::config::{ZoneText, load};
-use crate::zone::{Lint, Name, Problem, Promises, Severity};
+use crate::dns::Name;
+use crate::zone::{Lint, Problem, Promises, Severity};
 
 /// What to check.
 #[derive(Debug, clap::Args)]

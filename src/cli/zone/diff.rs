@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::input;
 use crate::control::zone_api::RecordsBody;
-use crate::zone::{Name, RrSet, Zone, diff};
+use crate::dns::{Name, RrSet};
+use crate::zone::{Zone, diff};
 
 /// What to compare.
 #[derive(Debug, clap::Args)]

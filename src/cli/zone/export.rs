@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::input;
-use crate::zone::{Name, canonical_lines};
+use crate::dns::Name;
+use crate::zone::canonical_lines;
 
 /// What to export.
 #[derive(Debug, clap::Args)]

@@ -83,9 +83,9 @@ fn render(page: &ZoneHistoryBody) -> String {
 mod tests {
     use super::*;
     use crate::control::zone_api::SerialBody;
+    use crate::dns::Serial;
     use crate::engine::Cause;
     use crate::time::Time;
-    use crate::zone::Serial;
 
     #[test]
     fn each_serial_says_what_led_to_it() {

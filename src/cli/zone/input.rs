@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::config::{ZoneText, load};
-use crate::zone::{Name, Problem, Promises, Zone, declared_apex, lint, parse};
+use crate::dns::Name;
+use crate::zone::{Problem, Promises, Zone, declared_apex, lint, parse};
 
 /// The way to a file that a zone includes: its name as shown and its bytes, or why it cannot be had.
 pub type Include<'a> = dyn FnMut(&str) -> Result<(String, Vec<u8>), String> + 'a;

@@ -10,7 +10,7 @@ use crate::cli::client::{Client, ClientError, finish, pretty, who};
 use crate::cli::show::bare;
 use crate::control::RolledBack;
 use crate::control::api::RollbackRequest;
-use crate::zone::Serial;
+use crate::dns::Serial;
 
 /// What to put back, and why.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use super::diff::{self, Args};
 use super::input;
 use crate::cli::client::{Client, ClientError, NO, finish, pretty};
 use crate::control::zone_api::{RecordsBody, ZoneBody, ZoneDiffBody};
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// From one serial to another; without `to` to what is served, without `from` that one step.
 pub async fn step(

@@ -13,7 +13,7 @@ pub(super) use read::{DraftReceiver, check_services, parse_url, read};
 pub use template::{ALERT_PLACEHOLDERS, Template};
 
 use super::Authorities;
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// The most receivers.
 pub const MAX_RECEIVERS: usize = 32;

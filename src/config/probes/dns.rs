@@ -6,7 +6,7 @@ use super::super::error::{ConfigError, short};
 use super::super::report::Findings;
 use super::super::section::{Item, Read, Reported, Section, or};
 use super::super::{DnsProbe, Matching, values};
-use crate::zone::{RCODES, RrType, rdata_from_text};
+use crate::dns::{RCODES, RrType, rdata_from_text};
 
 /// The most records in `expect.records`.
 const MAX_RECORDS: usize = 32;

@@ -194,7 +194,7 @@ pub(super) fn check_labels(key: &CheckKey) -> Vec<(&'static str, String)> {
 }
 
 /// A name as people write it in queries: without the last dot.
-pub(super) fn bare(name: &crate::zone::Name) -> String {
+pub(super) fn bare(name: &crate::dns::Name) -> String {
     name.to_string().trim_end_matches('.').to_owned()
 }
 

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::SiteId;
+use crate::dns::{Name, RrSet};
 use crate::engine::{EndpointView, ServiceView, StandbyView, dead_site};
 use crate::health::Health;
 use crate::policy::{Decision, Noted, OverrideKind, Rule, unmade};
 use crate::time::Time;
-use crate::zone::{Name, RrSet};
 
 /// How many records of an answer a row shows.
 const MAX_ANSWERS: usize = 4;

@@ -33,11 +33,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::dns::Name;
 use crate::engine::{Command, Load, Saved, Undecided, ZoneBase};
 use crate::health::Sample;
 use crate::policy::Regions;
 use crate::time::{Offset, Time};
-use crate::zone::Name;
 
 pub use code::{Decoder, Encoder};
 pub use read::{Gap, Recording, newest_head};

@@ -1,9 +1,9 @@
 //! The question as bytes, and what bytes say in answer to it. No socket, no clock.
 
 use crate::config::{DnsProbe, Matching};
+use crate::dns::{Name, RrType, name_in_message, rcode_name, rdata_in_message, rdata_text};
 use crate::health::{Failure, Outcome};
 use crate::probe::failure::bounded;
-use crate::zone::{Name, RrType, name_in_message, rcode_name, rdata_in_message, rdata_text};
 
 const HEADER_LEN: usize = 12;
 /// Records of an answer that are looked at.
@@ -178,7 +178,7 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::rdata_from_text;
+    use crate::dns::rdata_from_text;
 
     fn expecting(records: &[&str], matching: Matching) -> DnsProbe {
         DnsProbe {

@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use super::course::Course;
 use super::failure::{judge, routed};
 use crate::config::{Check, DnsProbe};
+use crate::dns::Name;
 use crate::health::{Failure, Outcome, Phase};
-use crate::zone::Name;
 
 pub use message::{Question, Reply};
 

@@ -10,11 +10,11 @@ use super::{
     FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
 };
 use crate::config::{CheckKey, SiteId};
+use crate::dns::{Name, Serial};
 use crate::engine::{Bearing, MAX_BEARING};
 use crate::health::Health;
 use crate::policy::{Decision, Rule};
 use crate::time::Time;
-use crate::zone::{Name, Serial};
 
 /// What a service was last answered with.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,12 +7,12 @@ use super::course::{Answer, Course};
 use super::off::{leaves_down, parts};
 use super::{Incident, MAX_ANSWERS, MAX_INCIDENTS, MAX_NAMED, MAX_OPEN, Phases, Way, What, words};
 use crate::config::{CheckKey, SiteId};
+use crate::dns::{Name, RrSet};
 use crate::engine::{Action, Bearing, Command, Happened};
 use crate::health::Health;
 use crate::history::Entry;
 use crate::policy::{Decision, Proposal, Scope};
 use crate::time::Time;
-use crate::zone::{Name, RrSet};
 
 /// How long after its end an alert about an incident is still told in it.
 const LATE_ALERTS: Duration = Duration::from_secs(900);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Line, MAX_LINES, What};
 use crate::config::SiteId;
+use crate::dns::Name;
 use crate::time::Time;
-use crate::zone::Name;
 
 /// How far apart things may be that are told in one line.
 const TOGETHER: Duration = Duration::from_secs(2);

@@ -30,8 +30,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{CheckKey, SiteId};
+use crate::dns::{Name, Serial};
 use crate::time::Time;
-use crate::zone::{Name, Serial};
 
 pub use fold::Incidents;
 

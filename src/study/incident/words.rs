@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::course::Course;
 use super::{For, Move, Way};
+use crate::dns::Name;
 use crate::time::{Time, span};
-use crate::zone::Name;
 
 /// How many sites a summary names.
 const MAX_TARGETS: usize = 5;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::zone::RrType;
-use crate::zone::lex::{Fault, Lexer, Piece, Token};
-use crate::zone::ttl::parse_ttl;
+use crate::dns::RrType;
+use crate::dns::lex::{Fault, Lexer, Piece, Token};
+use crate::dns::ttl::parse_ttl;
 
 /// One thing in a file, from top to bottom.
 pub(super) enum Item<'a> {

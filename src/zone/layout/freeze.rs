@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::zone::lex::{Fault, Lexer};
-use crate::zone::rdata::parse_rdata;
-use crate::zone::ttl::parse_ttl;
-use crate::zone::{Edits, Name, RrSet, RrType, Serial, Zone, record_ttl, soa_with_serial};
+use crate::dns::lex::{Fault, Lexer};
+use crate::dns::rdata::parse_rdata;
+use crate::dns::ttl::parse_ttl;
+use crate::dns::{Name, RrSet, RrType, Serial, record_ttl, soa_with_serial};
+use crate::zone::{Edits, Zone};
 
 use super::{LayoutError, located};
 
@@ -246,7 +247,8 @@ fn name(text: &[u8], origin: &Name, at: usize) -> Result<Name, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{parse, rdata_from_text};
+    use crate::dns::rdata_from_text;
+    use crate::zone::parse;
 
     const FILE: &str = "\
 $ORIGIN example.

@@ -18,8 +18,8 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use super::lex::{Fault, Lexer};
-use super::{Name, RrType};
+use crate::dns::lex::{Fault, Lexer};
+use crate::dns::{Name, RrType};
 
 use entry::Item;
 

@@ -1,8 +1,9 @@
 //! What must hold among a zone's RRsets, once all of them are known.
 
+use crate::dns::RrType;
+use crate::dns::name::{text_of, wire_is_at_or_below};
+use crate::zone::Zone;
 use crate::zone::contents::RrSetRef;
-use crate::zone::name::{text_of, wire_is_at_or_below};
-use crate::zone::{RrType, Zone};
 
 use super::lint::Lint;
 use super::lints::Promises;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::zone::lex::{Fault, Lexer, Token};
-use crate::zone::name::push_wire;
-use crate::zone::rdata::parse_escaped;
-use crate::zone::ttl::parse_ttl;
+use crate::dns::lex::{Fault, Lexer, Token};
+use crate::dns::name::push_wire;
+use crate::dns::rdata::parse_escaped;
+use crate::dns::ttl::parse_ttl;
 
 use super::entries::{Reader, Scope};
 use super::problem::Source;

@@ -1,10 +1,10 @@
 //! Entries one by one: owner, TTL, class, type, RDATA, and what each may leave out.
 
-use crate::zone::lex::{COMMENT, Fault, Lexer, Token};
-use crate::zone::name::{push_wire, text_of, wire_is_at_or_below};
-use crate::zone::rdata::parse_rdata;
-use crate::zone::ttl::{MAX_TTL, parse_ttl};
-use crate::zone::{Name, RrType, record_ttl};
+use crate::dns::lex::{COMMENT, Fault, Lexer, Token};
+use crate::dns::name::{push_wire, text_of, wire_is_at_or_below};
+use crate::dns::rdata::parse_rdata;
+use crate::dns::ttl::{MAX_TTL, parse_ttl};
+use crate::dns::{Name, RrType, record_ttl};
 
 use super::Include;
 use super::lint::Lint;

@@ -8,7 +8,7 @@
 //! with zeros to WIDTH, in base `d`, `o`, `x` or `X`, or as nibbles from the lowest up (`n`, `N`) for
 //! ip6.arpa. `\$` and `$$` are a dollar. RDATA in one pair of quotes stands for what is between them.
 
-use crate::zone::lex::{Fault, Lexer, Token, shown};
+use crate::dns::lex::{Fault, Lexer, Token, shown};
 
 use super::entries::{Reader, Scope};
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::dns::name::{split_wire, text_of, wire_is_at_or_below};
+use crate::dns::{Name, RrType, has_hints, hints};
 use crate::zone::contents::RrSetRef;
-use crate::zone::name::{split_wire, text_of, wire_is_at_or_below};
-use crate::zone::{Name, RrType, has_hints, hints};
 
 use super::checks::{ALIAS, CUT, Checks, REDIRECT, parent};
 use super::lint::Lint;
@@ -285,7 +285,7 @@ impl Checks<'_> {
         let Some(owner) = self.zone.owners().find(self.zone.apex().as_wire()) else { return };
         let Some(pos) = self.position(owner, RrType::SOA) else { return };
         let soa = self.zone.soa();
-        let negative = crate::zone::soa_minimum(&soa).min(soa.ttl);
+        let negative = crate::dns::soa_minimum(&soa).min(soa.ttl);
         if negative > shortest {
             let message = format!(
                 "\"no such name\" is kept for {negative} s, longer than the {shortest} s of a steered answer: who asks while a record is withheld misses its return for that long"

@@ -24,7 +24,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::zone::{Name, Zone};
+use crate::dns::Name;
+use crate::zone::Zone;
 
 pub use directives::{MAX_INCLUDE_DEPTH, MAX_INCLUDES};
 pub use generate::MAX_GENERATE;

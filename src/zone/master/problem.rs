@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::dns::lex::Fault;
 use crate::text::is_hidden;
-use crate::zone::lex::Fault;
 
 use super::lint::Lint;
 

@@ -1,12 +1,13 @@
 //! Records as they are read, on their way into a [`Zone`].
 
+use crate::dns::lex::shown;
+use crate::dns::name::text_of;
+use crate::dns::rdata::rdata_text;
+use crate::dns::rrset::RECORD_HEAD;
+use crate::dns::{MAX_RRSET_BYTES, Name, RrType};
+use crate::zone::Zone;
 use crate::zone::contents::{PackedSet, Parts};
-use crate::zone::lex::shown;
-use crate::zone::name::text_of;
 use crate::zone::owners::Owners;
-use crate::zone::rdata::rdata_text;
-use crate::zone::rrset::RECORD_HEAD;
-use crate::zone::{MAX_RRSET_BYTES, Name, RrType, Zone};
 
 use super::lint::Lint;
 use super::problem::{Findings, Pos};

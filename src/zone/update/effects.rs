@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::{UpdateView, Wanted};
 use super::{Change, UpdateError};
+use crate::dns::{Name, RrSet, RrType, soa_serial};
 use crate::zone::edits::fits_cname;
-use crate::zone::{Name, RrSet, RrType, soa_serial};
 
 /// Carries changes out, in their order: what the RRsets come to that they touch. What the RFC says cannot be done is
 /// passed over. Errors: an RRset would grow past `max_rrset` bytes ([`RrSet::size`]); the update is refused as a whole.

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::zone::{Edits, MAX_RRSET_BYTES, RrSet, Zone, canonical_lines, parse, rdata_from_text};
+use crate::dns::{MAX_RRSET_BYTES, RrSet, rdata_from_text};
+use crate::zone::{Edits, Zone, canonical_lines, parse};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns h 5 2 3 4 5\n@ NS ns\n@ NS ns2\nns A 192.0.2.53\nns2 A 192.0.2.54\nwww A 192.0.2.1\nwww A 192.0.2.2\nwww TXT hello\nalias CNAME www\n";
 const ANY: u16 = CLASS_ANY;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::zone::{Name, RrSet, RrType, Zone};
+use crate::dns::{Name, RrSet, RrType};
+use crate::zone::Zone;
 
 /// What updates have RRsets come to: `None` where there is no such RRset any more.
 pub type Wanted = BTreeMap<(Name, RrType), Option<RrSet>>;

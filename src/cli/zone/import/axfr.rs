@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::source::FoundZone;
 use super::{Output, canonical, config_text, file_name};
 use crate::config::{Primary, read_secret};
+use crate::dns::Name;
+use crate::dns::tsig::{Algorithm, Key};
 use crate::secondary::{Received, fetch};
-use crate::tsig::{Algorithm, Key};
-use crate::zone::Name;
 
 /// Where DNS is served unless a port is given.
 const PORT: u16 = 53;

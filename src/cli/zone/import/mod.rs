@@ -27,9 +27,10 @@ use anyhow::{Context as _, Result, bail};
 use self::source::{Found, FoundZone};
 use super::input;
 use crate::config::ZoneText;
+use crate::dns::Name;
 use crate::files;
 use crate::text::is_hidden;
-use crate::zone::{Name, Zone, canonical_lines, parse};
+use crate::zone::{Zone, canonical_lines, parse};
 
 /// Where to import from, and where to.
 #[derive(Debug, clap::Args)]

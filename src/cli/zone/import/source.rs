@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// How many files one configuration may be made of: those with a file for each zone have many.
 const MAX_FILES: usize = 10_000;

@@ -184,7 +184,7 @@ fn dnames_redirect_all_below() {
 fn the_root_is_a_zone_too() {
     let text = "$TTL 1\n. SOA a. b. 1 1 1 1 1\n. NS ns.\nns A 192.0.2.1\ncom NS ns\nx.com A 192.0.2.1";
     let none = &mut |_: &str| Err(String::new());
-    let (zone, warnings) = parse(&crate::zone::Name::root(), "root", text.as_bytes(), none).unwrap();
+    let (zone, warnings) = parse(&crate::dns::Name::root(), "root", text.as_bytes(), none).unwrap();
     assert_eq!((zone.len(), zone.serial().0), (5, 1));
     assert_eq!(
         told(&warnings),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::zone::rdata::tests::shaped;
-use crate::zone::{MAX_PROBLEMS, Name, RrSet, RrType};
+use crate::dns::rdata::tests::shaped;
+use crate::dns::{Name, RrSet, RrType};
+use crate::zone::MAX_PROBLEMS;
 
 /// Text as people mistype it: words of master files in any order.
 fn soup() -> impl Strategy<Value = String> {

@@ -1,7 +1,7 @@
 //! RDATA of every type: text in, the same or canonical text out.
 
 use super::*;
-use crate::zone::{RrType, rdata_text};
+use crate::dns::{RrType, rdata_text};
 
 /// The RDATA means what it says, and is printed as `want`.
 fn check(text: &str, want: &str) {

@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::encoding::{print_base32, print_base64, print_hex, print_quoted, print_timestamp, unpack_types};
 use super::types::{Field, shape};
 use super::{loc, rare, svcb};
-use crate::zone::RrType;
-use crate::zone::name::{print_wire, split_wire};
+use crate::dns::RrType;
+use crate::dns::name::{print_wire, split_wire};
 
 /// One record's RDATA as a master file has it, names absolute. Bytes of a type without a known shape, or
 /// not of that shape, are printed in RFC 3597's form: `\# 2 0102`. Parsing the text gives the same bytes,

@@ -1,10 +1,10 @@
 //! Times in master files.
 
 /// The longest TTL (RFC 2181 section 8).
-pub(super) const MAX_TTL: u32 = (1 << 31) - 1;
+pub(crate) const MAX_TTL: u32 = (1 << 31) - 1;
 
 /// Seconds as a number, or as numbers with the units s, m, h, d and w: `1h30m`.
-pub(super) fn parse_ttl(text: &[u8]) -> Option<u32> {
+pub(crate) fn parse_ttl(text: &[u8]) -> Option<u32> {
     let (mut sum, mut number, mut digits) = (0u64, 0u64, 0);
     for &byte in text {
         if byte.is_ascii_digit() {

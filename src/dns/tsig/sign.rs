@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::verify::Signed;
-use super::wire::{self, Variables};
+use super::record::{self, Variables};
+use super::server::Signed;
 use super::{FUDGE, Key};
 
 /// Signs the one answer to a request. `response` is a whole message, its header included.
@@ -50,7 +50,7 @@ pub(super) fn put(
     let algorithm = key.algorithm().wire();
     let mut running = key.running();
     if let Some(prior) = prior {
-        wire::digest_mac(&mut running, prior);
+        record::digest_mac(&mut running, prior);
     }
     running.update(message);
     if times_alone {
@@ -60,6 +60,6 @@ pub(super) fn put(
     }
     let mac = running.finish();
     let id = u16::from_be_bytes([message[0], message[1]]);
-    wire::append(message, key.name(), &algorithm, variables, &mac, id);
+    record::append(message, key.name(), &algorithm, variables, &mac, id);
     mac
 }

@@ -36,7 +36,7 @@ fn number(soa: &RrSet, index: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::{Name, RrType};
+    use crate::dns::{Name, RrType};
 
     fn soa() -> RrSet {
         let mut rdata = b"\x02ns\0\x05admin\0".to_vec();

@@ -4,24 +4,24 @@
 //! once, as data, which fields a type has; `parse` (text to wire) and `print` (wire to text) both follow it,
 //! so a type that one of them knows, both know.
 
+mod compressed;
 mod encoding;
 mod hints;
 mod loc;
-mod message;
 mod parse;
 mod print;
 mod rare;
 mod svcb;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod types;
 
-pub(super) use encoding::parse_escaped;
-pub use hints::{close_hints, has_hints, hints};
-pub use message::{
+pub use compressed::{
     checked_rdata, name_in_message, rdata_from_text, rdata_in_message, steered_rdata_from_text,
 };
-pub(super) use parse::parse_rdata;
+pub(crate) use encoding::parse_escaped;
+pub use hints::{close_hints, has_hints, hints};
+pub(crate) use parse::parse_rdata;
 pub use print::rdata_text;
 pub use types::UnknownType;
 

@@ -110,7 +110,7 @@ impl Name {
 }
 
 /// Whether a name is another or lies below it, both in wire form and lower case.
-pub(super) fn wire_is_at_or_below(mine: &[u8], theirs: &[u8]) -> bool {
+pub(crate) fn wire_is_at_or_below(mine: &[u8], theirs: &[u8]) -> bool {
     let mut at = 0;
     loop {
         let rest = &mine[at..];
@@ -122,7 +122,7 @@ pub(super) fn wire_is_at_or_below(mine: &[u8], theirs: &[u8]) -> bool {
 }
 
 /// The text of a valid name in wire form.
-pub(super) fn text_of(wire: &[u8]) -> String {
+pub(crate) fn text_of(wire: &[u8]) -> String {
     let mut text = String::new();
     let _ = print_wire(wire, &mut text); // writing to a String cannot fail
     text
@@ -130,7 +130,7 @@ pub(super) fn text_of(wire: &[u8]) -> String {
 
 /// Appends the wire form of a name in text, its case kept; what it leaves in `wire` after an error is
 /// for the caller to cut off. `@` is `origin`, and a name without a trailing dot is relative to it.
-pub(super) fn push_wire(text: &[u8], origin: &[u8], wire: &mut Vec<u8>) -> Result<(), NameError> {
+pub(crate) fn push_wire(text: &[u8], origin: &[u8], wire: &mut Vec<u8>) -> Result<(), NameError> {
     let start = wire.len();
     match text {
         b"@" => wire.extend_from_slice(origin),
@@ -180,7 +180,7 @@ fn push_label<'a>(text: &'a [u8], wire: &mut Vec<u8>) -> Result<Option<&'a [u8]>
 
 /// The byte that the escape at the start of `text` stands for and the length of its text (RFC 1035
 /// section 5.1): `\DDD` with a number up to 255, or `\` before anything but a digit.
-pub(super) fn unescape(text: &[u8]) -> Option<(u8, usize)> {
+pub(crate) fn unescape(text: &[u8]) -> Option<(u8, usize)> {
     match text {
         [_, a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
             let value = [a, b, c].iter().fold(0u16, |sum, &&digit| sum * 10 + u16::from(digit - b'0'));
@@ -192,7 +192,7 @@ pub(super) fn unescape(text: &[u8]) -> Option<(u8, usize)> {
 }
 
 /// The uncompressed name that `bytes` begins with, and what follows it.
-pub(super) fn split_wire(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_wire(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;
     loop {
         let len = usize::from(*bytes.get(at)?);
@@ -207,7 +207,7 @@ pub(super) fn split_wire(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Writes the text of a valid uncompressed name.
-pub(super) fn print_wire(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
+pub(crate) fn print_wire(wire: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
     let mut rest = wire;
     while let [len @ 1..=u8::MAX, tail @ ..] = rest {
         let (label, tail) = tail.split_at(usize::from(*len));

@@ -143,7 +143,7 @@ fn section_5_2_1_a_key_has_one_name_and_one_algorithm() {
         );
         // Unsigned: the server has nothing to sign with (section 5.3.2).
         let answer = refused.answer(&message).expect("an answer");
-        let record = wire::find(&answer).unwrap().expect("a record");
+        let record = record::find(&answer).unwrap().expect("a record");
         assert_eq!((record.mac.len(), record.variables.error, record.original_id), (0, 17, 0x1234));
         assert_eq!(answer[3], 9);
     }
@@ -156,7 +156,7 @@ fn section_5_2_2_a_wrong_secret_is_badsig_and_is_answered_unsigned() {
     let refused = verify(&[wrong].into_iter().collect(), &message, NOW).unwrap_err();
     assert_eq!(refused.error(), TsigError::BadSig);
     let answer = refused.answer(&message).expect("an answer");
-    let record = wire::find(&answer).unwrap().expect("a record");
+    let record = record::find(&answer).unwrap().expect("a record");
     assert_eq!((record.mac.len(), record.variables.error), (0, 16));
 }
 
@@ -193,7 +193,7 @@ fn section_5_2_3_the_time_is_within_the_fudge_and_the_answer_tells_ours() {
     assert_eq!((late.error(), late.rcode()), (TsigError::BadTime, 9));
     assert_eq!(error_of(verify(&keys, &message, NOW - 301)), TsigError::BadTime);
     let mut answer = late.answer(&message).expect("an answer");
-    let record = wire::find(&answer).unwrap().expect("a record");
+    let record = record::find(&answer).unwrap().expect("a record");
     assert_eq!((record.variables.time, record.variables.error), (NOW, 18));
     assert_eq!(record.variables.other, &(NOW + 301).to_be_bytes()[2..]);
     assert_eq!(record.mac.len(), 32);
@@ -238,10 +238,10 @@ fn section_5_3_1_streams_may_leave_ninety_nine_unsigned() {
             if is_signed(number) {
                 // As RFC 8945 tells it, and not as `Stream` does it: the unsigned ones are part of it.
                 let mut running = key.running();
-                wire::digest_mac(&mut running, &prior);
+                record::digest_mac(&mut running, &prior);
                 running.update(&since);
                 running.update(&message);
-                let variables = wire::Variables { time: NOW, fudge: 300, error: 0, other: &[] };
+                let variables = record::Variables { time: NOW, fudge: 300, error: 0, other: &[] };
                 let algorithm = key.algorithm().wire();
                 if begun {
                     variables.digest_times(&mut running);
@@ -249,7 +249,7 @@ fn section_5_3_1_streams_may_leave_ninety_nine_unsigned() {
                     variables.digest(&mut running, key.name(), &algorithm);
                 }
                 prior = running.finish();
-                wire::append(&mut message, key.name(), &algorithm, &variables, &prior, 0x1234);
+                record::append(&mut message, key.name(), &algorithm, &variables, &prior, 0x1234);
                 (since, begun) = (Vec::new(), true);
             } else {
                 since.extend_from_slice(&message);

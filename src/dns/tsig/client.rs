@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::algorithm::Running;
+use super::record::{self, Variables};
+use super::server::check_mac;
 use super::sign::put;
-use super::verify::check_mac;
-use super::wire::{self, Variables};
 use super::{FUDGE, Key, TsigError};
 
 /// The most messages in a row that a stream may leave unsigned (RFC 8945 section 5.3.1).
@@ -36,7 +36,7 @@ pub fn ask(request: &mut Vec<u8>, key: &Arc<Key>, now: u64) -> Asked {
     let variables = Variables { time: now, fudge: FUDGE, error: 0, other: &[] };
     let mac = put(request, key, None, false, &variables);
     let mut asked = Asked { key: key.clone(), running: key.running(), unsigned: 0, begun: false };
-    wire::digest_mac(&mut asked.running, &mac);
+    record::digest_mac(&mut asked.running, &mac);
     asked
 }
 
@@ -53,7 +53,7 @@ impl Asked {
     /// Checks the next message and takes its signature off, where it has one. Errors: it and all that follows
     /// are not to be believed.
     pub fn check(&mut self, message: &mut Vec<u8>, now: u64) -> Result<(), BadAnswer> {
-        let found = wire::find(message).map_err(|_| BadAnswer::Tsig(TsigError::Malformed))?;
+        let found = record::find(message).map_err(|_| BadAnswer::Tsig(TsigError::Malformed))?;
         let Some(record) = found else {
             self.unsigned += 1;
             if !self.begun || self.unsigned > MAX_UNSIGNED {
@@ -72,7 +72,7 @@ impl Asked {
             return Err(BadAnswer::Refused(refusal));
         }
         let mut running = std::mem::replace(&mut self.running, self.key.running());
-        wire::digest_signed(&mut running, message, &record);
+        record::digest_signed(&mut running, message, &record);
         if self.begun {
             record.variables.digest_times(&mut running);
         } else {
@@ -90,10 +90,10 @@ impl Asked {
         if record.mac.len() < self.key.algorithm().mac_len() {
             return Err(BadAnswer::Tsig(TsigError::BadTrunc));
         }
-        wire::digest_mac(&mut self.running, record.mac);
+        record::digest_mac(&mut self.running, record.mac);
         (self.begun, self.unsigned) = (true, 0);
         let at = record.at;
-        wire::strip(message, at);
+        record::strip(message, at);
         Ok(())
     }
 

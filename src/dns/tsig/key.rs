@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Algorithm;
 use super::algorithm::Running;
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// A secret that two share, and what they call it.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! In: messages, the keys that are known, and the time in seconds since 1970. Out: who signed and what they
 //! said without the signature ([`verify`]), or why it does not count with the answer that says so
 //! ([`Refused`]); answers with their signature ([`sign`], [`Stream`]); and, for those who ask, a signed request
-//! and a check of what comes back ([`ask`], [`Asked`]). This room must never know what a key allows, where
+//! and a check of what comes back ([`ask`], [`Asked`]). This part must never know what a key allows, where
 //! secrets come from, what a message means, or what time it is but by `now`.
 //!
 //! ```text
@@ -19,19 +19,19 @@
 //! was said before.
 
 mod algorithm;
-mod ask;
+mod client;
 mod key;
+mod record;
+mod server;
 mod sign;
 #[cfg(test)]
 mod tests;
-mod verify;
-mod wire;
 
 pub use algorithm::{ALGORITHMS, Algorithm};
-pub use ask::{Asked, BadAnswer, MAX_UNSIGNED, ask};
+pub use client::{Asked, BadAnswer, MAX_UNSIGNED, ask};
 pub use key::{Key, Keys};
+pub use server::{Refused, Signed, TsigError, verify};
 pub use sign::{Stream, sign};
-pub use verify::{Refused, Signed, TsigError, verify};
 
 /// The type of the record (RFC 8945 section 4.2).
 const TSIG: u16 = 250;

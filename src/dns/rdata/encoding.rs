@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::zone::RrType;
-use crate::zone::name::unescape;
+use crate::dns::RrType;
+use crate::dns::name::unescape;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const BASE32HEX: &[u8; 32] = b"0123456789ABCDEFGHIJKLMNOPQRSTUV";
@@ -24,7 +24,7 @@ pub(super) fn print_quoted(bytes: &[u8], out: &mut String) {
 }
 
 /// Appends the bytes that escaped text stands for, its quotes already taken off.
-pub(in crate::zone) fn parse_escaped(mut text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn parse_escaped(mut text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     while let Some(at) = text.iter().position(|&byte| byte == b'\\') {
         out.extend_from_slice(&text[..at]);
         let (byte, len) = unescape(&text[at..])?;

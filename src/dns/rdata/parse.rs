@@ -6,17 +6,17 @@ use super::encoding::{pack_types, parse_base32, parse_base64, parse_escaped, par
 use super::print::{is_tag, known_text};
 use super::types::{Field, may_be_odd, mnemonic, shape};
 use super::{loc, rare, svcb};
-use crate::zone::RrType;
-use crate::zone::lex::{Fault, Lexer, Token, shown};
-use crate::zone::name::push_wire;
-use crate::zone::ttl::parse_ttl;
+use crate::dns::RrType;
+use crate::dns::lex::{Fault, Lexer, Token, shown};
+use crate::dns::name::push_wire;
+use crate::dns::ttl::parse_ttl;
 
 /// The longest RDATA: its length is two bytes on the wire (RFC 1035 section 3.2.1).
 const MAX_RDATA_LEN: usize = u16::MAX as usize;
 
 /// Appends the RDATA of one record of `rtype`, whose words are all the rest of the entry. Relative names
 /// take `origin`, in wire form. What it leaves in `out` after a fault is for the caller to cut off.
-pub(in crate::zone) fn parse_rdata(
+pub(crate) fn parse_rdata(
     lexer: &mut Lexer<'_>,
     rtype: RrType,
     origin: &[u8],

@@ -2,7 +2,7 @@
 
 use super::TSIG;
 use super::algorithm::Running;
-use crate::zone::{Name, RrType, name_in_message};
+use crate::dns::{Name, RrType, name_in_message};
 
 const HEADER_LEN: usize = 12;
 /// Class ANY, which is this record's (RFC 8945 section 4.2).

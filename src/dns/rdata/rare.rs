@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::{parse_hex, print_hex};
-use crate::zone::RrType;
+use crate::dns::RrType;
 
 /// The numbers of IP protocols that WKS calls by name (RFC 1010).
 const PROTOCOLS: [(&str, u8); 2] = [("tcp", 6), ("udp", 17)];

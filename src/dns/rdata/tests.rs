@@ -8,13 +8,13 @@ use super::encoding::{pack_types, print_hex};
 use super::rare::ds_digest_len;
 use super::types::{Field, shape};
 use super::{parse_rdata, rdata_text};
-use crate::zone::RrType;
-use crate::zone::lex::Lexer;
+use crate::dns::RrType;
+use crate::dns::lex::Lexer;
 
 type Bytes = BoxedStrategy<Vec<u8>>;
 
 /// A type whose shape is known, and RDATA of that shape.
-pub(in crate::zone) fn shaped() -> impl Strategy<Value = (RrType, Vec<u8>)> {
+pub(crate) fn shaped() -> impl Strategy<Value = (RrType, Vec<u8>)> {
     let known: Vec<RrType> = (0..=u16::MAX).map(RrType).filter(|&rtype| shape(rtype).is_some()).collect();
     select(known).prop_flat_map(|rtype| {
         let fields = shape(rtype).unwrap_or_default().iter().map(|&field| bytes_of(field));

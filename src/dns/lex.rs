@@ -4,7 +4,7 @@ use crate::text::is_hidden;
 
 /// A walk over one text's words. An entry ends with its line, but inside parentheses lines do not count.
 #[derive(Clone, Debug)]
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
     /// How many parentheses are open, and where the outermost is.
@@ -13,22 +13,22 @@ pub(super) struct Lexer<'a> {
 }
 
 /// What a `#` is, in files that are not of this kind.
-pub(super) const COMMENT: &str = "comments in a zone file begin with \";\", not with \"#\"";
+pub(crate) const COMMENT: &str = "comments in a zone file begin with \";\", not with \"#\"";
 
 /// One word.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Token<'a> {
+pub(crate) struct Token<'a> {
     /// Without its quotes, escapes as written.
-    pub(super) text: &'a [u8],
+    pub(crate) text: &'a [u8],
     /// Its offset in the text.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Whether it stood in quotes.
-    pub(super) quoted: bool,
+    pub(crate) quoted: bool,
 }
 
 /// A part of an entry, parentheses aside.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// A word, and how it is written: quotes and all.
     Word(Token<'a>, &'a [u8]),
     /// From its semicolon to the end of its line.
@@ -39,13 +39,13 @@ pub(super) enum Piece<'a> {
 
 /// Something wrong at an offset of the text, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) at: usize,
-    pub(super) message: String,
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) message: String,
 }
 
 impl Fault {
-    pub(super) fn new(at: usize, message: impl Into<String>) -> Fault {
+    pub(crate) fn new(at: usize, message: impl Into<String>) -> Fault {
         Fault { at, message: message.into() }
     }
 }
@@ -57,18 +57,18 @@ const MAX_SHOWN: usize = 60;
 
 impl Token<'_> {
     /// The word as a message shows it, in quotes.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         shown(self.text)
     }
 
     /// A fault of this word: it, and what it should have been.
-    pub(super) fn is_not(&self, expected: &str) -> Fault {
+    pub(crate) fn is_not(&self, expected: &str) -> Fault {
         Fault::new(self.at, format!("{} is not {expected}", self.shown()))
     }
 }
 
 /// Bytes as a message shows them: in quotes, bounded, without control characters.
-pub(super) fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN * 4)]);
     let mut text: String =
         head.chars().take(MAX_SHOWN).map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect();
@@ -79,29 +79,29 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Lexer<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Lexer<'a> {
         // Some editors put it before a text in UTF-8.
         let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         Lexer { text, at, depth: 0, opened_at: 0 }
     }
 
     /// Whether all entries have been read.
-    pub(super) fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         self.at >= self.text.len()
     }
 
     /// Where the next word would be looked for.
-    pub(super) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
     /// Whether white space is next: at the start of a line it stands for the last owner.
-    pub(super) fn at_blank(&self) -> bool {
+    pub(crate) fn at_blank(&self) -> bool {
         matches!(self.text.get(self.at), Some(b' ' | b'\t'))
     }
 
     /// The entry's next word; `None` at its end.
-    pub(super) fn next(&mut self) -> Result<Option<Token<'a>>, Fault> {
+    pub(crate) fn next(&mut self) -> Result<Option<Token<'a>>, Fault> {
         loop {
             let Some(&byte) = self.text.get(self.at) else { return self.end_of_text() };
             match byte {
@@ -117,7 +117,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The same with what [`Lexer::next`] leaves out, for who keeps a text's layout.
-    pub(super) fn next_piece(&mut self) -> Result<Option<Piece<'a>>, Fault> {
+    pub(crate) fn next_piece(&mut self) -> Result<Option<Piece<'a>>, Fault> {
         loop {
             let start = self.at;
             let Some(&byte) = self.text.get(start) else { return self.end_of_text().map(|_| None) };
@@ -159,13 +159,13 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next word, which must not be missing; `expected` says what it is.
-    pub(super) fn want(&mut self, expected: &str) -> Result<Token<'a>, Fault> {
+    pub(crate) fn want(&mut self, expected: &str) -> Result<Token<'a>, Fault> {
         self.next()?
             .ok_or_else(|| Fault::new(self.at, format!("the line ends too early: {expected} is missing")))
     }
 
     /// The entry must be at its end; `of` says what ends.
-    pub(super) fn want_end(&mut self, of: impl FnOnce() -> String) -> Result<(), Fault> {
+    pub(crate) fn want_end(&mut self, of: impl FnOnce() -> String) -> Result<(), Fault> {
         match self.next()? {
             None => Ok(()),
             Some(token) => {
@@ -180,7 +180,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Whether the next word is `\#` (RFC 3597 section 5); it is not taken.
-    pub(super) fn at_generic(&mut self) -> bool {
+    pub(crate) fn at_generic(&mut self) -> bool {
         let blanks = self.text[self.at..].iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
         self.at += blanks;
         match &self.text[self.at..] {
@@ -190,18 +190,18 @@ impl<'a> Lexer<'a> {
     }
 
     /// What is left of this line, escapes, comments and all.
-    pub(super) fn rest_of_line(&self) -> &'a [u8] {
+    pub(crate) fn rest_of_line(&self) -> &'a [u8] {
         let rest = &self.text[self.at..];
         &rest[..line_len(rest)]
     }
 
     /// Whether a parenthesis is open.
-    pub(super) fn in_parentheses(&self) -> bool {
+    pub(crate) fn in_parentheses(&self) -> bool {
         self.depth > 0
     }
 
     /// Leaves the entry behind, whatever is left of it; the fault that hides its end, if there is one.
-    pub(super) fn skip_entry(&mut self) -> Option<Fault> {
+    pub(crate) fn skip_entry(&mut self) -> Option<Fault> {
         let mut fault = None;
         loop {
             match self.next() {
@@ -222,7 +222,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Passes over what is left of this line, whatever it holds.
-    pub(super) fn skip_to_line_end(&mut self) {
+    pub(crate) fn skip_to_line_end(&mut self) {
         self.at += line_len(&self.text[self.at..]);
     }
 

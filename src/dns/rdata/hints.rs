@@ -6,8 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::zone::RrType;
-use crate::zone::name::split_wire;
+use crate::dns::RrType;
+use crate::dns::name::split_wire;
 
 const KEYS: [(u16, &str); 2] = [(4, "ipv4hint"), (6, "ipv6hint")];
 

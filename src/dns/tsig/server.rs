@@ -6,10 +6,10 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 use super::algorithm::Algorithm;
+use super::record::{self, Record, Variables};
 use super::sign::put;
-use super::wire::{self, Record, Variables};
 use super::{Key, Keys, NOTAUTH};
-use crate::zone::{Name, name_in_message};
+use crate::dns::{Name, name_in_message};
 
 /// FORMERR (RFC 1035 section 4.1.1).
 const FORMERR: u8 = 1;
@@ -151,7 +151,7 @@ impl Refused {
             answer[5] = 1;
             answer.extend_from_slice(question);
         }
-        if wire::has_edns(request) {
+        if record::has_edns(request) {
             answer[11] = 1;
             answer.extend_from_slice(&OPT);
         }
@@ -164,7 +164,7 @@ impl Refused {
             put(&mut answer, key, Some(mac), false, &variables);
         } else {
             let id = u16::from_be_bytes([header[0], header[1]]);
-            wire::append(&mut answer, &record.name, &record.algorithm, &variables, &[], id);
+            record::append(&mut answer, &record.name, &record.algorithm, &variables, &[], id);
         }
         Some(answer)
     }
@@ -173,10 +173,10 @@ impl Refused {
 /// Says who signed a request: `None` where nobody did. `now` is in seconds since 1970. Errors: the signature
 /// does not count, and the request is answered with that alone.
 pub fn verify(keys: &Keys, message: &[u8], now: u64) -> Result<Option<Signed>, Refused> {
-    let record = match wire::find(message) {
+    let record = match record::find(message) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
-        Err(wire::Malformed) => return Err(Refused { error: TsigError::Malformed, record: None }),
+        Err(record::Malformed) => return Err(Refused { error: TsigError::Malformed, record: None }),
     };
     let refused = |error, signed: Option<&Arc<Key>>| {
         let answered = Answered {
@@ -195,7 +195,7 @@ pub fn verify(keys: &Keys, message: &[u8], now: u64) -> Result<Option<Signed>, R
     let key = keys.get(&record.key).filter(|key| Some(key.algorithm()) == algorithm);
     let Some(key) = key else { return Err(refused(TsigError::BadKey, None)) };
     let mut running = key.running();
-    wire::digest_signed(&mut running, message, &record);
+    record::digest_signed(&mut running, message, &record);
     record.variables.digest(&mut running, key.name(), &key.algorithm().wire());
     check_mac(key, &record, &running.finish()).map_err(|error| refused(error, None))?;
     if now.abs_diff(record.variables.time) > u64::from(record.variables.fudge) {
@@ -205,7 +205,7 @@ pub fn verify(keys: &Keys, message: &[u8], now: u64) -> Result<Option<Signed>, R
         return Err(refused(TsigError::BadTrunc, Some(key)));
     }
     let mut stripped = message.to_vec();
-    wire::strip(&mut stripped, record.at);
+    record::strip(&mut stripped, record.at);
     Ok(Some(Signed { key: key.clone(), mac: record.mac.into(), message: stripped }))
 }
 

@@ -46,7 +46,7 @@ impl RrType {
 }
 
 /// What a record takes in an answer beside its RDATA: a pointer to its owner, type, class, TTL and the RDATA's length.
-pub(super) const RECORD_HEAD: usize = 12;
+pub(crate) const RECORD_HEAD: usize = 12;
 /// The largest [`RrSet::size`] there can be: the rest of the largest message is for header, type and class of the
 /// question, and an OPT with a cookie (RFC 7873).
 pub const MAX_RRSET_BYTES: usize = 65_535 - 12 - 4 - 39;

@@ -8,9 +8,9 @@ use super::hints;
 use super::parse::parse_rdata;
 use super::print::known_text;
 use super::types::{Field, may_be_odd, shape};
-use crate::zone::lex::Lexer;
-use crate::zone::name::MAX_NAME_LEN;
-use crate::zone::{Name, RrType};
+use crate::dns::lex::Lexer;
+use crate::dns::name::MAX_NAME_LEN;
+use crate::dns::{Name, RrType};
 
 /// The most pointers one name may hold. Each must lead backwards, so there is no circle; this bounds what
 /// a message full of pointers costs.

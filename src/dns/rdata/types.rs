@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::zone::RrType;
+use crate::dns::RrType;
 
 /// One field of a type's RDATA. Those that take "the rest" come last in a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
-use crate::zone::Name;
+use crate::dns::Name;
 
 /// How a message is signed (RFC 8945 section 6, table 3). MD5 and GSS-TSIG are not among them: the one is
 /// broken, the other wants Kerberos.
