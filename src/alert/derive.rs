@@ -67,102 +67,78 @@ impl News {
     }
 }
 
-/// What an entry comes to.
-pub fn derive(entry: &Entry) -> Vec<News> {
-    let Entry { seq, at, what } = entry;
-    let news = |kind, subject: String, turn, title: String| News {
-        seq: *seq,
-        at: *at,
+/// One piece of news of an entry, of no service in particular.
+fn news(entry: &Entry, kind: Kind, subject: String, turn: Turn, title: String) -> News {
+    News {
+        seq: entry.seq,
+        at: entry.at,
         kind,
         subject,
         turn,
         service: None,
         site: None,
         title,
-        reason: bounded(&what.to_string()),
+        reason: bounded(&entry.what.to_string()),
         severity: None,
-    };
-    match what {
-        Happened::Decision(decision) => decided(*seq, *at, decision),
+    }
+}
+
+/// What an entry comes to.
+pub fn derive(entry: &Entry) -> Vec<News> {
+    let begins = |state: &str| Turn::Begins(state.to_owned());
+    let told = |kind, subject: String, turn, title: String| vec![news(entry, kind, subject, turn, title)];
+    match &entry.what {
+        Happened::Decision(decision) => decided(entry, decision),
         Happened::Limit { service, to, .. } => {
             let title = format!("{} moved to {to} against a safety rule", bare(service));
-            let told = news(Kind::Limit, format!("limit {}", bare(service)), Turn::Once, title);
+            let told = news(entry, Kind::Limit, format!("limit {}", bare(service)), Turn::Once, title);
             vec![News { service: Some(service.clone()), site: Some(to.clone()), ..told }]
         }
         Happened::Standby { service, site, unready } => {
-            let name = bare(service);
-            let subject = format!("standby {name}");
-            let told = if let Some(why) = unready {
-                let title = format!("standby {site} of {name} could not take over now");
-                let told = news(Kind::Standby, subject, Turn::Begins(site.to_string()), title);
-                News { reason: bounded(why), ..told }
-            } else {
-                let title = format!("standby {site} of {name} could take over again");
-                news(Kind::StandbyReady, subject, Turn::Ends, title)
-            };
-            vec![News { service: Some(service.clone()), site: Some(site.clone()), ..told }]
+            vec![standby(entry, service, site, unready.as_deref())]
         }
         Happened::Doubt(_) => {
-            let (subject, title) =
-                ("vantage".to_owned(), "in doubt: no sample counts, nothing moves".to_owned());
-            vec![news(Kind::Doubt, subject, Turn::Begins("doubt".to_owned()), title)]
+            let title = "in doubt: no sample counts, nothing moves".to_owned();
+            told(Kind::Doubt, "vantage".to_owned(), begins("doubt"), title)
         }
         Happened::Trust(_) => {
-            let title = "trusted again: samples count".to_owned();
-            vec![news(Kind::Trust, "vantage".to_owned(), Turn::Ends, title)]
+            told(Kind::Trust, "vantage".to_owned(), Turn::Ends, "trusted again: samples count".to_owned())
         }
         // A new run begins without doubt, and says so again if it has to.
         Happened::Started { .. } => {
             let title = "restarted: samples count until canaries fail".to_owned();
-            vec![news(Kind::Trust, "vantage".to_owned(), Turn::Ends, title)]
+            told(Kind::Trust, "vantage".to_owned(), Turn::Ends, title)
         }
         Happened::Health { check, to: Health::Unknown, .. } => {
             let title = format!("nothing is known any more of {check}");
-            vec![news(Kind::Stale, format!("check {check}"), Turn::Begins("unknown".to_owned()), title)]
+            told(Kind::Stale, format!("check {check}"), begins("unknown"), title)
         }
         Happened::Health { check, from: Health::Unknown, .. } => {
-            let title = format!("samples of {check} come again");
-            vec![news(Kind::Fresh, format!("check {check}"), Turn::Ends, title)]
+            told(Kind::Fresh, format!("check {check}"), Turn::Ends, format!("samples of {check} come again"))
         }
-        Happened::Warned { check, warning: Some(warning) } => {
-            let title = format!("{check}: {warning}");
-            vec![news(
-                Kind::Certificate,
-                format!("warning {check}"),
-                Turn::Begins("warned".to_owned()),
-                title,
-            )]
-        }
+        Happened::Warned { check, warning: Some(warning) } => told(
+            Kind::Certificate,
+            format!("warning {check}"),
+            begins("warned"),
+            format!("{check}: {warning}"),
+        ),
         Happened::Warned { check, warning: None } => {
             let title = format!("{check}: the certificate is good for long enough again");
-            vec![news(Kind::Renewed, format!("warning {check}"), Turn::Ends, title)]
+            told(Kind::Renewed, format!("warning {check}"), Turn::Ends, title)
         }
         Happened::LoadRefused { problems } => {
             let title = "the configuration was refused; the last good one goes on".to_owned();
-            let turn = Turn::Begins(bounded(problems));
-            vec![News { reason: bounded(problems), ..news(Kind::Refused, "load".to_owned(), turn, title) }]
+            let (reason, turn) = (bounded(problems), Turn::Begins(bounded(problems)));
+            vec![News { reason, ..news(entry, Kind::Refused, "load".to_owned(), turn, title) }]
         }
         Happened::Loaded { .. } => {
-            let title = "the configuration was taken up".to_owned();
-            vec![news(Kind::Accepted, "load".to_owned(), Turn::Ends, title)]
+            told(Kind::Accepted, "load".to_owned(), Turn::Ends, "the configuration was taken up".to_owned())
         }
         Happened::Expired(over) => {
             let title = format!("{} {} has ended by itself", over.kind, over.scope);
-            vec![news(Kind::Expired, format!("override {}", over.scope), Turn::Once, title)]
+            told(Kind::Expired, format!("override {}", over.scope), Turn::Once, title)
         }
-        Happened::Condition(turn) => {
-            let Condition { kind, subject, text, .. } = &turn.condition;
-            let told = if turn.over {
-                let (title, over) = (format!("{subject}: {kind} is over"), Kind::Cleared(*kind));
-                news(over, condition_subject(turn), Turn::Ends, title)
-            } else {
-                let begins = Turn::Begins(kind.word().to_owned());
-                news(Kind::Condition(*kind), condition_subject(turn), begins, text.clone())
-            };
-            let service = if kind.about() == About::Service { subject.parse().ok() } else { None };
-            let site = (kind.about() == About::Site).then(|| subject.as_str().into());
-            vec![News { service, site, ..told }]
-        }
+        Happened::Condition(turn) => vec![condition_turned(entry, turn)],
         // The decision that comes with it says what waits, and what is answered meanwhile.
         Happened::Proposal { .. }
         | Happened::Health { .. }
@@ -180,100 +156,120 @@ pub fn derive(entry: &Entry) -> Vec<News> {
     }
 }
 
-/// Where a service stands after a decision; and no proposal waits but the one it tells of.
-fn decided(seq: u64, at: Time, decision: &Decision) -> Vec<News> {
-    let name = bare(&decision.service);
-    let reason = bounded(&decision.because());
-    let news = |kind, subject, turn, site, title| News {
-        seq,
-        at,
-        kind,
-        subject,
-        turn,
+/// The next endpoint of a service could not take over, or could again.
+fn standby(entry: &Entry, service: &Name, site: &SiteId, unready: Option<&str>) -> News {
+    let name = bare(service);
+    let subject = format!("standby {name}");
+    let told = if let Some(why) = unready {
+        let title = format!("standby {site} of {name} could not take over now");
+        let told = news(entry, Kind::Standby, subject, Turn::Begins(site.to_string()), title);
+        News { reason: bounded(why), ..told }
+    } else {
+        let title = format!("standby {site} of {name} could take over again");
+        news(entry, Kind::StandbyReady, subject, Turn::Ends, title)
+    };
+    News { service: Some(service.clone()), site: Some(site.clone()), ..told }
+}
+
+/// A condition that no other entry tells of began, or is over.
+fn condition_turned(entry: &Entry, turn: &condition::Turn) -> News {
+    let Condition { kind, subject, text, .. } = &turn.condition;
+    let told = if turn.over {
+        let title = format!("{subject}: {kind} is over");
+        news(entry, Kind::Cleared(*kind), condition_subject(turn), Turn::Ends, title)
+    } else {
+        let begins = Turn::Begins(kind.word().to_owned());
+        news(entry, Kind::Condition(*kind), condition_subject(turn), begins, text.clone())
+    };
+    let service = if kind.about() == About::Service { subject.parse().ok() } else { None };
+    let site = (kind.about() == About::Site).then(|| subject.as_str().into());
+    News { service, site, ..told }
+}
+
+/// What a decision comes to: whether a move is pending, and where its service stands. No proposal waits but the one it
+/// tells of.
+fn decided(entry: &Entry, decision: &Decision) -> Vec<News> {
+    let told = |(kind, subject, turn, site, title)| News {
         service: Some(decision.service.clone()),
         site,
-        title,
-        reason: reason.clone(),
-        severity: None,
+        reason: bounded(&decision.because()),
+        ..news(entry, kind, subject, turn, title)
     };
-    let rule = &decision.reason.rule;
-    let waits = |rule: &&Rule| matches!(rule, Rule::Proposed { .. } | Rule::Rejected { .. });
-    // What waits may be one family of it.
-    let waiting_for = decision.reasons().map(|reason| &reason.rule).find(waits).unwrap_or(rule);
+    let (severity, waits) = waits(decision);
+    let mut all = vec![News { severity, ..told(waits) }];
+    all.extend(stands(decision).map(|(kind, turn, site, title)| {
+        told((kind, service_subject(&decision.service), turn, site, title))
+    }));
+    all
+}
+
+/// Whether a service stays where it is although it should not, and how much that matters.
+fn waits(decision: &Decision) -> (Option<AlertSeverity>, (Kind, String, Turn, Option<SiteId>, String)) {
+    let subject = waiting(&decision.service);
     let wrong = conditions_of(decision);
-    let mut told = Vec::new();
-    match wrong.iter().find(|(kind, _)| STAYS.contains(kind)) {
-        Some((condition, text)) => {
-            let kind = match waiting_for {
-                Rule::Proposed { limit: Some(_), .. } => Kind::Held,
-                Rule::Proposed { limit: None, .. } => Kind::Approval,
-                _ => Kind::DeadSite,
-            };
-            // A decision about the same thing is no news.
-            let proposal = match waiting_for {
-                Rule::Proposed { proposal, .. } | Rule::Rejected { proposal, .. } => proposal.to_string(),
-                _ => String::new(),
-            };
-            let state = Turn::Begins(format!("{condition} {} {proposal}", kind.word()));
-            let site = dead_site(decision).map(|dead| dead.noted.site.clone());
-            let site = site.or_else(|| decision.reason.serving.clone());
-            let stays = news(kind, waiting(&decision.service), state, site, bounded(text));
-            told.push(News { severity: Some(condition.severity()), ..stays });
-        }
-        None => {
-            let title = format!("{name}: no move is pending");
-            told.push(news(Kind::Settled, waiting(&decision.service), Turn::Ends, None, title));
-        }
-    }
-    let subject = service_subject(&decision.service);
+    let Some((condition, text)) = wrong.iter().find(|(kind, _)| STAYS.contains(kind)) else {
+        let title = format!("{}: no move is pending", bare(&decision.service));
+        return (None, (Kind::Settled, subject, Turn::Ends, None, title));
+    };
+    let is_waiting = |rule: &&Rule| matches!(rule, Rule::Proposed { .. } | Rule::Rejected { .. });
+    // What waits may be one family of it.
+    let rule = decision.reasons().map(|reason| &reason.rule).find(is_waiting);
+    let kind = match rule {
+        Some(Rule::Proposed { limit: Some(_), .. }) => Kind::Held,
+        Some(Rule::Proposed { limit: None, .. }) => Kind::Approval,
+        _ => Kind::DeadSite,
+    };
+    // A decision about the same thing is no news.
+    let proposal = match rule {
+        Some(Rule::Proposed { proposal, .. } | Rule::Rejected { proposal, .. }) => proposal.to_string(),
+        _ => String::new(),
+    };
+    let state = Turn::Begins(format!("{condition} {} {proposal}", kind.word()));
+    let site = dead_site(decision).map(|dead| dead.noted.site.clone());
+    let site = site.or_else(|| decision.reason.serving.clone());
+    (Some(condition.severity()), (kind, subject, state, site, bounded(text)))
+}
+
+/// Where a service stands; `None` where whatever was told of it holds.
+fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
+    let name = bare(&decision.service);
     let sites = decision.sites.join(" and ");
-    let stays = Turn::Begins(format!("at {sites}"));
-    match (rule, left(decision)) {
-        // Nothing is known yet; or it stays for now where it is, and whatever was told of it holds.
+    match (&decision.reason.rule, left(decision)) {
+        // Nothing is known yet; or it stays for now where it is.
         (
             Rule::Unverified { .. } | Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. },
             _,
-        ) => {}
-        _ if dead_site(decision).is_some() => {}
+        ) => None,
+        _ if dead_site(decision).is_some() => None,
         (Rule::AllDown { .. }, _) => {
             let title = format!("{name}: all endpoints down");
-            told.push(news(Kind::AllDown, subject, Turn::Begins("all down".to_owned()), None, title));
+            Some((Kind::AllDown, Turn::Begins("all down".to_owned()), None, title))
         }
         (Rule::Unproven, gone) => {
             let title =
                 format!("{name} is answered from {sites}, which is Unknown: no endpoint is known to work");
             let turn = Turn::Begins(format!("unknown at {sites}"));
-            told.push(news(Kind::AllDown, subject, turn, gone.map(|gone| gone.site.clone()), title));
+            Some((Kind::AllDown, turn, gone.map(|gone| gone.site.clone()), title))
         }
-        // People may be sent to a dead site: that is no recovery, though an operator says so.
-        _ if forced_up_though_down(decision).is_some() => {
-            let noted = forced_up_though_down(decision);
-            let title =
-                format!("{name} is answered from {}", noted.map(Noted::to_string).unwrap_or_default());
-            let turn = Turn::Begins("forced up".to_owned());
-            told.push(news(Kind::Moved, subject, turn, noted.map(|noted| noted.site.clone()), title));
-        }
-        (_, None) => match families(decision) {
-            Some((kind, site, title)) => {
-                told.push(news(kind, subject, Turn::Begins(title.clone()), site, title));
+        (_, gone) => Some(match (forced_up_though_down(decision), gone, families(decision)) {
+            // People may be sent to a dead site: that is no recovery, though an operator says so.
+            (Some(noted), ..) => {
+                let title = format!("{name} is answered from {noted}");
+                (Kind::Moved, Turn::Begins("forced up".to_owned()), Some(noted.site.clone()), title)
             }
-            None => {
-                let title = format!("{name} is back at {sites}");
-                told.push(news(Kind::Failback, subject, Turn::Ends, None, title));
+            (None, None, None) => (Kind::Failback, Turn::Ends, None, format!("{name} is back at {sites}")),
+            (None, None, Some((kind, site, title))) => (kind, Turn::Begins(title.clone()), site, title),
+            (None, Some(gone), Some((Kind::AllDown, _, down))) => {
+                let title = format!("{name} moved from {} to {sites}; {down}", gone.site);
+                (Kind::AllDown, Turn::Begins(title.clone()), Some(gone.site.clone()), title)
             }
-        },
-        (_, Some(gone)) => {
-            let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
-            let title = format!("{name} moved from {} to {sites}", gone.site);
-            let (kind, title) = match families(decision) {
-                Some((Kind::AllDown, _, down)) => (Kind::AllDown, format!("{title}; {down}")),
-                _ => (kind, title),
-            };
-            let stays = if kind == Kind::AllDown { Turn::Begins(title.clone()) } else { stays };
-            told.push(news(kind, subject, stays, Some(gone.site.clone()), title));
-        }
+            (None, Some(gone), _) => {
+                let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
+                let title = format!("{name} moved from {} to {sites}", gone.site);
+                (kind, Turn::Begins(format!("at {sites}")), Some(gone.site.clone()), title)
+            }
+        }),
     }
-    told
 }
 
 /// The site that is answered from because an operator forces it up, though results say Down.

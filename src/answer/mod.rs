@@ -222,19 +222,7 @@ fn answer_to(
         let judged = cookie::judge(secrets, asked, asker.ip, asker.now);
         (standing, cookies) = (judged.0, Some(judged.1));
     }
-    let opt = query.edns.map(|edns| Opt {
-        edns,
-        payload: settings.udp_payload.max(MIN_UDP_PAYLOAD),
-        nsid: settings
-            .nsid
-            .as_deref()
-            .filter(|_| edns.wants_nsid)
-            .map(|nsid| &nsid[..nsid.len().min(MAX_NSID_LEN)]),
-        cookies,
-        // Over UDP it is passed over (RFC 7828 section 3.2.1).
-        keepalive: (edns.wants_keepalive && asker.transport == Transport::Tcp)
-            .then_some((TCP_IDLE.as_millis() / 100) as u16),
-    });
+    let opt = query.edns.map(|edns| opt_of(settings, asker.transport, edns, cookies));
     let head = query.question.as_ref().map_or(QUESTION, |question| question.end);
     let Some(mut message) = Message::begin(&mut out[..limit], &query.bytes[..head], opt.as_ref()) else {
         return Answered::default();
@@ -269,15 +257,8 @@ fn answer_to(
         && asker.transport == Transport::Udp
         && standing != Standing::Valid
     {
-        let (kind, subject) = account(rcode, &message);
-        let how = match gate.limiter.judge(asker.ip, kind, subject, gate.micros) {
-            Verdict::Pass => None,
-            Verdict::Drop => Some(Limited::Dropped),
-            Verdict::Slip if cookies.is_some() => Some(Limited::BadCookie),
-            Verdict::Slip => Some(Limited::Truncated),
-        };
-        limited = how.map(|how| (kind, how));
-        match how {
+        limited = judge(gate, asker.ip, rcode, &message, cookies.is_some());
+        match limited.map(|(_, how)| how) {
             None => {}
             Some(Limited::Dropped) => {
                 let rcode = rcode as u8;
@@ -300,6 +281,47 @@ fn answer_to(
     };
     let len = message.finish(query.question.is_some(), rcode, why, opt.as_ref());
     Answered { len, rcode: rcode as u8, truncated, standing, desk, signed, limited }
+}
+
+/// What is said in the OPT record of an answer.
+#[inline]
+fn opt_of<'a>(
+    settings: &'a Settings,
+    transport: Transport,
+    edns: Edns<'a>,
+    cookies: Option<cookie::Cookies>,
+) -> Opt<'a> {
+    Opt {
+        edns,
+        payload: settings.udp_payload.max(MIN_UDP_PAYLOAD),
+        nsid: settings
+            .nsid
+            .as_deref()
+            .filter(|_| edns.wants_nsid)
+            .map(|nsid| &nsid[..nsid.len().min(MAX_NSID_LEN)]),
+        cookies,
+        // Over UDP it is passed over (RFC 7828 section 3.2.1).
+        keepalive: (edns.wants_keepalive && transport == Transport::Tcp)
+            .then_some((TCP_IDLE.as_millis() / 100) as u16),
+    }
+}
+
+/// Whether an answer is more than its asker is given, as what, and what becomes of it.
+#[inline]
+fn judge(
+    gate: Gate<'_>,
+    asker: IpAddr,
+    rcode: u16,
+    message: &Message<'_>,
+    has_cookies: bool,
+) -> Option<(Kind, Limited)> {
+    let (kind, subject) = account(rcode, message);
+    match gate.limiter.judge(asker, kind, subject, gate.micros) {
+        Verdict::Pass => None,
+        Verdict::Drop => Some((kind, Limited::Dropped)),
+        Verdict::Slip if has_cookies => Some((kind, Limited::BadCookie)),
+        Verdict::Slip => Some((kind, Limited::Truncated)),
+    }
 }
 
 /// What an answer is limited as, and with which others. Names that a wildcard or no name stands for have one

@@ -35,8 +35,8 @@ use super::services::{self, DraftService};
 use super::update;
 use super::vantage::{self, DraftVantage};
 use super::{
-    Access, Control, Geo, HistoryBounds, Maintenance, RrsetOrder, Safety, Server, Site, SiteId, Told,
-    VantageSetup, ZoneSource, values,
+    Access, Control, Geo, HistoryBounds, Maintenance, Primary, RrsetOrder, Safety, Server, Site, SiteId,
+    Told, UpdateRule, VantageSetup, ZoneSource, values,
 };
 use crate::dns::{MAX_RRSET_BYTES, Name, SerialStyle};
 
@@ -169,17 +169,15 @@ pub(super) fn read(
     let sites = root.item("sites").and_then(|item| read_sites(item, findings).ok()).unwrap_or_default();
     let probes = root.item("probes").and_then(|item| probes::read(item, &mut named, findings).ok());
     let probes = probes.unwrap_or_default();
-    let zones = if let Some(item) = root.item("zone") {
-        {
-            let state_dir = server.as_ref().map(|server| server.state_dir.clone()).unwrap_or_default();
-            read_zones(item, base, &state_dir, &keys, findings)
+    let state_dir = server.as_ref().map(|server| server.state_dir.clone()).unwrap_or_default();
+    let read = match root.item("zone") {
+        Some(item) => read_zones(item, base, &state_dir, &keys, findings).ok(),
+        None => {
+            root.missing("zone", "a [[zone]] with a name and a file", findings);
+            None
         }
-        .unwrap_or(Zones { nameless: true, ..Zones::default() })
-    } else {
-        root.missing("zone", "a [[zone]] with a name and a file", findings);
-        Zones { nameless: true, ..Zones::default() }
     };
-    let mut zones = zones;
+    let mut zones = read.unwrap_or(Zones { nameless: true, ..Zones::default() });
     let catalog = root.read("catalog", findings, |item, findings| {
         let catalog = catalog::read(item, &keys, findings)?;
         if let Some(first) = zones.apexes.get(&catalog.name) {
@@ -192,18 +190,14 @@ pub(super) fn read(
         Some(item) => vantage::read(item, &probes, findings),
         None => Ok(DraftVantage::default()),
     };
-    let (geo, databases) = root
-        .item("geo")
-        .and_then(|item| geo::read(item, &sites, base, files, findings).ok())
-        .unwrap_or_default();
+    let read = root.item("geo").and_then(|item| geo::read(item, &sites, base, files, findings).ok());
+    let (geo, databases) = read.unwrap_or_default();
     let geos: Vec<Arc<str>> = geo.iter().map(|geo| geo.id.clone()).collect();
     let context = services::Context { sites: &sites, probes: &probes, zones: &zones, geos: &geos };
     let services = root.item("service").and_then(|item| services::read(item, &context, findings).ok());
     let services = services.unwrap_or_default();
-    let maintenance = root
-        .item("maintenance")
-        .and_then(|item| maintenance::read(item, &sites, &services, findings).ok())
-        .unwrap_or_default();
+    let maintenance = root.item("maintenance");
+    let maintenance = maintenance.and_then(|item| maintenance::read(item, &sites, &services, findings).ok());
     let history = history::read(root.item("history"), findings);
     let vantage = vantage.map(|draft| {
         draft.check_services(&services, findings);
@@ -228,7 +222,7 @@ pub(super) fn read(
         zones,
         services,
         vantage,
-        maintenance,
+        maintenance: maintenance.unwrap_or_default(),
         history,
         geo,
         databases,
@@ -370,7 +364,46 @@ fn read_zones(
 ) -> Result<Zones, Reported> {
     let mut zones = Zones::default();
     for item in item.elements("zones", MAX_ZONES, findings)? {
-        let Ok(mut section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
+        let Ok(section) = Section::of("[[zone]]".to_owned(), item, findings) else { continue };
+        let (name, said) = ZoneKeys::read(section, keys, findings);
+        let Ok(name) = name else {
+            zones.nameless = true;
+            continue;
+        };
+        let line = findings.line(&name.span());
+        if let Some(first) = zones.apexes.get(name.get_ref()) {
+            findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner(), *first));
+            continue;
+        }
+        zones.apexes.insert(name.get_ref().clone(), line);
+        let Ok(said) = said else { continue };
+        // What is wrong with it is reported.
+        if let Ok(Some(zone)) = said.zone(name.into_inner(), base, state_dir, findings) {
+            zones.read.push(zone);
+        }
+    }
+    Ok(zones)
+}
+
+/// What a [[zone]] says, its name aside.
+struct ZoneKeys {
+    file: Option<Spanned<String>>,
+    primary: Option<Spanned<Vec<Primary>>>,
+    update: Vec<UpdateRule>,
+    forward: Option<Spanned<Access>>,
+    transfer: Access,
+    notify: Told,
+    serial: SerialStyle,
+    max_rrset_bytes: usize,
+}
+
+impl ZoneKeys {
+    /// The name, and what is said beside it.
+    fn read(
+        mut section: Section<'_>,
+        keys: &DraftKeys,
+        findings: &mut Findings,
+    ) -> (Result<Spanned<Name>, Reported>, Result<ZoneKeys, Reported>) {
         let name = section.need("name", "name = \"example.com\"", findings, values::name);
         let primary =
             section.read("primary", findings, |item, findings| primaries::read(item, keys, findings));
@@ -389,25 +422,30 @@ fn read_zones(
         let max_rrset = section.read("max_rrset_bytes", findings, max_rrset);
         let forward = section.read("forward_updates", findings, |item, f| access::access(item, keys, f));
         section.finish(findings);
-        let Ok(name) = name else {
-            zones.nameless = true;
-            continue;
+        let said = || {
+            Ok(ZoneKeys {
+                file: file?,
+                primary: primary?,
+                update: update?,
+                forward: forward?,
+                transfer: or(transfer, Access::default())?,
+                notify: or(notify, Told::default())?,
+                serial: or(serial, SerialStyle::default())?,
+                max_rrset_bytes: or(max_rrset, MAX_RRSET_BYTES as u32)? as usize,
+            })
         };
-        let line = findings.line(&name.span());
-        if let Some(first) = zones.apexes.get(name.get_ref()) {
-            findings.push(&name.span(), ConfigError::ZoneTwice(name.into_inner(), *first));
-            continue;
-        }
-        zones.apexes.insert(name.get_ref().clone(), line);
-        let (Ok(file), Ok(primary), Ok(update)) = (file, primary, update) else { continue };
-        let (Ok(transfer), Ok(notify)) = (or(transfer, Access::default()), or(notify, Told::default()))
-        else {
-            continue;
-        };
-        let Ok(serial) = or(serial, SerialStyle::default()) else { continue };
-        let Ok(max_rrset) = or(max_rrset, MAX_RRSET_BYTES as u32) else { continue };
-        let max_rrset_bytes = max_rrset as usize;
-        let Ok(forward) = forward else { continue };
+        (name, said())
+    }
+
+    /// The zone of this name; `None` where a key is missing, which is reported as that.
+    fn zone(
+        self,
+        name: Name,
+        base: &Path,
+        state_dir: &Path,
+        findings: &mut Findings,
+    ) -> Result<Option<DraftZone>, Reported> {
+        let ZoneKeys { file, primary, update, forward, transfer, notify, serial, max_rrset_bytes } = self;
         if let Some(forward) = &forward {
             let wrong = match (&primary, update.is_empty()) {
                 (None, _) => Some(ConfigError::ForwardWhere),
@@ -416,53 +454,37 @@ fn read_zones(
             };
             if let Some(wrong) = wrong {
                 findings.push(&forward.span(), wrong);
-                continue;
+                return Err(Reported);
             }
         }
-        let forward_updates = forward.map(Spanned::into_inner).unwrap_or_default();
-        let name = name.into_inner();
-        zones.read.push(match (file, primary) {
-            (Some(file), None) => DraftZone {
-                source: ZoneSource {
-                    name,
-                    file: base.join(file.get_ref()),
-                    primaries: Vec::new(),
-                    update,
-                    forward_updates,
-                    transfer,
-                    notify,
-                    serial,
-                    max_rrset_bytes,
-                },
-                file_at: file.span(),
-                file: file.into_inner(),
-            },
+        let (path, shown, file_at, primaries) = match (file, primary) {
+            (Some(file), None) => {
+                (base.join(file.get_ref()), file.get_ref().clone(), file.span(), Vec::new())
+            }
             (None, Some(primary)) => {
-                let (file_at, file) = (primary.span(), primaries::kept_in(state_dir, &name));
-                let shown = file.display().to_string();
-                let primaries = primary.into_inner();
-                let source = ZoneSource {
-                    name,
-                    file,
-                    transfer,
-                    notify,
-                    primaries,
-                    update,
-                    forward_updates,
-                    serial,
-                    max_rrset_bytes,
-                };
-                DraftZone { source, file_at, file: shown }
+                let path = primaries::kept_in(state_dir, &name);
+                (path.clone(), path.display().to_string(), primary.span(), primary.into_inner())
             }
             (Some(file), Some(_)) => {
                 findings.push(&file.span(), ConfigError::Beside("file", "primary"));
-                continue;
+                return Err(Reported);
             }
-            // Reported as a key that is missing.
-            (None, None) => continue,
-        });
+            (None, None) => return Ok(None),
+        };
+        let forward_updates = forward.map(Spanned::into_inner).unwrap_or_default();
+        let source = ZoneSource {
+            name,
+            file: path,
+            primaries,
+            update,
+            forward_updates,
+            transfer,
+            notify,
+            serial,
+            max_rrset_bytes,
+        };
+        Ok(Some(DraftZone { source, file_at, file: shown }))
     }
-    Ok(zones)
 }
 
 fn serial_style(item: Item, findings: &mut Findings) -> Result<SerialStyle, Reported> {

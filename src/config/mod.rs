@@ -32,6 +32,7 @@ mod error;
 mod geo;
 mod groups;
 mod heartbeat;
+mod help;
 mod history;
 mod keys;
 mod kinds;

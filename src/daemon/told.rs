@@ -148,22 +148,11 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
             let (check, from, to) = (check.to_string(), from.to_string(), to.to_string());
             info!(kind = "health", sequence, check, from, to, because, "{what}");
         }
-        Happened::Published { zone, from, to, .. } => {
-            let zone = zone.to_string();
-            info!(kind = "published", sequence, zone, from = from.0, serial = to.0, "{what}");
-        }
-        Happened::Updated { zone, who, .. } => {
-            info!(kind = "updated", sequence, zone = zone.to_string(), who, "{what}");
-        }
-        Happened::Frozen { zone, who, .. } => {
-            info!(kind = "frozen", sequence, zone = zone.to_string(), who, "{what}");
-        }
-        Happened::UpdateRefused { zone, who, why } => {
-            warn!(kind = "update_refused", sequence, zone = zone.to_string(), who, reason = why, "{what}");
-        }
-        Happened::RolledBack { zone, who, reason, .. } => {
-            warn!(kind = "rolled_back", sequence, zone = zone.to_string(), who, reason, "{what}");
-        }
+        Happened::Published { .. }
+        | Happened::Updated { .. }
+        | Happened::Frozen { .. }
+        | Happened::UpdateRefused { .. }
+        | Happened::RolledBack { .. } => log_of_zone(what, sequence),
         Happened::Command(command) => {
             warn!(kind = "command", sequence, who = command.who, reason = command.reason, "{what}");
         }
@@ -208,6 +197,29 @@ pub fn log(what: &Happened, sequence: Option<u64>) {
         Happened::ClockSet { by_ms } => warn!(kind = "clock_set", sequence, by_ms, "{what}"),
         Happened::Doubt(doubt) => warn!(kind = "doubt", sequence, reason = doubt.because, "{what}"),
         Happened::Trust(_) => info!(kind = "trust", sequence, "{what}"),
+    }
+}
+
+/// The same of a zone.
+fn log_of_zone(what: &Happened, sequence: Option<u64>) {
+    match what {
+        Happened::Published { zone, from, to, .. } => {
+            let zone = zone.to_string();
+            info!(kind = "published", sequence, zone, from = from.0, serial = to.0, "{what}");
+        }
+        Happened::Updated { zone, who, .. } => {
+            info!(kind = "updated", sequence, zone = zone.to_string(), who, "{what}");
+        }
+        Happened::Frozen { zone, who, .. } => {
+            info!(kind = "frozen", sequence, zone = zone.to_string(), who, "{what}");
+        }
+        Happened::UpdateRefused { zone, who, why } => {
+            warn!(kind = "update_refused", sequence, zone = zone.to_string(), who, reason = why, "{what}");
+        }
+        Happened::RolledBack { zone, who, reason, .. } => {
+            warn!(kind = "rolled_back", sequence, zone = zone.to_string(), who, reason, "{what}");
+        }
+        _ => {}
     }
 }
 

@@ -132,18 +132,8 @@ impl Engine {
         let proposal = proposal.map(Box::new);
         records.extend(told.into_iter().map(Effect::Record));
         self.tell_standby(now, name, &standings, &joined.choice, records);
-        let trials = standings.iter().filter(|standing| standing.stand_ins().next().is_some());
-        let trials = trials.filter_map(|standing| Some(standing.earlier.as_ref()?.until));
-        let again = trials.chain(joined.choice.hold_until).min();
-        let steered = self.services.get(name)?;
-        self.agenda.hold(name, steered.hold_until, again);
         let waited = self.waits(name);
-        if let Some(steered) = self.services.get_mut(name) {
-            steered.hold_until = again;
-            if steered.unreported == 0 {
-                steered.first = First::Answered;
-            }
-        }
+        self.decide_again(name, &standings, joined.choice.hold_until);
         let last = self.decided.get(name);
         let unchanged = last.is_some_and(|last| joined.stands_in(&last.decision));
         let Joined { choice, families, memories } = joined;
@@ -163,28 +153,19 @@ impl Engine {
         let new = choice.records.clone();
         let same_sites = last.filter(|last| last.decision.sites == choice.sites);
         let since = same_sites.map_or(now, |last| last.since);
-        let mut switches = last.map(|last| last.switches.clone()).unwrap_or_default();
-        switches.retain(|&at| now.since(at) < HOUR);
-        if switched {
-            let spare = (switches.len() + 1).saturating_sub(MAX_SWITCHES_KEPT);
-            switches.drain(..spare);
-            switches.push(now);
-        }
+        let switches = switches(now, last, switched);
         let before = last.map(|last| Laid::of(&last.decision)).filter(Laid::is_by_client);
         let Choice { sites, records: answer, ttl, reason, latched, marks, groups, steer, partial, .. } =
             choice;
-        let service = name.clone();
-        let rto = self.services.get(name).and_then(|steered| steered.service.rto);
-        let rto_ms = rto.map(|rto| u64::try_from(rto.as_millis()).unwrap_or(u64::MAX));
         let decision = Decision {
             id,
             at: now,
-            service,
+            service: name.clone(),
             sites,
             records: answer,
             ttl,
             reason,
-            rto_ms,
+            rto_ms: self.rto_ms(name),
             steer,
             partial,
             families,
@@ -212,6 +193,25 @@ impl Engine {
         self.save_service(name, saved, out);
         self.held_answers.remove(name);
         Some(Decided { id, zone, is_laid_anew, old, new, steer, waited })
+    }
+
+    fn rto_ms(&self, name: &Name) -> Option<u64> {
+        let rto = self.services.get(name).and_then(|steered| steered.service.rto);
+        rto.map(|rto| u64::try_from(rto.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Has a decided service looked at again when a hold, or a trial of what a reload brought, ends.
+    fn decide_again(&mut self, name: &Name, standings: &[Standing], hold_until: Option<Time>) {
+        let trials = standings.iter().filter(|standing| standing.stand_ins().next().is_some());
+        let trials = trials.filter_map(|standing| Some(standing.earlier.as_ref()?.until));
+        let again = trials.chain(hold_until).min();
+        if let Some(steered) = self.services.get_mut(name) {
+            self.agenda.hold(name, steered.hold_until, again);
+            steered.hold_until = again;
+            if steered.unreported == 0 {
+                steered.first = First::Answered;
+            }
+        }
     }
 
     /// The order in which services are decided: that of the configuration, where one's move can keep another
@@ -291,4 +291,16 @@ impl Engine {
         let zone = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
         zone.and_then(|zone| zone.file.get(name)).cloned().unwrap_or_default()
     }
+}
+
+/// When a service moved within the last hour, this move with it.
+fn switches(now: Time, last: Option<&SavedService>, switched: bool) -> Vec<Time> {
+    let mut switches = last.map(|last| last.switches.clone()).unwrap_or_default();
+    switches.retain(|&at| now.since(at) < HOUR);
+    if switched {
+        let spare = (switches.len() + 1).saturating_sub(MAX_SWITCHES_KEPT);
+        switches.drain(..spare);
+        switches.push(now);
+    }
+    switches
 }

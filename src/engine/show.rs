@@ -199,50 +199,7 @@ impl Engine {
         }
         let standings = self.standings(now, steered);
         match self.decided.get(name).map(|saved| &saved.decision.reason) {
-            Some(reason) => match (&reason.rule, &reason.serving) {
-                (Rule::Holding { back, until }, _) => {
-                    next.push(format!("{back} is used again at {until}, if it stays Up until then"));
-                }
-                (Rule::Latched { .. }, _) => {
-                    next.push("`detour failback` returns it to the first in order that is Up".to_owned());
-                }
-                (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped | Rule::Unproven, _)
-                | (_, None) => {
-                    next.push("the first endpoint to be Up is used at once".to_owned());
-                    let unknown = standings.iter().find(|standing| standing.is_unknown());
-                    if let (Rule::AllDown { .. }, Some(unknown)) = (&reason.rule, unknown) {
-                        let site = &unknown.site;
-                        next.push(format!(
-                            "{site}, which is Unknown, is used if what is Down fails once more"
-                        ));
-                    }
-                }
-                (Rule::Delayed { to, until }, _) => {
-                    next.push(format!("at {until} it moves to {to}, unless it works again until then"));
-                }
-                (Rule::Proposed { to, proposal, .. }, _) => {
-                    next.push(format!(
-                        "`detour approve {proposal}` moves it to {to}, `detour reject {proposal}` does not"
-                    ));
-                }
-                (Rule::Rejected { to, proposal, .. }, _) => {
-                    next.push(format!("`detour approve {proposal}` moves it to {to} all the same"));
-                }
-                (Rule::Stepping { back, next: percent, at, .. }, _) => {
-                    next.push(format!(
-                        "{back} gets {percent} % of the clients at {at}, if it stays Up until then"
-                    ));
-                    next.push(format!("should {back} not be Up, all clients leave it at once"));
-                }
-                (Rule::Steered { notes, .. }, _) => next.extend(notes.iter().map(|(_, rule)| match rule {
-                    Rule::Holding { back, until } => {
-                        format!("{back} is used again at {until}, if it stays Up until then")
-                    }
-                    Rule::Unproven => "the first endpoint to be Up is used at once".to_owned(),
-                    _ => "`detour failback` returns to what is preferred and Up".to_owned(),
-                })),
-                (Rule::InOrder, Some(_)) => {}
-            },
+            Some(reason) => next.extend(next_by_rule(reason, &standings)),
             None => next.push(match self.agenda.first_round.filter(|_| self.waits(name)) {
                 Some(until) => format!(
                     "its name is answered SERVFAIL (not ready) until all its checks have reported, or until {until}"
@@ -282,6 +239,50 @@ impl Engine {
             };
             Some(format!("{key} runs every {every:?}: {ahead}"))
         })
+    }
+}
+
+/// What the rule that chose lets happen next.
+fn next_by_rule(reason: &Reason, standings: &[Standing]) -> Vec<String> {
+    let one = |text: String| vec![text];
+    let used_again =
+        |back: &SiteId, until: &Time| format!("{back} is used again at {until}, if it stays Up until then");
+    match (&reason.rule, &reason.serving) {
+        (Rule::Holding { back, until }, _) => one(used_again(back, until)),
+        (Rule::Latched { .. }, _) => {
+            one("`detour failback` returns it to the first in order that is Up".to_owned())
+        }
+        (Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Damped | Rule::Unproven, _) | (_, None) => {
+            let unknown = standings.iter().find(|standing| standing.is_unknown());
+            let unknown = unknown.filter(|_| matches!(reason.rule, Rule::AllDown { .. }));
+            let unknown = unknown.map(|unknown| {
+                format!("{}, which is Unknown, is used if what is Down fails once more", unknown.site)
+            });
+            let first = "the first endpoint to be Up is used at once".to_owned();
+            std::iter::once(first).chain(unknown).collect()
+        }
+        (Rule::Delayed { to, until }, _) => {
+            one(format!("at {until} it moves to {to}, unless it works again until then"))
+        }
+        (Rule::Proposed { to, proposal, .. }, _) => {
+            one(format!("`detour approve {proposal}` moves it to {to}, `detour reject {proposal}` does not"))
+        }
+        (Rule::Rejected { to, proposal, .. }, _) => {
+            one(format!("`detour approve {proposal}` moves it to {to} all the same"))
+        }
+        (Rule::Stepping { back, next, at, .. }, _) => vec![
+            format!("{back} gets {next} % of the clients at {at}, if it stays Up until then"),
+            format!("should {back} not be Up, all clients leave it at once"),
+        ],
+        (Rule::Steered { notes, .. }, _) => {
+            let next = notes.iter().map(|(_, rule)| match rule {
+                Rule::Holding { back, until } => used_again(back, until),
+                Rule::Unproven => "the first endpoint to be Up is used at once".to_owned(),
+                _ => "`detour failback` returns to what is preferred and Up".to_owned(),
+            });
+            next.collect()
+        }
+        (Rule::InOrder, Some(_)) => Vec::new(),
     }
 }
 

@@ -33,25 +33,12 @@ impl fmt::Display for Happened {
             }
             Happened::Published { zone, from, to, decisions, by, counts } => {
                 write!(f, "published {zone} serial {from} -> {to}")?;
-                match &decisions[..] {
-                    [] => match by {
-                        None | Some(Cause::Decisions) => Ok(()),
-                        Some(by) => write!(f, " by {by}"),
-                    },
-                    [one] => write!(f, " for decision {one}"),
-                    [first, .., last] => {
-                        write!(f, " for {} decisions, {first} to {last}", decisions.len())
-                    }
-                }?;
+                write_cause(f, decisions, *by)?;
                 counts.map_or(Ok(()), |(gone, come)| write!(f, ", records -{gone} +{come}"))
             }
             Happened::Updated { zone, who, removed, added, more } => {
                 write!(f, "update of {zone} by {who}:")?;
-                let lines =
-                    removed.iter().map(|line| ("-", line)).chain(added.iter().map(|line| ("+", line)));
-                for (at, (sign, line)) in lines.enumerate() {
-                    write!(f, "{} {sign} {line}", if at > 0 { ";" } else { "" })?;
-                }
+                write_changes(f, removed, added)?;
                 if *more > 0 { write!(f, "; and {more} more") } else { Ok(()) }
             }
             Happened::UpdateRefused { zone, who, why } => {
@@ -68,48 +55,12 @@ impl fmt::Display for Happened {
                 let left: Vec<String> = left.iter().map(ToString::to_string).collect();
                 write!(f, "; left to decisions: {}", left.join(", "))
             }
-            Happened::Command(c) => {
-                match &c.action {
-                    Action::Override { scope, kind, until, force } => {
-                        write!(f, "command: {kind} {scope}")?;
-                        if let Some(until) = until {
-                            write!(f, " until {until}")?;
-                        }
-                        if *force {
-                            f.write_str(" whatever safety rules say")?;
-                        }
-                    }
-                    Action::Clear { scope } => write!(f, "command: undrain {scope}")?,
-                    Action::Failover { service, to } => write!(f, "command: failover {service} to {to}")?,
-                    Action::Failback { service } => write!(f, "command: failback {service}")?,
-                    Action::Approve { proposal, force } => {
-                        match proposal {
-                            None => f.write_str("command: approve all")?,
-                            Some(id) => write!(f, "command: approve {id}")?,
-                        }
-                        if *force {
-                            f.write_str(" whatever the capacity")?;
-                        }
-                    }
-                    Action::Reject { proposal } => write!(f, "command: reject {proposal}")?,
-                }
-                write!(f, ", by {}: {}", c.who, c.reason)
+            Happened::Command(command) => {
+                f.write_str("command: ")?;
+                write_action(f, &command.action)?;
+                write!(f, ", by {}: {}", command.who, command.reason)
             }
-            Happened::Proposal { news: ProposalNews::Proposed, proposal } => proposal.fmt(f),
-            Happened::Proposal { news: ProposalNews::Withdrawn, proposal } => {
-                let Proposal { id, from, to, .. } = proposal;
-                let what = proposal.subject();
-                write!(f, "proposal {id} withdrawn: no reason is left for {what} to move from {from} to {to}")
-            }
-            Happened::Proposal { news: ProposalNews::Unanswered, proposal } => {
-                let then = match proposal.due {
-                    Some((_, IfUnanswered::Move)) => "it is made",
-                    Some((_, IfUnanswered::Stay)) | None => "the service stays",
-                };
-                let Proposal { id, from, to, .. } = proposal;
-                let what = proposal.subject();
-                write!(f, "proposal {id} of {what} from {from} to {to} was not answered: {then}")
-            }
+            Happened::Proposal { news, proposal } => write_proposal(f, *news, proposal),
             Happened::Limit { service, to, limit } => {
                 write!(f, "safety rule broken by {service} moving to {to}: {limit}")
             }
@@ -123,14 +74,7 @@ impl fmt::Display for Happened {
             Happened::AlertLost { receiver, title, why } => {
                 write!(f, "alert to {receiver} given up: {title}: {why}")
             }
-            Happened::ClockSet { by_ms } => {
-                let by = span(Duration::from_millis(by_ms.unsigned_abs()));
-                let way = if *by_ms < 0 { "back" } else { "forward" };
-                write!(
-                    f,
-                    "the host's clock was set {way} by {by}: times from before are shown by it too, and no delay or hold changed"
-                )
-            }
+            Happened::ClockSet { by_ms } => write_step(f, *by_ms),
             Happened::Audit(audit) => audit.fmt(f),
             Happened::Doubt(doubt) => write!(f, "in doubt, no sample counts: {}", doubt.because),
             Happened::Trust(doubt) => {
@@ -142,6 +86,76 @@ impl fmt::Display for Happened {
             }
         }
     }
+}
+
+/// What a zone was published for.
+fn write_cause(f: &mut fmt::Formatter<'_>, decisions: &[u64], by: Option<Cause>) -> fmt::Result {
+    match (decisions, by) {
+        ([], None | Some(Cause::Decisions)) => Ok(()),
+        ([], Some(by)) => write!(f, " by {by}"),
+        ([one], _) => write!(f, " for decision {one}"),
+        ([first, .., last], _) => write!(f, " for {} decisions, {first} to {last}", decisions.len()),
+    }
+}
+
+/// `- a.example.com. 60 IN A 192.0.2.1; + a.example.com. 60 IN A 192.0.2.2`
+fn write_changes(f: &mut fmt::Formatter<'_>, removed: &[String], added: &[String]) -> fmt::Result {
+    let lines = removed.iter().map(|line| ("-", line)).chain(added.iter().map(|line| ("+", line)));
+    for (at, (sign, line)) in lines.enumerate() {
+        write!(f, "{} {sign} {line}", if at > 0 { ";" } else { "" })?;
+    }
+    Ok(())
+}
+
+fn write_action(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result {
+    match action {
+        Action::Override { scope, kind, until, force } => {
+            write!(f, "{kind} {scope}")?;
+            if let Some(until) = until {
+                write!(f, " until {until}")?;
+            }
+            if *force { f.write_str(" whatever safety rules say") } else { Ok(()) }
+        }
+        Action::Clear { scope } => write!(f, "undrain {scope}"),
+        Action::Failover { service, to } => write!(f, "failover {service} to {to}"),
+        Action::Failback { service } => write!(f, "failback {service}"),
+        Action::Approve { proposal, force } => {
+            match proposal {
+                None => f.write_str("approve all")?,
+                Some(id) => write!(f, "approve {id}")?,
+            }
+            if *force { f.write_str(" whatever the capacity") } else { Ok(()) }
+        }
+        Action::Reject { proposal } => write!(f, "reject {proposal}"),
+    }
+}
+
+fn write_proposal(f: &mut fmt::Formatter<'_>, news: ProposalNews, proposal: &Proposal) -> fmt::Result {
+    let Proposal { id, from, to, due, .. } = proposal;
+    let what = proposal.subject();
+    match news {
+        ProposalNews::Proposed => write!(f, "{proposal}"),
+        ProposalNews::Withdrawn => {
+            write!(f, "proposal {id} withdrawn: no reason is left for {what} to move from {from} to {to}")
+        }
+        ProposalNews::Unanswered => {
+            let then = match due {
+                Some((_, IfUnanswered::Move)) => "it is made",
+                Some((_, IfUnanswered::Stay)) | None => "the service stays",
+            };
+            write!(f, "proposal {id} of {what} from {from} to {to} was not answered: {then}")
+        }
+    }
+}
+
+/// Somebody set the host's clock.
+fn write_step(f: &mut fmt::Formatter<'_>, by_ms: i64) -> fmt::Result {
+    let by = span(Duration::from_millis(by_ms.unsigned_abs()));
+    let way = if by_ms < 0 { "back" } else { "forward" };
+    write!(
+        f,
+        "the host's clock was set {way} by {by}: times from before are shown by it too, and no delay or hold changed"
+    )
 }
 
 /// `decision`, `load`, `update`, `transfer`, `rollback`.

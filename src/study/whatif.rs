@@ -183,10 +183,13 @@ pub fn healthy(load: &Load, now: Time) -> (Engine, Time) {
     (world.engine, world.now)
 }
 
-/// What would follow for an engine that has come to `now` under `config`.
-pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposition) -> Outlook {
-    let before = engine.status(now);
-    let probes = probes(config);
+/// What each check comes to from now on: what it comes to now, or what is supposed.
+fn results<'p>(
+    before: &Status,
+    config: &Config,
+    probes: &'p BTreeMap<CheckKey, std::sync::Arc<Probe>>,
+    supposition: &Supposition,
+) -> BTreeMap<&'p CheckKey, bool> {
     let mut works: BTreeMap<&CheckKey, bool> = BTreeMap::new();
     for check in &before.checks {
         let well = match check.health {
@@ -205,11 +208,17 @@ pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposi
     }
     for (sites, well) in [(&supposition.down, false), (&supposition.up, true)] {
         for key in at_sites(config, sites) {
-            if let Some((key, _)) = probes.get_key_value(&key) {
-                works.insert(key, well);
-            }
+            works.extend(probes.get_key_value(&key).map(|(key, _)| (key, well)));
         }
     }
+    works
+}
+
+/// What would follow for an engine that has come to `now` under `config`.
+pub fn suppose(engine: Engine, now: Time, config: &Config, supposition: &Supposition) -> Outlook {
+    let before = engine.status(now);
+    let probes = probes(config);
+    let works = results(&before, config, &probes, supposition);
     let mut world = Supposed { engine, now, wake: None, changesets: BTreeMap::new() };
     let concerned = supposition.concerned(&world.engine, &before.proposals);
     let mut refused = Vec::new();

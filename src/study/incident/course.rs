@@ -293,61 +293,22 @@ impl Course {
             (Some(_), Some(before)) if Course::left(decision, before) => Way::Away,
             _ => Way::Ordered,
         };
+        let said = said_of(before, now, way, waits.as_ref());
+        self.confirmed |= way == Way::Away && said.as_ref().is_some_and(|said| said.is_move);
         let because = decision.because();
-        let tell = |what, said: String, of_many: String| Told {
-            at,
-            what,
-            seq: Some(seq),
-            subject: bare(service),
-            said,
-            of_many,
-            why: because.clone(),
-            service: Some(service.clone()),
-            site: now.sites.first().cloned(),
-            who: None,
-        };
-        match (before, &waits) {
-            (Some(before), _) if before.own == now.own && before.families != now.families => {
-                let (what, said) = match (way, now.families.is_empty()) {
-                    (_, true) => (What::Failback, format!("is back at {}", listed(&now.own))),
-                    (Way::Back, false) => (What::Failback, format!("answers {}", now.families)),
-                    (_, false) => (What::Decided, format!("answers {}", now.families)),
-                };
-                self.lines.tell(tell(what, said, String::new()));
-                self.confirmed |= way == Way::Away;
-            }
-            (Some(before), _) if moved && before.sites != now.sites => {
-                let (from, to) = (listed(&before.sites), listed(&now.sites));
-                let (what, verb, verbs) = match way {
-                    Way::Back => (What::Failback, "is back", "are back"),
-                    Way::Away | Way::Ordered => (What::Decided, "moves", "move"),
-                };
-                let said = |verb| format!("{verb} from {from} to {to}");
-                self.lines.tell(tell(what, said(verb), said(verbs)));
-                self.confirmed |= way == Way::Away;
-            }
-            (Some(before), _) if moved => {
-                let (gone, come) = (less(&before.lines, &now.lines), less(&now.lines, &before.lines));
-                let said = match (gone.is_empty(), come.is_empty()) {
-                    (false, true) => format!("leaves out {}", gone.join(", ")),
-                    (true, false) => format!("has {} again", come.join(", ")),
-                    _ => format!("answers {}", now.lines.join(", ")),
-                };
-                self.lines.tell(tell(What::Answer, said, String::new()));
-            }
-            (Some(before), _) if before.ttl != now.ttl => {
-                let ttl = now.ttl;
-                self.lines.tell(tell(
-                    What::Answer,
-                    format!("answers with TTL {ttl}s"),
-                    format!("answer with TTL {ttl}s"),
-                ));
-            }
-            // What waits for an answer, the proposal tells.
-            (_, Some(For::Time | For::Failback)) => {
-                self.lines.tell(tell(What::Waiting, "waits".to_owned(), "wait".to_owned()));
-            }
-            _ => {}
+        if let Some(Said { what, one, many, .. }) = said {
+            self.lines.tell(Told {
+                at,
+                what,
+                seq: Some(seq),
+                subject: bare(service),
+                said: one,
+                of_many: many,
+                why: because.clone(),
+                service: Some(service.clone()),
+                site: now.sites.first().cloned(),
+                who: None,
+            });
         }
         if moved && let Some(before) = before {
             self.note_move(decision, before, now, way);
@@ -577,5 +538,59 @@ impl Course {
             });
         }
         lines.all()
+    }
+}
+
+/// What a decision changed, in words.
+struct Said {
+    what: What,
+    /// Of one service: `moves from fra to iad`.
+    one: String,
+    /// Of several: `move from fra to iad`; empty where each is told by itself.
+    many: String,
+    /// Whether it is answered from somewhere else.
+    is_move: bool,
+}
+
+/// What is told of a decision; `None` where it changed nothing that is seen, or where the proposal tells.
+fn said_of(before: Option<&Answer>, now: &Answer, way: Way, waits: Option<&For>) -> Option<Said> {
+    let alone = |what, one: String| Said { what, one, many: String::new(), is_move: false };
+    match before {
+        Some(before) if before.own == now.own && before.families != now.families => {
+            let (what, said) = match (way, now.families.is_empty()) {
+                (_, true) => (What::Failback, format!("is back at {}", listed(&now.own))),
+                (Way::Back, false) => (What::Failback, format!("answers {}", now.families)),
+                (_, false) => (What::Decided, format!("answers {}", now.families)),
+            };
+            Some(Said { is_move: true, ..alone(what, said) })
+        }
+        Some(before) if before.sites != now.sites => {
+            let (from, to) = (listed(&before.sites), listed(&now.sites));
+            let (what, verb, verbs) = match way {
+                Way::Back => (What::Failback, "is back", "are back"),
+                Way::Away | Way::Ordered => (What::Decided, "moves", "move"),
+            };
+            let said = |verb| format!("{verb} from {from} to {to}");
+            Some(Said { what, one: said(verb), many: said(verbs), is_move: true })
+        }
+        Some(before) if before.lines != now.lines => {
+            let (gone, come) = (less(&before.lines, &now.lines), less(&now.lines, &before.lines));
+            let said = match (gone.is_empty(), come.is_empty()) {
+                (false, true) => format!("leaves out {}", gone.join(", ")),
+                (true, false) => format!("has {} again", come.join(", ")),
+                _ => format!("answers {}", now.lines.join(", ")),
+            };
+            Some(alone(What::Answer, said))
+        }
+        Some(before) if before.ttl != now.ttl => {
+            let ttl = now.ttl;
+            let many = format!("answer with TTL {ttl}s");
+            Some(Said { many, ..alone(What::Answer, format!("answers with TTL {ttl}s")) })
+        }
+        // What waits for an answer, the proposal tells.
+        _ if matches!(waits, Some(For::Time | For::Failback)) => {
+            Some(Said { many: "wait".to_owned(), ..alone(What::Waiting, "waits".to_owned()) })
+        }
+        _ => None,
     }
 }
