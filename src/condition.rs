@@ -128,6 +128,8 @@ kinds! {
     /// This host lets fewer probes run at once than there are checks: a failover may take longer than the
     /// configuration alone makes it.
     ProbeLimit = "probe-limit", Daemon, Warning, Degraded, ByTurns, "limits on probes make failovers slower";
+    /// A service is answered from a site that an operator forces up, and that is Down by its checks.
+    ForcedUp = "forced-up", Service, Warning, Noted, Elsewhere, "services are answered from a site that is forced Up and Down by its checks";
     /// A move is pending approval, and the site in use works.
     PendingApproval = "pending-approval", Service, Warning, Noted, Elsewhere, "moves are pending approval";
     /// A safety rule blocks a move, and the site in use works.
@@ -136,6 +138,8 @@ kinds! {
     OverCapacity = "over-capacity", Site, Warning, Noted, ByTurns, "sites are over capacity";
     /// The next endpoint of a service does not work.
     NoStandby = "no-standby", Service, Warning, Noted, Elsewhere, "services have no standby";
+    /// The state file was damaged at the start: something of it may be lost.
+    StateLost = "state-lost", Daemon, Warning, Noted, ByTurns, "state files were damaged";
     /// The last load was rejected; the previous configuration is in use.
     LoadRejected = "load-rejected", Daemon, Warning, Noted, Elsewhere, "loads were rejected";
 }
