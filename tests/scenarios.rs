@@ -87,10 +87,12 @@ scenarios! {
     families_by_query
     families_failback_manual
     families_frozen
+    families_in_maintenance
     families_never_given
     families_nowhere
     families_of_groups
     families_together
+    families_wait_on
     file_records
     flapping
     force
@@ -114,6 +116,7 @@ scenarios! {
     only_what_has_passed_is_moved_to
     operator_failover
     override_in_first_round
+    reject_one_of_two_moves
     reload_adds_a_place_that_is_up
     reload_in_an_outage
     reload_of_one_family_that_fails

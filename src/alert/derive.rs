@@ -9,10 +9,10 @@ use super::kind::Kind;
 use crate::condition::{self, About, Condition, ConditionKind};
 use crate::config::{AlertSeverity, SiteId};
 use crate::dns::Name;
-use crate::engine::{Happened, conditions_of, dead_site, lost_families};
+use crate::engine::{Happened, conditions_of, dead_site, forced_up_though_down, lost_families};
 use crate::health::Health;
 use crate::history::Entry;
-use crate::policy::{Decision, FamilyPart, Noted, OverrideKind, Reason, Rule};
+use crate::policy::{Decision, FamilyPart, Noted, Reason, Rule};
 use crate::time::Time;
 
 /// The longest text of one piece of news, in bytes: a refused configuration can name many problems.
@@ -21,6 +21,9 @@ const MAX_REASON: usize = 2 * 1024;
 /// The conditions of a service that stays where it is although it should not.
 const STAYS: &[ConditionKind] =
     &[ConditionKind::DeadSite, ConditionKind::PendingApproval, ConditionKind::Blocked];
+
+const FAMILY_DOWN: Kind = Kind::Condition(ConditionKind::FamilyDown);
+const FORCED_UP: Kind = Kind::Condition(ConditionKind::ForcedUp);
 
 /// One thing to tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,27 +192,22 @@ fn condition_turned(entry: &Entry, turn: &condition::Turn) -> News {
 /// What a decision comes to: whether a move is pending, and where its service stands. No proposal waits but the one it
 /// tells of.
 fn decided(entry: &Entry, decision: &Decision) -> Vec<News> {
-    let told = |(kind, subject, turn, site, title)| News {
-        service: Some(decision.service.clone()),
-        site,
-        reason: bounded(&decision.because()),
-        ..news(entry, kind, subject, turn, title)
-    };
-    let (severity, waits) = waits(decision);
-    let mut all = vec![News { severity, ..told(waits) }];
-    all.extend(stands(decision).map(|(kind, turn, site, title)| {
-        told((kind, service_subject(&decision.service), turn, site, title))
-    }));
-    all
+    let stands = stands(decision).map(|(kind, turn, site, title)| {
+        let told = news(entry, kind, service_subject(&decision.service), turn, title);
+        News { site, ..told }
+    });
+    let told = std::iter::once(waits(entry, decision)).chain(stands);
+    let service = || Some(decision.service.clone());
+    told.map(|told| News { service: service(), reason: bounded(&decision.because()), ..told }).collect()
 }
 
 /// Whether a service stays where it is although it should not, and how much that matters.
-fn waits(decision: &Decision) -> (Option<AlertSeverity>, (Kind, String, Turn, Option<SiteId>, String)) {
+fn waits(entry: &Entry, decision: &Decision) -> News {
     let subject = waiting(&decision.service);
     let wrong = conditions_of(decision);
     let Some((condition, text)) = wrong.iter().find(|(kind, _)| STAYS.contains(kind)) else {
         let title = format!("{}: no move is pending", bare(&decision.service));
-        return (None, (Kind::Settled, subject, Turn::Ends, None, title));
+        return news(entry, Kind::Settled, subject, Turn::Ends, title);
     };
     let is_waiting = |rule: &&Rule| matches!(rule, Rule::Proposed { .. } | Rule::Rejected { .. });
     // What waits may be one family of it.
@@ -227,7 +225,7 @@ fn waits(decision: &Decision) -> (Option<AlertSeverity>, (Kind, String, Turn, Op
     let state = Turn::Begins(format!("{condition} {} {proposal}", kind.word()));
     let site = dead_site(decision).map(|dead| dead.noted.site.clone());
     let site = site.or_else(|| decision.reason.serving.clone());
-    (Some(condition.severity()), (kind, subject, state, site, bounded(text)))
+    News { site, severity: Some(condition.severity()), ..news(entry, kind, subject, state, bounded(text)) }
 }
 
 /// Where a service stands; `None` where whatever was told of it holds.
@@ -235,11 +233,8 @@ fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
     let name = bare(&decision.service);
     let sites = decision.sites.join(" and ");
     match (&decision.reason.rule, left(decision)) {
-        // Nothing is known yet; or it stays for now where it is.
-        (
-            Rule::Unverified { .. } | Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. },
-            _,
-        ) => None,
+        // Nothing is known yet; or it waits where it is Down.
+        (Rule::Unverified { .. }, _) => None,
         _ if dead_site(decision).is_some() => None,
         (Rule::AllDown { .. }, _) => {
             let title = format!("{name}: all endpoints down");
@@ -254,14 +249,14 @@ fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
         (_, gone) => Some(match (forced_up_though_down(decision), gone, families(decision)) {
             // People may be sent to a dead site: that is no recovery, though an operator says so.
             (Some(noted), ..) => {
-                let title = format!("{name} is answered from {noted}");
-                (Kind::Moved, Turn::Begins("forced up".to_owned()), Some(noted.site.clone()), title)
+                let title = format!("{name} is answered from {}, which is forced Up: {noted}", noted.site);
+                (FORCED_UP, Turn::Begins("forced up".to_owned()), Some(noted.site.clone()), title)
             }
             (None, None, None) => (Kind::Failback, Turn::Ends, None, format!("{name} is back at {sites}")),
             (None, None, Some((kind, site, title))) => (kind, Turn::Begins(title.clone()), site, title),
-            (None, Some(gone), Some((Kind::AllDown, _, down))) => {
+            (None, Some(gone), Some((FAMILY_DOWN, _, down))) => {
                 let title = format!("{name} moved from {} to {sites}; {down}", gone.site);
-                (Kind::AllDown, Turn::Begins(title.clone()), Some(gone.site.clone()), title)
+                (FAMILY_DOWN, Turn::Begins(title.clone()), Some(gone.site.clone()), title)
             }
             (None, Some(gone), _) => {
                 let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
@@ -270,13 +265,6 @@ fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
             }
         }),
     }
-}
-
-/// The site that is answered from because an operator forces it up, though results say Down.
-fn forced_up_though_down(decision: &Decision) -> Option<&Noted> {
-    let forced_up = |noted: &Noted| noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
-    let mut noted = decision.reason.endpoints.iter().filter(|noted| decision.sites.contains(&noted.site));
-    noted.find(|noted| noted.health == Health::Down && forced_up(noted))
 }
 
 /// What is told of address families that are not answered with what works, or from other sites than the rest, with
@@ -291,9 +279,9 @@ fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
         Some((kind, Some(from.clone()), format!("{family} of {name} moved from {from} to {to}")))
     };
     let moved = decision.families.iter().filter_map(moved);
-    let told = lost.iter().map(|(family, why)| (Kind::AllDown, None, format!("{family} of {name} {why}")));
+    let told = lost.iter().map(|(family, why)| (FAMILY_DOWN, None, format!("{family} of {name} {why}")));
     let told: Vec<_> = told.chain(moved).collect();
-    let worst = [Kind::AllDown, Kind::Failover, Kind::Moved];
+    let worst = [FAMILY_DOWN, Kind::Failover, Kind::Moved];
     let worst = worst.into_iter().find_map(|kind| told.iter().find(|(of, ..)| *of == kind))?;
     let title: Vec<&str> = told.iter().map(|(.., title)| title.as_str()).collect();
     Some((worst.0, worst.1.clone(), title.join("; ")))
@@ -337,7 +325,9 @@ pub(super) fn service_subject(service: &Name) -> String {
 fn condition_subject(turn: &condition::Turn) -> String {
     let Condition { kind, subject, .. } = &turn.condition;
     match kind {
-        ConditionKind::AllDown | ConditionKind::FamilyDown => format!("service {subject}"),
+        ConditionKind::AllDown | ConditionKind::FamilyDown | ConditionKind::ForcedUp => {
+            format!("service {subject}")
+        }
         ConditionKind::DeadSite | ConditionKind::PendingApproval | ConditionKind::Blocked => {
             format!("proposal {subject}")
         }

@@ -127,7 +127,8 @@ impl Desk {
         let told = self.open.iter().map(|(subject, open)| (subject, open.kind));
         let found: BTreeMap<&String, Kind> = told.chain(gathered).collect();
         let ends = found.into_iter().filter_map(|(subject, kind)| match kind {
-            Kind::Condition(of) => Some(News {
+            // What a decision says is so still is: decisions are kept.
+            Kind::Condition(of) if of.is_told_by_turns() => Some(News {
                 seq: entry.seq,
                 at: entry.at,
                 kind: Kind::Cleared(of),
@@ -240,7 +241,7 @@ impl Desk {
         for news in gathered {
             let held = self.open.get(&news.subject);
             let kind = match (news.kind, held) {
-                (Kind::Failback, Some(open)) if open.kind == Kind::AllDown => Kind::Recovered,
+                (Kind::Failback, Some(open)) if open.kind.is_outage() => Kind::Recovered,
                 (kind, _) => kind,
             };
             let sort = (kind, news.site.as_deref(), held.map(|open| open.key.as_str()));
@@ -279,7 +280,7 @@ impl Desk {
                 format!("{} {site} {}", first.kind.word(), first.at)
             }
         };
-        let recovered = held.is_some_and(|open| open.kind == Kind::AllDown) && first.kind == Kind::Failback;
+        let recovered = held.is_some_and(|open| open.kind.is_outage()) && first.kind == Kind::Failback;
         let kind = if recovered { Kind::Recovered } else { first.kind };
         let state = match first.turn {
             Turn::Once => State::Told,

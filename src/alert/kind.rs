@@ -88,6 +88,11 @@ impl Kind {
         }
     }
 
+    /// Whether people are without service: its end is a recovery.
+    pub fn is_outage(self) -> bool {
+        matches!(self, Kind::AllDown | Kind::Condition(ConditionKind::FamilyDown))
+    }
+
     /// The word in messages.
     pub fn word(self) -> &'static str {
         match self {

@@ -178,7 +178,7 @@ fn a_family_that_is_answered_from_elsewhere_is_a_failover() {
     // It works nowhere any more; and then all is well.
     told.happens(vec![in_parts(Rule::AllDown { answer: LastResort::Keep }, dead())]);
     let [message] = &told.delivered()[..] else { panic!("one") };
-    assert_eq!((message.state, message.kind), (State::Firing, Kind::AllDown));
+    assert_eq!((message.state, message.kind), (State::Firing, Kind::Condition(ConditionKind::FamilyDown)));
     assert_eq!(message.title, "AAAA of app.example.com has no endpoint that works");
     told.happens(vec![at_fra("app.example.com")]);
     assert_eq!(told.delivered()[0].state, State::Resolved);
@@ -333,8 +333,8 @@ fn a_dead_site_that_is_forced_up_is_no_recovery() {
     let fra = Noted { forced, ..noted("fra", Health::Down) };
     told.happens(vec![decision("app.example.com", Some("fra"), Rule::InOrder, vec![fra.clone()])]);
     let [message] = &told.delivered()[..] else { panic!("one") };
-    assert_eq!((message.state, message.kind), (State::Firing, Kind::Moved));
-    let title = "app.example.com is answered from fra forced Up by ann: the probe lies (samples say Down: 3 of 3 \
+    assert_eq!((message.state, message.kind), (State::Firing, Kind::Condition(ConditionKind::ForcedUp)));
+    let title = "app.example.com is answered from fra, which is forced Up: fra forced Up by ann: the probe lies (samples say Down: 3 of 3 \
                  failed, connection refused)";
     assert_eq!(message.title, title);
     let up = Noted { health: Health::Up, ..fra };

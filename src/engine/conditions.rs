@@ -20,6 +20,7 @@ const OF_DECISION: &[ConditionKind] = &[
     ConditionKind::DeadSite,
     ConditionKind::FamilyDown,
     ConditionKind::Unverified,
+    ConditionKind::ForcedUp,
     ConditionKind::PendingApproval,
     ConditionKind::Blocked,
 ];
@@ -48,9 +49,29 @@ pub fn conditions_of(decision: &Decision) -> Vec<(ConditionKind, String)> {
             let lost = lost_families(decision).into_iter();
             let lost: Vec<String> = lost.map(|(family, why)| format!("{family} of {name} {why}")).collect();
             let down = (!lost.is_empty()).then(|| (ConditionKind::FamilyDown, lost.join("; ")));
-            down.into_iter().chain(out_of_place(decision)).collect()
+            let forced = forced_up_though_down(decision).map(|noted| {
+                let site = &noted.site;
+                (
+                    ConditionKind::ForcedUp,
+                    format!("{name} is answered from {site}, which is forced Up: {noted}"),
+                )
+            });
+            down.into_iter().chain(forced).chain(out_of_place(decision)).collect()
         }
     }
+}
+
+/// The site that is answered from because an operator forces it up, though results say Down.
+pub fn forced_up_though_down(decision: &Decision) -> Option<&Noted> {
+    let parts = decision.families.iter().map(|part| (&part.reason, &part.sites[..]));
+    let all = std::iter::once((&decision.reason, decision.own_sites())).chain(parts);
+    let mut noted = all
+        .flat_map(|(reason, sites)| reason.endpoints.iter().filter(move |noted| sites.contains(&noted.site)));
+    noted.find(|noted| noted.health == Health::Down && is_forced_up(noted))
+}
+
+fn is_forced_up(noted: &Noted) -> bool {
+    noted.forced.as_ref().is_some_and(|forced| forced.kind == OverrideKind::ForceUp)
 }
 
 /// What is wrong where some endpoint works: the service is not answered from where it should be.
@@ -137,11 +158,10 @@ fn dead_of<'a>(reason: &'a Reason, sites: &[SiteId]) -> Option<&'a Noted> {
     if matches!(reason.rule, Rule::AllDown { .. } | Rule::Unverified { .. } | Rule::Unproven | Rule::Damped) {
         return None;
     }
-    let forced_up = |noted: &Noted| noted.forced.as_ref().is_some_and(|it| it.kind == OverrideKind::ForceUp);
     reason.endpoints.iter().find(|noted| {
         noted.health == Health::Down
             && noted.maintenance.is_none()
-            && !forced_up(noted)
+            && !is_forced_up(noted)
             && sites.contains(&noted.site)
     })
 }

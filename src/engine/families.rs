@@ -91,7 +91,9 @@ impl Engine {
             let along = along.filter(|(own, leads)| own.from == leads.from && own.kind == leads.kind);
             // What works for no family is emptied with the move, not while the service waits where it is.
             let empties = matches!(wish.reason.rule, Rule::AllDown { answer: LastResort::Empty });
-            let along = along.map(|(own, _)| own).or(held.filter(|_| empties));
+            // What is Down for longer than the rest has waited for longer.
+            let own_delay = matches!(choice.reason.rule, Rule::Delayed { .. }) && !empties;
+            let along = along.map(|(own, _)| own).filter(|_| !own_delay).or(held.filter(|_| empties));
             let choice = match along {
                 None => self.moderate(&part, wish, &mut slots),
                 Some(_) if held.is_none() => wish,

@@ -75,7 +75,7 @@ use watched::Watched;
 use zones::ZoneState;
 
 pub use audit::Audit;
-pub use conditions::{DeadSite, conditions_of, dead_site, lost_families};
+pub use conditions::{DeadSite, conditions_of, dead_site, forced_up_though_down, lost_families};
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,

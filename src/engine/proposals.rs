@@ -11,6 +11,16 @@ use crate::policy::{
 };
 use crate::time::Time;
 
+/// Whether a proposal is about this move. One that waits goes on to wait where another address family joins the move
+/// or leaves it, and where another endpoint is the best by now; a rejection is of the very move that was rejected, or
+/// of a part of it.
+fn is_about(held: &Proposal, moving: &Move) -> bool {
+    let waits = held.state == ProposalState::Pending;
+    let family = held.family == moving.family || held.family.is_none() || waits && moving.family.is_none();
+    let to = held.to == moving.to || waits || held.state == ProposalState::Approved;
+    held.from == moving.from && held.kind == moving.kind && family && to
+}
+
 /// How many proposals a refusal lists.
 const MAX_LISTED: usize = 10;
 
@@ -141,10 +151,8 @@ impl Engine {
             }
             MoveKind::Failback => (config.approve_failback, None),
         };
-        let same = |held: &mut Proposal| {
-            held.from == moving.from && held.kind == moving.kind && held.family == moving.family
-        };
-        if let Some(mut held) = slots.pending.take_if(same) {
+        if let Some(mut held) = slots.pending.take_if(|held| is_about(held, moving)) {
+            held.family = moving.family;
             if held.to != moving.to {
                 held.to = moving.to.clone();
             }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, Situation, choose};
 use super::failover::Marks;
-use super::reason::{Reason, Rule};
+use super::reason::{LastResort, Reason, Rule};
 use super::standing::{Earlier, Standing};
 use super::steer::Steer;
 use super::tree::Memories;
@@ -144,15 +144,20 @@ impl Apart {
     /// The families that have to be decided by themselves: those that `wish` or the decision in force leaves out at
     /// an endpoint that has addresses of it, and those that are in parts already.
     pub fn of(situation: &Situation, wish: &Choice, memories: &FamilyMemories) -> Vec<Apart> {
-        if !splits(situation.service) {
-            return Vec::new();
-        }
         let last = situation.last.map_or(&[][..], Decision::own_sites);
         let at = |sites: &'_ [SiteId], is: &dyn Fn(&Standing) -> bool| {
             situation.standings.iter().any(|standing| sites.contains(&standing.site) && is(standing))
         };
+        // What is in use in maintenance is not left, so nothing moves together.
+        let stays = at(last, &|standing| standing.maintenance.is_some()) && !has_cname(situation.service);
+        if !splits(situation.service) && !stays {
+            return Vec::new();
+        }
         let apart = |family: Family| {
-            let withheld = |standing: &Standing| withholds(standing, family);
+            // Of what is Down in maintenance all is answered as it was; but people have to know where nothing works.
+            let maintained =
+                |standing: &Standing| standing.maintenance.is_some() && is_down(standing, family);
+            let withheld = |standing: &Standing| withholds(standing, family) || maintained(standing);
             // What the endpoints in use were never given stays away, whatever others have.
             let given = at(&wish.sites, &|standing| has(standing, family));
             let memory = memories.get(&family);
@@ -186,6 +191,17 @@ impl Apart {
 
     /// What policy chooses for this family.
     pub fn choose(&self, of: &Situation) -> Choice {
+        let mut choice = self.best(of);
+        // Where families move together, one that was left out is no better for a maintenance that began.
+        let is_left_out =
+            !splits(of.service) && self.last.as_ref().is_some_and(|last| last.records.is_empty());
+        if is_left_out && choice.reason.rule == (Rule::AllDown { answer: LastResort::Keep }) {
+            choice.records.clear();
+        }
+        choice
+    }
+
+    fn best(&self, of: &Situation) -> Choice {
         let situation = self.situation(of);
         let choice = choose(&situation);
         let works = || self.standings.iter().any(Standing::is_eligible);
@@ -517,12 +533,22 @@ pub fn join_families(service: &Service, standings: &mut [Standing], last: Option
                 let because = format!("{family} {because}");
                 standing.found = Finding { health: Health::Down, since, because };
             }
+        } else if usable && some_whole && standing.found.health == Health::Down {
+            // It counts as Down since the first of them was.
+            let down = given.iter().filter(|&&family| has(standing, family));
+            let since = down.map(|&family| of_family(standing, family).found.since).min();
+            standing.found.since = since.unwrap_or(standing.found.since).min(standing.found.since);
         }
     }
 }
 
-/// What makes a family Down at an endpoint that has addresses of it.
+/// What makes a family Down at an endpoint that works without it.
 fn dead(standing: &Standing, family: Family) -> Option<Finding> {
-    let found = of_family(standing, family).found;
-    (has(standing, family) && withholds(standing, family) && found.health == Health::Down).then_some(found)
+    let is_dead = withholds(standing, family) && is_down(standing, family);
+    is_dead.then(|| of_family(standing, family).found)
+}
+
+/// Whether all of an endpoint's addresses of a family are Down.
+fn is_down(standing: &Standing, family: Family) -> bool {
+    has(standing, family) && of_family(standing, family).found.health == Health::Down
 }

@@ -116,11 +116,15 @@ pub fn step(config: &Moving, last: Option<&Step>, moving: &Move, now: Time) -> O
     (step.at < config.steps.len()).then_some(step)
 }
 
-/// The choice to stay where the service is, as `rule` says: the records it has, with the short TTL. `percent`
+/// The choice to stay where the service is, as `rule` says: the records it has, with the short TTL where a move may come. `percent`
 /// of the clients are sent to where it would move.
 pub fn stay(situation: &Situation, wish: Choice, moving: &Move, rule: Rule, percent: Option<u8>) -> Choice {
     let service = situation.service;
-    let ttl = service.ttl_suspect;
+    // Nothing is about to happen to what works where it is.
+    let is_settled = matches!(rule, Rule::Rejected { .. });
+    let is_settled =
+        is_settled && standing(situation, &moving.from).is_some_and(|it| it.is_up() && !it.is_shaky());
+    let ttl = if is_settled { service.ttl } else { service.ttl_suspect };
     let find = |site: &SiteId| situation.standings.iter().position(|standing| standing.site == *site);
     let of = |site: &SiteId| {
         let at = find(site)?;

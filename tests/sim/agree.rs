@@ -159,6 +159,16 @@ impl Agreement {
                 (some_down.count() > 0 || withheld) && !wrong.is_some_and(|kind| nothing.contains(&kind));
             assert_eq!(conditions.has(ConditionKind::FamilyDown, &name), family_down, "{service:#?}");
             degraded |= family_down;
+            // A family that nobody is given is told, whatever the rest of the service waits for.
+            let state = told["open"][format!("service {name}")]["state"].as_str().unwrap_or_default();
+            if family_down && wrong != Some(ConditionKind::DeadSite) {
+                assert!(
+                    !state.is_empty(),
+                    "no alert of {name}: {} {:#?}",
+                    told["open"],
+                    service.decision.as_ref().map(|it| (it.because(), &it.sites))
+                );
+            }
             let stays = self.desk.subjects().contains(&*format!("proposal {name}"));
             let should = [ConditionKind::DeadSite, ConditionKind::PendingApproval, ConditionKind::Blocked];
             assert_eq!(
@@ -171,13 +181,7 @@ impl Agreement {
             // An alert stays until something is known again.
             if wrong != Some(ConditionKind::Unverified) && wrong != Some(ConditionKind::DeadSite) {
                 let is = wrong == Some(ConditionKind::AllDown);
-                let decided = service.decision.as_ref().is_some_and(|it| {
-                    !matches!(
-                        it.reason.rule,
-                        Rule::Proposed { .. } | Rule::Rejected { .. } | Rule::Delayed { .. }
-                    )
-                });
-                assert!(all_down == is || !decided, "alerts of {name}: {service:#?}");
+                assert!(all_down == is, "alerts of {name}: {service:#?}");
             }
             degraded |= wrong.is_some_and(ConditionKind::degrades);
             *self.seen.entry(wrong.unwrap_or(ConditionKind::NoStandby)).or_default() += 1;
