@@ -13,6 +13,7 @@ use crate::engine::Saved;
 use crate::files;
 use crate::history::{Newer, Opened, Store, StoreError};
 use crate::serve::BindError;
+use crate::study::last_recorded;
 use crate::time::Time;
 
 /// Why a daemon did not start.
@@ -58,8 +59,8 @@ pub struct Found {
     pub warnings: Vec<String>,
     /// Why it cannot be written.
     pub trouble: Option<StoreError>,
-    /// Serials may have been published that it does not know of.
-    pub lost: bool,
+    /// Why something of it may be missing, serials that were published among it.
+    pub lost: Option<String>,
 }
 
 /// Reads the files and the state, on a thread where that keeps nobody waiting.
@@ -77,15 +78,14 @@ fn load(path: PathBuf, seed: u64, newer: Newer) -> Result<Result<First, Refused>
         Err(refused) => return Ok(Err(refused)),
     };
     let state_dir = &loaded.config.server.state_dir;
-    let opened = Store::open_with(state_dir, newer)?;
+    let opened = Store::open_with(state_dir, newer, last_recorded)?;
     // Not before it is known that no other daemon is at work there.
     for folder in ["", "alerts", "transferred"] {
         files::tidy(&state_dir.join(folder));
     }
     let Opened { store, saved, last, set_aside, trouble, exposed } = opened;
-    let lost = set_aside.is_some();
-    let set_aside = set_aside.iter().map(ToString::to_string);
-    let warnings = set_aside.chain(exposed).collect();
+    let lost = set_aside.as_ref().map(ToString::to_string);
+    let warnings = lost.iter().cloned().chain(exposed).collect();
     let mut sources = Sources::new(path, seed);
     sources.know_catalog(&loaded.config, &saved);
     sources.recall(&loaded.config.server.state_dir, &saved);

@@ -26,6 +26,7 @@ use super::messages::{AHEAD_QUEUE, Ask, Fresh, Input};
 use super::rooms::{Ends, Probing, Rooms};
 use super::watch as watcher;
 use super::writer::PATIENCE;
+use crate::condition::ConditionKind;
 use crate::control;
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
@@ -83,7 +84,8 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let (rooms, ends) = Rooms::open(&first, seed)?;
     let Ends { samples, inputs, asks, recorder, useless } = ends;
     let First { found, fresh, .. } = first;
-    if found.lost {
+    if let Some(why) = &found.lost {
+        rooms.pulse.board.set(ConditionKind::StateLost, "state", rooms.clock.now(), why);
         let (ahead, seen) = mpsc::channel(AHEAD_QUEUE);
         rooms.teller.tell_ahead(ahead);
         tokio::spawn(raise_serials(seen, rooms.asks.clone()));

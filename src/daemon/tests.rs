@@ -14,8 +14,9 @@ use super::messages::{Fresh, Input};
 use super::{Running, start};
 use crate::condition::ConditionKind;
 use crate::control::{Daemon, DaemonStatus};
+use crate::engine::{Action, Command};
 use crate::files::faults::Disk;
-use crate::policy::Rule;
+use crate::policy::{OverrideKind, Rule, Scope};
 
 const CONFIG: &str = r#"
 [server]
@@ -246,6 +247,40 @@ async fn a_full_disk_refuses_updates_and_keeps_what_was_acknowledged() {
     let dns = again.addresses.dns[0];
     assert_eq!((query(dns, "a").await, query(dns, "b").await), (0, 0));
     again.stop().await;
+    running.stop().await;
+}
+
+/// The recording of a first run begins with nothing: what came since is played again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_is_damaged_after_the_first_run_is_restored_from_its_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path());
+    let running = start(&path).await.unwrap();
+    running.decided().await;
+    let apex = "example.com".parse().unwrap();
+    let serial = |running: &Running| running.handle.table().serial(&apex).unwrap();
+    let drain = Action::Override {
+        scope: Scope::Site("fra".into()),
+        kind: OverrideKind::Drain,
+        until: None,
+        force: true,
+    };
+    let (who, reason) = ("ana".to_owned(), "new disks".to_owned());
+    running.handle.command(Command { who, reason, action: drain }).await.unwrap().unwrap();
+    let before = serial(&running);
+    running.stop().await;
+    let copy = copied(dir.path());
+    let file = copy.path().join("state").join(crate::history::FILE);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&file, bytes).unwrap();
+
+    let running = start(&copy.path().join("detour.toml")).await.unwrap();
+    let status = running.handle.status().await.unwrap();
+    let overrides: Vec<_> = status.engine.overrides.iter().map(|it| (&*it.reason, &*it.who)).collect();
+    assert_eq!(overrides, [("new disks", "ana")], "{:?}", status.warnings);
+    assert!(serial(&running).0 > before.0 + 9_000, "{} after {}", serial(&running), before);
+    assert_eq!(running.handle.conditions().counts.get(&ConditionKind::StateLost), Some(&1));
     running.stop().await;
 }
 

@@ -47,6 +47,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, Query};
 pub use open::{Newer, Opened, SetAside};
+pub use salvage::{Recorded, recorded_at_its_head};
 pub use store::{Durable, Store, Undo};
 pub use unsynced::Steps;
 

@@ -11,7 +11,7 @@ use std::thread;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend};
 
 use super::backend::{StateFile, in_memory};
-use super::salvage::{Salvaged, salvage};
+use super::salvage::{Recorded, Salvaged, recorded_at_its_head, salvage};
 use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, SUMS, Store};
 use super::unsynced::{Batch, write};
 use super::{CACHE_BYTES, FILE, LOOK_AGAIN, LOOKS, MAX_SET_ASIDE, Steps, StoreError};
@@ -102,14 +102,14 @@ impl Store {
     /// Opens the state in `dir`, which is made when missing (mode 0700). Where the disk takes no writes the state is
     /// that of the file, in memory, until it does.
     pub fn open(dir: &Path) -> Result<Opened, StoreError> {
-        Store::open_with(dir, Newer::Refuse)
+        Store::open_with(dir, Newer::Refuse, recorded_at_its_head)
     }
 
-    /// The same, and what to do with a file of a newer version.
-    pub fn open_with(dir: &Path, newer: Newer) -> Result<Opened, StoreError> {
+    /// The same, what to do with a file of a newer version, and what the recording knows where a file is damaged.
+    pub fn open_with(dir: &Path, newer: Newer, recorded: Recorded) -> Result<Opened, StoreError> {
         let path = dir.join(FILE);
-        match on_disk(dir, &path, newer) {
-            Err(why) if is_of_the_disk(&why) => without_disk(dir, &path, newer, why),
+        match on_disk(dir, &path, newer, recorded) {
+            Err(why) if is_of_the_disk(&why) => without_disk(dir, &path, (newer, recorded), why),
             opened => opened,
         }
     }
@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-fn on_disk(dir: &Path, path: &Path, newer: Newer) -> Result<Opened, StoreError> {
+fn on_disk(dir: &Path, path: &Path, newer: Newer, recorded: Recorded) -> Result<Opened, StoreError> {
     files::make_folder(dir).map_err(io_error("create", dir))?;
     let exposed = close_to_others(dir, path);
     if !path.try_exists().map_err(io_error("look for", path))? {
@@ -165,14 +165,19 @@ fn on_disk(dir: &Path, path: &Path, newer: Newer) -> Result<Opened, StoreError> 
         Err(Trouble::Newer(found)) if newer == Newer::SetAside => newer_format(found),
         Err(trouble) => return Err(trouble.into_error("open", path)),
     };
-    let salvaged = salvage(dir, &fs::read(path).map_err(io_error("read", path))?);
+    let salvaged = salvage(dir, &fs::read(path).map_err(io_error("read", path))?, recorded);
     let set_aside = SetAside { path: set_aside(dir, path)?, why, restored: salvaged.counts };
     let opened = fresh(dir, path, Some(set_aside), &salvaged)?;
     Ok(Opened { exposed, ..opened })
 }
 
 /// The state as it can be read, of a disk that says no to anything else.
-fn without_disk(dir: &Path, path: &Path, newer: Newer, why: StoreError) -> Result<Opened, StoreError> {
+fn without_disk(
+    dir: &Path,
+    path: &Path,
+    (newer, recorded): (Newer, Recorded),
+    why: StoreError,
+) -> Result<Opened, StoreError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => Some(bytes),
         // Nothing was ever kept here; but where a folder may not even be made, it is the wrong one.
@@ -194,7 +199,7 @@ fn without_disk(dir: &Path, path: &Path, newer: Newer, why: StoreError) -> Resul
                 Trouble::Refused(error) => error.to_string(),
             });
             let salvaged = match (&unreadable, &bytes) {
-                (Some(_), Some(bytes)) => salvage(dir, bytes),
+                (Some(_), Some(bytes)) => salvage(dir, bytes, recorded),
                 _ => Salvaged::default(),
             };
             let restored = salvaged.counts;
@@ -211,7 +216,7 @@ fn without_disk(dir: &Path, path: &Path, newer: Newer, why: StoreError) -> Resul
     } else {
         // As a start does it, for the file is still to be made.
         let (dir, path) = (dir.to_owned(), path.to_owned());
-        Box::new(move || on_disk(&dir, &path, newer)?.store.into_database())
+        Box::new(move || on_disk(&dir, &path, newer, recorded)?.store.into_database())
     };
     let store = Store::in_memory(path.to_owned(), again, database, &saved)?;
     Ok(Opened { store, saved, last, set_aside, trouble: Some(why), exposed: Vec::new() })

@@ -1,8 +1,8 @@
 //! What can be told of a state whose file is damaged.
 //!
-//! A value of the file counts where it has its sum; so does what the recording last began with, for keys that
-//! the file gives nothing for. The recording may be older than the file was: serials from there go on by
-//! [`SERIALS_SINCE`], so that none comes back.
+//! A value of the file counts where it has its sum; so does what the recording comes to, for keys that the file gives
+//! nothing for. The recording may be older than the file was: serials from there go on by [`SERIALS_SINCE`], so that
+//! none comes back.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,14 @@ use crate::dns::Serial;
 use crate::engine::{Saved, SavedKey};
 use crate::time::Time;
 
+/// What the recording in a state directory comes to: what was saved then, and when that is.
+pub type Recorded = fn(&Path) -> Option<(Vec<Saved>, Time)>;
+
+/// What the newest segment of the recording began with.
+pub fn recorded_at_its_head(dir: &Path) -> Option<(Vec<Saved>, Time)> {
+    recording::newest_head(dir).map(|head| (head.saved, head.at))
+}
+
 /// How many serials a zone may have had since the newest segment of the recording began.
 const SERIALS_SINCE: u32 = 10_000;
 
@@ -33,7 +41,7 @@ pub(super) struct Salvaged {
 }
 
 /// From a damaged file's bytes, and the recording in the state directory.
-pub(super) fn salvage(dir: &Path, bytes: &[u8]) -> Salvaged {
+pub(super) fn salvage(dir: &Path, bytes: &[u8], recorded: Recorded) -> Salvaged {
     let mut found = BTreeMap::new();
     // Whatever damage does to the database: what was read before that is good.
     let mut whole = false;
@@ -43,8 +51,8 @@ pub(super) fn salvage(dir: &Path, bytes: &[u8]) -> Salvaged {
     }
     let of_file = found.len();
     let mut last = Time::default();
-    if let Some(head) = recording::newest_head(dir) {
-        last = head.at;
+    if let Some((recorded, at)) = recorded(dir) {
+        last = at;
         // Where nothing is missing, what the recording has besides was forgotten since.
         let wanted = |saved: &Saved| match saved {
             Saved::Check(..) => true,
@@ -52,7 +60,7 @@ pub(super) fn salvage(dir: &Path, bytes: &[u8]) -> Salvaged {
             Saved::Promised(_) => false,
             _ => !whole,
         };
-        for saved in head.saved.into_iter().filter(wanted) {
+        for saved in recorded.into_iter().filter(wanted) {
             found.entry(saved.key()).or_insert_with(|| later(saved));
         }
     }

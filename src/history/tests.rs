@@ -398,7 +398,7 @@ fn a_state_of_a_newer_version_stops_the_start_and_names_both_ways_out() {
     );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made or moved");
 
-    let opened = Store::open_with(dir.path(), Newer::SetAside).unwrap();
+    let opened = Store::open_with(dir.path(), Newer::SetAside, super::recorded_at_its_head).unwrap();
     let aside = opened.set_aside.expect("kept aside");
     assert!(aside.path.exists() && aside.why.contains("its format is 2, and this detour reads format 1"));
     // Checks find their health again by themselves.

@@ -24,7 +24,7 @@ mod whatif;
 pub use advise::{Advice, Candidate, advise, candidates};
 pub use cost::{Cost, FalseFailover};
 pub use ledger::{Decided, Ledger, MAX_DECISIONS};
-pub use player::{Player, Run};
+pub use player::{Player, Run, last_recorded};
 pub use truth::{MAX_STREAKS, Truth};
 pub use whatif::{Consequence, LoadThen, MAX_SUPPOSED, Outlook, Supposition, healthy, suppose};
 

@@ -1,14 +1,17 @@
 //! Drives an engine with a recording: as it was, or with another configuration.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{QUORUM, StudyError};
 use crate::config::{self, CheckKey, Config, Probe, Service};
-use crate::engine::{Effect, Engine, Event, Load, Pace};
+use crate::engine::{Effect, Engine, Event, Load, Pace, Saved};
 use crate::health::Sample;
-use crate::history::recording::{Head, LoadNote, Moment, Note};
+use crate::history::recorded_at_its_head;
+use crate::history::recording::{Head, LoadNote, Moment, Note, Recording};
 use crate::time::Time;
 
 /// Under which configuration a recording is played.
@@ -40,6 +43,23 @@ pub struct Player {
     before: Option<Box<Player>>,
     /// With another configuration: since when an engine waits for its first load, which comes when the recorded one's did.
     awaits_load: Option<Time>,
+}
+
+/// What the newest segment of a recording comes to, played to its end; where it cannot be played, what it begins with.
+pub fn last_recorded(dir: &Path) -> Option<(Vec<Saved>, Time)> {
+    let at_its_head = || recorded_at_its_head(dir);
+    let played = || -> Option<(Vec<Saved>, Time)> {
+        let newest = Recording::open(dir).ok()?.newest();
+        let mut player = Player::new(Run::AsRecorded);
+        // As far as it can be played.
+        let _ = newest.play::<StudyError>(|moment| player.take(&moment, &mut |_, _| ()));
+        // Edits are kept beside what the engine knows.
+        let (head, _) = at_its_head()?;
+        let edits = head.into_iter().filter(|saved| matches!(saved, Saved::Edit(..)));
+        Some((player.engine()?.saved().into_iter().chain(edits).collect(), player.now()))
+    };
+    // Whatever is wrong with it: a start goes on.
+    catch_unwind(AssertUnwindSafe(played)).ok().flatten().or_else(at_its_head)
 }
 
 impl Player {
