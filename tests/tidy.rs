@@ -245,6 +245,16 @@ mod checker {
     }
 
     #[test]
+    fn functions() {
+        let body = |lines: usize| "    f();\n".repeat(lines);
+        let check = |text: String, lines: &[usize]| check(rules::functions, "src/zone/x.rs", &text, lines);
+        check(format!("fn short() {{\n{}}}\n", body(78)), &[]);
+        check(format!("fn a();\nfn long(of: [u8; 2]) -> u8 {{\n{}}}\nfn b() {{}}\n", body(79)), &[2]);
+        check(format!("type F = fn(u8);\nstruct S {{\n{}}}\n", body(90)), &[]);
+        check(format!("#[cfg(test)]\nmod tests {{\nfn long() {{\n{}}}\n}}\n", body(90)), &[]);
+    }
+
+    #[test]
     fn length_and_header() {
         check(rules::length, "src/zone/x.rs", &"\n".repeat(599), &[]);
         check(rules::length, "src/zone/x.rs", &"\n".repeat(600), &[601]);

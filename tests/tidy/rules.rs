@@ -129,8 +129,11 @@ const IMPURE: &[&str] = &[
 
 const MAX_LINES: usize = 600;
 
+/// Of one function, its head included; tests tell longer stories.
+const MAX_FUNCTION_LINES: usize = 80;
+
 pub const RULES: &[fn(&Source) -> Vec<Finding>] =
-    &[edges, supers, purity, clocks, unsafety, unfinished, length, header, proofs];
+    &[edges, supers, purity, clocks, unsafety, unfinished, length, functions, header, proofs];
 
 /// Imports run down the flow, from room to room, along [`EDGES`] alone.
 pub fn edges(source: &Source) -> Vec<Finding> {
@@ -238,6 +241,43 @@ pub fn length(source: &Source) -> Vec<Finding> {
         return Vec::new();
     }
     vec![(lines, format!("{lines} lines, more than {MAX_LINES}: what is the second thing in it?"))]
+}
+
+/// A function does one thing, and fits a screen.
+pub fn functions(source: &Source) -> Vec<Finding> {
+    if source.room().is_none() {
+        return Vec::new();
+    }
+    let begins = |line: &usize| has_word(&source.code[*line], "fn") && !source.test[*line];
+    let lines = |line: usize| Some(end_of_block(&source.code[line..])? + 1);
+    let too_long = |line: usize| {
+        let lines = lines(line).filter(|lines| *lines > MAX_FUNCTION_LINES)?;
+        Some((
+            line + 1,
+            format!("{lines} lines, more than {MAX_FUNCTION_LINES}: what part of it has a name?"),
+        ))
+    };
+    (0..source.code.len()).filter(begins).filter_map(too_long).collect()
+}
+
+/// The line, counted from the first of these, on which the first block in them ends; `None` where a statement ends
+/// before any begins: it was a type, or has no body.
+fn end_of_block(code: &[String]) -> Option<usize> {
+    let (mut braces, mut others) = (0_usize, 0_usize);
+    for (line, text) in code.iter().enumerate() {
+        for c in text.chars() {
+            match c {
+                '(' | '[' => others += 1,
+                ')' | ']' => others = others.saturating_sub(1),
+                '{' => braces += 1,
+                '}' if braces <= 1 => return (braces == 1).then_some(line),
+                '}' => braces -= 1,
+                ';' if braces == 0 && others == 0 => return None,
+                _ => {}
+            }
+        }
+    }
+    None
 }
 
 /// A room's first file says what the room is.
