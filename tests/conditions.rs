@@ -190,6 +190,22 @@ fn a_family_that_is_withheld_while_both_move_together_is_told() {
 }
 
 #[test]
+fn what_was_wrong_before_a_restart_has_been_so_since_then() {
+    let mut world = World::new("auto");
+    world.dead(&[]);
+    world.dead(&[FRA, IAD]);
+    let since = |world: &World| {
+        let found = world.engine.conditions().iter().find(|it| it.kind == ConditionKind::AllDown);
+        found.map(|condition| condition.since)
+    };
+    let before = since(&world).expect("it is told");
+    world.now = world.now + Duration::from_secs(60);
+    world.engine = Engine::new(1, world.engine.saved());
+    world.step(Event::Load(world.load.clone()));
+    assert_eq!(since(&world), Some(before));
+}
+
+#[test]
 fn nothing_works_and_one_site_is_in_maintenance() {
     let config = CONFIG.replace("MODE", "auto");
     let window =

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
+use super::arguments;
 use super::client::{Client, ClientError, finish, pretty, who};
 use super::failover::render;
 use crate::control::api::AnswerRequest;
@@ -12,7 +13,7 @@ use crate::control::api::AnswerRequest;
 #[derive(clap::Args, Debug)]
 pub struct ApproveArgs {
     /// The proposal's number, as `detour status` shows it; or --all
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all", value_parser = number)]
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all", value_parser = arguments::proposal)]
     pub proposal: Option<u64>,
     /// All that wait
     #[arg(long)]
@@ -29,17 +30,11 @@ pub struct ApproveArgs {
 #[derive(clap::Args, Debug)]
 pub struct RejectArgs {
     /// The proposal's number, as `detour status` shows it
-    #[arg(value_name = "ID", value_parser = number)]
+    #[arg(value_name = "ID", value_parser = arguments::proposal)]
     pub proposal: u64,
     /// Why; it is kept in the history
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-}
-
-/// The number of a proposal.
-fn number(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| "it takes the number of a proposal; `detour status` lists those that wait".to_owned())
 }
 
 /// Has proposed moves made, and says what became of them.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use super::arguments;
 use super::client::{Client, ClientError, finish, pretty};
 use crate::control::api::HistoryBody;
 
@@ -13,7 +14,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
     /// How many entries, up to 1000
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = arguments::entries)]
     pub limit: u16,
     /// Samples too
     #[arg(long)]

@@ -11,6 +11,7 @@ mod output;
 
 mod alert;
 mod answer;
+mod arguments;
 mod check;
 mod client;
 mod demo;

@@ -79,7 +79,7 @@ fn out_of_place(decision: &Decision) -> Option<(ConditionKind, String)> {
     let name = subject_of(&decision.service);
     match (dead_site(decision), next_of(decision)) {
         (Some(DeadSite { family, noted }), next) => {
-            let next = next.map(|(_, next)| format!("; {next}")).unwrap_or_default();
+            let next = next.map(|(_, _, next)| format!("; {next}")).unwrap_or_default();
             let (what, of) = match family {
                 Some(family) => (format!("{family} of {name}"), format!("where {family} is Down")),
                 None => (name, "which is Down".to_owned()),
@@ -88,8 +88,9 @@ fn out_of_place(decision: &Decision) -> Option<(ConditionKind, String)> {
             let text = format!("{what} is answered from {site}, {of} ({because}){next}");
             Some((ConditionKind::DeadSite, text))
         }
-        (None, Some((Some(kind), next))) => Some((kind, format!("{name}: {next}"))),
-        (None, Some((None, _)) | None) => None,
+        (None, Some((Some(kind), None, next))) => Some((kind, format!("{name}: {next}"))),
+        (None, Some((Some(kind), Some(family), next))) => Some((kind, format!("{family} of {name}: {next}"))),
+        (None, Some((None, ..)) | None) => None,
     }
 }
 
@@ -167,9 +168,14 @@ fn dead_of<'a>(reason: &'a Reason, sites: &[SiteId]) -> Option<&'a Noted> {
 }
 
 /// What a service or one of its families waits for; what a person can answer comes first.
-fn next_of(decision: &Decision) -> Option<(Option<ConditionKind>, String)> {
-    let waits = decision.reasons().filter_map(|reason| pending(&reason.rule));
-    waits.min_by_key(|(kind, _)| kind.is_none())
+fn next_of(decision: &Decision) -> Option<(Option<ConditionKind>, Option<Family>, String)> {
+    let parts = decision.families.iter().map(|part| (Some(part.family), &part.reason));
+    let all = std::iter::once((None, &decision.reason)).chain(parts);
+    let waits = all.filter_map(|(family, reason)| {
+        let (kind, text) = pending(&reason.rule)?;
+        Some((kind, family, text))
+    });
+    waits.min_by_key(|(kind, ..)| kind.is_none())
 }
 
 /// What a move waits for, in words; and what that is where the site in use works.
@@ -212,10 +218,11 @@ impl Engine {
     }
 
     /// A service was decided, or its decision stands.
-    pub(super) fn note_decision(&mut self, now: Time, name: &Name) {
+    pub(super) fn note_decision(&mut self, name: &Name) {
         let Some(saved) = self.decided.get(name) else { return };
         let found = conditions_of(&saved.decision);
-        self.conditions.replace(OF_DECISION, &subject_of(name), now, &found);
+        // Also where it was made before a restart.
+        self.conditions.replace(OF_DECISION, &subject_of(name), saved.decision.at, &found);
     }
 
     /// All that was to move has: sites that carry, or can carry, something else than before.

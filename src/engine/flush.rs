@@ -61,7 +61,7 @@ impl Engine {
         for name in self.in_order(dirty) {
             let order = ordered.filter(|ordered| ordered.service == name);
             let decided = self.decide(now, &name, order, out, &mut records);
-            self.note_decision(now, &name);
+            self.note_decision(&name);
             let Some(decided) = decided else { continue };
             let rewrite = rewrites.entry(decided.zone).or_default();
             rewrite.decisions.push(decided.id);

@@ -49,7 +49,7 @@ impl Engine {
                 }
                 decisions.entry(decided.zone).or_default().push(decided.id);
             }
-            self.note_decision(now, &name);
+            self.note_decision(&name);
         }
         self.note_loads(now);
         self.forget_conditions();

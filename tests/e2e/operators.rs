@@ -79,6 +79,18 @@ fn exit_codes() {
     check(&["drain", "fra"], 2);
     check(&["no-such-command"], 2);
     check(&["whatif"], 2);
+    for (args, says) in [
+        (&["history", "--limit", "abc"][..], "write a number from 1 to 1000"),
+        (&["history", "--limit", "0"], "write a number from 1 to 1000"),
+        (&["report", "nope"], "`detour report --list` lists them"),
+        (
+            &["zone", "rollback", "example.com", "abc", "--reason", "x"],
+            "`detour zone history ZONE` lists them",
+        ),
+    ] {
+        let ran = world.detour.cli(args);
+        assert_eq!((ran.code, ran.stderr.contains(says)), (2, true), "{args:?}: {ran:?}");
+    }
     check(&["explain", APP, "--at", "yesterday"], 2);
     assert_eq!(detour(&["status", "--control", "nonsense"]).code, 2);
     let ran = world.detour.cli(&["approve", "abc", "--reason", "x"]);

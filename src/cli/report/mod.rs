@@ -17,6 +17,7 @@ use serde_json::json;
 
 use self::review::Known;
 use self::source::Source;
+use super::arguments;
 use super::client::{DONE, NO};
 use super::find::Way;
 use super::show::{Table, list, print, span};
@@ -30,6 +31,7 @@ const LISTED: usize = 50;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Its number, as `--list` shows it; the latest when left out
+    #[arg(value_parser = arguments::incident)]
     pub incident: Option<u64>,
     /// One HTML file that needs nothing else, instead of Markdown
     #[arg(long)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::served;
+use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty};
 use crate::cli::show::bare;
 use crate::control::zone_api::ZoneHistoryBody;
@@ -16,10 +17,10 @@ pub struct Args {
     /// The zone's name
     zone: String,
     /// Only this serial: every record that went and came with it
-    #[arg(long, value_name = "SERIAL", conflicts_with_all = ["limit", "before"])]
+    #[arg(long, value_name = "SERIAL", value_parser = arguments::serial, conflicts_with_all = ["limit", "before"])]
     serial: Option<u32>,
     /// How many serials, up to 1000
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = arguments::entries)]
     limit: u16,
     /// Only what was published before the entry with this number (`seq` with --json)
     #[arg(long, value_name = "SEQ")]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use reqwest::Method;
 
+use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty, who};
 use crate::cli::show::bare;
 use crate::control::RolledBack;
@@ -18,6 +19,7 @@ pub struct Args {
     /// The zone's name
     zone: String,
     /// The serial whose records come back, as a new serial
+    #[arg(value_parser = arguments::serial)]
     serial: u32,
     /// Why; it is kept in the history
     #[arg(long, value_name = "TEXT")]
