@@ -45,11 +45,15 @@ pub struct Player {
     awaits_load: Option<Time>,
 }
 
-/// What the newest segment of a recording comes to, played to its end; where it cannot be played, what it begins with.
+/// The most bytes of a recording that a start plays: twice what a segment has by default.
+const MAX_PLAYED: u64 = 16 * 1024 * 1024;
+
+/// What the newest segment of a recording comes to, played to its end; where it cannot be played, or is long, what it
+/// begins with.
 pub fn last_recorded(dir: &Path) -> Option<(Vec<Saved>, Time)> {
     let at_its_head = || recorded_at_its_head(dir);
     let played = || -> Option<(Vec<Saved>, Time)> {
-        let newest = Recording::open(dir).ok()?.newest();
+        let newest = Some(Recording::open(dir).ok()?.newest()).filter(|it| it.bytes() <= MAX_PLAYED)?;
         let mut player = Player::new(Run::AsRecorded);
         // As far as it can be played.
         let _ = newest.play::<StudyError>(|moment| player.take(&moment, &mut |_, _| ()));

@@ -111,6 +111,12 @@ impl Recording {
         self
     }
 
+    /// How many bytes its files have.
+    pub fn bytes(&self) -> u64 {
+        let files = self.segments.iter().filter_map(|(_, segment)| std::fs::metadata(&segment.path).ok());
+        files.map(|file| file.len()).sum()
+    }
+
     /// The newest segment alone.
     #[must_use]
     pub fn newest(mut self) -> Recording {
