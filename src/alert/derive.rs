@@ -134,8 +134,10 @@ pub fn derive(entry: &Entry) -> Vec<News> {
             let (reason, turn) = (bounded(problems), Turn::Begins(bounded(problems)));
             vec![News { reason, ..news(entry, Kind::Refused, "load".to_owned(), turn, title) }]
         }
-        Happened::Loaded { .. } => {
-            told(Kind::Accepted, "load".to_owned(), Turn::Ends, "the configuration was taken up".to_owned())
+        Happened::Loaded { removed, .. } => {
+            let title = "the configuration was taken up".to_owned();
+            let taken_up = news(entry, Kind::Accepted, "load".to_owned(), Turn::Ends, title);
+            std::iter::once(taken_up).chain(removed.iter().flat_map(|name| gone(entry, name))).collect()
         }
         Happened::Expired(over) => {
             let title = format!("{} {} has ended by itself", over.kind, over.scope);
@@ -157,6 +159,18 @@ pub fn derive(entry: &Entry) -> Vec<News> {
         | Happened::ClockSet { .. }
         | Happened::Audit(_) => Vec::new(),
     }
+}
+
+/// A service is not configured any more: whatever was told of it is over.
+fn gone(entry: &Entry, service: &Name) -> Vec<News> {
+    let name = bare(service);
+    let subjects = [service_subject(service), waiting(service), format!("standby {name}")];
+    let over = subjects.into_iter().map(|subject| {
+        let title = format!("{name} is not configured any more");
+        let told = news(entry, Kind::Removed, subject, Turn::Ends, title);
+        News { service: Some(service.clone()), ..told }
+    });
+    over.collect()
 }
 
 /// The next endpoint of a service could not take over, or could again.

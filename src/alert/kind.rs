@@ -51,6 +51,8 @@ pub enum Kind {
     Accepted,
     /// An override ran out.
     Expired,
+    /// What was told of is not configured any more.
+    Removed,
     /// A condition that no other kind tells began.
     Condition(ConditionKind),
     /// It is over.
@@ -83,6 +85,7 @@ impl Kind {
             | Kind::Renewed
             | Kind::Accepted
             | Kind::Expired
+            | Kind::Removed
             | Kind::Cleared(_)
             | Kind::Test => AlertSeverity::Info,
         }
@@ -119,6 +122,7 @@ impl Kind {
             Kind::Refused => "refused",
             Kind::Accepted => "accepted",
             Kind::Expired => "expired",
+            Kind::Removed => "removed",
             Kind::Test => "test",
         }
     }
@@ -149,6 +153,7 @@ impl Kind {
             Kind::Refused => "configurations were refused",
             Kind::Accepted => "configurations were taken up",
             Kind::Expired => "overrides have ended by themselves",
+            Kind::Removed => "services are not configured any more",
             Kind::Test => "tests",
         };
         match site {

@@ -370,6 +370,26 @@ fn nothing_is_resolved_while_a_family_is_answered_from_a_dead_site() {
 }
 
 #[test]
+fn nothing_is_firing_of_a_service_that_is_not_configured_any_more() {
+    let mut told = Told::new(receiver());
+    told.happens(vec![to_iad("app.example.com"), to_iad("www.example.com")]);
+    told.happens(vec![pending("app.example.com", noted("fra", Health::Down), None)]);
+    told.delivered();
+    let removed = vec!["app.example.com".parse().unwrap(), "new.example.com".parse().unwrap()];
+    told.happens(vec![Happened::Loaded { services: 1, zones: 1, dropped: vec![], removed }]);
+    let titles: Vec<_> = told.delivered().into_iter().map(|message| (message.kind, message.title)).collect();
+    assert!(
+        !titles.is_empty()
+            && titles
+                .iter()
+                .all(|(kind, title)| { *kind == Kind::Removed && !title.contains("new.example.com") }),
+        "{titles:?}"
+    );
+    let open: Vec<&str> = told.desk.subjects().into_iter().collect();
+    assert_eq!(open, ["service www.example.com"], "the other one goes on");
+}
+
+#[test]
 fn a_service_that_works_again_where_it_stays_is_down_no_more() {
     let mut told = Told::new(receiver());
     told.happens(vec![nothing("app.example.com")]);
@@ -427,7 +447,12 @@ fn each_other_kind_begins_and_ends() {
         (Happened::Doubt(doubt), Kind::Doubt, Happened::Started { fresh: false }, Kind::Trust),
         (standby(Some("iad is Down")), Kind::Standby, standby(None), Kind::StandbyReady),
         (warned(expires), Kind::Certificate, warned(None), Kind::Renewed),
-        (refused, Kind::Refused, Happened::Loaded { services: 1, zones: 1, dropped: vec![] }, Kind::Accepted),
+        (
+            refused,
+            Kind::Refused,
+            Happened::Loaded { services: 1, zones: 1, dropped: vec![], removed: vec![] },
+            Kind::Accepted,
+        ),
     ];
     for (begin, began, end, ended) in pairs {
         let mut told = Told::new(receiver());

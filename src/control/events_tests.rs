@@ -50,7 +50,9 @@ async fn tells_listeners_what_happens_as_it_happens() {
     let mut served = served().await;
     let mut listener = Listener::open(&served, "/v1/events", "").await;
     while listener.line().await.unwrap() != "id: 4" {}
-    served.daemon.keep(fixture::NOW, &[Happened::Loaded { services: 3, zones: 1, dropped: vec![] }]);
+    served
+        .daemon
+        .keep(fixture::NOW, &[Happened::Loaded { services: 3, zones: 1, dropped: vec![], removed: vec![] }]);
     let (id, event, data) = listener.event().await;
     assert_eq!((id.as_str(), event.as_str()), ("5", "loaded"));
     assert_eq!(data, served.get("/v1/history?limit=1").await.json()["entries"][0]);

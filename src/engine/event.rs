@@ -294,6 +294,8 @@ pub enum CommandError {
 
 /// How many services a [`Bearing`] names: a site that dies takes thousands with it.
 pub const MAX_BEARING: usize = 16;
+/// How many services a load tells that are not configured any more.
+pub const MAX_REMOVED: usize = 1_000;
 
 /// What a check bears on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -347,6 +349,9 @@ pub enum Happened {
         /// Checks that were not Up and are looked at no more: whoever waits for them to recover waits in vain.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         dropped: Vec<CheckKey>,
+        /// Services that were decided and are not configured any more, the first [`MAX_REMOVED`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        removed: Vec<Name>,
     },
     /// A configuration was refused; the last good one goes on.
     LoadRefused {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::event::MAX_REMOVED;
 use super::watched::Stirred;
 use super::{
     Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
@@ -25,7 +26,11 @@ impl Engine {
         self.set_maintenance(now, &config);
         self.set_canaries(now, &config.vantage, out);
         let Stirred { services: mut stirred, dropped } = self.watch(now, config.checks(), out);
-        let mut records = vec![Effect::Record(Happened::Loaded { services, zones: given, dropped })];
+        let configured: BTreeSet<&Name> = config.services.iter().map(|service| &service.name).collect();
+        let removed = self.decided.keys().filter(|name| !configured.contains(name));
+        let removed = removed.take(MAX_REMOVED).cloned().collect();
+        let loaded = Happened::Loaded { services, zones: given, dropped, removed };
+        let mut records = vec![Effect::Record(loaded)];
         stirred.extend(self.agenda.clear_services());
         let (kept, mut relaid) = self.steer(now, &config, out);
         self.config = Some(config);

@@ -79,7 +79,7 @@ pub use conditions::{DeadSite, conditions_of, dead_site, forced_up_though_down, 
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
-    MAX_BEARING, Pace, Undecided, ZoneBase,
+    MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase,
 };
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone, clock_of};
 pub use show::Survey;

@@ -124,7 +124,7 @@ fn every_happening() -> Vec<Happened> {
     let command = |action| Happened::Command(Command { action, ..drain_command() });
     vec![
         Happened::Started { fresh: true },
-        Happened::Loaded { services: 2, zones: 1, dropped: vec![] },
+        Happened::Loaded { services: 2, zones: 1, dropped: vec![], removed: vec![] },
         Happened::LoadRefused { problems: "a.toml:1:1: error: no\n  help: yes\n".into() },
         Happened::Sample(sample(4)),
         Happened::Health {
