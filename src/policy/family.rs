@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, Situation, choose};
 use super::failover::Marks;
-use super::reason::{LastResort, Reason, Rule};
+use super::reason::{Reason, Rule};
 use super::standing::{Earlier, Standing};
 use super::steer::Steer;
 use super::tree::Memories;
@@ -195,8 +195,9 @@ impl Apart {
         // Where families move together, one that was left out is no better for a maintenance that began.
         let is_left_out =
             !splits(of.service) && self.last.as_ref().is_some_and(|last| last.records.is_empty());
-        if is_left_out && choice.reason.rule == (Rule::AllDown { answer: LastResort::Keep }) {
+        if is_left_out && matches!(choice.reason.rule, Rule::AllDown { .. }) {
             choice.records.clear();
+            choice.steer = None;
         }
         choice
     }

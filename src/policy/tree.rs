@@ -173,6 +173,10 @@ fn usable(members: &[Stance], before: &Memory, of: impl Fn(usize) -> bool) -> Ve
     };
     let works = |member: &Stance| member.eligible && (member.proven || in_use(member));
     let used = all_that(&|member| works(member) || member.may_stay && in_use(member));
+    // What is being maintained is no more returned to than it is left.
+    let sound = used.iter().copied().filter(|&at| !members[at].maintained || in_use(&members[at]));
+    let sound: Vec<usize> = sound.collect();
+    let used = if sound.is_empty() { used } else { sound };
     let used = if used.is_empty() { all_that(&|member| member.damped) } else { used };
     if !used.is_empty() {
         return used;
@@ -203,7 +207,9 @@ fn near(situation: &Situation, members: &[Stance], before: &Memory) -> Run {
     let usable = usable(members, before, |_| true);
     let until = |at: usize| {
         let member = &members[at];
-        let mark = *marks.get(&member.id)?;
+        // One that stays in use has not recovered.
+        let stays = member.may_stay && !member.eligible && before.in_use.contains(&member.id);
+        let mark = *marks.get(&member.id).filter(|_| !stays)?;
         match situation.service.failback {
             Failback::Manual => Some(None),
             Failback::Auto { hold } => {
