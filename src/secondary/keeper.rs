@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::fetch::{fetch, serial};
@@ -26,6 +26,9 @@ use crate::config::{Primary, ZoneSource, transferred};
 use crate::dns::{Name, Serial};
 use crate::time::{Offset, Time};
 use crate::zone::Zone;
+
+/// How long the first transfer of a zone may take before people are told that it is answered SERVFAIL.
+const FIRST_TRANSFER: Duration = Duration::from_secs(5);
 
 /// Who takes up what was kept.
 pub trait Reload: Send + Sync + 'static {
@@ -78,14 +81,14 @@ pub struct TransferredView {
 }
 
 impl TransferredView {
-    /// Why the zone is answered SERVFAIL, where it is. A zone whose primaries were not asked yet will be there in
-    /// a moment.
-    fn trouble(&self) -> Option<String> {
+    /// Why the zone is answered SERVFAIL, where it is. A zone that is asked for since a moment ago will be there in
+    /// another.
+    fn trouble(&self, waited: bool) -> Option<String> {
         let TransferredView { last, .. } = self;
         let zone = bare(&self.zone);
         match (self.serial, self.expired) {
             (None, true) => Some(format!("zone {zone} expired and is answered SERVFAIL: {last}")),
-            (None, false) if self.failures > 0 => {
+            (None, false) if self.failures > 0 || waited => {
                 Some(format!("zone {zone} was not transferred yet and is answered SERVFAIL: {last}"))
             }
             (Some(_), _) | (None, false) => None,
@@ -127,8 +130,23 @@ struct Shared {
     /// Who rang it.
     rang: Mutex<Option<IpAddr>>,
     view: Mutex<TransferredView>,
+    begun: Time,
     /// Whether the zone is kept no more, and so has no condition.
     over: Mutex<bool>,
+}
+
+impl Shared {
+    /// Says whether the zone is answered SERVFAIL.
+    fn tell(&self, now: Time, board: &Board) {
+        let over = lock(&self.over);
+        let view = lock(&self.view);
+        let zone = bare(&view.zone);
+        match view.trouble(now.since(self.begun) >= FIRST_TRANSFER) {
+            Some(_) if *over => {}
+            Some(why) => board.set(ConditionKind::ZoneUnserved, &zone, now, &why),
+            None => board.clear(ConditionKind::ZoneUnserved, &zone),
+        }
+    }
 }
 
 impl Keeper {
@@ -166,6 +184,7 @@ impl Keeper {
             bell: Notify::new(),
             rang: Mutex::default(),
             view: Mutex::new(view),
+            begun: self.clock.now(),
             over: Mutex::default(),
         });
         let task = Task {
@@ -179,6 +198,12 @@ impl Keeper {
             board: self.board.clone(),
         };
         let task = self.runtime.spawn(task.run());
+        // The first transfer may wait its turn, or drip, for long.
+        let (waiting, clock, board) = (shared.clone(), self.clock.clone(), self.board.clone());
+        self.runtime.spawn(async move {
+            sleep(FIRST_TRANSFER).await;
+            waiting.tell(clock.now(), &board);
+        });
         Kept { source: source.clone(), shared, task, board: self.board.clone() }
     }
 
@@ -285,13 +310,8 @@ impl Task {
         view.expired &= self.held.is_none();
         view.next = refresh.due();
         view.failures = refresh.failures();
-        let zone = bare(&view.zone);
-        let over = lock(&self.shared.over);
-        match view.trouble() {
-            Some(_) if *over => {}
-            Some(why) => self.board.set(ConditionKind::ZoneUnserved, &zone, self.clock.now(), &why),
-            None => self.board.clear(ConditionKind::ZoneUnserved, &zone),
-        }
+        drop(view);
+        self.shared.tell(self.clock.now(), &self.board);
     }
 
     /// Asks one primary after the other until one confirms; first the one that sent a NOTIFY.

@@ -333,4 +333,8 @@ fn a_primary_that_drips_keeps_no_zone_of_another_waiting() {
     settles_on_serial(&detour, 1);
     assert_eq!(addresses(&detour, "www.example.com"), ["192.0.2.80"]);
     assert_eq!(detour.ask("drip0.example", "SOA").rcode, 2);
+    // Those that wait for their turn are told as well as those that drip.
+    until("all that are answered SERVFAIL are told", || {
+        (detour.json("/v1/status")["conditions"]["counts"]["zone-unserved"] == 40).then_some(())
+    });
 }
