@@ -231,6 +231,7 @@ fn sites_table(frame: &mut Frame, model: &Model, picture: &Overview, area: Rect)
 fn word(stance: Stance) -> &'static str {
     match stance {
         Stance::Stranded => "STRANDED",
+        Stance::FamilyDown => "FAMILY DOWN",
         Stance::Held => "HELD",
         Stance::Moved => "moved",
         Stance::Failing => "failing",

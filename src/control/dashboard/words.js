@@ -14,6 +14,7 @@ export const HEALTH = {
 /** How a service is off, the worst first. */
 export const STANCE = {
   stranded: { word: "No site works", shape: "cross", tone: "alarm" },
+  family_down: { word: "A family down", shape: "cross", tone: "alarm" },
   held: { word: "Held", shape: "square", tone: "alarm" },
   moved: { word: "Moved", shape: "arrow", tone: "notice" },
   failing: { word: "Failing", shape: "triangle", tone: "notice" },

@@ -37,7 +37,7 @@ impl Stance {
     /// How bad it is.
     pub fn tone(self) -> Tone {
         match self {
-            Stance::Stranded | Stance::Held => Tone::Alarm,
+            Stance::Stranded | Stance::FamilyDown | Stance::Held => Tone::Alarm,
             Stance::Moved | Stance::Failing | Stance::Partial | Stance::Undecided | Stance::Exposed => {
                 Tone::Notice
             }
@@ -85,6 +85,7 @@ fn sentence(stance: Stance, tail: &str, rows: &[&Row]) -> Sentence {
     let verb = |singular: &'static str, plural: &'static str| if one { singular } else { plural };
     let text = match stance {
         Stance::Stranded => format!("{who}: no site works; {tail}"),
+        Stance::FamilyDown => format!("{who}: {tail}"),
         Stance::Held => format!("{who} {} still answered from {tail}", verb("is", "are")),
         Stance::Moved => format!("{who} moved off {tail}"),
         Stance::Failing => format!("{who} {} answered from a site that fails: {tail}", verb("is", "are")),
@@ -115,6 +116,7 @@ fn tail(row: &Row) -> String {
             None => row.because.clone(),
         },
         Stance::Stranded => row.because.rsplit("; ").next().unwrap_or_default().to_owned(),
+        Stance::FamilyDown => row.lost.join("; "),
         Stance::Failing => row.because.clone(),
         Stance::Exposed => match &row.standby {
             Some(standby) => standby.unready.clone().unwrap_or_default(),

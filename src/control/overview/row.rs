@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::SiteId;
 use crate::dns::{Name, RrSet};
-use crate::engine::{EndpointView, ServiceView, StandbyView, dead_site};
+use crate::engine::{EndpointView, ServiceView, StandbyView, dead_site, lost_families};
 use crate::health::Health;
 use crate::policy::{Decision, Noted, OverrideKind, Rule, unmade};
 use crate::time::Time;
@@ -20,6 +20,8 @@ const MAX_ANSWERS: usize = 4;
 pub enum Stance {
     /// No endpoint works.
     Stranded,
+    /// One of its address families has no endpoint that works, or is answered with none.
+    FamilyDown,
     /// It is answered from a site that is Down, because its move waits.
     Held,
     /// It is answered from elsewhere than it should be.
@@ -56,6 +58,9 @@ pub struct Row {
     pub ttl: Option<u32>,
     /// Since when it is so: since the site in use is Down, or nothing works; else since the sites are these.
     pub since: Option<Time>,
+    /// Its address families that clients are not given a working address of: `A has no endpoint that works`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// The decision's reason in words.
     pub because: String,
     /// The next thing that can happen.
@@ -132,6 +137,7 @@ impl Row {
             more,
             ttl: decision.map(|d| d.ttl),
             since: since(&service, stance),
+            lost: decision.map(lost).unwrap_or_default(),
             because: decision.map_or_else(|| "no decision yet".to_owned(), Decision::because),
             next,
             standby: service.standby,
@@ -162,6 +168,10 @@ impl Glance {
     }
 }
 
+fn lost(decision: &Decision) -> Vec<String> {
+    lost_families(decision).into_iter().map(|(family, why)| format!("{family} {why}")).collect()
+}
+
 fn stance(service: &ServiceView) -> Stance {
     let Some(decision) = &service.decision else { return Stance::Undecided };
     let serving = decision.reason.serving.as_ref();
@@ -176,6 +186,7 @@ fn stance(service: &ServiceView) -> Stance {
     match &decision.reason.rule {
         Rule::AllDown { .. } | Rule::Unproven => Stance::Stranded,
         Rule::Unverified { .. } => Stance::Undecided,
+        _ if !lost_families(decision).is_empty() => Stance::FamilyDown,
         _ if dead_family => Stance::Held,
         Rule::Damped => Stance::Failing,
         Rule::Delayed { .. } | Rule::Proposed { .. } | Rule::Rejected { .. } if !works(serving) => {
@@ -241,7 +252,9 @@ fn is_exposed(service: &ServiceView) -> bool {
 }
 
 fn off(service: &ServiceView, stance: Stance) -> Vec<Off> {
-    if !matches!(stance, Stance::Moved | Stance::Held | Stance::Partial | Stance::Stranded) {
+    let shown = [Stance::Moved, Stance::Held, Stance::Partial, Stance::Stranded, Stance::FamilyDown]
+        .contains(&stance);
+    if !shown {
         return Vec::new();
     }
     let Some(Decision { reason, sites, families, .. }) = &service.decision else { return Vec::new() };

@@ -58,6 +58,18 @@ fn the_state_is_a_few_sentences() {
 }
 
 #[test]
+fn a_lost_family_is_an_alarm_that_names_it() {
+    let row = overview(&Asked::default()).services.remove(0);
+    let lost = vec!["A has no endpoint that works".to_owned()];
+    let lost = Row { name: "app.example.com".into(), stance: Stance::FamilyDown, lost, ..row };
+    let said = say(&[lost]);
+    assert_eq!(
+        (said[0].tone, &*said[0].text),
+        (Tone::Alarm, "app.example.com: A has no endpoint that works")
+    );
+}
+
+#[test]
 fn a_page_is_what_is_looked_for() {
     let names = |asked: Asked| -> (Vec<String>, usize) {
         let page = overview(&asked);
@@ -82,26 +94,34 @@ fn a_page_is_what_is_looked_for() {
 
 #[test]
 fn what_is_left_out_of_an_answer_is_said_in_a_sentence() {
-    let mut status = fixture::status();
-    let service = &mut status.engine.services[0];
-    let decision = service.decision.as_mut().unwrap();
-    decision.sites = vec!["fra".into()];
-    decision.reason.serving = Some("fra".into());
-    let noted = &mut decision.reason.endpoints[0];
-    noted.health = Health::Up;
-    noted.withheld = vec![Withheld {
-        place: "2001:db8:1::10".to_owned(),
-        health: Health::Down,
-        because: "3 of 3 failed, timeout".to_owned(),
-    }];
-    decision.reason.endpoints.truncate(1);
-    for endpoint in &mut service.endpoints {
-        endpoint.health = Health::Up;
-    }
-    status.engine.services.truncate(1);
-    let page = Whole::of(status, &Liveness::default()).page(&Asked::default()).unwrap();
-    let said = "app.example.com is answered without 2001:db8:1::10 (Down: 3 of 3 failed, timeout) of fra";
-    assert_eq!(page.frame.sentences[0].text, said);
+    let headline = |withheld: &str| {
+        let mut status = fixture::status();
+        let service = &mut status.engine.services[0];
+        let decision = service.decision.as_mut().unwrap();
+        decision.sites = vec!["fra".into()];
+        decision.reason.serving = Some("fra".into());
+        let noted = &mut decision.reason.endpoints[0];
+        noted.health = Health::Up;
+        noted.withheld = vec![Withheld {
+            place: withheld.to_owned(),
+            health: Health::Down,
+            because: "3 of 3 failed, timeout".to_owned(),
+        }];
+        decision.reason.endpoints.truncate(1);
+        for endpoint in &mut service.endpoints {
+            endpoint.health = Health::Up;
+        }
+        status.engine.services.truncate(1);
+        let page = Whole::of(status, &Liveness::default()).page(&Asked::default()).unwrap();
+        let first = &page.frame.sentences[0];
+        (first.tone, first.text.clone())
+    };
+    // Another address of its family is answered.
+    let said = "app.example.com is answered without 192.0.2.11 (Down: 3 of 3 failed, timeout) of fra";
+    assert_eq!(headline("192.0.2.11"), (Tone::Notice, said.to_owned()));
+    let said =
+        "app.example.com: AAAA is not answered from fra: 2001:db8:1::10 is Down (3 of 3 failed, timeout)";
+    assert_eq!(headline("2001:db8:1::10"), (Tone::Alarm, said.to_owned()));
 }
 
 #[test]
