@@ -245,7 +245,8 @@ fn waits(entry: &Entry, decision: &Decision) -> News {
 /// Where a service stands; `None` where whatever was told of it holds.
 fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
     let name = bare(&decision.service);
-    let sites = decision.sites.join(" and ");
+    // Those of single families are told with these.
+    let sites = decision.own_sites().join(" and ");
     match (&decision.reason.rule, left(decision)) {
         // Nothing is known yet; or it waits where it is Down.
         (Rule::Unverified { .. }, _) => None,
@@ -268,9 +269,10 @@ fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
             }
             (None, None, None) => (Kind::Failback, Turn::Ends, None, format!("{name} is back at {sites}")),
             (None, None, Some((kind, site, title))) => (kind, Turn::Begins(title.clone()), site, title),
-            (None, Some(gone), Some((FAMILY_DOWN, _, down))) => {
-                let title = format!("{name} moved from {} to {sites}; {down}", gone.site);
-                (FAMILY_DOWN, Turn::Begins(title.clone()), Some(gone.site.clone()), title)
+            // What its families are answered from by themselves may matter more.
+            (None, Some(gone), Some((kind @ (FAMILY_DOWN | Kind::Failover), site, families))) => {
+                let title = format!("{name} moved from {} to {sites}; {families}", gone.site);
+                (kind, Turn::Begins(title.clone()), site, title)
             }
             (None, Some(gone), _) => {
                 let kind = if broken(gone) { Kind::Failover } else { Kind::Moved };
@@ -303,20 +305,30 @@ fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
 
 /// The endpoint that is not answered with although it is preferred, a broken one before others.
 fn left(decision: &Decision) -> Option<&Noted> {
-    left_of(&decision.reason, &decision.sites)
+    left_of(&decision.reason, decision.own_sites())
 }
 
 fn left_of<'a>(reason: &'a Reason, sites: &[SiteId]) -> Option<&'a Noted> {
     let mut left: Vec<&Noted> = match (&reason.rule, reason.endpoints.split_last()) {
-        (Rule::Steered { .. }, _) => {
-            let noted = reason.endpoints.iter();
+        (Rule::Steered { policy, toward, .. }, _) => {
+            let is_used = |noted: &Noted| sites.contains(&noted.site);
             // Of those that are not answered with, the reason notes all that are not plainly Up.
-            noted
-                .filter(|noted| !sites.contains(&noted.site))
-                .filter(|noted| {
-                    noted.health != Health::Up || noted.forced.is_some() || noted.maintenance.is_some()
-                })
-                .collect()
+            let is_off = |noted: &Noted| {
+                !is_used(noted)
+                    && (noted.health != Health::Up || noted.forced.is_some() || noted.maintenance.is_some())
+            };
+            let first = reason.endpoints.iter().position(is_used).unwrap_or(reason.endpoints.len());
+            let is_preferred = |(at, noted): (usize, &Noted)| match policy.as_str() {
+                // Some clients prefer it to all others; where they are not told apart, those before are preferred.
+                "geo" if toward.iter().any(|it| it.near.is_some()) => {
+                    toward.iter().any(|it| it.near.as_ref() == Some(&noted.site))
+                }
+                "geo" | "failover" => at < first,
+                _ => true,
+            };
+            let all = reason.endpoints.iter().enumerate();
+            let left = all.filter(|(_, noted)| is_off(noted)).filter(|&it| is_preferred(it));
+            left.map(|(_, noted)| noted).collect()
         }
         (_, Some((_, before))) => before.iter().collect(),
         (_, None) => Vec::new(),

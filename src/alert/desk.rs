@@ -103,6 +103,7 @@ impl Desk {
             }
             self.next = entry.seq + 1;
             for news in derive(entry).into_iter().chain(self.of_last_run(entry)) {
+                let news = self.as_told(news, to);
                 if self.wants(&news, to) {
                     match &news.turn {
                         Turn::Begins(state) => self.after.insert(news.subject.clone(), Some(state.clone())),
@@ -161,16 +162,28 @@ impl Desk {
         [grouped, sent].into_iter().flatten().min()
     }
 
+    /// How something stands as far as was told, or is about to be.
+    fn state_of(&self, subject: &str) -> Option<&String> {
+        match self.after.get(subject) {
+            Some(after) => after.as_ref(),
+            None => self.open.get(subject).map(|open| &open.state),
+        }
+    }
+
+    /// What is left of something graver, and not for this receiver, is the end of what it was told.
+    fn as_told(&self, news: News, to: &AlertReceiver) -> News {
+        let is_lesser = matches!(news.turn, Turn::Begins(_)) && !to.severities.contains(&news.severity());
+        let turn = if is_lesser && self.state_of(&news.subject).is_some() { Turn::Ends } else { news.turn };
+        News { turn, ..news }
+    }
+
     /// Whether it concerns the receiver, and says what it has not been told.
     fn wants(&self, news: &News, to: &AlertReceiver) -> bool {
         let concerned = match (&to.services, &news.service) {
             (Some(patterns), Some(service)) => patterns.iter().any(|pattern| pattern.fits(service)),
             _ => true,
         };
-        let state = match self.after.get(&news.subject) {
-            Some(after) => after.as_ref(),
-            None => self.open.get(&news.subject).map(|open| &open.state),
-        };
+        let state = self.state_of(&news.subject);
         concerned
             && match &news.turn {
                 Turn::Begins(begins) => state != Some(begins) && to.severities.contains(&news.severity()),

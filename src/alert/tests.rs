@@ -1,5 +1,7 @@
 //! From the history to messages, without a clock and without a receiver.
 
+mod ends;
+
 use std::time::Duration;
 
 use super::desk::{Desk, Failed, GIVE_UP, MAX_WAITING, backoff};
@@ -12,7 +14,8 @@ use crate::engine::{Doubt, Happened};
 use crate::health::{Health, Warning};
 use crate::history::Entry;
 use crate::policy::{
-    Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Reason, Rule,
+    Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Portion, Reason, Rule,
+    Toward,
 };
 use crate::time::{HostTime, Time};
 
@@ -320,73 +323,6 @@ fn nothing_is_resolved_while_clients_are_sent_to_a_dead_site() {
     told.happens(vec![at_fra("app.example.com")]);
     let states: Vec<_> = told.titles().into_iter().map(|(state, kind, _)| (state, kind)).collect();
     assert_eq!(states, [(State::Resolved, Kind::Settled), (State::Resolved, Kind::Failback)]);
-}
-
-#[test]
-fn a_dead_site_that_is_forced_up_is_no_recovery() {
-    let mut told = Told::new(receiver());
-    told.happens(vec![to_iad("app.example.com")]);
-    told.delivered();
-    let kind = OverrideKind::ForceUp;
-    let (who, reason) = ("ann".to_owned(), "the probe lies".to_owned());
-    let forced = Some(Forced { kind, who, reason, until: None });
-    let fra = Noted { forced, ..noted("fra", Health::Down) };
-    told.happens(vec![decision("app.example.com", Some("fra"), Rule::InOrder, vec![fra.clone()])]);
-    let [message] = &told.delivered()[..] else { panic!("one") };
-    assert_eq!((message.state, message.kind), (State::Firing, Kind::Condition(ConditionKind::ForcedUp)));
-    let title = "app.example.com is answered from fra, which is forced Up: fra forced Up by ann: the probe lies (samples say Down: 3 of 3 \
-                 failed, connection refused)";
-    assert_eq!(message.title, title);
-    let up = Noted { health: Health::Up, ..fra };
-    told.happens(vec![decision("app.example.com", Some("fra"), Rule::InOrder, vec![up])]);
-    assert_eq!(told.delivered()[0].state, State::Resolved);
-}
-
-#[test]
-fn nothing_is_resolved_while_a_family_is_answered_from_a_dead_site() {
-    let mut told = Told::new(receiver());
-    told.happens(vec![to_iad("app.example.com")]);
-    told.delivered();
-    let waits = Rule::Proposed { to: "iad".into(), proposal: 8, limit: None, due: None };
-    let rejected = Rule::Rejected { to: "iad".into(), proposal: 8, by: "ann".to_owned() };
-    let delayed = Rule::Delayed { to: "iad".into(), until: START };
-    for rule in [delayed, waits, rejected] {
-        let Happened::Decision(mut decision) = at_fra("app.example.com") else { panic!("a decision") };
-        let endpoints = vec![noted("fra", Health::Down)];
-        let reason = Reason { serving: Some("fra".into()), rule: rule.clone(), endpoints };
-        let (family, sites, records) = (Family::Aaaa, vec!["fra".into()], Vec::new());
-        decision.families = vec![FamilyPart { family, sites, records, ttl: 5, reason, steer: None }];
-        told.happens(vec![Happened::Decision(decision)]);
-        let messages = told.delivered();
-        let [message] = &messages[..] else { panic!("one for {rule:?}: {messages:#?}") };
-        assert_eq!((message.state, message.severity), (State::Firing, AlertSeverity::Critical), "{rule:?}");
-        let says =
-            "AAAA of app.example.com is answered from fra, where AAAA is Down (3 of 3 failed, connection";
-        assert!(message.title.starts_with(says), "{}", message.title);
-    }
-    told.happens(vec![at_fra("app.example.com")]);
-    let states: Vec<_> = told.titles().into_iter().map(|(state, kind, _)| (state, kind)).collect();
-    assert_eq!(states, [(State::Resolved, Kind::Settled), (State::Resolved, Kind::Failback)]);
-}
-
-#[test]
-fn nothing_is_firing_of_a_service_that_is_not_configured_any_more() {
-    let mut told = Told::new(receiver());
-    told.happens(vec![to_iad("app.example.com"), to_iad("www.example.com")]);
-    told.happens(vec![pending("app.example.com", noted("fra", Health::Down), None)]);
-    told.delivered();
-    let removed = vec!["app.example.com".parse().unwrap(), "new.example.com".parse().unwrap()];
-    told.happens(vec![Happened::Loaded { services: 1, zones: 1, dropped: vec![], removed }]);
-    let titles: Vec<_> = told.delivered().into_iter().map(|message| (message.kind, message.title)).collect();
-    assert!(
-        !titles.is_empty()
-            && titles
-                .iter()
-                .all(|(kind, title)| { *kind == Kind::Removed && !title.contains("new.example.com") }),
-        "{titles:?}"
-    );
-    let open: Vec<&str> = told.desk.subjects().into_iter().collect();
-    assert_eq!(open, ["service www.example.com"], "the other one goes on");
 }
 
 #[test]

@@ -236,7 +236,9 @@ impl Agreement {
             // A move off a drained site that works waits too, and hurts nobody.
             let drained = row.endpoints.iter().any(|it| it.serving && it.forced.is_some());
             let held = row.stance == Stance::Held;
-            assert!(held == has(ConditionKind::DeadSite) || held && drained, "{row:?}");
+            let lost = row.stance == Stance::FamilyDown;
+            assert_eq!(lost, has(ConditionKind::FamilyDown), "{row:?}");
+            assert!(held == has(ConditionKind::DeadSite) || held && drained || lost, "{row:?}");
         }
     }
 
