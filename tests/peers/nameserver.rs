@@ -2,6 +2,7 @@
 //! that it cannot go on, is started again: NSD can lose its own children in the first moments of a busy machine,
 //! and a port can still be somebody else's.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -119,6 +120,21 @@ impl Nameserver {
         if let Some(running) = self.lock().as_ref() {
             assert!(signal(&running.child.id().to_string(), name), "kill -{name} {}", self.program);
         }
+    }
+
+    /// The processes that work for it now, beside the one that takes signals.
+    pub fn workers(&self) -> BTreeSet<u32> {
+        let Some(leader) = self.lock().as_ref().map(|running| running.child.id()) else {
+            return BTreeSet::new();
+        };
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        // After the name, which may hold anything: state, parent, group (proc(5)).
+        let group = |process: u32| -> Option<u32> {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+            stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+        };
+        processes.filter(|&process| process != leader && group(process) == Some(leader)).collect()
     }
 
     /// All that it wrote to its log.
