@@ -122,19 +122,25 @@ impl Nameserver {
         }
     }
 
-    /// The processes that work for it now, beside the one that takes signals.
+    /// The processes that answer for it now: those of its group that have no others below them, it itself aside.
     pub fn workers(&self) -> BTreeSet<u32> {
         let Some(leader) = self.lock().as_ref().map(|running| running.child.id()) else {
             return BTreeSet::new();
         };
-        let processes =
-            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let processes = fs::read_dir("/proc").unwrap();
+        let processes = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
         // After the name, which may hold anything: state, parent, group (proc(5)).
-        let group = |process: u32| -> Option<u32> {
+        let of = |process: u32| -> Option<(u32, u32)> {
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-            stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse().ok()
+            let mut words = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
+            let mut number = || words.next()?.parse().ok();
+            let (parent, group): (u32, u32) = (number()?, number()?);
+            (group == leader).then_some((process, parent))
         };
-        processes.filter(|&process| process != leader && group(process) == Some(leader)).collect()
+        let all: Vec<(u32, u32)> = processes.filter_map(of).collect();
+        let is_worker =
+            |&process: &u32| process != leader && all.iter().all(|(_, parent)| *parent != process);
+        all.iter().map(|(process, _)| *process).filter(is_worker).collect()
     }
 
     /// All that it wrote to its log.

@@ -15,7 +15,7 @@ use crate::{SECRET, addresses, config, free_port, local, secondary, settles_on_s
 const RELOAD_WAITS: [Duration; 3] =
     [Duration::from_secs(10), Duration::from_secs(20), Duration::from_secs(30)];
 /// How long its processes of before may take to end, and a new start to load.
-const SETTLED: Duration = Duration::from_secs(30);
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// A primary that ends with its test.
 pub struct Primary {
