@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
 use crate::harness::{APP, Detour, MACHINE, Setup, config, own_address, until, zone};
-use crate::inbox::{Inbox, Mailbox, Request, free_port};
+use crate::inbox::{Inbox, Mailbox, Request};
 use crate::peers::authority::Authority;
+use crate::peers::ports::free_port;
 use crate::site::{Site, sites};
 
 const KEY: &str = "0123456789abcdef-signs";

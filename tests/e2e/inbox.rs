@@ -188,8 +188,3 @@ impl Drop for Mailbox {
         let _ = self.process.wait();
     }
 }
-
-/// A port that nobody listens on: it was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::PoisonError;
 
 use crate::harness::{APP, Detour, MACHINE, Setup, World, config, own_address, until, zone};
-use crate::inbox::free_port;
+use crate::peers::ports::free_port;
 use browser::{Browser, ENTER, ESCAPE, TAB};
 
 impl World {
