@@ -2,6 +2,7 @@
 //! file and read back, and that is undone by letting its edits go.
 
 use detour::dns::{MAX_RRSET_BYTES, Name, RrType, Serial, soa_with_serial};
+use detour::dns::message::has_edns;
 use detour::zone::{Edits, Update, UpdateView, Zone, canonical_lines, effects, parse, write_edits};
 
 const ZONE: &str = "$TTL 1h
@@ -27,7 +28,7 @@ fn read(apex: &Name, text: &[u8]) -> Option<Zone> {
 
 /// Takes one input.
 pub fn run(message: &[u8]) {
-    let _ = Update::has_edns(message);
+    let _ = has_edns(message);
     let Ok(apex) = "example".parse::<Name>() else { return };
     let Ok(update) = Update::read(message) else { return };
     let source = read(&apex, ZONE.as_bytes()).expect("the zone");

@@ -7,10 +7,13 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use crate::dns::message::{CLASS_IN, Reader, Section, Writer};
 use crate::dns::{Name, RrType};
 
 /// How long a loopback answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The number of every query.
+const ID: u16 = 0xd7;
 
 /// The A records of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,30 +35,22 @@ pub async fn ask_a(server: SocketAddr, name: &Name) -> io::Result<Answer> {
 }
 
 fn query(name: &Name) -> Vec<u8> {
-    // Id 0xd7, no flags, one question (RFC 1035 section 4.1.1). A connected socket on loopback needs no
-    // random id.
-    let mut message = vec![0, 0xd7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    message.extend_from_slice(name.as_wire());
-    message.extend_from_slice(&RrType::A.0.to_be_bytes());
-    message.extend_from_slice(&[0, 1]);
-    message
+    // A connected socket on loopback needs no random id.
+    Writer::new(ID, 0).question(name, RrType::A).finish()
 }
 
-/// Reads an answer whose records all have the question's owner, as a pointer to it: ours.
+/// Reads an answer.
 fn parse(message: &[u8], name: &Name) -> Option<Answer> {
-    let count = u16::from_be_bytes(message.get(6..8)?.try_into().ok()?);
-    let mut rest = message.get(12 + name.as_wire().len() + 4..)?;
     let mut answer = Answer::default();
-    for _ in 0..count {
-        let (head, tail) = rest.split_at_checked(12)?;
-        let len = usize::from(u16::from_be_bytes([head[10], head[11]]));
-        let (rdata, tail) = tail.split_at_checked(len)?;
-        rest = tail;
-        if head[..4] == [0xc0, 12, 0, 1] {
+    for record in Reader::new(message)?.records() {
+        let record = record.ok()?;
+        let is_address =
+            (record.section, record.rtype, record.class) == (Section::Answer, RrType::A, CLASS_IN);
+        if is_address && record.owner()? == *name {
             if answer.addresses.is_empty() {
-                answer.ttl = u32::from_be_bytes([head[6], head[7], head[8], head[9]]);
+                answer.ttl = record.ttl;
             }
-            answer.addresses.push(Ipv4Addr::from(<[u8; 4]>::try_from(rdata).ok()?));
+            answer.addresses.push(Ipv4Addr::from(<[u8; 4]>::try_from(&*record.data()?).ok()?));
         }
     }
     Some(answer)

@@ -16,11 +16,11 @@ use super::messages::Ask;
 use super::{forward, notify_desk, update_desk};
 use crate::clock;
 use crate::config::Config;
+use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
-use crate::secondary::{Keeper, OPCODE_NOTIFY};
+use crate::secondary::Keeper;
 use crate::serve::{self, Replies, Request};
 use crate::transfer::Office;
-use crate::zone::OPCODE_UPDATE;
 
 /// What the desk goes by; another one after each load.
 pub struct Rules {

@@ -9,14 +9,15 @@ use tokio::time::timeout;
 use super::messages::{Ask, UpdateAsk};
 use crate::config::{Config, ZoneSource};
 use crate::dns::Name;
-use crate::zone::{OPCODE_UPDATE, Update, UpdateError};
+use crate::dns::message::{Header, OPCODE_UPDATE, RESPONSE, Writer, has_edns};
+use crate::zone::{Update, UpdateError};
 
 /// How long an update waits for its turn and for the disk. Clients wait some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest reason told in an answer, in bytes: it is to fit beside the longest zone and signature.
 const MAX_REASON: usize = 200;
-/// What an answer says of itself: QR, and the opcode.
-const RESPONSE: u8 = 0x80 | OPCODE_UPDATE << 3;
+/// The largest UDP message that is taken, which an answer tells.
+const PAYLOAD: u16 = 1232;
 /// EDNS options (RFC 8914).
 const EXTENDED_ERROR: u16 = 15;
 /// Extended errors: Prohibited (RFC 8914 section 4.19), Other (section 4.1).
@@ -97,32 +98,23 @@ pub fn not_forwarded(message: &[u8], why: String) -> Vec<u8> {
 /// The answer: the header and zone section of the update (RFC 2136 section 3.8), and the reason where the
 /// update has EDNS.
 fn answer(message: &[u8], error: Option<&UpdateError>) -> Vec<u8> {
+    let id = Header::read(message).map_or(0, |header| header.id);
     let rcode = error.map_or(0, UpdateError::rcode);
-    let mut answer = message.get(..2).unwrap_or(&[0, 0]).to_vec();
-    answer.extend_from_slice(&[RESPONSE, rcode, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let mut answer = Writer::new(id, RESPONSE | u16::from(OPCODE_UPDATE) << 11 | u16::from(rcode));
     if let Some(zone) = Update::zone_section(message) {
-        answer[5] = 1;
-        answer.extend_from_slice(zone);
+        answer = answer.question_as_it_is(zone);
     }
-    if !Update::has_edns(message) {
-        return answer;
+    if !has_edns(message) {
+        return answer.finish();
     }
-    answer[11] = 1;
     let reason = error.map(|why| {
         let mut text = why.to_string();
         text.truncate((0..=MAX_REASON).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0));
         let code = if matches!(why, UpdateError::Refused(_)) { PROHIBITED } else { OTHER };
-        [&code.to_be_bytes()[..], text.as_bytes()].concat()
+        let len = (text.len() + 2) as u16;
+        [&EXTENDED_ERROR.to_be_bytes()[..], &len.to_be_bytes(), &code.to_be_bytes(), text.as_bytes()].concat()
     });
-    let len = reason.as_ref().map_or(0, |reason| reason.len() + 4) as u16;
-    answer.extend_from_slice(b"\0\x00\x29\x04\xd0\0\0\0\0");
-    answer.extend_from_slice(&len.to_be_bytes());
-    if let Some(reason) = reason {
-        answer.extend_from_slice(&EXTENDED_ERROR.to_be_bytes());
-        answer.extend_from_slice(&(reason.len() as u16).to_be_bytes());
-        answer.extend_from_slice(&reason);
-    }
-    answer
+    answer.edns(PAYLOAD, &reason.unwrap_or_default()).finish()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! room must never know what a zone is, or what a message is for.
 
 pub(crate) mod lex;
+pub mod message;
 pub(crate) mod name;
 mod network;
 mod rcode;

@@ -1,10 +1,10 @@
 //! Questions to a primary, and the records of its answers. No socket, no clock.
 
-use crate::dns::{Name, RrSet, RrType, name_in_message, rcode_name, rdata_in_message};
+use crate::dns::message::{
+    self, AUTHORITATIVE, CLASS_IN, Malformed, OPCODE_QUERY, Owner, Reader, Section, TRUNCATED, Writer,
+};
+use crate::dns::{Name, RrSet, RrType, rcode_name};
 
-const HEADER_LEN: usize = 12;
-/// Class IN, the only one there is.
-const IN: u16 = 1;
 /// The largest TTL; one above it counts as zero (RFC 2181 section 8).
 const MAX_TTL: u32 = (1 << 31) - 1;
 
@@ -33,32 +33,19 @@ pub(super) struct Record {
 
 /// A question about a zone; one for IXFR tells the SOA that is had already (RFC 1995 section 3).
 pub fn question(id: u16, zone: &Name, qtype: RrType, have: Option<&RrSet>) -> Vec<u8> {
-    let soa = have.and_then(|soa| Some((soa.ttl, soa.rdata.first()?)));
-    let mut bytes = Vec::with_capacity(HEADER_LEN + zone.as_wire().len() + 4);
-    for word in [id, 0, 1, 0, u16::from(soa.is_some()), 0] {
-        bytes.extend_from_slice(&word.to_be_bytes());
+    let question = Writer::new(id, 0).question(zone, qtype);
+    match have.and_then(|soa| Some((soa.ttl, soa.rdata.first()?))) {
+        Some((ttl, rdata)) => {
+            question.record(Section::Authority, Owner::Question, RrType::SOA, ttl, rdata).finish()
+        }
+        None => question.finish(),
     }
-    bytes.extend_from_slice(zone.as_wire());
-    bytes.extend_from_slice(&qtype.0.to_be_bytes());
-    bytes.extend_from_slice(&IN.to_be_bytes());
-    if let Some((ttl, rdata)) = soa {
-        // The owner is the question's name.
-        bytes.extend_from_slice(&[0xc0, HEADER_LEN as u8]);
-        bytes.extend_from_slice(&RrType::SOA.0.to_be_bytes());
-        bytes.extend_from_slice(&IN.to_be_bytes());
-        bytes.extend_from_slice(&ttl.to_be_bytes());
-        bytes.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(rdata);
-    }
-    bytes
 }
 
 /// What a message says in answer to a question.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Answer<'m> {
-    message: &'m [u8],
-    answers: u16,
-    at: usize,
+    reader: Reader<'m>,
     /// Whether it did not fit (TC).
     pub truncated: bool,
     /// Whether the server has the zone itself (AA).
@@ -75,55 +62,44 @@ impl<'m> Answer<'m> {
         qtype: RrType,
         first: bool,
     ) -> Result<Answer<'m>, BadMessage> {
-        let header = message.first_chunk::<HEADER_LEN>().ok_or(BadMessage::Malformed)?;
-        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        let (flags, questions, answers) = (word(2), word(4), word(6));
-        if word(0) != id || flags & 0xf800 != 0x8000 {
+        let mut reader = Reader::new(message).ok_or(BadMessage::Malformed)?;
+        let header = reader.header();
+        if header.id != id || !header.is_response() || header.opcode() != OPCODE_QUERY {
             return Err(BadMessage::Foreign);
         }
-        let rcode = (flags & 0xf) as u8;
-        if rcode != 0 {
-            return Err(BadMessage::Rcode(rcode));
+        if header.rcode() != 0 {
+            return Err(BadMessage::Rcode(header.rcode()));
         }
-        let at = match questions {
-            0 if !first => HEADER_LEN,
+        match header.questions() {
+            0 if !first => {}
             1 => {
-                let (name, end) = name_in_message(message, HEADER_LEN).ok_or(BadMessage::Malformed)?;
-                let rest = message.get(end..end + 4).ok_or(BadMessage::Malformed)?;
-                let asked = [qtype.0.to_be_bytes(), IN.to_be_bytes()].concat();
-                if name != *zone || rest != asked {
+                let asked = reader.question().ok_or(BadMessage::Malformed)?;
+                if (&asked.name, asked.rtype, asked.class) != (zone, qtype, CLASS_IN) {
                     return Err(BadMessage::Foreign);
                 }
-                end + 4
             }
             _ => return Err(BadMessage::Foreign),
-        };
-        let (truncated, authoritative) = (flags & 0x0200 != 0, flags & 0x0400 != 0);
-        Ok(Answer { message, answers, at, truncated, authoritative })
+        }
+        let (truncated, authoritative) = (header.has(TRUNCATED), header.has(AUTHORITATIVE));
+        Ok(Answer { reader, truncated, authoritative })
     }
 
     /// The records of the answer section. One of another class than IN makes the message unreadable.
     pub fn records(self) -> impl Iterator<Item = Result<Record, BadMessage>> {
-        let Answer { message, answers, mut at, .. } = self;
-        (0..answers).map(move |_| {
-            let (record, end) = record(message, at).ok_or(BadMessage::Malformed)?;
-            at = end;
-            Ok(record)
+        let answers = usize::from(self.reader.header().count(Section::Answer));
+        self.reader.records().take(answers).map(|found| {
+            let found = found.map_err(|Malformed| BadMessage::Malformed)?;
+            record(&found).ok_or(BadMessage::Malformed)
         })
     }
 }
 
-fn record(message: &[u8], at: usize) -> Option<(Record, usize)> {
-    let (owner, fixed) = name_in_message(message, at)?;
-    let head = message.get(fixed..fixed + 10)?;
-    let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-    let rtype = RrType(word(0));
-    let ttl = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-    let end = fixed + 10 + usize::from(word(8));
+fn record(found: &message::Record<'_>) -> Option<Record> {
+    let &message::Record { rtype, class, ttl, .. } = found;
     // OPT and its like, and the types of questions, are no records of a zone (RFC 6895 section 3.1).
-    if word(2) != IN || matches!(rtype.0, 0 | 41 | 128..=255) {
+    if class != CLASS_IN || matches!(rtype.0, 0 | 41 | 128..=255) {
         return None;
     }
-    let rdata = rdata_in_message(rtype, message, fixed + 10..end)?;
-    Some((Record { owner, rtype, ttl: if ttl > MAX_TTL { 0 } else { ttl }, rdata }, end))
+    let (owner, rdata) = (found.owner()?, found.data()?);
+    Some(Record { owner, rtype, ttl: if ttl > MAX_TTL { 0 } else { ttl }, rdata })
 }

@@ -32,6 +32,6 @@ pub use fetch::{FetchError, fetch, serial};
 pub use keeper::{Keeper, NotifyFrom, Reload, TransferredView};
 pub use kept::discard_expired;
 pub use message::BadMessage;
-pub use notify::{NotifyRcode, OPCODE_NOTIFY};
+pub use notify::NotifyRcode;
 pub use refresh::{Confirmed, Refresh, Timers};
 pub use transfer::{BadTransfer, MAX_TRANSFER_BYTES, Progress, Received, Transfer};

@@ -1,15 +1,13 @@
 //! NOTIFY (RFC 1996): a message in, what it tells and the message that answers it out. No socket, no clock.
 
-use crate::dns::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
+use crate::dns::message::{
+    AUTHORITATIVE, CLASS_IN, HEADER_LEN, OPCODE_NOTIFY, Question, RESPONSE, Reader, Record, Section, Writer,
+    has_edns,
+};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 
-/// The operation's number.
-pub const OPCODE_NOTIFY: u8 = 4;
-
-const HEADER_LEN: usize = 12;
-/// Class IN.
-const IN: u16 = 1;
-/// The records of a message that an OPT is looked for among.
-const MAX_RECORDS: usize = 64;
+/// The largest UDP message that is taken, which an answer's OPT tells.
+const PAYLOAD: u16 = 1232;
 
 /// What a NOTIFY tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,60 +36,43 @@ pub enum NotifyRcode {
 
 /// Reads a NOTIFY; its signature is cut off. Errors: what it is answered with.
 pub fn read(message: &[u8]) -> Result<Told, NotifyRcode> {
-    let header = message.first_chunk::<HEADER_LEN>().ok_or(NotifyRcode::FormErr)?;
-    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let (zone, end) =
-        name_in_message(message, HEADER_LEN).filter(|_| count(4) == 1).ok_or(NotifyRcode::FormErr)?;
-    let rest = message.get(end..end + 4).ok_or(NotifyRcode::FormErr)?;
-    if rest[..2] != RrType::SOA.0.to_be_bytes() || rest[2..] != IN.to_be_bytes() {
+    let mut reader = Reader::new(message).ok_or(NotifyRcode::FormErr)?;
+    if reader.header().questions() != 1 {
+        return Err(NotifyRcode::FormErr);
+    }
+    let Question { name: zone, rtype, class } = reader.question().ok_or(NotifyRcode::FormErr)?;
+    if (rtype, class) != (RrType::SOA, CLASS_IN) {
         return Err(NotifyRcode::NotImp);
     }
     // The answer section is a hint and no more (section 3.7): one that cannot be read is none.
-    let serial = if count(6) > 0 { serial(message, end + 4, &zone) } else { None };
+    let serial = reader.records().next().and_then(|record| serial(&record.ok()?, &zone));
     Ok(Told { zone, serial })
 }
 
-fn serial(message: &[u8], at: usize, zone: &Name) -> Option<Serial> {
-    let (owner, fixed) = name_in_message(message, at)?;
-    let head = message.get(fixed..fixed + 10)?;
-    if owner != *zone || head[..2] != RrType::SOA.0.to_be_bytes() {
-        return None;
-    }
-    let end = fixed + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
-    let rdata = rdata_in_message(RrType::SOA, message, fixed + 10..end)?;
-    (rdata.len() >= 20).then(|| soa_serial(&RrSet::new(owner, RrType::SOA, 0, [rdata])))
+fn serial(record: &Record<'_>, zone: &Name) -> Option<Serial> {
+    let is_answer = record.section == Section::Answer && record.rtype == RrType::SOA;
+    let owner = record.owner().filter(|owner| is_answer && owner == zone)?;
+    let rdata = record.data().filter(|rdata| rdata.len() >= 20)?;
+    Some(soa_serial(&RrSet::new(owner, RrType::SOA, 0, [rdata])))
 }
 
 /// The answer to a NOTIFY: its header and question with the response code (section 4.7), and an OPT where it
 /// has one. `None` for what is itself an answer, or none of either.
 pub fn answer(message: &[u8], rcode: NotifyRcode) -> Option<Vec<u8>> {
-    let header = message.first_chunk::<HEADER_LEN>().filter(|header| header[2] & 0x80 == 0)?;
-    let mut answer = header[..2].to_vec();
-    // QR and AA.
-    answer.extend_from_slice(&[0x84 | OPCODE_NOTIFY << 3, rcode as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let question = name_in_message(message, HEADER_LEN).and_then(|(_, end)| message.get(HEADER_LEN..end + 4));
-    if let (Some(question), [0, 1]) = (question, &header[4..6]) {
-        answer[5] = 1;
-        answer.extend_from_slice(question);
-        if has_edns(message, HEADER_LEN + question.len()).unwrap_or(false) {
-            answer[11] = 1;
-            answer.extend_from_slice(b"\0\x00\x29\x04\xd0\0\0\0\0\0\0");
-        }
+    let mut reader = Reader::new(message)?;
+    let header = reader.header();
+    if header.is_response() {
+        return None;
     }
-    Some(answer)
-}
-
-fn has_edns(message: &[u8], mut at: usize) -> Option<bool> {
-    let count = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
-    for _ in 0..(count(6) + count(8) + count(10)).min(MAX_RECORDS) {
-        let (_, fixed) = name_in_message(message, at)?;
-        let head = message.get(fixed..fixed + 10)?;
-        if head[..2] == RrType::OPT.0.to_be_bytes() {
-            return Some(true);
-        }
-        at = fixed + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
-    }
-    Some(false)
+    let flags = RESPONSE | AUTHORITATIVE | u16::from(OPCODE_NOTIFY) << 11 | rcode as u16;
+    let answer = Writer::new(header.id, flags);
+    // Its name is told as it was asked, letter for letter.
+    let question = reader.question().filter(|_| header.questions() == 1);
+    let Some(question) = question.and_then(|_| message.get(HEADER_LEN..reader.at())) else {
+        return Some(answer.finish());
+    };
+    let answer = answer.question_as_it_is(question);
+    Some(if has_edns(message) { answer.edns(PAYLOAD, &[]).finish() } else { answer.finish() })
 }
 
 #[cfg(test)]

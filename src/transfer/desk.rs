@@ -14,11 +14,12 @@ use tokio::time::timeout;
 use tracing::{debug, info};
 
 use super::journals::Journals;
-use super::request::{self, Asked, QUERY};
+use super::request::{self, Asked};
 use super::teller::Teller;
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
 use crate::clock::wall_secs;
 use crate::config::{Access, Config};
+use crate::dns::message::OPCODE_QUERY;
 use crate::dns::tsig::{self, Keys, Signed};
 use crate::dns::{Name, RrType, soa_serial};
 use crate::serve::{Desk, Metric, Replies, Request};
@@ -157,7 +158,7 @@ impl Office {
         let message = sender.signed.as_ref().map_or(&bytes[..], Signed::message).to_vec();
         let asked = request::read(&message);
         match (request::opcode(&message), asked) {
-            (Some(QUERY), Some(asked)) if matches!(asked.rtype, RrType::AXFR | RrType::IXFR) => {
+            (Some(OPCODE_QUERY), Some(asked)) if matches!(asked.rtype, RrType::AXFR | RrType::IXFR) => {
                 self.transfer(asked, sender, &rules).await
             }
             (_, asked) => self.plain(&message, asked, &sender, &rules),

@@ -1,11 +1,8 @@
 //! What a message asks for, as far as the desk needs to know.
 
 use crate::answer::Head;
-use crate::dns::{Name, RrSet, RrType, Serial, name_in_message, rdata_in_message, soa_serial};
-
-/// The opcode of a plain query.
-pub(super) const QUERY: u8 = 0;
-const CLASS_IN: u16 = 1;
+use crate::dns::message::{CLASS_IN, Header, Reader, Section};
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 
 /// A message with one question.
 #[derive(Debug)]
@@ -22,36 +19,25 @@ pub(super) struct Asked {
 
 /// The opcode of a message that has a header.
 pub(super) fn opcode(message: &[u8]) -> Option<u8> {
-    message.get(..12).map(|header| header[2] >> 3 & 0xf)
+    Header::read(message).map(Header::opcode)
 }
 
 /// Reads a message; `None` where it does not have the shape of one.
 pub(super) fn read(message: &[u8]) -> Option<Asked> {
-    let header = message.get(..12)?;
-    let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-    if count(4) != 1 {
+    let mut reader = Reader::new(message)?;
+    if reader.header().questions() != 1 {
         return None;
     }
     let (head, apex, rtype) = Head::of(message, false)?;
-    let (_, end) = name_in_message(message, 12)?;
-    let class_in = message.get(end + 2..end + 4)? == CLASS_IN.to_be_bytes();
+    let class_in = reader.question()?.class == CLASS_IN;
     let mut asked = Asked { head, apex, rtype, class_in, payload: None, serial: None };
-    let (mut at, authority) = (end + 4, count(6)..count(6) + count(8));
-    for number in 0..authority.end + count(10) {
-        let (owner, end) = name_in_message(message, at)?;
-        let record: [u8; 10] = message.get(end..end + 10)?.try_into().ok()?;
-        let rtype = RrType(u16::from_be_bytes([record[0], record[1]]));
-        let rdata = end + 10..end + 10 + usize::from(u16::from_be_bytes([record[8], record[9]]));
-        at = rdata.end;
-        match rtype {
-            RrType::OPT if number >= authority.end => {
-                asked.payload = Some(u16::from_be_bytes([record[2], record[3]]));
+    while let Some(record) = reader.record().ok()? {
+        match (record.rtype, record.section) {
+            (RrType::OPT, Section::Additional) => asked.payload = Some(record.class),
+            (RrType::SOA, Section::Authority) if record.owner()? == asked.apex => {
+                let (owner, rdata) = (asked.apex.clone(), vec![record.data()?]);
+                asked.serial = Some(soa_serial(&RrSet { owner, rtype: RrType::SOA, ttl: 0, rdata }));
             }
-            RrType::SOA if authority.contains(&number) && owner == asked.apex => {
-                let rdata = rdata_in_message(rtype, message, rdata)?;
-                asked.serial = Some(soa_serial(&RrSet { owner, rtype, ttl: 0, rdata: vec![rdata] }));
-            }
-            _ if at > message.len() => return None,
             _ => {}
         }
     }

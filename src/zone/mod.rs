@@ -29,6 +29,4 @@ pub use master::{
     MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,
 };
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};
-pub use update::{
-    Change, MAX_UPDATE_RECORDS, OPCODE_UPDATE, Update, UpdateError, UpdateView, Wanted, effects,
-};
+pub use update::{Change, MAX_UPDATE_RECORDS, Update, UpdateError, UpdateView, Wanted, effects};

@@ -14,22 +14,18 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dns::rdata::{checked_rdata, name_in_message};
+use crate::dns::message::{
+    self, CLASS_ANY, CLASS_IN, CLASS_NONE, HEADER_LEN, Malformed, Question, Reader, Section,
+};
+use crate::dns::rdata::checked_rdata;
 use crate::dns::ttl::MAX_TTL;
 use crate::dns::{Name, RrType};
 
 pub use effects::effects;
 pub use view::{UpdateView, Wanted};
 
-/// Opcode UPDATE (RFC 2136 section 1.3).
-pub const OPCODE_UPDATE: u8 = 5;
 /// The most RRs in one message, prerequisites counted.
 pub const MAX_UPDATE_RECORDS: usize = 4_096;
-
-const HEADER: usize = 12;
-const CLASS_IN: u16 = 1;
-const CLASS_NONE: u16 = 254;
-const CLASS_ANY: u16 = 255;
 
 /// Why an update is refused. Each has its RCODE.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,39 +136,36 @@ impl Update {
     /// Reads a message whose TSIG, if it had one, is cut off (RFC 2136 section 2).
     pub fn read(message: &[u8]) -> Result<Update, UpdateError> {
         let form = UpdateError::Form;
-        let header = message.first_chunk::<HEADER>().ok_or(form("the message is shorter than its header"))?;
-        let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-        let (zones, prerequisites, updates, additional) = (count(4), count(6), count(8), count(10));
-        if zones != 1 {
+        let mut reader = Reader::new(message).ok_or(form("the message is shorter than its header"))?;
+        let header = reader.header();
+        if header.questions() != 1 {
             return Err(form("an update is for one zone"));
         }
-        if prerequisites + updates > MAX_UPDATE_RECORDS {
+        let count = |section| usize::from(header.count(section));
+        if count(Section::Answer) + count(Section::Authority) > MAX_UPDATE_RECORDS {
             return Err(form("the message has too many records"));
         }
         let short = form("the message ends within a record");
-        let (zone, at) = name_in_message(message, HEADER).ok_or(short.clone())?;
-        let [t0, t1, c0, c1] = *message.get(at..).and_then(<[u8]>::first_chunk).ok_or(short.clone())?;
+        let Question { name: zone, rtype, class } = reader.question().ok_or(short.clone())?;
         // RFC 2136 section 2.3; a class that is not ours is no zone of ours.
-        if RrType(u16::from_be_bytes([t0, t1])) != RrType::SOA {
+        if rtype != RrType::SOA {
             return Err(form("the type of the zone section is not SOA"));
         }
-        if u16::from_be_bytes([c0, c1]) != CLASS_IN {
+        if class != CLASS_IN {
             return Err(UpdateError::NotAuth(zone));
         }
-        let mut at = at + 4;
-        let mut section = |count: usize| {
-            let mut records = Vec::new();
-            for _ in 0..count {
-                let (record, end) = Record::read(message, at).ok_or(short.clone())?;
-                at = end;
-                records.push(record);
+        let (mut prerequisites, mut updates) = (Vec::new(), Vec::new());
+        while let Some(found) = reader.record().map_err(|Malformed| short.clone())? {
+            let section = found.section;
+            let record = Record::of(message, &found).ok_or(short.clone())?;
+            match section {
+                Section::Answer => prerequisites.push(record),
+                Section::Authority => updates.push(record),
+                // Glue and OPT; none of it is used, but all of it must be there.
+                Section::Additional => {}
             }
-            Ok(records)
-        };
-        let (prerequisites, updates) = (section(prerequisites)?, section(updates)?);
-        // Glue and OPT; none of it is used, but all of it must be there.
-        section(additional)?;
-        if at != message.len() {
+        }
+        if reader.at() != message.len() {
             return Err(form("something follows the last record"));
         }
         Ok(Update { zone, prerequisites, updates })
@@ -180,24 +173,9 @@ impl Update {
 
     /// The zone section of a message that may be none, for its answer.
     pub fn zone_section(message: &[u8]) -> Option<&[u8]> {
-        let one = message.get(4..6)? == [0, 1];
-        let (_, end) = name_in_message(message, HEADER).filter(|_| one)?;
-        message.get(HEADER..end + 4)
-    }
-
-    /// Whether a message has an OPT record (RFC 6891), as far as it can be read.
-    pub fn has_edns(message: &[u8]) -> bool {
-        let Some(zone) = Update::zone_section(message) else { return false };
-        let count = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
-        let mut at = HEADER + zone.len();
-        for _ in 0..(count(6) + count(8) + count(10)).min(MAX_UPDATE_RECORDS * 2) {
-            let Some((record, end)) = Record::read(message, at) else { return false };
-            if record.rtype == RrType::OPT {
-                return true;
-            }
-            at = end;
-        }
-        false
+        let mut reader = Reader::new(message).filter(|reader| reader.header().questions() == 1)?;
+        reader.question()?;
+        message.get(HEADER_LEN..reader.at())
     }
 
     /// The names it asks about or is to change.
@@ -293,18 +271,11 @@ impl Update {
 }
 
 impl Record {
-    /// The one at `at`, and where what follows it begins.
-    fn read(message: &[u8], at: usize) -> Option<(Record, usize)> {
-        let (owner, at) = name_in_message(message, at)?;
-        let fixed = message.get(at..)?.first_chunk::<10>()?;
-        let u16_at = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
-        let (rtype, class, len) = (RrType(u16_at(0)), u16_at(2), usize::from(u16_at(8)));
-        let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
-        let start = at + fixed.len();
-        let end = start + len;
-        message.get(start..end)?;
-        let rdata = checked_rdata(rtype, message, start..end);
-        Some((Record { owner, rtype, class, ttl, empty: len == 0, rdata }, end))
+    /// As it was found.
+    fn of(message: &[u8], found: &message::Record<'_>) -> Option<Record> {
+        let &message::Record { rtype, class, ttl, .. } = found;
+        let rdata = checked_rdata(rtype, message, found.rdata.clone());
+        Some(Record { owner: found.owner()?, rtype, class, ttl, empty: found.rdata.is_empty(), rdata })
     }
 }
 

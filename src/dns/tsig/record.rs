@@ -2,16 +2,8 @@
 
 use super::TSIG;
 use super::algorithm::Running;
-use crate::dns::{Name, RrType, name_in_message};
-
-const HEADER_LEN: usize = 12;
-/// Class ANY, which is this record's (RFC 8945 section 4.2).
-const ANY: u16 = 255;
-
-/// A message that cannot be read as far as it takes to find a signature in it, or with one where none
-/// belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+use crate::dns::message::{CLASS_ANY, HEADER_LEN, Malformed, Reader, Section};
+use crate::dns::{Name, name_in_message};
 
 /// A signature as it stands in a message.
 #[derive(Debug)]
@@ -39,51 +31,19 @@ pub(super) struct Variables<'m> {
 /// The signature at a message's end, where there is one. It stands in no other place, and there is but one
 /// (RFC 8945 section 5.2).
 pub(super) fn find(message: &[u8]) -> Result<Option<Record<'_>>, Malformed> {
-    let header = message.first_chunk::<HEADER_LEN>().ok_or(Malformed)?;
-    let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-    let mut at = HEADER_LEN;
-    for _ in 0..count(4) {
-        at = after_name(message, at)? + 4;
-    }
-    // Each record takes eleven bytes, so that the counts alone cost nobody anything.
-    let (before, additional) = (count(6) + count(8), count(10));
-    for number in 0..before + additional {
-        let start = at;
-        let fixed = after_name(message, at)?;
-        let head = message.get(fixed..fixed + 10).ok_or(Malformed)?;
-        let rdata = fixed + 10;
-        at = rdata + usize::from(u16::from_be_bytes([head[8], head[9]]));
-        if u16::from_be_bytes([head[0], head[1]]) != TSIG {
+    let mut reader = Reader::new(message).ok_or(Malformed)?;
+    while let Some(record) = reader.record()? {
+        if record.rtype.0 != TSIG {
             continue;
         }
-        let is_last = number + 1 == before + additional && additional > 0 && at == message.len();
-        let class = u16::from_be_bytes([head[2], head[3]]);
-        if !is_last || class != ANY || head[4..8] != [0; 4] {
+        let is_last =
+            reader.is_done() && record.section == Section::Additional && record.end() == message.len();
+        if !is_last || record.class != CLASS_ANY || record.ttl != 0 {
             return Err(Malformed);
         }
-        return read(message, start, rdata).ok_or(Malformed).map(Some);
+        return read(message, record.at, record.rdata.start).ok_or(Malformed).map(Some);
     }
-    if at > message.len() { Err(Malformed) } else { Ok(None) }
-}
-
-/// Whether a message has an OPT record (RFC 6891), as far as it can be read.
-pub(super) fn has_edns(message: &[u8]) -> bool {
-    let Some(header) = message.first_chunk::<HEADER_LEN>() else { return false };
-    let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-    let mut at = HEADER_LEN;
-    for _ in 0..count(4) {
-        let Ok(end) = after_name(message, at) else { return false };
-        at = end + 4;
-    }
-    for _ in 0..count(6) + count(8) + count(10) {
-        let Ok(fixed) = after_name(message, at) else { return false };
-        let Some(head) = message.get(fixed..fixed + 10) else { return false };
-        if u16::from_be_bytes([head[0], head[1]]) == RrType::OPT.0 {
-            return true;
-        }
-        at = fixed + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
-    }
-    false
+    Ok(None)
 }
 
 fn read(message: &[u8], at: usize, rdata: usize) -> Option<Record<'_>> {
@@ -105,18 +65,6 @@ fn read(message: &[u8], at: usize, rdata: usize) -> Option<Record<'_>> {
     let other = take(usize::from(other_len))?;
     let variables = Variables { time, fudge, error, other };
     (here == message.len()).then_some(Record { at, key, algorithm, mac, original_id, variables })
-}
-
-/// Where a name ends, without a look at where it leads.
-fn after_name(message: &[u8], mut at: usize) -> Result<usize, Malformed> {
-    loop {
-        match *message.get(at).ok_or(Malformed)? {
-            0 => return Ok(at + 1),
-            len @ 1..=63 => at += 1 + usize::from(len),
-            0xc0.. => return Ok(at + 2),
-            _ => return Err(Malformed),
-        }
-    }
 }
 
 /// Takes a message's signature off; the message keeps the id it came with.
@@ -146,7 +94,7 @@ impl Variables<'_> {
     /// All of them (RFC 8945 section 4.3.3).
     pub fn digest(&self, running: &mut Running, key: &Name, algorithm: &[u8]) {
         running.update(key.as_wire());
-        running.update(&ANY.to_be_bytes());
+        running.update(&CLASS_ANY.to_be_bytes());
         running.update(&[0; 4]);
         running.update(algorithm);
         self.digest_times(running);
@@ -175,7 +123,7 @@ pub(super) fn append(
     message[10..12].copy_from_slice(&additional.saturating_add(1).to_be_bytes());
     message.extend_from_slice(key.as_wire());
     message.extend_from_slice(&TSIG.to_be_bytes());
-    message.extend_from_slice(&ANY.to_be_bytes());
+    message.extend_from_slice(&CLASS_ANY.to_be_bytes());
     message.extend_from_slice(&[0; 4]);
     let len = algorithm.len() + 16 + mac.len() + variables.other.len();
     message.extend_from_slice(&(len as u16).to_be_bytes());

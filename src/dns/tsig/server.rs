@@ -9,6 +9,7 @@ use super::algorithm::Algorithm;
 use super::record::{self, Record, Variables};
 use super::sign::put;
 use super::{Key, Keys, NOTAUTH};
+use crate::dns::message::{Malformed, has_edns};
 use crate::dns::{Name, name_in_message};
 
 /// FORMERR (RFC 1035 section 4.1.1).
@@ -151,7 +152,7 @@ impl Refused {
             answer[5] = 1;
             answer.extend_from_slice(question);
         }
-        if record::has_edns(request) {
+        if has_edns(request) {
             answer[11] = 1;
             answer.extend_from_slice(&OPT);
         }
@@ -176,7 +177,7 @@ pub fn verify(keys: &Keys, message: &[u8], now: u64) -> Result<Option<Signed>, R
     let record = match record::find(message) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
-        Err(record::Malformed) => return Err(Refused { error: TsigError::Malformed, record: None }),
+        Err(Malformed) => return Err(Refused { error: TsigError::Malformed, record: None }),
     };
     let refused = |error, signed: Option<&Arc<Key>>| {
         let answered = Answered {

@@ -1,17 +1,17 @@
 //! The question as bytes, and what bytes say in answer to it. No socket, no clock.
 
 use crate::config::{DnsProbe, Matching};
-use crate::dns::{Name, RrType, name_in_message, rcode_name, rdata_in_message, rdata_text};
+use crate::dns::message::{
+    AUTHORITATIVE, CLASS_IN, HEADER_LEN, Header, OPCODE_QUERY, RECURSION, Reader, Section, TRUNCATED, Writer,
+};
+use crate::dns::{Name, RrType, rcode_name, rdata_text};
 use crate::health::{Failure, Outcome};
 use crate::probe::failure::bounded;
 
-const HEADER_LEN: usize = 12;
 /// Records of an answer that are looked at.
 const MAX_RECORDS: usize = 1024;
 /// CNAMEs that are followed from the name asked for.
 const MAX_CHAIN: usize = 16;
-/// Class IN.
-const IN: u16 = 1;
 /// Records that a failure lists.
 const MAX_LISTED: usize = 4;
 
@@ -37,14 +37,8 @@ pub enum Reply {
 impl Question {
     /// The question for `name` under this id.
     pub fn new(id: u16, name: &Name, expect: &DnsProbe) -> Question {
-        let mut bytes = Vec::with_capacity(HEADER_LEN + name.as_wire().len() + 4);
-        let flags = u16::from(expect.recursion) << 8;
-        for word in [id, flags, 1, 0, 0, 0] {
-            bytes.extend_from_slice(&word.to_be_bytes());
-        }
-        bytes.extend_from_slice(name.as_wire());
-        bytes.extend_from_slice(&expect.qtype.0.to_be_bytes());
-        bytes.extend_from_slice(&IN.to_be_bytes());
+        let flags = if expect.recursion { RECURSION } else { 0 };
+        let bytes = Writer::new(id, flags).question(name, expect.qtype).finish();
         Question { name: name.clone(), expect: expect.clone(), bytes }
     }
 
@@ -55,24 +49,21 @@ impl Question {
 
     /// Reads bytes that came from where the question went.
     pub fn reply(&self, bytes: &[u8]) -> Reply {
-        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else { return Reply::Foreign };
-        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        let (flags, questions, answers) = (word(2), word(4), word(6));
-        let is_response = flags & 0x8000 != 0 && flags & 0x7800 == 0;
-        if header[..2] != self.bytes[..2] || !is_response {
+        let Some(header) = Header::read(bytes) else { return Reply::Foreign };
+        let is_response = header.is_response() && header.opcode() == OPCODE_QUERY;
+        if bytes[..2] != self.bytes[..2] || !is_response {
             return Reply::Foreign;
         }
-        let rcode = (flags & 0xf) as u8;
         // A server that could not read the question, or did not care to, may leave it out.
-        let at = match questions {
-            0 if rcode != 0 => HEADER_LEN,
-            1 if self.is_echoed(bytes) => self.bytes.len(),
+        match header.questions() {
+            0 if header.rcode() != 0 => {}
+            1 if self.is_echoed(bytes) => {}
             _ => return Reply::Foreign,
-        };
-        if flags & 0x0200 != 0 {
+        }
+        if header.has(TRUNCATED) {
             return Reply::Truncated;
         }
-        Reply::Outcome(match self.judge(bytes, at, flags, rcode, answers) {
+        Reply::Outcome(match self.judge(bytes, header) {
             Ok(()) => Outcome::Ok,
             Err(failure) => Outcome::Failed(failure),
         })
@@ -90,11 +81,12 @@ impl Question {
         })
     }
 
-    fn judge(&self, bytes: &[u8], at: usize, flags: u16, rcode: u8, answers: u16) -> Result<(), Failure> {
+    fn judge(&self, bytes: &[u8], header: Header) -> Result<(), Failure> {
+        let rcode = header.rcode();
         if rcode != self.expect.rcode {
             return Err(Failure::Rcode(rcode_name(u16::from(rcode))));
         }
-        match (self.expect.authoritative, flags & 0x0400 != 0) {
+        match (self.expect.authoritative, header.has(AUTHORITATIVE)) {
             (Some(true), false) => return Err(Failure::Dns("not authoritative".into())),
             (Some(false), true) => return Err(Failure::Dns("authoritative".into())),
             _ => {}
@@ -104,8 +96,7 @@ impl Question {
         if rcode != 0 || any && self.expect.empty {
             return Ok(());
         }
-        let found =
-            self.found(bytes, at, answers).ok_or_else(|| Failure::Dns("the answer is broken".into()))?;
+        let found = self.found(bytes).ok_or_else(|| Failure::Dns("the answer is broken".into()))?;
         if !any {
             return self.compare(&found);
         }
@@ -114,16 +105,15 @@ impl Question {
 
     /// The records of the type asked for at the end of the chain of CNAMEs that begins at the name asked
     /// for; `None` where the bytes are no answer section.
-    fn found(&self, bytes: &[u8], mut at: usize, answers: u16) -> Option<Vec<Box<[u8]>>> {
+    fn found(&self, bytes: &[u8]) -> Option<Vec<Box<[u8]>>> {
+        let reader = Reader::new(bytes)?;
+        let answers = usize::from(reader.header().count(Section::Answer)).min(MAX_RECORDS);
         let mut records = Vec::new();
-        for _ in 0..usize::from(answers).min(MAX_RECORDS) {
-            let (owner, fixed) = name_in_message(bytes, at)?;
-            let head = bytes.get(fixed..fixed + 10)?;
-            let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-            let (rtype, class, data) = (RrType(word(0)), word(2), fixed + 10);
-            at = data + usize::from(word(8));
-            if class == IN && (rtype == self.expect.qtype || rtype == RrType::CNAME) {
-                records.push((owner, rtype, rdata_in_message(rtype, bytes, data..at)?));
+        for record in reader.records().take(answers) {
+            let record = record.ok()?;
+            let wanted = record.rtype == self.expect.qtype || record.rtype == RrType::CNAME;
+            if record.class == CLASS_IN && wanted {
+                records.push((record.owner()?, record.rtype, record.data()?));
             }
         }
         let mut name = self.name.clone();

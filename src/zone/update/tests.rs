@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dns::message::{OPCODE_UPDATE, has_edns};
 use crate::dns::{MAX_RRSET_BYTES, RrSet, rdata_from_text};
 use crate::zone::{Edits, Zone, canonical_lines, parse};
 
@@ -417,7 +418,7 @@ proptest! {
                 let _ = update.check(&UpdateView::new(&zone));
                 let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(&zone), MAX_RRSET_BYTES));
             }
-            Update::has_edns(message);
+            has_edns(message);
         }
     }
 }
