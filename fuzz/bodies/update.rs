@@ -1,8 +1,8 @@
 //! Any bytes as an UPDATE: reading them never panics; what they come to is a zone that can be written as a
 //! file and read back, and that is undone by letting its edits go.
 
-use detour::dns::{MAX_RRSET_BYTES, Name, RrType, Serial, soa_with_serial};
 use detour::dns::message::has_edns;
+use detour::dns::{MAX_RRSET_BYTES, Name, RrType, Serial, soa_with_serial};
 use detour::zone::{Edits, Update, UpdateView, Zone, canonical_lines, effects, parse, write_edits};
 
 const ZONE: &str = "$TTL 1h

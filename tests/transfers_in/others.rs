@@ -129,9 +129,11 @@ fn write_at(file: &Path, text: &str, time: std::time::SystemTime) {
     fs::rename(half, file).unwrap();
 }
 
+/// Without a database: the one that NSD takes by itself is one for all of this machine, in which each would find the
+/// times and serials of the others' zones.
 fn nsd(here: &str, port: u16, secondary: u16) -> String {
     format!(
-        "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}\"\n  pidfile: \"{here}/run/pid\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"\"\n  xfrdir: \"{here}/run\"\n  server-count: 1\nremote-control:\n  control-enable: no\nkey:\n  name: xfr\n  algorithm: hmac-sha256\n  secret: \"{SECRET}\"\nzone:\n  name: example.com\n  zonefile: example.com.zone\n  store-ixfr: yes\n  create-ixfr: yes\n  provide-xfr: 127.0.0.1 xfr\n  notify: 127.0.0.1@{secondary} NOKEY\n"
+        "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}\"\n  database: \"\"\n  pidfile: \"{here}/run/pid\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"\"\n  xfrdir: \"{here}/run\"\n  server-count: 1\nremote-control:\n  control-enable: no\nkey:\n  name: xfr\n  algorithm: hmac-sha256\n  secret: \"{SECRET}\"\nzone:\n  name: example.com\n  zonefile: example.com.zone\n  store-ixfr: yes\n  create-ixfr: yes\n  provide-xfr: 127.0.0.1 xfr\n  notify: 127.0.0.1@{secondary} NOKEY\n"
     )
 }
 

@@ -127,7 +127,7 @@ fn from_bind() {
 fn from_nsd() {
     let config = |port, here: &str| {
         format!(
-            "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}/z\"\n  pidfile: \"\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"\"\n  xfrdir: \"{here}/run\"\n  server-count: 1\nremote-control:\n  control-enable: no\nzone:\n  name: example.com\n  zonefile: %s.zone\nzone:\n  name: \"2.0.192.in-addr.arpa\"\n  zonefile: \"rev.db\"\n"
+            "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: \"{here}/z\"\n  database: \"\"\n  pidfile: \"\"\n  zonelistfile: \"{here}/run/list\"\n  xfrdfile: \"\"\n  xfrdir: \"{here}/run\"\n  server-count: 1\nremote-control:\n  control-enable: no\nzone:\n  name: example.com\n  zonefile: %s.zone\nzone:\n  name: \"2.0.192.in-addr.arpa\"\n  zonefile: \"rev.db\"\n"
         )
     };
     check("nsd", "nsd", config, &["-d", "-c", "server.conf"]);
