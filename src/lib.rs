@@ -3,7 +3,7 @@
 //! The rooms, in the order data flows through them:
 //!
 //! ```text
-//! config ─► probe ─► health ─► policy ─► engine ─► zone ─► answer ─► serve
+//! config ─► probe ─► health ─► policy ─► engine ─► zone ─► answer ─► server
 //!           Sample   Health    Decision  Changeset  published table   bytes
 //! ```
 //!
@@ -32,7 +32,7 @@ pub mod policy;
 pub mod probe;
 pub mod scenario;
 pub mod secondary;
-pub mod serve;
+pub mod server;
 pub mod study;
 pub mod tap;
 pub mod text;

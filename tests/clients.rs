@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use detour::answer::{Settings, Table};
 use detour::dns::{Name, RrSet, Serial};
 use detour::geo::{Plan, regions};
-use detour::serve::{Running, Sockets, Taps};
+use detour::server::{Running, Sockets, Taps};
 use detour::zone::{Buckets, Changeset, Pick, Steering, parse};
 use tokio::runtime::Runtime;
 

@@ -211,7 +211,7 @@ mod checker {
         );
         check("src/zone/x.rs", "use std::net::IpAddr; // never a UdpSocket\n", &[]);
         check("src/zone/x.rs", "#[cfg(test)]\nmod tests {\n    use std::fs;\n}\nuse std::fs;\n", &[5]);
-        check("src/serve/x.rs", "use std::net::UdpSocket;\n", &[]);
+        check("src/server/x.rs", "use std::net::UdpSocket;\n", &[]);
     }
 
     #[test]
@@ -227,9 +227,9 @@ mod checker {
     fn unsafety() {
         let check = |path, text, lines| check(rules::unsafety, path, text, lines);
         check("src/zone/x.rs", "// SAFETY: no.\nunsafe { f() }\n", &[2]);
-        check("src/serve/x.rs", "let x = 1;\nunsafe { f() }\n", &[2]);
-        check("src/serve/x.rs", "// SAFETY: it was checked\n// above.\nunsafe { f() }\n", &[]);
-        check("src/serve/x.rs", "// SAFETY: stale.\n\nunsafe { f() }\n", &[3]);
+        check("src/server/x.rs", "let x = 1;\nunsafe { f() }\n", &[2]);
+        check("src/server/x.rs", "// SAFETY: it was checked\n// above.\nunsafe { f() }\n", &[]);
+        check("src/server/x.rs", "// SAFETY: stale.\n\nunsafe { f() }\n", &[3]);
         check("src/zone/x.rs", "#![allow(unsafe_code)]\n// unsafe\nlet s = \"unsafe\";\n", &[]);
     }
 

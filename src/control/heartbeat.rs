@@ -31,7 +31,7 @@ use super::{ENGINE_PATIENCE, Gone, Problem, WRONG_TOKENS, problem};
 use crate::config::{CheckKey, Config, ProbeKind, SiteId};
 use crate::dns::Name;
 use crate::probe::{Beat, Prober, TooSoon};
-use crate::serve::Bounds;
+use crate::server::Bounds;
 
 /// How many connections are open at a time, at most.
 pub const MAX_CALLERS: usize = 1024;

@@ -38,7 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use super::paced::{Pace, Paced};
 use super::secure::Secured;
 use super::{Problem, SHUTDOWN_GRACE};
-use crate::serve::{Acceptor, Admission, Bounds, Permit};
+use crate::server::{Acceptor, Admission, Bounds, Permit};
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

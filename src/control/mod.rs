@@ -71,7 +71,7 @@ use crate::history::{Entry, Query, StoreError};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::WatchView;
 use crate::secondary::TransferredView;
-use crate::serve::Bounds;
+use crate::server::Bounds;
 use crate::time::{Offset, Time, by_host_while};
 use crate::transfer::Secondary;
 use crate::zone::Journal;

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
 use crate::secondary::Keeper;
-use crate::serve::{self, Replies, Request};
+use crate::server::{self, Replies, Request};
 use crate::transfer::Office;
 
 /// What the desk goes by; another one after each load.
@@ -44,7 +44,7 @@ pub struct Desk {
     pub pulse: Arc<Pulse>,
 }
 
-impl serve::Desk for Desk {
+impl server::Desk for Desk {
     fn is_open(&self) -> bool {
         self.rules.load().open || self.office.is_open()
     }

@@ -12,7 +12,7 @@ use super::sources::Sources;
 use crate::engine::Saved;
 use crate::files;
 use crate::history::{Newer, Opened, Store, StoreError};
-use crate::serve::BindError;
+use crate::server::BindError;
 use crate::study::last_recorded;
 use crate::time::Time;
 

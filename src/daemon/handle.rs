@@ -32,7 +32,7 @@ use crate::history::{Durable, Entry, Query, Store, StoreError};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::Keeper;
-use crate::serve;
+use crate::server;
 use crate::tap::Watchers;
 use crate::time::{Offset, Time};
 use crate::transfer::{Journals, Office, Teller};
@@ -74,7 +74,7 @@ pub struct Handle {
 /// The open sockets.
 pub(super) struct Open {
     pub addresses: Vec<SocketAddr>,
-    pub running: Arc<serve::Running>,
+    pub running: Arc<server::Running>,
 }
 
 impl Handle {

@@ -12,7 +12,7 @@ use tracing::warn;
 use super::first::StartError;
 use super::open_files::{self, Shares};
 use crate::config::Config;
-use crate::serve::Sockets;
+use crate::server::Sockets;
 
 /// What is shared out where the limit on open files cannot be told: what processes are started with.
 const UNRAISED_FILES: usize = 1024;

@@ -34,7 +34,7 @@ use crate::history::recording::Recorder;
 use crate::otlp::Exporter;
 use crate::probe::Prober;
 use crate::secondary::Keeper;
-use crate::serve::Taps;
+use crate::server::Taps;
 use crate::tap::Watchers;
 use crate::transfer::{Journals, Office, Teller};
 use crate::zone::JournalRow;

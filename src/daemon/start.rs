@@ -32,7 +32,7 @@ use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::files::{self, Reach};
 use crate::history::{Durable, Newer};
-use crate::serve::map_large_blocks;
+use crate::server::map_large_blocks;
 use crate::time::Time;
 
 /// How much later than it should the first round may end for secondaries to be told all the same.

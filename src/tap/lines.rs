@@ -13,7 +13,7 @@ use super::{Log, Sink};
 use crate::answer::Transport;
 use crate::dns::{RrType, name_in_message, rcode_name};
 use crate::files::{self, Appended};
-use crate::serve::Seen;
+use crate::server::Seen;
 use crate::time::Time;
 
 /// Where the question stands in a query (RFC 1035 section 4.1).

@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::Observed;
-use crate::serve::{Metric, Seen, Taps};
+use crate::server::{Metric, Seen, Taps};
 
 /// How often a thread that gets nothing looks whether it should let go of what it holds, or try again.
 const LOOK: Duration = Duration::from_secs(1);

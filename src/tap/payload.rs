@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
 use crate::answer::Transport;
-use crate::serve::Seen;
+use crate::server::Seen;
 
 /// What this server calls itself in each payload.
 const VERSION: &str = concat!("detour ", env!("CARGO_PKG_VERSION"));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::payload::{Kind, payload};
 use super::{LOOK, Reader, Sink};
-use crate::serve::Seen;
+use crate::server::Seen;
 
 /// What the frames hold.
 const CONTENT: &[u8] = b"protobuf:dnstap.Dnstap";

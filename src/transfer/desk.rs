@@ -22,7 +22,7 @@ use crate::config::{Access, Config};
 use crate::dns::message::OPCODE_QUERY;
 use crate::dns::tsig::{self, Keys, Signed};
 use crate::dns::{Name, RrType, soa_serial};
-use crate::serve::{Desk, Metric, Replies, Request};
+use crate::server::{Desk, Metric, Replies, Request};
 
 /// Transfers over TCP that are under way at once; further ones wait.
 const AT_ONCE: usize = 32;

@@ -25,7 +25,7 @@ use crate::config::{Config, Peer, Told};
 use crate::dns::tsig::{self, Asked, Keys};
 use crate::dns::{Name, RrType, Serial, name_in_message, rcode_name};
 use crate::measure::{Distribution, Histogram, Unit};
-use crate::serve::Metric;
+use crate::server::Metric;
 
 /// The most secondaries of one zone that are told.
 const MAX_OF_ZONE: usize = 64;

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use detour::answer::{Secrets, Settings, Table};
 use detour::dns::Name;
-use detour::serve::{Running, Sockets, Taps};
+use detour::server::{Running, Sockets, Taps};
 use detour::zone::{Zone, parse};
 use tokio::runtime::Runtime;
 

@@ -27,7 +27,7 @@ name = "example.com"
 file = "example.com.zone"
 "#;
 
-/// What the server lets one source have, and all of them (`src/serve/admission.rs`).
+/// What the server lets one source have, and all of them (`src/server/admission.rs`).
 const PER_SOURCE: usize = 64;
 const IN_ALL: usize = 1024;
 

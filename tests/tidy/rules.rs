@@ -40,9 +40,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("answer", &["dns", "zone"]),
     ("geo", &["answer", "config", "dns", "policy::Regions", "zone"]),
     ("secondary", &["clock", "condition", "config", "dns", "files", "time", "zone"]),
-    ("serve", &["answer", "dns", "measure"]),
-    ("tap", &["answer", "config", "dns", "files", "serve", "time"]),
-    ("transfer", &["answer", "clock", "config", "dns", "measure", "serve", "zone"]),
+    ("server", &["answer", "dns", "measure"]),
+    ("tap", &["answer", "config", "dns", "files", "server", "time"]),
+    ("transfer", &["answer", "clock", "config", "dns", "measure", "server", "zone"]),
     (
         "probe",
         &[
@@ -95,7 +95,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "policy",
             "probe",
             "secondary",
-            "serve",
+            "server",
             "study",
             "text",
             "time",
@@ -191,7 +191,7 @@ pub fn purity(source: &Source) -> Vec<Finding> {
 
 /// Those who own sockets read a clock, for their timeouts; the others are told the time.
 pub fn clocks(source: &Source) -> Vec<Finding> {
-    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "serve", "transfer"];
+    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "server", "transfer"];
     if source.room().is_none_or(|room| MAY.contains(&room)) {
         return Vec::new();
     }
@@ -203,7 +203,7 @@ pub fn clocks(source: &Source) -> Vec<Finding> {
     found.map(|used| (used.line + 1, "reads a clock; take `now: Time` as an argument".to_owned())).collect()
 }
 
-/// `unsafe` stands in `serve/` alone, each under a `SAFETY:` comment.
+/// `unsafe` stands in `server/` alone, each under a `SAFETY:` comment.
 pub fn unsafety(source: &Source) -> Vec<Finding> {
     let Some(room) = source.room() else { return Vec::new() };
     let mut found = Vec::new();
@@ -211,8 +211,8 @@ pub fn unsafety(source: &Source) -> Vec<Finding> {
         if !has_word(text, "unsafe") {
             continue;
         }
-        if room != "serve" {
-            found.push((line + 1, "unsafe outside serve/".to_owned()));
+        if room != "server" {
+            found.push((line + 1, "unsafe outside server/".to_owned()));
         } else if !comment_above(source, line).contains("SAFETY:") {
             found.push((line + 1, "unsafe without a SAFETY: comment above it".to_owned()));
         }

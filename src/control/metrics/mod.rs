@@ -21,7 +21,7 @@ use crate::condition::{ConditionKind, Summary};
 use crate::config::CheckKey;
 use crate::measure::Distribution;
 use crate::secondary::TransferredView;
-use crate::serve::aside;
+use crate::server::aside;
 use crate::time::by_host;
 pub(super) use bodies::Bodies;
 use bodies::Form;

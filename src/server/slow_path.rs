@@ -136,8 +136,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::super::running::{Limits, Running};
+    use super::super::sampler::Taps;
     use super::super::sockets::Sockets;
-    use super::super::tap::Taps;
     use super::super::tcp::Patience;
     use super::super::testing::{Reverse, TOO_LONG, metric, reversed, until};
     use super::*;

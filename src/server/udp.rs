@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::batch::{Batch, Wait};
 use super::counters::{Tally, owned};
-use super::desk::Slip;
 use super::pin::pin_to_core;
 use super::responder::{Reader, Responder};
-use super::tap::Spigot;
+use super::sampler::Spigot;
+use super::slow_path::Slip;
 use crate::answer::{Answered, Transport};
 
 /// How long a worker waits for a query before it looks whether to stop. The socket's read timeout:
@@ -190,8 +190,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::super::running::{Limits, Running};
+    use super::super::sampler::Taps;
     use super::super::sockets::Sockets;
-    use super::super::tap::Taps;
     use super::super::testing::{Reverse, TOO_LONG, metric, reversed, serve, until};
     use super::*;
 

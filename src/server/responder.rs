@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 
-use super::limiting::Limiting;
+use super::rate_limit::Limiting;
 use crate::answer::{self, Answered, Asker, Settings, Table, Transport};
 
 /// A source of answers, shared by every worker and connection.

@@ -10,12 +10,12 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 
-use super::desk::Desk;
-use super::limiting::Limiting;
 use super::options;
+use super::rate_limit::Limiting;
 use super::responder::Published;
 use super::running::{Limits, MAX_CONNECTIONS, Running};
-use super::tap::Taps;
+use super::sampler::Taps;
+use super::slow_path::Desk;
 use super::udp::LOOK_UP;
 use crate::answer::{Settings, Table};
 

@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 use super::counters::Counters;
 use super::responder::{Reader, Responder};
 use super::running::{Limits, Running};
+use super::sampler::Taps;
 use super::sockets::Sockets;
-use super::tap::Taps;
 use crate::answer::{Answered, Transport};
 
 /// A test that would wait longer than this has found a server that hangs.

@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::accept::Acceptor;
 use super::admission::{Admission, Permit};
 use super::counters::{Tally, shared};
-use super::desk::{Desk, Request};
 use super::responder::{Reader, Responder};
+use super::sampler::Spigot;
+use super::slow_path::{Desk, Request};
 use super::stopping::stopped;
-use super::tap::Spigot;
 use crate::answer::{TCP_IDLE, Transport};
 
 /// How long a connection may take for its next query while connections are scarce.

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::admission::{Admission, Bounds};
 use super::counters::{Counters, Tallies, Tally};
-use super::desk::{Desk, Slip};
 use super::responder::Responder;
+use super::sampler::{Spigot, Taps};
+use super::slow_path::{Desk, Slip};
 use super::sockets::Sockets;
-use super::tap::{Spigot, Taps};
 use super::tcp::{Patience, Tcp};
 use super::udp::Worker;
 

@@ -64,8 +64,8 @@ mod tests {
     use arc_swap::ArcSwap;
     use tokio::runtime::Handle;
 
+    use super::super::sampler::Taps;
     use super::super::sockets::Sockets;
-    use super::super::tap::Taps;
     use super::*;
     use crate::answer::{Settings, Table};
 
