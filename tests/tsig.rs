@@ -6,8 +6,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use detour::clock::wall_secs;
 use detour::dns::tsig::{ALGORITHMS, Algorithm, BadAnswer, Key, Keys, Stream, TsigError, ask, verify};
+use detour::sys::clock::wall_secs;
 use serde_json::{Value, json};
 
 const SECRET: [u8; 24] = *b"a secret of 24 bytes ...";

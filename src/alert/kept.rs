@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::desk::Desk;
-use crate::files::{self, Reach};
+use crate::sys::files::{self, Reach};
 
 /// The folder in `state_dir`.
 pub const FOLDER: &str = "alerts";
@@ -72,7 +72,7 @@ pub fn forget_others(state_dir: &Path, is_known: impl Fn(&str) -> bool) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::faults::{Disk, Kind};
+    use crate::sys::files::faults::{Disk, Kind};
 
     #[test]
     fn a_desk_is_there_again() {

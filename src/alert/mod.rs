@@ -40,9 +40,9 @@ use tracing::warn;
 use self::kept::Kept;
 use self::receiver::Task;
 use self::send::Line;
-use crate::clock::{Clock, wall};
 use crate::config::AlertReceiver;
 use crate::history::Store;
+use crate::sys::clock::{Clock, wall};
 use crate::time::by_host_while;
 
 pub use self::derive::{News, Turn, derive};

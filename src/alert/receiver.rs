@@ -16,10 +16,10 @@ use super::desk::{Desk, Failed};
 use super::kept::Kept;
 use super::message::Message;
 use super::send::{Line, SendError};
-use crate::clock::{Clock, wall};
 use crate::config::AlertReceiver;
 use crate::engine::{Happened, MAX_BEARING};
 use crate::history::{Durable, Store, StoreError};
+use crate::sys::clock::{Clock, wall};
 use crate::text::is_hidden;
 use crate::time::{HostTime, Offset, Time, by_host, by_host_while};
 

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::clock::wall_secs;
 use crate::config::{Loaded, Report, Seconds, Surroundings, ZoneText, load, rate_limit, worst_case};
 use crate::history::Store;
+use crate::sys::clock::wall_secs;
 use crate::zone::{Lint, Promises, Severity, lint};
 
 /// Checks what `serve` and a reload would load: problems to stderr, the table of services to stdout.

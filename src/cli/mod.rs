@@ -50,8 +50,8 @@ use clap::{Parser, Subcommand};
 
 use self::client::Client;
 use self::find::Way;
-use crate::command::{guard, init};
 use crate::policy::OverrideKind;
+use crate::sys::command::{guard, init};
 
 /// Where the configuration is looked for when nobody says.
 const DEFAULT_CONFIG: &str = "detour.toml";

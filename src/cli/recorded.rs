@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-use crate::clock::wall;
 use crate::config::{self, parse_duration};
 use crate::engine::Load;
 use crate::history::recording::Recording;
 use crate::scenario::Maps;
+use crate::sys::clock::wall;
 use crate::time::{HostTime, Offset, by_host};
 
 /// The recording below `state_dir`, or below that of the configuration.

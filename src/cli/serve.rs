@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::logging;
-use crate::command::guard;
 use crate::config;
 use crate::daemon;
 use crate::history::Newer;
+use crate::sys::command::guard;
 
 /// What `detour serve` takes.
 #[derive(Debug, clap::Args)]

@@ -13,11 +13,11 @@ use super::client::{Client, ClientError, DONE, NO, finish};
 use super::find::Way;
 use super::recorded;
 use super::show::{self, Table, bare, list};
-use crate::clock::wall;
 use crate::config::{Config, Seconds};
 use crate::engine::Engine;
 use crate::policy::Target;
 use crate::study::{Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose};
+use crate::sys::clock::wall;
 use crate::time::{Offset, Time, by_host};
 
 /// Services that are listed one by one; `--json` has all.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use crate::dns::Name;
-use crate::files::{self, Reach};
+use crate::sys::files::{self, Reach};
 use crate::zone::Zone;
 
 /// The folder in `state_dir`.

@@ -14,12 +14,12 @@ use tokio::sync::mpsc;
 use super::core::Pulse;
 use super::messages::Ask;
 use super::{forward, notify_desk, update_desk};
-use crate::clock;
 use crate::config::Config;
 use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
 use crate::secondary::Keeper;
 use crate::server::{self, Replies, Request};
+use crate::sys::clock;
 use crate::transfer::Office;
 
 /// What the desk goes by; another one after each load.

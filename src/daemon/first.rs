@@ -10,10 +10,10 @@ use tokio::task::spawn_blocking;
 use super::messages::{Fresh, Refused};
 use super::sources::Sources;
 use crate::engine::Saved;
-use crate::files;
 use crate::history::{Newer, Opened, Store, StoreError};
 use crate::server::BindError;
 use crate::study::last_recorded;
+use crate::sys::files;
 use crate::time::Time;
 
 /// Why a daemon did not start.

@@ -5,7 +5,7 @@ use crate::answer::Table;
 use crate::config::ZoneText;
 use crate::control::{Frozen, ZoneEdits};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
-use crate::files;
+use crate::sys::files;
 use crate::time::HostTime;
 use crate::zone::{Edits, Zone, parse, write_edits};
 

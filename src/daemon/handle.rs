@@ -20,7 +20,6 @@ use super::phases::Phases;
 use super::sources::Sources;
 use crate::alert::{Alerts, Tested};
 use crate::answer::{ChoiceFor, Table};
-use crate::clock::Clock;
 use crate::condition::Summary;
 use crate::control::{
     Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Rejected, Reloaded,
@@ -33,6 +32,7 @@ use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::secondary::Keeper;
 use crate::server;
+use crate::sys::clock::Clock;
 use crate::tap::Watchers;
 use crate::time::{Offset, Time};
 use crate::transfer::{Journals, Office, Teller};

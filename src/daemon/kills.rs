@@ -19,9 +19,9 @@ use crate::answer::Listing;
 use crate::control::Daemon;
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Action, Command};
-use crate::files::faults::{Disk, Kind, Over};
-use crate::files::{self, Reach};
 use crate::policy::{OverrideKind, Scope};
+use crate::sys::files::faults::{Disk, Kind, Over};
+use crate::sys::files::{self, Reach};
 use crate::zone::Step;
 
 const CONFIG: &str = r#"

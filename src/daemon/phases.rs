@@ -15,9 +15,9 @@ use crate::control::{Counter, Measured};
 use crate::dns::Name;
 use crate::engine::{Engine, Happened, Saved};
 use crate::health::Health;
-use crate::measure::{Histogram, Unit};
 use crate::otlp::{Exporter, Failover};
 use crate::policy::{Decision, Reason};
+use crate::sys::histogram::{Histogram, Unit};
 use crate::time::{Time, by_host};
 use crate::transfer::Teller;
 

@@ -14,12 +14,12 @@ use super::differences::{self, Differences};
 use super::messages::{Changed, Fresh, Refused};
 use super::past::Kept;
 use crate::answer::{ClientMap, Table};
-use crate::clock::wall_secs;
 use crate::config::{self, Config, Report, Service, ZoneSource};
 use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::geo;
 use crate::secondary::discard_expired;
+use crate::sys::clock::wall_secs;
 use crate::zone::{ClientsId, Edit, EditKey, Edits, Zone};
 
 /// The sources of all zones.

@@ -30,9 +30,9 @@ use crate::condition::ConditionKind;
 use crate::control;
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
-use crate::files::{self, Reach};
 use crate::history::{Durable, Newer};
-use crate::server::map_large_blocks;
+use crate::sys::files::{self, Reach};
+use crate::sys::map_large_blocks;
 use crate::time::Time;
 
 /// How much later than it should the first round may end for secondaries to be told all the same.

@@ -15,8 +15,8 @@ use super::{Running, start};
 use crate::condition::ConditionKind;
 use crate::control::{Daemon, DaemonStatus};
 use crate::engine::{Action, Command};
-use crate::files::faults::Disk;
 use crate::policy::{OverrideKind, Rule, Scope};
+use crate::sys::files::faults::Disk;
 
 const CONFIG: &str = r#"
 [server]

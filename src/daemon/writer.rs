@@ -14,9 +14,9 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::core::Pulse;
-use crate::clock::Clock;
 use crate::engine::{Happened, Saved, SavedKey};
 use crate::history::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
+use crate::sys::clock::Clock;
 use crate::time::Time;
 use crate::zone::JournalRow;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, DatabaseError, StorageBackend};
 
-use crate::files::{self, Act};
+use crate::sys::files::{self, Act};
 
 type Locked<T> = Result<T, BackendError>;
 

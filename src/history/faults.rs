@@ -5,7 +5,7 @@ use super::tests::{decision, name, saved_zone};
 use super::{Durable, Opened, Query, Store};
 use crate::dns::{RrType, Serial};
 use crate::engine::{Happened, Saved};
-use crate::files::faults::{Disk, Kind, Over};
+use crate::sys::files::faults::{Disk, Kind, Over};
 use crate::time::Time;
 use crate::zone::{Edit, EditKey};
 

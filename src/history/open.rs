@@ -16,7 +16,7 @@ use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, SUMS, Store};
 use super::unsynced::{Batch, write};
 use super::{CACHE_BYTES, FILE, LOOK_AGAIN, LOOKS, MAX_SET_ASIDE, Steps, StoreError};
 use crate::engine::Saved;
-use crate::files;
+use crate::sys::files;
 use crate::time::Time;
 
 /// Whose file it is.

@@ -25,9 +25,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::course::Course;
 use super::failure::bounded;
-use crate::command::{Group, bare};
 use crate::config::{Check, ExecProbe, ExitCodes, ExitVerdict};
 use crate::health::{Discard, Failure, Outcome, Phase, Warning};
+use crate::sys::command::{Group, bare};
 
 /// Commands at once, until the configuration says otherwise.
 const DEFAULT_COMMANDS: usize = 64;

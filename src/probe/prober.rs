@@ -18,11 +18,11 @@ use super::table::{Due, Id, Room, Table};
 use super::times::{ProbeTimes, Times};
 use super::tls::Trust;
 use super::watch::{WatchView, Watches};
-use crate::clock::Clock;
 use crate::config::{Check, CheckKey, ProbeKind};
 use crate::engine::Pace;
 use crate::health::{Outcome, Sample, Vantage};
-use crate::measure::Distribution;
+use crate::sys::clock::Clock;
+use crate::sys::histogram::Distribution;
 use crate::time::Time;
 
 /// Runs under way at once, at most.

@@ -11,9 +11,9 @@ use super::exec::{self, Commands, Turn};
 use super::stall::Stalls;
 use super::tls::Trust;
 use super::{dns, grpc, handshake, http, icmp, lookup, tcp};
-use crate::clock::Clock;
 use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
+use crate::sys::clock::Clock;
 
 /// What is kept of a check between its runs.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{Check, ProbeId};
 use crate::health::{Outcome, Sample};
-use crate::measure::{Distribution, Histogram, Unit};
+use crate::sys::histogram::{Distribution, Histogram, Unit};
 
 /// The upper bounds of lateness, in microseconds.
 const LATE: [u64; 9] = [1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000];

@@ -37,8 +37,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lookup::resolve;
-use crate::clock::Clock;
 use crate::config::{Check, CheckKey, Whereto};
+use crate::sys::clock::Clock;
 use crate::time::Time;
 
 /// A connection that stood for less than this, or than an interval, was of little use: with the run each

@@ -15,10 +15,10 @@ use tracing::debug;
 
 use super::message::{Answer, BadMessage, question};
 use super::transfer::{BadTransfer, Progress, Received, Transfer};
-use crate::clock::wall_secs;
 use crate::config::Primary;
 use crate::dns::tsig::{Asked, BadAnswer, ask};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
+use crate::sys::clock::wall_secs;
 use crate::zone::Zone;
 
 /// How long an answer over UDP is waited for, each time it is asked for.

@@ -20,10 +20,10 @@ use super::kept;
 use super::permits::Permits;
 use super::refresh::{Confirmed, Refresh, Timers};
 use super::transfer::Received;
-use crate::clock::{Clock, wall_secs};
 use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
 use crate::dns::{Name, Serial};
+use crate::sys::clock::{Clock, wall_secs};
 use crate::time::{Offset, Time};
 use crate::zone::Zone;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::refresh::Timers;
-use crate::files::{self, Reach};
+use crate::sys::files::{self, Reach};
 use crate::zone::Zone;
 
 /// What the name of content that expired ends with.

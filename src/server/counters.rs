@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::admission::Admission;
 use crate::answer::{Answered, Kind, Limited, Standing};
 use crate::dns::rcode_name;
-use crate::measure::{Distribution, Unit};
+use crate::sys::histogram::{Distribution, Unit};
 
 /// Rcodes counted one by one, extended ones included (BADCOOKIE, 23, is the highest assigned).
 const RCODES: usize = 24;

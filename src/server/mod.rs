@@ -1,5 +1,5 @@
-//! Sockets: query bytes in from the network, answer bytes out to it. The only room with `unsafe`,
-//! for system calls.
+//! Sockets: query bytes in from the network, answer bytes out to it. With `sys`, the only room with
+//! `unsafe`, for system calls.
 //!
 //! Where somebody watches, [`Taps`] give copies of some queries and answers away.
 //!
@@ -24,10 +24,8 @@
 
 mod accept;
 mod admission;
-mod aside;
 mod batch;
 mod counters;
-mod memory;
 mod options;
 mod pin;
 mod rate_limit;
@@ -44,9 +42,7 @@ mod udp;
 
 pub use accept::Acceptor;
 pub use admission::{Admission, Bounds, Permit};
-pub use aside::aside;
 pub use counters::{Counters, Metric};
-pub use memory::map_large_blocks;
 pub use running::{MAX_CONNECTIONS, Running};
 pub use sampler::{Seen, Taps};
 pub use slow_path::{Desk, Replies, Request};

@@ -12,8 +12,8 @@ use std::time::UNIX_EPOCH;
 use super::{Log, Sink};
 use crate::answer::Transport;
 use crate::dns::{RrType, name_in_message, rcode_name};
-use crate::files::{self, Appended};
 use crate::server::Seen;
+use crate::sys::files::{self, Appended};
 use crate::time::Time;
 
 /// Where the question stands in a query (RFC 1035 section 4.1).

@@ -17,12 +17,12 @@ use super::journals::Journals;
 use super::request::{self, Asked};
 use super::teller::Teller;
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
-use crate::clock::wall_secs;
 use crate::config::{Access, Config};
 use crate::dns::message::OPCODE_QUERY;
 use crate::dns::tsig::{self, Keys, Signed};
 use crate::dns::{Name, RrType, soa_serial};
 use crate::server::{Desk, Metric, Replies, Request};
+use crate::sys::clock::wall_secs;
 
 /// Transfers over TCP that are under way at once; further ones wait.
 const AT_ONCE: usize = 32;

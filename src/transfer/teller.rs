@@ -20,12 +20,12 @@ use tracing::{info, warn};
 use super::course::{Act, Course, Looked, Outcome};
 use super::talk;
 use crate::answer::Table;
-use crate::clock::wall_secs;
 use crate::config::{Config, Peer, Told};
 use crate::dns::tsig::{self, Asked, Keys};
 use crate::dns::{Name, RrType, Serial, name_in_message, rcode_name};
-use crate::measure::{Distribution, Histogram, Unit};
 use crate::server::Metric;
+use crate::sys::clock::wall_secs;
+use crate::sys::histogram::{Distribution, Histogram, Unit};
 
 /// The most secondaries of one zone that are told.
 const MAX_OF_ZONE: usize = 64;

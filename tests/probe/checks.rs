@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use detour::clock::Clock;
 use detour::config::{
     BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, TcpProbe, Thresholds, Whereto,
 };
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome, Sample};
 use detour::probe::{Prober, Trust};
+use detour::sys::clock::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 

@@ -210,7 +210,7 @@ async fn a_consumer_that_takes_nothing_shows_as_stalled() {
     while samples.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let now = detour::clock::Clock::start().now();
+    let now = detour::sys::clock::Clock::start().now();
     assert_eq!(prober.idle(now), Duration::ZERO);
     let idle = prober.idle(now + Duration::from_secs(181));
     assert!(idle > Duration::from_secs(60), "{idle:?}");

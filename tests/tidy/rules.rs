@@ -24,11 +24,8 @@ const PURE: &[&str] = &[
 const EDGES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("text", &[]),
+    ("sys", &["time"]),
     ("certificate", &["time"]),
-    ("clock", &["time"]),
-    ("files", &[]),
-    ("command", &[]),
-    ("measure", &[]),
     ("otlp", &["time"]),
     ("dns", &["text", "time"]),
     ("zone", &["dns", "text", "time"]),
@@ -39,41 +36,25 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["condition", "config", "dns", "health", "policy", "time", "zone"]),
     ("answer", &["dns", "zone"]),
     ("geo", &["answer", "config", "dns", "policy::Regions", "zone"]),
-    ("secondary", &["clock", "condition", "config", "dns", "files", "time", "zone"]),
-    ("server", &["answer", "dns", "measure"]),
-    ("tap", &["answer", "config", "dns", "files", "server", "time"]),
-    ("transfer", &["answer", "clock", "config", "dns", "measure", "server", "zone"]),
-    (
-        "probe",
-        &[
-            "certificate",
-            "clock",
-            "command",
-            "config",
-            "dns",
-            "engine::Pace",
-            "health",
-            "measure",
-            "text",
-            "time",
-        ],
-    ),
+    ("secondary", &["condition", "config", "dns", "sys", "time", "zone"]),
+    ("server", &["answer", "dns", "sys"]),
+    ("tap", &["answer", "config", "dns", "server", "sys", "time"]),
+    ("transfer", &["answer", "config", "dns", "server", "sys", "zone"]),
+    ("probe", &["certificate", "config", "dns", "engine::Pace", "health", "sys", "text", "time"]),
     ("scenario", &["answer", "config", "dns", "engine", "geo", "health", "policy", "time", "zone"]),
-    ("history", &["config", "dns", "engine", "files", "health", "policy", "time", "zone"]),
+    ("history", &["config", "dns", "engine", "health", "policy", "sys", "time", "zone"]),
     (
         "alert",
         &[
             "certificate",
-            "clock",
-            "command",
             "condition",
             "config",
             "dns",
             "engine",
-            "files",
             "health",
             "history",
             "policy",
+            "sys",
             "text",
             "time",
         ],
@@ -84,19 +65,18 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "alert",
             "answer",
-            "clock",
             "condition",
             "config",
             "dns",
             "engine",
             "health",
             "history",
-            "measure",
             "policy",
             "probe",
             "secondary",
             "server",
             "study",
+            "sys",
             "text",
             "time",
             "transfer",
@@ -191,7 +171,7 @@ pub fn purity(source: &Source) -> Vec<Finding> {
 
 /// Those who own sockets read a clock, for their timeouts; the others are told the time.
 pub fn clocks(source: &Source) -> Vec<Finding> {
-    const MAY: &[&str] = &["clock", "cli", "control", "daemon", "probe", "server", "transfer"];
+    const MAY: &[&str] = &["cli", "control", "daemon", "probe", "server", "sys", "transfer"];
     if source.room().is_none_or(|room| MAY.contains(&room)) {
         return Vec::new();
     }
@@ -203,7 +183,7 @@ pub fn clocks(source: &Source) -> Vec<Finding> {
     found.map(|used| (used.line + 1, "reads a clock; take `now: Time` as an argument".to_owned())).collect()
 }
 
-/// `unsafe` stands in `server/` alone, each under a `SAFETY:` comment.
+/// `unsafe` stands where the system is called, in `server/` and `sys/`, each under a `SAFETY:` comment.
 pub fn unsafety(source: &Source) -> Vec<Finding> {
     let Some(room) = source.room() else { return Vec::new() };
     let mut found = Vec::new();
@@ -211,8 +191,8 @@ pub fn unsafety(source: &Source) -> Vec<Finding> {
         if !has_word(text, "unsafe") {
             continue;
         }
-        if room != "server" {
-            found.push((line + 1, "unsafe outside server/".to_owned()));
+        if !["server", "sys"].contains(&room) {
+            found.push((line + 1, "unsafe outside server/ and sys/".to_owned()));
         } else if !comment_above(source, line).contains("SAFETY:") {
             found.push((line + 1, "unsafe without a SAFETY: comment above it".to_owned()));
         }

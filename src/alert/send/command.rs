@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::SendError;
 use crate::alert::message::Message;
-use crate::command::{Group, bare};
+use crate::sys::command::{Group, bare};
 
 /// Runs it to its end; exit code 0 is a delivery. Let go of, by its timeout or a reload, it is killed with
 /// whomever it started.

@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
 use super::input;
-use crate::clock::wall_secs;
 use crate::config::{ZoneText, load};
 use crate::dns::Name;
+use crate::sys::clock::wall_secs;
 use crate::zone::{Lint, Problem, Promises, Severity};
 
 /// What to check.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use super::input;
 use crate::config::ZoneText;
 use crate::dns::Name;
-use crate::files;
+use crate::sys::files;
 use crate::zone::{declared_apex, has_soa, lay_out, parse};
 
 /// What to lay out, and where to.

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::measure::Distribution;
+use crate::sys::histogram::Distribution;
 
 /// The labels of one series, in whatever form there is.
 pub(super) trait Labels {

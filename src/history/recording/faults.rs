@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Bounds, Moment, Note, Recorder, Recording, RecordingError};
 use crate::engine::Event;
-use crate::files::faults::{Disk, Kind};
+use crate::sys::files::faults::{Disk, Kind};
 use crate::time::Time;
 
 const BOUNDS: Bounds = Bounds { bytes: 4 << 20, age: Duration::from_secs(36_000) };

@@ -14,7 +14,7 @@ use super::code::Encoder;
 use super::segment;
 use super::{FOLDER, FRAME, Head, LoadNote, MAX_SEGMENTS, MAX_WORDS, MIN_SEGMENT, QUEUED, RETRY, SEGMENTS};
 use crate::engine::{Event, Saved};
-use crate::files::{self, Appended};
+use crate::sys::files::{self, Appended};
 use crate::time::Time;
 
 /// How much is kept.

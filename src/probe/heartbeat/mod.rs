@@ -24,9 +24,9 @@ use tokio::time::{Instant, sleep_until};
 use self::awaited::{Awaited, Missed};
 use super::failure::bounded;
 use super::stall::Stalls;
-use crate::clock::Clock;
 use crate::config::{Check, CheckKey};
 use crate::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
+use crate::sys::clock::Clock;
 use crate::time::Time;
 
 /// Beats of one endpoint that come sooner after one another are refused: each is a record in the history.

@@ -28,7 +28,7 @@ use self::source::{Found, FoundZone};
 use super::input;
 use crate::config::ZoneText;
 use crate::dns::Name;
-use crate::files;
+use crate::sys::files;
 use crate::text::is_hidden;
 use crate::zone::{Zone, canonical_lines, parse};
 

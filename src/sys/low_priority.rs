@@ -35,7 +35,7 @@ fn give_way() {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::sys::aside::*;
 
     fn niceness() -> libc::c_int {
         // SAFETY: as above.

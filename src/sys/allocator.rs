@@ -1,6 +1,6 @@
 //! What the allocator does with large blocks. In: nothing. Out: nothing but a smaller process. It must never
-#![allow(unsafe_code)]
 //! know what the blocks hold.
+#![allow(unsafe_code)]
 
 /// Blocks of this many bytes and more are the kernel's to give and to take back.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
