@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use detour::dns::tsig::{BadAnswer, TsigError, ask, verify};
-use detour::secondary::Received;
+use detour::transfer::inbound::Received;
 use detour::zone::canonical_lines;
 
 #[path = "../fuzz/bodies/transfer.rs"]

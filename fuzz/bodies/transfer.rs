@@ -2,7 +2,7 @@
 //! out, or a refusal. A zone that does can be read again from its text, and holds nothing of another zone.
 
 use detour::dns::Name;
-use detour::secondary::{Progress, Received, Transfer};
+use detour::transfer::inbound::{Progress, Received, Transfer};
 use detour::zone::{Zone, parse};
 
 /// What is had before.

@@ -15,9 +15,9 @@ use crate::engine::{CheckView, ServiceView, Status};
 use crate::health::Health;
 use crate::policy::Decision;
 use crate::probe::{WatchState, WatchView};
-use crate::secondary::TransferredView;
 use crate::time::Time;
-use crate::transfer::Secondary;
+use crate::transfer::inbound::TransferredView;
+use crate::transfer::outbound::Secondary;
 
 /// What is served and why
 #[derive(clap::Args, Debug)]

@@ -70,10 +70,10 @@ use crate::engine::{Audit, Command, CommandError, Engine, Explanation, Status};
 use crate::history::{Entry, Query, StoreError};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::WatchView;
-use crate::secondary::TransferredView;
 use crate::server::Bounds;
 use crate::time::{Offset, Time, by_host_while};
-use crate::transfer::Secondary;
+use crate::transfer::inbound::TransferredView;
+use crate::transfer::outbound::Secondary;
 use crate::zone::Journal;
 
 pub use access::Access;

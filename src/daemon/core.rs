@@ -40,11 +40,12 @@ use crate::history::recording::{Bounds, LoadNote, Recorder};
 use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
-use crate::secondary::Keeper;
+use crate::requests::Office;
 use crate::sys::clock::Clock;
 use crate::tap::Watchers;
 use crate::time::{Time, by_host};
-use crate::transfer::{Journals, Office, Teller};
+use crate::transfer::inbound::Keeper;
+use crate::transfer::outbound::{Journals, Teller};
 use crate::zone::{Changeset, JournalRow, Step};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.

@@ -13,14 +13,15 @@ use tokio::sync::mpsc;
 
 use super::core::Pulse;
 use super::messages::Ask;
-use super::{forward, notify_desk, update_desk};
+use super::update_desk;
 use crate::config::Config;
 use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
-use crate::secondary::Keeper;
+use crate::requests::Office;
+use crate::requests::{forward, notify};
 use crate::server::{self, Replies, Request};
 use crate::sys::clock;
-use crate::transfer::Office;
+use crate::transfer::inbound::Keeper;
 
 /// What the desk goes by; another one after each load.
 pub struct Rules {
@@ -31,7 +32,7 @@ pub struct Rules {
 impl Rules {
     /// Those of a configuration.
     pub fn of(config: &Arc<Config>) -> Rules {
-        Rules { open: update_desk::is_open(config) || notify_desk::is_open(config), config: config.clone() }
+        Rules { open: update_desk::is_open(config) || notify::is_open(config), config: config.clone() }
     }
 }
 
@@ -75,7 +76,7 @@ impl Desk {
         let from = request.peer.ip();
         let forwarded = || update_desk::forwarded(&config, message, key, from);
         let mut reply = if opcode == OPCODE_NOTIFY {
-            notify_desk::take(&self.keeper, message, key, from)?
+            notify::take(&self.keeper, message, key, from)?
         } else if let Some(zone) = forwarded() {
             match forward::forward(zone, &request.bytes, request.peer).await {
                 Ok(answer) => {

@@ -30,12 +30,13 @@ use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::history::{Durable, Entry, Query, Store, StoreError};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
-use crate::secondary::Keeper;
+use crate::requests::Office;
 use crate::server;
 use crate::sys::clock::Clock;
 use crate::tap::Watchers;
 use crate::time::{Offset, Time};
-use crate::transfer::{Journals, Office, Teller};
+use crate::transfer::inbound::Keeper;
+use crate::transfer::outbound::{Journals, Teller};
 use crate::zone::Journal;
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.

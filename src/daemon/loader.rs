@@ -27,10 +27,10 @@ use crate::control::{Frozen, Rejected, RolledBack};
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::history::{Durable, Store};
-use crate::secondary::Reload;
 use crate::sys::clock::{Clock, wall};
 use crate::time::Time;
-use crate::transfer::Journals;
+use crate::transfer::inbound::Reload;
+use crate::transfer::outbound::Journals;
 use crate::zone::{UpdateError, Zone};
 
 /// How long what people change waits for the disk before they are told that it was not changed.

@@ -19,7 +19,7 @@ use crate::otlp::{Exporter, Failover};
 use crate::policy::{Decision, Reason};
 use crate::sys::histogram::{Histogram, Unit};
 use crate::time::{Time, by_host};
-use crate::transfer::Teller;
+use crate::transfer::outbound::Teller;
 
 /// The upper bounds of all phases, in microseconds: from a publish of a millisecond to an approval that takes
 /// ten minutes.

@@ -32,11 +32,12 @@ use crate::history::Store;
 use crate::history::recording::Recorder;
 use crate::otlp::Exporter;
 use crate::probe::Prober;
-use crate::secondary::Keeper;
+use crate::requests::Office;
 use crate::server::Taps;
 use crate::sys::clock::Clock;
 use crate::tap::Watchers;
-use crate::transfer::{Journals, Office, Teller};
+use crate::transfer::inbound::Keeper;
+use crate::transfer::outbound::{Journals, Teller};
 use crate::zone::JournalRow;
 
 /// The rooms, as others hold them.

@@ -18,8 +18,8 @@ use crate::config::{self, Config, Report, Service, ZoneSource};
 use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::geo;
-use crate::secondary::discard_expired;
 use crate::sys::clock::wall_secs;
+use crate::transfer::inbound::discard_expired;
 use crate::zone::{ClientsId, Edit, EditKey, Edits, Zone};
 
 /// The sources of all zones.

@@ -31,9 +31,9 @@ use crate::condition::{About, Summary};
 use crate::config::SiteId;
 use crate::engine::{Doubt, MaintenanceView, RuleView, SiteView, ZoneView};
 use crate::policy::{Override, Proposal};
-use crate::secondary::TransferredView;
 use crate::time::{Time, by_host};
-use crate::transfer::Secondary;
+use crate::transfer::inbound::TransferredView;
+use crate::transfer::outbound::Secondary;
 
 pub use headline::{Sentence, Tone};
 pub use row::{Glance, Next, Off, Row, Stance};

@@ -12,7 +12,7 @@ use super::{Output, canonical, config_text, file_name};
 use crate::config::{Primary, read_secret};
 use crate::dns::Name;
 use crate::dns::tsig::{Algorithm, Key};
-use crate::secondary::{Received, fetch};
+use crate::transfer::inbound::{Received, fetch};
 
 /// Where DNS is served unless a port is given.
 const PORT: u16 = 53;

@@ -17,8 +17,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::course::{Act, Course, Looked, Outcome};
-use super::talk;
+use super::messages;
+use super::schedule::{Act, Course, Looked, Outcome};
 use crate::answer::Table;
 use crate::config::{Config, Peer, Told};
 use crate::dns::tsig::{self, Asked, Keys};
@@ -171,7 +171,7 @@ impl Teller {
     }
 
     /// Somebody at an address asked for a zone, or for what changed in it.
-    pub(super) fn came(&self, zone: &Name, ip: IpAddr) {
+    pub fn came(&self, zone: &Name, ip: IpAddr) {
         let now = self.start.elapsed();
         let mut courses = self.lock();
         let of_zone = courses.range_mut(first_of(zone)..).take_while(|(key, _)| key.0 == *zone);
@@ -337,8 +337,8 @@ impl Teller {
             id = id.wrapping_add(1);
         }
         let mut message = match act {
-            Act::Notify => talk::notify(id, &soa),
-            Act::Look => talk::look(id, zone),
+            Act::Notify => messages::notify(id, &soa),
+            Act::Look => messages::look(id, zone),
         };
         let rules = self.rules.load();
         let key_used = peer.key.as_ref().and_then(|name| rules.keys.get(name));
@@ -364,7 +364,7 @@ impl Teller {
 
     /// An answer came in, or what somebody wants us to take for one.
     fn heard(&self, line: &mut Line, mut message: Vec<u8>, from: SocketAddr) {
-        let Some(id) = talk::answer_id(&message) else { return };
+        let Some(id) = messages::answer_id(&message) else { return };
         let Some(flight) = line.flights.get_mut(&id).filter(|f| f.key.1.address == from) else { return };
         if let Some(asked) = &mut flight.asked
             && let Err(why) = asked.check(&mut message, wall_secs())
@@ -373,7 +373,7 @@ impl Teller {
             let Some(flight) = line.flights.remove(&id) else { return };
             return self.with(&flight.key, |course| course.refused(why.to_string()));
         }
-        let Some(verdict) = talk::verdict(&message, flight.act == Act::Notify) else { return };
+        let Some(verdict) = messages::verdict(&message, flight.act == Act::Notify) else { return };
         let Some(Flight { key, act, serial, .. }) = line.flights.remove(&id) else { return };
         let now = self.start.elapsed();
         match (act, verdict) {
@@ -383,7 +383,7 @@ impl Teller {
             }
             (Act::Notify, Ok(())) => self.with(&key, |course| course.acknowledged(serial, now)),
             (Act::Look, Ok(())) => {
-                let Some(serial) = talk::serial(&message, &key.0) else { return };
+                let Some(serial) = messages::serial(&message, &key.0) else { return };
                 if let Some(ahead) = self.ahead.get()
                     && self.table.load().serial(&key.0).is_some_and(|published| serial.is_after(published))
                 {

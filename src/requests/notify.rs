@@ -6,7 +6,7 @@ use tracing::debug;
 
 use crate::config::{Config, ZoneSource};
 use crate::dns::Name;
-use crate::secondary::{Keeper, NotifyFrom, NotifyRcode, notify};
+use crate::transfer::inbound::{Keeper, NotifyFrom, NotifyRcode, notify};
 
 /// Whether a configuration has a zone that comes from a primary.
 pub fn is_open(config: &Config) -> bool {

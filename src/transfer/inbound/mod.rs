@@ -8,30 +8,30 @@
 //! ```text
 //!            refresh is due ┌───────────────┐ NOTIFY
 //!                           ▼               │
-//!   refresh ──► fetch: SOA by UDP ── newer ─► transfer: IXFR, else AXFR ──► kept ──► load
+//!   timers ───► fetch: SOA by UDP ── newer ─► assemble: IXFR, else AXFR ──► files ─► load
 //!      ▲            │ same                        │ wrong, or none               │
 //!      └────────────┴─────────────────────────────┴──────────────────────────────┘
 //!   no primary confirmed the zone for as long as its SOA says: it expires, and is answered SERVFAIL
 //! ```
 //!
-//! `refresh`, `message`, `notify` and `transfer` are pure; `fetch` has the sockets, `kept` the files, `keeper` a task for
+//! `timers`, `client`, `notify` and `assemble` are pure; `fetch` has the sockets, `files` the files, `refresher` a task for
 //! each zone.
 
+mod assemble;
+mod client;
 mod fetch;
-mod keeper;
-mod kept;
-mod message;
+mod files;
 pub mod notify;
 mod permits;
-mod refresh;
+mod refresher;
 #[cfg(test)]
 mod tests;
-mod transfer;
+mod timers;
 
+pub use assemble::{BadTransfer, MAX_TRANSFER_BYTES, Progress, Received, Transfer};
+pub use client::BadMessage;
 pub use fetch::{FetchError, fetch, serial};
-pub use keeper::{Keeper, NotifyFrom, Reload, TransferredView};
-pub use kept::discard_expired;
-pub use message::BadMessage;
+pub use files::discard_expired;
 pub use notify::NotifyRcode;
-pub use refresh::{Confirmed, Refresh, Timers};
-pub use transfer::{BadTransfer, MAX_TRANSFER_BYTES, Progress, Received, Transfer};
+pub use refresher::{Keeper, NotifyFrom, Reload, TransferredView};
+pub use timers::{Confirmed, Refresh, Timers};

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::message::{Answer, BadMessage, Record};
+use super::client::{Answer, BadMessage, Record};
 use crate::dns::{Name, RrSet, RrType, Serial, rdata_text, soa_serial};
 use crate::zone::{MAX_RECORDS, Severity, Zone, parse};
 

@@ -15,11 +15,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::assemble::Received;
 use super::fetch::{fetch, serial};
-use super::kept;
+use super::files;
 use super::permits::Permits;
-use super::refresh::{Confirmed, Refresh, Timers};
-use super::transfer::Received;
+use super::timers::{Confirmed, Refresh, Timers};
 use crate::condition::{Board, ConditionKind};
 use crate::config::{Primary, ZoneSource, transferred};
 use crate::dns::{Name, Serial};
@@ -173,7 +173,7 @@ impl Keeper {
             serial: None,
             confirmed: None,
             expires: None,
-            expired: kept::has_expired(&source.file),
+            expired: files::has_expired(&source.file),
             next: self.clock.now(),
             failures: 0,
             full: 0,
@@ -194,7 +194,7 @@ impl Keeper {
             reload: self.reload.clone(),
             permits: self.permits.clone(),
             held: None,
-            aside_at: kept::has_expired(&source.file).then(|| self.clock.offset()),
+            aside_at: files::has_expired(&source.file).then(|| self.clock.offset()),
             board: self.board.clone(),
         };
         let task = self.runtime.spawn(task.run());
@@ -267,7 +267,7 @@ impl Task {
     async fn run(mut self) {
         let (zone, file) = (self.source.name.clone(), self.source.file.clone());
         let kept = self.read().await;
-        let kept = kept.zip(kept::age(&file, wall_secs()));
+        let kept = kept.zip(files::age(&file, wall_secs()));
         self.held = kept.as_ref().map(|(zone, _)| (zone.serial(), Timers::of(&zone.soa())));
         let now = self.clock.now();
         let held = kept.map(|(zone, age)| (Timers::of(&zone.soa()), now - age));
@@ -283,7 +283,7 @@ impl Task {
             }
             if refresh.expire(self.clock.now()) {
                 warn!("zone {zone} expired: no primary confirmed it for as long as its SOA says");
-                kept::discard(&file);
+                files::discard(&file);
                 (self.held, self.aside_at) = (None, None);
                 lock(&self.shared.view).expired = true;
                 self.show(&refresh);
@@ -355,7 +355,7 @@ impl Task {
         let current = |serial: Serial| format!("{address} has serial {serial}, as here");
         if let Some((held, timers)) = self.held {
             if theirs == held {
-                kept::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
+                files::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
                 return Ok((timers, current(held)));
             }
             if !theirs.is_after(held) {
@@ -368,7 +368,7 @@ impl Task {
         match fetch(primary, &zone, have).await.map_err(|e| e.to_string())? {
             Received::Current => match self.held {
                 Some((held, timers)) => {
-                    kept::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
+                    files::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
                     Ok((timers, current(held)))
                 }
                 None => Err("it sent nothing".to_owned()),
@@ -383,7 +383,7 @@ impl Task {
                 if self.held.is_some_and(|(held, _)| !serial.is_after(held)) {
                     return Err(format!("it sent serial {serial}, which is not after what is here"));
                 }
-                let stored = spawn_blocking(move || kept::store(&file, &text)).await;
+                let stored = spawn_blocking(move || files::store(&file, &text)).await;
                 stored.map_err(|e| e.to_string())?.map_err(|e| format!("it cannot be kept: {e}"))?;
                 self.held = Some((serial, timers));
                 let how = if incremental { "IXFR" } else { "AXFR" };
@@ -406,13 +406,13 @@ impl Task {
     async fn revive(&mut self) -> Option<(Timers, Duration)> {
         let offset = self.clock.offset();
         let file = self.source.file.clone();
-        if self.aside_at.is_none_or(|at| at == offset) || !kept::bring_back(&file) {
+        if self.aside_at.is_none_or(|at| at == offset) || !files::bring_back(&file) {
             return None;
         }
         self.aside_at = Some(offset);
-        let kept = self.read().await.zip(kept::age(&file, wall_secs()));
+        let kept = self.read().await.zip(files::age(&file, wall_secs()));
         let Some((zone, age)) = kept.filter(|(zone, age)| *age < Timers::of(&zone.soa()).expire) else {
-            kept::discard(&file);
+            files::discard(&file);
             return None;
         };
         let (serial, timers) = (zone.serial(), Timers::of(&zone.soa()));

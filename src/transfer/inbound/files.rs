@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::refresh::Timers;
+use super::timers::Timers;
 use crate::sys::files::{self, Reach};
 use crate::zone::Zone;
 

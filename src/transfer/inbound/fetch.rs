@@ -13,8 +13,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Sleep, sleep, timeout};
 use tracing::debug;
 
-use super::message::{Answer, BadMessage, question};
-use super::transfer::{BadTransfer, Progress, Received, Transfer};
+use super::assemble::{BadTransfer, Progress, Received, Transfer};
+use super::client::{Answer, BadMessage, question};
 use crate::config::Primary;
 use crate::dns::tsig::{Asked, BadAnswer, ask};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};

@@ -13,9 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::journals::Journals;
-use super::request::{self, Asked};
-use super::teller::Teller;
+use super::parse::{self, Asked};
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
 use crate::config::{Access, Config};
 use crate::dns::message::OPCODE_QUERY;
@@ -23,6 +21,7 @@ use crate::dns::tsig::{self, Keys, Signed};
 use crate::dns::{Name, RrType, soa_serial};
 use crate::server::{Desk, Metric, Replies, Request};
 use crate::sys::clock::wall_secs;
+use crate::transfer::outbound::{Journals, Teller};
 
 /// Transfers over TCP that are under way at once; further ones wait.
 const AT_ONCE: usize = 32;
@@ -156,8 +155,8 @@ impl Office {
         };
         let sender = Sender { peer, transport, signed };
         let message = sender.signed.as_ref().map_or(&bytes[..], Signed::message).to_vec();
-        let asked = request::read(&message);
-        match (request::opcode(&message), asked) {
+        let asked = parse::read(&message);
+        match (parse::opcode(&message), asked) {
             (Some(OPCODE_QUERY), Some(asked)) if matches!(asked.rtype, RrType::AXFR | RrType::IXFR) => {
                 self.transfer(asked, sender, &rules).await
             }
