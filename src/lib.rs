@@ -7,7 +7,7 @@
 //!           Sample   Health    Decision  Changeset  published table   bytes
 //! ```
 //!
-//! `geo` makes the maps by which `answer` tells clients apart. `history` keeps what happened, `alert` tells people, `control` shows and steers it, `daemon` starts and joins them all,
+//! `geo` makes the maps by which `answer` tells clients apart. `state` keeps what must survive and `recording` what the engine was given, `alert` tells people, `control` shows and steers it, `daemon` starts and joins them all,
 //! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
 
 pub mod alert;
@@ -22,13 +22,14 @@ pub mod dns;
 pub mod engine;
 pub mod geo;
 pub mod health;
-pub mod history;
 pub mod otlp;
 pub mod policy;
 pub mod probe;
+pub mod recording;
 pub mod requests;
 pub mod scenario;
 pub mod server;
+pub mod state;
 pub mod study;
 pub mod sys;
 pub mod tap;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use detour::config::load;
 use detour::engine::{Effect, Engine, Event, Happened, Load};
-use detour::history::recording::Recording;
-use detour::history::{Query, Store};
 use detour::policy::OverrideKind;
+use detour::recording::Recording;
+use detour::state::{Query, Store};
 use detour::study::{Player, Run, StudyError};
 
 /// The files, where they may be written to.

@@ -217,10 +217,10 @@ mod checker {
     #[test]
     fn clocks() {
         let check = |path, text, lines| check(rules::clocks, path, text, lines);
-        check("src/history/x.rs", "fn f() {\n    Instant::now()\n}\n", &[2]);
-        check("src/history/x.rs", "let t = std::time::SystemTime::now();\n", &[1]);
+        check("src/state/x.rs", "fn f() {\n    Instant::now()\n}\n", &[2]);
+        check("src/state/x.rs", "let t = std::time::SystemTime::now();\n", &[1]);
         check("src/probe/x.rs", "let t = Instant::now();\n", &[]);
-        check("src/history/x.rs", "let t = clock.now();\n", &[]);
+        check("src/state/x.rs", "let t = clock.now();\n", &[]);
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod checker {
 
     #[test]
     fn literals_do_not_hide_code() {
-        let check = |text, lines| check(rules::clocks, "src/history/x.rs", text, lines);
+        let check = |text, lines| check(rules::clocks, "src/state/x.rs", text, lines);
         check("let q = '\"';\nInstant::now();\nlet r = '\"';\n", &[2]);
         check("let q = b'\\'';\nInstant::now();\n", &[2]);
         check("let q = r#\"\" Instant::now() \"#;\nInstant::now();\n", &[2]);
@@ -288,19 +288,19 @@ mod checker {
 
     #[test]
     fn test_modules_in_files_of_their_own() {
-        let parent = Source::new("src/history/mod.rs", "mod store;\n#[cfg(test)]\nmod kill;\n");
-        assert_eq!(parent.test_modules(), ["src/history/kill"]);
-        let leaf = Source::new("src/history/store.rs", "#[cfg(test)] mod tests;\n");
-        assert_eq!(leaf.test_modules(), ["src/history/store/tests"]);
+        let parent = Source::new("src/state/mod.rs", "mod store;\n#[cfg(test)]\nmod kill;\n");
+        assert_eq!(parent.test_modules(), ["src/state/kill"]);
+        let leaf = Source::new("src/state/store.rs", "#[cfg(test)] mod tests;\n");
+        assert_eq!(leaf.test_modules(), ["src/state/store/tests"]);
         let check = |path, findings| {
             let mut source = Source::new(path, "x.unwrap();\n");
             source.mark_tests(&parent.test_modules());
             assert_eq!(rules::proofs(&source).len(), findings, "{path}");
         };
-        check("src/history/kill.rs", 0);
-        check("src/history/kill/child.rs", 0);
-        check("src/history/killer.rs", 1);
-        check("src/history/store.rs", 1);
+        check("src/state/kill.rs", 0);
+        check("src/state/kill/child.rs", 0);
+        check("src/state/killer.rs", 1);
+        check("src/state/store.rs", 1);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::config::{AlertSeverity, SiteId};
 use crate::dns::Name;
 use crate::engine::{Happened, conditions_of, dead_site, forced_up_though_down, lost_families};
 use crate::health::Health;
-use crate::history::Entry;
 use crate::policy::{Decision, FamilyPart, Noted, Reason, Rule};
+use crate::state::Entry;
 use crate::time::Time;
 
 /// The longest text of one piece of news, in bytes: a refused configuration can name many problems.

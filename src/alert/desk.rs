@@ -21,7 +21,7 @@ use super::message::{Message, State};
 use crate::config::{AlertReceiver, SiteId};
 use crate::dns::Name;
 use crate::engine::Happened;
-use crate::history::Entry;
+use crate::state::Entry;
 use crate::time::Time;
 
 /// News that may gather for one message; the next are gathered once these are grouped.

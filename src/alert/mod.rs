@@ -41,7 +41,7 @@ use self::kept::Kept;
 use self::receiver::Task;
 use self::send::Line;
 use crate::config::AlertReceiver;
-use crate::history::Store;
+use crate::state::Store;
 use crate::sys::clock::{Clock, wall};
 use crate::time::by_host_while;
 

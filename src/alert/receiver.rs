@@ -18,7 +18,7 @@ use super::message::Message;
 use super::send::{Line, SendError};
 use crate::config::AlertReceiver;
 use crate::engine::{Happened, MAX_BEARING};
-use crate::history::{Durable, Store, StoreError};
+use crate::state::{Durable, Store, StoreError};
 use crate::sys::clock::{Clock, wall};
 use crate::text::is_hidden;
 use crate::time::{HostTime, Offset, Time, by_host, by_host_while};

@@ -12,11 +12,11 @@ use crate::config::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePat
 use crate::dns::Name;
 use crate::engine::{Doubt, Happened};
 use crate::health::{Health, Warning};
-use crate::history::Entry;
 use crate::policy::{
     Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Portion, Reason, Rule,
     Toward,
 };
+use crate::state::Entry;
 use crate::time::{HostTime, Time};
 
 const START: Time = Time(1_795_230_000_000);

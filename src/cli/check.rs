@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::config::{Loaded, Report, Seconds, Surroundings, ZoneText, load, rate_limit, worst_case};
-use crate::history::Store;
+use crate::state::Store;
 use crate::sys::clock::wall_secs;
 use crate::zone::{Lint, Promises, Severity, lint};
 

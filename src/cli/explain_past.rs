@@ -13,7 +13,7 @@ use super::{explain, recorded, show};
 use crate::control::api::ExplainBody;
 use crate::dns::{Name, RrSet};
 use crate::engine::{Effect, Explanation, Happened};
-use crate::history::recording::{Moment, Recording};
+use crate::recording::{Moment, Recording};
 use crate::study::{Player, Run, StudyError};
 use crate::time::{Time, by_host};
 

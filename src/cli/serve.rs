@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::logging;
 use crate::config;
 use crate::daemon;
-use crate::history::Newer;
+use crate::state::Newer;
 use crate::sys::command::guard;
 
 /// What `detour serve` takes.

@@ -17,8 +17,8 @@ use crate::control::{Problem, fixture};
 use crate::dns::RrSet;
 use crate::engine::{Action, Happened};
 use crate::health::Health;
-use crate::history::Entry;
 use crate::policy::{OverrideKind, Scope};
+use crate::state::Entry;
 use crate::time::Time;
 
 fn because() -> String {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Tested;
 use crate::dns::{RrSet, Serial};
 use crate::engine::{Explanation, ServiceView};
-use crate::history::Entry;
 use crate::policy::{Decision, OverrideKind, Target};
 use crate::probe::WatchView;
+use crate::state::Entry;
 
 /// `GET /v1/services/{name}`, and each of `GET /v1/services`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -27,7 +27,7 @@ use super::access::Caller;
 use super::api::EntryBody;
 use super::turns::{Busy, Turn, Turns};
 use super::{Daemon, Problem};
-use crate::history::{Entry, StoreError};
+use crate::state::{Entry, StoreError};
 use crate::time::{Offset, by_host};
 
 /// How often a listener hears something, be it nothing but a comment.

@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::engine::{Action, Engine, Happened, scope_of};
-use crate::history::{Durable, Store};
 use crate::policy::{Scope, Target};
 use crate::probe::WatchView;
+use crate::state::{Durable, Store};
 use crate::sys::histogram::Distribution;
 
 /// A daemon whose engine is a fixed picture.

@@ -12,7 +12,7 @@ use super::gate::{Gate, Timeouts};
 use super::{MAX_BODY, MAX_URI, WRITES, WRONG_TOKENS};
 use crate::config::{ApiRole, ApiToken, Control};
 use crate::engine::{Audit, Happened};
-use crate::history::Query;
+use crate::state::Query;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ANA: (&str, &str) = ("authorization", "Bearer detour_of_ana");

@@ -13,7 +13,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::{Daemon, Problem};
-use crate::history::{MAX_ENTRIES, MAX_QUERY, StoreError};
+use crate::state::{MAX_ENTRIES, MAX_QUERY, StoreError};
 use crate::study::incident::{Incident, Incidents, Line};
 use crate::time::{Offset, Time, by_host};
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Gone;
 use crate::engine::CommandError;
-use crate::history::StoreError;
+use crate::state::StoreError;
 
 /// The body of every answer with an error status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

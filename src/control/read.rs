@@ -15,8 +15,8 @@ use super::metrics::bare;
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
 use crate::dns::{Name, RrSet};
 use crate::engine::SiteView;
-use crate::history::{self, MAX_QUERY};
 use crate::policy::Proposal;
+use crate::state::{self, MAX_QUERY};
 
 /// How many entries are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -138,7 +138,7 @@ pub(super) async fn history<D: Daemon>(
     let unknown = service.clone().filter(|_| explained.is_none());
     let checks = explained.map(|explained| explained.checks).unwrap_or_default();
     let limit = args.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_QUERY);
-    let query = history::Query {
+    let query = state::Query {
         before: args.before,
         limit,
         service,

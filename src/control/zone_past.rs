@@ -14,7 +14,7 @@ use super::zone_api::{SerialBody, ZoneDiffBody, ZoneHistoryBody};
 use super::{Daemon, Problem};
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::Happened;
-use crate::history::{self, MAX_QUERY, StoreError};
+use crate::state::{self, MAX_QUERY, StoreError};
 use crate::time::by_host;
 use crate::zone::{Journal, Step};
 
@@ -77,8 +77,7 @@ fn serials<D: Daemon>(
     before: Option<u64>,
     limit: usize,
 ) -> Result<(Vec<SerialBody>, Option<u64>), StoreError> {
-    let mut query =
-        history::Query { before, limit: MAX_QUERY, zone: Some(zone), ..history::Query::default() };
+    let mut query = state::Query { before, limit: MAX_QUERY, zone: Some(zone), ..state::Query::default() };
     let mut serials: Vec<SerialBody> = Vec::new();
     // Which serial waits for a decision's words: it was recorded before, and so comes after.
     let mut decided: BTreeMap<u64, usize> = BTreeMap::new();

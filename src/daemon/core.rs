@@ -36,11 +36,11 @@ use crate::control::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloade
 use crate::dns::soa_with_serial;
 use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
 use crate::health::Sample;
-use crate::history::recording::{Bounds, LoadNote, Recorder};
-use crate::history::{Durable, Store};
 use crate::policy::Decision;
 use crate::probe::Prober;
+use crate::recording::{Bounds, LoadNote, Recorder};
 use crate::requests::Office;
+use crate::state::{Durable, Store};
 use crate::sys::clock::Clock;
 use crate::tap::Watchers;
 use crate::time::{Time, by_host};

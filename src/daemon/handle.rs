@@ -27,11 +27,11 @@ use crate::control::{
 };
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
-use crate::history::{Durable, Entry, Query, Store, StoreError};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
 use crate::requests::Office;
 use crate::server;
+use crate::state::{Durable, Entry, Query, Store, StoreError};
 use crate::sys::clock::Clock;
 use crate::tap::Watchers;
 use crate::time::{Offset, Time};

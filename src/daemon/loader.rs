@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::control::{Frozen, Rejected, RolledBack};
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
-use crate::history::{Durable, Store};
+use crate::state::{Durable, Store};
 use crate::sys::clock::{Clock, wall};
 use crate::time::Time;
 use crate::transfer::inbound::Reload;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tracing::{debug, error, info};
 
 use crate::condition::{Board, ConditionKind, Summary};
-use crate::history::StoreError;
+use crate::state::StoreError;
 use crate::time::Time;
 
 /// The subject of the condition that the state file cannot be written.

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::start_with;
 use crate::control::Daemon;
-use crate::history::Newer;
+use crate::state::Newer;
 
 /// Serves until SIGTERM or SIGINT; SIGHUP reloads.
 pub async fn serve(path: &Path, newer: Newer) -> anyhow::Result<()> {

@@ -30,7 +30,7 @@ use crate::condition::ConditionKind;
 use crate::control;
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
-use crate::history::{Durable, Newer};
+use crate::state::{Durable, Newer};
 use crate::sys::files::{self, Reach};
 use crate::sys::map_large_blocks;
 use crate::time::Time;

@@ -270,7 +270,7 @@ async fn a_state_that_is_damaged_after_the_first_run_is_restored_from_its_record
     let before = serial(&running);
     running.stop().await;
     let copy = copied(dir.path());
-    let file = copy.path().join("state").join(crate::history::FILE);
+    let file = copy.path().join("state").join(crate::state::FILE);
     let mut bytes = fs::read(&file).unwrap();
     bytes[0] ^= 1;
     fs::write(&file, bytes).unwrap();

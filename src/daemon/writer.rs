@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::core::Pulse;
 use crate::engine::{Happened, Saved, SavedKey};
-use crate::history::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
+use crate::state::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
 use crate::sys::clock::Clock;
 use crate::time::Time;
 use crate::zone::JournalRow;

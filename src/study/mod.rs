@@ -31,7 +31,7 @@ pub use whatif::{Consequence, LoadThen, MAX_SUPPOSED, Outlook, Supposition, heal
 use std::path::PathBuf;
 
 use crate::engine::CommandError;
-use crate::history::recording::RecordingError;
+use crate::recording::RecordingError;
 
 /// How many vantages must agree that a check is Down: recordings are of single nodes.
 pub const QUORUM: usize = 1;

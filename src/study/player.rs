@@ -10,8 +10,8 @@ use super::{QUORUM, StudyError};
 use crate::config::{self, CheckKey, Config, Probe, Service};
 use crate::engine::{Effect, Engine, Event, Load, Pace, Saved};
 use crate::health::Sample;
-use crate::history::recorded_at_its_head;
-use crate::history::recording::{Head, LoadNote, Moment, Note, Recording};
+use crate::recording::{Head, LoadNote, Moment, Note, Recording};
+use crate::state::recorded_at_its_head;
 use crate::time::Time;
 
 /// Under which configuration a recording is played.

@@ -7,8 +7,8 @@ use super::*;
 use crate::config::{CheckKey, Config, Whereto};
 use crate::engine::{Action, Command, Effect, Engine, Event, Happened, Load};
 use crate::health::{Detail, Failure, Outcome, Sample, Vantage};
-use crate::history::recording::{Head, LoadNote, Moment, Note};
 use crate::policy::{OverrideKind, Regions, Scope};
+use crate::recording::{Head, LoadNote, Moment, Note};
 use crate::time::Time;
 use crate::zone::ClientsId;
 

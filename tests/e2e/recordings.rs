@@ -2,8 +2,8 @@
 //! a `kill -9`, played again from the files that are left.
 
 use detour::engine::{Effect, Happened};
-use detour::history::Entry;
-use detour::history::recording::Recording;
+use detour::recording::Recording;
+use detour::state::Entry;
 use detour::study::{Player, Run, StudyError};
 
 use crate::harness::{APP, Detour, Setup, World, detour, until};

@@ -15,9 +15,9 @@ use std::{fs, thread};
 
 use detour::dns::{RrSet, RrType, Serial};
 use detour::engine::Happened;
-use detour::history::Entry;
 use detour::policy::Decision;
 use detour::scenario::{Expect, Outcome, Scenario, Setup, Step, What, parse};
+use detour::state::Entry;
 
 use crate::dig::dig_for;
 use crate::harness::{Detour, MACHINE, Ran, own_address, until};

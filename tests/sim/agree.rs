@@ -11,9 +11,9 @@ use detour::control::overview::{Overview, Stance};
 use detour::control::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
 use detour::engine::{Effect, Happened, ServiceView};
 use detour::health::Health;
-use detour::history::Entry;
 use detour::policy::{Decision, Family, Noted, OverrideKind, Rule};
 use detour::scenario::World;
+use detour::state::Entry;
 use detour::time::Time;
 
 const OF_SERVICES: [ConditionKind; 5] = [

@@ -1,7 +1,7 @@
 //! A run written as a recording is, and played again from that.
 
 use detour::engine::{Effect, Engine, Event, Happened};
-use detour::history::recording::{Decoder, Encoder, Note};
+use detour::recording::{Decoder, Encoder, Note};
 use detour::scenario::Given;
 use detour::time::Time;
 

@@ -10,8 +10,8 @@ use crate::cli::recorded;
 use crate::config::{self, Config};
 use crate::control::IncidentsBody;
 use crate::engine::clock_of;
-use crate::history::recording::{Moment, Note, Recording, RecordingError};
-use crate::history::{MAX_ENTRIES, MAX_QUERY, Store, StoreError};
+use crate::recording::{Moment, Note, Recording, RecordingError};
+use crate::state::{MAX_ENTRIES, MAX_QUERY, Store, StoreError};
 use crate::study::incident::{Incident, Incidents};
 use crate::time::{HostTime, Offset, Time, by_host};
 
@@ -45,7 +45,7 @@ impl Source {
         match client.get(&["v1", "incidents"], &[("limit", "1")]).await {
             Ok(_) => Ok(Ok(Source { from: From::Daemon(Box::new(client)), state_dir, now })),
             Err(error) if error.is_unreachable() && way.control.is_none() => {
-                let Some(dir) = state_dir.filter(|dir| dir.join(crate::history::FILE).exists()) else {
+                let Some(dir) = state_dir.filter(|dir| dir.join(crate::state::FILE).exists()) else {
                     return Ok(Err(error));
                 };
                 eprintln!("no daemon answers; this is what it left in {}", dir.display());

@@ -10,8 +10,8 @@ use crate::config::{CheckKey, SiteId};
 use crate::dns::{Name, RrSet};
 use crate::engine::{Action, Bearing, Command, Happened};
 use crate::health::Health;
-use crate::history::Entry;
 use crate::policy::{Decision, Proposal, Scope};
+use crate::state::Entry;
 use crate::time::Time;
 
 /// How long after its end an alert about an incident is still told in it.

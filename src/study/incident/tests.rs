@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::*;
 use crate::engine::{Action, Command, Effect, Engine, Event, Happened, Load};
 use crate::health::{Detail, Failure, Outcome, Sample, Vantage};
-use crate::history::Entry;
 use crate::policy::{OverrideKind, Scope};
+use crate::state::Entry;
 
 const CONFIG: &str = r#"
 [sites.fra]

@@ -10,13 +10,14 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
+use super::CACHE_BYTES;
 use super::backend::in_memory;
 use super::open::FORMAT;
 use super::store::{META, SAVED, SUMS};
 use super::unsynced::{is_summed, sum};
-use super::{CACHE_BYTES, recording};
 use crate::dns::Serial;
 use crate::engine::{Saved, SavedKey};
+use crate::recording;
 use crate::time::Time;
 
 /// What the recording in a state directory comes to: what was saved then, and when that is.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use redb::{Database, TableDefinition};
 
-use super::recording::{Bounds, Recorder};
 use super::store::{META, SAVED};
 use super::{
     Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Newer, Opened, Query, Store, StoreError,
@@ -17,6 +16,7 @@ use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
+use crate::recording::{Bounds, Recorder};
 use crate::time::{HostTime, Time};
 use crate::zone::{Edit, EditKey};
 

@@ -1,4 +1,4 @@
-//! History: what must survive the process, and the record of what happened.
+//! State: what must survive the process, and the history of what happened.
 //!
 //! In: the `Saved` values and `Happened` records of an engine step, as one transaction. Out: at start, the
 //! last value under every key and the latest time ever recorded; later, entries of the history, newest
@@ -35,7 +35,6 @@ mod faults;
 mod kill;
 mod open;
 mod queries;
-pub mod recording;
 mod salvage;
 mod store;
 #[cfg(test)]
