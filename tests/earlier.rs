@@ -10,8 +10,8 @@ use detour::config::load;
 use detour::engine::{Effect, Engine, Event, Happened, Load};
 use detour::policy::OverrideKind;
 use detour::recording::Recording;
+use detour::simulate::{Player, Run, StudyError};
 use detour::state::{Query, Store};
-use detour::study::{Player, Run, StudyError};
 
 /// The files, where they may be written to.
 fn folder() -> tempfile::TempDir {

@@ -5,7 +5,7 @@ mod effects;
 #[path = "scenarios/foresight.rs"]
 mod foresight;
 
-use detour::scenario::{load, parse, run};
+use detour::simulate::scenario::{load, parse, run};
 
 /// Runs a scenario file; panics with the file and line of what is not as expected.
 fn play(file: &str, text: &str) {

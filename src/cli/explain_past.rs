@@ -14,7 +14,7 @@ use crate::control::api::ExplainBody;
 use crate::dns::{Name, RrSet};
 use crate::engine::{Effect, Explanation, Happened};
 use crate::recording::{Moment, Recording};
-use crate::study::{Player, Run, StudyError};
+use crate::simulate::{Player, Run, StudyError};
 use crate::time::{Time, by_host};
 
 /// How many commands and decisions before the moment are shown.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, parse_duration};
 use crate::engine::Load;
 use crate::recording::Recording;
-use crate::scenario::Maps;
+use crate::simulate::scenario::Maps;
 use crate::sys::clock::wall;
 use crate::time::{HostTime, Offset, by_host};
 

@@ -17,7 +17,7 @@ use super::show::{self, Table, bare, list};
 use crate::config::{Config, Seconds, parse_duration};
 use crate::engine::{Load, Undecided};
 use crate::recording::{Gap, Moment, Recording};
-use crate::study::{Advice, Cost, Decided, Ledger, Player, Run, StudyError, Truth, advise, candidates};
+use crate::simulate::{Advice, Cost, Decided, Ledger, Player, Run, StudyError, Truth, advise, candidates};
 use crate::time::{HostTime, Time, by_host};
 
 /// Differences that are listed one by one; `--json` has all.

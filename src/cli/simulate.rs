@@ -15,7 +15,7 @@ use super::client::{DONE, NO};
 use super::{recorded, show};
 use crate::config::Seconds;
 use crate::engine::{Effect, Happened, Load};
-use crate::scenario::{self, Maps, Scenario, Told, Wrong, zero};
+use crate::simulate::scenario::{self, Maps, Scenario, Told, Wrong, zero};
 
 /// The longest scenario, in bytes.
 const MAX_SCENARIO: u64 = 4 << 20;

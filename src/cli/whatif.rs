@@ -16,7 +16,9 @@ use super::show::{self, Table, bare, list};
 use crate::config::{Config, Seconds};
 use crate::engine::Engine;
 use crate::policy::Target;
-use crate::study::{Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose};
+use crate::simulate::{
+    Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose,
+};
 use crate::sys::clock::wall;
 use crate::time::{Offset, Time, by_host};
 

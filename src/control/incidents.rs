@@ -13,8 +13,8 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::{Daemon, Problem};
+use crate::incident::{Incident, Incidents, Line};
 use crate::state::{MAX_ENTRIES, MAX_QUERY, StoreError};
-use crate::study::incident::{Incident, Incidents, Line};
 use crate::time::{Offset, Time, by_host};
 
 /// How many incidents are shown when the request does not say.

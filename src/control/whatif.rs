@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::read::patiently;
 use super::write::parse;
 use super::{Daemon, Problem, Snapshot};
-use crate::study::{Outlook, Supposition, suppose};
+use crate::simulate::{Outlook, Supposition, suppose};
 use crate::time::by_host;
 
 /// How many are worked out at a time: each holds a copy of the engine.

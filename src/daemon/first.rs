@@ -11,8 +11,8 @@ use super::messages::{Fresh, Refused};
 use super::sources::Sources;
 use crate::engine::Saved;
 use crate::server::BindError;
+use crate::simulate::last_recorded;
 use crate::state::{Newer, Opened, Store, StoreError};
-use crate::study::last_recorded;
 use crate::sys::files;
 use crate::time::Time;
 

@@ -3,8 +3,8 @@
 
 use detour::engine::{Effect, Happened};
 use detour::recording::Recording;
+use detour::simulate::{Player, Run, StudyError};
 use detour::state::Entry;
-use detour::study::{Player, Run, StudyError};
 
 use crate::harness::{APP, Detour, Setup, World, detour, until};
 

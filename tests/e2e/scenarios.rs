@@ -3,7 +3,7 @@
 //! history, in order, and at last in its answers.
 //!
 //! What one client is answered is asked with `dig +subnet`. Time is not the scenario's: what takes a minute there takes seconds here. Serials, shares, reasons and the
-//! words of a refusal are the pure engine's business (src/scenario/run.rs); here a serial only must not go
+//! words of a refusal are the pure engine's business (src/simulate/scenario/run.rs); here a serial only must not go
 //! back, and what is refused must be.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::{fs, thread};
 use detour::dns::{RrSet, RrType, Serial};
 use detour::engine::Happened;
 use detour::policy::Decision;
-use detour::scenario::{Expect, Outcome, Scenario, Setup, Step, What, parse};
+use detour::simulate::scenario::{Expect, Outcome, Scenario, Setup, Step, What, parse};
 use detour::state::Entry;
 
 use crate::dig::dig_for;

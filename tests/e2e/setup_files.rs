@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use detour::config::{OnLimit, PolicyKind, Unanswered};
-use detour::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
+use detour::simulate::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
 
 use crate::scenarios::FASTER;
 

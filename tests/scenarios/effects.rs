@@ -11,10 +11,10 @@ use detour::policy::Rule;
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Time;
 
-use detour::scenario::{Setup, World, decisions, parse, settle, zero};
+use detour::simulate::scenario::{Setup, World, decisions, parse, settle, zero};
 
 fn load(setup: &Setup) -> Load {
-    detour::scenario::load(setup).expect("a load")
+    detour::simulate::scenario::load(setup).expect("a load")
 }
 
 fn name(text: &str) -> Name {

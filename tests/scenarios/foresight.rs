@@ -7,8 +7,8 @@ use detour::dns::Name;
 use detour::engine::{Action, Command, Event};
 use detour::health::{Detail, Failure, Outcome, Sample, Vantage};
 use detour::policy::{Scope, Target};
-use detour::scenario::{World, load, parse, settle, zero};
-use detour::study::{Outlook, Supposition, suppose};
+use detour::simulate::scenario::{World, load, parse, settle, zero};
+use detour::simulate::{Outlook, Supposition, suppose};
 
 const FRA: &str = "192.0.2.10";
 const IAD: &str = "198.51.100.10";

@@ -12,7 +12,7 @@ use detour::control::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_
 use detour::engine::{Effect, Happened, ServiceView};
 use detour::health::Health;
 use detour::policy::{Decision, Family, Noted, OverrideKind, Rule};
-use detour::scenario::World;
+use detour::simulate::scenario::World;
 use detour::state::Entry;
 use detour::time::Time;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use detour::config::{Approval, Moving, OnLimit, PolicyKind, Unanswered};
 use detour::dns::Network;
-use detour::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
+use detour::simulate::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
 
 use super::judge::Kind;
 use super::random::Random;

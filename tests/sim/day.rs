@@ -10,7 +10,7 @@ use detour::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
 use detour::time::{Offset, Time};
 
 use super::random::Random;
-use detour::scenario::{ServiceSpec, Setup, World, decisions, load, zero};
+use detour::simulate::scenario::{ServiceSpec, Setup, World, decisions, load, zero};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The defaults of a probe.

@@ -6,7 +6,7 @@ use detour::dns::{RrSet, RrType};
 use detour::engine::{Effect, EndpointView, Happened, PlaceView, ServiceView};
 use detour::health::Health;
 use detour::policy::{Decision, Rule};
-use detour::scenario::{World, decisions};
+use detour::simulate::scenario::{World, decisions};
 
 use super::judge::{configured, forced};
 

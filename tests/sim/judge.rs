@@ -19,7 +19,7 @@ use super::play::Played;
 use super::random::Random;
 use super::rules::Rules;
 use super::sharing::{self, Sharing};
-use detour::scenario::{World, decisions};
+use detour::simulate::scenario::{World, decisions};
 
 /// What the judge remembers of each endpoint.
 #[derive(Clone, Copy, Default)]

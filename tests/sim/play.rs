@@ -14,7 +14,7 @@ use super::agree::Agreement;
 use super::configured::{SERVICES, SITES, ZONES, change_service, near, setup_of};
 use super::judge::{Before, Judge, Kind, check_settled};
 use super::random::Random;
-use detour::scenario::{Given, Setup, World, decisions, load, zero};
+use detour::simulate::scenario::{Given, Setup, World, decisions, load, zero};
 
 /// Steps of the eventful part.
 const STEPS: usize = 50;

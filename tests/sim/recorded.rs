@@ -2,7 +2,7 @@
 
 use detour::engine::{Effect, Engine, Event, Happened};
 use detour::recording::{Decoder, Encoder, Note};
-use detour::scenario::Given;
+use detour::simulate::scenario::Given;
 use detour::time::Time;
 
 /// The effects of the same once more, by engines that are given what a recording holds. Loads of a run are

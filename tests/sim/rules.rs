@@ -8,7 +8,7 @@ use detour::config::{OnLimit, SiteId};
 use detour::dns::Name;
 use detour::engine::{Effect, ServiceView};
 use detour::policy::{Decision, Partial, Rule};
-use detour::scenario::{World, decisions};
+use detour::simulate::scenario::{World, decisions};
 use detour::time::Time;
 
 use super::judge::{Before, configured, is_taken, is_up, may_serve, works};

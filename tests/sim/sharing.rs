@@ -8,7 +8,7 @@ use detour::config::{Failback, PolicyKind, Service, SiteId};
 use detour::dns::{Name, Network};
 use detour::engine::{Effect, ServiceView};
 use detour::policy::{Decision, Flow, Rule};
-use detour::scenario::{World, decisions};
+use detour::simulate::scenario::{World, decisions};
 use detour::zone::BUCKETS;
 
 use super::judge::{Before, configured, may_serve, works};

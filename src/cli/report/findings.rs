@@ -6,7 +6,7 @@ use super::page::{Line, words};
 use super::standby::Held;
 use crate::cli::show::{bare, span};
 use crate::config::Config;
-use crate::study::incident::{For, Incident, Phases, Way, What};
+use crate::incident::{For, Incident, Phases, Way, What};
 use crate::time::Time;
 
 /// A phase that takes this share of the whole is the one to shorten.

@@ -21,7 +21,7 @@ use super::arguments;
 use super::client::{DONE, NO};
 use super::find::Way;
 use super::show::{Table, list, print, span};
-use crate::study::incident::Incident;
+use crate::incident::Incident;
 use crate::time::Time;
 
 /// How many incidents `--list` shows.

@@ -7,7 +7,7 @@ use super::page::{Block, Line, Page, Piece, code, plain, words};
 use super::standby::Held;
 use crate::cli::show::{bare, list, span};
 use crate::config::Config;
-use crate::study::incident::{Incident, Move, Phases, Way, What};
+use crate::incident::{Incident, Move, Phases, Way, What};
 use crate::time::Time;
 
 /// How many rows a table has where the incident names hundreds.

@@ -10,9 +10,9 @@ use crate::cli::recorded;
 use crate::config::{self, Config};
 use crate::control::IncidentsBody;
 use crate::engine::clock_of;
+use crate::incident::{Incident, Incidents};
 use crate::recording::{Moment, Note, Recording, RecordingError};
 use crate::state::{MAX_ENTRIES, MAX_QUERY, Store, StoreError};
-use crate::study::incident::{Incident, Incidents};
 use crate::time::{HostTime, Offset, Time, by_host};
 
 /// How much of the list is asked for at a time.

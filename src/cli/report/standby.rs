@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::{CheckKey, SiteId, Whereto};
 use crate::health::{Outcome, Sample};
-use crate::study::incident::{Incident, Served};
+use crate::incident::{Incident, Served};
 use crate::time::{HostTime, Offset, Time};
 
 /// The longest stretch before a move that is compared with.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::course::Course;
+use super::progress::Course;
 use super::{For, Move, Way};
 use crate::dns::Name;
 use crate::time::{Time, span};

@@ -17,13 +17,13 @@
 //! site that dies is one incident, a service that has been down for a week does not swallow it. What an
 //! operator does to a healthy site is no incident; during one it is a line of its timeline.
 
-mod course;
+mod affected;
 mod fold;
 mod lines;
-mod off;
+mod progress;
+mod summary;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::time::Duration;
 

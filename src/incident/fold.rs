@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::course::{Answer, Course};
-use super::off::{leaves_down, parts};
-use super::{Incident, MAX_ANSWERS, MAX_INCIDENTS, MAX_NAMED, MAX_OPEN, Phases, Way, What, words};
+use super::affected::{leaves_down, parts};
+use super::progress::{Answer, Course};
+use super::{Incident, MAX_ANSWERS, MAX_INCIDENTS, MAX_NAMED, MAX_OPEN, Phases, Way, What, summary};
 use crate::config::{CheckKey, SiteId};
 use crate::dns::{Name, RrSet};
 use crate::engine::{Action, Bearing, Command, Happened};
@@ -283,7 +283,7 @@ fn incident(course: &Course, now: Time) -> Incident {
         sites: course.sites.clone(),
         services: course.services.iter().take(named(course.services.len())).cloned().collect(),
         services_total: course.services.len(),
-        summary: words::summary(course, now),
+        summary: summary::summary(course, now),
         phases,
         causes: course.causes.clone(),
         moves: course.moves.clone(),

@@ -1,7 +1,7 @@
 //! What a decision says of what fails, and of what keeps a service from where it belongs.
 
 use super::For;
-use super::course::Answer;
+use super::progress::Answer;
 use crate::config::SiteId;
 use crate::health::Health;
 use crate::policy::{Decision, Noted, Reason, Rule};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::affected::{broken, family_left, is_broken, less, listed, waits};
 use super::lines::{Lines, Told};
-use super::off::{broken, family_left, is_broken, less, listed, waits};
-use super::words::{bare, failure};
+use super::summary::{bare, failure};
 use super::{
     FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
 };

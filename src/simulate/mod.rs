@@ -1,4 +1,4 @@
-//! Studies: what would be, and what would have been.
+//! Simulations: what would be, and what would have been.
 //!
 //! In: a recording, moment by moment, or an engine and its configuration; and what to suppose. Out: the
 //! decisions that follow, and what they cost. This room must never know a rule by which the engine decides:
@@ -13,9 +13,9 @@
 
 mod advise;
 mod cost;
-pub mod incident;
 mod ledger;
 mod player;
+pub mod scenario;
 #[cfg(test)]
 mod tests;
 mod truth;
