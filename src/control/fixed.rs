@@ -12,6 +12,7 @@ use crate::policy::{Scope, Target};
 use crate::probe::WatchView;
 use crate::state::{Durable, Store};
 use crate::sys::histogram::Distribution;
+use crate::telemetry::Measured;
 
 /// A daemon whose engine is a fixed picture.
 pub(crate) struct Fixed {

@@ -71,6 +71,7 @@ use crate::policy::{Decision, Scope, Target};
 use crate::probe::WatchView;
 use crate::server::Bounds;
 use crate::state::{Entry, Query, StoreError};
+use crate::telemetry::{Counter, Measured};
 use crate::time::{Offset, Time, by_host_while};
 use crate::transfer::inbound::TransferredView;
 use crate::transfer::outbound::Secondary;
@@ -83,7 +84,7 @@ pub use healthz::{CHECKS_STALLED_MS, ENGINE_STALLED_MS, HealthzBody, health_of};
 pub use heartbeat::{Heartbeats, MAX_CALLERS};
 pub use http::HEAD_TIMEOUT;
 pub use incidents::{IncidentBody, IncidentsBody};
-pub use metrics::{Measured, render as metrics_text};
+pub use metrics::render as metrics_text;
 pub use openapi::document;
 pub use plots::PlotsAt;
 pub use problem::Problem;
@@ -334,9 +335,6 @@ pub struct Measurements {
     /// Metric name, labels, value: the answer side's counts, and others'.
     pub counters: Vec<Counter>,
 }
-
-/// A metric's name, its labels and its value. A name that ends in `_total` is a counter, any other a gauge.
-pub type Counter = (&'static str, Vec<(&'static str, String)>, u64);
 
 /// Serves until `shutdown` completes, then gives open requests [`SHUTDOWN_GRACE`] to end. So many connections are
 /// open at a time, [`MAX_CONNECTIONS`] at most.

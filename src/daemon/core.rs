@@ -22,11 +22,7 @@ use super::exempt;
 use super::host_clock::HostClock;
 use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
-use super::phases::{Phases, Served};
-pub use super::pulse::Pulse;
-use super::pulse::unwritten;
 use super::showing::Showing;
-use super::told::{self, Counts};
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
@@ -42,7 +38,11 @@ use crate::recording::{Bounds, LoadNote, Recorder};
 use crate::requests::Office;
 use crate::state::{Durable, Store};
 use crate::sys::clock::Clock;
-use crate::tap::Watchers;
+use crate::telemetry::failovers::{Phases, Served};
+use crate::telemetry::log::{self, Counts};
+use crate::telemetry::pulse::Pulse;
+use crate::telemetry::pulse::unwritten;
+use crate::telemetry::querylog::Watchers;
 use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::{Journals, Teller};
@@ -125,7 +125,7 @@ pub struct Core {
     pub retired: Vec<Arc<Table>>,
     pub wake: Option<Time>,
     /// Standbys that the log is still to be told of.
-    pub standbys: told::Standbys,
+    pub standbys: log::Standbys,
     /// Which change of the engine's conditions was told last.
     pub summarized: Option<u64>,
     /// What the engine does not know of what is saved: the recording has it, for a state file that is damaged.
@@ -376,7 +376,7 @@ impl Core {
 
     /// Tells of zones whose files are broken.
     fn note_broken(&mut self, now: Time, broken: &[BrokenZone]) {
-        let lines = told::broken(broken);
+        let lines = log::broken(broken);
         self.load_warnings.extend(lines.values().cloned());
         self.pulse.broken.store(lines.len(), Ordering::Relaxed);
         self.pulse.board.replace_all(ConditionKind::ZoneBroken, now, &lines);
@@ -451,7 +451,7 @@ impl Core {
             None => Some(applied(Table::clone(&self.table.load()), &changesets)),
             Some(anew) => Some(applied(anew, &changesets)),
         };
-        told::why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
+        log::why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
         let told = records.clone();
         let mut next_seq = None;
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
@@ -471,7 +471,7 @@ impl Core {
         for (seq, what) in (0..).zip(&told) {
             let sequence = first.map(|first| first + seq);
             if !self.standbys.gather(what, sequence) {
-                by_host(self.clock.offset(), || told::log(what, sequence));
+                by_host(self.clock.offset(), || log::log(what, sequence));
             }
         }
         let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
@@ -542,7 +542,7 @@ impl Core {
     fn record_turns(&mut self) {
         for turn in self.pulse.board.take_turns() {
             let what = Happened::Condition(turn);
-            told::log(&what, None);
+            log::log(&what, None);
             self.held.push(what);
         }
     }

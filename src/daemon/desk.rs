@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::core::Pulse;
 use super::messages::Ask;
 use super::update_desk;
 use crate::config::Config;
@@ -21,6 +20,7 @@ use crate::requests::Office;
 use crate::requests::{forward, notify};
 use crate::server::{self, Replies, Request};
 use crate::sys::clock;
+use crate::telemetry::pulse::Pulse;
 use crate::transfer::inbound::Keeper;
 
 /// What the desk goes by; another one after each load.

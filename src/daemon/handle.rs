@@ -12,18 +12,16 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::core::Pulse;
 use super::freeze;
 use super::loader::lock;
 use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
-use super::phases::Phases;
 use super::sources::Sources;
 use crate::alert::{Alerts, Tested};
 use crate::answer::{ChoiceFor, Table};
 use crate::condition::Summary;
 use crate::control::{
-    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measured, Measurements, PlotsAt, Rejected, Reloaded,
-    RolledBack, Snapshot, ZoneEdits,
+    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measurements, PlotsAt, Rejected, Reloaded, RolledBack,
+    Snapshot, ZoneEdits,
 };
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
@@ -33,7 +31,10 @@ use crate::requests::Office;
 use crate::server;
 use crate::state::{Durable, Entry, Query, Store, StoreError};
 use crate::sys::clock::Clock;
-use crate::tap::Watchers;
+use crate::telemetry::Measured;
+use crate::telemetry::failovers::Phases;
+use crate::telemetry::pulse::Pulse;
+use crate::telemetry::querylog::Watchers;
 use crate::time::{Offset, Time};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::{Journals, Teller};

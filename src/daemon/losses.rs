@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::sources::Sources;
-use super::told::bare;
 use crate::answer::Table;
 use crate::config::{Config, Loaded};
 use crate::dns::{Name, RrType};
+use crate::telemetry::log::bare;
 use crate::zone::{Edits, Zone};
 
 /// As few records as this may always go.

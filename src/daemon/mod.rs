@@ -27,8 +27,6 @@ mod losses;
 mod messages;
 mod open_files;
 mod past;
-mod phases;
-mod pulse;
 mod rollback;
 mod rooms;
 mod showing;
@@ -37,7 +35,6 @@ mod sources;
 mod start;
 #[cfg(test)]
 mod tests;
-mod told;
 mod update_desk;
 mod updates;
 mod watch;

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::core::Pulse;
 use crate::engine::{Happened, Saved, SavedKey};
 use crate::state::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
 use crate::sys::clock::Clock;
+use crate::telemetry::pulse::Pulse;
 use crate::time::Time;
 use crate::zone::JournalRow;
 

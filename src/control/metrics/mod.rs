@@ -20,24 +20,13 @@ use super::{Daemon, DaemonStatus, Liveness, Measurements, Problem, health_of};
 use crate::condition::{ConditionKind, Summary};
 use crate::config::CheckKey;
 use crate::sys::aside;
-use crate::sys::histogram::Distribution;
+use crate::telemetry::Measured;
 use crate::time::by_host;
 use crate::transfer::inbound::TransferredView;
 pub(super) use bodies::Bodies;
 use bodies::Form;
 use help::{COUNTED, help};
 use text::{Labels, Text};
-
-/// One histogram: its name, its labels, and what it holds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
-    /// The family's name, which ends in its unit.
-    pub name: &'static str,
-    /// Its labels.
-    pub labels: Vec<(&'static str, String)>,
-    /// What it holds.
-    pub of: Distribution,
-}
 
 /// Of a family with one series.
 const NONE: &str = "";

@@ -95,6 +95,6 @@ impl Pulse {
 }
 
 /// What people should know while the state file cannot be written.
-pub(super) fn unwritten(why: &str) -> String {
+pub fn unwritten(why: &str) -> String {
     format!("{why}; until it can be written, a restart forgets what happened since, and updates are refused")
 }

@@ -10,12 +10,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::otlp::{Exporter, Failover};
+use super::{Counter, Measured};
 use crate::config::{Observed, SiteId};
-use crate::control::{Counter, Measured};
 use crate::dns::Name;
 use crate::engine::{Engine, Happened, Saved};
 use crate::health::Health;
-use crate::otlp::{Exporter, Failover};
 use crate::policy::{Decision, Reason};
 use crate::sys::histogram::{Histogram, Unit};
 use crate::time::{Time, by_host};
