@@ -7,16 +7,16 @@
 //!           Sample   Health    Decision  Changeset  published table   bytes
 //! ```
 //!
-//! `geo` makes the maps by which `answer` tells clients apart. `state` keeps what must survive and `recording` what the engine was given, `alert` tells people, `control` shows and steers it, `daemon` starts and joins them all,
+//! `geo` makes the maps by which `answer` tells clients apart. `state` keeps what must survive and `recording` what the engine was given, `alert` tells people, `api` shows and steers it, `daemon` starts and joins them all,
 //! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
 
 pub mod alert;
 pub mod answer;
+pub mod api;
 pub mod certificate;
 pub mod cli;
 pub mod condition;
 pub mod config;
-pub mod control;
 pub mod daemon;
 pub mod dns;
 pub mod engine;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use detour::answer::{Asker, ClientMap, Secrets, Settings, Table, Transport, answer};
+use detour::api::{Liveness, health_of};
 use detour::condition::{Board, ConditionKind, Conditions, MAX_LISTED, Summary};
-use detour::control::{Liveness, health_of};
 use detour::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, Serial};
 use detour::time::Time;
 use detour::zone::{

@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::client::{Client, ClientError, DONE, NO, finish, pretty};
 use super::show::{Table, print, printable};
-use crate::control::api::{TestBody, TestRequest};
+use crate::api::bodies::{TestBody, TestRequest};
 
 /// What can be done about receivers.
 #[derive(clap::Subcommand, Debug)]

@@ -7,7 +7,7 @@ use reqwest::Method;
 use super::arguments;
 use super::client::{Client, ClientError, finish, pretty, who};
 use super::failover::render;
-use crate::control::api::AnswerRequest;
+use crate::api::bodies::AnswerRequest;
 
 /// What `approve` takes
 #[derive(clap::Args, Debug)]

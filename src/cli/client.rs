@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::find::Found;
 use super::trust::client_config;
-use crate::control::{HealthzBody, MAX_WHO, Problem, WRITE_TIMEOUT};
+use crate::api::{HealthzBody, MAX_WHO, Problem, WRITE_TIMEOUT};
 
 /// Done.
 pub const DONE: u8 = 0;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::client::{Client, ClientError, finish, pretty};
 use super::recorded;
 use super::show::{bare, forced, list, span};
-use crate::control::api::{ClientBody, ExplainBody};
+use crate::api::bodies::{ClientBody, ExplainBody};
 use crate::dns::{RrSet, RrType};
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
 use crate::policy::Decision;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::client::{DONE, NO};
 use super::{explain, recorded, show};
-use crate::control::api::ExplainBody;
+use crate::api::bodies::ExplainBody;
 use crate::dns::{Name, RrSet};
 use crate::engine::{Effect, Explanation, Happened};
 use crate::recording::{Moment, Recording};

@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::client::{Client, ClientError, finish, pretty, who};
 use super::failover::render;
-use crate::control::api::FailbackRequest;
+use crate::api::bodies::FailbackRequest;
 
 /// What `failback` takes
 #[derive(clap::Args, Debug)]

@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use super::client::{Client, ClientError, finish, pretty, who};
 use super::show::{bare, list};
-use crate::control::api::{CommandBody, FailoverRequest};
+use crate::api::bodies::{CommandBody, FailoverRequest};
 
 /// What `failover` takes
 #[derive(clap::Args, Debug)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::arguments;
 use super::client::{Client, ClientError, finish, pretty};
-use crate::control::api::HistoryBody;
+use crate::api::bodies::HistoryBody;
 
 /// What happened
 #[derive(clap::Args, Debug)]

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::client::{Client, ClientError, finish, pretty, who};
 use super::failover::render;
-use crate::control::MAX_FOR;
-use crate::control::api::{ClearRequest, OverrideRequest};
+use crate::api::MAX_FOR;
+use crate::api::bodies::{ClearRequest, OverrideRequest};
 use crate::policy::{OverrideKind, Target};
 
 /// What `drain`, `force-up` and `force-down` take

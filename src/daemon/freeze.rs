@@ -2,8 +2,8 @@
 
 use super::sources::Sources;
 use crate::answer::Table;
+use crate::api::{Frozen, ZoneEdits};
 use crate::config::ZoneText;
-use crate::control::{Frozen, ZoneEdits};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::sys::files;
 use crate::time::HostTime;

@@ -18,11 +18,11 @@ use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
 use super::sources::Sources;
 use crate::alert::{Alerts, Tested};
 use crate::answer::{ChoiceFor, Table};
-use crate::condition::Summary;
-use crate::control::{
+use crate::api::{
     Daemon, DaemonStatus, Frozen, Gone, Liveness, Measurements, PlotsAt, Rejected, Reloaded, RolledBack,
     Snapshot, ZoneEdits,
 };
+use crate::condition::Summary;
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::policy::{Decision, Scope, Target};

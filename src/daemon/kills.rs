@@ -16,7 +16,7 @@ use super::messages::{Ask, TransferredAsk};
 use super::tests::{copied, query, restarted, update, update_to};
 use super::{Running, start};
 use crate::answer::Listing;
-use crate::control::Daemon;
+use crate::api::Daemon;
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Action, Command};
 use crate::policy::{OverrideKind, Scope};

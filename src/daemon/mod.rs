@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  probe ──Sample──►┐                         ┌──► history (commit first)
-//!  control ─Command─► core: Engine::step ─────┼──► answer table (then publish)
+//!  api ─────Command─► core: Engine::step ─────┼──► answer table (then publish)
 //!  loader ───Load──►┘        one thread       └──► probe (pace), log
 //! ```
 //!

@@ -7,7 +7,7 @@
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::{control, probe, server};
+use crate::{api, probe, server};
 
 /// Raises the soft limit on open files to the hard one, and says what that is. Shells and service managers
 /// start processes with 1024, for the sake of programs that use `select`; half of that many probe runs would
@@ -36,8 +36,8 @@ impl Shares {
     /// messages to others. `heartbeat` says whether sites call in.
     pub fn of(files: usize, sockets: usize, heartbeat: bool) -> Shares {
         let others = probe::files_for_others(files);
-        let control = (others / 8).clamp(2, control::MAX_CONNECTIONS);
-        let heartbeat = if heartbeat { (others / 8).clamp(2, control::MAX_CALLERS) } else { 0 };
+        let control = (others / 8).clamp(2, api::MAX_CONNECTIONS);
+        let heartbeat = if heartbeat { (others / 8).clamp(2, api::MAX_CALLERS) } else { 0 };
         let taken = [others / 4, sockets, control, heartbeat].iter().sum();
         let dns = others.saturating_sub(taken).clamp(1, server::MAX_CONNECTIONS);
         Shares { dns, control, heartbeat }
@@ -45,7 +45,7 @@ impl Shares {
 
     /// Whether the limit on open files leaves less than there could be.
     pub fn are_small(self) -> bool {
-        self.dns < server::MAX_CONNECTIONS || self.control < control::MAX_CONNECTIONS
+        self.dns < server::MAX_CONNECTIONS || self.control < api::MAX_CONNECTIONS
     }
 }
 

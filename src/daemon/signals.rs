@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::start_with;
-use crate::control::Daemon;
+use crate::api::Daemon;
 use crate::state::Newer;
 
 /// Serves until SIGTERM or SIGINT; SIGHUP reloads.

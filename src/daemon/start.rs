@@ -26,8 +26,8 @@ use super::messages::{AHEAD_QUEUE, Ask, Fresh, Input};
 use super::rooms::{Ends, Probing, Rooms};
 use super::watch as watcher;
 use super::writer::PATIENCE;
+use crate::api;
 use crate::condition::ConditionKind;
-use crate::control;
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::state::{Durable, Newer};
@@ -127,7 +127,7 @@ fn serve(
     let (close_control, closed) = oneshot::channel::<()>();
     // A dropped sender closes control as a sent word does.
     let shutdown = async move { drop(closed.await) };
-    let api = control::serve(listener, shares.control, rooms.access, handle.clone(), shutdown);
+    let api = api::serve(listener, shares.control, rooms.access, handle.clone(), shutdown);
     let control = tokio::spawn(api);
     info!("control on {bound}");
     let heartbeats = rooms.heartbeats;
@@ -135,7 +135,7 @@ fn serve(
         let (close, closed) = oneshot::channel::<()>();
         let shutdown = async move { drop(closed.await) };
         info!("heartbeats on {bound}");
-        (close, tokio::spawn(control::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
+        (close, tokio::spawn(api::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
     });
     let desk = Desk {
         rules: rooms.rules,

@@ -73,7 +73,7 @@ fn the_daemon_answers_as_its_description_says() {
         println!("{said}");
         assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
     };
-    // Events have no end; `src/control/events_tests.rs` listens to them.
+    // Events have no end; `src/api/events_tests.rs` listens to them.
     let all = ["--exclude-path", "/v1/events", "--phases", "coverage,fuzzing", "--max-examples", "15"];
     run("", &all);
     let named = ["--include-path-regex", "^/v1/(services/|plots/|zones/|explain|reload)"];

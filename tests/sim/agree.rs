@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use detour::alert::desk::Desk;
+use detour::api::overview::{Overview, Stance};
+use detour::api::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
 use detour::condition::{ConditionKind, Summary};
 use detour::config::{AlertReceiver, AlertSeverity, AlertWay, SiteId, Whereto};
-use detour::control::overview::{Overview, Stance};
-use detour::control::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
 use detour::engine::{Effect, Happened, ServiceView};
 use detour::health::Health;
 use detour::policy::{Decision, Family, Noted, OverrideKind, Rule};

@@ -94,7 +94,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "control",
+        "api",
         &[
             "alert",
             "answer",
@@ -206,7 +206,7 @@ pub fn purity(source: &Source) -> Vec<Finding> {
 
 /// Those who own sockets read a clock, for their timeouts; the others are told the time.
 pub fn clocks(source: &Source) -> Vec<Finding> {
-    const MAY: &[&str] = &["cli", "control", "daemon", "probe", "server", "sys", "transfer"];
+    const MAY: &[&str] = &["cli", "api", "daemon", "probe", "server", "sys", "transfer"];
     if source.room().is_none_or(|room| MAY.contains(&room)) {
         return Vec::new();
     }

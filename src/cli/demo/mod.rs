@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep};
 use self::screen::{Picture, Screen};
 use self::site::Site;
 use super::dns_client::{Answer, ask_a};
+use crate::api::Daemon;
 use crate::config::{Surroundings, worst_case};
-use crate::control::Daemon;
 use crate::daemon::{self, Running};
 use crate::dns::Name;
 

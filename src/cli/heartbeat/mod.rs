@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::client::{DONE, NO, UNREACHABLE};
 use super::show::printable;
 use super::trust::token;
+use crate::api::Problem;
 use crate::config::parse_duration;
-use crate::control::Problem;
 
 /// How much of a command's first line is told, in bytes.
 const MAX_LINE: u64 = 200;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::standby::{Held, Tally, carriers, span};
+use crate::api::IncidentsBody;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::find::Way;
 use crate::cli::recorded;
 use crate::config::{self, Config};
-use crate::control::IncidentsBody;
 use crate::engine::clock_of;
 use crate::incident::{Incident, Incidents};
 use crate::recording::{Moment, Note, Recording, RecordingError};

@@ -9,8 +9,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row as Cells, Table};
 
 use super::model::{Model, View};
+use crate::api::overview::{Overview, Row, Stance, Tone};
 use crate::cli::show::{ago, list, printable, span};
-use crate::control::overview::{Overview, Row, Stance, Tone};
 use crate::engine::SiteView;
 use crate::time::Time;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::api::bodies::HistoryBody;
+use crate::api::overview::Overview;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::explain;
-use crate::control::api::HistoryBody;
-use crate::control::overview::Overview;
 
 /// How long one answer may take before people are told that none comes.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::fetch::{Asked, PAGE, Told};
-use crate::control::overview::{Overview, Row};
+use crate::api::overview::{Overview, Row};
 
 /// The longest search, in characters; the daemon takes 200 bytes.
 const MAX_SEARCH: usize = 40;

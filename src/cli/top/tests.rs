@@ -12,10 +12,10 @@ use ratatui::style::Color;
 use super::fetch::Told;
 use super::model::{Model, Then, View};
 use super::{draw, fetch};
+use crate::api::fixed::{Served, served};
+use crate::api::overview::{Overview, Row, Stance};
 use crate::cli::client::Client;
 use crate::cli::find::Found;
-use crate::control::fixed::{Served, served};
-use crate::control::overview::{Overview, Row, Stance};
 
 /// A screen over a daemon of tests.
 struct Screen {

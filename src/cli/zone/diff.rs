@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::input;
-use crate::control::zone_api::RecordsBody;
+use crate::api::zone_api::RecordsBody;
 use crate::dns::{Name, RrSet};
 use crate::zone::{Zone, diff};
 

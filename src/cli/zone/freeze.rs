@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use reqwest::Method;
 
+use crate::api::bodies::FreezeRequest;
+use crate::api::{Frozen, ZoneEdits};
 use crate::cli::client::{Client, ClientError, NO, finish, pretty, who};
-use crate::control::api::FreezeRequest;
-use crate::control::{Frozen, ZoneEdits};
 
 /// What to write back.
 #[derive(Debug, clap::Args)]

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::served;
+use crate::api::zone_api::ZoneHistoryBody;
 use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty};
 use crate::cli::show::bare;
-use crate::control::zone_api::ZoneHistoryBody;
 
 /// Which zone, and how much of it.
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,7 @@ fn render(page: &ZoneHistoryBody) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::zone_api::SerialBody;
+    use crate::api::zone_api::SerialBody;
     use crate::dns::Serial;
     use crate::engine::Cause;
     use crate::time::Time;

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use reqwest::Method;
 
+use crate::api::RolledBack;
+use crate::api::bodies::RollbackRequest;
 use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty, who};
 use crate::cli::show::bare;
-use crate::control::RolledBack;
-use crate::control::api::RollbackRequest;
 use crate::dns::Serial;
 
 /// What to put back, and why.

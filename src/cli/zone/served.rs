@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::diff::{self, Args};
 use super::input;
+use crate::api::zone_api::{RecordsBody, ZoneBody, ZoneDiffBody};
 use crate::cli::client::{Client, ClientError, NO, finish, pretty};
-use crate::control::zone_api::{RecordsBody, ZoneBody, ZoneDiffBody};
 use crate::dns::Name;
 
 /// From one serial to another; without `to` to what is served, without `from` that one step.

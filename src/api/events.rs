@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::access::Caller;
-use super::api::EntryBody;
+use super::bodies::EntryBody;
 use super::turns::{Busy, Turn, Turns};
 use super::{Daemon, Problem};
 use crate::state::{Entry, StoreError};
@@ -247,8 +247,8 @@ impl hyper::body::Body for Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::fixed::served;
-    use crate::control::fixture;
+    use crate::api::fixed::served;
+    use crate::api::fixture;
     use crate::engine::Happened;
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use serde::de::DeserializeOwned;
 
 use super::access::Caller;
-use super::api::{
+use super::bodies::{
     AnswerRequest, ClearRequest, CommandBody, DecisionBody, FailbackRequest, FailoverRequest, FreezeRequest,
     OverrideRequest, ReloadRequest, RollbackRequest, TestBody, TestRequest,
 };

@@ -1,4 +1,4 @@
-//! The API's bodies: what control writes and a client reads. Reasons come typed and in words, records in
+//! The API's bodies: what the server writes and a client reads. Reasons come typed and in words, records in
 //! wire form and as text.
 
 use std::net::IpAddr;

@@ -143,7 +143,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::control::fixed::served;
+    use crate::api::fixed::served;
 
     /// `UPDATE_OPENAPI=1 cargo test --lib openapi` writes the copy anew.
     #[test]

@@ -2,7 +2,7 @@
 
 use super::headline::say;
 use super::*;
-use crate::control::fixture;
+use crate::api::fixture;
 use crate::health::Health;
 use crate::policy::{Rule, Withheld};
 

@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::api::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
+use super::bodies::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
 use super::metrics::bare;
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
 use crate::dns::{Name, RrSet};

@@ -12,7 +12,7 @@
 //! reaches the port may steer the service, so it is for loopback.
 
 mod access;
-pub mod api;
+pub mod bodies;
 mod dashboard;
 mod events;
 #[cfg(test)]
@@ -108,7 +108,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// How long open requests have to end once the daemon stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// What control asks of the daemon.
+/// What the API asks of the daemon.
 pub trait Daemon: Send + Sync + 'static {
     /// The whole picture.
     fn status(&self) -> impl Future<Output = Result<DaemonStatus, Gone>> + Send;
