@@ -35,7 +35,7 @@ fn give_way() {
 
 #[cfg(test)]
 mod tests {
-    use crate::sys::aside::*;
+    use super::*;
 
     fn niceness() -> libc::c_int {
         // SAFETY: as above.
