@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::AlertSeverity;
+use crate::model::AlertSeverity;
 use crate::time::Time;
 
 /// How many conditions there may be; more than any configuration has subjects. Further ones are not kept.

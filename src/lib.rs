@@ -23,6 +23,7 @@ pub mod engine;
 pub mod geo;
 pub mod health;
 pub mod incident;
+pub mod model;
 pub mod policy;
 pub mod probe;
 pub mod recording;

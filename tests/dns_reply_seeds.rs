@@ -1,7 +1,7 @@
 //! The seeds of the dns_reply fuzz target, judged without the fuzzer: each is an answer to its question.
 
-use detour::config::{DnsProbe, Matching};
 use detour::dns::{RrType, rdata_from_text};
+use detour::model::{DnsProbe, Matching};
 use detour::probe::dns::{Question, Reply};
 
 #[test]

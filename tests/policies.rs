@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use detour::answer::Table;
-use detour::config::{Config, load};
+use detour::config::load;
 use detour::dns::{Name, RrSet, RrType};
 use detour::engine::{Action, Command, Effect, Engine, Event, Load, Saved, Undecided, ZoneBase};
 use detour::geo;
 use detour::health::{Detail, Failure, Outcome, Sample, Vantage};
+use detour::model::Config;
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Time;
 

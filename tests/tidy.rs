@@ -174,7 +174,7 @@ mod checker {
     #[test]
     fn edges() {
         let check = |path, text, lines| check(rules::edges, path, text, lines);
-        check("src/health/tracker.rs", "use crate::config::CheckKey;\nuse crate::engine::Event;\n", &[2]);
+        check("src/health/tracker.rs", "use crate::model::CheckKey;\nuse crate::engine::Event;\n", &[2]);
         check("src/zone/x.rs", "fn f() {\n    crate::health::g();\n}\n", &[2]);
         check("src/answer/x.rs", "use crate::{\n    zone::Name,\n    health::{self, Health},\n};\n", &[3, 3]);
         check("src/probe/x.rs", "use crate::engine::Pace;\nuse crate::engine::{Event, Pace};\n", &[2]);

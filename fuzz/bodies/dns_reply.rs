@@ -1,7 +1,7 @@
 //! Any bytes as the answer to a dns probe's question: they are judged or passed over, and never panic.
 
-use detour::config::{DnsProbe, Matching};
 use detour::dns::{RrType, rdata_from_text};
+use detour::model::{DnsProbe, Matching};
 use detour::probe::dns::Question;
 
 /// Takes one input.

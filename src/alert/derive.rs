@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::Kind;
 use crate::condition::{self, About, Condition, ConditionKind};
-use crate::config::{AlertSeverity, SiteId};
 use crate::dns::Name;
 use crate::engine::{Happened, conditions_of, dead_site, forced_up_though_down, lost_families};
 use crate::health::Health;
+use crate::model::{AlertSeverity, SiteId};
 use crate::policy::{Decision, FamilyPart, Noted, Reason, Rule};
 use crate::state::Entry;
 use crate::time::Time;

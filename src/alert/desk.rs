@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::derive::{News, Turn, derive, service_subject};
 use super::kind::Kind;
 use super::message::{Message, State};
-use crate::config::{AlertReceiver, SiteId};
 use crate::dns::Name;
 use crate::engine::Happened;
+use crate::model::{AlertReceiver, SiteId};
 use crate::state::Entry;
 use crate::time::Time;
 

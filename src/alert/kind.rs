@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::condition::ConditionKind;
-use crate::config::AlertSeverity;
+use crate::model::AlertSeverity;
 
 /// What kind of thing is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::derive::{News, Turn, bare};
 use super::kind::Kind;
-use crate::config::{AlertReceiver, AlertSeverity, SiteId};
 use crate::dns::Name;
+use crate::model::{AlertReceiver, AlertSeverity, SiteId};
 use crate::time::Time;
 
 /// How many services a message names; of others it tells the number.

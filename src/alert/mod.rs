@@ -40,7 +40,7 @@ use tracing::warn;
 use self::kept::Kept;
 use self::receiver::Task;
 use self::send::Line;
-use crate::config::AlertReceiver;
+use crate::model::AlertReceiver;
 use crate::state::Store;
 use crate::sys::clock::{Clock, wall};
 use crate::time::by_host_while;

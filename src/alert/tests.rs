@@ -8,10 +8,10 @@ use super::desk::{Desk, Failed, GIVE_UP, MAX_WAITING, backoff};
 use super::message::{Message, State};
 use super::{Kind, derive};
 use crate::condition::{ConditionKind, Conditions};
-use crate::config::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePattern, Whereto};
 use crate::dns::Name;
 use crate::engine::{Doubt, Happened};
 use crate::health::{Health, Warning};
+use crate::model::{AlertReceiver, AlertSeverity, AlertWay, CheckKey, ServicePattern, Whereto};
 use crate::policy::{
     Decision, Family, FamilyPart, Forced, LastResort, Latch, Noted, OverrideKind, Portion, Reason, Rule,
     Toward,

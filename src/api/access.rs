@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::Problem;
 use super::secure::{Secured, Shown};
-use crate::config::{ApiRole, ApiToken, Control};
+use crate::model::{ApiRole, ApiToken, Control};
 
 /// The longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 256;

@@ -8,12 +8,12 @@ use super::{DaemonStatus, LoadOutcome, PlotsAt};
 use crate::alert::ReceiverView;
 use crate::answer::Table;
 use crate::condition::Summary;
-use crate::config::{CheckKey, Whereto};
 use crate::dns::{Name, RrSet, Serial, soa_with_serial};
 use crate::engine::{
     CheckView, EndpointView, Explanation, PlaceView, PlotView, ServiceView, SiteView, Status, ZoneView,
 };
 use crate::health::{Detail, Failure, Health, Outcome, Plot, Sample, Vantage};
+use crate::model::{CheckKey, Whereto};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Journal, Step};

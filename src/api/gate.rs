@@ -20,8 +20,8 @@ use super::access::{Access, Caller, Denied};
 use super::http::Peer;
 use super::rates::{Buckets, Rate};
 use super::{Daemon, MAX_BODY, MAX_REASON, MAX_WHO, Problem, REQUEST_TIMEOUT, WRITE_TIMEOUT, guard};
-use crate::config::ApiRole;
 use crate::engine::Audit;
+use crate::model::ApiRole;
 use crate::text::is_hidden;
 
 /// Requests of one source: at once, and a second.

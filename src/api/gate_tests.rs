@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use super::fixed::{Served, served};
 use super::gate::{Gate, Timeouts};
 use super::{MAX_BODY, MAX_URI, WRITES, WRONG_TOKENS};
-use crate::config::{ApiRole, ApiToken, Control};
 use crate::engine::{Audit, Happened};
+use crate::model::{ApiRole, ApiToken, Control};
 use crate::state::Query;
 
 const JSON: (&str, &str) = ("content-type", "application/json");

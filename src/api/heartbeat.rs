@@ -28,8 +28,8 @@ use super::http::{self, Limits, Peer};
 use super::rates::{Buckets, Rate};
 use super::secure::Shown;
 use super::{ENGINE_PATIENCE, Gone, Problem, WRONG_TOKENS, problem};
-use crate::config::{CheckKey, Config, ProbeKind, SiteId};
 use crate::dns::Name;
+use crate::model::{CheckKey, Config, ProbeKind, SiteId};
 use crate::probe::{Beat, Prober, TooSoon};
 use crate::server::Bounds;
 

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::read::{parse_name, patiently};
 use super::{Daemon, Problem};
-use crate::config::SiteId;
 use crate::engine::PlotView;
 use crate::health::{PLOT_STEP, PlotBucket};
+use crate::model::SiteId;
 use crate::time::Time;
 
 /// What the engine says of a service's checks, and when.

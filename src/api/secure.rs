@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use rustls::ServerConfig;
 
-use crate::config::Identity;
+use crate::model::Identity;
 
 /// How the next connection shakes hands; nothing while they are in clear text.
 pub(super) type Secured = Arc<ArcSwapOption<ServerConfig>>;

@@ -78,7 +78,7 @@ async fn shows_the_whole_picture() {
     let app = served.get("/v1/services/APP.example.com").await.json();
     assert_eq!(app, services[0]);
     assert_eq!(app["because"], fixture::reason().to_string());
-    let body: api::ServiceBody = serde_json::from_value(app).unwrap();
+    let body: bodies::ServiceBody = serde_json::from_value(app).unwrap();
     assert_eq!(body.service, fixture::status().engine.services[0]);
     assert_eq!(served.get("/v1/sites").await.json()[0]["name"], "Frankfurt");
     let none = served.get("/v1/services/none.example.com").await;
@@ -91,7 +91,7 @@ async fn explains_steered_and_plain_names() {
     let served = served().await;
     let app = served.get("/v1/explain?name=app.example.com").await.json();
     assert_eq!(app["answered_text"], json!(["app.example.com. 30 IN A 198.51.100.10"]));
-    let body: api::ExplainBody = serde_json::from_value(app).unwrap();
+    let body: bodies::ExplainBody = serde_json::from_value(app).unwrap();
     assert_eq!(body.explanation, Some(fixture::explanation()));
     let plain = served.get("/v1/explain?name=plain.example.com").await.json();
     assert_eq!(plain["explanation"], Value::Null);
@@ -131,7 +131,7 @@ async fn pages_through_the_history() {
     let served = served().await;
     let check = async |query: &str, want: &[u64], next: Option<u64>| {
         let answer = served.get(&format!("/v1/history{query}")).await.json();
-        let page: api::HistoryBody = serde_json::from_value(answer).unwrap();
+        let page: bodies::HistoryBody = serde_json::from_value(answer).unwrap();
         assert_eq!(page.entries.iter().map(|e| e.entry.seq).collect::<Vec<_>>(), want, "{query}");
         assert_eq!(page.next, next, "{query}");
         assert!(page.entries.iter().all(|e| e.text == e.entry.to_string()));
@@ -155,7 +155,7 @@ async fn carries_commands_to_the_engine() {
     });
     let answer = served.write("POST", "/v1/overrides", &ask).await;
     assert_eq!(answer.0, 200, "{}", answer.2);
-    let body: api::CommandBody = serde_json::from_value(answer.json()).unwrap();
+    let body: bodies::CommandBody = serde_json::from_value(answer.json()).unwrap();
     assert_eq!(body.decisions[0].decision.id, 13);
     let scope = Scope::Endpoint(fixture::name("app.example.com"), "fra".into());
     let until = Some(fixture::NOW + Duration::from_secs(60));

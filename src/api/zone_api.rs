@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::SiteId;
 use crate::dns::{Name, RrSet, Serial, rdata_text};
 use crate::engine::Cause;
+use crate::model::SiteId;
 use crate::time::Time;
 
 /// An RRset as text.

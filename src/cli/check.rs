@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::config::{Loaded, Report, Seconds, Surroundings, ZoneText, load, rate_limit, worst_case};
+use crate::config::{Loaded, Report, ZoneText, load};
+use crate::model::{Seconds, Surroundings, rate_limit, worst_case};
 use crate::state::Store;
 use crate::sys::clock::wall_secs;
 use crate::zone::{Lint, Promises, Severity, lint};
@@ -113,7 +114,7 @@ fn print_lints(loaded: &Loaded, path: &Path, out: &mut impl Write) -> io::Result
     let ttls = services.map(|service| (service.name.clone(), service.ttl)).collect();
     let promises = Promises { ttls, now: Some(wall_secs()) };
     let (mut found, mut files) = (0, Vec::new());
-    let own = |zone: &&crate::config::ZoneSource| {
+    let own = |zone: &&crate::model::ZoneSource| {
         !zone.is_transferred() && loaded.config.catalog.as_ref() != Some(&zone.name)
     };
     for zone in loaded.config.zones.iter().filter(own) {

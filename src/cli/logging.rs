@@ -9,7 +9,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-use crate::config::LogFormat;
+use crate::model::LogFormat;
 
 /// The field that says that a line's words say what its fields do; see `daemon::told`.
 const KIND: &str = "kind";

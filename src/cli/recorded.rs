@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, parse_duration};
+use crate::config;
 use crate::engine::Load;
+use crate::model::parse_duration;
 use crate::recording::Recording;
 use crate::simulate::scenario::Maps;
 use crate::sys::clock::wall;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::client::{DONE, NO};
 use super::{recorded, show};
-use crate::config::Seconds;
 use crate::engine::{Effect, Happened, Load};
+use crate::model::Seconds;
 use crate::simulate::scenario::{self, Maps, Scenario, Told, Wrong, zero};
 
 /// The longest scenario, in bytes.

@@ -11,7 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::client::DONE;
-use crate::config::{ApiRole, is_token_name};
+use crate::config::is_token_name;
+use crate::model::ApiRole;
 
 /// What a token begins with, so that people and scanners for secrets know one.
 const PREFIX: &str = "detour_";

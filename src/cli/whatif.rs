@@ -13,8 +13,8 @@ use super::client::{Client, ClientError, DONE, NO, finish};
 use super::find::Way;
 use super::recorded;
 use super::show::{self, Table, bare, list};
-use crate::config::{Config, Seconds};
 use crate::engine::Engine;
+use crate::model::{Config, Seconds};
 use crate::policy::Target;
 use crate::simulate::{
     Consequence, LoadThen, Outlook, Player, Run, StudyError, Supposition, healthy, suppose,

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::document::Draft;
-use super::duration::Seconds;
 use super::error::ConfigError;
 use super::report::Findings;
-use super::rto::may_be_empty;
 use super::services::DraftService;
-use super::{AllDown, Endpoint, Service, Target};
 use crate::dns::{Name, has_hints, hints};
+use crate::model::{AllDown, Endpoint, Seconds, Service, Target, may_be_empty};
 
 /// The most names of a ring that a message lists.
 const MAX_RING: usize = 8;

@@ -18,7 +18,8 @@ use super::pem::Files;
 use super::report::Findings;
 use super::secrets;
 use super::section::{Item, Reported, or};
-use super::{ApiRole, ApiToken, Control, values};
+use super::values;
+use crate::model::{ApiRole, ApiToken, Control};
 
 /// The largest file of tokens, in bytes.
 const MAX_FILE: u64 = 1 << 20;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::CookieSecrets;
 use super::load::read_bounded;
+use crate::model::CookieSecrets;
 
 /// The longest file, in bytes: two secrets and room for comments.
 const MAX_BYTES: u64 = 4_096;

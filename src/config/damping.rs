@@ -8,32 +8,12 @@ use super::error::ConfigError;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::values;
+use crate::model::Damping;
 
 /// The most `changes`: each check keeps the time of that many.
 const MAX_CHANGES: u32 = 100;
 /// The longest `within`, `hold` and `max_hold`.
 const MAX_SPAN: Duration = Duration::from_secs(7 * 86_400);
-
-/// When a check that keeps changing is held Down, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damping {
-    /// How many changes between working and Down, at least 2,
-    pub changes: u32,
-    /// within how long, make a hold.
-    pub within: Duration,
-    /// The first hold; each further one is twice as long.
-    pub hold: Duration,
-    /// The longest one.
-    pub max_hold: Duration,
-}
-
-impl Default for Damping {
-    /// Three failures within ten minutes: what fails once or twice never meets it.
-    fn default() -> Damping {
-        let secs = Duration::from_secs;
-        Damping { changes: 6, within: secs(600), hold: secs(60), max_hold: secs(1800) }
-    }
-}
 
 /// `"off"`, or a table of what differs from the default.
 pub(super) fn read(item: Item, findings: &mut Findings) -> Result<Option<Damping>, Reported> {

@@ -23,7 +23,7 @@ use super::keys::{self, DraftKeys};
 use super::loading;
 use super::maintenance;
 use super::moving::{self, MAX_LOAD};
-use super::observe::{self, Observed};
+use super::observe;
 use super::pem;
 use super::primaries;
 use super::probes::{self, Probes};
@@ -33,12 +33,13 @@ use super::secrets;
 use super::section::{Item, Reported, Section, entries, or};
 use super::services::{self, DraftService};
 use super::update;
+use super::values;
 use super::vantage::{self, DraftVantage};
-use super::{
-    Access, Control, Geo, HistoryBounds, Maintenance, Primary, RrsetOrder, Safety, Server, Site, SiteId,
-    Told, UpdateRule, VantageSetup, ZoneSource, values,
-};
 use crate::dns::{MAX_RRSET_BYTES, Name, SerialStyle};
+use crate::model::{
+    Access, Control, Geo, HistoryBounds, Maintenance, Observed, Primary, RrsetOrder, Safety, Server, Site,
+    SiteId, Told, UpdateRule, VantageSetup, ZoneSource,
+};
 
 /// The most sites.
 const MAX_SITES: usize = 1_000;

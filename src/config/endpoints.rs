@@ -11,8 +11,9 @@ use super::error::{ConfigError, short};
 use super::groups;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
-use super::{Endpoint, SiteId, Target, values};
+use super::values;
 use crate::dns::{Name, RrType, steered_rdata_from_text};
+use crate::model::{Endpoint, SiteId, Target};
 
 /// The most endpoints of one service.
 const MAX_ENDPOINTS: usize = 64;

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::MAX_PROBE_DEPTH;
 use super::advice::Advice;
-use super::duration::{DurationError, Seconds};
-use super::rto::Rto;
 use crate::dns::{Name, NameError, RrType};
+use crate::model::{DurationError, MAX_PROBE_DEPTH, Rto, Seconds};
 use crate::zone::Severity;
 
 /// How much of a text from a file a message repeats, in characters.

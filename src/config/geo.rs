@@ -11,8 +11,9 @@ use super::error::{ConfigError, short};
 use super::load::read_bounded;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
-use super::{ClientsOf, Geo, SiteId, values};
+use super::values;
 use crate::dns::Network;
+use crate::model::{ClientsOf, Geo, SiteId};
 
 /// The most sections.
 const MAX_GEOS: usize = 16;

@@ -10,8 +10,9 @@ use toml::de::DeValue;
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Read, Reported, Section, entries, or};
-use super::{
-    Endpoint, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, PolicyKind, Target, Tree, values,
+use super::values;
+use crate::model::{
+    Endpoint, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, PolicyKind, Target, Tree,
 };
 
 /// The most members of one group.

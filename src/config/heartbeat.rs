@@ -14,8 +14,9 @@ use super::report::Findings;
 use super::secrets;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
-use super::{BeatToken, Heartbeat, Identity, ProbeKind, SiteId, values};
+use super::values;
 use crate::dns::Name;
+use crate::model::{BeatToken, Heartbeat, Identity, ProbeKind, SiteId};
 
 /// The largest file of tokens, in bytes.
 const MAX_FILE: u64 = 16 << 20;

@@ -1,8 +1,8 @@
 //! The way out of each problem of a configuration.
 
-use super::duration::DurationError;
 use super::error::{ConfigError, FAILBACK, typed};
 use super::secrets::MASK;
+use crate::model::DurationError;
 
 impl ConfigError {
     /// The way out, where the message alone does not show it.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::duration::Seconds;
 use super::error::{ConfigError, short};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::values;
+use crate::model::{HistoryBounds, Seconds};
 
 /// The least, in bytes: a few segments of their least size.
 const MIN_BYTES: u64 = 1 << 20;
@@ -16,21 +16,6 @@ const MAX_BYTES: u64 = 1 << 40;
 const MAX_AGE: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The least age: an hour.
 const MIN_AGE: Duration = Duration::from_secs(3600);
-
-/// `[history]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HistoryBounds {
-    /// Bytes that the recording may take.
-    pub max: u64,
-    /// How long what happened is kept at most.
-    pub keep: Duration,
-}
-
-impl Default for HistoryBounds {
-    fn default() -> HistoryBounds {
-        HistoryBounds { max: 256 << 20, keep: Duration::from_secs(30 * 86_400) }
-    }
-}
 
 /// Reads `[history]`; left out, it is the default.
 pub(super) fn read(item: Option<Item>, findings: &mut Findings) -> Result<HistoryBounds, Reported> {

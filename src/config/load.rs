@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::Config;
 use super::advice;
-use super::catalog;
 use super::document::{self, Draft};
 use super::error::ConfigError;
 use super::geo::Databases;
@@ -20,6 +18,7 @@ use super::source::Source;
 use super::syntax;
 use super::zone_files;
 use crate::dns::{Name, Serial, soa_minimum};
+use crate::model::{Config, catalog};
 use crate::zone::Zone;
 
 /// The largest configuration file, in bytes: 100,000 services take about 20 MB.

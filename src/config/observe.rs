@@ -1,6 +1,6 @@
 //! `[log]`, `[metrics]`, `[query_log]`, `[dnstap]` and `[otlp]`: what is told to those who watch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::DeTable;
 
@@ -11,10 +11,10 @@ use super::history::bytes;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::values;
+use crate::model::{DEFAULT_ENDPOINTS, Dnstap, LogFormat, Observed, QueryLog};
 
-/// The most endpoints that have series of their own, and unless the document says otherwise.
+/// The most endpoints that have series of their own.
 const MAX_ENDPOINTS: u32 = 10_000_000;
-const DEFAULT_ENDPOINTS: u32 = 100_000;
 /// What a query log may grow to unless the document says otherwise, in bytes.
 const DEFAULT_LOG: u64 = 64 << 20;
 /// The rarest sample: one of so many queries.
@@ -22,63 +22,6 @@ const MAX_SAMPLE: u32 = 1_000_000_000;
 const DEFAULT_SAMPLE: u32 = 1_000;
 /// The longest path of a unix socket, in bytes: what the kernel has room for.
 const MAX_SOCKET: usize = 107;
-
-/// What is told to those who watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// `[log] format`
-    pub log: LogFormat,
-    /// `[metrics] endpoints`: how many endpoints, and as many checks, have series of their own.
-    pub endpoints: usize,
-    /// `[query_log]`
-    pub query_log: Option<QueryLog>,
-    /// `[dnstap]`
-    pub dnstap: Option<Dnstap>,
-    /// `[otlp] endpoint`: the address of a collector of OpenTelemetry.
-    pub otlp: Option<String>,
-}
-
-impl Default for Observed {
-    fn default() -> Observed {
-        Observed {
-            log: LogFormat::Human,
-            endpoints: DEFAULT_ENDPOINTS as usize,
-            query_log: None,
-            dnstap: None,
-            otlp: None,
-        }
-    }
-}
-
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `[query_log]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueryLog {
-    /// Where it is written, absolute.
-    pub file: PathBuf,
-    /// One of so many queries is written.
-    pub sample: u32,
-    /// Bytes after which the file is put aside and begun anew.
-    pub max: u64,
-}
-
-/// `[dnstap]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dnstap {
-    /// The unix socket that a reader listens on, absolute.
-    pub socket: PathBuf,
-    /// One of so many queries is sent.
-    pub sample: u32,
-}
 
 /// Reads them; relative paths are below `base`.
 pub(super) fn read(root: &mut Section, base: &Path, findings: &mut Findings) -> Result<Observed, Reported> {

@@ -14,7 +14,8 @@ use super::load::read_bounded;
 use super::report::Findings;
 use super::secrets;
 use super::section::{Item, Reported, Section};
-use super::{Authorities, Identity, values};
+use super::values;
+use crate::model::{Authorities, Identity};
 
 /// The longest path, in bytes.
 const MAX_FILE_NAME: usize = 4_096;

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::Primary;
-use super::access::{self, Peer};
+use super::access;
 use super::error::ConfigError;
 use super::keys::DraftKeys;
 use super::report::Findings;
 use super::section::{Item, Reported};
 use crate::dns::Name;
+use crate::model::{Peer, Primary};
 
 /// The most primaries of one zone.
 const MAX_PRIMARIES: usize = 16;

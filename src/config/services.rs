@@ -14,13 +14,15 @@ use super::endpoints::{self, Endpoints};
 use super::error::{ConfigError, short};
 use super::groups;
 use super::moving::{DraftMoving, MAX_HOLD};
-use super::probe_tree::{self, ProbeTree};
+use super::probe_tree;
 use super::probes::Probes;
 use super::report::Findings;
-use super::rto::{Surroundings, turns, worst_case};
 use super::section::{Item, Reported, Section, or};
-use super::{AllDown, Probe, Service, Unanswered, VantageSetup, values};
+use super::values;
 use crate::dns::Name;
+use crate::model::{
+    AllDown, Probe, ProbeTree, Service, Surroundings, Unanswered, VantageSetup, turns, worst_case,
+};
 
 /// The most services, each name counted.
 const MAX_SERVICES: usize = 100_000;

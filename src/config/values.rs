@@ -9,11 +9,11 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::advice::Advice;
-use super::duration::{Seconds, parse_duration};
 use super::error::{ConfigError, Known, short};
 use super::report::Findings;
 use super::section::{Item, Reported};
 use crate::dns::Name;
+use crate::model::{Seconds, parse_duration};
 use crate::text::is_hidden;
 
 /// The longest site or probe key, in bytes.

@@ -6,39 +6,20 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 
-use super::check_key::{Check, CheckKey, Whereto};
 use super::endpoints;
 use super::error::ConfigError;
 use super::probes::Probes;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
 use super::services::DraftService;
-use super::{Endpoint, ProbeKind, Thresholds, values};
+use super::values;
+use crate::model::{Check, CheckKey, Endpoint, ProbeKind, Thresholds, VantageSetup, Whereto};
 
 /// The most canaries: each failing sample is held against all of them.
 const MAX_CANARIES: usize = 32;
-
-/// The vantage this daemon probes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VantageSetup {
-    /// Each once; a single failure or success is enough to change one. None: the vantage never doubts.
-    pub canaries: Vec<Check>,
-    /// How many of them must work.
-    pub quorum: usize,
-}
-
-impl VantageSetup {
-    /// The longest time from an endpoint's first failure to a verdict of the canaries on it: the run that
-    /// is under way ends, another one is run.
-    pub fn wait(&self) -> Duration {
-        let wait = |check: &Check| check.probe.confirm.max(check.probe.timeout) + check.probe.timeout;
-        self.canaries.iter().map(wait).max().unwrap_or_default()
-    }
-}
 
 /// What `[vantage]` says, and where each address stands.
 #[derive(Default)]

@@ -11,8 +11,8 @@ use super::report::{Findings, Problem};
 use super::services::DraftService;
 use super::source::{Place, excerpt};
 use super::zone_text::{MAX_ZONE_BYTES, ZoneText};
-use super::{Service, Target, ZoneSource};
 use crate::dns::{Name, RrType};
+use crate::model::{Service, Target, ZoneSource};
 use crate::zone::{self, Severity, Zone};
 
 /// What the zone files came to.

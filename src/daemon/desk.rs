@@ -13,11 +13,10 @@ use tokio::sync::mpsc;
 
 use super::messages::Ask;
 use super::update_desk;
-use crate::config::Config;
 use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
-use crate::requests::Office;
-use crate::requests::{forward, notify};
+use crate::model::Config;
+use crate::requests::{Office, forward, notify};
 use crate::server::{self, Replies, Request};
 use crate::sys::clock;
 use crate::telemetry::pulse::Pulse;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::error;
 
 use crate::answer::Table;
-use crate::config::Config;
 use crate::dns::{Name, soa_serial};
+use crate::model::Config;
 use crate::zone::{Changeset, Step, diff};
 
 /// The most names of one zone that may differ between two loads and still be a step of its journal. Past it

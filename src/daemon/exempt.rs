@@ -1,7 +1,7 @@
 //! Who is answered however often: what a configuration says, as the answers' rate limit looks it up.
 
 use crate::answer::{Networks, Prefix};
-use crate::config::{Config, RateLimit};
+use crate::model::{Config, RateLimit};
 
 /// The networks without a limit by a configuration. Whether there is one at all was settled at the start.
 pub fn of(config: &Config) -> Networks {

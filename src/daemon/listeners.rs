@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::first::StartError;
 use super::open_files::{self, Shares};
-use crate::config::Config;
+use crate::model::Config;
 use crate::server::Sockets;
 
 /// What is shared out where the limit on open files cannot be told: what processes are started with.

@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 
 use super::sources::Sources;
 use crate::answer::Table;
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 use crate::dns::{Name, RrType};
+use crate::model::Config;
 use crate::telemetry::log::bare;
 use crate::zone::{Edits, Zone};
 

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copies::Copies;
 use super::differences::Differences;
 use crate::answer::Table;
-use crate::config::{Config, Service};
 use crate::dns::{Name, RrSet, RrType};
 use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};
+use crate::model::{Config, Service};
 use crate::zone::{Changeset, Edit, EditKey, Edits, Zone};
 
 /// What was published last, as the state file has it.

@@ -9,9 +9,9 @@ use super::messages::{Changed, Rollback};
 use super::sources::{Pending, Source, Sources, saved};
 use super::updates::is_steered;
 use crate::api::{RolledBack, unreached};
-use crate::config::{Config, Service};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::engine::Happened;
+use crate::model::{Config, Service};
 use crate::zone::{Journal, Step, Wanted};
 
 /// How many steered names history tells of.

@@ -23,9 +23,9 @@ use super::writer::{Kept, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::api::{Access, Heartbeats, LoadOutcome};
-use crate::config::{self, Config, RrsetOrder, Server};
 use crate::engine::{Engine, Saved, clock_of};
 use crate::health::Sample;
+use crate::model::{Config, RrsetOrder, Server};
 use crate::probe::Prober;
 use crate::recording::Recorder;
 use crate::requests::Office;
@@ -288,7 +288,7 @@ fn settings(server: &Server, exempt: &Arc<ArcSwap<Networks>>) -> io::Result<Sett
     })
 }
 
-fn rate_limit(chosen: &config::RateLimit, exempt: Arc<ArcSwap<Networks>>, key: [u8; 16]) -> RateLimit {
+fn rate_limit(chosen: &crate::model::RateLimit, exempt: Arc<ArcSwap<Networks>>, key: [u8; 16]) -> RateLimit {
     RateLimit {
         // In the order of `answer::Kind`.
         rates: [chosen.responses, chosen.nodata, chosen.nxdomains, chosen.referrals, chosen.errors],

@@ -14,10 +14,11 @@ use super::differences::{self, Differences};
 use super::messages::{Changed, Fresh, Refused};
 use super::past::Kept;
 use crate::answer::{ClientMap, Table};
-use crate::config::{self, Config, Report, Service, ZoneSource};
+use crate::config::{self, Report};
 use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::geo;
+use crate::model::{Config, Service, ZoneSource};
 use crate::sys::clock::wall_secs;
 use crate::transfer::inbound::discard_expired;
 use crate::zone::{ClientsId, Edit, EditKey, Edits, Zone};
@@ -155,7 +156,7 @@ impl Sources {
             Some(known) => self.catalog.insert(known),
             None => self.catalog.insert((name.clone(), Serial(wall_secs() as u32))),
         };
-        config::catalog(config, *serial)
+        crate::model::catalog(config, *serial)
     }
 
     /// Reads and checks the files, blocking.

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::messages::{Ask, UpdateAsk};
-use crate::config::{Config, ZoneSource};
 use crate::dns::Name;
 use crate::dns::message::{Header, OPCODE_UPDATE, RESPONSE, Writer, has_edns};
+use crate::model::{Config, ZoneSource};
 use crate::zone::{Update, UpdateError};
 
 /// How long an update waits for its turn and for the disk. Clients wait some seconds.

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::messages::{Changed, UpdateAsk};
 use super::sources::{Pending, Sources, saved};
 use crate::answer::Table;
-use crate::config::{Service, Target, UpdateRule, ZoneSource};
 use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::Happened;
+use crate::model::{Service, Target, UpdateRule, ZoneSource};
 use crate::zone::{Change, Edits, UpdateError, UpdateView, Wanted, Zone, effects};
 
 /// The most records of one update that history tells of one by one.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{COALESCE, Effect};
-use crate::config::CheckKey;
 use crate::dns::Name;
+use crate::model::CheckKey;
 use crate::policy::Scope;
 use crate::time::Time;
 

@@ -2,7 +2,7 @@
 //! that policy knows (damping, what is Unknown, capacity) is told in another way than it would come.
 
 use super::{Engine, Steered};
-use crate::config::{Seconds, SiteId};
+use crate::model::{Seconds, SiteId};
 use crate::policy::{Rule, Standing, choose};
 use crate::time::Time;
 

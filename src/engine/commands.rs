@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::flush::Ordered;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved, SavedService};
-use crate::config::SiteId;
 use crate::dns::Name;
+use crate::model::SiteId;
 use crate::policy::{Override, OverrideKind, Scope, refuse_failover};
 use crate::time::Time;
 

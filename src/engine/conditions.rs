@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use super::{Effect, Engine, Happened};
 use crate::condition::{ConditionKind, Conditions};
-use crate::config::{CheckKey, SiteId, Whereto};
 use crate::dns::Name;
 use crate::health::{Health, Outcome};
+use crate::model::{CheckKey, SiteId, Whereto};
 use crate::policy::{Decision, Family, Noted, OverrideKind, Reason, Rule, Withheld, unmade};
 use crate::time::Time;
 

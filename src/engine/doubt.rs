@@ -25,8 +25,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{CheckView, Effect, Engine, Happened, Pace, Watched};
-use crate::config::{Check, CheckKey, VantageSetup};
 use crate::health::{Discard, Health, Outcome, Sample};
+use crate::model::{Check, CheckKey, VantageSetup};
 use crate::time::Time;
 
 /// Why and since when the vantage abstains.

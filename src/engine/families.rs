@@ -4,8 +4,8 @@
 use super::flush::Ordered;
 use super::proposals::Slots;
 use super::{Engine, Steered};
-use crate::config::SiteId;
 use crate::dns::Name;
+use crate::model::SiteId;
 use crate::policy::{
     Apart, Choice, Decision, Family, FamilyMemories, FamilyPart, Joined, LastResort, Latch, Move, MoveKind,
     Rule, Situation, Standing, choose,

@@ -6,8 +6,8 @@ use super::proposals::Slots;
 use super::steered::First;
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
-use crate::config::SiteId;
 use crate::dns::{Name, RrSet, soa_serial};
+use crate::model::SiteId;
 use crate::policy::{
     Choice, Decision, HOUR, Joined, MAX_SWITCHES_KEPT, Marks, Memories, Order, Situation, Standing,
 };
@@ -219,7 +219,7 @@ impl Engine {
     pub(super) fn in_order(&self, names: impl IntoIterator<Item = Name>) -> Vec<Name> {
         let mut names: Vec<Name> = names.into_iter().collect();
         let config = self.config.as_ref();
-        let counts = |config: &crate::config::Config| {
+        let counts = |config: &crate::model::Config| {
             config.safety.is_set() || config.sites.iter().any(|site| site.capacity.is_some())
         };
         if config.is_some_and(|config| counts(config)) {

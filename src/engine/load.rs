@@ -9,8 +9,8 @@ use super::watched::Stirred;
 use super::{
     Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
 };
-use crate::config::{Config, Surroundings, worst_case};
 use crate::dns::Name;
+use crate::model::{Config, Surroundings, worst_case};
 use crate::policy::Rule;
 use crate::time::Time;
 

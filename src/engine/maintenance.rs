@@ -5,13 +5,13 @@
 //! overrides are obeyed as ever. When a window ends, what is Down there is Suspect: a site that is still
 //! dead has to show it by `fall` failures, one that is about to come back has that long to do so.
 
-use crate::config::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId};
 use crate::dns::Name;
+use crate::model::{CheckKey, Config, Maintenance, MaintenanceScope, SiteId};
 use crate::time::{HostTime, Offset, Time};
 
 use super::{Effect, Engine, MaintenanceView, Steered};
 
-/// How a maintenance stands, in the engine's time: as [`crate::config::Window`] has it in the host's.
+/// How a maintenance stands, in the engine's time: as [`crate::model::Window`] has it in the host's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     until: Option<Time>,

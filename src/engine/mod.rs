@@ -34,8 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::condition::Conditions;
-use crate::config::{Check, CheckKey, Config, SiteId};
 use crate::dns::{Name, RrSet};
+use crate::model::{Check, CheckKey, Config, SiteId};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::{Offset, Time, by_host};
 

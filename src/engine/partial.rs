@@ -3,8 +3,8 @@
 
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Steered};
-use crate::config::{Service, SiteId};
 use crate::dns::{Name, RrSet};
+use crate::model::{Service, SiteId};
 use crate::policy::{Choice, Standing, Tally, loads, standby, unready};
 use crate::time::Time;
 use crate::zone::{Buckets, Pick, Steering};

@@ -3,8 +3,8 @@
 
 use super::families::Part;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved, SavedService};
-use crate::config::{OnLimit, Seconds};
 use crate::dns::Name;
+use crate::model::{OnLimit, Seconds};
 use crate::policy::{
     Choice, IfUnanswered, Ledger, Move, MoveKind, NOBODY, Proposal, ProposalNews, ProposalState, Reason,
     Rule, Step, delayed_until, movement, stay, step,

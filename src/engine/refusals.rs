@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::{Command, CommandError, Engine};
-use crate::config::SiteId;
 use crate::dns::Name;
 use crate::health::{Health, works};
+use crate::model::SiteId;
 use crate::policy::{Family, Noted, Override, OverrideKind, Proposal, Rule, Scope, Standing};
 use crate::time::Time;
 

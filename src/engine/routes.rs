@@ -12,8 +12,8 @@
 use std::net::IpAddr;
 
 use super::Watched;
-use crate::config::Whereto;
 use crate::health::{Discard, Failure, Outcome, Sample};
+use crate::model::Whereto;
 use crate::time::Time;
 
 /// Kinds of places whose routes have nothing to do with each other: IPv4, IPv6, and names, whose family is not known.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use crate::config::CheckKey;
 use crate::dns::{Name, Serial};
 use crate::health::{Damper, Health};
+use crate::model::CheckKey;
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, Proposal, Scope, Step};
 use crate::time::{Offset, Time};
 use crate::zone::{Edit, EditKey};

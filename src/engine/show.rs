@@ -10,9 +10,9 @@ use super::{
     CheckView, Doubt, EndpointView, Engine, Explanation, Fall, Pace, PlaceView, PlotView, SavedService,
     ServiceView, SiteView, StandbyView, Status, Steered, ZoneView,
 };
-use crate::config::{CheckKey, Site, SiteId};
 use crate::dns::{Name, soa_serial};
 use crate::health::Health;
+use crate::model::{CheckKey, Site, SiteId};
 use crate::policy::{Decision, Latch, Reason, Rule, Scope, Standing};
 use crate::time::Time;
 

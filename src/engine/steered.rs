@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Engine, Watched};
-use crate::config::{CheckKey, ProbeTree, Service, SiteId, Whereto};
 use crate::health::{self, Finding, Health};
+use crate::model::{CheckKey, ProbeTree, Service, SiteId, Whereto};
 use crate::policy::{Decision, Earlier, Noted, Standing, ruling};
 use crate::time::Time;
 
@@ -61,8 +61,7 @@ impl Steered {
             let of = |probe: &Arc<_>| CheckKey::of(&service, probe, whereto.clone());
             Place { checks: service.probes.leaves().map(of).collect(), whereto }
         };
-        let endpoint =
-            |endpoint: &crate::config::Endpoint| endpoint.places().into_iter().map(place).collect();
+        let endpoint = |endpoint: &crate::model::Endpoint| endpoint.places().into_iter().map(place).collect();
         let places = service.endpoints.iter().map(endpoint).collect();
         let (unreported, hold_until, standby, earlier) = (0, None, None, BTreeMap::new());
         let first = First::Answered;
@@ -110,7 +109,7 @@ impl Engine {
         let (service, checks) = (&steered.service, &self.checks);
         let probes = &service.probes;
         let endpoints = service.endpoints.iter().zip(&steered.places).enumerate();
-        let standing = |(at, (endpoint, of)): (usize, (&crate::config::Endpoint, &Vec<Place>))| {
+        let standing = |(at, (endpoint, of)): (usize, (&crate::model::Endpoint, &Vec<Place>))| {
             let places: Vec<(Whereto, Finding)> =
                 of.iter().map(|place| (place.whereto.clone(), place.found(probes, checks))).collect();
             let findings: Vec<Finding> = places.iter().map(|(_, found)| found.clone()).collect();

@@ -2,8 +2,8 @@
 //! names are sites and which are services, so nobody has to fetch them all to ask for a drain.
 
 use super::{CommandError, Engine};
-use crate::config::{Config, SiteId};
 use crate::dns::Name;
+use crate::model::{Config, SiteId};
 use crate::policy::{Scope, Target};
 
 impl Engine {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Doubt;
-use crate::config::{CheckKey, SiteId, Whereto};
 use crate::dns::{Name, Serial};
 use crate::health::{Health, PlotBucket, Sample};
+use crate::model::{CheckKey, SiteId, Whereto};
 use crate::policy::{Decision, Override, Proposal};
 use crate::time::Time;
 

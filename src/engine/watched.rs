@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use super::routes::Way;
 use super::{Bearing, CheckView, Effect, Engine, Happened, MAX_BEARING, Pace, Saved, SavedCheck};
-use crate::config::{Check, CheckKey, Probe};
 use crate::dns::Name;
 use crate::health::{CheckHealth, Damper, Discard, Finding, Health, Outcome, Sample, works};
+use crate::model::{Check, CheckKey, Probe};
 use crate::time::Time;
 
 /// Intervals without a sample that make a check stale.

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::replaced;
 use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
-use crate::config::Config;
 use crate::dns::{Name, RrSet, RrType, Serial, SerialStyle, soa_serial};
+use crate::model::Config;
 use crate::policy::{Decision, Family, FamilyPart, Partial, Steer};
 use crate::time::{HostTime, Time};
 use crate::zone::{Changeset, Steering};

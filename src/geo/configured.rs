@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::{GeoError, Of, Plan, Rule, regions};
 use crate::answer::ClientMap;
-use crate::config::{ClientsOf, Config, Databases, Geo, SiteId};
+use crate::config::Databases;
 use crate::dns::Name;
+use crate::model::{ClientsOf, Config, Geo, SiteId};
 use crate::policy::Regions;
 use crate::zone::ClientsId;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{Detail, Finding, Health, Outcome, Plot, Sample, Tracker, Vantage};
-use crate::config::{CheckKey, Thresholds};
+use crate::model::{CheckKey, Thresholds};
 use crate::time::Time;
 
 /// How many vantages one check listens to; samples of further ones are shown and not counted.
@@ -234,8 +234,8 @@ impl CheckHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Whereto;
     use crate::health::{Discard, Failure};
+    use crate::model::Whereto;
 
     const LIMITS: Thresholds = Thresholds { fall: 2, rise: 1, window: None };
 

@@ -1,7 +1,7 @@
 //! From checks to a place, and from places to an endpoint.
 
 use super::{Finding, Health};
-use crate::config::ProbeTree;
+use crate::model::ProbeTree;
 use crate::time::Time;
 
 /// Whether a place or an endpoint in this health can be answered with.
@@ -116,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{Probe, ProbeKind, TcpProbe, Thresholds};
+    use crate::model::{Probe, ProbeKind, TcpProbe, Thresholds};
 
     fn found(letter: char, since: u64) -> Finding {
         let health = match letter {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Damping, Seconds};
+use crate::model::{Damping, Seconds};
 use crate::time::Time;
 
 /// How often the hold can double: `max_hold` bounds it long before.

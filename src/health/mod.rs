@@ -1,6 +1,6 @@
 //! Health: samples in, what they say of a check, a place and an endpoint out. Pure.
 //!
-//! In: [`Sample`]s, each with its vantage, and the [`Thresholds`](crate::config::Thresholds) of their
+//! In: [`Sample`]s, each with its vantage, and the [`Thresholds`](crate::model::Thresholds) of their
 //! probe. Out: a [`Finding`] (health, since when, because of what). This room must never know what a
 //! service answers, what an operator forces, or how a probe is run.
 //!

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::Phases;
-use crate::config::schema::word_or_object;
-use crate::config::{CheckKey, Seconds};
+use crate::model::{CheckKey, Seconds, schema::word_or_object};
 use crate::time::{HostTime, Time};
 
 /// A place probes run from. A single node is the vantage `local`.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Failure, Health};
-use crate::config::Thresholds;
+use crate::model::Thresholds;
 use crate::time::Time;
 
 /// A health, since when, and because of what.

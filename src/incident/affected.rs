@@ -2,8 +2,8 @@
 
 use super::For;
 use super::progress::Answer;
-use crate::config::SiteId;
 use crate::health::Health;
+use crate::model::SiteId;
 use crate::policy::{Decision, Noted, Reason, Rule};
 
 /// Endpoints that fail by themselves, wholly or in part.

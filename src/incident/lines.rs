@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Line, MAX_LINES, What};
-use crate::config::SiteId;
 use crate::dns::Name;
+use crate::model::SiteId;
 use crate::time::Time;
 
 /// How far apart things may be that are told in one line.

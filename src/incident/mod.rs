@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{CheckKey, SiteId};
 use crate::dns::{Name, Serial};
+use crate::model::{CheckKey, SiteId};
 use crate::time::Time;
 
 pub use fold::Incidents;

@@ -9,10 +9,10 @@ use super::summary::{bare, failure};
 use super::{
     FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
 };
-use crate::config::{CheckKey, SiteId};
 use crate::dns::{Name, Serial};
 use crate::engine::{Bearing, MAX_BEARING};
 use crate::health::Health;
+use crate::model::{CheckKey, SiteId};
 use crate::policy::{Decision, Rule};
 use crate::time::Time;
 

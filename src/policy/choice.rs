@@ -7,9 +7,9 @@ use super::standing::Standing;
 use super::steer::Steer;
 use super::tree::{self, Memories, Regions};
 use super::{Decision, OverrideKind, Partial};
-use crate::config::{Service, SiteId};
 use crate::dns::RrSet;
 use crate::health::Health;
+use crate::model::{Service, SiteId};
 use crate::time::Time;
 
 /// Everything a decision depends on.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{FamilyPart, Partial, Reason, Steer};
-use crate::config::{SiteId, Whereto};
 use crate::dns::{Name, RrSet, RrType};
+use crate::model::{SiteId, Whereto};
 use crate::time::Time;
 
 /// What a service answers with from `at` on, and why.

@@ -20,7 +20,7 @@ use super::Decision;
 use super::choice::{Order, Situation};
 use super::reason::{Latch, Rule};
 use super::stance::Stance;
-use crate::config::{Failback, SiteId};
+use crate::model::{Failback, SiteId};
 use crate::time::Time;
 
 /// How long after the sample that made an endpoint Up it is decided upon at the latest, on a machine that is busy.

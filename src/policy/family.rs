@@ -27,9 +27,9 @@ use super::standing::{Earlier, Standing};
 use super::steer::Steer;
 use super::tree::Memories;
 use super::{Decision, Partial};
-use crate::config::{Families, Service, SiteId, Target, Whereto};
 use crate::dns::{RrSet, RrType};
 use crate::health::{self, Finding, Health, works};
+use crate::model::{Families, Service, SiteId, Target, Whereto};
 
 /// An address family, by the type of its records.
 #[derive(

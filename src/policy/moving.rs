@@ -18,9 +18,9 @@ use super::reason::{Noted, Reason, Rule};
 use super::records;
 use super::stance::Stance;
 use super::standing::Standing;
-use crate::config::{Moving, SiteId};
 use crate::dns::RrSet;
 use crate::health::Health;
+use crate::model::{Moving, SiteId};
 use crate::time::Time;
 
 /// A move that nobody ordered.

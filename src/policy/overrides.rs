@@ -6,9 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 
-use crate::config::SiteId;
-use crate::config::schema::{one_key_of, text, texts};
 use crate::dns::Name;
+use crate::model::SiteId;
+use crate::model::schema::{one_key_of, text, texts};
 use crate::time::Time;
 
 /// What is forced.

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Family, MoveKind};
-use crate::config::{SiteId, Unanswered};
 use crate::dns::Name;
+use crate::model::{SiteId, Unanswered};
 use crate::time::Time;
 
 /// Who rejected a proposal that was not answered in time.

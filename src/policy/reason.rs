@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{IfUnanswered, OverrideKind, Standing, unmade};
-use crate::config::{AllDown, SiteId};
 use crate::health::Health;
+use crate::model::{AllDown, SiteId};
 use crate::time::Time;
 
 /// Why a service answers with what it answers: the rule that chose, and how the endpoints that bear on

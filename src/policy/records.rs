@@ -7,8 +7,8 @@ use super::choice::Situation;
 use super::reason::LastResort;
 use super::standing::Standing;
 use super::steer::Steer;
-use crate::config::{AllDown, Endpoint, Service, SiteId, Target, Whereto};
 use crate::dns::{self, Name, RrSet, RrType, has_hints};
+use crate::model::{AllDown, Endpoint, Service, SiteId, Target, Whereto};
 
 /// The records of these endpoints, each given with its place in order, of the places that are answered.
 pub(super) fn of(service: &Service, ttl: u32, endpoints: &[(usize, &Standing)]) -> Vec<RrSet> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::steer::ALL;
 use super::{Decision, Family, Move, Steer};
-use crate::config::{Safety, Seconds, Service, SiteId};
 use crate::dns::Name;
+use crate::model::{Safety, Seconds, Service, SiteId};
 use crate::time::Time;
 
 /// What `max_switches_per_hour` looks back over.

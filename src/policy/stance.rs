@@ -1,7 +1,7 @@
 //! How a member of a group stands: an endpoint, or a group of them as a whole.
 
 use super::Standing;
-use crate::config::SiteId;
+use crate::model::SiteId;
 use crate::time::Time;
 
 /// What a group's policy has to know of a member.

@@ -1,8 +1,8 @@
 //! How an endpoint stands when a service is decided: what samples say, and what an operator forces.
 
 use super::{Override, OverrideKind};
-use crate::config::{SiteId, Whereto};
 use crate::health::{Finding, Health, works};
+use crate::model::{SiteId, Whereto};
 use crate::time::Time;
 
 /// One endpoint of a service, in the service's order of preference.

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::SiteId;
 use crate::dns::RrSet;
+use crate::model::SiteId;
 use crate::zone::ClientsId;
 
 /// The most sets of endpoints that one service can answer with: as many as a name can have variants.

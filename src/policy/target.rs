@@ -9,7 +9,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::{OneOfBuilder, RefOr, Schema};
 
 use super::Scope;
-use crate::config::schema::text;
+use crate::model::schema::text;
 
 /// What an operator names: a scope, or a word for one, which the engine resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]

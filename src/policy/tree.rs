@@ -21,7 +21,7 @@ use super::reason::{Latch, Noted, Portion, Reason, Rule, Toward};
 use super::stance::Stance;
 use super::steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
 use super::{choice, records};
-use crate::config::{Failback, Group, Member, Of, PolicyKind, SiteId, Tree};
+use crate::model::{Failback, Group, Member, Of, PolicyKind, SiteId, Tree};
 use crate::time::Time;
 use crate::zone::ClientsId;
 

@@ -25,8 +25,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::course::Course;
 use super::failure::bounded;
-use crate::config::{Check, ExecProbe, ExitCodes, ExitVerdict};
 use crate::health::{Discard, Failure, Outcome, Phase, Warning};
+use crate::model::{Check, ExecProbe, ExitCodes, ExitVerdict};
 use crate::sys::command::{Group, bare};
 
 /// Commands at once, until the configuration says otherwise.

@@ -21,8 +21,8 @@ use super::failure::{MAX_HEAD, MAX_TEXT, bounded, judge};
 use super::http::{AGENT, drive, names};
 use super::tasks::Tasks;
 use super::tls::shake;
-use crate::config::{Check, GrpcProbe};
 use crate::health::{Failure, Outcome, Phase};
+use crate::model::{Check, GrpcProbe};
 
 /// What ALPN offers.
 pub(super) const ALPN: [&str; 1] = ["h2"];

@@ -8,8 +8,8 @@ use rustls::ClientConfig;
 use super::connection::{Metered, connect};
 use super::course::Course;
 use super::tls::shake;
-use crate::config::TlsProbe;
 use crate::health::Outcome;
+use crate::model::TlsProbe;
 
 /// Connects, shakes hands and hangs up.
 pub(super) async fn ask(

@@ -24,8 +24,8 @@ use super::failure::{MAX_HEAD, MAX_HEADERS, bounded, judge};
 use super::heard::{Heard, Listening};
 use super::tasks::Tasks;
 use super::tls::shake;
-use crate::config::{BodyExpect, Check, HttpProbe, HttpVersion, MAX_BODY_READ, TlsOptions, Whereto};
 use crate::health::{Failure, Outcome, Phase};
+use crate::model::{BodyExpect, Check, HttpProbe, HttpVersion, MAX_BODY_READ, TlsOptions, Whereto};
 
 pub(super) const AGENT: &str = concat!("detour/", env!("CARGO_PKG_VERSION"));
 /// How much of what came, and of what was expected, a failure shows, in bytes of each.

@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until};
 use super::course::Course;
 use super::echo::{Echo, Family};
 use super::failure::{judge, routed};
-use crate::config::IcmpProbe;
 use crate::health::{Discard, Failure, Outcome, Phase};
+use crate::model::IcmpProbe;
 
 /// More than the largest reply with the longest IPv4 header, in bytes.
 const MAX_PACKET: usize = 2_048;

@@ -68,7 +68,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::config::{Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
+    use crate::model::{Check, CheckKey, HttpProbe, Probe, ProbeKind, Thresholds, Whereto};
 
     fn probe(id: &str, kind: ProbeKind, port: u16) -> Arc<Probe> {
         Arc::new(Probe {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     pub(super) fn tcp_probe(id: &str, port: u16) -> Arc<Probe> {
-        probe(id, ProbeKind::Tcp(crate::config::TcpProbe::default()), port)
+        probe(id, ProbeKind::Tcp(crate::model::TcpProbe::default()), port)
     }
 
     pub(super) fn check(probe: &Arc<Probe>, addr: [u8; 4]) -> Check {

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::echo::Family;
 use super::icmp;
 use super::prober::{slow_of, within};
-use crate::config::{Config, ProbeKind, Seconds, Surroundings, Whereto, worst_case};
+use crate::model::{Config, ProbeKind, Seconds, Surroundings, Whereto, worst_case};
 
 /// How many slow probe runs this host lets the daemon have under way at once. The daemon raises its limit on open
 /// files as far as it may, so that is the one that counts.
@@ -53,11 +53,11 @@ fn crowding_at(config: &Config, slow_runs: usize) -> Option<String> {
 /// One line for each lack that has every run of some of these probes discarded, so that nobody takes
 /// endpoints for watched that are not. Opens a socket and closes it; sends nothing.
 pub fn warnings(config: &Config) -> Vec<String> {
-    let pings = |probe: &crate::config::Probe| matches!(probe.kind, ProbeKind::Icmp(_));
+    let pings = |probe: &crate::model::Probe| matches!(probe.kind, ProbeKind::Icmp(_));
     let mut asked = Vec::new();
     for service in config.services.iter().filter(|service| service.probes.leaves().any(|probe| pings(probe)))
     {
-        for whereto in service.endpoints.iter().flat_map(crate::config::Endpoint::places) {
+        for whereto in service.endpoints.iter().flat_map(crate::model::Endpoint::places) {
             // A name's family is not known; every host is taken to have IPv4.
             let family = match whereto {
                 Whereto::Addr(addr) => Family::of(addr),

@@ -11,8 +11,8 @@ use super::exec::{self, Commands, Turn};
 use super::stall::Stalls;
 use super::tls::Trust;
 use super::{dns, grpc, handshake, http, icmp, lookup, tcp};
-use crate::config::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
+use crate::model::{Check, ProbeKind, TlsOptions, Whereto};
 use crate::sys::clock::Clock;
 
 /// What is kept of a check between its runs.
@@ -142,7 +142,7 @@ mod tests {
     async fn a_host_that_trusts_nobody_says_so() {
         let (mut check, http) = http_check("127.0.0.1", "app.example.com", 443);
         Arc::make_mut(&mut check.probe).kind =
-            ProbeKind::Http(crate::config::HttpProbe { tls: Some(Arc::default()), ..http });
+            ProbeKind::Http(crate::model::HttpProbe { tls: Some(Arc::default()), ..http });
         let clock = Clock::start();
         let runner = Runner::new(check, Trust::none("no CA certificates"), Vantage::local());
         let sample = runner.run(&clock, &Stalls::new(clock.clone())).await;

@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::config::Check;
 use crate::engine::Pace;
+use crate::model::Check;
 use crate::time::Time;
 
 /// One check's schedule.

@@ -8,8 +8,8 @@ use tokio::task::AbortHandle;
 
 use super::run::Runner;
 use super::schedule::Schedule;
-use crate::config::{Check, CheckKey};
 use crate::engine::Pace;
+use crate::model::{Check, CheckKey};
 use crate::time::Time;
 
 /// What identifies a check from its start to its removal; never used again, so that the run of a check
@@ -230,8 +230,8 @@ mod tests {
     use super::super::tests::{check, tcp_probe};
     use super::super::tls::Trust;
     use super::*;
-    use crate::config::Probe;
     use crate::health::Vantage;
+    use crate::model::Probe;
 
     const ONE: [u8; 4] = [127, 0, 0, 1];
     const TWO: [u8; 4] = [127, 0, 0, 2];

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use super::connection::connect;
 use super::course::Course;
 use super::failure::{bounded, judge, routed};
-use crate::config::{Expect, MAX_REPLY_READ, Step, TcpProbe};
 use crate::health::{Failure, Outcome, Phase};
+use crate::model::{Expect, MAX_REPLY_READ, Step, TcpProbe};
 
 /// How much of what was expected, and of what came instead, a failure shows, in bytes: both have to fit
 /// into its text once they are escaped.
@@ -104,7 +104,7 @@ fn shown(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Pattern;
+    use crate::model::Pattern;
 
     #[test]
     fn a_match_ends_where_the_next_step_begins() {

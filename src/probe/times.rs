@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::config::{Check, ProbeId};
 use crate::health::{Outcome, Sample};
+use crate::model::{Check, ProbeId};
 use crate::sys::histogram::{Distribution, Histogram, Unit};
 
 /// The upper bounds of lateness, in microseconds.

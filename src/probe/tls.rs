@@ -23,8 +23,8 @@ use super::connection::Metered;
 use super::course::Course;
 use super::failure::{NO_CERTIFICATE, bounded, judge};
 use crate::certificate::{Named, validity};
-use crate::config::{Authorities, Identity, TlsOptions};
 use crate::health::{Failure, Outcome, Phase, Warning};
+use crate::model::{Authorities, Identity, TlsOptions};
 use crate::time::HostTime;
 
 /// Milliseconds of a day.

@@ -37,7 +37,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lookup::resolve;
-use crate::config::{Check, CheckKey, Whereto};
+use crate::model::{Check, CheckKey, Whereto};
 use crate::sys::clock::Clock;
 use crate::time::Time;
 

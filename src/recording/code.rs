@@ -11,9 +11,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadNote, Note, SharedRegions};
-use crate::config::CheckKey;
 use crate::engine::{Undecided, ZoneBase};
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
+use crate::model::CheckKey;
 use crate::time::{Offset, Time};
 
 const TICK: u8 = 0;

@@ -32,10 +32,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::dns::Name;
 use crate::engine::{Command, Load, Saved, Undecided, ZoneBase};
 use crate::health::Sample;
+use crate::model::Config;
 use crate::policy::Regions;
 use crate::time::{Offset, Time};
 

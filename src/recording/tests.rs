@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{CheckKey, Whereto};
 use crate::engine::{Action, Event};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Phases, Vantage, Warning};
+use crate::model::{CheckKey, Whereto};
 use crate::policy::Scope;
 use crate::time::{HostTime, Offset};
 

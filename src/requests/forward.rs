@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::config::ZoneSource;
+use crate::model::ZoneSource;
 
 /// How many are on their way at once; further ones wait for one to end.
 const AT_ONCE: usize = 32;

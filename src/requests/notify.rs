@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use tracing::debug;
 
-use crate::config::{Config, ZoneSource};
 use crate::dns::Name;
+use crate::model::{Config, ZoneSource};
 use crate::transfer::inbound::{Keeper, NotifyFrom, NotifyRcode, notify};
 
 /// Whether a configuration has a zone that comes from a primary.

@@ -15,10 +15,10 @@ use tracing::{debug, info};
 
 use super::parse::{self, Asked};
 use crate::answer::{self, Asker, MIN_UDP_PAYLOAD, Outgoing, Settings, Table, Transport};
-use crate::config::{Access, Config};
 use crate::dns::message::OPCODE_QUERY;
 use crate::dns::tsig::{self, Keys, Signed};
 use crate::dns::{Name, RrType, soa_serial};
+use crate::model::{Access, Config};
 use crate::server::{Desk, Metric, Replies, Request};
 use crate::sys::clock::wall_secs;
 use crate::transfer::outbound::{Journals, Teller};

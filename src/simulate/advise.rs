@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Cost;
-use crate::config::{Config, Probe, Service, Surroundings, worst_case};
+use crate::model::{Config, Probe, Service, Surroundings, worst_case};
 
 /// Multiples of the configured `interval` that are tried.
 const INTERVALS: [u32; 4] = [1, 2, 3, 6];

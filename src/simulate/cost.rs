@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Decided, Ledger, Truth};
-use crate::config::{CheckKey, Config, SiteId, Whereto};
 use crate::dns::Name;
+use crate::model::{CheckKey, Config, SiteId, Whereto};
 use crate::time::Time;
 
 /// A move away from a site that was not really dead.
@@ -85,7 +85,7 @@ impl Cost {
 
 /// Of each service: site, place and check.
 fn places(config: &Config) -> BTreeMap<Name, Vec<(SiteId, Whereto, CheckKey)>> {
-    let of = |service: &crate::config::Service| {
+    let of = |service: &crate::model::Service| {
         let mut places = Vec::new();
         for endpoint in &service.endpoints {
             for place in endpoint.places() {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::StudyError;
-use crate::config::{SiteId, Whereto};
 use crate::dns::{Name, RrType};
 use crate::engine::{Effect, Happened};
+use crate::model::{SiteId, Whereto};
 use crate::policy::Decision;
 use crate::time::Time;
 

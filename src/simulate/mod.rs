@@ -61,7 +61,7 @@ pub enum StudyError {
     NothingSupposed,
     /// No such site.
     #[error("there is no site \"{0}\"; there are {1}")]
-    NoSite(crate::config::SiteId, String),
+    NoSite(crate::model::SiteId, String),
     /// A word that is neither a site nor a service.
     #[error(transparent)]
     NoTarget(#[from] CommandError),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{QUORUM, StudyError};
-use crate::config::{self, CheckKey, Config, Probe, Service};
+use crate::config;
 use crate::engine::{Effect, Engine, Event, Load, Pace, Saved};
 use crate::health::Sample;
+use crate::model::{CheckKey, Config, Probe, Service};
 use crate::recording::{Head, LoadNote, Moment, Note, Recording};
 use crate::state::recorded_at_its_head;
 use crate::time::Time;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{CheckKey, Config, Whereto};
 use crate::engine::{Action, Command, Effect, Engine, Event, Happened, Load};
 use crate::health::{Detail, Failure, Outcome, Sample, Vantage};
+use crate::model::{CheckKey, Config, Whereto};
 use crate::policy::{OverrideKind, Regions, Scope};
 use crate::recording::{Head, LoadNote, Moment, Note};
 use crate::time::Time;

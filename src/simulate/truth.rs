@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::StudyError;
-use crate::config::CheckKey;
 use crate::engine::{Effect, Happened};
 use crate::health::Outcome;
+use crate::model::CheckKey;
 use crate::time::Time;
 
 /// The most streaks of failures that are held.

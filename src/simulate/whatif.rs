@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{QUORUM, StudyError};
-use crate::config::{CheckKey, Config, Probe, Service, SiteId, Surroundings, Whereto, worst_case};
 use crate::dns::Name;
 use crate::engine::{
     Action, COALESCE, Command, CommandError, Effect, Engine, Event, Load, ServiceView, SiteView, Status,
     meant,
 };
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
+use crate::model::{CheckKey, Config, Probe, Service, SiteId, Surroundings, Whereto, worst_case};
 use crate::policy::{Decision, Family, OverrideKind, Proposal, ProposalState, Scope, Target};
 use crate::time::Time;
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::CheckKey;
 use crate::dns::Name;
 use crate::engine::{Action, Happened};
+use crate::model::CheckKey;
 use crate::policy::Scope;
 use crate::time::Time;
 

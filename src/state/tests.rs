@@ -11,10 +11,10 @@ use super::store::{META, SAVED};
 use super::{
     Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Newer, Opened, Query, Store, StoreError,
 };
-use crate::config::{CheckKey, Whereto};
 use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{Action, Bearing, Cause, Command, Happened, Saved, SavedCheck, SavedService, SavedZone};
 use crate::health::{Detail, Failure, Health, Outcome, Sample, Vantage, Warning};
+use crate::model::{CheckKey, Whereto};
 use crate::policy::{Decision, FamilyMemories, Marks, Memories, Override, OverrideKind, Reason, Rule, Scope};
 use crate::recording::{Bounds, Recorder};
 use crate::time::{HostTime, Time};

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::otlp::{Exporter, Failover};
 use super::{Counter, Measured};
-use crate::config::{Observed, SiteId};
 use crate::dns::Name;
 use crate::engine::{Engine, Happened, Saved};
 use crate::health::Health;
+use crate::model::{Observed, SiteId};
 use crate::policy::{Decision, Reason};
 use crate::sys::histogram::{Histogram, Unit};
 use crate::time::{Time, by_host};

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use tracing::{error, info, warn};
 
-use crate::config::{BrokenZone, SiteId};
+use crate::config::BrokenZone;
 use crate::dns::Name;
 use crate::engine::{Cause, Happened};
+use crate::model::SiteId;
 use crate::policy::ProposalNews;
 use crate::zone::Changeset;
 
@@ -230,8 +231,8 @@ mod tests {
 
     use super::*;
     use crate::condition::{Condition, ConditionKind, Turn};
-    use crate::config::{AlertSeverity, CheckKey, Whereto};
     use crate::health::{Health, Warning};
+    use crate::model::{AlertSeverity, CheckKey, Whereto};
     use crate::time::{HostTime, Time};
 
     /// What was logged.

@@ -92,7 +92,7 @@ fn a_cname_target_of_one_label_is_an_error_that_guesses_the_name() {
 
 #[test]
 fn negative_caching_is_part_of_the_promise_where_a_name_can_become_empty() {
-    use detour::config::{Surroundings, worst_case};
+    use detour::model::{Surroundings, worst_case};
     let zone = ZONE.replace("1w 5m", "1w 1h");
     let sum = |lines: &str| {
         let folder = Folder::new(&[("detour.toml", &service(lines)), ("example.com.zone", &zone)]);

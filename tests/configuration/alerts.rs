@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::config::{AlertReceiver, AlertSeverity, AlertWay, MailSecurity};
+use detour::model::{AlertReceiver, AlertSeverity, AlertWay, MailSecurity};
 
 use crate::refused::{END, check, check_head};
 use crate::{Folder, HEAD, ZONE};

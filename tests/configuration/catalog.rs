@@ -1,7 +1,7 @@
 //! The zone that lists the others.
 
-use detour::config::{Config, Told, catalog};
 use detour::dns::Serial;
+use detour::model::{Config, Told, catalog};
 use detour::zone::canonical_lines;
 
 use crate::{Folder, HEAD, ZONE};

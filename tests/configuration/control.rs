@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use detour::config::ApiRole;
+use detour::model::ApiRole;
 
 use crate::{Folder, HEAD, ZONE};
 

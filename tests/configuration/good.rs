@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::config::{
+use detour::model::{
     AllDown, Failback, HttpProbe, PolicyKind, ProbeKind, RrsetOrder, Service, Surroundings, Target, TcpProbe,
     Thresholds, worst_case,
 };
@@ -48,7 +48,7 @@ fn what_strangers_can_reach_has_a_rate_limit_unless_it_is_turned_off() {
     assert_eq!(limited("\"127.0.0.1:53\"", "[server.rate_limit]"), ["127.0.0.1"]);
     assert!(limited("\"0.0.0.0:53\"", "[server.rate_limit]\nenabled = false").is_empty());
 
-    let said = |listen, more| detour::config::rate_limit::describe(&server(listen, more));
+    let said = |listen, more| detour::model::rate_limit::describe(&server(listen, more));
     assert_eq!(said("\"127.0.0.1:53\"", ""), None);
     assert_eq!(
         said("\"192.0.2.53:53\", \"127.0.0.1:53\"", "").unwrap(),
@@ -270,7 +270,7 @@ fn the_worst_case_adds_up() {
 
 #[test]
 fn history_takes_a_size_and_an_age() {
-    use detour::config::HistoryBounds;
+    use detour::model::HistoryBounds;
     let bounds = |text: &str| loaded(&format!("{HEAD}{text}")).config.history;
     let days = |days: u64| Duration::from_secs(days * 86_400);
     assert_eq!(bounds(""), HistoryBounds { max: 256 << 20, keep: days(30) });

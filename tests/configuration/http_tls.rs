@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::config::{BodyExpect, HttpProbe, HttpVersion, MinDays, Pattern, ProbeKind, TlsOptions, TlsProbe};
+use detour::model::{BodyExpect, HttpProbe, HttpVersion, MinDays, Pattern, ProbeKind, TlsOptions, TlsProbe};
 
 use crate::peers::authority::Authority;
 use crate::refused::check_head;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::config::{Damping, MaintenanceScope, Surroundings, worst_case};
+use detour::model::{Damping, MaintenanceScope, Surroundings, worst_case};
 use detour::time::HostTime;
 
 use crate::refused::{check, check_head};

@@ -1,7 +1,7 @@
 //! Probes that are not asked over HTTP: their keys, and what is wrong with them.
 
-use detour::config::{Config, DnsProbe, GrpcProbe, Matching, ProbeKind, Surroundings, worst_case};
 use detour::dns::{RrType, rdata_from_text};
+use detour::model::{Config, DnsProbe, GrpcProbe, Matching, ProbeKind, Surroundings, worst_case};
 
 use crate::refused::check_head;
 use crate::{Folder, HEAD, ZONE, loaded};

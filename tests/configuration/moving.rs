@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use detour::config::{Approval, Failback, Moving, OnLimit, Safety, Unanswered};
+use detour::model::{Approval, Failback, Moving, OnLimit, Safety, Unanswered};
 
 use crate::refused::{check, check_head, service};
 use crate::{HEAD, folder, loaded};

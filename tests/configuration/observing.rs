@@ -1,6 +1,7 @@
 //! `[log]`, `[metrics]`, `[query_log]` and `[dnstap]`: what is read, and what is refused.
 
-use detour::config::{Dnstap, LogFormat, Observed, QueryLog, log_format};
+use detour::config::log_format;
+use detour::model::{Dnstap, LogFormat, Observed, QueryLog};
 
 use crate::refused::{check, check_head, first};
 use crate::{Folder, HEAD, ZONE, loaded};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use detour::config::{Access, Config, Peer, Told};
+use detour::model::{Access, Config, Peer, Told};
 
 use crate::{Folder, HEAD, ZONE};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use detour::config::{
+use detour::model::{
     ExecProbe, ExitCodes, ExitVerdict, Expect, IcmpProbe, Pattern, Probe, ProbeKind, Step, TcpProbe,
 };
 

@@ -3,8 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use detour::config::Access;
 use detour::dns::tsig::Algorithm;
+use detour::model::Access;
 
 use crate::Folder;
 

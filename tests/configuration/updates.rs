@@ -1,7 +1,7 @@
 //! A zone's `update`: who may change what.
 
-use detour::config::{UpdateRule, Wild};
 use detour::dns::RrType;
+use detour::model::{UpdateRule, Wild};
 
 use crate::{Folder, HEAD, ZONE};
 

@@ -4,8 +4,9 @@ use std::os::unix::fs::symlink;
 
 use std::time::Duration;
 
-use detour::config::{Loading, load_at_start};
+use detour::config::load_at_start;
 use detour::dns::{RrType, SerialStyle};
+use detour::model::Loading;
 
 use crate::{Folder, HEAD, ZONE, folder};
 

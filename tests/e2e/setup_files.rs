@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use detour::config::{OnLimit, PolicyKind, Unanswered};
+use detour::model::{OnLimit, PolicyKind, Unanswered};
 use detour::simulate::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
 
 use crate::scenarios::FASTER;

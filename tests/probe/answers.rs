@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use detour::config::{HttpProbe, MAX_BODY_READ};
+use detour::model::{HttpProbe, MAX_BODY_READ};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 

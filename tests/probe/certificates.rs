@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use detour::config::{Check, ProbeKind};
+use detour::model::{Check, ProbeKind};
 use rcgen::date_time_ymd;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use detour::config::{
-    BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, TcpProbe, Thresholds, Whereto,
-};
 use detour::engine::Pace;
 use detour::health::{Discard, Outcome, Sample};
+use detour::model::{
+    BodyExpect, Check, CheckKey, HttpProbe, Probe, ProbeKind, TcpProbe, Thresholds, Whereto,
+};
 use detour::probe::{Prober, Trust};
 use detour::sys::clock::Clock;
 use tokio::runtime::Handle;

@@ -1,6 +1,6 @@
 //! Connecting, or not; and where a run stood when its time ran out.
 
-use detour::config::{ProbeKind, TcpProbe};
+use detour::model::{ProbeKind, TcpProbe};
 use tokio::sync::mpsc;
 
 use crate::checks::{LONG, SHORT, ask, ask_http, ask_tcp, check, http, https};

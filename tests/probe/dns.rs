@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use detour::config::{DnsProbe, Matching, ProbeKind};
 use detour::dns::{RrType, rdata_from_text};
+use detour::model::{DnsProbe, Matching, ProbeKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use detour::config::{IcmpProbe, ProbeKind};
 use detour::health::{Discard, Outcome};
+use detour::model::{IcmpProbe, ProbeKind};
 
 use crate::checks::{LONG, SHORT, ask, check};
 use crate::namespace::{self, ip, sysctl};

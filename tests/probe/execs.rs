@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use detour::config::{Check, ExecProbe, ExitCodes, ExitVerdict, ProbeKind};
 use detour::health::{Discard, Failure, Outcome, Warning};
+use detour::model::{Check, ExecProbe, ExitCodes, ExitVerdict, ProbeKind};
 use tempfile::TempDir;
 
 use crate::checks::{LONG, SHORT, ask, check, every, named, prober, sample_trusting};

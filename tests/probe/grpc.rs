@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use detour::config::{GrpcProbe, ProbeKind, TlsOptions};
+use detour::model::{GrpcProbe, ProbeKind, TlsOptions};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};

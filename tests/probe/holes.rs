@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use detour::config::{DnsProbe, GrpcProbe, IcmpProbe, Matching, ProbeKind, TcpProbe, TlsOptions, TlsProbe};
 use detour::dns::RrType;
 use detour::health::{Failure, Outcome, Phase};
+use detour::model::{DnsProbe, GrpcProbe, IcmpProbe, Matching, ProbeKind, TcpProbe, TlsOptions, TlsProbe};
 
 use crate::checks::{LONG, SHORT, ask, check, http, https};
 use crate::namespace::{inside, ip, swallow};

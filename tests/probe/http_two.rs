@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use detour::config::{BodyExpect, HttpProbe, HttpVersion, ProbeKind};
 use detour::health::{Failure, Outcome, Phase};
+use detour::model::{BodyExpect, HttpProbe, HttpVersion, ProbeKind};
 use hyper::Response;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

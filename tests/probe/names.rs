@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use detour::config::{ProbeKind, TcpProbe, Whereto};
 use detour::health::{Discard, Failure, Outcome};
+use detour::model::{ProbeKind, TcpProbe, Whereto};
 use tokio::net::UdpSocket;
 
 use crate::checks::{LONG, SHORT, ask, check};

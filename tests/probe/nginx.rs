@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use detour::config::{Check, load};
+use detour::config::load;
 use detour::health::{Failure, Outcome, Sample, Warning};
+use detour::model::Check;
 use rustls::RootCertStore;
 use tempfile::TempDir;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use detour::config::{BodyExpect, HttpProbe, MinDays, Pattern, ProbeKind, TlsOptions, TlsProbe};
 use detour::health::{Failure, Phase, Warning};
+use detour::model::{BodyExpect, HttpProbe, MinDays, Pattern, ProbeKind, TlsOptions, TlsProbe};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 

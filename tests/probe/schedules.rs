@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use detour::config::{
+use detour::engine::Pace;
+use detour::health::{Discard, Outcome};
+use detour::model::{
     AllDown, Config, Control, Endpoint, Failback, PolicyKind, Probe, ProbeKind, RrsetOrder, Server, Service,
     Target, TcpProbe, VantageSetup,
 };
-use detour::engine::Pace;
-use detour::health::{Discard, Outcome};
 use tokio::sync::mpsc;
 
 use crate::checks::{LONG, SHORT, check, every, http, named, next_of, prober};
@@ -71,7 +71,7 @@ async fn services_that_ask_the_same_share_one_connection() {
     })
     .await;
     let probe =
-        check(ProbeKind::Http(detour::config::HttpProbe { host: Some("app".into()), ..http() }), addr, LONG)
+        check(ProbeKind::Http(detour::model::HttpProbe { host: Some("app".into()), ..http() }), addr, LONG)
             .probe;
     let checks = config(&probe, addr, &["a.example.com", "b.example.com"]).checks();
     assert_eq!(checks.len(), 1);
@@ -99,7 +99,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             failback: Failback::Manual,
             all_down: AllDown::Keep,
             rto: None,
-            moving: detour::config::Moving::default(),
+            moving: detour::model::Moving::default(),
             endpoints: vec![Endpoint {
                 site: "fra".into(),
                 target: Target::Addresses { v4: vec![*addr.ip()], v6: vec![] },
@@ -111,7 +111,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
     };
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
-        observed: detour::config::Observed::default(),
+        observed: detour::model::Observed::default(),
         alerts: vec![],
         path: PathBuf::new(),
         server: Server {
@@ -126,7 +126,7 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
             journal: 0,
             max_exec: 64,
             include_folders: vec![],
-            loading: detour::config::Loading::default(),
+            loading: detour::model::Loading::default(),
         },
         control: Control { listen: nowhere, tokens: None, tls: None },
         heartbeat: None,
@@ -137,9 +137,9 @@ fn config(probe: &Arc<Probe>, addr: SocketAddr, names: &[&str]) -> Config {
         services: names.iter().map(service).collect(),
         vantage: VantageSetup::default(),
         maintenance: vec![],
-        history: detour::config::HistoryBounds::default(),
+        history: detour::model::HistoryBounds::default(),
         geo: vec![],
-        safety: detour::config::Safety::default(),
+        safety: detour::model::Safety::default(),
         keys: Arc::default(),
         catalog: None,
     }

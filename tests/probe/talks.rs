@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use detour::config::{Expect, Pattern, ProbeKind, Step, TcpProbe};
+use detour::model::{Expect, Pattern, ProbeKind, Step, TcpProbe};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use detour::config::{Check, ProbeKind, TcpProbe, Whereto};
 use detour::engine::Pace;
 use detour::health::{Failure, Outcome, Phase};
+use detour::model::{Check, ProbeKind, TcpProbe, Whereto};
 use detour::probe::{Prober, WatchState};
 use tokio::sync::watch;
 

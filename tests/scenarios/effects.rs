@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use detour::config::CheckKey;
 use detour::dns::{Name, RrSet};
 use detour::engine::{Action, Command, Effect, Engine, Event, Happened, Load, Pace, Saved, Undecided};
 use detour::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
-use detour::policy::Rule;
-use detour::policy::{OverrideKind, Scope};
+use detour::model::CheckKey;
+use detour::policy::{OverrideKind, Rule, Scope};
 use detour::time::Time;
 
 use detour::simulate::scenario::{Setup, World, decisions, parse, settle, zero};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use detour::config::CheckKey;
 use detour::dns::Name;
 use detour::engine::{Action, Command, Event};
 use detour::health::{Detail, Failure, Outcome, Sample, Vantage};
+use detour::model::CheckKey;
 use detour::policy::{Scope, Target};
 use detour::simulate::scenario::{World, load, parse, settle, zero};
 use detour::simulate::{Outlook, Supposition, suppose};

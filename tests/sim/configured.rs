@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use detour::config::{Approval, Moving, OnLimit, PolicyKind, Unanswered};
 use detour::dns::Network;
+use detour::model::{Approval, Moving, OnLimit, PolicyKind, Unanswered};
 use detour::simulate::scenario::{GroupSpec, MinUp, ServiceSpec, Setup};
 
 use super::judge::Kind;

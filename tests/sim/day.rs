@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use detour::config::CheckKey;
 use detour::engine::{Effect, Event, Happened, Pace};
 use detour::health::{Detail, Discard, Failure, Outcome, Phase, Sample, Vantage};
+use detour::model::CheckKey;
 use detour::time::{Offset, Time};
 
 use super::random::Random;

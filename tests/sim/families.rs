@@ -1,10 +1,10 @@
 //! What a service with two address families promises: a family that is dead at the endpoint in use, and works at
 //! another one, is never without an answer.
 
-use detour::config::{Families, Group, SiteId, Target, Whereto};
 use detour::dns::{RrSet, RrType};
 use detour::engine::{Effect, EndpointView, Happened, PlaceView, ServiceView};
 use detour::health::Health;
+use detour::model::{Families, Group, SiteId, Target, Whereto};
 use detour::policy::{Decision, Rule};
 use detour::simulate::scenario::{World, decisions};
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use detour::condition::ConditionKind;
-use detour::config::{AllDown, CheckKey, Failback, Service, SiteId, Target};
 use detour::dns::{Name, RrSet};
 use detour::engine::{
     Action, COALESCE, CheckView, Effect, EndpointView, Event, Happened, PlaceView, Saved, ServiceView, Status,
 };
 use detour::health::Health;
+use detour::model::{AllDown, CheckKey, Failback, Service, SiteId, Target};
 use detour::policy::{Decision, Latch, OverrideKind, Rule};
 use detour::time::Time;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use detour::config::CheckKey;
 use detour::dns::Name;
 use detour::engine::{Action, COALESCE, Command, Effect, Event, Happened};
 use detour::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
+use detour::model::CheckKey;
 use detour::policy::{OverrideKind, Scope};
 use detour::time::Offset;
 

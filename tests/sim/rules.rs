@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use detour::config::{OnLimit, SiteId};
 use detour::dns::Name;
 use detour::engine::{Effect, ServiceView};
+use detour::model::{OnLimit, SiteId};
 use detour::policy::{Decision, Partial, Rule};
 use detour::simulate::scenario::{World, decisions};
 use detour::time::Time;

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use detour::config::{Failback, PolicyKind, Service, SiteId};
 use detour::dns::{Name, Network};
 use detour::engine::{Effect, ServiceView};
+use detour::model::{Failback, PolicyKind, Service, SiteId};
 use detour::policy::{Decision, Flow, Rule};
 use detour::simulate::scenario::{World, decisions};
 use detour::zone::BUCKETS;
@@ -157,7 +157,7 @@ pub fn check_settled(world: &World, view: &ServiceView, usable: &BTreeSet<SiteId
     let root = &tree.groups[0];
     let weight = |site: &SiteId| {
         let at = service.endpoints.iter().position(|endpoint| endpoint.site == *site)?;
-        let member = root.members.iter().find(|member| member.of == detour::config::Of::Endpoint(at))?;
+        let member = root.members.iter().find(|member| member.of == detour::model::Of::Endpoint(at))?;
         Some(member.weight)
     };
     if view.decision.as_ref().is_some_and(|decision| !decision.families.is_empty()) {

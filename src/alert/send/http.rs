@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{Line, SendError};
-use crate::config::{AlertReceiver, HttpUrl};
+use crate::model::{AlertReceiver, HttpUrl};
 
 /// The most of an answer that is read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024;

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::alert::message::{Message, State};
-use crate::config::EmailWay;
+use crate::model::EmailWay;
 use crate::time::HostTime;
 
 /// How many bytes of text go into one line of base64 (RFC 2045 section 6.8: at most 76 characters).

@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use self::http::Post;
 use super::message::Message;
 use crate::certificate::Named;
-use crate::config::{AlertReceiver, AlertWay, Authorities};
+use crate::model::{AlertReceiver, AlertWay, Authorities};
 use crate::time::HostTime;
 
 /// The way to one receiver, with what is made once for all messages.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::alert::derive::bare;
 use crate::alert::message::{Message, State};
-use crate::config::{AlertSeverity, Secret};
+use crate::model::{AlertSeverity, Secret};
 use crate::time::HostTime;
 
 /// The longest `dedup_key` and `summary` that PagerDuty takes, in characters.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use super::http::{connect, secured};
 use super::{Line, SendError, mail};
 use crate::alert::message::Message;
-use crate::config::{AlertReceiver, EmailWay, MailSecurity};
+use crate::model::{AlertReceiver, EmailWay, MailSecurity};
 
 /// The longest line of a reply, in bytes (RFC 5321 section 4.5.3.1.5 asks for 512), and the most lines of one.
 const MAX_LINE: u64 = 2_048;

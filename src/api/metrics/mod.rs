@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use super::read::patiently;
 use super::{Daemon, DaemonStatus, Liveness, Measurements, Problem, health_of};
 use crate::condition::{ConditionKind, Summary};
-use crate::config::CheckKey;
+use crate::model::CheckKey;
 use crate::sys::aside;
 use crate::telemetry::Measured;
 use crate::time::by_host;

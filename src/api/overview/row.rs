@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::SiteId;
 use crate::dns::{Name, RrSet};
 use crate::engine::{EndpointView, ServiceView, StandbyView, dead_site, lost_families};
 use crate::health::Health;
+use crate::model::SiteId;
 use crate::policy::{Decision, Noted, OverrideKind, Rule, unmade};
 use crate::time::Time;
 

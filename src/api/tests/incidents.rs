@@ -45,7 +45,7 @@ async fn who_looks_at_an_incident_is_sent_what_changed() {
     let of = Bearing { site: "fra".into(), services: vec![], began: None, maintained: false };
     let health = |place: &str, to| {
         let mut check = fixture::status().engine.checks[0].key.clone();
-        check.whereto = crate::config::Whereto::Name(place.into());
+        check.whereto = crate::model::Whereto::Name(place.into());
         let because = "1 of 1 failed, connection refused".to_owned();
         Happened::Health { check, from: Health::Up, to, because, of: Some(Box::new(of.clone())) }
     };

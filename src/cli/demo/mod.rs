@@ -18,9 +18,9 @@ use self::screen::{Picture, Screen};
 use self::site::Site;
 use super::dns_client::{Answer, ask_a};
 use crate::api::Daemon;
-use crate::config::{Surroundings, worst_case};
 use crate::daemon::{self, Running};
 use crate::dns::Name;
+use crate::model::{Surroundings, worst_case};
 
 const SERVICE: &str = "app.demo.example";
 const PRIMARY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     stay: bool,
     /// How long each quiet part is shown, so that there is time to look around: 4s, 1m
-    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = crate::config::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = crate::model::parse_duration)]
     pause: Duration,
 }
 

@@ -17,7 +17,7 @@ use super::client::{DONE, NO, UNREACHABLE};
 use super::show::printable;
 use super::trust::token;
 use crate::api::Problem;
-use crate::config::parse_duration;
+use crate::model::parse_duration;
 
 /// How much of a command's first line is told, in bytes.
 const MAX_LINE: u64 = 200;

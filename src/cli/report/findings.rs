@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::page::{Line, words};
 use super::standby::Held;
 use crate::cli::show::{bare, span};
-use crate::config::Config;
 use crate::incident::{For, Incident, Phases, Way, What};
+use crate::model::Config;
 use crate::time::Time;
 
 /// A phase that takes this share of the whole is the one to shorten.

@@ -6,8 +6,8 @@ use super::findings::findings;
 use super::page::{Block, Line, Page, Piece, code, plain, words};
 use super::standby::Held;
 use crate::cli::show::{bare, list, span};
-use crate::config::Config;
 use crate::incident::{Incident, Move, Phases, Way, What};
+use crate::model::Config;
 use crate::time::Time;
 
 /// How many rows a table has where the incident names hundreds.

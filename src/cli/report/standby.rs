@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::{CheckKey, SiteId, Whereto};
 use crate::health::{Outcome, Sample};
 use crate::incident::{Incident, Served};
+use crate::model::{CheckKey, SiteId, Whereto};
 use crate::time::{HostTime, Offset, Time};
 
 /// The longest stretch before a move that is compared with.

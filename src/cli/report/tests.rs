@@ -6,9 +6,9 @@ use super::page::Piece;
 use super::review::Known;
 use super::standby::{Tally, carriers};
 use super::*;
-use crate::config::{CheckKey, Whereto};
 use crate::health::{Detail, Failure, Outcome, Sample, Vantage};
 use crate::incident::{FirstFailure, For, Line, Move, Phases, Served, Waiting, Way, What};
+use crate::model::{CheckKey, Whereto};
 
 /// 2026-11-21T03:00:00.000Z
 const BEGAN: Time = Time(1_795_230_000_000);

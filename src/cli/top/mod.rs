@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::model::{Model, Then};
 use super::client::{Client, DONE};
-use crate::config::parse_duration;
+use crate::model::parse_duration;
 
 /// Wrong usage.
 const USAGE: u8 = 2;

@@ -17,9 +17,10 @@ use super::super::secrets;
 use super::super::section::{Item, Read, Reported, Section, entries, or};
 use super::super::services::DraftService;
 use super::super::values;
-use super::{
+use super::template;
+use crate::model::{
     AlertReceiver, AlertSeverity, AlertWay, EmailWay, HttpUrl, MAX_RECEIVERS, MailSecurity, Secret,
-    ServicePattern, template,
+    ServicePattern,
 };
 
 /// The longest a first alert may wait for others.

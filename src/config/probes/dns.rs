@@ -5,8 +5,9 @@ use toml::Spanned;
 use super::super::error::{ConfigError, short};
 use super::super::report::Findings;
 use super::super::section::{Item, Read, Reported, Section, or};
-use super::super::{DnsProbe, Matching, values};
+use super::super::values;
 use crate::dns::{RCODES, RrType, rdata_from_text};
+use crate::model::{DnsProbe, Matching};
 
 /// The most records in `expect.records`.
 const MAX_RECORDS: usize = 32;

@@ -10,7 +10,8 @@ use toml::de::DeValue;
 use super::super::error::{ConfigError, Known, short};
 use super::super::report::Findings;
 use super::super::section::{Item, Reported, Section, entries, or};
-use super::super::{ExecProbe, ExitCodes, ExitVerdict, PLACEHOLDERS, values};
+use super::super::values;
+use crate::model::{ExecProbe, ExitCodes, ExitVerdict, PLACEHOLDERS};
 
 /// The most words of a command, its program included.
 const MAX_WORDS: usize = 64;

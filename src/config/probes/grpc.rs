@@ -7,11 +7,11 @@ use toml::Spanned;
 
 use super::tls::{Alpn, options};
 use super::{host, read_max_latency};
-use crate::config::GrpcProbe;
 use crate::config::error::ConfigError;
 use crate::config::pem::Files;
 use crate::config::report::Findings;
 use crate::config::section::{Item, Reported, Section, or};
+use crate::model::GrpcProbe;
 
 /// The longest `service`, in bytes.
 const MAX_SERVICE: usize = 256;

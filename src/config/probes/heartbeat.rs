@@ -2,9 +2,10 @@
 
 use super::super::report::Findings;
 use super::super::section::{Reported, Section, or};
-use super::super::{Damping, Probe, ProbeId, ProbeKind, damping, values};
+use super::super::{damping, values};
 use super::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT, KEYS_OF_TYPES, MAX_INTERVAL, read_thresholds};
 use crate::config::ConfigError;
+use crate::model::{Damping, Probe, ProbeId, ProbeKind};
 
 /// What only those that go to a place can have.
 const FOREIGN: [&str; 4] = ["port", "confirm", "timeout", "watch"];

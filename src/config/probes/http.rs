@@ -12,7 +12,8 @@ use crate::config::error::{ConfigError, short};
 use crate::config::pem::Files;
 use crate::config::report::Findings;
 use crate::config::section::{Item, Read, Reported, Section, entries, or};
-use crate::config::{BodyExpect, HttpProbe, HttpVersion, ProbeKind, TlsOptions, pattern, values};
+use crate::config::{pattern, values};
+use crate::model::{BodyExpect, HttpProbe, HttpVersion, ProbeKind, TlsOptions};
 
 /// The most ranges in `expect.status`.
 const MAX_STATUS_RANGES: usize = 32;

@@ -7,7 +7,8 @@ use toml::Spanned;
 use super::super::error::ConfigError;
 use super::super::report::Findings;
 use super::super::section::{Reported, Section, or};
-use super::super::{IcmpProbe, values};
+use super::super::values;
+use crate::model::IcmpProbe;
 
 /// The most echo requests of one run.
 const MAX_COUNT: u32 = 20;

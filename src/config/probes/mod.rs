@@ -22,7 +22,8 @@ use super::error::{ConfigError, Known, short};
 use super::pem::Files;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
-use super::{Damping, Probe, ProbeId, ProbeKind, Thresholds, damping, values};
+use super::{damping, values};
+use crate::model::{Damping, Probe, ProbeId, ProbeKind, Thresholds};
 
 /// The most probes.
 const MAX_PROBES: usize = 10_000;

@@ -7,7 +7,8 @@ use super::super::error::{ConfigError, short};
 use super::super::pattern;
 use super::super::report::Findings;
 use super::super::section::{Item, Reported, Section};
-use super::super::{Expect, Step, TcpProbe, values};
+use super::super::values;
+use crate::model::{Expect, Step, TcpProbe};
 
 /// The most steps of a script.
 const MAX_STEPS: usize = 16;

@@ -9,7 +9,8 @@ use super::{host, read_max_latency};
 use crate::config::pem::{self, Files, Whose};
 use crate::config::report::Findings;
 use crate::config::section::{Item, Reported, Section, or};
-use crate::config::{MinDays, ProbeKind, TlsOptions, TlsProbe, values};
+use crate::config::values;
+use crate::model::{MinDays, ProbeKind, TlsOptions, TlsProbe};
 
 /// The largest `min_days`.
 const MAX_MIN_DAYS: u32 = 3_650;

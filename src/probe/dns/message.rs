@@ -1,11 +1,11 @@
 //! The question as bytes, and what bytes say in answer to it. No socket, no clock.
 
-use crate::config::{DnsProbe, Matching};
 use crate::dns::message::{
     AUTHORITATIVE, CLASS_IN, HEADER_LEN, Header, OPCODE_QUERY, RECURSION, Reader, Section, TRUNCATED, Writer,
 };
 use crate::dns::{Name, RrType, rcode_name, rdata_text};
 use crate::health::{Failure, Outcome};
+use crate::model::{DnsProbe, Matching};
 use crate::probe::failure::bounded;
 
 /// Records of an answer that are looked at.

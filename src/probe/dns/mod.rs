@@ -21,9 +21,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::course::Course;
 use super::failure::{judge, routed};
-use crate::config::{Check, DnsProbe};
 use crate::dns::Name;
 use crate::health::{Failure, Outcome, Phase};
+use crate::model::{Check, DnsProbe};
 
 pub use message::{Question, Reply};
 

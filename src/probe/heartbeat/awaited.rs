@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::{MIN_GAP, TooSoon};
-use crate::config::{Check, CheckKey};
+use crate::model::{Check, CheckKey};
 use crate::time::Time;
 
 /// Every heartbeat check; bounded by the configuration.
@@ -117,7 +117,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{Probe, ProbeKind};
+    use crate::model::{Probe, ProbeKind};
     use crate::probe::tests::{check, tcp_probe};
 
     /// Every 5 s, with 2 s of grace.

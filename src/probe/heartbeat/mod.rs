@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep_until};
 use self::awaited::{Awaited, Missed};
 use super::failure::bounded;
 use super::stall::Stalls;
-use crate::config::{Check, CheckKey};
 use crate::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
+use crate::model::{Check, CheckKey};
 use crate::sys::clock::Clock;
 use crate::time::Time;
 

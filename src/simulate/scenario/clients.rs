@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::answer::{ChoiceFor, ClientMap, Table};
-use crate::config::{Config, Databases, SiteId, Whereto};
+use crate::config::Databases;
 use crate::dns::{Name, RrSet, RrType};
 use crate::engine::{Load, ServiceView};
+use crate::model::{Config, SiteId, Whereto};
 use crate::zone::{BUCKETS, ClientsId, Pick, Zone, parse};
 
 use super::world::World;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{Geo, Group, Member, Of, PolicyKind, Service, Tree};
 use crate::dns::Network;
+use crate::model::{Geo, Group, Member, Of, PolicyKind, Service, Tree};
 
 use super::setup::{GroupSpec, MinUp, ServiceSpec, Setup};
 

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{
-    Access, AllDown, Check, CheckKey, Config, Control, Damping, Databases, Endpoint, Failback, HistoryBounds,
+use crate::config::Databases;
+use crate::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
+use crate::engine::{Load, Undecided, ZoneBase};
+use crate::model::{
+    Access, AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, HistoryBounds,
     Maintenance, MaintenanceScope, Observed, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site,
     Target, Thresholds, Told, VantageSetup, Whereto, ZoneSource,
 };
-use crate::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
-use crate::engine::{Load, Undecided, ZoneBase};
 
 use super::groups;
 use super::setup::{ServiceSpec, Setup};
@@ -44,7 +45,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
             journal: 0,
             max_exec: 64,
             include_folders: vec![],
-            loading: crate::config::Loading::default(),
+            loading: crate::model::Loading::default(),
         },
         control: Control { listen: ([127, 0, 0, 1], 0).into(), tokens: None, tls: None },
         alerts: Vec::new(),
@@ -191,7 +192,7 @@ fn maintenance(setup: &Setup, plan: &(String, String, String, Duration)) -> Resu
 fn probe(id: &str, spec: &ServiceSpec) -> Arc<Probe> {
     Arc::new(Probe {
         id: id.into(),
-        kind: ProbeKind::Tcp(crate::config::TcpProbe::default()),
+        kind: ProbeKind::Tcp(crate::model::TcpProbe::default()),
         port: 443,
         interval: spec.interval,
         confirm: spec.confirm,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::{CheckKey, SiteId, Whereto};
 use crate::dns::{RrSet, Serial};
 use crate::engine::{Action, COALESCE, Command, Effect, Event, Load, ServiceView};
 use crate::health::{Detail, Discard, Failure, Sample, Vantage};
+use crate::model::{CheckKey, SiteId, Whereto};
 use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
 use crate::zone::BUCKETS;
 

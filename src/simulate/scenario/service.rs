@@ -1,6 +1,6 @@
 //! The lines of a setup that have a language of their own: `service`, and `safety`.
 
-use crate::config::{Approval, Families, OnLimit, PolicyKind, Safety, Unanswered};
+use crate::model::{Approval, Families, OnLimit, PolicyKind, Safety, Unanswered};
 
 use super::language::{duration, number};
 use super::setup::{GroupSpec, MinUp, ServiceSpec};

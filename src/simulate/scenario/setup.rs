@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{Moving, PolicyKind, Safety};
 use crate::dns::Network;
+use crate::model::{Moving, PolicyKind, Safety};
 
 /// What is configured.
 #[derive(Clone, Debug, PartialEq)]

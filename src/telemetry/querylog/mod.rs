@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::config::Observed;
+use crate::model::Observed;
 use crate::server::{Metric, Seen, Taps};
 
 /// How often a thread that gets nothing looks whether it should let go of what it holds, or try again.

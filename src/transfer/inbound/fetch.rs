@@ -15,9 +15,9 @@ use tracing::debug;
 
 use super::assemble::{BadTransfer, Progress, Received, Transfer};
 use super::client::{Answer, BadMessage, question};
-use crate::config::Primary;
 use crate::dns::tsig::{Asked, BadAnswer, ask};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
+use crate::model::Primary;
 use crate::sys::clock::wall_secs;
 use crate::zone::Zone;
 

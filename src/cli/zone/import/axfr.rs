@@ -9,9 +9,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::source::FoundZone;
 use super::{Output, canonical, config_text, file_name};
-use crate::config::{Primary, read_secret};
+use crate::config::read_secret;
 use crate::dns::Name;
 use crate::dns::tsig::{Algorithm, Key};
+use crate::model::Primary;
 use crate::transfer::inbound::{Received, fetch};
 
 /// Where DNS is served unless a port is given.

@@ -4,10 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::Seconds;
-use super::{
-    AllDown, Approval, Endpoint, Failback, Families, Member, Moving, Of, PolicyKind, Service, Tree,
-    Unanswered,
-};
+use super::{AllDown, Endpoint, Failback, Member, Of, PolicyKind, Service, Tree};
+use crate::model::{Approval, Families, Moving, Unanswered};
 
 impl Service {
     /// `failover: fra, iad; failback auto after 60s; all_down keep; TTL 30s, 5s while Suspect`

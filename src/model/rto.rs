@@ -5,11 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::Seconds;
-use super::{
-    AllDown, Approval, CheckKey, Config, Endpoint, Families, Probe, ProbeKind, Service, SiteId, Target,
-    Unanswered,
-};
+use super::{AllDown, CheckKey, Config, Endpoint, Probe, ProbeKind, Service, SiteId, Target};
 use crate::dns::Name;
+use crate::model::{Approval, Families, Unanswered};
 
 /// From the decision to answers that carry it, the engine's wait for more events of the same instant
 /// (20 ms at most) included.
@@ -37,7 +35,7 @@ pub struct Rto {
 /// What a worst case depends on besides the service itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// How long the canaries may take to vouch for a failure ([`super::VantageSetup::wait`]).
+    /// How long the canaries may take to vouch for a failure ([`crate::model::VantageSetup::wait`]).
     pub vouch: Duration,
     /// For how long resolvers keep that a zone has no such record (RFC 2308 section 5), in seconds.
     pub negative_ttls: BTreeMap<Name, u32>,
@@ -67,7 +65,7 @@ impl Surroundings {
 
 /// The waits at the sites that have too many checks for all of them to be under way at once. Checks that services
 /// share are one.
-pub(super) fn turns<'a>(
+pub fn turns<'a>(
     services: impl Iterator<Item = &'a Service> + Clone,
     runs: usize,
     commands: usize,
@@ -148,7 +146,7 @@ pub fn worst_case(service: &Service, surroundings: &Surroundings) -> Rto {
 
 /// Whether clients can be told that the name has no record of a type that it has at other times: because nothing
 /// works, or because the endpoint in use has no address of their family, or none that works.
-pub(super) fn may_be_empty(service: &Service) -> bool {
+pub fn may_be_empty(service: &Service) -> bool {
     let lacks = |v6: bool| {
         let has = |endpoint: &Endpoint| match &endpoint.target {
             Target::Addresses { v4, v6: sixes } => {

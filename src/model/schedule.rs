@@ -22,7 +22,7 @@ const MAX_DAYS: usize = 366 * 9;
 
 /// A schedule in a time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub struct Schedule {
     minutes: Set,
     hours: Set,
     days: Set,

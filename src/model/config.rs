@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{
-    Access, AlertReceiver, Damping, Geo, HistoryBounds, Identity, Loading, Maintenance, Moving, Observed,
-    ProbeKind, ProbeTree, Safety, Told, Tree, VantageSetup, Wild,
-};
+use super::{AlertReceiver, Geo, Identity, ProbeKind, Tree};
 use crate::dns::tsig::{Key, Keys};
 use crate::dns::{Name, Network, RrType, SerialStyle};
+use crate::model::{
+    Access, Damping, HistoryBounds, Loading, Maintenance, Moving, Observed, ProbeTree, Safety, Told,
+    VantageSetup, Wild,
+};
 
 /// A site's key in the configuration: `fra`.
 pub type SiteId = Arc<str>;

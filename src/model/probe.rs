@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::Pattern;
-use super::check_key::without_dot;
+use super::check::without_dot;
 use crate::dns::{Name, RrType};
+use crate::model::Pattern;
 
 /// How much of a body a probe reads, in bytes.
 pub const MAX_BODY_READ: usize = 64 * 1024;
