@@ -1,7 +1,7 @@
 //! From what happened to what is told: each entry of the history comes to news, or to none. Pure.
 //!
 //! Nothing is known here of what was told before: a decision says where its service stands, and whether that
-//! is new to somebody is for the [`Desk`](super::desk::Desk) to say.
+//! is new to somebody is for the [`Desk`](super::queue::Desk) to say.
 
 use serde::{Deserialize, Serialize};
 

@@ -17,10 +17,10 @@
 //! delays neither a decision nor another receiver.
 
 mod derive;
-pub mod desk;
-mod kept;
+mod files;
 mod kind;
 mod message;
+pub mod queue;
 mod receiver;
 mod send;
 #[cfg(test)]
@@ -37,7 +37,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use self::kept::Kept;
+use self::files::Kept;
 use self::receiver::Task;
 use self::send::Line;
 use crate::model::AlertReceiver;
@@ -129,7 +129,7 @@ impl Alerts {
         let (receivers, state_dir) = (self.receivers.clone(), self.state_dir.clone());
         self.threads.handle.spawn(async move {
             let is_known = |id: &str| lock(&receivers).contains_key(id);
-            if let Err(why) = kept::forget_others(&state_dir, is_known) {
+            if let Err(why) = files::forget_others(&state_dir, is_known) {
                 warn!("what was kept for receivers that are no more stays: {why}");
             }
         });

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
-use super::desk::{Desk, Failed};
-use super::kept::Kept;
+use super::files::Kept;
 use super::message::Message;
+use super::queue::{Desk, Failed};
 use super::send::{Line, SendError};
 use crate::engine::{Happened, MAX_BEARING};
 use crate::model::AlertReceiver;

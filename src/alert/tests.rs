@@ -4,8 +4,8 @@ mod ends;
 
 use std::time::Duration;
 
-use super::desk::{Desk, Failed, GIVE_UP, MAX_WAITING, backoff};
 use super::message::{Message, State};
+use super::queue::{Desk, Failed, GIVE_UP, MAX_WAITING, backoff};
 use super::{Kind, derive};
 use crate::condition::{ConditionKind, Conditions};
 use crate::dns::Name;

@@ -68,7 +68,7 @@ use set::QUESTION;
 pub const MIN_UDP_PAYLOAD: u16 = 512;
 /// The largest message there is.
 pub const MAX_MESSAGE_LEN: usize = 65_535;
-/// How long a connection may be idle: who asks for it is told (RFC 7828), and `serve` keeps it. RFC 7766
+/// How long a connection may be idle: who asks for it is told (RFC 7828), and `server` keeps it. RFC 7766
 /// section 6.2.3 asks for a few seconds.
 pub const TCP_IDLE: Duration = Duration::from_secs(10);
 /// The longest NSID that is sent: with the longest question it still fits into the smallest answer.

@@ -22,7 +22,7 @@ use super::exempt;
 use super::host_clock::HostClock;
 use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
-use super::showing::Showing;
+use super::status::Showing;
 use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};

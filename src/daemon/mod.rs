@@ -29,10 +29,10 @@ mod open_files;
 mod past;
 mod rollback;
 mod rooms;
-mod showing;
 mod signals;
 mod sources;
 mod start;
+mod status;
 #[cfg(test)]
 mod tests;
 mod update_desk;

@@ -1,8 +1,8 @@
 //! One decision of a service and of those of its address families that have to be decided by themselves, and what
 //! stands between these choices and their being carried out.
 
-use super::flush::Ordered;
-use super::proposals::Slots;
+use super::approval::Slots;
+use super::decide::Ordered;
 use super::{Engine, Steered};
 use crate::dns::Name;
 use crate::model::SiteId;

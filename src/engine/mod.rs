@@ -39,55 +39,55 @@ use crate::model::{Check, CheckKey, Config, SiteId};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
 use crate::time::{Offset, Time, by_host};
 
-mod agenda;
 mod ahead;
+mod approval;
 mod audit;
+mod canary;
+mod check;
 mod clock;
 mod commands;
 mod conditions;
-mod doubt;
+mod decide;
+mod display;
 mod event;
 mod families;
-mod flush;
 mod load;
 mod maintenance;
 mod partial;
-mod proposals;
 mod refusals;
+mod report;
 mod routes;
 mod saved;
-mod show;
-mod steered;
+mod service;
+mod status;
 mod tables;
 mod target;
-mod view;
-mod watched;
-mod words;
+mod timers;
 mod zones;
 
-use agenda::{Agenda, LATE, OVERDUE};
-use doubt::Canaries;
+use canary::Canaries;
+use check::Watched;
 use maintenance::Maintained;
 use routes::Routes;
-use steered::{First, Steered};
+use service::{First, Steered};
 use tables::Tables;
-use watched::Watched;
+use timers::{Agenda, LATE, OVERDUE};
 use zones::ZoneState;
 
 pub use audit::Audit;
+pub use canary::Doubt;
 pub use conditions::{DeadSite, conditions_of, dead_site, forced_up_though_down, lost_families};
-pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
     MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase,
 };
+pub use report::Survey;
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone, clock_of};
-pub use show::Survey;
-pub use target::{meant, scope_of};
-pub use view::{
+pub use status::{
     CheckView, EndpointView, Explanation, Fall, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
     SiteView, StandbyView, Status, ZoneView,
 };
+pub use target::{meant, scope_of};
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.
 pub const COALESCE: Duration = Duration::from_millis(20);

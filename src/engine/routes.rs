@@ -6,7 +6,7 @@
 //! - Another address answered in a run that began after the first run without a route: the way to this endpoint
 //!   is gone, and the run counts as a failure. Addresses of the other family are no evidence: a host without
 //!   IPv6 must not withdraw everybody's IPv6 addresses.
-//! - No check works: it is this vantage that is cut off, which is a vantage fault ([`super::doubt`]).
+//! - No check works: it is this vantage that is cut off, which is a vantage fault ([`super::canary`]).
 //! - Neither is known yet: the run stays discarded.
 
 use std::net::IpAddr;

@@ -1,9 +1,9 @@
 //! The one way into this room: a situation in, a choice out.
 
+use super::endpoint::Standing;
 use super::failover::{self, Marks};
 use super::reason::{LastResort, Noted, Reason, Rule};
 use super::records;
-use super::standing::Standing;
 use super::steer::Steer;
 use super::tree::{self, Memories, Regions};
 use super::{Decision, OverrideKind, Partial};

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Decision;
 use super::choice::{Order, Situation};
+use super::member::Stance;
 use super::reason::{Latch, Rule};
-use super::stance::Stance;
 use crate::model::{Failback, SiteId};
 use crate::time::Time;
 

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, Situation, choose};
+use super::endpoint::{Earlier, Standing};
 use super::failover::Marks;
 use super::reason::{Reason, Rule};
-use super::standing::{Earlier, Standing};
 use super::steer::Steer;
 use super::tree::Memories;
 use super::{Decision, Partial};

@@ -17,22 +17,23 @@
 
 mod choice;
 mod decision;
+mod endpoint;
 mod failover;
 mod family;
+mod member;
 mod moving;
 mod overrides;
 mod proposal;
 mod reason;
 mod records;
 mod safety;
-mod stance;
-mod standing;
 mod steer;
 mod target;
 mod tree;
 
 pub use choice::{Choice, Order, Situation, choose, refuse_failover};
 pub use decision::Decision;
+pub use endpoint::{Earlier, Standing};
 pub use failover::{Mark, Marks};
 pub use family::{Apart, Family, FamilyMemories, FamilyMemory, FamilyPart, Joined, join_families};
 pub use moving::{Move, MoveKind, Partial, Step, delayed_until, movement, standby, stay, step, unready};
@@ -40,7 +41,6 @@ pub use overrides::{Override, OverrideKind, Scope, ruling};
 pub use proposal::{IfUnanswered, NOBODY, Proposal, ProposalNews, ProposalState, unmade};
 pub use reason::{Forced, LastResort, Latch, Noted, Portion, Reason, Rule, Toward, Withheld};
 pub use safety::{Carried, HOUR, Ledger, MAX_SWITCHES_KEPT, Tally, loads};
-pub use standing::{Earlier, Standing};
 pub use steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
 pub use target::Target;
 pub use tree::{MIN_STEP, Memories, Memory, Regions, SLOW_STEPS};

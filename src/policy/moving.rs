@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Family;
 use super::choice::{Choice, Situation};
+use super::endpoint::Standing;
 use super::failover::marked;
+use super::member::Stance;
 use super::reason::{Noted, Reason, Rule};
 use super::records;
-use super::stance::Stance;
-use super::standing::Standing;
 use crate::dns::RrSet;
 use crate::health::Health;
 use crate::model::{Moving, SiteId};

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::{Choice, Order, Situation};
 use super::failover::{self, Asked, Bench, Mark, Marks};
+use super::member::Stance;
 use super::reason::{Latch, Noted, Portion, Reason, Rule, Toward};
-use super::stance::Stance;
 use super::steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
 use super::{choice, records};
 use crate::model::{Failback, Group, Member, Of, PolicyKind, SiteId, Tree};

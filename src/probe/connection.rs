@@ -16,8 +16,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::course::Course;
 use super::failure::{judge, routed};
+use super::progress::Course;
 use crate::health::{Failure, Outcome};
 
 /// What one run reads at most, in bytes, everything counted: heads, bodies, their framing and TLS's. It is

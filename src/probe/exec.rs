@@ -23,8 +23,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::course::Course;
 use super::failure::bounded;
+use super::progress::Course;
 use crate::health::{Discard, Failure, Outcome, Phase, Warning};
 use crate::model::{Check, ExecProbe, ExitCodes, ExitVerdict};
 use crate::sys::command::{Group, bare};

@@ -16,9 +16,9 @@ use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Metered, connect};
-use super::course::Course;
 use super::failure::{MAX_HEAD, MAX_TEXT, bounded, judge};
 use super::http::{AGENT, drive, names};
+use super::progress::Course;
 use super::tasks::Tasks;
 use super::tls::shake;
 use crate::health::{Failure, Outcome, Phase};

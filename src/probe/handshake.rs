@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 
 use super::connection::{Metered, connect};
-use super::course::Course;
+use super::progress::Course;
 use super::tls::shake;
 use crate::health::Outcome;
 use crate::model::TlsProbe;

@@ -19,9 +19,9 @@ use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Metered, connect};
-use super::course::Course;
 use super::failure::{MAX_HEAD, MAX_HEADERS, bounded, judge};
 use super::heard::{Heard, Listening};
+use super::progress::Course;
 use super::tasks::Tasks;
 use super::tls::shake;
 use crate::health::{Failure, Outcome, Phase};

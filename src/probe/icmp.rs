@@ -16,9 +16,9 @@ use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
-use super::course::Course;
 use super::echo::{Echo, Family};
 use super::failure::{judge, routed};
+use super::progress::Course;
 use crate::health::{Discard, Failure, Outcome, Phase};
 use crate::model::IcmpProbe;
 

@@ -19,7 +19,7 @@
 //! - `table` and `schedule` say what is due, without a clock.
 //! - `times` counts how late runs start, and how long they take.
 //! - `run` makes a sample of a run; `tcp`, `http`, `handshake`, `dns`, `grpc`, `icmp` and `exec` ask the question, one
-//!   file for each protocol; `course` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
+//!   file for each protocol; `progress` follows them, so that a timeout can say where. `echo` is what `icmp` sends.
 //! - `lookup` finds the address of a CNAME target.
 //! - `connection` is what they ask it over, and how it ends; `heard` keeps how an HTTP answer begins, for its failures.
 //! - `preflight` says before any run what this host does not let its probes do.
@@ -31,7 +31,6 @@
 //! - `tasks` ends what a library starts for a run with that run.
 
 mod connection;
-mod course;
 pub mod dns;
 mod echo;
 mod exec;
@@ -45,6 +44,7 @@ mod icmp;
 mod lookup;
 mod preflight;
 mod prober;
+mod progress;
 mod run;
 mod schedule;
 mod stall;

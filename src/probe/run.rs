@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 
-use super::course::Course;
 use super::exec::{self, Commands, Turn};
+use super::progress::Course;
 use super::stall::Stalls;
 use super::tls::Trust;
 use super::{dns, grpc, handshake, http, icmp, lookup, tcp};

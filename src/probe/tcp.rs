@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::connection::connect;
-use super::course::Course;
 use super::failure::{bounded, judge, routed};
+use super::progress::Course;
 use crate::health::{Failure, Outcome, Phase};
 use crate::model::{Expect, MAX_REPLY_READ, Step, TcpProbe};
 

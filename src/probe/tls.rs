@@ -20,8 +20,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::connection::Metered;
-use super::course::Course;
 use super::failure::{NO_CERTIFICATE, bounded, judge};
+use super::progress::Course;
 use crate::certificate::{Named, validity};
 use crate::health::{Failure, Outcome, Phase, Warning};
 use crate::model::{Authorities, Identity, TlsOptions};

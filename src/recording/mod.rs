@@ -1,7 +1,7 @@
 //! The recording: everything that was put into the engine, so that it can be put into one again.
 //!
 //! In: each [`Event`] of the daemon's engine, with the moment it was taken up. Out: the same again, as
-//! [`Moment`]s, for `study` to drive an engine with. The engine is deterministic, so what it was given is all
+//! [`Moment`]s, for `simulate` to drive an engine with. The engine is deterministic, so what it was given is all
 //! that needs to be kept; what it decided follows.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! What the database stands on: a file whose every change is an act of `files`, so that a test can have it fail.
+//! What the database stands on: a file whose every change is an act of `sys::files`, so that a test can have it fail.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use detour::alert::desk::Desk;
+use detour::alert::queue::Desk;
 use detour::api::overview::{Overview, Stance};
 use detour::api::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
 use detour::condition::{ConditionKind, Summary};

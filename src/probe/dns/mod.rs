@@ -19,8 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
-use super::course::Course;
 use super::failure::{judge, routed};
+use super::progress::Course;
 use crate::dns::Name;
 use crate::health::{Failure, Outcome, Phase};
 use crate::model::{Check, DnsProbe};

@@ -1,6 +1,6 @@
 //! Tap: some of the queries, told to those who watch: a file of lines, and a reader of dnstap.
 //!
-//! In: what the taps of `serve` give away, through bounded channels, and where it is to go. Out: lines; frames on a
+//! In: what the taps of `server` give away, through bounded channels, and where it is to go. Out: lines; frames on a
 //! unix socket; how many were written and lost. This room must never know what is answered, or why, and nobody
 //! waits for it: what it cannot write in time is lost, and counted.
 //!

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use super::families::next_of;
 use super::maintenance::Maintained;
-use super::steered::Place;
+use super::service::Place;
 use super::{
     CheckView, Doubt, EndpointView, Engine, Explanation, Fall, Pace, PlaceView, PlotView, SavedService,
     ServiceView, SiteView, StandbyView, Status, Steered, ZoneView,

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::desk::Desk;
+use super::queue::Desk;
 use crate::sys::files::{self, Reach};
 
 /// The folder in `state_dir`.

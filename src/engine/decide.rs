@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::proposals::Slots;
-use super::steered::First;
+use super::approval::Slots;
+use super::service::First;
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
 use crate::dns::{Name, RrSet, soa_serial};
