@@ -8,6 +8,8 @@ use std::path::Path;
 mod config;
 #[path = "../fuzz/bodies/dns_reply.rs"]
 mod dns_reply;
+#[path = "../fuzz/bodies/message.rs"]
+mod message;
 #[path = "../fuzz/bodies/query.rs"]
 mod query;
 #[path = "../fuzz/bodies/transfer.rs"]
@@ -105,6 +107,15 @@ impl Drop for Shown<'_> {
 #[test]
 fn queries() {
     run("query", 40_000, query::run);
+}
+
+#[test]
+fn messages() {
+    run("message", 40_000, message::run);
+    // What others send is read by the same reader.
+    for of in ["dns_reply", "tsig", "update"] {
+        run(of, 10_000, message::run);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::model::LogFormat;
 
-/// The field that says that a line's words say what its fields do; see `daemon::told`.
+/// The field that says that a line's words say what its fields do; see `telemetry::log`.
 const KIND: &str = "kind";
 /// The one among those that people are shown, too: `detour history` counts by it.
 const SEQUENCE: &str = "sequence";

@@ -12,7 +12,7 @@ use crate::dns::Serial;
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
 
-const TEST: &str = "history::kill::state_is_whole_after_kill_9_at_any_instant";
+const TEST: &str = "state::kill::state_is_whole_after_kill_9_at_any_instant";
 const DIR: &str = "DETOUR_TEST_KILL_DIR";
 const ROUNDS: u64 = 60;
 
