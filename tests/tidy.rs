@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod tidy {
+    pub mod circles;
     pub mod rules;
     pub mod source;
 }
@@ -12,6 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use tidy::circles::circles;
 use tidy::rules::{self, Finding};
 use tidy::source::Source;
 
@@ -62,6 +64,16 @@ fn every_file_keeps_the_rules() {
 #[test]
 fn every_dependency_says_why() {
     assert_eq!(rules::dependencies(&read("Cargo.toml")), []);
+}
+
+/// Inside a room, too, files can be read one after the other.
+#[test]
+fn no_files_of_a_room_form_a_circle() {
+    let files = rust_files();
+    let found = circles(&files);
+    let ring =
+        |ring: &Vec<&str>| format!("{} need each other: move what they share below them", ring.join(", "));
+    assert!(found.is_empty(), "\n{}", found.iter().map(ring).collect::<Vec<_>>().join("\n"));
 }
 
 /// What the pages tell people to type is there.
@@ -183,6 +195,32 @@ mod checker {
         check("src/daemon/mod.rs", "use crate::engine::Event;\n", &[]);
         check("src/newroom/mod.rs", "", &[1]);
         check("tests/sim.rs", "use crate::anything::at_all;\n", &[]);
+    }
+
+    #[test]
+    fn circles() {
+        let check = |files: &[(&str, &str)], want: &[&[&str]]| {
+            let files: Vec<Source> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
+            assert_eq!(super::circles(&files), want);
+        };
+        let (a, b) = ("src/room/a.rs", "src/room/b.rs");
+        check(&[(a, "use super::b::B;\n"), (b, "pub struct B;\n")], &[]);
+        check(&[(a, "use super::b::B;\n"), (b, "fn f() {\n    crate::room::a::g();\n}\n")], &[&[a, b]]);
+        // By what the room's first file hands on, by name or all of it.
+        let named = ("src/room/mod.rs", "mod a;\nmod b;\npub use a::A;\npub use b::{\n    B,\n};\n");
+        check(&[named, (a, "use super::B;\npub struct A;\n"), (b, "use super::A;\n")], &[&[a, b]]);
+        let all = ("src/room/mod.rs", "mod a;\nmod b;\npub use a::*;\npub use b::*;\n");
+        let two = [(a, "use crate::room::B;\npub struct A;\n"), (b, "use super::A;\npub enum B {}\n")];
+        check(&[all, two[0], two[1]], &[&[a, b]]);
+        // The first file stands for the room.
+        let first = ("src/room/mod.rs", "mod a;\npub const N: u8 = 1;\nfn f() {\n    self::a::g();\n}\n");
+        check(&[first, (a, "use super::N;\n")], &[]);
+        // A ring of three; tests, and other rooms, do not count.
+        let c = ("src/room/c.rs", "use super::a::A;\n");
+        check(&[(a, "use super::b::B;\n"), (b, "use super::c::C;\n"), c], &[&[a, b, "src/room/c.rs"]]);
+        let test = "#[cfg(test)]\nmod tests {\n    use crate::room::a::A;\n}\n";
+        check(&[(a, "use super::b::B;\n"), (b, test)], &[]);
+        check(&[(a, "use crate::other::B;\n"), ("src/other/mod.rs", "use crate::room::a::A;\n")], &[]);
     }
 
     #[test]

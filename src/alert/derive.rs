@@ -93,8 +93,8 @@ pub fn derive(entry: &Entry) -> Vec<News> {
     match &entry.what {
         Happened::Decision(decision) => decided(entry, decision),
         Happened::Limit { service, to, .. } => {
-            let title = format!("{} moved to {to} against a safety rule", bare(service));
-            let told = news(entry, Kind::Limit, format!("limit {}", bare(service)), Turn::Once, title);
+            let title = format!("{} moved to {to} against a safety rule", service.bare());
+            let told = news(entry, Kind::Limit, format!("limit {}", service.bare()), Turn::Once, title);
             vec![News { service: Some(service.clone()), site: Some(to.clone()), ..told }]
         }
         Happened::Standby { service, site, unready } => {
@@ -163,7 +163,7 @@ pub fn derive(entry: &Entry) -> Vec<News> {
 
 /// A service is not configured any more: whatever was told of it is over.
 fn gone(entry: &Entry, service: &Name) -> Vec<News> {
-    let name = bare(service);
+    let name = service.bare();
     let subjects = [service_subject(service), waiting(service), format!("standby {name}")];
     let over = subjects.into_iter().map(|subject| {
         let title = format!("{name} is not configured any more");
@@ -175,7 +175,7 @@ fn gone(entry: &Entry, service: &Name) -> Vec<News> {
 
 /// The next endpoint of a service could not take over, or could again.
 fn standby(entry: &Entry, service: &Name, site: &SiteId, unready: Option<&str>) -> News {
-    let name = bare(service);
+    let name = service.bare();
     let subject = format!("standby {name}");
     let told = if let Some(why) = unready {
         let title = format!("standby {site} of {name} could not take over now");
@@ -220,7 +220,7 @@ fn waits(entry: &Entry, decision: &Decision) -> News {
     let subject = waiting(&decision.service);
     let wrong = conditions_of(decision);
     let Some((condition, text)) = wrong.iter().find(|(kind, _)| STAYS.contains(kind)) else {
-        let title = format!("{}: no move is pending", bare(&decision.service));
+        let title = format!("{}: no move is pending", decision.service.bare());
         return news(entry, Kind::Settled, subject, Turn::Ends, title);
     };
     let is_waiting = |rule: &&Rule| matches!(rule, Rule::Proposed { .. } | Rule::Rejected { .. });
@@ -244,7 +244,7 @@ fn waits(entry: &Entry, decision: &Decision) -> News {
 
 /// Where a service stands; `None` where whatever was told of it holds.
 fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
-    let name = bare(&decision.service);
+    let name = decision.service.bare();
     // Those of single families are told with these.
     let sites = decision.own_sites().join(" and ");
     match (&decision.reason.rule, left(decision)) {
@@ -286,7 +286,7 @@ fn stands(decision: &Decision) -> Option<(Kind, Turn, Option<SiteId>, String)> {
 /// What is told of address families that are not answered with what works, or from other sites than the rest, with
 /// the worst kind of it.
 fn families(decision: &Decision) -> Option<(Kind, Option<SiteId>, String)> {
-    let name = bare(&decision.service);
+    let name = decision.service.bare();
     let lost = lost_families(decision);
     let moved = |FamilyPart { family, sites, reason, .. }: &FamilyPart| {
         let gone = left_of(reason, sites).filter(|_| lost.iter().all(|(lost, _)| lost != family))?;
@@ -344,7 +344,7 @@ fn broken(noted: &Noted) -> bool {
 
 /// What decisions about a service are told of.
 pub(super) fn service_subject(service: &Name) -> String {
-    format!("service {}", bare(service))
+    format!("service {}", service.bare())
 }
 
 /// What is told of a condition that began or is over: what else is told of the same thing has the same subject.
@@ -367,13 +367,7 @@ fn condition_subject(turn: &condition::Turn) -> String {
 
 /// A service that stays where it is though it should not: it has at most one proposal.
 fn waiting(service: &Name) -> String {
-    format!("proposal {}", bare(service))
-}
-
-/// A name as people write it: without the last dot.
-pub(super) fn bare(name: &Name) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').filter(|text| !text.is_empty()).map_or(text.clone(), str::to_owned)
+    format!("proposal {}", service.bare())
 }
 
 fn bounded(text: &str) -> String {

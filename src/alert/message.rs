@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::derive::{News, Turn, bare};
+use super::derive::{News, Turn};
 use super::kind::Kind;
 use crate::dns::Name;
 use crate::model::{AlertReceiver, AlertSeverity, SiteId};
@@ -140,14 +140,14 @@ impl Message {
 
 /// `app.example.com, www.example.com and 3 more`
 fn names(named: &[&Name]) -> String {
-    let listed: Vec<String> = named.iter().take(MAX_LISTED).map(|name| bare(name)).collect();
+    let listed: Vec<String> = named.iter().take(MAX_LISTED).map(|name| name.bare()).collect();
     more(listed.join(", "), named.len(), " and ")
 }
 
 /// A line for each of them.
 fn listed(group: &[&News]) -> String {
     let line = |news: &&News| match &news.service {
-        Some(service) => format!("{}: {}", bare(service), news.reason),
+        Some(service) => format!("{}: {}", service.bare(), news.reason),
         None => news.title.clone(),
     };
     let lines: Vec<String> = group.iter().take(MAX_LISTED).map(line).collect();

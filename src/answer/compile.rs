@@ -7,15 +7,18 @@
 //! 3. With all nodes in place each learns what depends on others: whether a cut or DNAME above hides it,
 //!    whether it has a wildcard below, where its links lead.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 
 use super::hash::Keys;
 use super::index::Index;
 use super::names::{parent, up};
 use super::node::{Arena, Body, HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, NodeId};
 use super::set;
-use super::table::{Base, ZoneEntry, apex_slot, negative_slot};
+use super::slots::Slots;
+use super::table::{Base, Table, ZoneEntry, apex_slot, negative_slot};
 use crate::dns::{Name, RrType};
 use crate::zone::{RrSetRef, Zone};
 
@@ -49,8 +52,25 @@ struct Traits {
     private: bool,
 }
 
-/// See [`super::Table::compile`].
-pub(super) fn compile(zones: Vec<Zone>, steered: &[Name], seed: u64) -> (Base, Vec<Vec<u8>>) {
+impl Table {
+    /// Compiles zones, which are checked or hollow, and no apex twice. What lies in a hollow one is answered
+    /// SERVFAIL. Those that are given away give back their memory
+    /// while the table grows; of those that are lent a copy is made. `steered` names get slots, and exist even
+    /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
+    /// number nobody outside can know.
+    pub fn compile<'z>(zones: impl Into<Cow<'z, [Zone]>>, steered: &[Name], seed: u64) -> Table {
+        let (base, bodies) = compile(zones.into().into_owned(), steered, seed);
+        Table {
+            base: Arc::new(base),
+            slots: Slots::new(bodies),
+            clients: Arc::default(),
+            waiting: Arc::default(),
+        }
+    }
+}
+
+/// See [`Table::compile`].
+fn compile(zones: Vec<Zone>, steered: &[Name], seed: u64) -> (Base, Vec<Vec<u8>>) {
     let apexes: Vec<Name> = zones.iter().map(|zone| zone.apex().clone()).collect();
     let mut compiler = Compiler::new(&zones, &apexes, steered, seed);
     for (zone, number) in zones.into_iter().zip(0..) {

@@ -1,9 +1,9 @@
 //! The answer as it is written: header, question, sections, OPT.
 
 use super::cookie::{COOKIE, Cookies};
-use super::names::{label_at, same_name, suffix_at};
+use super::names::{POINTER, label_at, same_name, suffix_at};
 use super::query::{CLASS_CH, Edns, KEEPALIVE, NSID, SUBNET};
-use super::set::{POINTER, QUESTION, RECORD_HEAD, Set, pointed_at};
+use super::set::{QUESTION, RECORD_HEAD, Set, pointed_at};
 use crate::dns::RrType;
 
 /// An OPT record without options (RFC 6891 section 6.1.2).

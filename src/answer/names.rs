@@ -1,7 +1,9 @@
 //! Names as the answer path handles them: borrowed wire bytes, and one buffer for the name looked up.
 
-use super::set::POINTER;
 use crate::dns::MAX_NAME_LEN;
+
+/// Compression pointers begin with two set bits (RFC 1035 section 4.1.4).
+pub(super) const POINTER: u16 = 0xc000;
 
 /// The length of the uncompressed name `bytes` begins with, its zero included.
 pub(super) fn name_len(bytes: &[u8]) -> Option<usize> {

@@ -13,14 +13,12 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{common_suffix, is_at_or_below, name_len};
+use super::names::{POINTER, common_suffix, is_at_or_below, name_len};
 use super::node::NodeId;
 use crate::dns::{Name, RrSet, RrType, record_ttl};
 
 /// Where the question's name begins in every message (RFC 1035 section 4.1.1).
 pub(super) const QUESTION: usize = 12;
-/// Compression pointers begin with two set bits (RFC 1035 section 4.1.4).
-pub(super) const POINTER: u16 = 0xc000;
 /// A record's bytes before its RDATA: pointer, type, class, TTL, RDLENGTH.
 pub(super) const RECORD_HEAD: usize = 12;
 

@@ -1,12 +1,10 @@
 //! The published table: what answers are made from.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::clients::ClientMap;
-use super::compile;
 use super::hash::Keys;
 use super::index::Index;
 use super::names::{Sought, parent};
@@ -15,7 +13,7 @@ use super::pick::{Client, Steered};
 use super::set::{Set, Sets};
 use super::slots::{SlotBody, Slots};
 use crate::dns::{Name, RrSet, RrType};
-use crate::zone::{ClientsId, Zone};
+use crate::zone::ClientsId;
 
 /// Every name of every zone, compiled. A clone is cheap and shares all but what is then changed in it:
 /// to publish is to clone, [`Table::apply`] and swap one pointer.
@@ -90,21 +88,6 @@ impl Base {
 }
 
 impl Table {
-    /// Compiles zones, which are checked or hollow, and no apex twice. What lies in a hollow one is answered
-    /// SERVFAIL. Those that are given away give back their memory
-    /// while the table grows; of those that are lent a copy is made. `steered` names get slots, and exist even
-    /// where the zone file has nothing there; those in no zone are passed over. `seed` keys the hash: a
-    /// number nobody outside can know.
-    pub fn compile<'z>(zones: impl Into<Cow<'z, [Zone]>>, steered: &[Name], seed: u64) -> Table {
-        let (base, bodies) = compile::compile(zones.into().into_owned(), steered, seed);
-        Table {
-            base: Arc::new(base),
-            slots: Slots::new(bodies),
-            clients: Arc::default(),
-            waiting: Arc::default(),
-        }
-    }
-
     /// The same table with the maps of clients that changesets may name from now on. Names that are steered
     /// by an earlier map keep that one until a changeset says otherwise: their picks were made for its
     /// regions.

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use super::MAX_MESSAGE_LEN;
-use super::names::name_len;
+use super::names::{POINTER, name_len};
 use super::query::rcode;
-use super::set::{self, POINTER, QUESTION, RECORD_HEAD, Set, Sets, pointed_at};
+use super::set::{self, QUESTION, RECORD_HEAD, Set, Sets, pointed_at};
 use super::table::Table;
 use super::walk::Walk;
 use crate::dns::{Name, RrSet, RrType};

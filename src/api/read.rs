@@ -11,7 +11,6 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::bodies::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
-use super::metrics::bare;
 use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
 use crate::dns::{Name, RrSet};
 use crate::engine::SiteView;
@@ -149,7 +148,7 @@ pub(super) async fn history<D: Daemon>(
     let read = tokio::task::spawn_blocking(move || daemon.history(&query)).await;
     let entries = read.map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))??;
     if let Some(name) = unknown.filter(|_| entries.is_empty()) {
-        let detail = format!("no service named {}; `detour status` lists them", bare(&name));
+        let detail = format!("no service named {}; `detour status` lists them", name.bare());
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     let next = if limit > 0 && entries.len() == limit { entries.last().map(|e| e.seq) } else { None };

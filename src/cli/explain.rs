@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
 use super::recorded;
-use super::show::{bare, forced, list, span};
+use super::show::{forced, list, span};
 use crate::api::bodies::{ClientBody, ExplainBody};
 use crate::dns::{RrSet, RrType};
 use crate::engine::{CheckView, EndpointView, Explanation, ServiceView};
@@ -54,7 +54,7 @@ pub(super) fn render(name: &str, body: &ExplainBody) -> String {
     };
     let Explanation { now, service, checks, next } = explanation;
     let serial = service.serial.map_or_else(|| "not published yet".to_owned(), |s| format!("serial {s}"));
-    let _ = writeln!(out, "{} in zone {}, {serial}, at {now}", bare(&service.name), bare(&service.zone));
+    let _ = writeln!(out, "{} in zone {}, {serial}, at {now}", service.name.bare(), service.zone.bare());
     let _ = writeln!(out, "policy {}", service.policy);
     // One probe is named by its checks.
     if service.probes.contains(' ') {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use reqwest::Method;
 
 use super::client::{Client, ClientError, finish, pretty, who};
-use super::show::{bare, list};
+use super::show::list;
 use crate::api::bodies::{CommandBody, FailoverRequest};
 
 /// What `failover` takes
@@ -40,12 +40,12 @@ pub(super) fn render(done: &str, body: &CommandBody) -> String {
     let mut out = format!("{done}: done\n");
     for d in &body.decisions {
         let decision = &d.decision;
-        let (name, from) = (bare(&decision.service), list(&decision.sites));
+        let (name, from) = (decision.service.bare(), list(&decision.sites));
         let _ = writeln!(out, "{name} from {from}, TTL {}s: {}", decision.ttl, d.because);
     }
     let lost: Vec<_> = body.decisions.iter().filter(|d| d.decision.reason.serving.is_none()).collect();
     if let Some(first) = lost.first() {
-        let (name, others) = (bare(&first.decision.service), lost.len() - 1);
+        let (name, others) = (first.decision.service.bare(), lost.len() - 1);
         let others = if others == 0 { String::new() } else { format!(" and {others} more services") };
         let _ = writeln!(out, "WARNING: no endpoint of {name}{others} works; see `detour status`");
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::client::{DONE, NO};
 use super::recorded;
-use super::show::{self, Table, bare, list};
+use super::show::{self, Table, list};
 use crate::engine::{Load, Undecided};
 use crate::model::{Config, Seconds, parse_duration};
 use crate::recording::{Gap, Moment, Recording};
@@ -192,7 +192,7 @@ fn costs(columns: &[(&str, &Cost)], blip: Duration) -> String {
     for (title, cost) in columns {
         for wrong in cost.false_failovers.iter().take(MAX_ROWS) {
             let failed = Seconds(Duration::from_millis(wrong.failed_ms));
-            let (at, service, from) = (wrong.at, bare(&wrong.service), &wrong.from);
+            let (at, service, from) = (wrong.at, wrong.service.bare(), &wrong.from);
             let _ = writeln!(
                 out,
                 "{at}  false failover {title}: {service} left {from}, which failed for {failed}"
@@ -210,7 +210,7 @@ fn lines(decisions: &[(bool, &Decided)], marks: &str) -> String {
             (false, false) => "- ",
             (false, true) => "+ ",
         };
-        let (at, service, sites) = (decided.at, bare(&decided.service), list(&decided.sites));
+        let (at, service, sites) = (decided.at, decided.service.bare(), list(&decided.sites));
         let _ = writeln!(out, "{mark}{at}  {service} from {sites}, {}", decided.text);
     }
     if decisions.len() > MAX_ROWS {

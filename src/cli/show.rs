@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::Write as _;
 
-use crate::dns::Name;
 use crate::policy::Override;
 use crate::text::is_hidden;
 use crate::time::Time;
@@ -54,11 +53,6 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 /// How long ago something was, or a dash.
 pub(super) fn ago(now: Time, then: Option<Time>) -> String {
     then.map_or_else(|| "-".to_owned(), |then| span(now.since(then)))
-}
-
-/// A name as the command line takes it.
-pub(super) fn bare(name: &Name) -> String {
-    if name.is_root() { ".".to_owned() } else { name.to_string().trim_end_matches('.').to_owned() }
 }
 
 /// Names in a row, or a dash.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError, finish, pretty};
 use super::moving;
-use super::show::{Table, ago, bare, forced, list, span};
+use super::show::{Table, ago, forced, list, span};
 use crate::alert::ReceiverView;
 use crate::api::DaemonStatus;
 use crate::condition::{Condition, Summary};
@@ -130,7 +130,7 @@ fn services(engine: &Status) -> Table {
             None => ("zone file".to_owned(), "-".to_owned(), "no decision yet".to_owned()),
         };
         let reason = format!("{reason}{}", waiting(engine.now, s));
-        table.row([bare(&s.name), from, health(s), ttl, ago(engine.now, s.since), reason]);
+        table.row([s.name.bare(), from, health(s), ttl, ago(engine.now, s.since), reason]);
     }
     table
 }
@@ -228,9 +228,9 @@ fn zones(engine: &Status) -> Table {
         let counts = [z.serial.to_string(), z.file_serial.to_string(), z.services.to_string()];
         let [serial, file, services] = counts;
         if edited {
-            table.row([bare(&z.apex), serial, file, services, z.edits.to_string()]);
+            table.row([z.apex.bare(), serial, file, services, z.edits.to_string()]);
         } else {
-            table.row([bare(&z.apex), serial, file, services]);
+            table.row([z.apex.bare(), serial, file, services]);
         }
     }
     table
@@ -245,7 +245,7 @@ fn secondaries(secondaries: &[Secondary]) -> Table {
             ms => span(Duration::from_millis(ms)),
         };
         let (has, acknowledged) = (serial(s.serial), serial(s.acknowledged));
-        table.row([s.address.to_string(), bare(&s.zone), has, acknowledged, lag, s.outcome.clone()]);
+        table.row([s.address.to_string(), s.zone.bare(), has, acknowledged, lag, s.outcome.clone()]);
     }
     table
 }
@@ -260,7 +260,7 @@ fn transferred(now: Time, zones: &[TransferredView]) -> Table {
         };
         let expires = z.expires.map_or_else(|| "-".to_owned(), |at| format!("in {}", span(at.since(now))));
         let next = format!("in {}", span(z.next.since(now)));
-        table.row([bare(&z.zone), serial, ago(now, z.confirmed), expires, next, z.last.clone()]);
+        table.row([z.zone.bare(), serial, ago(now, z.confirmed), expires, next, z.last.clone()]);
     }
     table
 }

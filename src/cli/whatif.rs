@@ -12,7 +12,7 @@ use serde_json::json;
 use super::client::{Client, ClientError, DONE, NO, finish};
 use super::find::Way;
 use super::recorded;
-use super::show::{self, Table, bare, list};
+use super::show::{self, Table, list};
 use crate::engine::Engine;
 use crate::model::{Config, Seconds};
 use crate::policy::Target;
@@ -133,7 +133,7 @@ fn render(outlook: &Outlook) -> String {
         for c in consequences.iter().take(MAX_ROWS) {
             let within = Seconds(Duration::from_millis(c.worst_ms)).to_string();
             let to = if c.stranded { format!("{} (NOTHING WORKS)", list(&c.to)) } else { list(&c.to) };
-            table.row([format!("  {}", bare(&c.service)), list(&c.from), to, within, why(c)]);
+            table.row([format!("  {}", c.service.bare()), list(&c.from), to, within, why(c)]);
         }
         let _ = write!(out, "{table}");
         if consequences.len() > MAX_ROWS {
@@ -143,7 +143,7 @@ fn render(outlook: &Outlook) -> String {
     let _ = writeln!(out, "\n{} not concerned", services(outlook.untouched));
     for (zone, changesets) in &outlook.changesets {
         let plural = if *changesets == 1 { "" } else { "s" };
-        let _ = writeln!(out, "zone {}: {changesets} changeset{plural}", bare(zone));
+        let _ = writeln!(out, "zone {}: {changesets} changeset{plural}", zone.bare());
     }
     for load in &outlook.loads {
         let over = if load.is_over() { " (OVER)" } else { "" };

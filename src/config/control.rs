@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::document::{MAX_FILE_NAME, section_or};
 use super::error::{ConfigError, short};
+use super::files::{MAX_FILE_NAME, read_bounded};
 use super::heartbeat::read_tls;
 use super::keys::READ_BY_ALL;
-use super::load::read_bounded;
 use super::pem::Files;
 use super::report::Findings;
 use super::secrets;
-use super::section::{Item, Reported, or};
+use super::section::{Item, Reported, or, section_or};
 use super::values;
 use crate::model::{ApiRole, ApiToken, Control};
 

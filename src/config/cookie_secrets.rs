@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::load::read_bounded;
+use super::files::read_bounded;
 use crate::model::CookieSecrets;
 
 /// The longest file, in bytes: two secrets and room for comments.

@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::document::Sites;
 use super::error::{ConfigError, short};
 use super::groups;
 use super::report::Findings;
 use super::section::{Item, Reported, Section};
+use super::sites::Sites;
 use super::values;
 use crate::dns::{Name, RrType, steered_rdata_from_text};
 use crate::model::{Endpoint, SiteId, Target};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::document::{MAX_FILE_NAME, Sites};
 use super::error::{ConfigError, short};
-use super::load::read_bounded;
+use super::files::{MAX_FILE_NAME, read_bounded};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, entries, or};
+use super::sites::Sites;
 use super::values;
 use crate::dns::Network;
 use crate::model::{ClientsOf, Geo, SiteId};

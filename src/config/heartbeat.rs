@@ -6,9 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document::MAX_FILE_NAME;
 use super::error::ConfigError;
-use super::load::read_bounded;
+use super::files::{MAX_FILE_NAME, read_bounded};
 use super::pem::{self, Files, Whose};
 use super::report::Findings;
 use super::secrets;

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::document::MAX_FILE_NAME;
 use super::error::{ConfigError, Known, short};
-use super::load::read_bounded;
+use super::files::{MAX_FILE_NAME, read_bounded};
 use super::report::Findings;
 use super::secrets;
 use super::section::{Item, Reported, Section, entries, or};

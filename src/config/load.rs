@@ -1,22 +1,22 @@
 //! From a path to a checked configuration and its zones.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::advice;
+use super::advise;
 use super::document::{self, Draft};
 use super::error::ConfigError;
+use super::files::read_bounded;
 use super::geo::Databases;
 use super::report::{Findings, Problem, Report};
-use super::services;
+use super::rto;
 use super::source::Source;
 use super::syntax;
-use super::zone_files;
+use super::zone_files::{self, BrokenZone};
 use crate::dns::{Name, Serial, soa_minimum};
 use crate::model::{Config, catalog};
 use crate::zone::Zone;
@@ -41,17 +41,6 @@ pub struct Loaded {
     pub databases: Databases,
     /// Zones whose files are no use, which are hollow here; none but at a start.
     pub broken: Vec<BrokenZone>,
-}
-
-/// A zone whose file cannot be loaded, while all others are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokenZone {
-    /// The zone.
-    pub zone: Name,
-    /// Every problem of its file, as `detour check` prints them.
-    pub problems: String,
-    /// The serial of what is served in its place: the copy of its file that was loaded last.
-    pub copy: Option<Serial>,
 }
 
 /// What becomes of a zone whose file is broken.
@@ -119,10 +108,10 @@ fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report>
     let zone_files::ZonesRead { mut zones, broken } =
         zone_files::read(&draft, shown, spares, &mut findings, &mut files);
     let negative_ttls = negative_ttls(&zones);
-    services::check_rto(&draft, &negative_ttls, &mut findings);
-    advice::rings(&draft.services, &mut findings);
+    rto::check(&draft, &negative_ttls, &mut findings);
+    advise::rings(&draft.services, &mut findings);
     if findings.errors() == 0 {
-        advice::look(&draft, &negative_ttls, &mut findings);
+        advise::look(&draft, &negative_ttls, &mut findings);
     }
     let files = files.into_iter().collect();
     let databases = std::mem::take(&mut draft.databases);
@@ -146,7 +135,7 @@ pub fn recall(path: &Path, text: &str) -> Result<Config, Report> {
     syntax::note(&errors, source, &mut findings);
     let base = path.parent().unwrap_or(Path::new("/"));
     let draft = document::read(&document, base, &mut findings, &mut files);
-    services::check_rto(&draft, &BTreeMap::new(), &mut findings);
+    rto::check(&draft, &BTreeMap::new(), &mut findings);
     match (findings.errors(), assemble(draft, path.to_owned(), BTreeMap::new())) {
         (0, Some(config)) => Ok(config),
         _ => Err(findings.into_report(files.into_iter().collect())),
@@ -218,20 +207,4 @@ fn not_utf8(shown: &str, error: &std::string::FromUtf8Error, files: Vec<PathBuf>
     let mut findings = Findings::new(&source);
     findings.push(&(good..good), ConfigError::NotUtf8);
     findings.into_report(files)
-}
-
-/// A regular file's content, if it is at most `limit` bytes. (Anything else could block or never end.)
-pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let metadata = path.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    // As large as it should be, and not what doubling comes to.
-    let mut bytes = Vec::with_capacity(metadata.len().min(limit) as usize + 1);
-    // One byte more than allowed tells a file of just the limit from a longer one.
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::document::Sites;
 use super::error::{ConfigError, short};
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
 use super::services::DraftService;
+use super::sites::Sites;
 use super::values;
 use crate::model::{Maintenance, MaintenanceScope, Schedule};
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::alerts::parse_url;
-use super::document::{MAX_FILE_NAME, section_or};
 use super::error::{ConfigError, short};
+use super::files::MAX_FILE_NAME;
 use super::history::bytes;
 use super::report::Findings;
-use super::section::{Item, Reported, Section, or};
+use super::section::{Item, Reported, Section, or, section_or};
 use super::values;
 use crate::model::{DEFAULT_ENDPOINTS, Dnstap, LogFormat, Observed, QueryLog};
 

@@ -10,15 +10,13 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
 
 use super::error::{ConfigError, short};
-use super::load::read_bounded;
+use super::files::{MAX_FILE_NAME, read_bounded};
 use super::report::Findings;
 use super::secrets;
 use super::section::{Item, Reported, Section};
 use super::values;
 use crate::model::{Authorities, Identity};
 
-/// The longest path, in bytes.
-const MAX_FILE_NAME: usize = 4_096;
 /// The largest file, in bytes: what a whole system trusts takes about 200 KB.
 const MAX_PEM_BYTES: u64 = 1 << 20;
 

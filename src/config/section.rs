@@ -246,3 +246,16 @@ pub fn entries<'a>(
 pub fn or<T>(read: Read<T>, default: T) -> Result<T, Reported> {
     Ok(read?.map_or(default, Spanned::into_inner))
 }
+
+/// A section that may be left out, which is the same as an empty one.
+pub(super) fn section_or<'a>(
+    item: Option<Item<'a>>,
+    title: &str,
+    empty: &'a DeTable<'a>,
+    findings: &mut Findings,
+) -> Result<Section<'a>, Reported> {
+    match item {
+        Some(item) => Section::of(title.to_owned(), item, findings),
+        None => Ok(Section::new(title.to_owned(), 0..0, empty)),
+    }
+}

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::document::{Draft, Sites, Zones};
 use super::endpoints::{self, Endpoints};
 use super::error::{ConfigError, short};
 use super::groups;
@@ -18,11 +16,11 @@ use super::probe_tree;
 use super::probes::Probes;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or};
+use super::sites::Sites;
 use super::values;
+use super::zones::Zones;
 use crate::dns::Name;
-use crate::model::{
-    AllDown, Probe, ProbeTree, Service, Surroundings, Unanswered, VantageSetup, turns, worst_case,
-};
+use crate::model::{AllDown, Probe, ProbeTree, Service};
 
 /// The most services, each name counted.
 const MAX_SERVICES: usize = 100_000;
@@ -241,34 +239,6 @@ fn check_hosts(names: &[(Spanned<Name>, Name)], probes: &ProbeTree, findings: &m
         if !values::is_host(text.trim_end_matches('.')) {
             let (probe, service) = (probe.id.to_string(), name.get_ref().clone());
             findings.push(&name.span(), ConfigError::NoHost { probe, service });
-        }
-    }
-}
-
-/// Holds the sum of each service against its `rto`, once for services that have both in common.
-pub(super) fn check_rto(draft: &Draft, negative_ttls: &BTreeMap<Name, u32>, findings: &mut Findings) {
-    let promised = || draft.services.iter().filter(|draft| draft.service.rto.is_some());
-    let mut surroundings = Surroundings { negative_ttls: negative_ttls.clone(), ..Surroundings::default() };
-    if promised().next().is_some() {
-        surroundings.vouch = draft.vantage.as_ref().map_or(Duration::ZERO, VantageSetup::wait);
-        let commands = draft.server.as_ref().map_or(usize::MAX, |server| server.max_exec);
-        let services = draft.services.iter().map(|draft| &*draft.service);
-        // How many runs a host lets be under way is not the configuration's doing.
-        surroundings.turns = turns(services, usize::MAX, commands);
-    }
-    let mut checked = None;
-    for DraftService { service, rto_at, .. } in promised() {
-        let (Some(rto), Some(at)) = (service.rto, rto_at) else { continue };
-        if checked.replace((at, &service.zone)) == Some((at, &service.zone)) {
-            continue;
-        }
-        if service.moving.approval.is_some_and(|approval| approval.unanswered == Unanswered::Stay) {
-            findings.push(at, ConfigError::RtoWithoutAnswer);
-            continue;
-        }
-        let sum = worst_case(service, &surroundings);
-        if sum.total > rto {
-            findings.push(at, ConfigError::RtoExceeded { sum, rto });
         }
     }
 }

@@ -4,16 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::document::{Draft, DraftZone};
+use super::document::Draft;
 use super::error::{ConfigError, short};
-use super::load::{BrokenZone, read_bounded};
+use super::files::read_bounded;
 use super::report::{Findings, Problem};
 use super::services::DraftService;
 use super::source::{Place, excerpt};
 use super::zone_text::{MAX_ZONE_BYTES, ZoneText};
-use crate::dns::{Name, RrType};
+use super::zones::DraftZone;
+use crate::dns::{Name, RrType, Serial};
 use crate::model::{Service, Target, ZoneSource};
 use crate::zone::{self, Severity, Zone};
+
+/// A zone whose file cannot be loaded, while all others are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenZone {
+    /// The zone.
+    pub zone: Name,
+    /// Every problem of its file, as `detour check` prints them.
+    pub problems: String,
+    /// The serial of what is served in its place: the copy of its file that was loaded last.
+    pub copy: Option<Serial>,
+}
 
 /// What the zone files came to.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::short;
-use super::load::read_bounded;
+use super::files::read_bounded;
 
 /// The largest zone file, what it includes counted in, in bytes.
 pub(super) const MAX_ZONE_BYTES: u64 = 1 << 30;

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use super::core::Core;
-use crate::engine::{Effect, Event, Happened};
 use crate::time::{Time, span};
 
 /// How long `status` says that the host's clock was set.
@@ -24,7 +22,8 @@ pub struct HostClock {
 }
 
 impl HostClock {
-    fn was_set(&mut self, now: Time, told: String) {
+    /// It was set; this is told of that.
+    pub fn was_set(&mut self, now: Time, told: String) {
         if now.since(self.sets.0) >= SETS_WITHIN {
             self.sets = (now, 0);
         }
@@ -33,7 +32,7 @@ impl HostClock {
     }
 
     /// Whether it is looked at: not where it was set too often of late.
-    fn is_followed(&self, now: Time) -> bool {
+    pub fn is_followed(&self, now: Time) -> bool {
         self.sets.1 < MAX_SETS || now.since(self.sets.0) >= SETS_WITHIN
     }
 
@@ -41,31 +40,6 @@ impl HostClock {
     pub fn told(&self, now: Time) -> Option<String> {
         let (at, told) = self.last.as_ref().filter(|(at, _)| now.since(*at) < TOLD_FOR)?;
         Some(format!("{told} ({} ago)", span(now.since(*at))))
-    }
-}
-
-impl Core {
-    /// Sees where the host's clock is now.
-    pub(super) fn look_at_clock(&mut self) {
-        if self.host_clock.is_followed(self.clock.now()) {
-            self.clock.look();
-        }
-        self.tell_clock();
-    }
-
-    /// Tells the engine where the host's clock is, where it does not know that.
-    pub(super) fn tell_clock(&mut self) {
-        let (now, offset) = (self.clock.now(), self.clock.offset());
-        if self.engine.offset() == offset {
-            return;
-        }
-        let effects = self.step(now, Event::Clock(offset));
-        for effect in &effects {
-            if let Effect::Record(what @ Happened::ClockSet { .. }) = effect {
-                self.host_clock.was_set(now, what.to_string());
-            }
-        }
-        self.perform(effects, None);
     }
 }
 

@@ -12,7 +12,6 @@ use crate::answer::Table;
 use crate::config::Loaded;
 use crate::dns::{Name, RrType};
 use crate::model::Config;
-use crate::telemetry::log::bare;
 use crate::zone::{Edits, Zone};
 
 /// As few records as this may always go.
@@ -36,13 +35,13 @@ pub fn too_much(sources: &Sources, loaded: &Loaded) -> Option<String> {
         if !is_same {
             let (gone, all) = removed(table, apex, now, &edits);
             if gone >= MIN_LOST && gone * 100 > all * usize::from(new.server.loading.max_loss) {
-                lost.push(format!("{gone} of the {all} records of {}", bare(apex)));
+                lost.push(format!("{gone} of the {all} records of {}", apex.bare()));
             }
         }
     }
     let kept: BTreeSet<&Name> = new.services.iter().map(|service| &service.name).collect();
     let gone = last.config.services.iter().map(|service| &service.name).filter(|name| !kept.contains(name));
-    let gone: Vec<String> = gone.map(bare).collect();
+    let gone: Vec<String> = gone.map(Name::bare).collect();
     if lost.is_empty() && gone.is_empty() {
         return None;
     }

@@ -10,6 +10,7 @@
 //! The core thread alone owns the engine; everybody else sends it an [`messages::Input`] or reads the
 //! published table. The answer path shares nothing with it but that table.
 
+mod clock;
 mod copies;
 mod core;
 mod desk;

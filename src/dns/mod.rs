@@ -10,6 +10,7 @@ mod network;
 mod rcode;
 pub(crate) mod rdata;
 pub(crate) mod rrset;
+mod rtype;
 mod serial;
 mod soa;
 pub mod tsig;
@@ -22,6 +23,8 @@ pub use rdata::{
     UnknownType, checked_rdata, close_hints, from_base64, has_hints, hints, name_in_message, rdata_from_text,
     rdata_in_message, rdata_text, steered_rdata_from_text,
 };
-pub use rrset::{MAX_RRSET_BYTES, RrSet, RrType, record_ttl};
+
+pub use rrset::{MAX_RRSET_BYTES, RrSet, record_ttl};
+pub use rtype::RrType;
 pub use serial::{Serial, SerialStyle};
 pub use soa::{soa_minimum, soa_serial, soa_with_serial};

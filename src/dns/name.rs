@@ -73,6 +73,15 @@ impl Name {
         &self.0
     }
 
+    /// As people write it: without the dot at its end. The root is `.`.
+    pub fn bare(&self) -> String {
+        let mut text = self.to_string();
+        if text.len() > 1 {
+            text.pop();
+        }
+        text
+    }
+
     /// Whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0.len() == 1
@@ -148,6 +157,7 @@ pub(crate) fn push_wire(text: &[u8], origin: &[u8], wire: &mut Vec<u8>) -> Resul
     }
     if wire.len() - start > MAX_NAME_LEN { Err(NameError::NameTooLong) } else { Ok(()) }
 }
+
 /// Appends the first label of `text`; what follows its dot, or `None` where no dot ends it.
 fn push_label<'a>(text: &'a [u8], wire: &mut Vec<u8>) -> Result<Option<&'a [u8]>, NameError> {
     let len_at = wire.len();

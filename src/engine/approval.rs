@@ -1,8 +1,8 @@
 //! What stands between a choice and its being carried out: delay, approval, safety rules, steps. Every
 //! decision passes here, whatever made it.
 
-use super::families::Part;
-use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved, SavedService};
+use super::part::{Part, Slots, withdrawn};
+use super::{Action, Command, CommandError, Effect, Engine, Happened, RuleView, Saved};
 use crate::dns::Name;
 use crate::model::{OnLimit, Seconds};
 use crate::policy::{
@@ -23,46 +23,6 @@ fn is_about(held: &Proposal, moving: &Move) -> bool {
 
 /// How many proposals a refusal lists.
 const MAX_LISTED: usize = 10;
-
-/// What a service has once, whatever part of it moves: a proposal, a failback in steps, a move that counts.
-#[derive(Default)]
-pub(super) struct Slots {
-    /// The proposal as it stood, until the move that it is about is looked at.
-    pending: Option<Proposal>,
-    /// The step that the service was at.
-    running: Option<Step>,
-    /// How many of the clients that had moved.
-    percent: Option<u8>,
-    /// The service's proposal from now on.
-    pub proposal: Option<Proposal>,
-    /// Its step from now on.
-    pub step: Option<Step>,
-    /// Whether it moves, or begins to, without anybody's order.
-    pub switched: bool,
-    /// The moves of its parts that are made now: safety rules look at all of them together.
-    going: Vec<Move>,
-    /// For the history.
-    pub told: Vec<Happened>,
-}
-
-impl Slots {
-    /// Those of a service as it was last decided.
-    pub fn of(last: Option<&SavedService>) -> Slots {
-        let partial = last.and_then(|last| last.decision.partial.as_ref());
-        Slots {
-            pending: last.and_then(|last| last.proposal.as_deref().cloned()),
-            running: last.and_then(|last| last.step.clone()),
-            percent: partial.map(|partial| partial.percent),
-            ..Slots::default()
-        }
-    }
-
-    /// All moves have been looked at: a proposal that was about none of them has lost its reason.
-    pub fn close(mut self) -> Slots {
-        self.told.extend(withdrawn(self.pending.take()));
-        self
-    }
-}
 
 /// Whether a move is made now.
 enum Verdict {
@@ -339,10 +299,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// What is told of a proposal that has lost its reason.
-fn withdrawn(proposal: Option<Proposal>) -> Option<Happened> {
-    let proposal = proposal.filter(|held| held.state == ProposalState::Pending)?;
-    Some(Happened::Proposal { news: ProposalNews::Withdrawn, proposal })
 }

@@ -22,21 +22,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::doubt::Doubt;
 use super::{CheckView, Effect, Engine, Happened, Pace, Watched};
 use crate::health::{Discard, Health, Outcome, Sample};
 use crate::model::{Check, CheckKey, VantageSetup};
 use crate::time::Time;
-
-/// Why and since when the vantage abstains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Doubt {
-    /// Since when.
-    pub since: Time,
-    /// `0 of 2 canaries work, 1 must: ping@192.0.2.1: timeout in connect`
-    pub because: String,
-}
 
 /// The canaries of the configuration.
 #[derive(Clone, Debug, Default)]

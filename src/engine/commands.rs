@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::decide::Ordered;
+use super::part::Ordered;
 use super::{Action, Command, CommandError, Effect, Engine, Happened, MAX_OVERRIDES, Saved, SavedService};
 use crate::dns::Name;
 use crate::model::SiteId;

@@ -2,25 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::approval::Slots;
+use super::part::{Ordered, Slots};
 use super::service::First;
 use super::zones::Laid;
 use super::{Effect, Engine, Happened, Saved, SavedService, Steered};
 use crate::dns::{Name, RrSet, soa_serial};
-use crate::model::SiteId;
 use crate::policy::{
     Choice, Decision, HOUR, Joined, MAX_SWITCHES_KEPT, Marks, Memories, Order, Situation, Standing,
 };
 use crate::time::Time;
 use crate::zone::{Changeset, Steering};
-
-/// An operator's order that the next decision of one service carries out.
-#[derive(Clone, Debug)]
-pub(super) struct Ordered {
-    pub service: Name,
-    /// Where to; `None` is back.
-    pub to: Option<SiteId>,
-}
 
 /// What was decided anew.
 pub(super) struct Decided {

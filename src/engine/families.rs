@@ -1,8 +1,7 @@
 //! One decision of a service and of those of its address families that have to be decided by themselves, and what
 //! stands between these choices and their being carried out.
 
-use super::approval::Slots;
-use super::decide::Ordered;
+use super::part::{Ordered, Part, Slots};
 use super::{Engine, Steered};
 use crate::dns::Name;
 use crate::model::SiteId;
@@ -11,18 +10,6 @@ use crate::policy::{
     Rule, Situation, Standing, choose,
 };
 use crate::time::Time;
-
-/// What is decided: a service, or one family of it.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
-    pub now: Time,
-    pub name: &'a Name,
-    /// How the service's endpoints stand, all families together.
-    pub standings: &'a [Standing],
-    pub order: Option<&'a Ordered>,
-    /// The family, where it is one.
-    pub apart: Option<&'a Apart>,
-}
 
 impl Engine {
     /// What a choice for a part of a service depends on.

@@ -49,10 +49,12 @@ mod commands;
 mod conditions;
 mod decide;
 mod display;
+mod doubt;
 mod event;
 mod families;
 mod load;
 mod maintenance;
+mod part;
 mod partial;
 mod refusals;
 mod report;
@@ -75,18 +77,20 @@ use timers::{Agenda, LATE, OVERDUE};
 use zones::ZoneState;
 
 pub use audit::Audit;
-pub use canary::Doubt;
 pub use conditions::{DeadSite, conditions_of, dead_site, forced_up_though_down, lost_families};
+pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
     MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase,
 };
+
 pub use report::Survey;
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone, clock_of};
 pub use status::{
     CheckView, EndpointView, Explanation, Fall, MaintenanceView, PlaceView, PlotView, RuleView, ServiceView,
     SiteView, StandbyView, Status, ZoneView,
 };
+
 pub use target::{meant, scope_of};
 
 /// How long a change of health may wait for others, so that a dead site is one changeset for each zone.

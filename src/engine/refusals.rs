@@ -48,8 +48,8 @@ impl Engine {
         });
         let Some((first, _)) = lost.first() else { return Ok(()) };
         let told = |(name, family): &(&Name, Option<Family>)| match family {
-            Some(family) => format!("{family} of {}", bare(name)),
-            None => bare(name),
+            Some(family) => format!("{family} of {}", name.bare()),
+            None => name.bare(),
         };
         let services = match &lost[..] {
             few if few.len() <= MAX_NAMED => few.iter().map(told).collect::<Vec<_>>().join(", "),
@@ -152,8 +152,4 @@ fn left_of(standing: &Standing, family: Family) -> Left {
         _ => Left::Nothing,
     });
     best.max().unwrap_or(Left::Nothing).min(all)
-}
-
-fn bare(name: &Name) -> String {
-    name.to_string().trim_end_matches('.').to_owned()
 }

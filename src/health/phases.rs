@@ -5,7 +5,39 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Phase;
+/// Where in its course a run stood when its time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Resolving a CNAME target.
+    Resolve,
+    /// TCP's handshake.
+    Connect,
+    /// TLS's handshake.
+    Tls,
+    /// From the request to the head of the answer.
+    FirstByte,
+    /// Reading the body.
+    Body,
+    /// Waiting for what the endpoint says.
+    Reply,
+    /// Running a command.
+    Command,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Resolve => "name resolution",
+            Phase::Connect => "connect",
+            Phase::Tls => "TLS",
+            Phase::FirstByte => "first byte",
+            Phase::Body => "body",
+            Phase::Reply => "reply",
+            Phase::Command => "command",
+        })
+    }
+}
 
 /// How long a run was in each of its phases, those that it came to. In whole microseconds and at most
 /// about 71 minutes each, as many of these are kept.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::Phases;
+use super::phases::{Phase, Phases};
 use crate::model::{CheckKey, Seconds, schema::word_or_object};
 use crate::time::{HostTime, Time};
 
@@ -95,26 +95,6 @@ pub enum Outcome {
     Failed(Failure),
     /// The run says nothing of the endpoint: recorded, never counted.
     Discarded(Discard),
-}
-
-/// Where in its course a run stood when its time ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Resolving a CNAME target.
-    Resolve,
-    /// TCP's handshake.
-    Connect,
-    /// TLS's handshake.
-    Tls,
-    /// From the request to the head of the answer.
-    FirstByte,
-    /// Reading the body.
-    Body,
-    /// Waiting for what the endpoint says.
-    Reply,
-    /// Running a command.
-    Command,
 }
 
 /// Why an endpoint failed its probe.
@@ -310,20 +290,6 @@ impl utoipa::ToSchema for Discard {}
 /// What a command said, behind what became of it.
 fn said(line: &str) -> String {
     if line.is_empty() { String::new() } else { format!(": {line}") }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Phase::Resolve => "name resolution",
-            Phase::Connect => "connect",
-            Phase::Tls => "TLS",
-            Phase::FirstByte => "first byte",
-            Phase::Body => "body",
-            Phase::Reply => "reply",
-            Phase::Command => "command",
-        })
-    }
 }
 
 impl fmt::Display for Outcome {

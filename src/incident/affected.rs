@@ -1,7 +1,7 @@
 //! What a decision says of what fails, and of what keeps a service from where it belongs.
 
 use super::For;
-use super::progress::Answer;
+use super::answer::Answer;
 use crate::health::Health;
 use crate::model::SiteId;
 use crate::policy::{Decision, Noted, Reason, Rule};
@@ -69,4 +69,12 @@ pub(super) fn listed(sites: &[SiteId]) -> String {
 /// What is in one and not in the other.
 pub(super) fn less<'a>(one: &'a [String], other: &[String]) -> Vec<&'a str> {
     one.iter().filter(|line| !other.contains(line)).map(String::as_str).collect()
+}
+
+/// The failure in what a check says of itself: `connection refused` of `1 of 3 failed, connection refused`.
+pub(super) fn failure(because: &str) -> &str {
+    because
+        .split_once(" failed, ")
+        .or_else(|| because.split_once(", "))
+        .map_or(because, |(_, failure)| failure)
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::affected::{leaves_down, parts};
-use super::progress::{Answer, Course};
+use super::answer::Answer;
+use super::progress::Course;
 use super::{Incident, MAX_ANSWERS, MAX_INCIDENTS, MAX_NAMED, MAX_OPEN, Phases, Way, What, summary};
 use crate::dns::{Name, RrSet};
 use crate::engine::{Action, Bearing, Command, Happened};

@@ -18,6 +18,7 @@
 //! operator does to a healthy site is no incident; during one it is a line of its timeline.
 
 mod affected;
+mod answer;
 mod fold;
 mod lines;
 mod progress;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::affected::{broken, family_left, is_broken, less, listed, waits};
+use super::affected::{broken, failure, family_left, is_broken, less, listed, waits};
+use super::answer::Answer;
 use super::lines::{Lines, Told};
-use super::summary::{bare, failure};
 use super::{
     FRESH, FirstFailure, For, LINGER, Line, MAX_NAMED, MAX_SERVED, Move, Served, Waiting, Way, What,
 };
@@ -15,23 +15,6 @@ use crate::health::Health;
 use crate::model::{CheckKey, SiteId};
 use crate::policy::{Decision, Rule};
 use crate::time::Time;
-
-/// What a service was last answered with.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answer {
-    pub sites: Vec<SiteId>,
-    /// Those of them that are not there for one family alone.
-    pub own: Vec<SiteId>,
-    /// `AAAA from iad`; empty where no family is answered in another way than the rest.
-    pub families: String,
-    /// `A 192.0.2.10`
-    pub lines: Vec<String>,
-    pub ttl: u32,
-    pub since: Time,
-    pub because: String,
-    /// Until when caches may hold the same under an earlier TTL.
-    pub tail: Time,
-}
 
 /// A check that is not Up.
 #[derive(Clone, Debug)]
@@ -301,7 +284,7 @@ impl Course {
                 at,
                 what,
                 seq: Some(seq),
-                subject: bare(service),
+                subject: service.bare(),
                 said: one,
                 of_many: many,
                 why: because.clone(),
@@ -425,7 +408,7 @@ impl Course {
                 seq,
                 at,
                 What::Published,
-                &format!("{} is published as serial {serial}: {moves}", bare(zone)),
+                &format!("{} is published as serial {serial}: {moves}", zone.bare()),
             );
         }
     }
@@ -444,7 +427,7 @@ impl Course {
             at,
             what: What::Standby,
             seq: Some(seq),
-            subject: bare(service),
+            subject: service.bare(),
             said,
             of_many: format!("{of_many} to {site}"),
             why: unready.unwrap_or_default().to_owned(),
@@ -528,7 +511,7 @@ impl Course {
                 at: made.gone,
                 what: What::OldTtlGone,
                 seq: None,
-                subject: bare(&made.service),
+                subject: made.service.bare(),
                 said: format!("is answered from {from} by no cache any more, {ttl}"),
                 of_many: format!("are answered from {from} by no cache any more, {ttl}"),
                 why: String::new(),

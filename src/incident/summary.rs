@@ -5,25 +5,10 @@ use std::fmt::Write as _;
 
 use super::progress::Course;
 use super::{For, Move, Way};
-use crate::dns::Name;
 use crate::time::{Time, span};
 
 /// How many sites a summary names.
 const MAX_TARGETS: usize = 5;
-
-/// The failure in what a check says of itself: `connection refused` of `1 of 3 failed, connection refused`.
-pub(super) fn failure(because: &str) -> &str {
-    because
-        .split_once(" failed, ")
-        .or_else(|| because.split_once(", "))
-        .map_or(because, |(_, failure)| failure)
-}
-
-/// A name as people write it: without the last dot.
-pub(super) fn bare(name: &Name) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').filter(|text| !text.is_empty()).map_or(text.clone(), str::to_owned)
-}
 
 /// `fra failed (connection refused): 3 services moved to iad within 0.7s; over after 4m 12s`
 ///
@@ -40,7 +25,7 @@ pub(super) fn summary(course: &Course, now: Time) -> String {
         None => out.push_str("no answer moved"),
         Some(first) => {
             let whose = match course.away.len() {
-                1 => bare(&first.service),
+                1 => first.service.bare(),
                 many => format!("{many} services"),
             };
             let how = match (&first.to[..], first.from == first.to) {

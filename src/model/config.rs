@@ -5,23 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AlertReceiver, Geo, Identity, ProbeKind, Tree};
-use crate::dns::tsig::{Key, Keys};
-use crate::dns::{Name, Network, RrType, SerialStyle};
-use crate::model::{
-    Access, Damping, HistoryBounds, Loading, Maintenance, Moving, Observed, ProbeTree, Safety, Told,
-    VantageSetup, Wild,
+use super::{
+    Access, AlertReceiver, Check, CheckKey, Endpoint, Geo, HistoryBounds, Identity, Loading, Maintenance,
+    Observed, Probe, Safety, Service, Site, SiteId, Told, UpdateRule, VantageSetup,
 };
-
-/// A site's key in the configuration: `fra`.
-pub type SiteId = Arc<str>;
-/// A probe's key in the configuration: `web`.
-pub type ProbeId = Arc<str>;
+use crate::dns::tsig::{Key, Keys};
+use crate::dns::{Name, SerialStyle};
 
 /// One checked configuration file.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,53 +202,6 @@ impl fmt::Display for ApiRole {
     }
 }
 
-/// `[sites.KEY]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Site {
-    /// The key.
-    pub id: SiteId,
-    /// What people call it; the key when left out.
-    pub name: String,
-    /// Latitude and longitude in degrees.
-    pub location: Option<[f64; 2]>,
-    /// The load it can carry; services say what they add to it.
-    pub capacity: Option<u32>,
-}
-
-/// `[probes.KEY]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// The key.
-    pub id: ProbeId,
-    /// The protocol and what it asks and expects.
-    pub kind: ProbeKind,
-    /// The port at every endpoint; 0 for a kind that has none.
-    pub port: u16,
-    /// Start to start, while all is well or down.
-    pub interval: Duration,
-    /// Start to start, once a probe has failed or begun to recover; at most `interval`.
-    pub confirm: Duration,
-    /// One run's bound, below `interval`.
-    pub timeout: Duration,
-    /// When samples make an endpoint change.
-    pub thresholds: Thresholds,
-    /// Whether a connection is held open to each place, whose end has the check run at once.
-    pub watch: bool,
-    /// When an endpoint that keeps changing is held Down; `None` is never.
-    pub damping: Option<Damping>,
-}
-
-/// When samples move a health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thresholds {
-    /// Failures that make Down: among the last `window` samples, or in a row when there is no window.
-    pub fall: u32,
-    /// Successes in a row that make Up again.
-    pub rise: u32,
-    /// How many samples `fall` looks back over; `None` means failures in a row.
-    pub window: Option<u32>,
-}
-
 /// `[heartbeat]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -323,111 +270,19 @@ pub struct Primary {
     pub key: Option<Arc<Key>>,
 }
 
-/// One of a zone's `update` rules. An update is allowed what any of them allows who sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdateRule {
-    /// The key it must be signed with; without one, none is asked for.
-    pub key: Option<Name>,
-    /// Where it must come from; without one, from anywhere.
-    pub from: Option<Network>,
-    /// The owners it may be about; empty: all.
-    pub names: Vec<Wild>,
-    /// The types it may be about; empty: all but SOA, NS and DNAME.
-    pub types: Vec<RrType>,
-}
-
-/// One steered owner name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// The owner name.
-    pub name: Name,
-    /// The apex of the zone it lies in.
-    pub zone: Name,
-    /// How endpoints are picked.
-    pub policy: PolicyKind,
-    /// Seconds on answers while the endpoint in use is well.
-    pub ttl: u32,
-    /// Seconds on answers while the endpoint in use is Suspect.
-    pub ttl_suspect: u32,
-    /// Which probes must pass for a place to work.
-    pub probes: ProbeTree,
-    /// When a preferred endpoint that recovered is used again.
-    pub failback: Failback,
-    /// What is answered when no endpoint works.
-    pub all_down: AllDown,
-    /// The promise `detour check` holds the sum against.
-    pub rto: Option<Duration>,
-    /// What a move waits for, and how it is made.
-    pub moving: Moving,
-    /// In order of preference; never empty, each site once.
-    pub endpoints: Vec<Endpoint>,
-    /// How they are picked, where that is not failover in their order.
-    pub tree: Option<Arc<Tree>>,
-}
-
-/// `policy`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyKind {
-    /// The first that works.
-    Failover,
-    /// Each that works, by its share.
-    Weighted,
-    /// The first that works in the order of the client's region.
-    Geo,
-    /// All that work, in one answer.
-    All,
-}
-
-/// `failback`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failback {
-    /// Once the preferred endpoint has been Up for this long.
-    Auto {
-        /// Counted from the sample that made it Up.
-        hold: Duration,
-    },
-    /// When an operator says so.
-    Manual,
-}
-
-/// `all_down`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllDown {
-    /// The last answer stays.
-    Keep,
-    /// Every endpoint's addresses.
-    All,
-    /// The first endpoint.
-    Primary,
-    /// No record at all.
-    Empty,
-    /// These addresses.
-    Fallback(Vec<IpAddr>),
-}
-
-/// A service at one site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where.
-    pub site: SiteId,
-    /// What is answered and probed.
-    pub target: Target,
-    /// What is answered beside addresses: types and RDATA in wire form.
-    pub records: Vec<(RrType, Box<[u8]>)>,
-    /// Its share where a group's policy is `weighted`; zero: it is not used.
-    pub weight: u32,
-}
-
-/// What an endpoint answers with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A and AAAA records; never both empty, no address twice.
-    Addresses {
-        /// In the file's order.
-        v4: Vec<Ipv4Addr>,
-        /// In the file's order.
-        v6: Vec<Ipv6Addr>,
-    },
-    /// A CNAME record. Probes resolve it by the host's resolver.
-    Cname(Name),
+impl Config {
+    /// Every check this configuration asks for, each once, in a stable order.
+    pub fn checks(&self) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for service in &self.services {
+            for probe in service.probes.leaves() {
+                let places = service.endpoints.iter().flat_map(Endpoint::places);
+                let keys = places.map(|whereto| CheckKey::of(service, probe, whereto));
+                checks.extend(keys.map(|key| Check { key, probe: probe.clone() }));
+            }
+        }
+        checks.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        checks.dedup_by(|a, b| a.key == b.key);
+        checks
+    }
 }

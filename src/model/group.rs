@@ -4,8 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PolicyKind, SiteId};
+use super::SiteId;
 use crate::dns::Network;
+
+/// `policy`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// The first that works.
+    Failover,
+    /// Each that works, by its share.
+    Weighted,
+    /// The first that works in the order of the client's region.
+    Geo,
+    /// All that work, in one answer.
+    All,
+}
 
 /// The most groups of one service, its root counted.
 pub const MAX_GROUPS: usize = 32;

@@ -9,6 +9,7 @@ mod config;
 mod damping;
 mod display;
 mod duration;
+mod endpoint;
 mod group;
 mod history;
 mod loading;
@@ -21,6 +22,8 @@ pub mod rate_limit;
 mod rto;
 mod schedule;
 pub mod schema;
+mod service;
+mod site;
 mod telemetry;
 mod template;
 mod update;
@@ -31,12 +34,14 @@ pub use alert::{
     AlertReceiver, AlertSeverity, AlertWay, EmailWay, HttpUrl, MAX_RECEIVERS, MailSecurity, Secret,
     ServicePattern,
 };
+
 pub use catalog::{CATALOG_MEMBER_LEN, catalog};
-pub use check::{Check, CheckKey, Whereto};
+pub use check::{Check, CheckKey};
 pub use config::*;
 pub use damping::Damping;
 pub use duration::{DurationError, MAX_DURATION, Seconds, parse_duration};
-pub use group::{ClientsOf, Geo, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, Tree};
+pub use endpoint::{Endpoint, Target, Whereto};
+pub use group::{ClientsOf, Geo, Group, MAX_DEPTH, MAX_GROUPS, MAX_WEIGHT, Member, Of, PolicyKind, Tree};
 pub use history::HistoryBounds;
 pub use loading::Loading;
 pub use maintenance::{Maintenance, MaintenanceScope, Window};
@@ -46,7 +51,9 @@ pub use probe::*;
 pub use probe_tree::{Leaves, MAX_PROBE_DEPTH, ProbeTree};
 pub use rto::{PUBLISH_BOUND, Rto, Surroundings, Turns, may_be_empty, turns, worst_case};
 pub use schedule::Schedule;
+pub use service::{AllDown, Failback, Service};
+pub use site::{Site, SiteId};
 pub use telemetry::{DEFAULT_ENDPOINTS, Dnstap, LogFormat, Observed, QueryLog};
 pub use template::{ALERT_PLACEHOLDERS, Template};
-pub use update::Wild;
+pub use update::{UpdateRule, Wild};
 pub use vantage::VantageSetup;

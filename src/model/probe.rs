@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::check::without_dot;
+use super::Damping;
 use crate::dns::{Name, RrType};
 use crate::model::Pattern;
 
@@ -18,6 +18,43 @@ pub const MAX_BODY_READ: usize = 64 * 1024;
 pub const MAX_REPLY_READ: usize = 16 * 1024;
 /// What a command's arguments may hold, and is put in their place for each run.
 pub const PLACEHOLDERS: [&str; 4] = ["{address}", "{port}", "{service}", "{probe}"];
+
+/// A probe's key in the configuration: `web`.
+pub type ProbeId = Arc<str>;
+
+/// `[probes.KEY]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The key.
+    pub id: ProbeId,
+    /// The protocol and what it asks and expects.
+    pub kind: ProbeKind,
+    /// The port at every endpoint; 0 for a kind that has none.
+    pub port: u16,
+    /// Start to start, while all is well or down.
+    pub interval: Duration,
+    /// Start to start, once a probe has failed or begun to recover; at most `interval`.
+    pub confirm: Duration,
+    /// One run's bound, below `interval`.
+    pub timeout: Duration,
+    /// When samples make an endpoint change.
+    pub thresholds: Thresholds,
+    /// Whether a connection is held open to each place, whose end has the check run at once.
+    pub watch: bool,
+    /// When an endpoint that keeps changing is held Down; `None` is never.
+    pub damping: Option<Damping>,
+}
+
+/// When samples move a health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Failures that make Down: among the last `window` samples, or in a row when there is no window.
+    pub fall: u32,
+    /// Successes in a row that make Up again.
+    pub rise: u32,
+    /// How many samples `fall` looks back over; `None` means failures in a row.
+    pub window: Option<u32>,
+}
 
 /// What a probe speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -367,4 +404,10 @@ impl ExecProbe {
         let values = self.env.iter().map(|(_, value)| value);
         self.command.iter().chain(values).any(|text| text.contains("{service}"))
     }
+}
+
+/// A name as a check's host: without its last dot, but for the root.
+pub(super) fn without_dot(name: &Name) -> Arc<str> {
+    let text = name.to_string();
+    text.strip_suffix('.').filter(|text| !text.is_empty()).unwrap_or(&text).into()
 }

@@ -2,8 +2,20 @@
 
 use std::net::IpAddr;
 
-use super::UpdateRule;
-use crate::dns::{Name, RrType};
+use crate::dns::{Name, Network, RrType};
+
+/// One of a zone's `update` rules. An update is allowed what any of them allows who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateRule {
+    /// The key it must be signed with; without one, none is asked for.
+    pub key: Option<Name>,
+    /// Where it must come from; without one, from anywhere.
+    pub from: Option<Network>,
+    /// The owners it may be about; empty: all.
+    pub names: Vec<Wild>,
+    /// The types it may be about; empty: all but SOA, NS and DNAME.
+    pub types: Vec<RrType>,
+}
 
 impl UpdateRule {
     /// Whether it is about this sender at all.

@@ -1,10 +1,14 @@
 //! A decision: which endpoints a service answers with, and the typed reason.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FamilyPart, Partial, Reason, Steer};
+use super::family::Family;
+use super::moves::Partial;
+use super::reason::Reason;
+use super::steer::Steer;
 use crate::dns::{Name, RrSet, RrType};
 use crate::model::{SiteId, Whereto};
 use crate::time::Time;
@@ -53,5 +57,35 @@ impl Decision {
             Whereto::Addr(IpAddr::V6(v6)) => has(RrType::AAAA, &v6.octets()),
             Whereto::Name(name) => name.parse().is_ok_and(|name: Name| has(RrType::CNAME, name.as_wire())),
         }
+    }
+}
+
+/// What is decided for one family by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FamilyPart {
+    /// Which.
+    pub family: Family,
+    /// The sites that it is answered from.
+    #[schema(value_type = Vec<String>)]
+    pub sites: Vec<SiteId>,
+    /// Its records; none only where `all_down` says so.
+    pub records: Vec<RrSet>,
+    /// Seconds.
+    pub ttl: u32,
+    /// Why.
+    pub reason: Reason,
+    /// How it depends on the client, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steer: Option<Box<Steer>>,
+}
+
+/// `AAAA from iad: fra Down: 3 of 3 failed, timeout in connect; iad is next in order and Up`
+impl fmt::Display for FamilyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FamilyPart { family, sites, reason, .. } = self;
+        if sites.is_empty() {
+            return write!(f, "{family}: {reason}");
+        }
+        write!(f, "{family} from {}: {reason}", sites.join(" and "))
     }
 }

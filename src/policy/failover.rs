@@ -11,35 +11,18 @@
 //! is kept through such a failure, so that the service then stays where it landed; landing on the first
 //! endpoint in order ends it, for there is nothing left to fail back to.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Decision;
-use super::choice::{Order, Situation};
 use super::member::Stance;
+use super::memory::{Mark, Marks};
 use super::reason::{Latch, Rule};
+use super::situation::{Order, Situation};
 use crate::model::{Failback, SiteId};
 use crate::time::Time;
 
 /// How long after the sample that made an endpoint Up it is decided upon at the latest, on a machine that is busy.
 const LATELY: Duration = Duration::from_secs(1);
-
-/// What is remembered of an endpoint that was of no use, until it is used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mark {
-    /// It is Down.
-    Down,
-    /// An operator has taken it out.
-    Taken,
-    /// It is neither any more; a hold is counted from here, or from when it became Up if that is later.
-    Back(Time),
-}
-
-/// The marks of one service, at most one for each endpoint.
-pub type Marks = BTreeMap<SiteId, Mark>;
 
 /// What the policy makes of a situation.
 #[derive(Debug)]

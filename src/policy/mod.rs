@@ -15,32 +15,42 @@
 //!     └────────────────────────────────────────────────────────────────────────────┴──────┘
 //! ```
 
+mod apart;
 mod choice;
+mod choose;
 mod decision;
 mod endpoint;
 mod failover;
 mod family;
+mod last_resort;
 mod member;
+mod memory;
+mod moves;
 mod moving;
 mod overrides;
 mod proposal;
 mod reason;
 mod records;
 mod safety;
+mod situation;
 mod steer;
 mod target;
 mod tree;
 
-pub use choice::{Choice, Order, Situation, choose, refuse_failover};
-pub use decision::Decision;
+pub use apart::{Apart, Joined, join_families};
+pub use choice::Choice;
+pub use choose::{choose, refuse_failover};
+pub use decision::{Decision, FamilyPart};
 pub use endpoint::{Earlier, Standing};
-pub use failover::{Mark, Marks};
-pub use family::{Apart, Family, FamilyMemories, FamilyMemory, FamilyPart, Joined, join_families};
-pub use moving::{Move, MoveKind, Partial, Step, delayed_until, movement, standby, stay, step, unready};
+pub use family::Family;
+pub use memory::{FamilyMemories, FamilyMemory, Mark, Marks, Memories, Memory};
+pub use moves::{Move, MoveKind, Partial, Step};
+pub use moving::{delayed_until, movement, standby, stay, step, unready};
 pub use overrides::{Override, OverrideKind, Scope, ruling};
 pub use proposal::{IfUnanswered, NOBODY, Proposal, ProposalNews, ProposalState, unmade};
 pub use reason::{Forced, LastResort, Latch, Noted, Portion, Reason, Rule, Toward, Withheld};
 pub use safety::{Carried, HOUR, Ledger, MAX_SWITCHES_KEPT, Tally, loads};
+pub use situation::{Order, Regions, Situation};
 pub use steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
 pub use target::Target;
-pub use tree::{MIN_STEP, Memories, Memory, Regions, SLOW_STEPS};
+pub use tree::{MIN_STEP, SLOW_STEPS};

@@ -84,11 +84,10 @@ impl fmt::Display for OverrideKind {
 /// As the command line takes it: `fra`, `app.example.com`, `app.example.com@fra`.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bare = |name: &Name| name.to_string().trim_end_matches('.').to_owned();
         match self {
             Scope::Site(site) => f.write_str(site),
-            Scope::Service(name) => f.write_str(&bare(name)),
-            Scope::Endpoint(name, site) => write!(f, "{}@{site}", bare(name)),
+            Scope::Service(name) => f.write_str(&name.bare()),
+            Scope::Endpoint(name, site) => write!(f, "{}@{site}", name.bare()),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, MoveKind};
+use super::family::Family;
+use super::moves::MoveKind;
 use crate::dns::Name;
 use crate::model::{SiteId, Unanswered};
 use crate::time::Time;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::choice::Situation;
 use super::endpoint::Standing;
 use super::reason::LastResort;
+use super::situation::Situation;
 use super::steer::Steer;
 use crate::dns::{self, Name, RrSet, RrType, has_hints};
 use crate::model::{AllDown, Endpoint, Service, SiteId, Target, Whereto};

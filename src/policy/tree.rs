@@ -10,51 +10,24 @@
 //! one that recovers is held off like a failover's. A member that is held Down by damping alone is used where
 //! nothing else is left.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::choice::{Choice, Order, Situation};
-use super::failover::{self, Asked, Bench, Mark, Marks};
+use super::choice::Choice;
+use super::failover::{self, Asked, Bench};
+use super::last_resort::last_resort;
 use super::member::Stance;
+use super::memory::{Mark, Marks, Memories, Memory};
 use super::reason::{Latch, Noted, Portion, Reason, Rule, Toward};
+use super::records;
+use super::situation::{Order, Situation};
 use super::steer::{ALL, Branch, Flow, MAX_SETS, Steer, Variant};
-use super::{choice, records};
 use crate::model::{Failback, Group, Member, Of, PolicyKind, SiteId, Tree};
 use crate::time::Time;
-use crate::zone::ClientsId;
 
 /// In how many steps a share grows back.
 pub const SLOW_STEPS: u32 = 10;
 /// The least time between two of them: each is a rewrite.
 pub const MIN_STEP: Duration = Duration::from_secs(5);
-
-/// Which members the clients of each region prefer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Regions {
-    /// The map that sorts clients into these regions.
-    pub id: ClientsId,
-    /// For each region, every endpoint by its place, in order of preference.
-    pub orders: Vec<Vec<u8>>,
-}
-
-/// What is remembered of one group.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
-    /// The members in use.
-    #[serde(default)]
-    pub in_use: Vec<SiteId>,
-    /// Whether an operator's failover holds it.
-    #[serde(default)]
-    pub latched: bool,
-    /// Of members that were of no use.
-    #[serde(default)]
-    pub marks: Marks,
-}
-
-/// The memories of one service's groups, by name; at most as many as there are groups.
-pub type Memories = BTreeMap<SiteId, Memory>;
 
 /// What became of one group.
 #[derive(Default)]
@@ -97,7 +70,7 @@ pub(super) fn choose(situation: &Situation, tree: &Tree) -> Choice {
     let scene = Scene { situation, tree, runs };
     let mut choice = match scene.steer().filter(|_| root_works) {
         Some((steer, sets)) => scene.found(steer, &sets),
-        None => choice::last_resort(situation),
+        None => last_resort(situation),
     };
     choice.hold_until = scene.runs.iter().filter_map(|run| run.again).min();
     choice.latched = scene.runs.iter().any(|run| run.memory.latched);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{self, JoinHandle};
@@ -14,12 +15,14 @@ use tokio::time::timeout;
 
 use super::admission::{Admission, Bounds};
 use super::counters::{Counters, Tallies, Tally};
-use super::responder::Responder;
+use super::rate_limit::Limiting;
+use super::responder::{Published, Responder};
 use super::sampler::{Spigot, Taps};
 use super::slow_path::{Desk, Slip};
 use super::sockets::Sockets;
 use super::tcp::{Patience, Tcp};
 use super::udp::Worker;
+use crate::answer::{Settings, Table};
 
 /// TCP connections open at once over all listeners, at most. With the buffers of `tcp`, 200 MB where every one
 /// of them sends and is sent messages of 64 KB.
@@ -69,6 +72,23 @@ struct Parts {
     listeners: Vec<JoinHandle<()>>,
     /// Who sees to datagrams at the desk.
     clerk: Option<JoinHandle<()>>,
+}
+
+impl Sockets {
+    /// Serves `table` as it stands at each moment, until [`Running::stop`]: UDP from threads of its
+    /// own, TCP on `runtime`. What is no plain query goes to the desk, where there is one; some of what is, to the taps.
+    pub fn serve(
+        self,
+        table: Arc<ArcSwap<Table>>,
+        settings: Arc<Settings>,
+        desk: Option<Arc<dyn Desk>>,
+        taps: &Arc<Taps>,
+        runtime: &Handle,
+    ) -> Running {
+        let limits = Limits::of(self.connections);
+        let limiting = settings.rate_limit.clone().map(|limit| Arc::new(Limiting::new(limit)));
+        Running::start(self, &Published { table, settings, limiting }, desk, taps, limits, runtime)
+    }
 }
 
 impl Running {

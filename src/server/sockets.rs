@@ -3,21 +3,12 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZero;
-use std::sync::Arc;
 use std::thread;
 
-use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::runtime::Handle;
 
 use super::options;
-use super::rate_limit::Limiting;
-use super::responder::Published;
-use super::running::{Limits, MAX_CONNECTIONS, Running};
-use super::sampler::Taps;
-use super::slow_path::Desk;
 use super::udp::LOOK_UP;
-use crate::answer::{Settings, Table};
 
 /// UDP workers per address.
 const MAX_WORKERS: usize = 256;
@@ -84,7 +75,7 @@ pub enum BindError {
 pub struct Sockets {
     pub(super) bound: Vec<Bound>,
     /// How many connections may be open at once.
-    connections: usize,
+    pub(super) connections: usize,
 }
 
 /// One address to listen on.
@@ -110,7 +101,7 @@ impl Sockets {
         };
         let threads = threads.min(MAX_WORKERS);
         let bound = listen.iter().map(|address| bind_address(*address, threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound, connections: MAX_CONNECTIONS })
+        Ok(Sockets { bound, connections: usize::MAX })
     }
 
     /// The addresses as bound, in the order given, with the ports they have.
@@ -118,25 +109,10 @@ impl Sockets {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// Has so many connections open at once, [`MAX_CONNECTIONS`] at most.
+    /// Has so many connections open at once, and never more than [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS).
     #[must_use]
     pub fn with_connections(self, connections: usize) -> Sockets {
         Sockets { connections, ..self }
-    }
-
-    /// Serves `table` as it stands at each moment, until [`Running::stop`]: UDP from threads of its
-    /// own, TCP on `runtime`. What is no plain query goes to the desk, where there is one; some of what is, to the taps.
-    pub fn serve(
-        self,
-        table: Arc<ArcSwap<Table>>,
-        settings: Arc<Settings>,
-        desk: Option<Arc<dyn Desk>>,
-        taps: &Arc<Taps>,
-        runtime: &Handle,
-    ) -> Running {
-        let limits = Limits::of(self.connections);
-        let limiting = settings.rate_limit.clone().map(|limit| Arc::new(Limiting::new(limit)));
-        Running::start(self, &Published { table, settings, limiting }, desk, taps, limits, runtime)
     }
 }
 

@@ -28,6 +28,7 @@
 //! file again with the first commit that succeeds; until then a copy in memory stands in for the file.
 
 mod backend;
+mod contents;
 mod entry;
 #[cfg(test)]
 mod faults;
@@ -37,6 +38,7 @@ mod open;
 mod queries;
 mod salvage;
 mod store;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod unsynced;

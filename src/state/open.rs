@@ -8,21 +8,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend};
+use redb::Database;
 
 use super::backend::{StateFile, in_memory};
+use super::contents::{Contents, Trouble, VERSION, contents, io_error, newer_format, open_on};
 use super::salvage::{Recorded, Salvaged, recorded_at_its_head, salvage};
-use super::store::{ENTRIES, LAST, META, Opener, SAMPLES, SAVED, SUMS, Store};
+use super::store::{Opener, Store};
+use super::tables::{ENTRIES, FORMAT, META, SAMPLES, SAVED, SUMS};
 use super::unsynced::{Batch, write};
-use super::{CACHE_BYTES, FILE, LOOK_AGAIN, LOOKS, MAX_SET_ASIDE, Steps, StoreError};
+use super::{FILE, LOOK_AGAIN, LOOKS, MAX_SET_ASIDE, Steps, StoreError};
 use crate::engine::Saved;
 use crate::sys::files;
 use crate::time::Time;
 
-/// Whose file it is.
-pub(super) const FORMAT: &str = "detour state";
-/// Goes up when a `Saved` or `Happened` of an earlier version no longer decodes.
-const VERSION: u32 = 1;
 /// What a disk says that fails.
 const EIO: i32 = 5;
 /// Others than the owner: read, write, search.
@@ -79,23 +77,6 @@ pub enum Newer {
     Refuse,
     /// An operator said so.
     SetAside,
-}
-
-/// Why a file is not to be used.
-enum Trouble {
-    /// Its content: it is set aside.
-    Unreadable(String),
-    /// It has this format, of a newer version.
-    Newer(u32),
-    /// Anything else: it stays where it is.
-    Refused(StoreError),
-}
-
-/// What a whole file holds.
-pub(super) struct Contents {
-    database: Database,
-    pub(super) saved: Vec<Saved>,
-    last: Option<Time>,
 }
 
 impl Store {
@@ -294,12 +275,6 @@ pub(super) fn initialise(database: &Database, salvaged: &Salvaged) -> Result<(),
     Ok(())
 }
 
-fn open_on(backend: impl StorageBackend) -> Result<Database, redb::DatabaseError> {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
-    builder.create_with_backend(backend)
-}
-
 fn opener(path: PathBuf) -> Opener {
     Box::new(move || {
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -349,71 +324,6 @@ fn checked(
             Err(Trouble::Unreadable(text.to_owned()))
         }
     }
-}
-
-/// A copy of the file in memory, as the next start would find it; `None` where it cannot be read.
-pub(super) fn copy(path: &Path) -> Option<Database> {
-    let bytes = fs::read(path).ok()?;
-    let read = catch_unwind(AssertUnwindSafe(|| contents(open_on(in_memory(&bytes)?)?)));
-    Some(read.ok()?.ok()?.ok()?.database)
-}
-
-/// What a database holds, or why it is not one of ours.
-fn contents(database: Database) -> Result<Result<Contents, Trouble>, redb::Error> {
-    let unreadable = |why: String| Ok(Err(Trouble::Unreadable(why)));
-    let txn = database.begin_read()?;
-    let meta = txn.open_table(META)?;
-    let text = |key: &str| Ok::<_, redb::Error>(meta.get(key)?.map(|value| value.value().to_owned()));
-    if text("format")?.as_deref() != Some(FORMAT) {
-        return unreadable("it is not a state file of detour".to_owned());
-    }
-    match text("version")?.map(|v| v.parse::<u32>()) {
-        Some(Ok(VERSION)) => {}
-        Some(Ok(newer)) if newer > VERSION => return Ok(Err(Trouble::Newer(newer))),
-        _ => return unreadable("it does not say its format's version".to_owned()),
-    }
-    let last = match text(LAST)?.map(|ms| ms.parse().map(Time)) {
-        None => None,
-        Some(Ok(last)) => Some(last),
-        Some(Err(e)) => return unreadable(format!("its latest time does not decode: {e}")),
-    };
-    txn.open_table(ENTRIES)?;
-    txn.open_table(SAMPLES)?;
-    let saved = match saved(&txn)? {
-        Ok(saved) => saved,
-        Err(why) => return unreadable(why),
-    };
-    drop((meta, txn));
-    Ok(Ok(Contents { database, saved, last }))
-}
-
-/// Everything saved, or which value does not decode.
-pub(super) fn saved(txn: &ReadTransaction) -> Result<Result<Vec<Saved>, String>, redb::Error> {
-    let mut saved = Vec::new();
-    for row in txn.open_table(SAVED)?.iter()? {
-        let (key, value) = row?;
-        match serde_json::from_slice(value.value()) {
-            Ok(value) => saved.push(value),
-            Err(e) => {
-                return Ok(Err(format!("what it saved under \"{}\" does not decode: {e}", key.value())));
-            }
-        }
-    }
-    Ok(Ok(saved))
-}
-
-impl Trouble {
-    fn into_error(self, what: &'static str, path: &Path) -> StoreError {
-        match self {
-            Trouble::Refused(error) => error,
-            Trouble::Unreadable(why) => io_error(what, path)(io::Error::other(why)),
-            Trouble::Newer(found) => StoreError::Newer { path: path.to_owned(), found, read: VERSION },
-        }
-    }
-}
-
-fn newer_format(found: u32) -> String {
-    format!("its format is {found}, and this detour reads format {VERSION}")
 }
 
 /// Whether an error is the file's content or the host's doing.
@@ -471,9 +381,4 @@ fn close_to_others(dir: &Path, path: &Path) -> Vec<String> {
         }
     }
     exposed
-}
-
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError::Io { what, path, source }
 }

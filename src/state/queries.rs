@@ -4,8 +4,9 @@ use redb::{AccessGuard, ReadableDatabase, ReadableTable, StorageError, TableErro
 use serde::Deserialize;
 
 use super::entry::{Entry, Query};
-use super::store::{ENTRIES, JOURNAL, SAMPLES, Store, failed};
-use super::{MAX_QUERY, StoreError, open};
+use super::store::{Store, failed};
+use super::tables::{ENTRIES, JOURNAL, SAMPLES};
+use super::{MAX_QUERY, StoreError, contents};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
 use crate::zone::JournalRow;
@@ -21,7 +22,7 @@ impl Store {
     /// Everything saved, as a new start would find it.
     pub fn saved(&self) -> Result<Vec<Saved>, StoreError> {
         let database = self.database()?;
-        let read = || open::saved(&database.begin_read()?);
+        let read = || contents::saved(&database.begin_read()?);
         read().map_err(|e| failed(&self.path, e))?.map_err(StoreError::Saved)
     }
 

@@ -12,8 +12,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
 use super::CACHE_BYTES;
 use super::backend::in_memory;
-use super::open::FORMAT;
-use super::store::{META, SAVED, SUMS};
+use super::tables::{FORMAT, META, SAVED, SUMS};
 use super::unsynced::{is_summed, sum};
 use crate::dns::Serial;
 use crate::engine::{Saved, SavedKey};

@@ -12,27 +12,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable};
 
+use super::contents::copy;
+use super::tables::{ENTRIES, SAMPLES, SAVED};
 use super::unsynced::{Batch, Values, write};
-use super::{LATER_COMMITS, LATER_FOR, RETRY_AFTER, Steps, StoreError, open};
+use super::{LATER_COMMITS, LATER_FOR, RETRY_AFTER, Steps, StoreError};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
-
-/// `format`, `version` and `last`, the latest time recorded in milliseconds.
-pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
-/// The last value under each key, as JSON.
-pub(super) const SAVED: TableDefinition<&str, &[u8]> = TableDefinition::new("saved");
-/// The sum of each value of [`SAVED`], by which it can be told from a damaged one; an earlier version has none.
-pub(super) const SUMS: TableDefinition<&str, u64> = TableDefinition::new("sums");
-/// The history by `seq`, samples aside, as JSON.
-pub(super) const ENTRIES: TableDefinition<u64, &[u8]> = TableDefinition::new("entries");
-/// The samples by `seq`, as JSON.
-pub(super) const SAMPLES: TableDefinition<u64, &[u8]> = TableDefinition::new("samples");
-/// The steps of each zone's journal, by its name and their order.
-pub(super) const JOURNAL: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("journal");
-/// Where [`META`] keeps the latest time recorded.
-pub(super) const LAST: &str = "last";
 
 /// When a commit reaches the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,7 +243,7 @@ impl Store {
             None => {
                 let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
                 writer.failed = Some(Failed { handle: open.take(), tried: None });
-                *open = open::copy(&self.path).map(Arc::new);
+                *open = copy(&self.path).map(Arc::new);
                 let copy = open.clone();
                 drop(open);
                 self.add(copy.as_ref(), now, &writer.unsynced);

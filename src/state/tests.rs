@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redb::{Database, TableDefinition};
 
-use super::store::{META, SAVED};
+use super::tables::{META, SAVED};
 use super::{
     Durable, Entry, FILE, MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, Newer, Opened, Query, Store, StoreError,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableTableMetadata};
 use serde::Serialize;
 
-use super::store::{ENTRIES, JOURNAL, LAST, META, SAMPLES, SAVED, SUMS};
+use super::tables::{ENTRIES, JOURNAL, LAST, META, SAMPLES, SAVED, SUMS};
 use super::{MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, StoreError, UNSYNCED_ENTRIES, UNSYNCED_SAMPLES};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;

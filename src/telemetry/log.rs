@@ -51,7 +51,7 @@ impl Standbys {
         });
         gathered.count += 1;
         if gathered.named.len() < MAX_NAMED {
-            gathered.named.push(service.to_string().trim_end_matches('.').to_owned());
+            gathered.named.push(service.bare());
         }
         true
     }
@@ -82,12 +82,6 @@ fn of_many(site: &str, unready: bool, count: usize, named: &[String]) -> String 
     }
 }
 
-/// A name as people write it.
-pub fn bare(name: &Name) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').filter(|bare| !bare.is_empty()).unwrap_or(&text).to_owned()
-}
-
 /// Says which zones' files are broken, with every problem; and the same in a line for each, with one problem.
 pub fn broken(zones: &[BrokenZone]) -> BTreeMap<String, String> {
     let mut lines = BTreeMap::new();
@@ -96,11 +90,11 @@ pub fn broken(zones: &[BrokenZone]) -> BTreeMap<String, String> {
             Some(serial) => format!("its last good copy (serial {serial}) is served"),
             None => "it is answered SERVFAIL".to_owned(),
         };
-        let line = format!("zone {}: its file is broken, {served}", bare(zone));
+        let line = format!("zone {}: its file is broken, {served}", zone.bare());
         error!("{line}\n{problems}");
         // Warnings stand among the problems, and are not why.
         let first = problems.lines().find(|line| line.contains(": error: ")).unwrap_or_default();
-        lines.insert(bare(zone), format!("{line}: {first}"));
+        lines.insert(zone.bare(), format!("{line}: {first}"));
     }
     lines
 }

@@ -28,5 +28,6 @@ pub use master::{
     Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,
     MAX_TEXT_LEN, Problem, Promises, Severity, UnknownLint, lint, parse,
 };
+
 pub use steering::{ClientsId, MAX_REGIONS, MAX_VARIANTS, Pick, Steering, SteeringError};
 pub use update::{Change, MAX_UPDATE_RECORDS, Update, UpdateError, UpdateView, Wanted, effects};

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::io::AsyncWriteExt;
 
-use super::SendError;
+use super::line::SendError;
 use crate::alert::message::Message;
 use crate::sys::command::{Group, bare};
 

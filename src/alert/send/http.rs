@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{Line, SendError};
+use super::line::{Line, SendError};
 use crate::model::{AlertReceiver, HttpUrl};
 
 /// The most of an answer that is read, in bytes.

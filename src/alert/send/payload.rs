@@ -5,8 +5,8 @@ use std::fmt::Write;
 use ring::{digest, hmac};
 use serde_json::{Value, json};
 
-use crate::alert::derive::bare;
 use crate::alert::message::{Message, State};
+use crate::dns::Name;
 use crate::model::{AlertSeverity, Secret};
 use crate::time::HostTime;
 
@@ -91,7 +91,7 @@ pub(super) fn pagerduty(routing_key: &Secret, message: &Message) -> Option<Vec<u
             "source": message.site.as_deref().unwrap_or("detour"),
             "severity": message.severity.word(),
             "timestamp": message.at.to_string(),
-            "component": message.services.first().map(bare),
+            "component": message.services.first().map(Name::bare),
             "class": message.kind.word(),
             "custom_details": {
                 "text": message.text,
@@ -104,7 +104,7 @@ pub(super) fn pagerduty(routing_key: &Secret, message: &Message) -> Option<Vec<u
 }
 
 fn services(message: &Message) -> Vec<String> {
-    message.services.iter().map(bare).collect()
+    message.services.iter().map(Name::bare).collect()
 }
 
 /// What is too long is told by its digest: equal keys stay equal.

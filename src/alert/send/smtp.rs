@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::http::{connect, secured};
-use super::{Line, SendError, mail};
+use super::line::{Line, SendError};
+use super::mail;
 use crate::alert::message::Message;
 use crate::model::{AlertReceiver, EmailWay, MailSecurity};
 

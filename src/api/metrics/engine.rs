@@ -1,7 +1,8 @@
 //! What the engine shows of itself, as metrics.
 
 use super::text::{Labels, Text};
-use super::{NONE, bare, check_labels, seconds};
+use super::{NONE, check_labels, seconds};
+use crate::dns::Name;
 use crate::engine::{CheckView, ServiceView, SiteView, Status};
 use crate::health::{Health, Warning};
 use crate::policy::{Proposal, ProposalState};
@@ -139,7 +140,7 @@ fn vantage(out: &mut Text, engine: &Status) {
 
 fn services(out: &mut Text, services: &[ServiceView]) {
     let endpoints = || services.iter().flat_map(|s| s.endpoints.iter().map(move |e| (s, e)));
-    let at = |s: &ServiceView, site: &str| vec![("service", bare(&s.name)), ("site", site.to_owned())];
+    let at = |s: &ServiceView, site: &str| vec![("service", s.name.bare()), ("site", site.to_owned())];
     let each = endpoints().map(|(s, e)| (at(s, &e.site), u8::from(e.serving)));
     out.gauge("detour_service_site", "Whether a service is answered from a site.", each);
     let each = endpoints().flat_map(|(s, e)| {
@@ -152,7 +153,7 @@ fn services(out: &mut Text, services: &[ServiceView]) {
     out.gauge("detour_endpoint_health", "An endpoint's health: 1 on the one it has.", each);
     let each = endpoints().map(|(s, e)| (at(s, &e.site), u8::from(e.maintenance.is_some())));
     out.gauge("detour_endpoint_maintenance", "Whether an endpoint is in maintenance.", each);
-    let name = |s: &ServiceView| vec![("service", bare(&s.name))];
+    let name = |s: &ServiceView| vec![("service", s.name.bare())];
     let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.ttl)));
     out.gauge("detour_service_ttl_seconds", "The TTL a service is answered with.", each);
     let each = services.iter().filter_map(|s| Some((name(s), s.decision.as_ref()?.id)));
@@ -170,11 +171,11 @@ fn services(out: &mut Text, services: &[ServiceView]) {
 }
 
 fn moving(out: &mut Text, engine: &Status, services: &[ServiceView]) {
-    let name = |s: &ServiceView| vec![("service", bare(&s.name))];
+    let name = |s: &ServiceView| vec![("service", s.name.bare())];
     let standby = |s: &ServiceView| {
         let standby = s.standby.as_ref()?;
         Some((
-            vec![("service", bare(&s.name)), ("site", standby.site.to_string())],
+            vec![("service", s.name.bare()), ("site", standby.site.to_string())],
             u8::from(standby.ready()),
         ))
     };
@@ -183,7 +184,7 @@ fn moving(out: &mut Text, engine: &Status, services: &[ServiceView]) {
     let partial = |s: &ServiceView| Some((name(s), s.decision.as_ref()?.partial.as_ref()?.percent));
     let each = services.iter().filter_map(partial);
     out.gauge("detour_service_failback_percent", "Client prefixes a failback in steps has moved.", each);
-    let label = |p: &Proposal| vec![("service", bare(&p.service)), ("proposal", p.id.to_string())];
+    let label = |p: &Proposal| vec![("service", p.service.bare()), ("proposal", p.id.to_string())];
     let waits = engine.proposals.iter().filter(|p| p.state == ProposalState::Pending);
     let each = waits.map(|p| (label(p), u8::from(p.limit.is_some())));
     out.gauge("detour_proposal", "A move that waits for approval; 1 where a safety rule holds it.", each);
@@ -195,7 +196,7 @@ fn moving(out: &mut Text, engine: &Status, services: &[ServiceView]) {
 }
 
 fn zones(out: &mut Text, engine: &Status) {
-    let zone = |apex| vec![("zone", bare(apex))];
+    let zone = |apex: &Name| vec![("zone", apex.bare())];
     let each = engine.zones.iter().map(|z| (zone(&z.apex), z.serial));
     out.gauge("detour_zone_serial", "The serial served.", each);
     let each = engine.zones.iter().map(|z| (zone(&z.apex), z.file_serial));

@@ -127,7 +127,7 @@ fn daemon(out: &mut Text, status: &DaemonStatus) {
 }
 
 fn transferred(out: &mut Text, zones: &[TransferredView]) {
-    let of = |z: &TransferredView| vec![("zone", bare(&z.zone))];
+    let of = |z: &TransferredView| vec![("zone", z.zone.bare())];
     let each = zones.iter().map(|z| (of(z), u8::from(z.serial.is_some())));
     out.gauge("detour_transferred_up", "Whether a zone of a primary is had, and not too old.", each);
     let each = zones.iter().filter_map(|z| Some((of(z), z.serial?)));
@@ -180,11 +180,6 @@ pub(super) fn check_labels(key: &CheckKey) -> Vec<(&'static str, String)> {
         ("place", key.whereto.to_string()),
         ("host", key.host.as_deref().unwrap_or_default().to_owned()),
     ]
-}
-
-/// A name as people write it in queries: without the last dot.
-pub(super) fn bare(name: &crate::dns::Name) -> String {
-    name.to_string().trim_end_matches('.').to_owned()
 }
 
 pub(super) fn seconds(ms: u64) -> f64 {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dns::{Name, RrSet};
+use crate::dns::RrSet;
 use crate::engine::{EndpointView, ServiceView, StandbyView, dead_site, lost_families};
 use crate::health::Health;
 use crate::model::SiteId;
@@ -109,11 +109,6 @@ pub struct Glance {
     pub maintenance: Option<Time>,
 }
 
-/// A name as people write it.
-pub(super) fn bare(name: &Name) -> String {
-    name.to_string().trim_end_matches('.').to_owned()
-}
-
 impl Row {
     pub(super) fn of(mut service: ServiceView) -> Row {
         service.standby = taker(&service);
@@ -129,7 +124,7 @@ impl Row {
         }
         let decision = service.decision.as_ref();
         Row {
-            name: bare(&service.name),
+            name: service.name.bare(),
             stance,
             sites: decision.map(|d| d.sites.clone()).unwrap_or_default(),
             off,

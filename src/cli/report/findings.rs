@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::page::{Line, words};
 use super::standby::Held;
-use crate::cli::show::{bare, span};
+use crate::cli::show::span;
 use crate::incident::{For, Incident, Phases, Way, What};
 use crate::model::Config;
 use crate::time::Time;
@@ -35,7 +35,7 @@ fn secs(secs: f64) -> String {
 
 fn of_phases(phases: &Phases) -> Vec<Line> {
     let mut found = Vec::new();
-    let service = bare(&phases.service);
+    let service = phases.service.bare();
     match (phases.rto, phases.kept) {
         (Some(rto), Some(false)) => {
             let (total, over) = (secs(phases.total), secs(phases.total - rto));
@@ -88,8 +88,8 @@ fn waits(incident: &Incident, now: Time, found: &mut Vec<Line>) {
         let Some(first) = all.first() else { return };
         let since = all.iter().map(|waiting| waiting.since).min().unwrap_or(now);
         let whose = match all.len() {
-            1 => format!("{} waits", bare(&first.service)),
-            more => format!("{} and {} more wait", bare(&first.service), more - 1),
+            1 => format!("{} waits", first.service.bare()),
+            more => format!("{} and {} more wait", first.service.bare(), more - 1),
         };
         found.push(words(&format!("{whose} for {text}, since {}.", span(now.since(since)))));
     };
@@ -145,8 +145,8 @@ fn standbys(incident: &Incident, held: &[Held], config: Option<&Config>, found: 
     let single: Vec<_> = incident.services.iter().filter(|name| single(name).is_some()).collect();
     if let [first, more @ ..] = &single[..] {
         let whose = match more.len() {
-            0 => bare(first),
-            more => format!("{} and {more} more", bare(first)),
+            0 => first.bare(),
+            more => format!("{} and {more} more", first.bare()),
         };
         found.push(words(&format!(
             "With that site gone, {whose} had no other standby left: a third endpoint would be one."

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::findings::findings;
 use super::page::{Block, Line, Page, Piece, code, plain, words};
 use super::standby::Held;
-use crate::cli::show::{bare, list, span};
+use crate::cli::show::{list, span};
+use crate::dns::Name;
 use crate::incident::{Incident, Move, Phases, Way, What};
 use crate::model::Config;
 use crate::time::Time;
@@ -52,7 +53,7 @@ impl Known<'_> {
         let promise = match &self.incident.phases {
             None => "Clients were answered the same all the time.".to_owned(),
             Some(phases) => {
-                let (service, total) = (bare(&phases.service), secs(phases.total));
+                let (service, total) = (phases.service.bare(), secs(phases.total));
                 let whose = if self.incident.moves_total > 1 { "the slowest move" } else { "the move" };
                 let took = format!(
                     "From the first failed run until no cache held the old answer, {whose} ({service}) took {total}"
@@ -86,7 +87,7 @@ impl Known<'_> {
             ],
             vec![plain("Sites that failed"), plain(list(&incident.sites))],
         ];
-        let mut names: Vec<String> = incident.services.iter().take(10).map(bare).collect();
+        let mut names: Vec<String> = incident.services.iter().take(10).map(Name::bare).collect();
         let more = incident.services_total.saturating_sub(names.len());
         if more > 0 {
             names.push(format!("and {more} more"));
@@ -181,7 +182,7 @@ fn phases(incident: &Incident) -> Vec<Block> {
             (None, _) => plain("-"),
         };
         let mut row =
-            vec![plain(bare(&made.service)), plain(format!("{} → {}", list(&made.from), list(&made.to)))];
+            vec![plain(made.service.bare()), plain(format!("{} → {}", list(&made.from), list(&made.to)))];
         row.extend([detect, decide, publish, ttl, total].map(|phase| plain(secs(phase))));
         row.push(promised);
         row
@@ -206,7 +207,7 @@ fn served(incident: &Incident, now: Time) -> Vec<Block> {
         let lasted = span(served.to.unwrap_or(now).since(served.from));
         let from = if served.from < incident.began { "before".to_owned() } else { served.from.to_string() };
         vec![
-            plain(bare(&served.service)),
+            plain(served.service.bare()),
             plain(from),
             plain(to),
             plain(lasted),

@@ -9,7 +9,6 @@ use super::served;
 use crate::api::zone_api::ZoneHistoryBody;
 use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty};
-use crate::cli::show::bare;
 
 /// Which zone, and how much of it.
 #[derive(Debug, clap::Args)]
@@ -73,7 +72,7 @@ fn render(page: &ZoneHistoryBody) -> String {
         out.push_str("no serial but the first was published\n");
     }
     if let Some((from, to)) = page.journal {
-        let zone = bare(&page.zone);
+        let zone = page.zone.bare();
         let _ =
             writeln!(out, "records are kept from {from} to {to}: detour zone history {zone} --serial {to}");
     }

@@ -10,8 +10,7 @@ use crate::api::RolledBack;
 use crate::api::bodies::RollbackRequest;
 use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty, who};
-use crate::cli::show::bare;
-use crate::dns::Serial;
+use crate::dns::{Name, Serial};
 
 /// What to put back, and why.
 #[derive(Debug, clap::Args)]
@@ -40,10 +39,10 @@ async fn said(client: &Client, args: &Args, json: bool) -> Result<String, Client
 
 fn render(done: &RolledBack) -> String {
     let RolledBack { zone, to, serial, counts: (gone, come), left } = done;
-    let zone = bare(zone);
+    let zone = zone.bare();
     let mut out = format!("{zone}: as at serial {to}, now serial {serial}; records -{gone} +{come}\n");
     if !left.is_empty() {
-        let left: Vec<String> = left.iter().map(bare).collect();
+        let left: Vec<String> = left.iter().map(Name::bare).collect();
         let _ = writeln!(out, "steered, left to decisions: {}", left.join(", "));
     }
     let _ = writeln!(out, "these are edits: `detour zone freeze {zone}` writes them into its file");

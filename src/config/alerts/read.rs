@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::super::document::MAX_FILE_NAME;
 use super::super::error::{ConfigError, short};
-use super::super::load::read_bounded;
+use super::super::files::{MAX_FILE_NAME, read_bounded};
 use super::super::pem::{self, Files};
 use super::super::probes::program;
 use super::super::report::Findings;

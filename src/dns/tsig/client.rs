@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::algorithm::Running;
-use super::record::{self, Variables};
+use super::record::{self, Variables, put};
 use super::server::check_mac;
-use super::sign::put;
 use super::{FUDGE, Key, TsigError};
 
 /// The most messages in a row that a stream may leave unsigned (RFC 8945 section 5.3.1).

@@ -1,7 +1,7 @@
 //! The record in a message: finding it, taking it off, putting one on (RFC 8945 section 4.2).
 
-use super::TSIG;
 use super::algorithm::Running;
+use super::{Key, TSIG};
 use crate::dns::message::{CLASS_ANY, HEADER_LEN, Malformed, Reader, Section};
 use crate::dns::{Name, name_in_message};
 
@@ -136,4 +136,29 @@ pub(super) fn append(
     message.extend_from_slice(&variables.error.to_be_bytes());
     message.extend_from_slice(&(variables.other.len() as u16).to_be_bytes());
     message.extend_from_slice(variables.other);
+}
+
+/// Signs a message and gives the signature; `prior` is the one before it, where there is one.
+pub(super) fn put(
+    message: &mut Vec<u8>,
+    key: &Key,
+    prior: Option<&[u8]>,
+    times_alone: bool,
+    variables: &Variables,
+) -> Box<[u8]> {
+    let algorithm = key.algorithm().wire();
+    let mut running = key.running();
+    if let Some(prior) = prior {
+        digest_mac(&mut running, prior);
+    }
+    running.update(message);
+    if times_alone {
+        variables.digest_times(&mut running);
+    } else {
+        variables.digest(&mut running, key.name(), &algorithm);
+    }
+    let mac = running.finish();
+    let id = u16::from_be_bytes([message[0], message[1]]);
+    append(message, key.name(), &algorithm, variables, &mac, id);
+    mac
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 use super::algorithm::Algorithm;
-use super::record::{self, Record, Variables};
-use super::sign::put;
+use super::record::{self, Record, Variables, put};
 use super::{Key, Keys, NOTAUTH};
 use crate::dns::message::{Malformed, has_edns};
 use crate::dns::{Name, name_in_message};

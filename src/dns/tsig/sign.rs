@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{self, Variables};
+use super::record::{Variables, put};
 use super::server::Signed;
 use super::{FUDGE, Key};
 
@@ -37,29 +37,4 @@ impl Stream {
         self.mac = put(message, &self.key, Some(&self.mac), self.begun, &variables);
         self.begun = true;
     }
-}
-
-/// Signs a message and gives the signature; `prior` is the one before it, where there is one.
-pub(super) fn put(
-    message: &mut Vec<u8>,
-    key: &Key,
-    prior: Option<&[u8]>,
-    times_alone: bool,
-    variables: &Variables,
-) -> Box<[u8]> {
-    let algorithm = key.algorithm().wire();
-    let mut running = key.running();
-    if let Some(prior) = prior {
-        record::digest_mac(&mut running, prior);
-    }
-    running.update(message);
-    if times_alone {
-        variables.digest_times(&mut running);
-    } else {
-        variables.digest(&mut running, key.name(), &algorithm);
-    }
-    let mac = running.finish();
-    let id = u16::from_be_bytes([message[0], message[1]]);
-    record::append(message, key.name(), &algorithm, variables, &mac, id);
-    mac
 }

@@ -3,9 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{MIN_GAP, TooSoon};
 use crate::model::{Check, CheckKey};
 use crate::time::Time;
+
+/// Beats of one endpoint that come sooner after one another are refused: each is a record in the history.
+pub const MIN_GAP: Duration = Duration::from_millis(100);
+
+/// The last beat of the same check was less than [`MIN_GAP`] ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the last beat came less than {MIN_GAP:?} ago")]
+pub struct TooSoon;
 
 /// Every heartbeat check; bounded by the configuration.
 #[derive(Debug, Default)]

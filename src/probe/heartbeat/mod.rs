@@ -22,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use self::awaited::{Awaited, Missed};
+pub use self::awaited::{MIN_GAP, TooSoon};
 use super::failure::bounded;
 use super::stall::Stalls;
 use crate::health::{Detail, Discard, Failure, Outcome, Sample, Vantage};
@@ -29,8 +30,6 @@ use crate::model::{Check, CheckKey};
 use crate::sys::clock::Clock;
 use crate::time::Time;
 
-/// Beats of one endpoint that come sooner after one another are refused: each is a record in the history.
-pub const MIN_GAP: Duration = Duration::from_millis(100);
 /// A timer this late, or a stall of at least this much, may have kept a beat from being seen.
 const MIN_STALL: Duration = Duration::from_millis(250);
 /// The part of an interval that has to be lost to a stall to matter: beats of a shorter one wait in the
@@ -47,11 +46,6 @@ pub enum Beat {
     /// That it is not, and why.
     Sick(String),
 }
-
-/// The last beat of the same check was less than [`MIN_GAP`] ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the last beat came less than {MIN_GAP:?} ago")]
-pub struct TooSoon;
 
 /// Every heartbeat check, and where its samples go.
 #[derive(Debug)]

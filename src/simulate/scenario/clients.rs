@@ -2,51 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
-use crate::answer::{ChoiceFor, ClientMap, Table};
-use crate::config::Databases;
+use crate::answer::ChoiceFor;
 use crate::dns::{Name, RrSet, RrType};
-use crate::engine::{Load, ServiceView};
-use crate::model::{Config, SiteId, Whereto};
-use crate::zone::{BUCKETS, ClientsId, Pick, Zone, parse};
+use crate::engine::ServiceView;
+use crate::model::{SiteId, Whereto};
+use crate::zone::{BUCKETS, Pick};
 
 use super::world::World;
-
-/// The maps that sort clients, by what decisions name them by.
-pub type Maps = BTreeMap<ClientsId, Arc<ClientMap>>;
 
 /// How many of [`BUCKETS`] are answered from each site; where an answer holds several, it counts for each.
 pub type Shares = BTreeMap<SiteId, u32>;
 
 /// Client networks that are looked at to see who moves.
 const NETWORKS: u32 = 1024;
-
-/// What the networks that a configuration names come to; databases are given to [`World::with_maps`].
-pub(super) fn maps(config: &Config) -> Maps {
-    // Of a configuration that was checked, or a scenario's, whose load was made from the same.
-    crate::geo::clients(config, &Databases::new()).map(|sorted| sorted.maps).unwrap_or_default()
-}
-
-/// The table a load is published in; `None` where nobody is answered differently from others.
-pub(super) fn table(load: &Load, maps: Maps) -> Option<Table> {
-    let services = &load.config.services;
-    if services.iter().all(|service| service.tree.is_none() && service.moving.steps.is_empty()) {
-        return None;
-    }
-    let zone = |base: &crate::engine::ZoneBase| -> Option<Zone> {
-        let soa = base.soa.to_lines();
-        let sets = base.steered.iter().chain(&base.beside).flat_map(RrSet::to_lines);
-        let ns = format!("{} 3600 IN NS ns.invalid.", base.apex);
-        let text: Vec<String> = soa.chain([ns]).chain(sets).collect();
-        let mut none = |file: &str| Err(file.to_owned());
-        parse(&base.apex, "a zone", (text.join("\n") + "\n").as_bytes(), &mut none).ok().map(|(zone, _)| zone)
-    };
-    // What stands in a load was read from lines like these.
-    let zones: Vec<Zone> = load.zones.iter().map(zone).collect::<Option<_>>()?;
-    let steered: Vec<Name> = services.iter().map(|service| service.name.clone()).collect();
-    Some(Table::compile(zones, &steered, 1).with_clients(maps))
-}
 
 impl World {
     /// What a client is answered at a name, and how many bits of its address that depends on; `None` where

@@ -16,11 +16,14 @@ mod load;
 mod run;
 mod service;
 mod setup;
+mod table;
+mod units;
 mod world;
 
-pub use clients::{Maps, Shares};
+pub use clients::Shares;
 pub use language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong, parse, parse_for};
 pub use load::{load, name, rrset};
 pub use run::{Told, run, settle};
 pub use setup::{GroupSpec, MinUp, ServiceSpec, Setup};
+pub use table::Maps;
 pub use world::{Given, Published, World, decisions, zero};

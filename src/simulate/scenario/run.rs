@@ -9,9 +9,9 @@ use crate::model::{CheckKey, SiteId, Whereto};
 use crate::policy::{OverrideKind, Proposal, ProposalState, Scope};
 use crate::zone::BUCKETS;
 
-use super::clients::Maps;
 use super::language::{Count, Expect, Hold, Outcome, Scenario, Step, What, Wrong};
 use super::load::{load, name, rrset};
+use super::table::Maps;
 use super::world::{World, zero};
 use crate::time::Time;
 

@@ -2,8 +2,8 @@
 
 use crate::model::{Approval, Families, OnLimit, PolicyKind, Safety, Unanswered};
 
-use super::language::{duration, number};
 use super::setup::{GroupSpec, MinUp, ServiceSpec};
+use super::units::{duration, number};
 
 pub(super) fn service(words: &[String]) -> Result<ServiceSpec, String> {
     let mut spec = ServiceSpec::default();

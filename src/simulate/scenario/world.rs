@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::clients::{Maps, maps, table};
+use super::table::{Maps, maps, table};
 use crate::answer::Table;
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 use crate::engine::{Effect, Engine, Event, Happened, Load, Saved, Status};

@@ -86,7 +86,7 @@ impl TransferredView {
     /// another.
     fn trouble(&self, waited: bool) -> Option<String> {
         let TransferredView { last, .. } = self;
-        let zone = bare(&self.zone);
+        let zone = self.zone.bare();
         match (self.serial, self.expired) {
             (None, true) => Some(format!("zone {zone} expired and is answered SERVFAIL: {last}")),
             (None, false) if self.failures > 0 || waited => {
@@ -120,7 +120,7 @@ impl Drop for Kept {
         self.task.abort();
         // The task may be in the midst of telling how it stands.
         *lock(&self.shared.over) = true;
-        self.board.clear(ConditionKind::ZoneUnserved, &bare(&self.source.name));
+        self.board.clear(ConditionKind::ZoneUnserved, &self.source.name.bare());
     }
 }
 
@@ -141,7 +141,7 @@ impl Shared {
     fn tell(&self, now: Time, board: &Board) {
         let over = lock(&self.over);
         let view = lock(&self.view);
-        let zone = bare(&view.zone);
+        let zone = view.zone.bare();
         match view.trouble(now.since(self.begun) >= FIRST_TRANSFER) {
             Some(_) if *over => {}
             Some(why) => board.set(ConditionKind::ZoneUnserved, &zone, now, &why),
@@ -257,11 +257,6 @@ struct Task {
     /// Where the host's clock was when content was found to have expired before this task began.
     aside_at: Option<Offset>,
     board: Arc<Board>,
-}
-
-/// A zone's name as conditions have it: without the final dot.
-fn bare(zone: &Name) -> String {
-    zone.to_string().trim_end_matches('.').to_owned()
 }
 
 impl Task {

@@ -6,8 +6,8 @@ use crate::zone::Zone;
 use crate::zone::contents::RrSetRef;
 
 use super::lint::Lint;
-use super::lints::Promises;
 use super::problem::{Findings, Pos};
+use super::promises::Promises;
 
 /// The owner delegates: it has NS and is not the apex.
 pub(super) const CUT: u8 = 1;

@@ -18,6 +18,7 @@ mod generate;
 mod lint;
 mod lints;
 mod problem;
+mod promises;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -30,8 +31,8 @@ use crate::zone::Zone;
 pub use directives::{MAX_INCLUDE_DEPTH, MAX_INCLUDES};
 pub use generate::MAX_GENERATE;
 pub use lint::{Lint, UnknownLint};
-pub use lints::Promises;
 pub use problem::{MAX_LINE_TEXT, MAX_PROBLEMS, Problem, Severity};
+pub use promises::Promises;
 pub use stage::MAX_RECORDS;
 
 use entries::{Reader, Scope};
