@@ -1,4 +1,4 @@
-//! `[server]`.
+//! `[server]`: where is listened, and what of this host is used.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,18 +26,15 @@ const DEFAULT_JOURNAL: u32 = 1_000;
 const MAX_INCLUDE_FOLDERS: usize = 64;
 /// The most addresses listened on.
 const MAX_LISTEN: usize = 64;
-
 /// The most UDP workers.
 const MAX_THREADS: u32 = 256;
-
 /// Commands of `exec` probes that run at once: the most, and unless the document says otherwise.
 const MAX_EXEC: u32 = 4_096;
-
 const DEFAULT_EXEC: u32 = 64;
-
 /// The longest name server identifier, in bytes: it goes into every answer that asks for it.
 const MAX_NSID: usize = 128;
 
+/// Reads it; relative paths are below `base`. Files that are read here are added to `files`.
 pub(super) fn read(
     item: Option<Item>,
     base: &Path,

@@ -1,4 +1,4 @@
-//! `[sites]`.
+//! `[sites]`: the sites, by their keys.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +14,6 @@ use crate::model::{Site, SiteId};
 
 /// The most sites.
 const MAX_SITES: usize = 1_000;
-
 /// The longest site name, in bytes.
 const MAX_SITE_NAME: usize = 128;
 
@@ -44,6 +43,7 @@ impl Sites {
     }
 }
 
+/// Reads every site.
 pub(super) fn read(item: Item, findings: &mut Findings) -> Result<Sites, Reported> {
     let mut sites = Sites::default();
     for (key, item) in entries(item, "sites", MAX_SITES, findings)? {

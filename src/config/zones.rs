@@ -1,4 +1,4 @@
-//! `[[zone]]`.
+//! `[[zone]]`: the zones, their files and who may do what with them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,10 +20,8 @@ use crate::model::{Access, Primary, Told, UpdateRule, ZoneSource};
 
 /// The most zones.
 const MAX_ZONES: usize = 100_000;
-
 /// The least `max_rrset_bytes`: what an answer without EDNS has room for.
 const MIN_RRSET_BYTES: usize = 512;
-
 /// What a zone needs.
 const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
 
@@ -66,6 +64,7 @@ impl Zones {
     }
 }
 
+/// Reads every zone; relative paths are below `base`.
 pub(super) fn read(
     item: Item,
     base: &Path,

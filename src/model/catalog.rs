@@ -10,7 +10,6 @@ use crate::zone::{self, Zone};
 
 /// The bytes of a member's id: of so many, no two names have the same by chance.
 const ID: usize = 16;
-
 /// What stands before the catalog's name at a member: a label of the id in hexadecimal, and `zones`.
 pub const CATALOG_MEMBER_LEN: usize = 1 + 2 * ID + 1 + "zones".len();
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 /// What `first_round` is when left out.
 const FIRST_ROUND: Duration = Duration::from_secs(10);
-
 /// The share of a zone's records that a load may remove unless the document says otherwise, in percent.
 const MAX_LOSS: u8 = 20;
 

@@ -1,4 +1,4 @@
-//! What probes speak, type by type.
+//! Probes, and what they speak, type by type.
 
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;

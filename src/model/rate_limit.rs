@@ -8,13 +8,11 @@ use crate::dns::Network;
 
 /// Answers a second where the section does not say.
 const DEFAULT_RATE: u32 = 100;
-
 /// The window where the section does not say.
 const WINDOW: Duration = Duration::from_secs(1);
 /// The longest prefixes that a `transfer` list can exempt whole: who may transfer from anywhere by a key is not known
 /// by an address, which in a datagram can be forged.
 const PEER_BITS: (u8, u8) = (24, 48);
-
 /// Loopback, and the networks that nobody routes to from elsewhere: RFC 1918, 3927, 4193, 4291 and 6598.
 const PRIVATE: [(IpAddr, u8); 9] = [
     (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
