@@ -215,6 +215,8 @@ mod checker {
         // The first file stands for the room.
         let first = ("src/room/mod.rs", "mod a;\npub const N: u8 = 1;\nfn f() {\n    self::a::g();\n}\n");
         check(&[first, (a, "use super::N;\n")], &[]);
+        let tested = "use super::b::B;\n#[cfg(test)]\nmod tests;\n";
+        check(&[(a, tested), (b, "use super::a::A;\n")], &[&[a, b]]);
         // A ring of three; tests, and other rooms, do not count.
         let c = ("src/room/c.rs", "use super::a::A;\n");
         check(&[(a, "use super::b::B;\n"), (b, "use super::c::C;\n"), c], &[&[a, b, "src/room/c.rs"]]);

@@ -62,7 +62,9 @@ impl<'s> File<'s> {
             return None;
         }
         let module: Module = inside.trim_end_matches("/mod").split('/').map(str::to_owned).collect();
-        let is_first = source.code.iter().any(|line| is_declaration(line));
+        // A file of tests below it makes no file the first of others.
+        let mut lines = source.code.iter().zip(&source.test);
+        let is_first = lines.any(|(line, test)| !test && is_declaration(line));
         let handed_on = hand_ons(&source.code);
         let mut file =
             File { source, module, is_first, handed_on, names: BTreeMap::new(), all_of: Vec::new() };
