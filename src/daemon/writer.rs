@@ -45,6 +45,24 @@ pub trait Disk: Send + 'static {
     fn take_back(&mut self, now: Time, undo: Undo) -> Result<(), StoreError>;
 }
 
+/// Who is told how writes went.
+pub trait WriteObserver: Send + Sync + 'static {
+    /// One has ended, well where nothing failed. Whoever waits for it does not know yet.
+    fn wrote(&self, now: Time, failed: Option<&StoreError>);
+    /// A publish went ahead of its commit.
+    fn late(&self);
+}
+
+impl WriteObserver for Pulse {
+    fn wrote(&self, now: Time, failed: Option<&StoreError>) {
+        Pulse::wrote(self, now, failed);
+    }
+
+    fn late(&self) {
+        self.late_writes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The state file, and who is told that the history grew.
 pub struct Kept<F> {
     pub clock: Clock,
@@ -136,14 +154,14 @@ enum Work {
 /// The way to the writer's thread; dropped, it lets the thread finish what waits and end.
 pub struct Writer {
     shared: Arc<Shared>,
-    pulse: Arc<Pulse>,
+    observer: Arc<dyn WriteObserver>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(pulse: Arc<Pulse>, mut disk: impl Disk) -> io::Result<Writer> {
+    pub fn start(observer: Arc<dyn WriteObserver>, mut disk: impl Disk) -> io::Result<Writer> {
         let shared = Arc::new(Shared::default());
-        let (theirs, noted) = (shared.clone(), pulse.clone());
+        let (theirs, noted) = (shared.clone(), observer.clone());
         let body = move || {
             while let Some(work) = theirs.next() {
                 // The trouble is known before anybody hears of the outcome.
@@ -177,7 +195,7 @@ impl Writer {
             }
         };
         thread::Builder::new().name("writer".to_owned()).spawn(body)?;
-        Ok(Writer { shared, pulse })
+        Ok(Writer { shared, observer })
     }
 
     /// Hands over what is to be kept. `Durable::Now` waits for the commit, though not longer than
@@ -207,7 +225,7 @@ impl Writer {
             return None;
         }
         if !self.settle(PATIENCE) {
-            self.pulse.late_writes.fetch_add(1, Ordering::Relaxed);
+            self.observer.late();
             warn!("the state file takes longer than {PATIENCE:?}: answers move before they are kept");
             return None;
         }
@@ -322,6 +340,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64};
     use std::sync::mpsc;
 
     use super::*;
@@ -335,6 +354,33 @@ mod tests {
     }
 
     const RECORD: Happened = Happened::Started { fresh: true };
+
+    /// How writes went.
+    #[derive(Default)]
+    struct Noted {
+        failed: AtomicU64,
+        late: AtomicU64,
+        in_trouble: AtomicBool,
+    }
+
+    impl Noted {
+        /// How many failed, how many came late, and whether the last one failed.
+        fn counts(&self) -> (u64, u64, bool) {
+            let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+            (count(&self.failed), count(&self.late), self.in_trouble.load(Ordering::Relaxed))
+        }
+    }
+
+    impl WriteObserver for Noted {
+        fn wrote(&self, _: Time, failed: Option<&StoreError>) {
+            self.failed.fetch_add(u64::from(failed.is_some()), Ordering::Relaxed);
+            self.in_trouble.store(failed.is_some(), Ordering::Relaxed);
+        }
+
+        fn late(&self) {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     /// What a disk was asked for.
     type Asked = (Time, Vec<Saved>, usize, Durable);
@@ -386,7 +432,7 @@ mod tests {
     #[test]
     fn a_promise_that_nobody_waited_for_is_taken_back() {
         let (disk, seen, slow) = slow();
-        let writer = Writer::start(Arc::new(Pulse::default()), slow).unwrap();
+        let writer = Writer::start(Arc::<Noted>::default(), slow).unwrap();
         let late = writer.promise(Time(1), vec![save("a", 1)], Duration::from_millis(300)).unwrap_err();
         assert!(late.contains("longer than"), "{late}");
         // It may not have begun; then there is nothing to take back.
@@ -411,8 +457,8 @@ mod tests {
     #[test]
     fn what_failed_is_tried_again_until_it_is_on_the_disk() {
         let (disk, seen, slow) = slow();
-        let pulse = Arc::new(Pulse::default());
-        let writer = Writer::start(pulse.clone(), slow).unwrap();
+        let noted = Arc::<Noted>::default();
+        let writer = Writer::start(noted.clone(), slow).unwrap();
         for answer in [Err("disk full"), Err("disk full"), Ok(1)] {
             disk.send(answer.map_err(str::to_owned)).unwrap();
         }
@@ -422,20 +468,20 @@ mod tests {
             (seen.recv().unwrap().0, seen.recv().unwrap().0, seen.recv().unwrap().0),
             (Time(1), Time(99), Time(99))
         );
-        assert_eq!((pulse.write_errors.load(Ordering::Relaxed), pulse.disk_trouble()), (2, None));
+        assert_eq!(noted.counts(), (2, 0, false));
     }
 
     #[test]
     fn a_stalled_disk_delays_no_answer_for_long_and_loses_nothing() {
         let (disk, seen, slow) = slow();
-        let pulse = Arc::new(Pulse::default());
-        let writer = Writer::start(pulse.clone(), slow).unwrap();
+        let noted = Arc::<Noted>::default();
+        let writer = Writer::start(noted.clone(), slow).unwrap();
 
         // The disk stalls, and every call returns all the same.
         writer.keep(Time(1), vec![save("a", 1)], vec![], vec![RECORD], Durable::Now);
         writer.keep(Time(2), vec![save("a", 2), save("b", 2)], vec![], vec![RECORD], Durable::Later);
         writer.keep(Time(3), vec![save("a", 3)], vec![], vec![RECORD], Durable::Now);
-        assert_eq!(pulse.late_writes.load(Ordering::Relaxed), 2);
+        assert_eq!(noted.counts(), (0, 2, false));
         assert!(!writer.settle(Duration::ZERO));
 
         // It goes on: what waited is one commit, with the last value of each key.
@@ -448,8 +494,7 @@ mod tests {
         disk.send(Ok(2)).unwrap();
         assert!(writer.flush(Duration::from_secs(60)));
         assert_eq!(seen.recv().unwrap(), (Time(99), vec![], 0, Durable::Now));
-        assert_eq!(pulse.write_errors.load(Ordering::Relaxed), 1);
-        assert_eq!(pulse.disk_trouble(), None);
+        assert_eq!(noted.counts(), (1, 2, false));
 
         // The end finishes what was handed over.
         disk.send(Ok(3)).unwrap();
