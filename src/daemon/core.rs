@@ -23,7 +23,6 @@ use super::host_clock::HostClock;
 use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
 use super::past::Past;
 use super::status::Showing;
-use super::writer::{PATIENCE, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
 use crate::api::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
@@ -37,7 +36,7 @@ use crate::policy::Decision;
 use crate::probe::Prober;
 use crate::recording::{Bounds, LoadNote, Recorder};
 use crate::requests::Office;
-use crate::state::{Durable, Store};
+use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
 use crate::sys::clock::Clock;
 use crate::telemetry::failovers::{Phases, Served};
 use crate::telemetry::log::{self, Counts};
@@ -575,7 +574,7 @@ impl Core {
         let trouble = self.pulse.disk_trouble().map(|why| unwritten(&why));
         let late = self.pulse.late_writes.load(Ordering::Relaxed);
         let slow = (late > 0).then(|| {
-            format!("the state file took longer than {PATIENCE:?} {late} times, and answers moved before it was written")
+            format!("the state file took longer than {COMMIT_TIMEOUT:?} {late} times, and answers moved before it was written")
         });
         let lasting = self.start_warnings.iter().chain(&self.load_warnings).cloned();
         lasting

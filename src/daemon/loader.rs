@@ -20,13 +20,12 @@ use super::messages::{
 use super::rollback;
 use super::sources::{Pending, Sources};
 use super::updates::{self, Judged};
-use super::writer::{PATIENCE, Writer};
 use crate::answer::Table;
 use crate::api::{Frozen, Rejected, RolledBack};
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::model::Config;
-use crate::state::{Durable, Store};
+use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
 use crate::sys::clock::{Clock, wall};
 use crate::time::Time;
 use crate::transfer::inbound::Reload;
@@ -222,7 +221,7 @@ impl Loader {
     async fn settle_copies(&self) {
         let (writer, sources) = (self.writer.clone(), self.sources.clone());
         let settle = move || {
-            if writer.flush(PATIENCE) {
+            if writer.flush(COMMIT_TIMEOUT) {
                 lock(&sources).settle_copies();
             }
         };

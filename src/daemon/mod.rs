@@ -39,7 +39,6 @@ mod tests;
 mod update_desk;
 mod updates;
 mod watch;
-mod writer;
 
 pub use first::StartError;
 pub use handle::Handle;

@@ -19,7 +19,6 @@ use super::loader::{Asks, Loader};
 use super::messages::{Ask, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
 use super::sources::Sources;
 use super::status::Showing;
-use super::writer::{Kept, Writer};
 use crate::alert::Alerts;
 use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
 use crate::api::{Access, Heartbeats, LoadOutcome};
@@ -30,7 +29,7 @@ use crate::probe::Prober;
 use crate::recording::Recorder;
 use crate::requests::Office;
 use crate::server::Taps;
-use crate::state::Store;
+use crate::state::{StateDisk, Store, WriteObserver as _, Writer};
 use crate::sys::clock::Clock;
 use crate::telemetry::failovers::{Phases, Served};
 use crate::telemetry::log::Standbys;
@@ -132,7 +131,8 @@ impl Rooms {
         let grow = Arc::new(grow);
         let grows = grow.clone();
         let grew = move || grows.send_modify(|times| *times += 1);
-        let writer = Writer::start(pulse.clone(), Kept { clock: clock.clone(), store: store.clone(), grew });
+        let writer =
+            Writer::start(pulse.clone(), StateDisk { clock: clock.clone(), store: store.clone(), grew });
         let writer = Arc::new(writer.map_err(StartError::Thread)?);
         let (journals, useless) = journals(&store, found)?;
         let exempt = Arc::new(ArcSwap::from_pointee(Networks::default()));

@@ -25,12 +25,11 @@ use super::loader;
 use super::messages::{AHEAD_QUEUE, Ask, Fresh, Input};
 use super::rooms::{Ends, Probing, Rooms};
 use super::watch as watcher;
-use super::writer::PATIENCE;
 use crate::api;
 use crate::condition::ConditionKind;
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
-use crate::state::{Durable, Newer};
+use crate::state::{COMMIT_TIMEOUT, Durable, Newer};
 use crate::sys::files::{self, Reach};
 use crate::sys::map_large_blocks;
 use crate::time::Time;
@@ -93,7 +92,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     let (mut core, watched) = rooms.core(&found, recorder, useless);
     begin(&mut core, found.saved, fresh);
     loader::lock(&rooms.sources).confirm();
-    if rooms.writer.flush(PATIENCE) {
+    if rooms.writer.flush(COMMIT_TIMEOUT) {
         loader::lock(&rooms.sources).settle_copies();
     }
     let addresses = listeners.addresses();

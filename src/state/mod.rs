@@ -42,6 +42,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod unsynced;
+mod writer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +52,7 @@ pub use open::{Newer, Opened, SetAside};
 pub use salvage::{Recorded, recorded_at_its_head};
 pub use store::{Durable, Store, Undo};
 pub use unsynced::Steps;
+pub use writer::{COMMIT_TIMEOUT, Disk, StateDisk, WriteObserver, Writer};
 
 /// The state file's name in `state_dir`.
 pub const FILE: &str = "detour.redb";

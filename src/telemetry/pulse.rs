@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tracing::{debug, error, info};
 
 use crate::condition::{Board, ConditionKind, Summary};
-use crate::state::StoreError;
+use crate::state::{StoreError, WriteObserver};
 use crate::time::Time;
 
 /// The subject of the condition that the state file cannot be written.
@@ -45,8 +45,32 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Notes how a write went; `None` is well.
-    pub fn wrote(&self, now: Time, failed: Option<&StoreError>) {
+    /// A load was rejected: what was loaded before goes on.
+    pub fn rejected(&self, now: Time, problems: &str) {
+        self.load_ok.store(false, Ordering::Relaxed);
+        // Warnings stand among them, and are not why.
+        let first = problems.lines().find(|line| line.contains(": error: "));
+        let first = first.or_else(|| problems.lines().next()).unwrap_or_default();
+        let text = format!("the configuration was rejected; still running the previous one: {first}");
+        self.board.set(ConditionKind::LoadRejected, CONFIGURATION, now, &text);
+    }
+
+    /// A load was taken up; `crowding` is why probes cannot keep what it promises on this host.
+    pub fn loaded(&self, now: Time, crowding: Option<String>) {
+        self.load_ok.store(true, Ordering::Relaxed);
+        self.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
+        let crowding = crowding.map(|text| (PROBES.to_owned(), text)).into_iter().collect();
+        self.board.replace_all(ConditionKind::ProbeLimit, now, &crowding);
+    }
+
+    /// Why the state file cannot be written just now.
+    pub fn disk_trouble(&self) -> Option<String> {
+        self.write_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl WriteObserver for Pulse {
+    fn wrote(&self, now: Time, failed: Option<&StoreError>) {
         let mut trouble = self.write_error.lock().unwrap_or_else(PoisonError::into_inner);
         match failed {
             None => {
@@ -70,27 +94,8 @@ impl Pulse {
         }
     }
 
-    /// A load was rejected: what was loaded before goes on.
-    pub fn rejected(&self, now: Time, problems: &str) {
-        self.load_ok.store(false, Ordering::Relaxed);
-        // Warnings stand among them, and are not why.
-        let first = problems.lines().find(|line| line.contains(": error: "));
-        let first = first.or_else(|| problems.lines().next()).unwrap_or_default();
-        let text = format!("the configuration was rejected; still running the previous one: {first}");
-        self.board.set(ConditionKind::LoadRejected, CONFIGURATION, now, &text);
-    }
-
-    /// A load was taken up; `crowding` is why probes cannot keep what it promises on this host.
-    pub fn loaded(&self, now: Time, crowding: Option<String>) {
-        self.load_ok.store(true, Ordering::Relaxed);
-        self.board.clear(ConditionKind::LoadRejected, CONFIGURATION);
-        let crowding = crowding.map(|text| (PROBES.to_owned(), text)).into_iter().collect();
-        self.board.replace_all(ConditionKind::ProbeLimit, now, &crowding);
-    }
-
-    /// Why the state file cannot be written just now.
-    pub fn disk_trouble(&self) -> Option<String> {
-        self.write_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn late(&self) {
+        self.late_writes.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -1,28 +1,28 @@
 //! The writer: commits on a thread of its own, so that a disk that stalls keeps an answer waiting for no
-//! longer than [`PATIENCE`].
+//! longer than [`COMMIT_TIMEOUT`].
 //!
 //! What waits while a commit is under way becomes the next one: saves by their keys, the later value in
 //! the earlier one's place, so that there are never more than there are keys; records up to a bound.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tracing::warn;
 
+use super::store::{Durable, Store, Undo};
+use super::unsynced::Steps;
+use super::{RETRY_AFTER, StoreError};
 use crate::engine::{Happened, Saved, SavedKey};
-use crate::state::{Durable, RETRY_AFTER, Steps, Store, StoreError, Undo};
 use crate::sys::clock::Clock;
-use crate::telemetry::pulse::Pulse;
 use crate::time::Time;
 use crate::zone::JournalRow;
 
 /// How long a publish waits for its commit. A healthy disk takes milliseconds; one that takes longer has
 /// stalled, and a domain that goes dark is worse than a crash in that very moment that forgets.
-pub const PATIENCE: Duration = Duration::from_millis(250);
+pub const COMMIT_TIMEOUT: Duration = Duration::from_millis(250);
 /// Records that may wait for a commit; further ones are lost, as they are only a record.
 const MAX_RECORDS: usize = 65_536;
 
@@ -53,24 +53,17 @@ pub trait WriteObserver: Send + Sync + 'static {
     fn late(&self);
 }
 
-impl WriteObserver for Pulse {
-    fn wrote(&self, now: Time, failed: Option<&StoreError>) {
-        Pulse::wrote(self, now, failed);
-    }
-
-    fn late(&self) {
-        self.late_writes.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// The state file, and who is told that the history grew.
-pub struct Kept<F> {
+pub struct StateDisk<F> {
+    /// Says when something is written that is tried again.
     pub clock: Clock,
+    /// The file.
     pub store: Arc<Store>,
+    /// Called when the history has more entries.
     pub grew: F,
 }
 
-impl<F: Fn() + Send + 'static> Disk for Kept<F> {
+impl<F: Fn() + Send + 'static> Disk for StateDisk<F> {
     fn now(&self) -> Time {
         self.clock.now()
     }
@@ -199,7 +192,7 @@ impl Writer {
     }
 
     /// Hands over what is to be kept. `Durable::Now` waits for the commit, though not longer than
-    /// [`PATIENCE`], and says which seq comes after that of the last record; `None` where that is not known.
+    /// [`COMMIT_TIMEOUT`], and says which seq comes after that of the last record; `None` where that is not known.
     pub fn keep(
         &self,
         now: Time,
@@ -224,9 +217,9 @@ impl Writer {
         if when == Durable::Later {
             return None;
         }
-        if !self.settle(PATIENCE) {
+        if !self.settle(COMMIT_TIMEOUT) {
             self.observer.late();
-            warn!("the state file takes longer than {PATIENCE:?}: answers move before they are kept");
+            warn!("the state file takes longer than {COMMIT_TIMEOUT:?}: answers move before they are kept");
             return None;
         }
         // Nobody but the core hands anything over, so the last commit was this one.
@@ -340,7 +333,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU64};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::sync::mpsc;
 
     use super::*;
