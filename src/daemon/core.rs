@@ -270,10 +270,7 @@ impl Core {
                 let _ = reply.send(done.refused.map_or(Ok(done.decisions), Err));
             }
             Input::Loaded(fresh, reply) => {
-                let reloaded = self.load(*fresh);
-                if let Some(reply) = reply {
-                    let _ = reply.send(Ok(reloaded));
-                }
+                let _ = reply.send(self.load(*fresh));
             }
             Input::Changed(changed, reply) => {
                 let _ = reply.send(self.take_changed(*changed));
@@ -291,9 +288,7 @@ impl Core {
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
                 self.held.push(Happened::LoadRefused { problems: problems.clone() });
                 self.keep(Vec::new(), Durable::Now);
-                if let Some(reply) = reply {
-                    let _ = reply.send(Err(Rejected { problems, is_loss }));
-                }
+                let _ = reply.send(Rejected { problems, is_loss });
             }
             #[cfg(test)]
             Input::Panic => panic!("as a test asked"),

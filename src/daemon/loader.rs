@@ -14,9 +14,10 @@ use tracing::{error, info, warn};
 use super::freeze;
 use super::losses;
 use super::messages::{
-    Ask, Asker, Changed, Force, Fresh, Input, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    Ask, Asker, Changed, Force, Fresh, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
     TransferredAsk, UpdateAsk,
 };
+use super::publisher::Publisher;
 use super::rollback;
 use super::sources::{Pending, Sources};
 use super::updates::{self, Judged};
@@ -54,12 +55,12 @@ const MAX_REFUSALS_TOLD: usize = 60;
 const REFUSALS_IN: Duration = Duration::from_secs(60);
 
 /// The loader's parts.
-pub struct Loader {
+pub struct Loader<P> {
     /// Used by nobody else; shared with the thread that does the work.
     pub sources: Arc<Mutex<Sources>>,
     pub table: Arc<ArcSwap<Table>>,
     pub running: Config,
-    pub core: mpsc::Sender<Input>,
+    pub publisher: P,
     pub journals: Arc<Journals>,
     pub writer: Arc<Writer>,
     pub store: Arc<Store>,
@@ -93,7 +94,7 @@ async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Fresh,
     })
 }
 
-impl Loader {
+impl<P: Publisher> Loader<P> {
     /// Serves requests until nobody can ask any more. Those that wait while one is under way are answered
     /// together: reloads by one more load, updates by one more table, and so what primaries sent.
     pub async fn run(self, mut asks: mpsc::Receiver<Ask>) {
@@ -107,7 +108,7 @@ impl Loader {
             if self.carry_out_all(waiting).await.is_some() {
                 continue;
             }
-            if self.core.is_closed() {
+            if self.publisher.is_gone() {
                 return;
             }
             self.begin_again().await;
@@ -195,17 +196,14 @@ impl Loader {
     /// Loads the files; `records` say what led to that, where they are taken up. `None` when the core is gone.
     async fn reload(&self, askers: Vec<Asker>, records: Vec<Happened>, force: Force) -> Option<()> {
         let loaded = load_aside(self.sources.clone(), force).await;
-        let (reply, outcome) = oneshot::channel();
-        let input = match loaded {
+        let outcome = match loaded {
             Ok(mut fresh) => {
                 fresh.records = records;
                 fresh.warnings.extend(needs_restart(&self.running, &fresh.load.config));
-                Input::Loaded(Box::new(fresh), Some(reply))
+                Ok(self.publisher.load(fresh).await?)
             }
-            Err(refused) => Input::Refused(refused, Some(reply)),
+            Err(refused) => Err(self.publisher.reject(refused).await?),
         };
-        self.core.send(input).await.ok()?;
-        let outcome = outcome.await.ok()?;
         if outcome.is_ok() {
             lock(&self.sources).confirm();
             self.settle_copies().await;
@@ -248,10 +246,8 @@ impl Loader {
         let read = spawn_blocking(move || lock(&sources).received(zones)).await;
         let Ok((outcomes, changed)) = read else { return Some(()) };
         if let Some((changed, pending)) = changed {
-            let (reply, done) = oneshot::channel();
-            self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
             // Decisions have no say in what primaries send.
-            if done.await.ok()?.is_ok() {
+            if self.publisher.change(changed).await?.is_ok() {
                 lock(&self.sources).done(pending);
                 self.settle_copies().await;
             }
@@ -281,9 +277,7 @@ impl Loader {
             }
             changed.saves.extend(forget.iter().cloned());
         }
-        let (reply, done) = oneshot::channel();
-        self.core.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
-        if let Err(Outdated) = done.await.ok()? {
+        if let Err(Outdated) = self.publisher.change(changed).await? {
             if pending.is_some() && self.promise(forget.clone()).await.is_err() {
                 // It goes with whatever is written next.
                 self.writer.keep(self.clock.now(), forget, Vec::new(), Vec::new(), Durable::Later);

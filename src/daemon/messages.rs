@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::differences::Differences;
 use super::past::Past;
+use super::publisher::Publisher;
 use crate::answer::Table;
 use crate::api::{Frozen, LoadOutcome, PlotsAt, Rejected, Reloaded, RolledBack, Snapshot};
 use crate::config::BrokenZone;
@@ -40,16 +41,40 @@ pub enum Input {
     /// An operator's command, answered with the decisions it led to.
     Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
     /// A checked configuration with the table compiled from its files.
-    Loaded(Box<Fresh>, Asker),
+    Loaded(Box<Fresh>, oneshot::Sender<Reloaded>),
     /// Zones whose contents changed, with the table compiled from all zones.
     Changed(Box<Changed>, oneshot::Sender<Result<(), Outdated>>),
     /// A configuration that was refused.
-    Refused(Refused, Asker),
+    Refused(Refused, oneshot::Sender<Rejected>),
     /// Panic, to test what becomes of it.
     #[cfg(test)]
     Panic,
     /// Write what is held, and end.
     Stop(oneshot::Sender<()>),
+}
+
+impl Publisher for mpsc::Sender<Input> {
+    async fn load(&self, load: Fresh) -> Option<Reloaded> {
+        let (reply, loaded) = oneshot::channel();
+        self.send(Input::Loaded(Box::new(load), reply)).await.ok()?;
+        loaded.await.ok()
+    }
+
+    async fn reject(&self, refused: Refused) -> Option<Rejected> {
+        let (reply, rejected) = oneshot::channel();
+        self.send(Input::Refused(refused, reply)).await.ok()?;
+        rejected.await.ok()
+    }
+
+    async fn change(&self, changed: Changed) -> Option<Result<(), Outdated>> {
+        let (reply, done) = oneshot::channel();
+        self.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
+        done.await.ok()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_closed()
+    }
 }
 
 /// The answer to [`Input::Status`].

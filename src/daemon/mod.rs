@@ -28,6 +28,7 @@ mod losses;
 mod messages;
 mod open_files;
 mod past;
+mod publisher;
 mod rollback;
 mod rooms;
 mod signals;

@@ -175,12 +175,12 @@ impl Rooms {
     }
 
     /// What reads files and takes changes in.
-    pub fn loader(&self) -> Loader {
+    pub fn loader(&self) -> Loader<mpsc::Sender<Input>> {
         Loader {
             sources: self.sources.clone(),
             table: self.table.clone(),
             running: Config::clone(&self.config),
-            core: self.inputs.clone(),
+            publisher: self.inputs.clone(),
             journals: self.journals.clone(),
             writer: self.writer.clone(),
             store: self.store.clone(),
