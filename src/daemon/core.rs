@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info};
 
-use super::desk::Rules;
+use super::desk::Desk;
 use super::differences::{self, Differences, Turn, applied};
 use super::exempt;
 use super::host_clock::HostClock;
@@ -96,8 +96,7 @@ pub struct Core {
     pub heartbeats: Arc<Heartbeats>,
     pub access: Arc<Access>,
     pub keeper: Arc<Keeper>,
-    /// What the desk goes by.
-    pub rules: Arc<ArcSwap<Rules>>,
+    pub desk: Arc<Desk>,
     /// Who is answered however often.
     pub exempt: Arc<ArcSwap<Networks>>,
     pub alerts: Arc<Alerts>,
@@ -340,7 +339,7 @@ impl Core {
         self.heartbeats.set(&config);
         self.access.set(&config.control);
         self.alerts.set(&config.alerts);
-        self.rules.store(Arc::new(Rules::of(&config)));
+        self.desk.set(&config);
         self.exempt.store(Arc::new(exempt::of(&config)));
         let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
         self.rows.extend(rows);

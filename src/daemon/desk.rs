@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
@@ -17,31 +17,32 @@ use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
 use crate::model::Config;
 use crate::requests::{Office, forward, notify};
-use crate::server::{self, Replies, Request};
+use crate::server::{self, Metric, Replies, Request};
 use crate::sys::clock;
-use crate::telemetry::pulse::Pulse;
 use crate::transfer::inbound::Keeper;
 
 /// What the desk goes by; another one after each load.
-pub struct Rules {
+struct Rules {
     config: Arc<Config>,
     open: bool,
 }
 
 impl Rules {
     /// Those of a configuration.
-    pub fn of(config: &Arc<Config>) -> Rules {
+    fn of(config: &Arc<Config>) -> Rules {
         Rules { open: update_desk::is_open(config) || notify::is_open(config), config: config.clone() }
     }
 }
 
 /// The desk of a running daemon.
 pub struct Desk {
-    pub rules: Arc<ArcSwap<Rules>>,
-    pub loader: mpsc::Sender<Ask>,
-    pub office: Arc<Office>,
-    pub keeper: Arc<Keeper>,
-    pub pulse: Arc<Pulse>,
+    rules: ArcSwap<Rules>,
+    loader: mpsc::Sender<Ask>,
+    office: Arc<Office>,
+    keeper: Arc<Keeper>,
+    /// Updates that were carried out, and those that were not.
+    updates_done: AtomicU64,
+    updates_refused: AtomicU64,
 }
 
 impl server::Desk for Desk {
@@ -60,6 +61,32 @@ impl server::Desk for Desk {
 }
 
 impl Desk {
+    /// A desk that goes by this configuration. Updates go to the loader.
+    pub fn new(
+        config: &Arc<Config>,
+        loader: mpsc::Sender<Ask>,
+        office: Arc<Office>,
+        keeper: Arc<Keeper>,
+    ) -> Desk {
+        let rules = ArcSwap::from_pointee(Rules::of(config));
+        let (updates_done, updates_refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        Desk { rules, loader, office, keeper, updates_done, updates_refused }
+    }
+
+    /// Goes by another configuration from now on.
+    pub fn set(&self, config: &Arc<Config>) {
+        self.rules.store(Arc::new(Rules::of(config)));
+    }
+
+    /// What became of updates, as metrics.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let result = |result: &str| vec![("result", result.to_owned())];
+        vec![
+            ("detour_updates_total", result("done"), self.updates_done.load(Ordering::Relaxed)),
+            ("detour_updates_total", result("refused"), self.updates_refused.load(Ordering::Relaxed)),
+        ]
+    }
+
     /// A signature is verified first, and what was signed is answered with one.
     async fn reply(&self, opcode: u8, request: &Request) -> Option<Vec<u8>> {
         let config = self.rules.load().config.clone();
@@ -97,7 +124,7 @@ impl Desk {
 
     fn count(&self, opcode: u8, done: bool) {
         if opcode == OPCODE_UPDATE {
-            let count = if done { &self.pulse.updates_done } else { &self.pulse.updates_refused };
+            let count = if done { &self.updates_done } else { &self.updates_refused };
             count.fetch_add(1, Ordering::Relaxed);
         }
     }

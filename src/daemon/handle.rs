@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
+use super::desk::Desk;
 use super::freeze;
 use super::loader::lock;
 use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
@@ -65,6 +66,8 @@ pub struct Handle {
     pub(super) sources: Arc<Mutex<Sources>>,
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
+    /// Who sees to what is no plain query.
+    pub(super) desk: Arc<Desk>,
     /// Who sees to transfers.
     pub(super) office: Arc<Office>,
     /// What changed in zones.
@@ -281,11 +284,7 @@ impl Daemon for Handle {
         counters.extend(self.office.metrics());
         counters.extend(self.teller.metrics());
         counters.extend(self.watchers.metrics());
-        let updates = |result: &str| vec![("result", result.to_owned())];
-        let done = self.pulse.updates_done.load(Ordering::Relaxed);
-        counters.push(("detour_updates_total", updates("done"), done));
-        let refused = self.pulse.updates_refused.load(Ordering::Relaxed);
-        counters.push(("detour_updates_total", updates("refused"), refused));
+        counters.extend(self.desk.metrics());
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         let writable = u64::from(self.pulse.disk_trouble().is_none());
         counters.push(("detour_state_writable", vec![], writable));

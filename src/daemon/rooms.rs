@@ -11,7 +11,7 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::core::{self, Core, QUORUM};
-use super::desk::Rules;
+use super::desk::Desk;
 use super::first::{First, Found, StartError};
 use super::handle::Handle;
 use super::host_clock::HostClock;
@@ -60,7 +60,7 @@ pub struct Rooms {
     pub settings: Arc<Settings>,
     pub teller: Arc<Teller>,
     pub office: Arc<Office>,
-    pub rules: Arc<ArcSwap<Rules>>,
+    pub desk: Arc<Desk>,
     pub alerts: Arc<Alerts>,
     pub phases: Arc<Phases>,
     pub taps: Arc<Taps>,
@@ -139,6 +139,8 @@ impl Rooms {
         let settings = Arc::new(settings(&config.server, &exempt).map_err(StartError::Secret)?);
         let teller = Arc::new(Teller::new(table.clone()));
         let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
+        let office = Arc::new(office);
+        let desk = Desk::new(&config, to_loader.clone(), office.clone(), keeper.clone());
         let alerts = Alerts::start(clock.clone(), store.clone(), &config.server.state_dir, grown);
         let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
         let bounds = core::bounds(&config);
@@ -147,8 +149,8 @@ impl Rooms {
         let rooms = Rooms {
             heartbeats: Arc::new(Heartbeats::new(prober.clone())),
             access: Arc::new(Access::default()),
-            office: Arc::new(office),
-            rules: Arc::new(ArcSwap::from_pointee(Rules::of(&config))),
+            office,
+            desk: Arc::new(desk),
             phases: Arc::new(Phases::new(Exporter::start(config.server.nsid.clone()))),
             watchers: Arc::new(Watchers::new(taps.clone(), seen, config.server.nsid.clone())),
             sources: first.sources.clone(),
@@ -207,7 +209,7 @@ impl Rooms {
             heartbeats: self.heartbeats.clone(),
             access: self.access.clone(),
             keeper: self.keeper.clone(),
-            rules: self.rules.clone(),
+            desk: self.desk.clone(),
             exempt: self.exempt.clone(),
             alerts: self.alerts.clone(),
             pulse: self.pulse.clone(),
@@ -253,6 +255,7 @@ impl Rooms {
             sources: self.sources.clone(),
             sockets: Mutex::new(None),
             journals: self.journals.clone(),
+            desk: self.desk.clone(),
             office: self.office.clone(),
             teller: self.teller.clone(),
         }

@@ -17,7 +17,6 @@ use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::core::Core;
-use super::desk::Desk;
 use super::first::{First, StartError, first_load};
 use super::handle::{Handle, Open};
 use super::listeners::{self, Addresses, Listeners};
@@ -136,15 +135,8 @@ fn serve(
         info!("heartbeats on {bound}");
         (close, tokio::spawn(api::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
     });
-    let desk = Desk {
-        rules: rooms.rules,
-        loader: rooms.asks,
-        office: rooms.office,
-        keeper: rooms.keeper,
-        pulse: rooms.pulse,
-    };
     let runtime = runtime::Handle::current();
-    let running = sockets.serve(rooms.table, rooms.settings, Some(Arc::new(desk)), &rooms.taps, &runtime);
+    let running = sockets.serve(rooms.table, rooms.settings, Some(rooms.desk), &rooms.taps, &runtime);
     for address in &addresses.dns {
         info!("listening on {address}");
     }

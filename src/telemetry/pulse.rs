@@ -38,10 +38,6 @@ pub struct Pulse {
     pub board: Arc<Board>,
     /// Writes that a publish did not wait for.
     pub late_writes: AtomicU64,
-    /// Updates that were carried out, and those that were not.
-    pub updates_done: AtomicU64,
-    /// See `updates_done`.
-    pub updates_refused: AtomicU64,
 }
 
 impl Pulse {
