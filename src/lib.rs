@@ -37,3 +37,4 @@ pub mod text;
 pub mod time;
 pub mod transfer;
 pub mod zone;
+pub mod zones;

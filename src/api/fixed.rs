@@ -13,6 +13,7 @@ use crate::probe::WatchView;
 use crate::state::{Durable, Store};
 use crate::sys::histogram::Distribution;
 use crate::telemetry::Measured;
+use crate::zones::unreached;
 
 /// A daemon whose engine is a fixed picture.
 pub(crate) struct Fixed {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DaemonStatus, LoadOutcome, PlotsAt};
+use super::{DaemonStatus, PlotsAt};
 use crate::alert::ReceiverView;
 use crate::answer::Table;
 use crate::condition::Summary;
@@ -17,6 +17,7 @@ use crate::model::{CheckKey, Whereto};
 use crate::policy::{Decision, Noted, Override, OverrideKind, Reason, Rule, Scope};
 use crate::time::Time;
 use crate::zone::{Journal, Step};
+use crate::zones::LoadOutcome;
 
 /// 2026-11-21T03:00:00.000Z
 pub(crate) const NOW: Time = Time(1_795_230_000_000);

@@ -76,6 +76,7 @@ use crate::time::{Offset, Time, by_host_while};
 use crate::transfer::inbound::TransferredView;
 use crate::transfer::outbound::Secondary;
 use crate::zone::Journal;
+use crate::zones::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};
 
 pub use access::Access;
 pub use events::KEEP_ALIVE;
@@ -92,7 +93,6 @@ pub use rates::MAX_SOURCES;
 pub use turns::{KEPT_FOR_OPERATORS, MAX_LISTENERS, MAX_LISTENERS_EACH};
 pub use whatif::MAX_AT_ONCE;
 pub use write::{MAX_FOR, MAX_REASON, MAX_WHO};
-pub use zone_past::unreached;
 
 /// How many connections are open at a time, at most. One address has half of them, and an eighth is kept for
 /// loopback, where operators and those who watch over the daemon come from.
@@ -184,51 +184,6 @@ pub trait Daemon: Send + Sync + 'static {
     fn measurements(&self) -> Measurements;
 }
 
-/// `GET /v1/zones/{name}/edits`: how a zone differs from its file by updates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ZoneEdits {
-    /// The zone.
-    pub zone: Name,
-    /// Its file.
-    #[schema(value_type = String)]
-    pub file: PathBuf,
-    /// How many records are edited.
-    pub records: usize,
-    /// Records that the file has and the zone does not.
-    pub removed: Vec<String>,
-    /// Records that the zone has and the file does not.
-    pub added: Vec<String>,
-}
-
-/// `POST /v1/zones/{name}/freeze`: edits that are in the zone's file now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Frozen {
-    /// The zone.
-    pub zone: Name,
-    /// Its file.
-    #[schema(value_type = String)]
-    pub file: PathBuf,
-    /// How many records were edited.
-    pub records: usize,
-    /// The serial that the file has now.
-    pub serial: Serial,
-}
-
-/// `POST /v1/zones/{name}/rollback`: a zone that holds again what it held at an earlier serial.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct RolledBack {
-    /// The zone.
-    pub zone: Name,
-    /// The earlier serial.
-    pub to: Serial,
-    /// The serial it is published under now.
-    pub serial: Serial,
-    /// How many records went and how many came.
-    pub counts: (usize, usize),
-    /// Steered names that held something else then, too: decisions alone say what they are answered with.
-    pub left: Vec<Name>,
-}
-
 /// The engine does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the engine does not answer; see /healthz and the log")]
@@ -277,37 +232,6 @@ pub struct DaemonStatus {
     /// Every receiver of alerts.
     #[serde(default)]
     pub alerts: Vec<ReceiverView>,
-}
-
-/// How a load went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct LoadOutcome {
-    /// When.
-    pub at: Time,
-    /// Whether it was taken up.
-    pub ok: bool,
-    /// Every problem, when it was not.
-    pub problems: Option<String>,
-}
-
-/// What a reload brought.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Reloaded {
-    /// How many services.
-    pub services: usize,
-    /// How many zones.
-    pub zones: usize,
-    /// What is odd, though not wrong.
-    pub warnings: Vec<String>,
-}
-
-/// A load that was rejected; what was loaded before goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// Every problem, as `detour check` prints them.
-    pub problems: String,
-    /// Whether nothing is wrong but that it would remove too much: forced, it is loaded.
-    pub is_loss: bool,
 }
 
 /// Whether the daemon does its work.

@@ -11,11 +11,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::bodies::{ClientBody, EntryBody, ExplainBody, HistoryBody, ServiceBody};
-use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem, ZoneEdits};
+use super::{Daemon, DaemonStatus, ENGINE_PATIENCE, Gone, Problem};
 use crate::dns::{Name, RrSet};
 use crate::engine::SiteView;
 use crate::policy::Proposal;
 use crate::state::{self, MAX_QUERY};
+use crate::zones::ZoneEdits;
 
 /// How many entries are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 100;

@@ -16,9 +16,10 @@ use super::bodies::{
     OverrideRequest, ReloadRequest, RollbackRequest, TestBody, TestRequest,
 };
 use super::read::parse_name;
-use super::{Daemon, Frozen, Problem, Rejected, Reloaded, RolledBack};
+use super::{Daemon, Problem};
 use crate::engine::{Action, Command};
 use crate::text::is_hidden;
+use crate::zones::{Frozen, Rejected, Reloaded, RolledBack};
 
 /// The longest `reason`, in bytes.
 pub const MAX_REASON: usize = 500;

@@ -17,6 +17,7 @@ use crate::engine::Happened;
 use crate::state::{self, MAX_QUERY, StoreError};
 use crate::time::by_host;
 use crate::zone::{Journal, Step};
+use crate::zones::unreached;
 
 /// How many serials are shown when the request does not say.
 const DEFAULT_LIMIT: usize = 50;
@@ -182,19 +183,6 @@ fn between(journal: &Journal, from: Serial, to: Serial) -> Result<Step, Serial> 
         Some(soa) if from == to => Ok(Step::of(soa.clone(), soa, &[], &[])),
         Some(_) => Err(to),
         None => Err(from),
-    }
-}
-
-/// Why a journal does not give what was asked for.
-pub fn unreached(zone: &Name, journal: &Journal, serial: Serial) -> String {
-    match journal.from().zip(journal.to()) {
-        Some((from, to)) if from == serial => format!(
-            "the journal of {zone} begins at serial {serial}: how it came about is not kept; it reaches to {to}"
-        ),
-        Some((from, to)) => {
-            format!("serial {serial} is not in the journal of {zone}, which reaches from {from} to {to}")
-        }
-        None => format!("the journal of {zone} is empty: it was not published under another serial yet"),
     }
 }
 

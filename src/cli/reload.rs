@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use reqwest::Method;
 
 use super::client::{Client, ClientError, NO, finish, pretty};
-use crate::api::Reloaded;
 use crate::api::bodies::ReloadRequest;
+use crate::zones::Reloaded;
 
 /// The status of a reload that would remove too much.
 const CONFLICT: u16 = 409;

@@ -17,15 +17,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info};
 
 use super::desk::Desk;
-use super::differences::{self, Differences, Turn, applied};
 use super::exempt;
 use super::host_clock::HostClock;
-use super::messages::{Changed, Fresh, Input, Outdated, Refused, View};
-use super::past::Past;
+use super::messages::{Input, View};
 use super::status::Showing;
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
-use crate::api::{Access, Heartbeats, LoadOutcome, PlotsAt, Rejected, Reloaded, Snapshot};
+use crate::api::{Access, Heartbeats, PlotsAt, Snapshot};
 use crate::condition::{ConditionKind, Summary};
 use crate::config::BrokenZone;
 use crate::dns::soa_with_serial;
@@ -44,8 +42,12 @@ use crate::telemetry::pulse::{Pulse, unwritten};
 use crate::telemetry::querylog::Watchers;
 use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
-use crate::transfer::outbound::{Journals, Teller};
+use crate::transfer::outbound::Teller;
 use crate::zone::{Changeset, JournalRow, Step};
+use crate::zones::{
+    self, Changed, Differences, Fresh, Journals, LoadOutcome, Outdated, Past, Refused, Rejected, Reloaded,
+    Turn, applied,
+};
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
 pub const QUORUM: usize = 1;
@@ -341,7 +343,7 @@ impl Core {
         self.alerts.set(&config.alerts);
         self.desk.set(&config);
         self.exempt.store(Arc::new(exempt::of(&config)));
-        let rows = self.journals.keep(config.server.journal, differences::journaled(&config));
+        let rows = self.journals.keep(config.server.journal, zones::journaled(&config));
         self.rows.extend(rows);
         let anew = Anew { table, config: config.clone(), differences, past, by: Cause::Load };
         self.perform(effects, Some(&anew));
@@ -484,7 +486,7 @@ impl Core {
         if let (Some(fresh), Some(anew)) = (fresh, anew) {
             let before = self.table.load();
             let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
-            let steered = differences::steered(loaded.into_iter().chain([&*fresh.config]));
+            let steered = zones::steered(loaded.into_iter().chain([&*fresh.config]));
             let past = fresh.past.as_deref();
             for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
                 let apex = &changeset.zone;
@@ -493,7 +495,7 @@ impl Core {
                 // A start publishes nothing before its first load, but knows what the last process did.
                 let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
                 let differences = past.map_or(fresh.differences.as_ref(), Past::differences);
-                let turn = differences::turn(before, anew, changeset, differences, &steered);
+                let turn = zones::turn(before, anew, changeset, differences, &steered);
                 self.rows.extend(match turn {
                     Turn::Step(step) => {
                         counts.insert((changeset.zone.clone(), changeset.to.0), step.counts());

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::messages::Ask;
 use super::update_desk;
 use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
@@ -20,6 +19,7 @@ use crate::requests::{Office, forward, notify};
 use crate::server::{self, Metric, Replies, Request};
 use crate::sys::clock;
 use crate::transfer::inbound::Keeper;
+use crate::zones::Ask;
 
 /// What the desk goes by; another one after each load.
 struct Rules {

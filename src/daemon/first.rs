@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::spawn_blocking;
 
-use super::messages::{Fresh, Refused};
-use super::sources::Sources;
 use crate::engine::Saved;
 use crate::server::BindError;
 use crate::simulate::last_recorded;
 use crate::state::{Newer, Opened, Store, StoreError};
 use crate::sys::files;
 use crate::time::Time;
+use crate::zones::{Fresh, Refused, Sources};
 
 /// Why a daemon did not start.
 #[derive(Debug, thiserror::Error)]

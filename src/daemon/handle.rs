@@ -13,16 +13,10 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::desk::Desk;
-use super::freeze;
-use super::loader::lock;
-use super::messages::{Ask, Force, Input, Rollback, RollbackAsk};
-use super::sources::Sources;
+use super::messages::Input;
 use crate::alert::{Alerts, Tested};
 use crate::answer::{ChoiceFor, Table};
-use crate::api::{
-    Daemon, DaemonStatus, Frozen, Gone, Liveness, Measurements, PlotsAt, Rejected, Reloaded, RolledBack,
-    Snapshot, ZoneEdits,
-};
+use crate::api::{Daemon, DaemonStatus, Gone, Liveness, Measurements, PlotsAt, Snapshot};
 use crate::condition::Summary;
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
@@ -38,8 +32,12 @@ use crate::telemetry::pulse::Pulse;
 use crate::telemetry::querylog::Watchers;
 use crate::time::{Offset, Time};
 use crate::transfer::inbound::Keeper;
-use crate::transfer::outbound::{Journals, Teller};
+use crate::transfer::outbound::Teller;
 use crate::zone::Journal;
+use crate::zones::{
+    self, Ask, Force, Frozen, Journals, Rejected, Reloaded, Rollback, RollbackAsk, RolledBack, Sources,
+    ZoneEdits, lock,
+};
 
 /// How long control waits for the core. It answers within milliseconds; longer means it is stuck.
 const CORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -155,7 +153,7 @@ impl Daemon for Handle {
     async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
         let sources = self.sources.clone();
         // The loader holds them while it reads and compiles.
-        spawn_blocking(move || freeze::edits(&lock(&sources), &zone)).await.map_err(|_| Gone)
+        spawn_blocking(move || zones::edits(&lock(&sources), &zone)).await.map_err(|_| Gone)
     }
 
     async fn freeze(&self, zone: Name, who: String) -> Result<Result<Frozen, String>, Gone> {

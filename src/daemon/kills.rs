@@ -12,7 +12,6 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::messages::{Ask, TransferredAsk};
 use super::tests::{copied, query, restarted, update, update_to};
 use super::{Running, start};
 use crate::answer::Listing;
@@ -23,6 +22,7 @@ use crate::policy::{OverrideKind, Scope};
 use crate::sys::files::faults::{Disk, Kind, Over};
 use crate::sys::files::{self, Reach};
 use crate::zone::Step;
+use crate::zones::{Ask, TransferredAsk};
 
 const CONFIG: &str = r#"
 [server]

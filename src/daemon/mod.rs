@@ -11,34 +11,24 @@
 //! published table. The answer path shares nothing with it but that table.
 
 mod clock;
-mod copies;
 mod core;
 mod desk;
-mod differences;
 mod exempt;
 mod first;
-mod freeze;
 mod handle;
 mod host_clock;
 #[cfg(test)]
 mod kills;
 mod listeners;
-mod loader;
-mod losses;
 mod messages;
 mod open_files;
-mod past;
-mod publisher;
-mod rollback;
 mod rooms;
 mod signals;
-mod sources;
 mod start;
 mod status;
 #[cfg(test)]
 mod tests;
 mod update_desk;
-mod updates;
 mod watch;
 
 pub use first::StartError;

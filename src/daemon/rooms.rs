@@ -15,13 +15,11 @@ use super::desk::Desk;
 use super::first::{First, Found, StartError};
 use super::handle::Handle;
 use super::host_clock::HostClock;
-use super::loader::{Asks, Loader};
-use super::messages::{Ask, INPUT_QUEUE, Input, RELOAD_QUEUE, SAMPLE_QUEUE};
-use super::sources::Sources;
+use super::messages::{INPUT_QUEUE, Input, SAMPLE_QUEUE};
 use super::status::Showing;
 use crate::alert::Alerts;
 use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
-use crate::api::{Access, Heartbeats, LoadOutcome};
+use crate::api::{Access, Heartbeats};
 use crate::engine::{Engine, Saved, clock_of};
 use crate::health::Sample;
 use crate::model::{Config, RrsetOrder, Server};
@@ -37,8 +35,9 @@ use crate::telemetry::otlp::Exporter;
 use crate::telemetry::pulse::Pulse;
 use crate::telemetry::querylog::Watchers;
 use crate::transfer::inbound::Keeper;
-use crate::transfer::outbound::{Journals, Teller};
+use crate::transfer::outbound::Teller;
 use crate::zone::JournalRow;
+use crate::zones::{Ask, Asks, Journals, LoadOutcome, Loader, RELOAD_QUEUE, Sources};
 
 /// The rooms, as others hold them.
 pub struct Rooms {

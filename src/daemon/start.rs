@@ -20,8 +20,7 @@ use super::core::Core;
 use super::first::{First, StartError, first_load};
 use super::handle::{Handle, Open};
 use super::listeners::{self, Addresses, Listeners};
-use super::loader;
-use super::messages::{AHEAD_QUEUE, Ask, Fresh, Input};
+use super::messages::{AHEAD_QUEUE, Input};
 use super::rooms::{Ends, Probing, Rooms};
 use super::watch as watcher;
 use crate::api;
@@ -32,6 +31,7 @@ use crate::state::{COMMIT_TIMEOUT, Durable, Newer};
 use crate::sys::files::{self, Reach};
 use crate::sys::map_large_blocks;
 use crate::time::Time;
+use crate::zones::{self, Ask, Fresh};
 
 /// How much later than it should the first round may end for secondaries to be told all the same.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
@@ -90,9 +90,9 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
     }
     let (mut core, watched) = rooms.core(&found, recorder, useless);
     begin(&mut core, found.saved, fresh);
-    loader::lock(&rooms.sources).confirm();
+    zones::lock(&rooms.sources).confirm();
     if rooms.writer.flush(COMMIT_TIMEOUT) {
-        loader::lock(&rooms.sources).settle_copies();
+        zones::lock(&rooms.sources).settle_copies();
     }
     let addresses = listeners.addresses();
     let telling_tools = tell_tools(&config.server.state_dir, &addresses).await;

@@ -10,13 +10,14 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::core::PANIC_NOTE;
-use super::messages::{Fresh, Input};
+use super::messages::Input;
 use super::{Running, start};
 use crate::api::{Daemon, DaemonStatus};
 use crate::condition::ConditionKind;
 use crate::engine::{Action, Command};
 use crate::policy::{OverrideKind, Rule, Scope};
 use crate::sys::files::faults::Disk;
+use crate::zones::Fresh;
 
 const CONFIG: &str = r#"
 [server]

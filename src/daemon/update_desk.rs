@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::messages::{Ask, UpdateAsk};
 use crate::dns::Name;
 use crate::dns::message::{Header, OPCODE_UPDATE, RESPONSE, Writer, has_edns};
 use crate::model::{Config, ZoneSource};
 use crate::zone::{Update, UpdateError};
+use crate::zones::{Ask, UpdateAsk};
 
 /// How long an update waits for its turn and for the disk. Clients wait some seconds.
 const PATIENCE: Duration = Duration::from_secs(30);

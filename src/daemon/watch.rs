@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::info;
 
-use super::messages::{Ask, Force};
+use crate::zones::{Ask, Force};
 
 /// Between two looks at the files.
 const POLL: Duration = Duration::from_secs(1);

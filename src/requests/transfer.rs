@@ -21,7 +21,8 @@ use crate::dns::{Name, RrType, soa_serial};
 use crate::model::{Access, Config};
 use crate::server::{Desk, Metric, Replies, Request};
 use crate::sys::clock::wall_secs;
-use crate::transfer::outbound::{Journals, Teller};
+use crate::transfer::outbound::Teller;
+use crate::zones::Journals;
 
 /// Transfers over TCP that are under way at once; further ones wait.
 const AT_ONCE: usize = 32;

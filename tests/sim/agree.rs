@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use detour::alert::queue::Desk;
 use detour::api::overview::{Overview, Stance};
-use detour::api::{DaemonStatus, Liveness, LoadOutcome, Measurements, health_of, metrics_text};
+use detour::api::{DaemonStatus, Liveness, Measurements, health_of, metrics_text};
 use detour::condition::{ConditionKind, Summary};
 use detour::engine::{Effect, Happened, ServiceView};
 use detour::health::Health;
@@ -15,6 +15,7 @@ use detour::policy::{Decision, Family, Noted, OverrideKind, Rule};
 use detour::simulate::scenario::World;
 use detour::state::Entry;
 use detour::time::Time;
+use detour::zones::LoadOutcome;
 
 const OF_SERVICES: [ConditionKind; 5] = [
     ConditionKind::AllDown,

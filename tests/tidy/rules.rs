@@ -39,10 +39,28 @@ const EDGES: &[(&str, &[&str])] = &[
     ("geo", &["answer", "config", "dns", "model", "policy::Regions", "zone"]),
     ("server", &["answer", "dns", "sys"]),
     ("transfer", &["answer", "condition", "config", "dns", "model", "server", "sys", "time", "zone"]),
-    ("requests", &["answer", "dns", "model", "server", "sys", "transfer"]),
     ("probe", &["certificate", "config", "dns", "engine::Pace", "health", "model", "sys", "text", "time"]),
     ("recording", &["dns", "engine", "health", "model", "policy", "sys", "time"]),
     ("state", &["dns", "engine", "health", "model", "policy", "recording", "sys", "time", "zone"]),
+    (
+        "zones",
+        &[
+            "answer",
+            "config",
+            "dns",
+            "engine",
+            "geo",
+            "model",
+            "probe::crowding",
+            "probe::warnings",
+            "state",
+            "sys",
+            "time",
+            "transfer",
+            "zone",
+        ],
+    ),
+    ("requests", &["answer", "dns", "model", "server", "sys", "transfer", "zones"]),
     (
         "alert",
         &[
@@ -118,6 +136,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "time",
             "transfer",
             "zone",
+            "zones",
         ],
     ),
 ];

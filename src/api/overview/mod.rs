@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::read::patiently;
-use super::{Daemon, DaemonStatus, Liveness, LoadOutcome, Problem, healthz};
+use super::{Daemon, DaemonStatus, Liveness, Problem, healthz};
 use crate::alert::ReceiverView;
 use crate::condition::{About, Summary};
 use crate::engine::{Doubt, MaintenanceView, RuleView, SiteView, ZoneView};
@@ -34,6 +34,7 @@ use crate::policy::{Override, Proposal};
 use crate::time::{Time, by_host};
 use crate::transfer::inbound::TransferredView;
 use crate::transfer::outbound::Secondary;
+use crate::zones::LoadOutcome;
 
 pub use headline::{Sentence, Tone};
 pub use row::{Glance, Next, Off, Row, Stance};

@@ -7,8 +7,8 @@ use anyhow::Result;
 use reqwest::Method;
 
 use crate::api::bodies::FreezeRequest;
-use crate::api::{Frozen, ZoneEdits};
 use crate::cli::client::{Client, ClientError, NO, finish, pretty, who};
+use crate::zones::{Frozen, ZoneEdits};
 
 /// What to write back.
 #[derive(Debug, clap::Args)]

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use reqwest::Method;
 
-use crate::api::RolledBack;
 use crate::api::bodies::RollbackRequest;
 use crate::cli::arguments;
 use crate::cli::client::{Client, ClientError, finish, pretty, who};
 use crate::dns::{Name, Serial};
+use crate::zones::RolledBack;
 
 /// What to put back, and why.
 #[derive(Debug, clap::Args)]

@@ -1,17 +1,14 @@
-//! Zones on their way out: the journals that transfers are read from, and NOTIFY to who is to ask.
+//! Zones on their way out: NOTIFY to who is to ask for what was published.
 //!
-//! In: what was published and how it differs from what was before; from the configuration who is told. Out: steps for those who
-//! ask for them ([`Journals`]), and what secondaries say they have ([`Teller`]). This room must never know why a zone changed,
-//! or what health is.
+//! In: what was published; from the configuration who is told. Out: what secondaries say they have ([`Teller`]). This room
+//! must never know why a zone changed, or what health is.
 //!
 //! ```text
 //!   core ─── published ──► Teller ── NOTIFY ──► secondaries ── which serial they have ──► status, metrics
 //! ```
 
-mod journals;
 mod messages;
 mod notifier;
 mod schedule;
 
-pub use journals::Journals;
 pub use notifier::{Secondary, Teller};

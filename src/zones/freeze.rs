@@ -1,8 +1,8 @@
 //! Freezing: a zone's edits on their way into its file.
 
+use super::outcome::{Frozen, ZoneEdits};
 use super::sources::Sources;
 use crate::answer::Table;
-use crate::api::{Frozen, ZoneEdits};
 use crate::config::ZoneText;
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::sys::files;

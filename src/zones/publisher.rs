@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::messages::{Changed, Fresh, Outdated, Refused};
-use crate::api::{Rejected, Reloaded};
+use super::outcome::{Rejected, Reloaded};
 
 /// Who publishes what the loader has made ready, one thing after the other. `None` is that nobody does any more, or
 /// that it panicked over this one, which is lost then.

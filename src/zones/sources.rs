@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::copies::Copies;
-use super::differences::{self, Differences};
+use super::diff::{self, Differences};
 use super::messages::{Changed, Fresh, Refused};
-use super::past::Kept;
+use super::recovery::Kept;
+use super::snapshots::Copies;
 use crate::answer::{ClientMap, Table};
 use crate::config::{self, Report};
 use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
@@ -274,7 +274,7 @@ impl Sources {
         let table = table.with_clients(clients.maps);
         let past = kept.map(|kept| Arc::new(kept.past(&table, &load, others, self.seed)));
         let before = self.compiled.replace(table.clone());
-        let given = differences::journaled(&load.config);
+        let given = diff::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
         let records = Vec::new();
         Ok(Fresh { load, text, table, differences, past, files, warnings, crowding, saves, records, broken })
@@ -519,7 +519,7 @@ impl Sources {
 
     /// Where a table with these zones in it differs from the one compiled last.
     fn differences(&self, table: &Table, pending: &[(Name, Edits, Source)]) -> Option<Differences> {
-        let mut given = differences::journaled(self.config()?);
+        let mut given = diff::journaled(self.config()?);
         given.retain(|apex| pending.iter().any(|(changed, _, _)| changed == apex));
         self.compiled.as_ref().map(|before| Differences::between(before, table, given))
     }

@@ -123,6 +123,19 @@ impl Kept {
     }
 }
 
+/// Why a journal does not give what was asked for.
+pub fn unreached(zone: &Name, journal: &Journal, serial: Serial) -> String {
+    match journal.from().zip(journal.to()) {
+        Some((from, to)) if from == serial => format!(
+            "the journal of {zone} begins at serial {serial}: how it came about is not kept; it reaches to {to}"
+        ),
+        Some((from, to)) => {
+            format!("serial {serial} is not in the journal of {zone}, which reaches from {from} to {to}")
+        }
+        None => format!("the journal of {zone} is empty: it was not published under another serial yet"),
+    }
+}
+
 fn named(zone: &Name, rows: Rows) -> Vec<JournalRow> {
     rows.into_iter().map(|(seq, step)| JournalRow { zone: zone.clone(), seq, step }).collect()
 }

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::journals::unreached;
 use super::messages::{Changed, Rollback};
+use super::outcome::RolledBack;
 use super::sources::{Pending, Source, Sources, saved};
-use super::updates::is_steered;
-use crate::api::{RolledBack, unreached};
+use super::update::is_steered;
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::engine::Happened;
 use crate::model::{Config, Service};

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::copies::Copies;
-use super::differences::Differences;
+use super::diff::Differences;
+use super::snapshots::Copies;
 use crate::answer::Table;
 use crate::dns::{Name, RrSet, RrType};
 use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};

@@ -12,17 +12,18 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::freeze;
+use super::journals::Journals;
 use super::losses;
 use super::messages::{
     Ask, Asker, Changed, Force, Fresh, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
     TransferredAsk, UpdateAsk,
 };
+use super::outcome::{Frozen, Rejected, RolledBack};
 use super::publisher::Publisher;
 use super::rollback;
 use super::sources::{Pending, Sources};
-use super::updates::{self, Judged};
+use super::update::{self, Judged};
 use crate::answer::Table;
-use crate::api::{Frozen, Rejected, RolledBack};
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::model::Config;
@@ -30,7 +31,6 @@ use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
 use crate::sys::clock::{Clock, wall};
 use crate::time::Time;
 use crate::transfer::inbound::Reload;
-use crate::transfer::outbound::Journals;
 use crate::zone::{UpdateError, Zone};
 
 /// How long what people change waits for the disk before they are told that it was not changed.
@@ -58,12 +58,19 @@ const REFUSALS_IN: Duration = Duration::from_secs(60);
 pub struct Loader<P> {
     /// Used by nobody else; shared with the thread that does the work.
     pub sources: Arc<Mutex<Sources>>,
+    /// What is published.
     pub table: Arc<ArcSwap<Table>>,
+    /// What the process was started with.
     pub running: Config,
+    /// Who publishes what is made ready.
     pub publisher: P,
+    /// What changed in zones.
     pub journals: Arc<Journals>,
+    /// Has promises kept.
     pub writer: Arc<Writer>,
+    /// What is kept, to begin again from.
     pub store: Arc<Store>,
+    /// Says when something is kept.
     pub clock: Clock,
     /// Refusals that history was told of, and since when they are counted.
     pub refusals: Mutex<(Time, usize)>,
@@ -370,7 +377,7 @@ impl<P: Publisher> Loader<P> {
             let (sources, table) = (self.sources.clone(), self.table.load_full());
             let room = self.room_for_refusals();
             let judged = spawn_blocking(move || {
-                let judged = updates::judge(&lock(&sources), &table, &updates, room);
+                let judged = update::judge(&lock(&sources), &table, &updates, room);
                 (updates, judged)
             });
             // A panic drops the updates, and whoever waits for them hears that.

@@ -1,0 +1,40 @@
+//! Zones and what they are made of: one way for any of them to change.
+//!
+//! In: what is asked of the [`Loader`]: to read the files, to carry out an UPDATE, a rollback or a freeze, to take up what a
+//! primary sent. Out: loads and changed contents, checked and compiled, to a [`Publisher`]; what came of it, to those who
+//! asked. This room must never know what steers a name, or who asks by which protocol.
+//!
+//! ```text
+//!   files ───────────┐
+//!   primaries ───────┤
+//!   UPDATE ──────────┼─ Ask ──► Loader ── promise ──► disk
+//!   rollback, freeze ┘            │
+//!                                 └── load, change ──► Publisher
+//! ```
+
+mod diff;
+mod freeze;
+mod journals;
+mod loader;
+mod losses;
+mod messages;
+mod outcome;
+mod publisher;
+mod recovery;
+mod rollback;
+mod snapshots;
+mod sources;
+mod update;
+
+pub use diff::{Differences, Turn, applied, journaled, steered, turn};
+pub use freeze::edits;
+pub use journals::{Journals, unreached};
+pub use loader::{Asks, Loader, lock};
+pub use messages::{
+    Ask, Asker, Changed, Force, Fresh, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    TransferredAsk, UpdateAsk,
+};
+pub use outcome::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};
+pub use publisher::Publisher;
+pub use recovery::Past;
+pub use sources::Sources;
