@@ -16,7 +16,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info};
 
-use super::desk::Desk;
 use super::exempt;
 use super::host_clock::HostClock;
 use super::messages::{Input, View};
@@ -33,7 +32,7 @@ use crate::model::{CheckKey, Config};
 use crate::policy::Decision;
 use crate::probe::Prober;
 use crate::recording::{Bounds, LoadNote, Recorder};
-use crate::requests::Office;
+use crate::requests::{Desk, Office};
 use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
 use crate::sys::clock::Clock;
 use crate::telemetry::failovers::{Phases, Served};

@@ -12,7 +12,6 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::desk::Desk;
 use super::messages::Input;
 use crate::alert::{Alerts, Tested};
 use crate::answer::{ChoiceFor, Table};
@@ -22,7 +21,7 @@ use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
-use crate::requests::Office;
+use crate::requests::{Desk, Office};
 use crate::server;
 use crate::state::{Durable, Entry, Query, Store, StoreError};
 use crate::sys::clock::Clock;

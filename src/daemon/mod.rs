@@ -12,7 +12,6 @@
 
 mod clock;
 mod core;
-mod desk;
 mod exempt;
 mod first;
 mod handle;
@@ -28,7 +27,6 @@ mod start;
 mod status;
 #[cfg(test)]
 mod tests;
-mod update_desk;
 mod watch;
 
 pub use first::StartError;

@@ -11,7 +11,6 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::core::{self, Core, QUORUM};
-use super::desk::Desk;
 use super::first::{First, Found, StartError};
 use super::handle::Handle;
 use super::host_clock::HostClock;
@@ -25,7 +24,7 @@ use crate::health::Sample;
 use crate::model::{Config, RrsetOrder, Server};
 use crate::probe::Prober;
 use crate::recording::Recorder;
-use crate::requests::Office;
+use crate::requests::{Desk, Office};
 use crate::server::Taps;
 use crate::state::{StateDisk, Store, WriteObserver as _, Writer};
 use crate::sys::clock::Clock;

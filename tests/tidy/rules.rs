@@ -60,7 +60,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "zone",
         ],
     ),
-    ("requests", &["answer", "dns", "model", "server", "sys", "transfer", "zones"]),
+    ("requests", &["answer", "dns", "model", "server", "sys", "transfer", "zone", "zones"]),
     (
         "alert",
         &[

@@ -1,4 +1,4 @@
-//! The desk: who sees to messages that are no plain queries.
+//! The desk: whose a message is that is no plain query.
 //!
 //! In: a message and where it came from. Out: the messages that answer it. Updates and NOTIFY are seen to here;
 //! transfers and what is signed, at the [`Office`].
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::update_desk;
+use super::transfer::Office;
+use super::{forward, notify, update};
 use crate::dns::message::{OPCODE_NOTIFY, OPCODE_UPDATE};
 use crate::dns::tsig::{self, Signed};
 use crate::model::Config;
-use crate::requests::{Office, forward, notify};
 use crate::server::{self, Metric, Replies, Request};
 use crate::sys::clock;
 use crate::transfer::inbound::Keeper;
@@ -30,11 +30,11 @@ struct Rules {
 impl Rules {
     /// Those of a configuration.
     fn of(config: &Arc<Config>) -> Rules {
-        Rules { open: update_desk::is_open(config) || notify::is_open(config), config: config.clone() }
+        Rules { open: update::is_open(config) || notify::is_open(config), config: config.clone() }
     }
 }
 
-/// The desk of a running daemon.
+/// The desk, once it is open.
 pub struct Desk {
     rules: ArcSwap<Rules>,
     loader: mpsc::Sender<Ask>,
@@ -100,7 +100,7 @@ impl Desk {
         let message = signed.as_ref().map_or(&request.bytes[..], Signed::message);
         let key = signed.as_ref().map(|signed| signed.key().name());
         let from = request.peer.ip();
-        let forwarded = || update_desk::forwarded(&config, message, key, from);
+        let forwarded = || update::forwarded(&config, message, key, from);
         let mut reply = if opcode == OPCODE_NOTIFY {
             notify::take(&self.keeper, message, key, from)?
         } else if let Some(zone) = forwarded() {
@@ -110,10 +110,10 @@ impl Desk {
                     // With the signature it has: it is the primary's.
                     return Some(answer);
                 }
-                Err(why) => update_desk::not_forwarded(message, why),
+                Err(why) => update::not_forwarded(message, why),
             }
         } else {
-            update_desk::take(&config, &self.loader, message, key, from).await
+            update::take(&config, &self.loader, message, key, from).await
         };
         self.count(opcode, reply.get(3).is_some_and(|flags| flags % 16 == 0));
         if let Some(signed) = &signed {
