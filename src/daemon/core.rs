@@ -1,7 +1,6 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -21,12 +20,11 @@ use super::host_clock::HostClock;
 use super::messages::{Input, View};
 use super::status::Showing;
 use crate::alert::Alerts;
-use crate::answer::{Networks, Table};
+use crate::answer::Networks;
 use crate::api::{Access, Heartbeats, PlotsAt, Snapshot};
 use crate::condition::{ConditionKind, Summary};
 use crate::config::BrokenZone;
-use crate::dns::soa_with_serial;
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, Saved, SavedKey};
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace};
 use crate::health::Sample;
 use crate::model::{CheckKey, Config};
 use crate::policy::Decision;
@@ -36,16 +34,15 @@ use crate::requests::{Desk, Office};
 use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
 use crate::sys::clock::Clock;
 use crate::telemetry::failovers::{Phases, Served};
-use crate::telemetry::log::{self, Counts};
+use crate::telemetry::log;
 use crate::telemetry::pulse::{Pulse, unwritten};
 use crate::telemetry::querylog::Watchers;
 use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::Teller;
-use crate::zone::{Changeset, JournalRow, Step};
 use crate::zones::{
-    self, Changed, Differences, Fresh, Journals, LoadOutcome, Outdated, Past, Refused, Rejected, Reloaded,
-    Turn, applied,
+    Changed, Changes, Fresh, LoadOutcome, NewContents, Outdated, PublishStage, Published, Refused, Rejected,
+    Reloaded,
 };
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
@@ -63,23 +60,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 const LAST_PATIENCE: Duration = Duration::from_secs(4);
 /// What `status` says from then on.
 pub(super) const PANIC_NOTE: &str = "the core panicked and began again from the state file; see the log";
-/// Sample records that may wait for the next write.
-const MAX_HELD_RECORDS: usize = 8192;
 
 /// What a step came to.
 pub(super) struct Done {
     decisions: Vec<Decision>,
     refused: Option<CommandError>,
-}
-
-/// A load on its way to be published.
-pub(super) struct Anew {
-    /// The files, compiled.
-    table: Table,
-    config: Arc<Config>,
-    differences: Option<Differences>,
-    past: Option<Arc<Past>>,
-    by: Cause,
 }
 
 /// The core's parts.
@@ -89,10 +74,10 @@ pub struct Core {
     pub recorder: Recorder,
     pub store: Arc<Store>,
     pub writer: Arc<Writer>,
-    pub journals: Arc<Journals>,
+    /// Through which whatever changes is published.
+    pub stage: PublishStage,
     pub office: Arc<Office>,
     pub teller: Arc<Teller>,
-    pub table: Arc<ArcSwap<Table>>,
     pub prober: Arc<Prober>,
     pub heartbeats: Arc<Heartbeats>,
     pub access: Arc<Access>,
@@ -117,25 +102,12 @@ pub struct Core {
     /// Warnings of the start, which stay; and of the last load.
     pub start_warnings: Vec<String>,
     pub load_warnings: Vec<String>,
-    pub held: Vec<Happened>,
-    /// Rows of the journals that go with the next commit.
-    pub rows: Vec<JournalRow>,
-    /// Tables of earlier loads that a worker may still hold: freeing one takes long, and is done here.
-    pub retired: Vec<Arc<Table>>,
     pub wake: Option<Time>,
     /// Standbys that the log is still to be told of.
     pub standbys: log::Standbys,
     /// Which change of the engine's conditions was told last.
     pub summarized: Option<u64>,
-    /// What the engine does not know of what is saved: the recording has it, for a state file that is damaged.
-    pub edits: BTreeMap<SavedKey, Saved>,
     pub host_clock: HostClock,
-}
-
-/// The edits among what is saved.
-pub fn edits(saved: &[Saved]) -> BTreeMap<SavedKey, Saved> {
-    let edits = saved.iter().filter(|saved| matches!(saved, Saved::Edit(..)));
-    edits.map(|edit| (edit.key(), edit.clone())).collect()
 }
 
 impl Core {
@@ -168,7 +140,7 @@ impl Core {
     /// From the last good load, and not from the files: they may be broken just now.
     fn begin_again(&mut self) -> Result<(), String> {
         let mut fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
-        if self.table.load().waits() {
+        if self.stage.table().waits() {
             // It was the first round that was broken off.
             fresh.load.undecided.wait = Some(fresh.load.config.server.loading.first_round);
         }
@@ -177,7 +149,7 @@ impl Core {
         self.recorder.begin(self.clock.now(), false, saved.clone());
         // The new engine finds again what is still so.
         let over = self.engine.conditions().clone().into_turns();
-        self.held.extend(over.map(Happened::Condition));
+        self.stage.hold(over.map(Happened::Condition));
         self.engine = Engine::new(QUORUM, saved);
         self.showing = Showing::default();
         self.wake = None;
@@ -202,7 +174,7 @@ impl Core {
             tokio::select! {
                 input = inputs.recv() => match input {
                     Some(Input::Stop(done)) => {
-                        self.keep(Vec::new(), Durable::Now);
+                        self.stage.keep(Vec::new(), Durable::Now);
                         if !self.writer.flush(LAST_PATIENCE) {
                             error!("the state file could not be written: the next start may have forgotten something");
                         }
@@ -234,9 +206,9 @@ impl Core {
                     self.look_at_clock();
                     self.standbys.tell();
                     self.record_turns();
-                    self.keep(Vec::new(), Durable::Later);
+                    self.stage.keep(Vec::new(), Durable::Later);
                     self.record();
-                    self.retired.retain(|table| Arc::strong_count(table) > 1);
+                    self.stage.free_retired();
                 }
             }
             let pending = self.engine.pending_first_round();
@@ -286,8 +258,8 @@ impl Core {
                 error!("the configuration was rejected; still running the previous one\n{problems}");
                 self.pulse.rejected(now, &problems);
                 self.last_load = LoadOutcome { at: now, ok: false, problems: Some(problems.clone()) };
-                self.held.push(Happened::LoadRefused { problems: problems.clone() });
-                self.keep(Vec::new(), Durable::Now);
+                self.stage.hold([Happened::LoadRefused { problems: problems.clone() }]);
+                self.stage.keep(Vec::new(), Durable::Now);
                 let _ = reply.send(Rejected { problems, is_loss });
             }
             #[cfg(test)]
@@ -323,7 +295,7 @@ impl Core {
         if load.undecided.wait.is_none() {
             // A reload takes no answer away.
             let undecided = self.engine.undecided(&load.config);
-            let before = self.table.load();
+            let before = self.stage.table();
             load.undecided.answered = undecided.flat_map(|name| before.answered_at(name)).collect();
         }
         let config = load.config.clone();
@@ -342,10 +314,11 @@ impl Core {
         self.alerts.set(&config.alerts);
         self.desk.set(&config);
         self.exempt.store(Arc::new(exempt::of(&config)));
-        let rows = self.journals.keep(config.server.journal, zones::journaled(&config));
-        self.rows.extend(rows);
-        let anew = Anew { table, config: config.clone(), differences, past, by: Cause::Load };
-        self.perform(effects, Some(&anew));
+        self.stage.set(&config);
+        let before = self.loaded_config();
+        let by = Cause::Load;
+        let contents = NewContents { table, before, config: config.clone(), differences, past, by };
+        self.perform(effects, Some(contents));
         self.office.set(&config);
         self.teller.set(&config);
         self.keeper.set(&config.zones);
@@ -381,8 +354,7 @@ impl Core {
         let now = self.clock.now();
         let Changed { zones, table, differences, saves, records, judged_by } = changed;
         // Nobody else publishes, so from here on it stays as it was judged.
-        let served = self.table.load();
-        if judged_by.iter().any(|(apex, serial)| served.serial(apex) != *serial) {
+        if self.stage.has_moved_on(&judged_by) {
             return Err(Outdated);
         }
         if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
@@ -396,11 +368,16 @@ impl Core {
         if table.is_some() {
             effects.extend(self.step(now, Event::Contents(zones)));
         }
-        let config = self.loaded.as_ref().map(|loaded| loaded.load.config.clone());
-        let anew = |(table, config)| Anew { table, config, differences, past: None, by: Cause::Transfer };
-        let fresh = table.zip(config).map(anew);
-        self.perform(effects, fresh.as_ref());
+        let contents = table.zip(self.loaded_config()).map(|(table, config)| {
+            let (before, past, by) = (Some(config.clone()), None, Cause::Transfer);
+            NewContents { table, before, config, differences, past, by }
+        });
+        self.perform(effects, contents);
         Ok(())
+    }
+
+    fn loaded_config(&self) -> Option<Arc<Config>> {
+        self.loaded.as_ref().map(|loaded| loaded.load.config.clone())
     }
 
     /// Puts an event into the engine, and into the recording.
@@ -414,48 +391,31 @@ impl Core {
         self.recorder.flush();
         let now = self.clock.now();
         if self.recorder.wants_segment(now) {
-            let edits = self.edits.values().cloned();
+            let edits = self.stage.edits().cloned();
             self.recorder.begin(now, true, self.engine.saved().into_iter().chain(edits).collect());
         }
     }
 
     /// Carries out what a step asks for.
-    pub(super) fn perform(&mut self, effects: Vec<Effect>, fresh: Option<&Anew>) -> Done {
-        let (mut saves, mut records, mut paces) = (vec![], vec![], vec![]);
-        let (mut rebased, mut changesets) = (vec![], vec![]);
-        let mut refused = None;
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, contents: Option<NewContents>) -> Done {
+        let (mut changes, mut paces, mut refused) = (Changes::default(), vec![], None);
         for effect in effects {
             match effect {
-                Effect::Save(saved) => saves.push(saved),
+                Effect::Save(saved) => changes.saves.push(saved),
                 // Samples wait for the next commit: losing the last few in a crash loses no decision.
-                Effect::Record(what @ Happened::Sample(_)) => self.held.push(what),
-                Effect::Record(what) => records.push(what),
-                Effect::Rebase(all) => rebased.extend(all),
-                Effect::Publish(changeset) => changesets.push(changeset),
+                Effect::Record(what @ Happened::Sample(_)) => self.stage.hold([what]),
+                Effect::Record(what) => changes.records.push(what),
+                Effect::Rebase(all) => changes.rebased.extend(all),
+                Effect::Publish(changeset) => changes.decided.push(changeset),
                 Effect::Pace(check, pace) => paces.push((check, pace)),
                 Effect::Wake(at) => self.wake = Some(at),
                 Effect::Refused(why) => refused = Some(why),
             }
         }
-        // What follows from new contents is one step, and each changeset on top of it another.
-        let anew = fresh.map(|fresh| applied(fresh.table.clone(), &rebased));
-        let counts = self.journal(fresh, anew.as_ref(), &rebased, &changesets);
-        let next = match anew {
-            None if changesets.is_empty() => None,
-            None => Some(applied(Table::clone(&self.table.load()), &changesets)),
-            Some(anew) => Some(applied(anew, &changesets)),
-        };
-        log::why(&mut records, fresh.map(|fresh| fresh.by), &changesets, &counts);
-        let told = records.clone();
-        let mut next_seq = None;
-        if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
-            self.held.append(&mut records);
+        if !changes.is_empty() {
             self.recorder.flush();
-            next_seq = self.keep(saves, Durable::Now);
-        } else if self.held.len() >= MAX_HELD_RECORDS {
-            self.keep(Vec::new(), Durable::Later);
         }
-        self.publish(next, fresh.is_some());
+        let Published { records: told, next_seq } = self.stage.publish(changes, contents);
         let now = self.clock.now();
         self.phases.follow(&mut self.served, &self.engine, &self.teller, &told, now);
         self.tell_conditions();
@@ -472,58 +432,6 @@ impl Core {
         Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
 
-    /// Puts into the journals what is about to be published, so that both are kept by one commit. `anew` is the
-    /// table of new contents, before changesets are applied to it.
-    fn journal(
-        &mut self,
-        fresh: Option<&Anew>,
-        anew: Option<&Table>,
-        rebased: &[Changeset],
-        changesets: &[Changeset],
-    ) -> Counts {
-        let mut counts = Counts::new();
-        if let (Some(fresh), Some(anew)) = (fresh, anew) {
-            let before = self.table.load();
-            let loaded = self.loaded.as_ref().map(|loaded| &*loaded.load.config);
-            let steered = zones::steered(loaded.into_iter().chain([&*fresh.config]));
-            let past = fresh.past.as_deref();
-            for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
-                let apex = &changeset.zone;
-                let mut steered = steered.get(apex).cloned().unwrap_or_default();
-                steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
-                // A start publishes nothing before its first load, but knows what the last process did.
-                let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
-                let differences = past.map_or(fresh.differences.as_ref(), Past::differences);
-                let turn = zones::turn(before, anew, changeset, differences, &steered);
-                self.rows.extend(match turn {
-                    Turn::Step(step) => {
-                        counts.insert((changeset.zone.clone(), changeset.to.0), step.counts());
-                        self.journals.push(&changeset.zone, &step)
-                    }
-                    Turn::Agree => self.journals.agree(&changeset.zone, changeset.to),
-                });
-            }
-        }
-        let moved = changesets.iter().filter(|changeset| changeset.from != changeset.to);
-        for changeset in moved.filter(|changeset| self.journals.wants(&changeset.zone)) {
-            let Changeset { zone, from, soa, remove, add, .. } = changeset;
-            let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
-            counts.insert((zone.clone(), step.to().0), step.counts());
-            self.rows.extend(self.journals.push(zone, &step));
-        }
-        counts
-    }
-
-    /// Swaps the table once, whatever the number of zones and names that change.
-    fn publish(&mut self, next: Option<Table>, reloaded: bool) {
-        let Some(next) = next else { return };
-        let replaced = self.table.swap(Arc::new(next));
-        self.teller.published();
-        if reloaded {
-            self.retired.push(replaced);
-        }
-    }
-
     /// For all who tell how things stand, and never wait for the core.
     fn tell_conditions(&mut self) {
         let conditions = self.engine.conditions();
@@ -537,7 +445,7 @@ impl Core {
         for turn in self.pulse.board.take_turns() {
             let what = Happened::Condition(turn);
             log::log(&what, None);
-            self.held.push(what);
+            self.stage.hold([what]);
         }
     }
 
@@ -545,23 +453,6 @@ impl Core {
         for (check, pace) in paces {
             self.prober.pace(check, *pace);
         }
-    }
-
-    /// Hands over saves and the records held so far, as one transaction.
-    /// Which seq the history's next record will have, where that is known.
-    fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
-        let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
-        for saved in &saves {
-            match saved {
-                Saved::Edit(_, Some(_)) => drop(self.edits.insert(saved.key(), saved.clone())),
-                Saved::Edit(_, None) => drop(self.edits.remove(&saved.key())),
-                _ => {}
-            }
-        }
-        if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
-            return self.writer.keep(self.clock.now(), saves, rows, held, when);
-        }
-        None
     }
 
     /// What people should know, the state file's trouble included.

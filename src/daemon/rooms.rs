@@ -36,7 +36,7 @@ use crate::telemetry::querylog::Watchers;
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::Teller;
 use crate::zone::JournalRow;
-use crate::zones::{Ask, Asks, Journals, LoadOutcome, Loader, RELOAD_QUEUE, Sources};
+use crate::zones::{Ask, Asks, Journals, LoadOutcome, Loader, PublishStage, RELOAD_QUEUE, Sources};
 
 /// The rooms, as others hold them.
 pub struct Rooms {
@@ -193,16 +193,24 @@ impl Rooms {
     pub fn core(&self, found: &Found, recorder: Recorder, useless: Vec<JournalRow>) -> (Core, Watched) {
         let (files, files_seen) = watch::channel(Vec::new());
         let (pending, pending_seen) = watch::channel(0);
+        let stage = PublishStage::new(
+            self.clock.clone(),
+            self.journals.clone(),
+            self.writer.clone(),
+            self.table.clone(),
+            self.teller.clone(),
+            &found.saved,
+            useless,
+        );
         let core = Core {
             clock: self.clock.clone(),
             engine: Engine::new(QUORUM, found.saved.clone()),
             recorder,
             store: self.store.clone(),
             writer: self.writer.clone(),
-            journals: self.journals.clone(),
+            stage,
             office: self.office.clone(),
             teller: self.teller.clone(),
-            table: self.table.clone(),
             prober: self.prober.clone(),
             heartbeats: self.heartbeats.clone(),
             access: self.access.clone(),
@@ -221,11 +229,7 @@ impl Rooms {
             loaded: None,
             start_warnings: found.warnings.clone(),
             load_warnings: Vec::new(),
-            held: Vec::new(),
-            rows: useless,
-            retired: Vec::new(),
             wake: None,
-            edits: core::edits(&found.saved),
             standbys: Standbys::default(),
             summarized: None,
             host_clock: HostClock::default(),

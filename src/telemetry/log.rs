@@ -9,11 +9,9 @@ use std::collections::BTreeMap;
 use tracing::{error, info, warn};
 
 use crate::config::BrokenZone;
-use crate::dns::Name;
-use crate::engine::{Cause, Happened};
+use crate::engine::Happened;
 use crate::model::SiteId;
 use crate::policy::ProposalNews;
-use crate::zone::Changeset;
 
 /// How many services a line about many names.
 const MAX_NAMED: usize = 3;
@@ -97,30 +95,6 @@ pub fn broken(zones: &[BrokenZone]) -> BTreeMap<String, String> {
         lines.insert(zone.bare(), format!("{line}: {first}"));
     }
     lines
-}
-
-/// How many records go and come with each serial of a zone.
-pub type Counts = BTreeMap<(Name, u32), (usize, usize)>;
-
-/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
-/// unless what else is recorded says it better.
-pub fn why(records: &mut [Happened], by: Option<Cause>, changesets: &[Changeset], counts: &Counts) {
-    let mut better = BTreeMap::new();
-    for what in &*records {
-        match what {
-            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
-            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
-            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
-            _ => {}
-        }
-    }
-    let decided = |apex: &Name, serial| changesets.iter().any(|made| made.zone == *apex && made.to == serial);
-    for what in records {
-        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
-            *why = if decided(zone, *to) { Some(Cause::Decisions) } else { better.get(zone).copied().or(by) };
-            *changed = counts.get(&(zone.clone(), to.0)).copied();
-        }
-    }
 }
 
 /// Says what happened; `sequence` is its number in the history, where that is known.

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tracing::error;
-
 use crate::answer::Table;
 use crate::dns::{Name, soa_serial};
 use crate::model::Config;
@@ -96,14 +94,4 @@ pub fn steered<'c>(configs: impl Iterator<Item = &'c Config>) -> BTreeMap<&'c Na
         zones.entry(&service.zone).or_default().insert(&service.name);
     }
     zones
-}
-
-/// A table with these changesets applied to it.
-pub fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
-    for changeset in changesets {
-        if let Err(e) = table.apply(changeset) {
-            error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
-        }
-    }
-    table
 }

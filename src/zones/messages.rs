@@ -119,6 +119,7 @@ pub struct Fresh {
 impl Fresh {
     /// The same for a core that begins again: not what came before it, nor what was kept of it, for edits may have been
     /// changed since.
+    #[must_use]
     pub fn to_begin_again(&self) -> Fresh {
         let (saves, records) = (Vec::new(), Vec::new());
         let mut again = Fresh { differences: None, past: None, saves, records, ..self.clone() };

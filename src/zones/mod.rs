@@ -2,14 +2,17 @@
 //!
 //! In: what is asked of the [`Loader`]: to read the files, to carry out an UPDATE, a rollback or a freeze, to take up what a
 //! primary sent. Out: loads and changed contents, checked and compiled, to a [`Publisher`]; what came of it, to those who
-//! asked. This room must never know what steers a name, or who asks by which protocol.
+//! asked. Whoever publishes them, and what decisions change, does so through the [`PublishStage`] alone. This room must
+//! never know what steers a name, or who asks by which protocol.
 //!
 //! ```text
 //!   files ───────────┐
 //!   primaries ───────┤
 //!   UPDATE ──────────┼─ Ask ──► Loader ── promise ──► disk
 //!   rollback, freeze ┘            │
-//!                                 └── load, change ──► Publisher
+//!                                 └── load, change ──► Publisher ── Event ──► engine
+//!                                                                              │ Changes
+//!   secondaries ◄── table ◄── disk ◄── journals ◄────────── PublishStage ◄─────┘
 //! ```
 
 mod diff;
@@ -19,6 +22,7 @@ mod loader;
 mod losses;
 mod messages;
 mod outcome;
+mod publish;
 mod publisher;
 mod recovery;
 mod rollback;
@@ -26,7 +30,7 @@ mod snapshots;
 mod sources;
 mod update;
 
-pub use diff::{Differences, Turn, applied, journaled, steered, turn};
+pub use diff::Differences;
 pub use freeze::edits;
 pub use journals::{Journals, unreached};
 pub use loader::{Asks, Loader, lock};
@@ -35,6 +39,7 @@ pub use messages::{
     TransferredAsk, UpdateAsk,
 };
 pub use outcome::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};
+pub use publish::{Changes, NewContents, PublishStage, Published};
 pub use publisher::Publisher;
 pub use recovery::Past;
 pub use sources::Sources;

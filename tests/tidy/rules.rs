@@ -93,7 +93,6 @@ const EDGES: &[(&str, &[&str])] = &[
             "sys",
             "time",
             "transfer",
-            "zone",
         ],
     ),
     ("incident", &["config", "dns", "engine", "health", "model", "policy", "state", "time"]),

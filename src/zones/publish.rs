@@ -1,0 +1,270 @@
+//! The one stage that every change of a zone goes through: a load, an UPDATE, a transfer, a rollback, a freeze, a decision.
+//!
+//! In: what a step of the engine changes, and new contents where that step took some up. Out: the table that is served.
+//!
+//! ```text
+//!   Changes ──► a step of each zone's journal ──► one commit of all of it ──► one swap of the table ──► word to secondaries
+//! ```
+//!
+//! What was answered was on disk before. Only a disk that refuses to write, or stalls, is overruled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::error;
+
+use super::diff::{Differences, Turn, journaled, steered, turn};
+use super::journals::Journals;
+use super::recovery::Past;
+use crate::answer::Table;
+use crate::dns::{Name, Serial, soa_with_serial};
+use crate::engine::{Cause, Happened, Saved, SavedKey};
+use crate::model::Config;
+use crate::state::{Durable, Writer};
+use crate::sys::clock::Clock;
+use crate::transfer::outbound::Teller;
+use crate::zone::{Changeset, JournalRow, Step};
+
+/// Records that may wait for the next commit.
+const MAX_HELD_RECORDS: usize = 8192;
+
+/// How many records go and come with each serial of a zone.
+type Counts = BTreeMap<(Name, u32), (usize, usize)>;
+
+/// What a step of the engine changes.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// What is to be kept.
+    pub saves: Vec<Saved>,
+    /// What the history is told of it.
+    pub records: Vec<Happened>,
+    /// What follows from new contents: each of their zones, under its serial, with its decisions.
+    pub rebased: Vec<Changeset>,
+    /// What decisions change, on top of that.
+    pub decided: Vec<Changeset>,
+}
+
+impl Changes {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        let Changes { saves, records, rebased, decided } = self;
+        saves.is_empty() && records.is_empty() && rebased.is_empty() && decided.is_empty()
+    }
+}
+
+/// Contents on their way to be published.
+pub struct NewContents {
+    /// Those of all zones, compiled, without decisions.
+    pub table: Table,
+    /// The configuration that they replace contents of; none at a start.
+    pub before: Option<Arc<Config>>,
+    /// The configuration that they are of.
+    pub config: Arc<Config>,
+    /// Where they differ from the ones before.
+    pub differences: Option<Differences>,
+    /// What was published before a start.
+    pub past: Option<Arc<Past>>,
+    /// What they came by, unless what is recorded says it better.
+    pub by: Cause,
+}
+
+/// What was published, and kept before.
+pub struct Published {
+    /// As the history has it.
+    pub records: Vec<Happened>,
+    /// The number that the history's next entry will have, where that is known.
+    pub next_seq: Option<u64>,
+}
+
+/// The stage; in one pair of hands, so what is published stays until that publishes again.
+pub struct PublishStage {
+    clock: Clock,
+    journals: Arc<Journals>,
+    writer: Arc<Writer>,
+    table: Arc<ArcSwap<Table>>,
+    teller: Arc<Teller>,
+    /// Rows of the journals that go with the next commit.
+    rows: Vec<JournalRow>,
+    /// Records that do.
+    held: Vec<Happened>,
+    /// The edits that are kept.
+    edits: BTreeMap<SavedKey, Saved>,
+    /// Tables of earlier loads that somebody may still hold: freeing one takes long, and is done here.
+    retired: Vec<Arc<Table>>,
+}
+
+impl PublishStage {
+    /// A stage over what was kept; `rows` of the journals go with the first commit.
+    pub fn new(
+        clock: Clock,
+        journals: Arc<Journals>,
+        writer: Arc<Writer>,
+        table: Arc<ArcSwap<Table>>,
+        teller: Arc<Teller>,
+        saved: &[Saved],
+        rows: Vec<JournalRow>,
+    ) -> PublishStage {
+        let edits = saved.iter().filter(|saved| matches!(saved, Saved::Edit(..)));
+        let edits = edits.map(|edit| (edit.key(), edit.clone())).collect();
+        let (held, retired) = (Vec::new(), Vec::new());
+        PublishStage { clock, journals, writer, table, teller, rows, held, edits, retired }
+    }
+
+    /// Keeps the journals that a configuration asks for.
+    pub fn set(&mut self, config: &Config) {
+        self.rows.extend(self.journals.keep(config.server.journal, journaled(config)));
+    }
+
+    /// What is published.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.load_full()
+    }
+
+    /// Whether a zone has moved on since something was judged by these serials.
+    pub fn has_moved_on(&self, judged_by: &[(Name, Option<Serial>)]) -> bool {
+        let table = self.table.load();
+        judged_by.iter().any(|(apex, serial)| table.serial(apex) != *serial)
+    }
+
+    /// The edits that are kept.
+    pub fn edits(&self) -> impl Iterator<Item = &Saved> {
+        self.edits.values()
+    }
+
+    /// Holds records until the next commit.
+    pub fn hold(&mut self, records: impl IntoIterator<Item = Happened>) {
+        self.held.extend(records);
+    }
+
+    /// Journals, commits, publishes and tells, in this order.
+    pub fn publish(&mut self, changes: Changes, contents: Option<NewContents>) -> Published {
+        let Changes { saves, mut records, rebased, decided } = changes;
+        let mut counts = Counts::new();
+        let by = contents.as_ref().map(|contents| contents.by);
+        // What follows from new contents is one step, and each changeset on top of it another.
+        let laid = contents.map(|contents| self.lay(contents, &rebased, &mut counts));
+        self.journal(&decided, &mut counts);
+        let next = match laid {
+            None if decided.is_empty() => None,
+            None => Some(applied(Table::clone(&self.table.load()), &decided)),
+            Some(laid) => Some(applied(laid, &decided)),
+        };
+        say_why(&mut records, by, &decided, &counts);
+        let told = records.clone();
+        let mut next_seq = None;
+        if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
+            self.held.append(&mut records);
+            next_seq = self.keep(saves, Durable::Now);
+        } else if self.held.len() >= MAX_HELD_RECORDS {
+            self.keep(Vec::new(), Durable::Later);
+        }
+        if let Some(next) = next {
+            self.swap(next, by.is_some());
+        }
+        Published { records: told, next_seq }
+    }
+
+    /// Swaps the table once, whatever the number of zones and names that change.
+    fn swap(&mut self, next: Table, is_compiled: bool) {
+        let replaced = self.table.swap(Arc::new(next));
+        self.teller.published();
+        if is_compiled {
+            self.retired.push(replaced);
+        }
+    }
+
+    /// The table of new contents with what follows from them, which the journals have then.
+    fn lay(&mut self, contents: NewContents, rebased: &[Changeset], counts: &mut Counts) -> Table {
+        let NewContents { table, before: earlier, config, differences, past, by: _ } = contents;
+        let laid = applied(table, rebased);
+        let before = self.table.load();
+        let steered = steered(earlier.iter().chain([&config]).map(|config| &**config));
+        let past = past.as_deref();
+        for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
+            let apex = &changeset.zone;
+            let mut steered = steered.get(apex).cloned().unwrap_or_default();
+            steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
+            // A start publishes nothing before its first load, but knows what the last process did.
+            let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
+            let differences = past.map_or(differences.as_ref(), Past::differences);
+            self.rows.extend(match turn(before, &laid, changeset, differences, &steered) {
+                Turn::Step(step) => {
+                    counts.insert((apex.clone(), changeset.to.0), step.counts());
+                    self.journals.push(apex, &step)
+                }
+                Turn::Agree => self.journals.agree(apex, changeset.to),
+            });
+        }
+        laid
+    }
+
+    /// Puts into the journals what decisions change: a changeset is a step as it is.
+    fn journal(&mut self, decided: &[Changeset], counts: &mut Counts) {
+        let moved = decided.iter().filter(|changeset| changeset.from != changeset.to);
+        for changeset in moved.filter(|changeset| self.journals.wants(&changeset.zone)) {
+            let Changeset { zone, from, soa, remove, add, .. } = changeset;
+            let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
+            counts.insert((zone.clone(), step.to().0), step.counts());
+            self.rows.extend(self.journals.push(zone, &step));
+        }
+    }
+
+    /// Hands over these values and all that was held, as one transaction. The number that the history's next entry will
+    /// have, where that is known.
+    pub fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
+        let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
+        for saved in &saves {
+            match saved {
+                Saved::Edit(_, Some(_)) => drop(self.edits.insert(saved.key(), saved.clone())),
+                Saved::Edit(_, None) => drop(self.edits.remove(&saved.key())),
+                _ => {}
+            }
+        }
+        if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
+            return self.writer.keep(self.clock.now(), saves, rows, held, when);
+        }
+        None
+    }
+
+    /// Frees tables that nobody holds any more.
+    pub fn free_retired(&mut self) {
+        self.retired.retain(|table| Arc::strong_count(table) > 1);
+    }
+}
+
+/// A table with these changesets applied to it.
+fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
+    for changeset in changesets {
+        if let Err(e) = table.apply(changeset) {
+            error!("{} serial {} could not be published: {e}", changeset.zone, changeset.to);
+        }
+    }
+    table
+}
+
+/// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
+/// unless what else is recorded says it better.
+fn say_why(records: &mut [Happened], by: Option<Cause>, decided: &[Changeset], counts: &Counts) {
+    let mut better = BTreeMap::new();
+    for what in &*records {
+        match what {
+            Happened::Updated { zone, .. } => drop(better.insert(zone.clone(), Cause::Update)),
+            Happened::RolledBack { zone, .. } => drop(better.insert(zone.clone(), Cause::Rollback)),
+            Happened::Frozen { zone, .. } => drop(better.insert(zone.clone(), Cause::Freeze)),
+            _ => {}
+        }
+    }
+    let is_decision =
+        |apex: &Name, serial| decided.iter().any(|made| made.zone == *apex && made.to == serial);
+    for what in records {
+        if let Happened::Published { zone, to, by: why, counts: changed, .. } = what {
+            *why = if is_decision(zone, *to) {
+                Some(Cause::Decisions)
+            } else {
+                better.get(zone).copied().or(by)
+            };
+            *changed = counts.get(&(zone.clone(), to.0)).copied();
+        }
+    }
+}
