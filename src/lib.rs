@@ -7,8 +7,10 @@
 //!           Sample   Health    Decision  Changeset  published table   bytes
 //! ```
 //!
-//! `geo` makes the maps by which `answer` tells clients apart. `state` keeps what must survive and `recording` what the engine was given, `alert` tells people, `api` shows and steers it, `daemon` starts and joins them all,
-//! `cli` is the command line. ARCHITECTURE.md has the invariants and where to change what.
+//! `geo` makes the maps by which `answer` tells clients apart. `zones` makes zones of their files and of what changes them, and
+//! publishes what the engine decides. `state` keeps what must survive and `recording` what the engine was given. `requests` sees
+//! to what is no plain query, `alert` tells people, `api` shows and steers, `daemon` starts and joins them all, `cli` is the
+//! command line. ARCHITECTURE.md has the invariants and where to change what.
 
 pub mod alert;
 pub mod answer;

@@ -30,7 +30,7 @@ use crate::model::{CheckKey, Config};
 use crate::policy::Decision;
 use crate::probe::Prober;
 use crate::recording::{Bounds, LoadNote, Recorder};
-use crate::requests::{Desk, Office};
+use crate::requests::{Office, RequestRouter};
 use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
 use crate::sys::clock::Clock;
 use crate::telemetry::failovers::{Phases, Served};
@@ -41,8 +41,8 @@ use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::Teller;
 use crate::zones::{
-    Changed, Changes, Fresh, LoadOutcome, NewContents, Outdated, PublishStage, Published, Refused, Rejected,
-    Reloaded,
+    Changed, Changes, LoadOutcome, NewContents, Outdated, PreparedLoad, PublishStage, Published, Refused,
+    Rejected, Reloaded,
 };
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
@@ -82,7 +82,7 @@ pub struct Core {
     pub heartbeats: Arc<Heartbeats>,
     pub access: Arc<Access>,
     pub keeper: Arc<Keeper>,
-    pub desk: Arc<Desk>,
+    pub router: Arc<RequestRouter>,
     /// Who is answered however often.
     pub exempt: Arc<ArcSwap<Networks>>,
     pub alerts: Arc<Alerts>,
@@ -98,7 +98,7 @@ pub struct Core {
     pub pending: watch::Sender<usize>,
     pub last_load: LoadOutcome,
     /// The last good load, to begin again from.
-    pub loaded: Option<Fresh>,
+    pub loaded: Option<PreparedLoad>,
     /// Warnings of the start, which stay; and of the last load.
     pub start_warnings: Vec<String>,
     pub load_warnings: Vec<String>,
@@ -284,13 +284,23 @@ impl Core {
     }
 
     /// Takes up a checked configuration.
-    pub fn load(&mut self, fresh: Fresh) -> Reloaded {
+    pub fn load(&mut self, fresh: PreparedLoad) -> Reloaded {
         self.tell_clock();
         let now = self.clock.now();
         let loaded = fresh.to_begin_again();
         let crowding = fresh.crowding.clone();
-        let Fresh {
-            mut load, text, table, differences, past, files, warnings, saves, records, broken, ..
+        let PreparedLoad {
+            mut load,
+            text,
+            table,
+            differences,
+            past,
+            files,
+            warnings,
+            saves,
+            records,
+            broken,
+            ..
         } = fresh;
         if load.undecided.wait.is_none() {
             // A reload takes no answer away.
@@ -312,7 +322,7 @@ impl Core {
         self.heartbeats.set(&config);
         self.access.set(&config.control);
         self.alerts.set(&config.alerts);
-        self.desk.set(&config);
+        self.router.set(&config);
         self.exempt.store(Arc::new(exempt::of(&config)));
         self.stage.set(&config);
         let before = self.loaded_config();

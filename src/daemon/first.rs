@@ -13,7 +13,7 @@ use crate::simulate::last_recorded;
 use crate::state::{Newer, Opened, Store, StoreError};
 use crate::sys::files;
 use crate::time::Time;
-use crate::zones::{Fresh, Refused, Sources};
+use crate::zones::{PreparedLoad, Refused, Sources};
 
 /// Why a daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub struct First {
     pub store: Arc<Store>,
     pub found: Found,
     pub sources: Arc<Mutex<Sources>>,
-    pub fresh: Fresh,
+    pub fresh: PreparedLoad,
 }
 
 /// What a start found of the state.

@@ -21,7 +21,7 @@ use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Audit, Command, CommandError, Explanation, Happened};
 use crate::policy::{Decision, Scope, Target};
 use crate::probe::{ProbeTimes, Prober, WatchView};
-use crate::requests::{Desk, Office};
+use crate::requests::{Office, RequestRouter};
 use crate::server;
 use crate::state::{Durable, Entry, Query, Store, StoreError};
 use crate::sys::clock::Clock;
@@ -64,7 +64,7 @@ pub struct Handle {
     /// What the sockets count, once they are open.
     pub(super) sockets: Mutex<Option<Open>>,
     /// Who sees to what is no plain query.
-    pub(super) desk: Arc<Desk>,
+    pub(super) router: Arc<RequestRouter>,
     /// Who sees to transfers.
     pub(super) office: Arc<Office>,
     /// What changed in zones.
@@ -281,7 +281,7 @@ impl Daemon for Handle {
         counters.extend(self.office.metrics());
         counters.extend(self.teller.metrics());
         counters.extend(self.watchers.metrics());
-        counters.extend(self.desk.metrics());
+        counters.extend(self.router.metrics());
         counters.push(("detour_probe_runs", vec![], self.prober.runs() as u64));
         let writable = u64::from(self.pulse.disk_trouble().is_none());
         counters.push(("detour_state_writable", vec![], writable));

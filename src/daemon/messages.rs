@@ -6,7 +6,7 @@ use crate::api::{PlotsAt, Snapshot};
 use crate::dns::Name;
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::policy::{Decision, Scope, Target};
-use crate::zones::{Changed, Fresh, LoadOutcome, Outdated, Publisher, Refused, Rejected, Reloaded};
+use crate::zones::{Changed, LoadOutcome, Outdated, PreparedLoad, Publisher, Refused, Rejected, Reloaded};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
@@ -30,7 +30,7 @@ pub enum Input {
     /// An operator's command, answered with the decisions it led to.
     Command(Command, oneshot::Sender<Result<Vec<Decision>, CommandError>>),
     /// A checked configuration with the table compiled from its files.
-    Loaded(Box<Fresh>, oneshot::Sender<Reloaded>),
+    Loaded(Box<PreparedLoad>, oneshot::Sender<Reloaded>),
     /// Zones whose contents changed, with the table compiled from all zones.
     Changed(Box<Changed>, oneshot::Sender<Result<(), Outdated>>),
     /// A configuration that was refused.
@@ -43,7 +43,7 @@ pub enum Input {
 }
 
 impl Publisher for mpsc::Sender<Input> {
-    async fn load(&self, load: Fresh) -> Option<Reloaded> {
+    async fn load(&self, load: PreparedLoad) -> Option<Reloaded> {
         let (reply, loaded) = oneshot::channel();
         self.send(Input::Loaded(Box::new(load), reply)).await.ok()?;
         loaded.await.ok()

@@ -1,9 +1,9 @@
 //! The daemon: starts the rooms, carries events in and effects out, stops them.
 //!
 //! ```text
-//!  probe ──Sample──►┐                         ┌──► history (commit first)
-//!  api ─────Command─► core: Engine::step ─────┼──► answer table (then publish)
-//!  loader ───Load──►┘        one thread       └──► probe (pace), log
+//!  probe ──Sample──►┐                         ┌──► zones: journals, commit, table, NOTIFY
+//!  api ─────Command─► core: Engine::step ─────┤
+//!  zones ────Load──►┘        one thread       └──► then probe (pace), log
 //! ```
 //!
 //! In: the path of a configuration file, signals. Out: a running server. Nothing here decides anything.

@@ -24,7 +24,7 @@ use crate::health::Sample;
 use crate::model::{Config, RrsetOrder, Server};
 use crate::probe::Prober;
 use crate::recording::Recorder;
-use crate::requests::{Desk, Office};
+use crate::requests::{Office, RequestRouter};
 use crate::server::Taps;
 use crate::state::{StateDisk, Store, WriteObserver as _, Writer};
 use crate::sys::clock::Clock;
@@ -58,7 +58,7 @@ pub struct Rooms {
     pub settings: Arc<Settings>,
     pub teller: Arc<Teller>,
     pub office: Arc<Office>,
-    pub desk: Arc<Desk>,
+    pub router: Arc<RequestRouter>,
     pub alerts: Arc<Alerts>,
     pub phases: Arc<Phases>,
     pub taps: Arc<Taps>,
@@ -138,7 +138,7 @@ impl Rooms {
         let teller = Arc::new(Teller::new(table.clone()));
         let office = Office::new(table.clone(), settings.clone(), journals.clone(), teller.clone());
         let office = Arc::new(office);
-        let desk = Desk::new(&config, to_loader.clone(), office.clone(), keeper.clone());
+        let router = RequestRouter::new(&config, to_loader.clone(), office.clone(), keeper.clone());
         let alerts = Alerts::start(clock.clone(), store.clone(), &config.server.state_dir, grown);
         let alerts = Arc::new(alerts.map_err(StartError::Thread)?);
         let bounds = core::bounds(&config);
@@ -148,7 +148,7 @@ impl Rooms {
             heartbeats: Arc::new(Heartbeats::new(prober.clone())),
             access: Arc::new(Access::default()),
             office,
-            desk: Arc::new(desk),
+            router: Arc::new(router),
             phases: Arc::new(Phases::new(Exporter::start(config.server.nsid.clone()))),
             watchers: Arc::new(Watchers::new(taps.clone(), seen, config.server.nsid.clone())),
             sources: first.sources.clone(),
@@ -215,7 +215,7 @@ impl Rooms {
             heartbeats: self.heartbeats.clone(),
             access: self.access.clone(),
             keeper: self.keeper.clone(),
-            desk: self.desk.clone(),
+            router: self.router.clone(),
             exempt: self.exempt.clone(),
             alerts: self.alerts.clone(),
             pulse: self.pulse.clone(),
@@ -257,7 +257,7 @@ impl Rooms {
             sources: self.sources.clone(),
             sockets: Mutex::new(None),
             journals: self.journals.clone(),
-            desk: self.desk.clone(),
+            router: self.router.clone(),
             office: self.office.clone(),
             teller: self.teller.clone(),
         }

@@ -31,7 +31,7 @@ use crate::state::{COMMIT_TIMEOUT, Durable, Newer};
 use crate::sys::files::{self, Reach};
 use crate::sys::map_large_blocks;
 use crate::time::Time;
-use crate::zones::{self, Ask, Fresh};
+use crate::zones::{self, Ask, PreparedLoad};
 
 /// How much later than it should the first round may end for secondaries to be told all the same.
 const FIRST_ROUND_SLACK: Duration = Duration::from_secs(10);
@@ -104,7 +104,7 @@ pub async fn start_with(path: &Path, newer: Newer) -> Result<Running, StartError
 }
 
 /// The first load, before the core has its thread: what was decided before is published when this returns.
-fn begin(core: &mut Core, saved: Vec<Saved>, mut fresh: Fresh) {
+fn begin(core: &mut Core, saved: Vec<Saved>, mut fresh: PreparedLoad) {
     let started = vec![Happened::Started { fresh: saved.is_empty() }];
     core.writer.keep(core.clock.now(), Vec::new(), Vec::new(), started, Durable::Later);
     core.recorder.begin(core.clock.now(), false, saved);
@@ -136,7 +136,7 @@ fn serve(
         (close, tokio::spawn(api::heartbeat::serve(listener, shares.heartbeat, heartbeats, shutdown)))
     });
     let runtime = runtime::Handle::current();
-    let running = sockets.serve(rooms.table, rooms.settings, Some(rooms.desk), &rooms.taps, &runtime);
+    let running = sockets.serve(rooms.table, rooms.settings, Some(rooms.router), &rooms.taps, &runtime);
     for address in &addresses.dns {
         info!("listening on {address}");
     }

@@ -17,7 +17,7 @@ use crate::condition::ConditionKind;
 use crate::engine::{Action, Command};
 use crate::policy::{OverrideKind, Rule, Scope};
 use crate::sys::files::faults::Disk;
-use crate::zones::Fresh;
+use crate::zones::PreparedLoad;
 
 const CONFIG: &str = r#"
 [server]
@@ -64,7 +64,7 @@ async fn until(running: &Running, what: &str, is: impl Fn(&DaemonStatus) -> bool
 }
 
 /// Panics over a load or a change of contents, once, where a file `panic` beside the configuration says so.
-pub(super) fn panic_if_asked(input: &Input, loaded: Option<&Fresh>) {
+pub(super) fn panic_if_asked(input: &Input, loaded: Option<&PreparedLoad>) {
     let folder = loaded.and_then(|loaded| loaded.load.config.path.parent());
     let takes_up = matches!(input, Input::Loaded(..) | Input::Changed(..));
     let is_asked = takes_up && folder.is_some_and(|folder| fs::remove_file(folder.join("panic")).is_ok());

@@ -4,12 +4,13 @@
 //! here, and who may do what is looked up; what it comes to is for others to know.
 //!
 //! ```text
-//!   server ── Request ──► Desk ─┬─ UPDATE: who may? ──► the loader, or a primary ──► what became of it
-//!                               ├─ NOTIFY ──► the keeper of the zone
-//!                               └─ Office ─┬─ whose signature? ── none that counts ──► the answer that says so
-//!                                          ├─ a plain query, signed ──► answer ──► signed
-//!                                          ├─ AXFR, IXFR: who may? ──► table, journal ──► messages, one at a time
-//!                                          └─ anything else ──► answer
+//!   server ── Request ──► RequestRouter
+//!                            ├─ UPDATE: who may? ──► the loader, or a primary ──► what became of it
+//!                            ├─ NOTIFY ──► the keeper of the zone
+//!                            └─ Office ─┬─ whose signature? ── none that counts ──► the answer that says so
+//!                                       ├─ a plain query, signed ──► answer ──► signed
+//!                                       ├─ AXFR, IXFR: who may? ──► table, journal ──► messages, one at a time
+//!                                       └─ anything else ──► answer
 //! ```
 
 mod forward;
@@ -19,5 +20,5 @@ mod router;
 mod transfer;
 mod update;
 
-pub use router::Desk;
+pub use router::RequestRouter;
 pub use transfer::Office;

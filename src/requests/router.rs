@@ -1,4 +1,4 @@
-//! The desk: whose a message is that is no plain query.
+//! The router: who sees to a message that is no plain query.
 //!
 //! In: a message and where it came from. Out: the messages that answer it. Updates and NOTIFY are seen to here;
 //! transfers and what is signed, at the [`Office`].
@@ -21,7 +21,7 @@ use crate::sys::clock;
 use crate::transfer::inbound::Keeper;
 use crate::zones::Ask;
 
-/// What the desk goes by; another one after each load.
+/// What the router goes by; another one after each load.
 struct Rules {
     config: Arc<Config>,
     open: bool,
@@ -34,8 +34,8 @@ impl Rules {
     }
 }
 
-/// The desk, once it is open.
-pub struct Desk {
+/// Who is given every message that is no plain query.
+pub struct RequestRouter {
     rules: ArcSwap<Rules>,
     loader: mpsc::Sender<Ask>,
     office: Arc<Office>,
@@ -45,7 +45,7 @@ pub struct Desk {
     updates_refused: AtomicU64,
 }
 
-impl server::Desk for Desk {
+impl server::Desk for RequestRouter {
     fn is_open(&self) -> bool {
         self.rules.load().open || self.office.is_open()
     }
@@ -60,17 +60,17 @@ impl server::Desk for Desk {
     }
 }
 
-impl Desk {
-    /// A desk that goes by this configuration. Updates go to the loader.
+impl RequestRouter {
+    /// A router that goes by this configuration. Updates go to the loader.
     pub fn new(
         config: &Arc<Config>,
         loader: mpsc::Sender<Ask>,
         office: Arc<Office>,
         keeper: Arc<Keeper>,
-    ) -> Desk {
+    ) -> RequestRouter {
         let rules = ArcSwap::from_pointee(Rules::of(config));
         let (updates_done, updates_refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Desk { rules, loader, office, keeper, updates_done, updates_refused }
+        RequestRouter { rules, loader, office, keeper, updates_done, updates_refused }
     }
 
     /// Goes by another configuration from now on.

@@ -15,7 +15,7 @@ use super::freeze;
 use super::journals::Journals;
 use super::losses;
 use super::messages::{
-    Ask, Asker, Changed, Force, Fresh, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    Ask, Asker, Changed, Force, Outdated, PreparedLoad, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
     TransferredAsk, UpdateAsk,
 };
 use super::outcome::{Frozen, Rejected, RolledBack};
@@ -83,7 +83,7 @@ pub fn lock(sources: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
 }
 
 /// Reads, checks and compiles on a thread where blocking harms nobody.
-async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Fresh, Refused> {
+async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<PreparedLoad, Refused> {
     let work = move || {
         let mut sources = lock(&sources);
         let read = sources.read()?;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::diff::Differences;
 use super::outcome::{Frozen, Rejected, Reloaded, RolledBack};
-use super::recovery::Past;
+use super::recovery::PublishedState;
 use crate::answer::Table;
 use crate::config::BrokenZone;
 use crate::dns::{Name, Serial};
@@ -91,7 +91,7 @@ pub struct UpdateAsk {
 
 /// A load that is checked and compiled.
 #[derive(Clone)]
-pub struct Fresh {
+pub struct PreparedLoad {
     /// What the engine gets.
     pub load: Load,
     /// The configuration's text, as history keeps it.
@@ -101,7 +101,7 @@ pub struct Fresh {
     /// Where the files differ from those of the load before; not known of the first one.
     pub differences: Option<Differences>,
     /// What the zones published before a start; `None` of every load but the first.
-    pub past: Option<Arc<Past>>,
+    pub past: Option<Arc<PublishedState>>,
     /// Every file that was read.
     pub files: Vec<PathBuf>,
     /// What people should know.
@@ -116,13 +116,13 @@ pub struct Fresh {
     pub broken: Vec<BrokenZone>,
 }
 
-impl Fresh {
+impl PreparedLoad {
     /// The same for a core that begins again: not what came before it, nor what was kept of it, for edits may have been
     /// changed since.
     #[must_use]
-    pub fn to_begin_again(&self) -> Fresh {
+    pub fn to_begin_again(&self) -> PreparedLoad {
         let (saves, records) = (Vec::new(), Vec::new());
-        let mut again = Fresh { differences: None, past: None, saves, records, ..self.clone() };
+        let mut again = PreparedLoad { differences: None, past: None, saves, records, ..self.clone() };
         again.load.undecided = Undecided::default();
         again
     }

@@ -35,11 +35,11 @@ pub use freeze::edits;
 pub use journals::{Journals, unreached};
 pub use loader::{Asks, Loader, lock};
 pub use messages::{
-    Ask, Asker, Changed, Force, Fresh, Outdated, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    Ask, Asker, Changed, Force, Outdated, PreparedLoad, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
     TransferredAsk, UpdateAsk,
 };
 pub use outcome::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};
 pub use publish::{Changes, NewContents, PublishStage, Published};
 pub use publisher::Publisher;
-pub use recovery::Past;
+pub use recovery::PublishedState;
 pub use sources::Sources;

@@ -16,7 +16,7 @@ use tracing::error;
 
 use super::diff::{Differences, Turn, journaled, steered, turn};
 use super::journals::Journals;
-use super::recovery::Past;
+use super::recovery::PublishedState;
 use crate::answer::Table;
 use crate::dns::{Name, Serial, soa_with_serial};
 use crate::engine::{Cause, Happened, Saved, SavedKey};
@@ -64,7 +64,7 @@ pub struct NewContents {
     /// Where they differ from the ones before.
     pub differences: Option<Differences>,
     /// What was published before a start.
-    pub past: Option<Arc<Past>>,
+    pub past: Option<Arc<PublishedState>>,
     /// What they came by, unless what is recorded says it better.
     pub by: Cause,
 }
@@ -187,7 +187,7 @@ impl PublishStage {
             steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
             // A start publishes nothing before its first load, but knows what the last process did.
             let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
-            let differences = past.map_or(differences.as_ref(), Past::differences);
+            let differences = past.map_or(differences.as_ref(), PublishedState::differences);
             self.rows.extend(match turn(before, &laid, changeset, differences, &steered) {
                 Turn::Step(step) => {
                     counts.insert((apex.clone(), changeset.to.0), step.counts());

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diff::Differences;
-use super::snapshots::Copies;
+use super::snapshots::Snapshots;
 use crate::answer::Table;
 use crate::dns::{Name, RrSet, RrType};
 use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};
@@ -30,21 +30,21 @@ pub struct Kept {
 
 /// What the zones of a start published before it.
 #[derive(Clone)]
-pub struct Past {
+pub struct PublishedState {
     /// Of the contents of now.
     same: Table,
     /// Of other contents, and the names at which those differ from the ones of now.
     other: Option<(Table, Differences)>,
     /// Which of them has a zone as it was.
-    tables: BTreeMap<Name, Whose>,
+    tables: BTreeMap<Name, Contents>,
     laid: BTreeMap<Name, BTreeSet<Name>>,
 }
 
 /// Which table.
 #[derive(Clone, Copy)]
-enum Whose {
-    Same,
-    Other,
+enum Contents {
+    Unchanged,
+    Changed,
 }
 
 impl Kept {
@@ -114,7 +114,7 @@ impl Kept {
     }
 
     /// What the zones published whose contents are other ones now, without what was laid over them.
-    pub fn others(&self, bases: &[ZoneBase], copies: &Copies) -> Vec<Zone> {
+    pub fn others(&self, bases: &[ZoneBase], copies: &Snapshots) -> Vec<Zone> {
         let changed = bases.iter().filter_map(|base| {
             let kept = self.zones.get(&base.apex)?;
             (kept.fingerprint != base.fingerprint && knows(kept, base))
@@ -128,7 +128,7 @@ impl Kept {
     }
 
     /// The past of the table of these zones; `others` as [`Kept::others`] gives them.
-    pub fn past(self, now: &Table, load: &Load, others: Vec<Zone>, seed: u64) -> Past {
+    pub fn past(self, now: &Table, load: &Load, others: Vec<Zone>, seed: u64) -> PublishedState {
         let own = own_types(&load.config);
         let as_it_was = load.zones.iter().filter(|base| {
             let kept = self.zones.get(&base.apex);
@@ -137,7 +137,7 @@ impl Kept {
         let (mut same, mut tables) = (now.clone(), BTreeMap::new());
         for base in as_it_was {
             if self.lay(&mut same, &base.apex, &own) {
-                tables.insert(base.apex.clone(), Whose::Same);
+                tables.insert(base.apex.clone(), Contents::Unchanged);
             }
         }
         let apexes: BTreeSet<Name> = others.iter().map(|zone| zone.apex().clone()).collect();
@@ -145,14 +145,14 @@ impl Kept {
             let mut table = Table::compile(others, &self.names(apexes.iter()), seed);
             for apex in &apexes {
                 if self.lay(&mut table, apex, &own) {
-                    tables.insert(apex.clone(), Whose::Other);
+                    tables.insert(apex.clone(), Contents::Changed);
                 }
             }
             let differences = Differences::between(&table, now, apexes);
             (table, differences)
         });
         let laid = self.laid.into_iter().map(|(apex, laid)| (apex, laid.into_keys().collect())).collect();
-        Past { same, other, tables, laid }
+        PublishedState { same, other, tables, laid }
     }
 
     /// Lays over a zone of a table what was laid over it, under the serial it had; whether that could be done.
@@ -187,12 +187,12 @@ fn own_types(config: &Config) -> BTreeMap<&Name, BTreeSet<RrType>> {
     config.services.iter().map(|service| (&service.name, own(service))).collect()
 }
 
-impl Past {
+impl PublishedState {
     /// A table in which a zone is as it was published last; `None` where that is not known.
     pub fn table(&self, apex: &Name) -> Option<&Table> {
         match self.tables.get(apex)? {
-            Whose::Same => Some(&self.same),
-            Whose::Other => self.other.as_ref().map(|(table, _)| table),
+            Contents::Unchanged => Some(&self.same),
+            Contents::Changed => self.other.as_ref().map(|(table, _)| table),
         }
     }
 

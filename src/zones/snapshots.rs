@@ -26,21 +26,21 @@ const MAX_VERSIONS: usize = 8;
 const HEAD: &[u8] = b"detour zone 1\n";
 
 /// The copies there are.
-pub struct Copies {
+pub struct Snapshots {
     folder: PathBuf,
     there: BTreeSet<String>,
     /// Those of the load that is under way or was last.
     current: BTreeSet<String>,
 }
 
-impl Copies {
+impl Snapshots {
     /// Those of a state directory.
-    pub fn open(state_dir: &Path) -> Copies {
+    pub fn open(state_dir: &Path) -> Snapshots {
         let folder = state_dir.join(FOLDER);
         // A folder that cannot be read is as good as an empty one; writing says what is wrong with it.
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         let there = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        Copies { folder, there, current: BTreeSet::new() }
+        Snapshots { folder, there, current: BTreeSet::new() }
     }
 
     /// What of a zone was loaded, as far as it is there: all its versions, in no order.
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn what_was_loaded_is_there_until_what_came_next_is_settled() {
         let folder = tempfile::tempdir().unwrap();
-        let serials = |copies: &Copies, apex: &str| {
+        let serials = |copies: &Snapshots, apex: &str| {
             let mut all: Vec<u32> = copies.of(&apex.parse().unwrap()).map(|zone| zone.serial().0).collect();
             all.sort_unstable();
             all
         };
-        let mut copies = Copies::open(folder.path());
+        let mut copies = Snapshots::open(folder.path());
         for zone in [zone("a", 1), zone("b", 1)] {
             copies.keep(&zone, zone.fingerprint());
         }
@@ -172,7 +172,7 @@ mod tests {
         // Another load, which ends before it is settled.
         copies.begin();
         copies.keep(&zone("a", 2), zone("a", 2).fingerprint());
-        let mut copies = Copies::open(folder.path());
+        let mut copies = Snapshots::open(folder.path());
         assert_eq!((serials(&copies, "a"), serials(&copies, "b")), (vec![1, 2], vec![1]));
         copies.replace(&zone("a", 3), zone("a", 3).fingerprint());
         assert_eq!(serials(&copies, "a"), [1, 2, 3]);
@@ -181,12 +181,12 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join(FOLDER)).unwrap().count(), 1);
 
         // One that is not what its name says is none to serve.
-        let whole = |copies: &Copies| copies.whole(&"a".parse().unwrap()).count();
+        let whole = |copies: &Snapshots| copies.whole(&"a".parse().unwrap()).count();
         assert_eq!(whole(&copies), 1);
         let file = fs::read_dir(folder.path().join(FOLDER)).unwrap().next().unwrap().unwrap().path();
         let other = folder.path().join(FOLDER).join(format!("{}{:016x}", begin(&"a".parse().unwrap()), 7));
         fs::rename(&file, &other).unwrap();
-        let torn = Copies::open(folder.path());
+        let torn = Snapshots::open(folder.path());
         assert_eq!((serials(&torn, "a"), whole(&torn)), (vec![3], 0));
         fs::rename(other, file).unwrap();
         // What a load had no use for stays, where the zone is still there.

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diff::{self, Differences};
-use super::messages::{Changed, Fresh, Refused};
+use super::messages::{Changed, PreparedLoad, Refused};
 use super::recovery::Kept;
-use super::snapshots::Copies;
+use super::snapshots::Snapshots;
 use crate::answer::{ClientMap, Table};
 use crate::config::{self, Report};
 use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
@@ -41,7 +41,7 @@ pub struct Sources {
     /// What was loaded before that, until the core has taken it up.
     before: Option<Before>,
     /// Copies of what was loaded, once the state directory is known.
-    copies: Option<Copies>,
+    copies: Option<Snapshots>,
     /// What was published before this start, until the first load.
     kept: Option<Kept>,
 }
@@ -133,7 +133,7 @@ impl Sources {
     /// Takes up the edits that were kept; has the first load say what was published before it, and every load keep
     /// what it was made from.
     pub fn recall(&mut self, state_dir: &Path, saved: &[Saved]) {
-        self.copies = Some(Copies::open(state_dir));
+        self.copies = Some(Snapshots::open(state_dir));
         let kept = Kept::of(saved);
         self.edits = kept.edits();
         self.kept = Some(kept);
@@ -206,7 +206,7 @@ impl Sources {
     }
 
     /// Lays the edits over what was read, and compiles it, blocking.
-    pub fn build(&mut self, loaded: config::Loaded) -> Result<Fresh, Refused> {
+    pub fn build(&mut self, loaded: config::Loaded) -> Result<PreparedLoad, Refused> {
         let config::Loaded { config, text, mut zones, warnings, files, databases, broken } = loaded;
         if let (Some(catalog), Some(last)) = (self.catalog(&config), zones.last_mut()) {
             *last = catalog;
@@ -258,15 +258,7 @@ impl Sources {
             // Also where it is no use under this configuration: it may be under the next.
             self.copies.iter_mut().for_each(|copies| copies.retain(&broken.zone));
         }
-        self.last = Some(Last {
-            config: load.config.clone(),
-            maps: clients.maps.clone(),
-            fingerprints: load.zones.iter().map(|base| (base.apex.clone(), base.fingerprint)).collect(),
-        });
-        let of_files =
-            load.config.zones.iter().filter(|zone| load.config.catalog.as_ref() != Some(&zone.name));
-        let named = of_files.map(|zone| (zone.name.clone(), zone.file.clone()));
-        self.files = named.collect();
+        self.remember(&load, clients.maps.clone());
         let unfit = crate::probe::warnings(&load.config);
         let crowding = crate::probe::crowding(&load.config);
         let crowded = crowding.iter().map(|line| format!("warning: {line}"));
@@ -277,7 +269,28 @@ impl Sources {
         let given = diff::journaled(&load.config);
         let differences = before.map(|before| Differences::between(&before, &table, given));
         let records = Vec::new();
-        Ok(Fresh { load, text, table, differences, past, files, warnings, crowding, saves, records, broken })
+        Ok(PreparedLoad {
+            load,
+            text,
+            table,
+            differences,
+            past,
+            files,
+            warnings,
+            crowding,
+            saves,
+            records,
+            broken,
+        })
+    }
+
+    /// Takes a load as the last one.
+    fn remember(&mut self, load: &Load, maps: BTreeMap<ClientsId, Arc<ClientMap>>) {
+        let config = load.config.clone();
+        let fingerprints = load.zones.iter().map(|base| (base.apex.clone(), base.fingerprint)).collect();
+        let of_files = config.zones.iter().filter(|zone| config.catalog.as_ref() != Some(&zone.name));
+        self.files = of_files.map(|zone| (zone.name.clone(), zone.file.clone())).collect();
+        self.last = Some(Last { config, maps, fingerprints });
     }
 
     /// What zones published before this start whose contents are other ones now.
@@ -300,7 +313,7 @@ impl Sources {
 
     /// Lets go of copies of what was loaded before; to be called once what was loaded last is on the disk.
     pub fn settle_copies(&mut self) {
-        self.copies.iter_mut().for_each(Copies::settle);
+        self.copies.iter_mut().for_each(Snapshots::settle);
     }
 
     /// What the engine needs to know of a zone.
