@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compile::encode_negative;
-use super::node::{Body, Kind, Node};
+use super::grow::Held;
+use super::node::{Body, Kind};
 use super::pick::Steered;
 use super::set::{self, Sets};
 use super::slots::SlotBody;
-use super::table::{Table, apex_slot, negative_slot};
+use super::table::Table;
 use crate::dns::{Name, RrSet, RrType};
 use crate::zone::{Changeset, ClientsId, Steering, SteeringError};
 
@@ -18,9 +19,9 @@ pub enum ApplyError {
     /// The table was compiled without this zone.
     #[error("zone {0} is not served: load its file first")]
     NoZone(Name),
-    /// The name has no slot.
-    #[error("{owner} in zone {zone} is fixed: compile the table with it among the steered names")]
-    NotSteered {
+    /// The name is none of the zone's.
+    #[error("{owner} does not lie in zone {zone}, or lies in another one below it")]
+    NotInZone {
         /// The changeset's zone.
         zone: Name,
         /// The name.
@@ -79,7 +80,7 @@ fn shape_of<'c>(changes: &Changes<'c>) -> Changes<'c> {
     changes.iter().filter(|(rtype, _)| shapes(**rtype)).map(|(&rtype, &set)| (rtype, set)).collect()
 }
 
-/// What becomes of one slot.
+/// What becomes of one name.
 #[derive(Default)]
 struct Touched<'c> {
     changes: Changes<'c>,
@@ -87,7 +88,7 @@ struct Touched<'c> {
     wait: Wait<'c>,
 }
 
-/// Whether a slot's answers come to depend on the client.
+/// Whether a name's answers come to depend on the client.
 #[derive(Default)]
 enum Steer<'c> {
     /// As before.
@@ -115,51 +116,95 @@ impl Table {
     /// Applies a changeset, all of it or nothing. What it says of the serial before is not looked at: after
     /// a restart it builds on what was published last, which no file knows.
     pub fn apply(&mut self, changeset: &Changeset) -> Result<(), ApplyError> {
-        let zone = self.zone_at(&changeset.zone)?;
+        let apex = &changeset.zone;
+        let (zone, _) = self.zone(apex).ok_or_else(|| ApplyError::NoZone(apex.clone()))?;
         let soa = &changeset.soa;
-        if soa.rtype != RrType::SOA || soa.owner != changeset.zone || soa.rdata.len() != 1 {
-            return Err(ApplyError::BadSoa(changeset.zone.clone()));
+        if soa.rtype != RrType::SOA || soa.owner != *apex || soa.rdata.len() != 1 {
+            return Err(ApplyError::BadSoa(apex.clone()));
         }
-        let mut slots: BTreeMap<u32, Touched<'_>> = BTreeMap::new();
+        let mut names: BTreeMap<&Name, Touched<'_>> = BTreeMap::new();
         let removed = changeset.remove.iter().map(|set| (set, None));
         for (set, change) in removed.chain(changeset.add.iter().map(|set| (set, Some(set)))) {
             if shapes(set.rtype) {
                 return Err(ApplyError::Shape { owner: set.owner.clone(), rtype: set.rtype.0 });
             }
-            let (slot, _) = self.slot_of(&changeset.zone, &set.owner)?;
-            slots.entry(slot).or_default().changes.insert(set.rtype, change);
+            self.check_owner(zone, apex, &set.owner)?;
+            names.entry(&set.owner).or_default().changes.insert(set.rtype, change);
         }
         for (owner, steering) in &changeset.steer {
-            let (slot, node) = self.slot_of(&changeset.zone, owner)?;
+            self.check_owner(zone, apex, owner)?;
             if let Some(steering) = steering {
                 self.check(owner, steering)?;
             }
             // No answer comes from at or below a delegation: there is nobody to choose for.
-            if matches!(node.kind(), Kind::Authoritative(_)) {
-                slots.entry(slot).or_default().steer = steering.as_ref().map_or(Steer::Ended, Steer::By);
+            let kind = self.at(owner.as_wire()).map(|node| node.kind());
+            if !matches!(kind, Some(Kind::Cut(_) | Kind::Hidden(_))) {
+                names.entry(owner).or_default().steer = steering.as_ref().map_or(Steer::Ended, Steer::By);
             }
         }
         for (owner, types) in &changeset.wait {
-            let (slot, _) = self.slot_of(&changeset.zone, owner)?;
-            slots.entry(slot).or_default().wait = types.as_deref().map_or(Wait::Ended, Wait::For);
+            self.check_owner(zone, apex, owner)?;
+            names.entry(owner).or_default().wait = types.as_deref().map_or(Wait::Ended, Wait::For);
         }
-        let apex = slots.entry(apex_slot(zone)).or_default();
-        apex.changes.insert(RrType::SOA, Some(soa));
-
-        let mut bodies: BTreeMap<u32, SlotBody> = slots
-            .into_iter()
-            .map(|(slot, touched)| (slot, self.touched(&changeset.zone, slot, &touched)))
-            .collect();
-        if !changeset.wait.is_empty() {
-            self.count_waiting(zone, &bodies);
+        names.entry(apex).or_default().changes.insert(RrType::SOA, Some(soa));
+        for (owner, touched) in &names {
+            self.touch(zone, owner, touched);
         }
-        let mut negative = Vec::new();
-        for rdata in &soa.rdata {
-            encode_negative(&mut negative, soa.owner.as_wire(), soa.ttl, rdata);
-        }
-        bodies.insert(negative_slot(zone), SlotBody::Plain(negative.into()));
-        self.slots.replace(bodies);
         Ok(())
+    }
+
+    /// Has a zone hold these RRsets from now on; `None` takes one away. What belongs to a zone below is held beside
+    /// it. Costs what changes, and where a name comes to hide others or hides them no longer, what is below that.
+    pub fn change<'c>(
+        &mut self,
+        apex: &Name,
+        sets: impl IntoIterator<Item = (&'c Name, RrType, Option<&'c RrSet>)>,
+    ) -> Result<(), ApplyError> {
+        let (zone, _) = self.zone(apex).ok_or_else(|| ApplyError::NoZone(apex.clone()))?;
+        let mut names: BTreeMap<&Name, Touched<'_>> = BTreeMap::new();
+        for (owner, rtype, set) in sets {
+            if !owner.is_at_or_below(apex) {
+                return Err(ApplyError::NotInZone { zone: apex.clone(), owner: owner.clone() });
+            }
+            names.entry(owner).or_default().changes.insert(rtype, set);
+        }
+        self.contents = Arc::new(());
+        for (owner, touched) in &names {
+            if self.zone_of(owner.as_wire()) == Some(zone) {
+                self.touch(zone, owner, touched);
+            } else {
+                let held = self.beside(zone, owner.as_wire()).map(|node| node.body.plain().to_vec());
+                let body = self.changed(zone, owner, &held.unwrap_or_default(), &touched.changes);
+                self.hold_beside(zone, owner.as_wire(), body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes what one name of a zone holds.
+    fn touch(&mut self, zone: u32, owner: &Name, touched: &Touched<'_>) {
+        let adds = touched.changes.values().any(Option::is_some)
+            || matches!(touched.steer, Steer::By(_))
+            || matches!(touched.wait, Wait::For(_));
+        if !adds && self.existing(owner.as_wire()).is_none() {
+            return;
+        }
+        let id = self.ensure(zone, owner.as_wire());
+        let held = match self.node(id).body {
+            Body::Fixed(body) => SlotBody::Plain(body.into()),
+            Body::Slot(body) => body.clone(),
+        };
+        let is_decided = !matches!((&touched.steer, &touched.wait), (Steer::Same, Wait::Same));
+        let next = self.touched(zone, owner, &held, touched);
+        self.count_waiting(zone, held.waits(), next.waits());
+        if owner.as_wire() == self.entry(zone).apex.as_wire() {
+            self.entry_mut(zone).negative = negative(owner, next.plain()).into();
+        }
+        let held = match next {
+            SlotBody::Plain(body) if !is_decided => Held::Body(body.to_vec()),
+            body => Held::Slot(body),
+        };
+        self.hold(id, held);
     }
 
     /// Whether a steering can be followed in this table.
@@ -176,10 +221,17 @@ impl Table {
         Ok(())
     }
 
-    /// What a slot holds once it is changed.
-    fn touched(&self, zone: &Name, slot: u32, touched: &Touched<'_>) -> SlotBody {
-        let held = self.slots.get(slot);
-        let plain: Arc<[u8]> = self.changed(zone, held.plain(), &touched.changes).into();
+    /// Whether a name is one of the zone's. Nothing is decided in one that is not for everybody.
+    fn check_owner(&self, zone: u32, apex: &Name, owner: &Name) -> Result<(), ApplyError> {
+        if self.zone_of(owner.as_wire()) == Some(zone) && !self.entry(zone).private {
+            return Ok(());
+        }
+        Err(ApplyError::NotInZone { zone: apex.clone(), owner: owner.clone() })
+    }
+
+    /// What a name holds once it is changed.
+    fn touched(&mut self, zone: u32, owner: &Name, held: &SlotBody, touched: &Touched<'_>) -> SlotBody {
+        let plain: Arc<[u8]> = self.changed(zone, owner, held.plain(), &touched.changes).into();
         match (&touched.wait, held) {
             (Wait::For(types), _) => {
                 let known = Sets::of(&plain).filter(|set| !types.contains(&set.rtype));
@@ -187,7 +239,7 @@ impl Table {
                 return SlotBody::Steered(Arc::new(Steered::waiting(plain, known)));
             }
             (Wait::Same, SlotBody::Steered(steered)) if steered.waits => {
-                let known = self.changed(zone, &steered.variants[0], &shape_of(&touched.changes));
+                let known = self.changed(zone, owner, &steered.variants[0], &shape_of(&touched.changes));
                 return SlotBody::Steered(Arc::new(steered.with_bodies(plain, vec![known])));
             }
             (Wait::Same | Wait::Ended, _) => {}
@@ -200,55 +252,38 @@ impl Table {
                 for set in Sets::of(&plain).filter(|set| shapes(set.rtype)) {
                     shape.extend_from_slice(set.raw);
                 }
-                let variant = |sets: &Vec<RrSet>| {
+                let mut variants = Vec::with_capacity(steering.variants.len());
+                for sets in &steering.variants {
                     let sets = sets.iter().map(|set| (set.rtype, Some(set))).collect();
-                    self.changed(zone, &shape, &sets)
-                };
-                let variants = steering.variants.iter().map(variant).collect();
+                    variants.push(self.changed(zone, owner, &shape, &sets));
+                }
                 SlotBody::Steered(Arc::new(Steered::new(steering, plain, clients, variants)))
             }
             (Steer::Same, SlotBody::Steered(steered)) if !steered.waits => {
                 let shape = shape_of(&touched.changes);
-                let variants = steered.variants.iter().map(|body| self.changed(zone, body, &shape)).collect();
+                let mut variants = Vec::with_capacity(steered.variants.len());
+                for body in &steered.variants {
+                    variants.push(self.changed(zone, owner, body, &shape));
+                }
                 SlotBody::Steered(Arc::new(steered.with_bodies(plain, variants)))
             }
             (Steer::Ended | Steer::Same, _) => SlotBody::Plain(plain),
         }
     }
 
-    /// Counts the zone's names that wait, where these slots change.
-    fn count_waiting(&mut self, zone: u32, changed: &BTreeMap<u32, SlotBody>) {
-        let waits = |body: &SlotBody| matches!(body, SlotBody::Steered(steered) if steered.waits);
-        let before = changed.keys().filter(|&&slot| waits(self.slots.get(slot))).count();
-        let after = changed.values().filter(|body| waits(body)).count();
-        let waiting = Arc::make_mut(&mut self.waiting);
-        let count = waiting.remove(&zone).unwrap_or(0) + after - before;
-        if count > 0 {
-            waiting.insert(zone, count);
-        }
-    }
-
-    fn zone_at(&self, apex: &Name) -> Result<u32, ApplyError> {
-        self.zone(apex).map(|(zone, _)| zone).ok_or_else(|| ApplyError::NoZone(apex.clone()))
-    }
-
-    fn slot_of(&self, zone: &Name, owner: &Name) -> Result<(u32, Node<'_>), ApplyError> {
-        let fixed = || ApplyError::NotSteered { zone: zone.clone(), owner: owner.clone() };
-        let node = self.node(self.base.find(owner.as_wire()).ok_or_else(fixed)?);
-        let is_ours = match node.kind() {
-            Kind::Authoritative(number) | Kind::Cut(number) => self.base.zones[number as usize].apex == *zone,
-            Kind::Hidden(_) => owner.is_at_or_below(zone),
-            // Nothing is steered in such a zone.
-            Kind::Absent(_) | Kind::Private(_) => false,
-        };
-        match node.body {
-            Body::Slot(slot) if is_ours => Ok((slot, node)),
-            _ => Err(fixed()),
+    /// Counts the zone's names that wait, where one begins or ends to.
+    fn count_waiting(&mut self, zone: u32, before: bool, after: bool) {
+        if before != after {
+            let waiting = Arc::make_mut(&mut self.waiting);
+            let count = waiting.remove(&zone).unwrap_or(0) + usize::from(after) - usize::from(before);
+            if count > 0 {
+                waiting.insert(zone, count);
+            }
         }
     }
 
     /// A body with some of its sets changed, in the order of types as when it was compiled.
-    fn changed(&self, zone: &Name, old: &[u8], changes: &Changes<'_>) -> Vec<u8> {
+    fn changed(&mut self, zone: u32, owner: &Name, old: &[u8], changes: &Changes<'_>) -> Vec<u8> {
         let mut body = Vec::new();
         let mut old = Sets::of(old).peekable();
         for (&rtype, change) in changes {
@@ -257,22 +292,29 @@ impl Table {
             }
             old.next_if(|set| set.rtype == rtype);
             if let Some(set) = change.filter(|set| !set.rdata.is_empty()) {
-                self.encode_linked(&mut body, zone, set);
+                let start = body.len();
+                let rdata = set.rdata.iter().map(|rdata| &**rdata);
+                let apex = self.entry(zone).apex.as_wire();
+                set::encode(&mut body, apex, owner.as_wire(), (set.rtype, set.ttl), rdata);
+                if Sets::of(&body[start..]).any(|set| set.has_links())
+                    && self.zone_of(owner.as_wire()) == Some(zone)
+                {
+                    self.link(zone, owner.as_wire(), &mut body[start..]);
+                }
             }
         }
         old.for_each(|set| body.extend_from_slice(set.raw));
         body
     }
+}
 
-    fn encode_linked(&self, body: &mut Vec<u8>, zone: &Name, set: &RrSet) {
-        let start = body.len();
-        let owner = set.owner.as_wire();
-        let rdata = set.rdata.iter().map(|rdata| &**rdata);
-        set::encode(body, zone.as_wire(), owner, (set.rtype, set.ttl), rdata);
-        for (place, target) in set::link_targets(&body[start..], owner) {
-            if let Some(target) = self.base.find(&target) {
-                set::set_link(&mut body[start..], place, target);
-            }
+/// The SOA for negative answers of an apex's body.
+fn negative(apex: &Name, body: &[u8]) -> Vec<u8> {
+    let mut negative = Vec::new();
+    for soa in Sets::of(body).filter(|set| set.rtype == RrType::SOA).map(|set| set.decode(apex)) {
+        for rdata in &soa.rdata {
+            encode_negative(&mut negative, apex.as_wire(), soa.ttl, rdata);
         }
     }
+    negative
 }

@@ -347,7 +347,7 @@ fn what_does_not_fit_is_refused() {
         assert!(error.contains(want), "{error}");
         assert_eq!(table.choice_for(&name(owner), [10, 0, 0, 1].into()), None);
     };
-    check("ns.example", |_| {}, "ns.example. in zone example. is fixed");
+    check("ns.other", |_| {}, "ns.other. does not lie in zone example.");
     check("app.example", |s| s.variants.clear(), "app.example.: 0 variants");
     check(
         "app.example",

@@ -1,123 +1,278 @@
-//! The open-addressed index from a name's hash to its node.
+//! The index from a name's hash to its node: blocks of places, each found by the hash's highest bits. A change
+//! copies one block.
+
+use std::sync::Arc;
 
 use super::node::NodeId;
+use super::spread::Spread;
 
 /// Of ten places at most this many are taken: a miss then looks at about four entries, which share one or
 /// two cache lines.
 const MAX_LOAD_TENTHS: usize = 7;
-/// The smallest index.
-const MIN_PLACES: usize = 16;
+/// The fewest places of a block.
+const MIN_PLACES: usize = 12;
+/// About how many names a block has at first; it grows.
+const FIRST_NAMES: usize = 192;
+/// A block of more names is halved.
+const MAX_NAMES: usize = 512;
+/// How many bits choose a block at most; then blocks grow without end.
+const MAX_DEPTH: u32 = 20;
 
-/// Places of eight bytes: the hash's low half as a tag, then the node's number plus one; zero is free.
-/// The tag saves a look at the node for all but one in four billion strangers.
-#[derive(Debug)]
+/// The first word is how many places are taken, with how many bits chose the block in its upper half. After it
+/// the places, eight bytes each: the hash's low half as a tag, which also says where the search begins, then the
+/// node's number plus one; zero is free. The tag saves a look at the node for nearly all strangers.
+type Block = Arc<[u64]>;
+
+#[derive(Clone, Debug)]
 pub(super) struct Index {
-    places: Box<[u64]>,
-    taken: usize,
+    /// By how much a hash is shifted to become its block's number.
+    shift: u32,
+    blocks: Spread<Block>,
+}
+
+fn block(names: usize, depth: u32) -> Vec<u64> {
+    let mut places = vec![0; 1 + (names * 10 / MAX_LOAD_TENTHS + 1).max(MIN_PLACES)];
+    places[0] = u64::from(depth) << 32;
+    places
+}
+
+fn taken(block: &[u64]) -> usize {
+    block[0] as u32 as usize
+}
+
+fn depth(block: &[u64]) -> u32 {
+    (block[0] >> 32) as u32
+}
+
+/// Where the search for a tag begins.
+#[inline]
+fn start(block: &[u64], tag: u32) -> usize {
+    1 + ((u64::from(tag) * (block.len() as u64 - 1)) >> 32) as usize
+}
+
+/// Puts a place's word where it belongs. There is room.
+fn place(block: &mut [u64], word: u64) {
+    let mut at = start(block, (word >> 32) as u32);
+    while block[at] != 0 {
+        at += 1;
+        if at == block.len() {
+            at = 1;
+        }
+    }
+    block[at] = word;
+    block[0] += 1;
+}
+
+/// The places that are taken.
+fn words(block: &[u64]) -> impl Iterator<Item = u64> {
+    block[1..].iter().copied().filter(|&word| word != 0)
+}
+
+fn node_of(word: u64) -> NodeId {
+    NodeId(word as u32 - 1)
+}
+
+fn word_of(hash: u64, node: NodeId) -> u64 {
+    u64::from(hash as u32) << 32 | (u64::from(node.0) + 1)
 }
 
 impl Index {
-    pub(super) fn with_room_for(nodes: usize) -> Index {
-        let places = (nodes * 10 / MAX_LOAD_TENTHS + 1).max(MIN_PLACES);
-        Index { places: vec![0; places].into(), taken: 0 }
+    pub(super) fn with_room_for(names: usize) -> Index {
+        let blocks = (names / FIRST_NAMES).next_power_of_two().max(2);
+        let depth = blocks.ilog2();
+        let mut spread = Spread::new(blocks, &block(0, depth).into());
+        // Some get more names than others: a seventh more for nearly all of them.
+        let each = names / blocks + names / blocks / 7;
+        for at in (0..blocks).filter(|_| each > 0) {
+            *spread.get_mut(at) = block(each, depth).into();
+        }
+        Index { shift: 64 - depth, blocks: spread }
     }
 
-    /// Where a hash's search begins: its high half, scaled to the number of places.
     #[inline]
-    fn start(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.places.len() as u64) >> 32) as usize
+    fn block(&self, hash: u64) -> &[u64] {
+        self.blocks.get((hash >> self.shift) as usize)
     }
 
-    /// The node with this hash that `is_it` accepts.
+    /// What `is_it` makes of the node with this hash.
     #[inline]
-    pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(NodeId) -> bool) -> Option<NodeId> {
-        let tag = hash as u32;
-        let mut at = self.start(hash);
+    pub(super) fn find<T>(&self, hash: u64, mut is_it: impl FnMut(NodeId) -> Option<T>) -> Option<T> {
+        let (block, tag) = (self.block(hash), hash as u32);
+        let mut at = start(block, tag);
         loop {
             // The load bound leaves free places, so this ends.
-            let place = self.places[at];
-            if place == 0 {
+            let word = block[at];
+            if word == 0 {
                 return None;
             }
-            if (place >> 32) as u32 == tag {
-                let node = NodeId(place as u32 - 1);
-                if is_it(node) {
-                    return Some(node);
-                }
+            if (word >> 32) as u32 == tag
+                && let Some(found) = is_it(node_of(word))
+            {
+                return Some(found);
             }
             at += 1;
-            if at == self.places.len() {
-                at = 0;
+            if at == block.len() {
+                at = 1;
             }
         }
     }
 
-    /// Adds a node that is not there yet. Growing asks for each node's hash again.
+    /// Adds a node that is not there yet. Halving a block asks for each node's hash again.
     pub(super) fn insert(&mut self, hash: u64, node: NodeId, hash_of: impl Fn(NodeId) -> u64) {
-        if (self.taken + 1) * 10 > self.places.len() * MAX_LOAD_TENTHS {
-            let mut larger = Index::with_room_for(self.taken * 3 / 2 + MIN_PLACES);
-            for &place in self.places.iter().filter(|&&place| place != 0) {
-                let node = NodeId(place as u32 - 1);
-                larger.place(hash_of(node), node);
+        loop {
+            let at = (hash >> self.shift) as usize;
+            let block = self.blocks.get(at);
+            if (taken(block) + 1) * 10 <= (block.len() - 1) * MAX_LOAD_TENTHS {
+                return self.change(at, |block| {
+                    place(Arc::make_mut(block), word_of(hash, node));
+                });
             }
-            *self = larger;
+            let depth = depth(block);
+            if taken(block) < MAX_NAMES || depth == MAX_DEPTH {
+                self.change(at, |old| *old = copy(old, taken(old) * 3 / 2 + MIN_PLACES, |_| true));
+            } else {
+                self.halve(at, depth, &hash_of);
+            }
         }
-        self.place(hash, node);
+    }
+
+    /// Takes out a node that is there.
+    pub(super) fn remove(&mut self, hash: u64, node: NodeId) {
+        let word = word_of(hash, node);
+        let at = (hash >> self.shift) as usize;
+        self.change(at, |old| *old = copy(old, taken(old), |held| held != word));
     }
 
     /// Adds nodes that are not there yet, and empties `batch`. Each place is a cache miss in a large index;
     /// looked at one after the other, with nothing in between that depends on them, they are waited for at
     /// once.
     pub(super) fn insert_all(&mut self, batch: &mut Vec<(u64, NodeId)>, hash_of: impl Fn(NodeId) -> u64) {
-        let look = |sum, &(hash, _): &(u64, NodeId)| sum ^ self.places[self.start(hash)];
+        let look = |sum, &(hash, _): &(u64, NodeId)| {
+            let block = self.block(hash);
+            sum ^ block[start(block, hash as u32)]
+        };
         std::hint::black_box(batch.iter().fold(0, look));
         for (hash, node) in batch.drain(..) {
             self.insert(hash, node, &hash_of);
         }
     }
 
-    fn place(&mut self, hash: u64, node: NodeId) {
-        let mut at = self.start(hash);
-        while self.places[at] != 0 {
-            at = (at + 1) % self.places.len();
+    /// Changes the block that is found at `at`, wherever else it is found.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Block)) {
+        let bits = 64 - self.shift - depth(self.blocks.get(at));
+        if bits == 0 {
+            return change(self.blocks.get_mut(at));
         }
-        self.places[at] = u64::from(hash as u32) << 32 | (u64::from(node.0) + 1);
-        self.taken += 1;
+        let mut block = self.blocks.get(at).clone();
+        change(&mut block);
+        let first = at >> bits << bits;
+        for at in first..first + (1 << bits) {
+            *self.blocks.get_mut(at) = block.clone();
+        }
+    }
+
+    /// Makes two blocks of one: a further bit of the hash tells them apart.
+    fn halve(&mut self, at: usize, depth: u32, hash_of: impl Fn(NodeId) -> u64) {
+        let mut at = at;
+        if depth == 64 - self.shift {
+            let len = 1usize << depth;
+            let mut blocks = Spread::new(len * 2, self.blocks.get(0));
+            for twice in 0..len * 2 {
+                *blocks.get_mut(twice) = self.blocks.get(twice / 2).clone();
+            }
+            (self.blocks, self.shift, at) = (blocks, self.shift - 1, at * 2);
+        }
+        let old = self.blocks.get(at).clone();
+        let bit = 1u64 << (63 - depth);
+        // The next names come to these two as they came to the one.
+        let halves = [false, true].map(|upper| {
+            let is_there = |word: u64| (hash_of(node_of(word)) & bit != 0) == upper;
+            let mut half = block(taken(&old) * 2 / 3, depth + 1);
+            words(&old).filter(|&word| is_there(word)).for_each(|word| {
+                if (taken(&half) + 1) * 10 > (half.len() - 1) * MAX_LOAD_TENTHS {
+                    half = copy(&half, taken(&half) * 3 / 2, |_| true).to_vec();
+                }
+                place(&mut half, word);
+            });
+            Block::from(half)
+        });
+        let bits = 64 - self.shift - depth;
+        let first = at >> bits << bits;
+        for at in 0..1usize << bits {
+            *self.blocks.get_mut(first + at) = halves[at >> (bits - 1)].clone();
+        }
     }
 
     /// Bytes held.
     pub(super) fn size(&self) -> usize {
-        self.places.len() * 8
+        let blocks = 1usize << (64 - self.shift);
+        // A block that is found in several places is counted once.
+        let of = |at: usize| {
+            let block = self.blocks.get(at);
+            let bits = 64 - self.shift - depth(block);
+            if at.trailing_zeros() >= bits { size_of_val(&**block) } else { 0 }
+        };
+        (0..blocks).map(of).sum::<usize>() + self.blocks.len() * size_of::<Block>()
     }
+}
+
+/// A block of some of another's words, with room for so many.
+fn copy(old: &[u64], room: usize, is_kept: impl Fn(u64) -> bool) -> Block {
+    let mut new = block(room, depth(old));
+    words(old).filter(|&word| is_kept(word)).for_each(|word| place(&mut new, word));
+    new.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn find(index: &Index, hash: u64, node: NodeId) -> bool {
+        index.find(hash, |found| (found == node).then_some(())).is_some()
+    }
+
+    /// Every name that was put in and not taken out is found, whatever grew and was halved meanwhile, and a clone
+    /// stays as it was.
     #[test]
-    fn finds_what_was_put_in_also_after_growing() {
-        // Tags collide on purpose: every hash has the same low half.
-        let hash = |node: NodeId| u64::from(node.0).wrapping_mul(0x9e37_79b9) << 32 | 5;
-        let mut index = Index::with_room_for(4);
-        for i in 0..1000 {
-            index.insert(hash(NodeId(i)), NodeId(i), hash);
+    fn finds_what_is_in_it() {
+        let spread = |node: NodeId| u64::from(node.0).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+        // Tags collide on purpose, or block numbers do.
+        let hashes: [fn(NodeId) -> u64; 3] = [
+            |node| u64::from(node.0).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17),
+            |node| u64::from(node.0).wrapping_mul(0x9e37_79b9) << 32 | 5,
+            |node| u64::from(node.0 % 2) << 63 | 0xffff_ffff,
+        ];
+        for hash in hashes {
+            let mut index = Index::with_room_for(4);
+            let count = if hash(NodeId(0)) == spread(NodeId(0)) { 20_000 } else { 1000 };
+            let mut clones = Vec::new();
+            for i in 0..count {
+                if i % (count / 4) == 0 {
+                    clones.push((i, index.clone()));
+                }
+                index.insert(hash(NodeId(i)), NodeId(i), hash);
+            }
+            for i in (0..count).step_by(3) {
+                index.remove(hash(NodeId(i)), NodeId(i));
+            }
+            for i in 0..count {
+                assert_eq!(find(&index, hash(NodeId(i)), NodeId(i)), i % 3 != 0, "{i}");
+            }
+            for (upto, clone) in clones {
+                assert!((0..count).all(|i| find(&clone, hash(NodeId(i)), NodeId(i)) == (i < upto)));
+            }
         }
-        for i in 0..1000 {
-            assert_eq!(index.find(hash(NodeId(i)), |node| node == NodeId(i)), Some(NodeId(i)));
-        }
-        assert_eq!(index.find(hash(NodeId(1000)), |node| node == NodeId(1000)), None);
     }
 
     #[test]
-    fn wraps_at_the_end() {
-        let hash = |_| u64::MAX;
-        let mut index = Index::with_room_for(4);
-        for i in 0..5 {
-            index.insert(u64::MAX, NodeId(i), hash);
-        }
-        for i in 0..5 {
-            assert_eq!(index.find(u64::MAX, |node| node == NodeId(i)), Some(NodeId(i)));
-        }
+    fn a_change_copies_one_block() {
+        let hash = |node: NodeId| u64::from(node.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut before = Index::with_room_for(10_000);
+        (0..10_000).for_each(|i| before.insert(hash(NodeId(i)), NodeId(i), hash));
+        let mut after = before.clone();
+        after.insert(hash(NodeId(10_000)), NodeId(10_000), hash);
+        let blocks = 1usize << (64 - after.shift);
+        let differ = (0..blocks).filter(|&at| !Arc::ptr_eq(before.blocks.get(at), after.blocks.get(at)));
+        assert_eq!(differ.count(), 1);
     }
 }

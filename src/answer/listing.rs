@@ -20,7 +20,7 @@ impl Listing {
     /// Of a zone; `None` where the table does not have it. Sorts the names, which takes a second for a million.
     pub fn of(table: Arc<Table>, apex: &Name) -> Option<Listing> {
         let (zone, _) = table.zone(apex)?;
-        let mut names = table.nodes(zone);
+        let mut names = table.holding(zone);
         names.sort_by(|&a, &b| canonical(table.node(a).name, table.node(b).name));
         Some(Listing { table, names: names.into_iter() })
     }
@@ -34,7 +34,7 @@ impl Iterator for Listing {
         loop {
             let node = self.table.node(self.names.next()?);
             let Ok(name) = Name::from_wire(node.name) else { continue };
-            let sets = Sets::of(self.table.body_of(&node)).map(|set| set.decode(&name));
+            let sets = Sets::of(node.body.plain()).map(|set| set.decode(&name));
             let mut sets: Vec<RrSet> = sets.collect();
             sets.sort_by_key(|set| (set.rtype != RrType::SOA, set.rtype));
             return Some((name, sets));

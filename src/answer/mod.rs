@@ -24,6 +24,7 @@ mod chaos;
 mod clients;
 mod compile;
 mod cookie;
+mod grow;
 mod hash;
 mod index;
 mod listing;
@@ -37,10 +38,13 @@ mod resolve;
 mod set;
 mod siphash;
 mod slots;
+mod spread;
 mod table;
 mod transfer;
 mod walk;
 
+#[cfg(test)]
+mod change_tests;
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]

@@ -1,42 +1,65 @@
-//! Nodes: one for every name of every zone, packed one after the other into an arena.
+//! Nodes, one for every name that a zone knows or links to, and chunks of them.
 //!
 //! ```text
-//! 0         1      2      6      10
-//! name len  flags  owner  body   name (wire form, lower case)   body, unless it is in a slot
+//! chunk:  where each node begins (2 bytes each; zero: none there)   nodes
+//!
+//! node:   0          1       2      4
+//!         name len   flags   body   name (wire form, lower case)   body, unless it is in a slot
 //! ```
 //!
-//! `owner` is the zone's number; for a hidden node it is the node that hides it, for an absent one the
-//! closest encloser. `body` is the body's length, or its slot. A body is a sequence of RRsets (`set.rs`).
+//! A node's number is its chunk's and its place there, and stays as long as the name does. `body` is the
+//! body's length, or its slot in the chunk. A body is a sequence of RRsets (`set.rs`).
 
-/// Nodes begin at multiples of this, so that a 32-bit number reaches 16 GiB.
-const UNIT: usize = 4;
-const NAME: usize = 10;
+use std::sync::Arc;
 
-/// A node's place in the arena, in units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::slots::SlotBody;
+
+/// Nodes of a chunk: what is copied when a fixed one of them changes.
+pub(super) const PLACES: usize = 64;
+/// The largest body that lies in its node, so that every node's beginning fits two bytes.
+pub(super) const MAX_INLINE: usize = 700;
+const HEAD: usize = 4;
+const _: () = assert!(PLACES * (2 + HEAD + 255 + MAX_INLINE) <= u16::MAX as usize);
+
+/// A node's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeId(pub(super) u32);
 
 impl NodeId {
-    /// No node; no arena is large enough for it.
+    /// No node; there are never so many.
     pub(super) const NONE: NodeId = NodeId(u32::MAX);
 
     pub(super) fn some(self) -> Option<NodeId> {
         (self != NodeId::NONE).then_some(self)
     }
+
+    /// The node at a place of a chunk.
+    pub(super) fn of(chunk: u32, place: usize) -> NodeId {
+        NodeId(chunk * PLACES as u32 + place as u32)
+    }
+
+    #[inline]
+    pub(super) fn chunk(self) -> u32 {
+        self.0 / PLACES as u32
+    }
+
+    #[inline]
+    pub(super) fn place(self) -> usize {
+        self.0 as usize % PLACES
+    }
 }
 
-/// What a name is, decided when the table is compiled.
+/// What a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Authoritative data of a zone, or an empty non-terminal.
     Authoritative(u32),
     /// A delegation out of a zone: NS records below its apex (RFC 1034 section 4.2.1).
     Cut(u32),
-    /// Below a cut or a DNAME: no answer comes from here. Glue lives in such nodes.
+    /// Below a cut or a DNAME, which is this: no answer comes from here. Glue lives in such nodes.
     Hidden(NodeId),
-    /// Above an apex and in no zone; or in a zone that does not know the name, though another zone lies
-    /// below it. Then this is the closest encloser.
-    Absent(Option<NodeId>),
+    /// No name of its zone: others link to it, and it may become one.
+    Absent,
     /// Authoritative data of a zone that is not for everybody.
     Private(u32),
 }
@@ -50,13 +73,35 @@ pub(super) const HAS_DNAME: u8 = 0x20;
 pub(super) const IS_APEX: u8 = 0x40;
 const IN_SLOT: u8 = 0x80;
 
+/// The name exists even where nothing is there. Beside the length of a body, which needs fewer bits.
+const PINNED: u16 = 0x8000;
+const NUMBER: u16 = 0x03ff;
+
 /// Where a node's body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Body<'a> {
-    /// In the arena.
+    /// In the node.
     Fixed(&'a [u8]),
-    /// In the slot of this number.
-    Slot(u32),
+    /// Beside it.
+    Slot(&'a SlotBody),
+}
+
+impl<'a> Body<'a> {
+    /// What transfers carry.
+    pub(super) fn plain(self) -> &'a [u8] {
+        match self {
+            Body::Fixed(body) => body,
+            Body::Slot(body) => body.plain(),
+        }
+    }
+
+    /// Whether nothing is there for anybody.
+    pub(super) fn is_empty(self) -> bool {
+        match self {
+            Body::Fixed(body) => body.is_empty(),
+            Body::Slot(body) => body.is_empty(),
+        }
+    }
 }
 
 /// A node, read in place.
@@ -64,7 +109,7 @@ pub(super) enum Body<'a> {
 pub(super) struct Node<'a> {
     pub(super) id: NodeId,
     flags: u8,
-    owner: u32,
+    chunk: &'a Chunk,
     pub(super) name: &'a [u8],
     pub(super) body: Body<'a>,
 }
@@ -75,147 +120,429 @@ impl Node<'_> {
         self.flags & flag != 0
     }
 
+    /// The zone that holds it.
+    pub(super) fn zone(&self) -> u32 {
+        self.chunk.zone
+    }
+
     #[inline]
     pub(super) fn kind(&self) -> Kind {
         match self.flags & KIND_MASK {
-            0 => Kind::Authoritative(self.owner),
-            1 => Kind::Cut(self.owner),
-            2 => Kind::Hidden(NodeId(self.owner)),
-            4 => Kind::Private(self.owner),
-            _ => Kind::Absent(NodeId(self.owner).some()),
+            0 => Kind::Authoritative(self.chunk.zone),
+            1 => Kind::Cut(self.chunk.zone),
+            2 => Kind::Hidden(self.chunk.more(self.id.place()).by),
+            4 => Kind::Private(self.chunk.zone),
+            _ => Kind::Absent,
         }
     }
 }
 
-fn pack(kind: Kind) -> (u8, u32) {
+fn tag(kind: Kind) -> u8 {
     match kind {
-        Kind::Authoritative(zone) => (0, zone),
-        Kind::Cut(zone) => (1, zone),
-        Kind::Hidden(by) => (2, by.0),
-        Kind::Absent(encloser) => (3, encloser.unwrap_or(NodeId::NONE).0),
-        Kind::Private(zone) => (4, zone),
+        Kind::Authoritative(_) => 0,
+        Kind::Cut(_) => 1,
+        Kind::Hidden(_) => 2,
+        Kind::Absent => 3,
+        Kind::Private(_) => 4,
     }
 }
 
-/// All nodes.
-#[derive(Debug)]
-pub(super) struct Arena(Vec<u8>);
+/// What is known of few nodes of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct More {
+    place: u8,
+    /// How many names directly below exist.
+    pub(super) children: u32,
+    /// How many links lead here.
+    pub(super) links: u32,
+    /// The cut or DNAME that hides it.
+    pub(super) by: NodeId,
+}
 
-impl Arena {
-    pub(super) fn with_capacity(bytes: usize) -> Arena {
-        Arena(Vec::with_capacity(bytes))
+impl More {
+    fn of(place: usize) -> More {
+        More { place: place as u8, children: 0, links: 0, by: NodeId::NONE }
     }
 
-    /// The bytes a node takes.
-    pub(super) fn cost(name: &[u8], body: usize) -> usize {
-        (NAME + name.len() + body).next_multiple_of(UNIT)
+    fn says_nothing(&self) -> bool {
+        self.children == 0 && self.links == 0 && self.by == NodeId::NONE
     }
+}
 
-    pub(super) fn push(&mut self, name: &[u8], kind: Kind, flags: u8, body: Body<'_>) -> NodeId {
-        let id = self.end();
-        let (tag, owner) = pack(kind);
-        let (in_slot, number, bytes) = match body {
-            Body::Fixed(bytes) => (0, bytes.len() as u32, bytes),
-            Body::Slot(slot) => (IN_SLOT, slot, &[][..]),
-        };
-        self.0.extend_from_slice(&[name.len() as u8, flags | tag | in_slot]);
-        self.0.extend_from_slice(&owner.to_le_bytes());
-        self.0.extend_from_slice(&number.to_le_bytes());
-        self.0.extend_from_slice(name);
-        self.0.extend_from_slice(bytes);
-        self.0.resize(self.0.len().next_multiple_of(UNIT), 0);
-        id
+/// Nodes of one zone that lie together, and are copied together. A clone shares the nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    pub(super) zone: u32,
+    places: u8,
+    bytes: Arc<[u8]>,
+    slots: Vec<SlotBody>,
+    more: Vec<More>,
+}
+
+impl Chunk {
+    /// A chunk without nodes.
+    pub(super) fn empty(zone: u32) -> Chunk {
+        Chunk { zone, places: 0, bytes: Arc::default(), slots: Vec::new(), more: Vec::new() }
     }
 
     #[inline]
-    pub(super) fn name(&self, id: NodeId) -> &[u8] {
-        let at = id.0 as usize * UNIT;
-        let len = usize::from(self.0[at]);
-        &self.0[at + NAME..at + NAME + len]
+    fn start(&self, place: usize) -> usize {
+        usize::from(u16::from_le_bytes([self.bytes[place * 2], self.bytes[place * 2 + 1]]))
+    }
+
+    fn has(&self, place: usize) -> bool {
+        place < usize::from(self.places) && self.start(place) != 0
+    }
+
+    /// Whether no node is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken().next().is_none()
+    }
+
+    /// A place where no node is.
+    pub(super) fn free(&self) -> Option<usize> {
+        (0..PLACES).find(|&place| !self.has(place))
+    }
+
+    /// The places where nodes are.
+    pub(super) fn taken(&self) -> impl Iterator<Item = usize> {
+        (0..usize::from(self.places)).filter(|&place| self.has(place))
     }
 
     #[inline]
-    pub(super) fn get(&self, id: NodeId) -> Node<'_> {
-        let bytes = &self.0[id.0 as usize * UNIT..];
-        let (head, rest) = bytes.split_at(NAME);
+    fn name(&self, place: usize) -> &[u8] {
+        let node = &self.bytes[self.start(place)..];
+        &node[HEAD..HEAD + usize::from(node[0])]
+    }
+
+    #[inline]
+    pub(super) fn node(&self, id: NodeId) -> Node<'_> {
+        let (head, rest) = self.bytes[self.start(id.place())..].split_at(HEAD);
         let (name, rest) = rest.split_at(usize::from(head[0]));
-        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let number = usize::from(u16::from_le_bytes([head[2], head[3]]) & NUMBER);
         let body = match head[1] & IN_SLOT {
-            0 => Body::Fixed(&rest[..number(6) as usize]),
-            _ => Body::Slot(number(6)),
+            0 => Body::Fixed(&rest[..number]),
+            _ => Body::Slot(&self.slots[number]),
         };
-        Node { id, flags: head[1], owner: number(2), name, body }
+        Node { id, flags: head[1], chunk: self, name, body }
     }
 
-    /// The bytes of a body that is in the arena; empty for one in a slot.
-    pub(super) fn body_mut(&mut self, id: NodeId) -> &mut [u8] {
-        let node = self.get(id);
-        let len = if let Body::Fixed(body) = node.body { body.len() } else { 0 };
-        let start = id.0 as usize * UNIT + NAME + node.name.len();
-        &mut self.0[start..start + len]
+    /// A node's bytes.
+    fn raw(&self, place: usize) -> Option<&[u8]> {
+        if !self.has(place) {
+            return None;
+        }
+        let node = &self.bytes[self.start(place)..];
+        let inline = if node[1] & IN_SLOT == 0 { number_of(node) } else { 0 };
+        Some(&node[..HEAD + usize::from(node[0]) + inline])
     }
 
-    pub(super) fn set_kind(&mut self, id: NodeId, kind: Kind) {
-        let at = id.0 as usize * UNIT;
-        let (tag, owner) = pack(kind);
-        self.0[at + 1] = self.0[at + 1] & !KIND_MASK | tag;
-        self.0[at + 2..at + 6].copy_from_slice(&owner.to_le_bytes());
+    /// Writes all nodes anew, with this one, or none, at a place.
+    fn rewrite(&mut self, place: usize, node: Option<&[u8]>) {
+        let places = usize::from(self.places).max(place + 1);
+        let mut writer = Writer::with_capacity(self.bytes.len() + node.map_or(0, <[u8]>::len) + 2);
+        for at in 0..places {
+            let raw = if at == place { node } else { self.raw(at) };
+            writer.put(raw);
+        }
+        self.bytes = writer.into_bytes();
+        self.places = places as u8;
     }
 
-    pub(super) fn set_flag(&mut self, id: NodeId, flag: u8) {
-        self.0[id.0 as usize * UNIT + 1] |= flag;
+    /// Puts a node without a body at a free place.
+    pub(super) fn put(&mut self, place: usize, name: &[u8], kind: Kind) {
+        let node = [&[name.len() as u8, tag(kind), 0, 0], name].concat();
+        self.rewrite(place, Some(&node));
+        self.set_kind(place, kind);
     }
 
-    /// Where the next node will be.
-    pub(super) fn end(&self) -> NodeId {
-        NodeId((self.0.len() / UNIT) as u32)
+    /// Takes a node away.
+    pub(super) fn clear(&mut self, place: usize) {
+        self.leave_slot(place);
+        self.rewrite(place, None);
+        self.more.retain(|more| usize::from(more.place) != place);
     }
 
-    /// The node after this one, or the first; nodes are in the order they were pushed.
-    pub(super) fn after(&self, id: Option<NodeId>) -> Option<NodeId> {
-        let next = id.map_or(0, |id| {
-            let node = self.get(id);
-            let body = if let Body::Fixed(body) = node.body { body.len() } else { 0 };
-            id.0 as usize * UNIT + Arena::cost(node.name, body)
-        });
-        (next < self.0.len()).then_some(NodeId((next / UNIT) as u32))
+    /// Another body, in the node; not larger than [`MAX_INLINE`].
+    pub(super) fn set_fixed(&mut self, place: usize, body: &[u8]) {
+        self.leave_slot(place);
+        let Some(raw) = self.raw(place) else { return };
+        let mut node = raw[..HEAD + usize::from(raw[0])].to_vec();
+        node[1] &= !IN_SLOT;
+        let flags = u16::from_le_bytes([node[2], node[3]]) & !NUMBER;
+        node[2..HEAD].copy_from_slice(&(flags | body.len() as u16).to_le_bytes());
+        node.extend_from_slice(body);
+        self.rewrite(place, Some(&node));
+    }
+
+    /// Another body, beside the node.
+    pub(super) fn set_slot(&mut self, place: usize, body: SlotBody) {
+        let Some(raw) = self.raw(place) else { return };
+        if raw[1] & IN_SLOT != 0 {
+            let slot = number_of(raw);
+            self.slots[slot] = body;
+            return;
+        }
+        let mut node = raw[..HEAD + usize::from(raw[0])].to_vec();
+        node[1] |= IN_SLOT;
+        let flags = u16::from_le_bytes([node[2], node[3]]) & !NUMBER;
+        node[2..HEAD].copy_from_slice(&(flags | self.slots.len() as u16).to_le_bytes());
+        self.slots.push(body);
+        self.rewrite(place, Some(&node));
+    }
+
+    /// Lets go of the slot of a node that is about to have another body, or none; the last slot takes its number.
+    fn leave_slot(&mut self, place: usize) {
+        let in_slot =
+            |chunk: &Chunk, place| chunk.raw(place).filter(|raw| raw[1] & IN_SLOT != 0).map(number_of);
+        let Some(slot) = in_slot(self, place) else { return };
+        let last = self.slots.len() - 1;
+        self.slots.swap_remove(slot);
+        let moved = self.taken().find(|&other| other != place && in_slot(self, other) == Some(last));
+        if let Some(moved) = moved {
+            let at = self.start(moved) + 2;
+            let bytes = Arc::make_mut(&mut self.bytes);
+            let flags = u16::from_le_bytes([bytes[at], bytes[at + 1]]) & !NUMBER;
+            bytes[at..at + 2].copy_from_slice(&(flags | slot as u16).to_le_bytes());
+        }
+    }
+
+    /// Makes a link lead to a node; `at` is its place in the body.
+    pub(super) fn body_mut(&mut self, place: usize, change: impl FnOnce(&mut [u8])) {
+        let node = self.start(place);
+        let head = &self.bytes[node..node + HEAD];
+        let number = number_of(head);
+        if head[1] & IN_SLOT == 0 {
+            let start = node + HEAD + usize::from(head[0]);
+            change(&mut Arc::make_mut(&mut self.bytes)[start..start + number]);
+        } else if let SlotBody::Plain(body) = &mut self.slots[number] {
+            change(Arc::make_mut(body));
+        }
+    }
+
+    pub(super) fn set_kind(&mut self, place: usize, kind: Kind) {
+        let by = if let Kind::Hidden(by) = kind { by } else { NodeId::NONE };
+        self.change_more(place, |more| more.by = by);
+        self.set_flags(place, KIND_MASK, tag(kind));
+    }
+
+    pub(super) fn set_flag(&mut self, place: usize, flag: u8, is_set: bool) {
+        self.set_flags(place, flag, if is_set { flag } else { 0 });
+    }
+
+    /// Changes flags, where they are other ones.
+    fn set_flags(&mut self, place: usize, mask: u8, flags: u8) {
+        let at = self.start(place) + 1;
+        if self.bytes[at] & mask != flags {
+            let bytes = Arc::make_mut(&mut self.bytes);
+            bytes[at] = bytes[at] & !mask | flags;
+        }
+    }
+
+    /// Has a name exist even where nothing is there.
+    pub(super) fn pin(&mut self, place: usize) {
+        let at = self.start(place) + 3;
+        Arc::make_mut(&mut self.bytes)[at] |= (PINNED >> 8) as u8;
+    }
+
+    pub(super) fn is_pinned(&self, place: usize) -> bool {
+        self.bytes[self.start(place) + 3] & (PINNED >> 8) as u8 != 0
+    }
+
+    pub(super) fn more(&self, place: usize) -> More {
+        let found = self.more.iter().find(|more| usize::from(more.place) == place);
+        found.copied().unwrap_or_else(|| More::of(place))
+    }
+
+    pub(super) fn change_more(&mut self, place: usize, change: impl FnOnce(&mut More)) {
+        let mut more = self.more(place);
+        change(&mut more);
+        self.more.retain(|more| usize::from(more.place) != place);
+        if !more.says_nothing() {
+            self.more.push(more);
+        }
     }
 
     /// Bytes held.
     pub(super) fn size(&self) -> usize {
-        self.0.capacity()
+        let slots: usize = self.slots.iter().map(SlotBody::size).sum();
+        size_of::<Chunk>() + self.bytes.len() + slots + self.more.len() * size_of::<More>()
+    }
+}
+
+/// A body's length, or its slot's number.
+fn number_of(node: &[u8]) -> usize {
+    usize::from(u16::from_le_bytes([node[2], node[3]]) & NUMBER)
+}
+
+/// Lays nodes out one after the other.
+#[derive(Default)]
+struct Writer {
+    starts: Vec<u16>,
+    nodes: Vec<u8>,
+}
+
+impl Writer {
+    fn with_capacity(bytes: usize) -> Writer {
+        Writer { starts: Vec::with_capacity(PLACES), nodes: Vec::with_capacity(bytes) }
     }
 
-    pub(super) fn shrink(&mut self) {
-        self.0.shrink_to_fit();
+    fn put(&mut self, node: Option<&[u8]>) {
+        let start = self.nodes.len() as u16;
+        self.starts.push(node.map_or(u16::MAX, |_| start));
+        self.nodes.extend_from_slice(node.unwrap_or_default());
     }
+
+    fn into_bytes(self) -> Arc<[u8]> {
+        let head = self.starts.len() * 2;
+        let mut bytes = Vec::with_capacity(head + self.nodes.len());
+        for start in &self.starts {
+            let start = if *start == u16::MAX { 0 } else { *start + head as u16 };
+            bytes.extend_from_slice(&start.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.nodes);
+        bytes.into()
+    }
+}
+
+/// A chunk in the making, as a zone is read: one node after the other.
+pub(super) struct ChunkBuilder {
+    zone: u32,
+    writer: Writer,
+    slots: Vec<SlotBody>,
+}
+
+impl ChunkBuilder {
+    pub(super) fn new(zone: u32) -> ChunkBuilder {
+        ChunkBuilder { zone, writer: Writer::default(), slots: Vec::new() }
+    }
+
+    pub(super) fn zone(&self) -> u32 {
+        self.zone
+    }
+
+    /// How many nodes it has.
+    pub(super) fn len(&self) -> usize {
+        self.writer.starts.len()
+    }
+
+    /// Adds a node, which is not hidden; its body goes beside it where it is to change often, or is large.
+    pub(super) fn push(&mut self, name: &[u8], kind: Kind, flags: u8, is_pinned: bool, body: &[u8]) {
+        let in_slot = is_pinned || flags & IS_APEX != 0 || body.len() > MAX_INLINE;
+        let number = if in_slot { self.slots.len() } else { body.len() } as u16;
+        let number = if is_pinned { number | PINNED } else { number };
+        let flags = flags | tag(kind) | if in_slot { IN_SLOT } else { 0 };
+        let Writer { starts, nodes } = &mut self.writer;
+        starts.push(nodes.len() as u16);
+        nodes.extend_from_slice(&[name.len() as u8, flags]);
+        nodes.extend_from_slice(&number.to_le_bytes());
+        nodes.extend_from_slice(name);
+        if in_slot {
+            self.slots.push(SlotBody::Plain(body.into()));
+        } else {
+            nodes.extend_from_slice(body);
+        }
+    }
+
+    /// The chunk, and an empty builder for the next one.
+    pub(super) fn take(&mut self) -> Chunk {
+        let next = ChunkBuilder {
+            zone: self.zone,
+            writer: Writer::with_capacity(self.writer.nodes.len()),
+            slots: Vec::new(),
+        };
+        let ChunkBuilder { zone, writer, mut slots } = std::mem::replace(self, next);
+        slots.shrink_to_fit();
+        Chunk { zone, places: writer.starts.len() as u8, bytes: writer.into_bytes(), slots, more: Vec::new() }
+    }
+}
+
+/// The name of a node of a chunk.
+#[inline]
+pub(super) fn name_at(chunk: &Chunk, id: NodeId) -> &[u8] {
+    chunk.name(id.place())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn fixed<'a>(node: &Node<'a>) -> &'a [u8] {
+        let Body::Fixed(body) = node.body else { panic!("{node:?}") };
+        body
+    }
+
+    fn plain(body: &[u8]) -> SlotBody {
+        SlotBody::Plain(body.into())
+    }
+
     #[test]
-    fn nodes_read_back_in_order() {
-        let mut arena = Arena::with_capacity(0);
-        let a = arena.push(b"\x01a\0", Kind::Authoritative(7), IS_APEX, Body::Fixed(b"12345"));
-        let b = arena.push(b"\0", Kind::Absent(None), 0, Body::Slot(9));
-        let c = arena.push(b"\x01c\x01a\0", Kind::Cut(7), 0, Body::Fixed(b""));
-        arena.set_kind(c, Kind::Hidden(a));
-        arena.set_flag(a, HAS_WILDCARD);
+    fn nodes_read_back_as_they_were_put() {
+        let mut builder = ChunkBuilder::new(7);
+        builder.push(b"\x01a\0", Kind::Authoritative(7), IS_APEX, false, b"12345");
+        builder.push(b"\0", Kind::Cut(7), HAS_DNAME, false, b"x");
+        builder.push(b"\x01b\0", Kind::Authoritative(7), 0, true, b"");
+        let (mut chunk, id) = (builder.take(), |place| NodeId::of(3, place));
+        assert_eq!(builder.len(), 0);
 
-        let node = arena.get(a);
-        assert_eq!((node.name, node.kind()), (&b"\x01a\0"[..], Kind::Authoritative(7)));
-        assert_eq!(node.body, Body::Fixed(b"12345"));
-        assert!(node.has(IS_APEX) && node.has(HAS_WILDCARD) && !node.has(HAS_DNAME));
-        assert_eq!((arena.get(b).kind(), arena.get(b).body), (Kind::Absent(None), Body::Slot(9)));
-        assert_eq!((arena.get(c).kind(), arena.name(c)), (Kind::Hidden(a), &b"\x01c\x01a\0"[..]));
+        let node = chunk.node(id(0));
+        assert_eq!((node.name, node.kind(), node.zone()), (&b"\x01a\0"[..], Kind::Authoritative(7), 7));
+        assert!(node.has(IS_APEX) && !node.has(HAS_DNAME));
+        assert_eq!(node.body.plain(), b"12345");
+        let node = chunk.node(id(1));
+        assert_eq!((node.name, node.kind(), fixed(&node)), (&b"\0"[..], Kind::Cut(7), &b"x"[..]));
+        assert!(chunk.is_pinned(2) && !chunk.is_pinned(1));
 
-        assert_eq!(arena.after(None), Some(a));
-        assert_eq!(arena.after(Some(a)), Some(b));
-        assert_eq!(arena.after(Some(b)), Some(c));
-        assert_eq!(arena.after(Some(c)), None);
-        arena.body_mut(a)[0] = b'x';
-        assert_eq!(arena.get(a).body, Body::Fixed(b"x2345"));
+        chunk.put(3, b"\x01c\0", Kind::Hidden(id(1)));
+        chunk.set_flag(3, HAS_WILDCARD, true);
+        assert_eq!(
+            (chunk.node(id(3)).kind(), chunk.node(id(3)).has(HAS_WILDCARD)),
+            (Kind::Hidden(id(1)), true)
+        );
+        chunk.set_kind(3, Kind::Absent);
+        assert_eq!((chunk.node(id(3)).kind(), chunk.more(3).by), (Kind::Absent, NodeId::NONE));
+        chunk.change_more(3, |more| more.links += 2);
+        assert_eq!((chunk.more(3).links, chunk.more(2).links), (2, 0));
+        assert_eq!((id(3).chunk(), id(3).place(), chunk.free()), (3, 3, Some(4)));
+    }
+
+    /// Bodies come and go, in slots and in nodes; the others stay as they were, and so does a clone.
+    #[test]
+    fn a_change_leaves_the_others_and_the_clone_alone() {
+        let mut chunk = Chunk::empty(1);
+        let names: Vec<[u8; 3]> = (0..8).map(|i| [1, b'a' + i, 0]).collect();
+        for (place, name) in names.iter().enumerate() {
+            chunk.put(place, name, Kind::Authoritative(1));
+            if place % 2 == 0 {
+                chunk.set_slot(place, plain(name));
+            } else {
+                chunk.set_fixed(place, name);
+            }
+        }
+        let before = chunk.clone();
+        chunk.set_fixed(0, b"first");
+        chunk.clear(1);
+        chunk.set_slot(3, plain(b"third"));
+        chunk.clear(6);
+        chunk.body_mut(5, |body| body[0] = b'x');
+        let held = |chunk: &Chunk, place| chunk.node(NodeId::of(0, place)).body.plain().to_vec();
+        assert_eq!(held(&chunk, 0), b"first");
+        assert_eq!(held(&chunk, 3), b"third");
+        assert_eq!(held(&chunk, 5), b"xf\0");
+        for place in [2, 4, 7] {
+            assert_eq!(held(&chunk, place), names[place]);
+        }
+        assert_eq!(chunk.taken().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 7]);
+        for (place, name) in names.iter().enumerate() {
+            assert_eq!(
+                (held(&before, place), before.node(NodeId::of(0, place)).name),
+                (name.to_vec(), &name[..])
+            );
+        }
+        for place in [0, 2, 3, 4, 5, 7] {
+            assert!(!chunk.is_empty());
+            chunk.clear(place);
+        }
+        assert!(chunk.is_empty() && chunk.slots.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use super::names::{Sought, label_at, suffix_at};
 use super::node::{HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, Node, NodeId};
 use super::pick::Client;
 use super::query::{Question, rcode};
-use super::set::{QUESTION, RECORD_HEAD, Set, Sets};
+use super::set::{Link, QUESTION, RECORD_HEAD, Set, Sets};
 use super::table::Table;
 use crate::dns::{MAX_NAME_LEN, RrType};
 
@@ -77,34 +77,33 @@ pub(super) fn resolve(
 
 impl<'r> Run<'r, '_> {
     fn visit(&mut self, place: Place<'_>) -> Step {
-        let Some(node) = self.table.find(place.name) else {
-            return match self.table.closest_encloser(place.name) {
-                Some(encloser) => self.missing(place, encloser),
-                None => self.outside(),
-            };
-        };
+        let Some(node) = self.table.find(place.name) else { return self.unknown(place) };
         match node.kind() {
             Kind::Authoritative(zone) => self.exact(place, node, zone),
             // The parent's side of a cut is where DS lives (RFC 4035 section 3.1.4.1).
             Kind::Cut(zone) if self.rtype == RrType::DS => self.at_node(place, &node, zone),
             Kind::Cut(_) => self.refer(place, &node),
             Kind::Hidden(by) => self.hidden(place, by),
-            Kind::Absent(Some(encloser)) => self.missing(place, self.table.node(encloser)),
-            Kind::Absent(None) => self.outside(),
+            Kind::Absent => self.unknown(place),
             Kind::Private(zone) if self.admitted => self.at_node(place, &node, zone),
             Kind::Private(_) => self.private(),
+        }
+    }
+
+    /// No such name: what it would lie in says what to answer.
+    fn unknown(&mut self, place: Place<'_>) -> Step {
+        match self.table.closest_encloser(place.name) {
+            Some(encloser) => self.missing(place, encloser),
+            None => self.outside(),
         }
     }
 
     fn exact(&mut self, place: Place<'_>, node: Node<'r>, zone: u32) -> Step {
         if self.rtype == RrType::DS
             && node.has(IS_APEX)
-            && let Some(side) = self.table.base.zones[zone as usize].parent_side
+            && let Some(side) = self.table.parent_side(node.name)
         {
-            let side = self.table.node(side);
-            if let Kind::Cut(parent) = side.kind() {
-                return self.at_node(place, &side, parent);
-            }
+            return self.at_node(place, &side, side.zone());
         }
         self.at_node(place, &node, zone)
     }
@@ -123,8 +122,8 @@ impl<'r> Run<'r, '_> {
             }
             Kind::Cut(_) => self.refer(place, &encloser),
             Kind::Hidden(by) => self.hidden(place, by),
-            Kind::Absent(Some(real)) => self.missing(place, self.table.node(real)),
-            Kind::Absent(None) => self.outside(),
+            // No encloser is.
+            Kind::Absent => self.outside(),
             Kind::Private(zone) if self.admitted => self.negative(place, zone, rcode::NX_DOMAIN),
             Kind::Private(_) => self.private(),
         }
@@ -292,7 +291,7 @@ impl<'r> Run<'r, '_> {
         if rcode == rcode::NX_DOMAIN {
             self.note_subject(zone);
         }
-        let apex = self.table.base.zones[zone as usize].apex.as_wire().len();
+        let apex = self.table.entry(zone).apex.as_wire().len();
         let Some(soa) = self.table.negative(zone) else { return self.hollow() };
         if let Some(owner) = place.suffix(self.message, apex)
             && self.message.push(Section::Authority, &soa, owner, apex).is_err()
@@ -326,23 +325,42 @@ impl<'r> Run<'r, '_> {
         let place = |at: usize| start + if at < front { at + set.wire.len() } else { at } - front;
         if answering.is_none() {
             for link in set.links().filter(|link| link.required) {
-                if self.add_glue(place(link.at), link.node).is_err() {
+                let at = place(link.at);
+                if let Some(target) = self.target(&link, at)
+                    && self.add_glue(at, target).is_err()
+                {
                     self.message.truncated = true;
                 }
             }
         }
         for link in set.links().filter(|link| answering.is_some() || !link.required) {
             let at = place(link.at);
+            let Some(target) = self.target(&link, at) else { continue };
             // Left out where they do not fit: they can be asked for.
             let _ = match answering {
-                None => self.add_glue(at, link.node),
+                None => self.add_glue(at, target),
                 // The bindings of the target belong to its addresses (RFC 9460 section 4.1).
-                Some(node) if node != link.node && is_binding(set.rtype) => {
-                    self.add_courtesy(at, link.node, set.rtype)
+                Some(node) if node != target && is_binding(set.rtype) => {
+                    self.add_courtesy(at, target, set.rtype)
                 }
-                Some(_) => self.add_courtesy(at, link.node, RrType::A),
+                Some(_) => self.add_courtesy(at, target, RrType::A),
             };
         }
+    }
+
+    /// Where a link leads; one into another zone, by the name at `at`.
+    #[inline]
+    fn target(&self, link: &Link, at: usize) -> Option<NodeId> {
+        match link.node.some() {
+            Some(node) => Some(node),
+            None => self.elsewhere(at),
+        }
+    }
+
+    #[cold]
+    fn elsewhere(&self, at: usize) -> Option<NodeId> {
+        let name = Sought::follow(self.message.bytes(), at)?;
+        Some(self.table.find(&name)?.id)
     }
 
     /// The addresses that lead to another server are the same for everybody.

@@ -7,23 +7,35 @@ use std::sync::Arc;
 use super::clients::ClientMap;
 use super::hash::Keys;
 use super::index::Index;
-use super::names::{Sought, parent};
-use super::node::{Arena, Body, IS_APEX, Kind, Node, NodeId};
+use super::names::{Sought, parent, up};
+use super::node::{Body, Chunk, IS_APEX, Kind, Node, NodeId, name_at};
 use super::pick::{Client, Steered};
 use super::set::{Set, Sets};
-use super::slots::{SlotBody, Slots};
+use super::slots::SlotBody;
+use super::spread::Spread;
 use crate::dns::{Name, RrSet, RrType};
 use crate::zone::ClientsId;
 
-/// Every name of every zone, compiled. A clone is cheap and shares all but what is then changed in it:
-/// to publish is to clone, [`Table::apply`] and swap one pointer.
+/// Every name of every zone, compiled. A clone is cheap and shares all but what is then changed in it: to
+/// publish is to clone, change and swap one pointer.
 #[derive(Clone, Debug)]
 pub struct Table {
-    pub(super) base: Arc<Base>,
-    pub(super) slots: Slots,
+    pub(super) keys: Keys,
+    pub(super) index: Index,
+    pub(super) chunks: Spread<Arc<Chunk>>,
+    /// Chunks that no zone has any more.
+    pub(super) free: Arc<Vec<u32>>,
+    /// How many chunks there ever were.
+    pub(super) used: u32,
+    pub(super) zones: Spread<Arc<ZoneEntry>>,
+    pub(super) zone_count: u32,
+    /// The labels of the longest name there ever was: nothing deeper needs to be looked for.
+    pub(super) deepest: usize,
     pub(super) clients: Arc<BTreeMap<ClientsId, Arc<ClientMap>>>,
     /// For each zone with names that wait for their first answer, how many those are.
     pub(super) waiting: Arc<BTreeMap<u32, usize>>,
+    /// What changes where contents do, but not with what changesets lay over them.
+    pub(super) contents: Arc<()>,
 }
 
 /// What a name that depends on the client answers one of them.
@@ -39,52 +51,19 @@ pub struct ChoiceFor {
     pub rrsets: Vec<RrSet>,
 }
 
-/// What stays as compiled from the zone files.
-#[derive(Debug)]
-pub(super) struct Base {
-    pub(super) keys: Keys,
-    pub(super) index: Index,
-    pub(super) arena: Arena,
-    pub(super) zones: Vec<ZoneEntry>,
-    /// Where the steered names that are in no file begin and end.
-    pub(super) steered: (NodeId, NodeId),
-    /// The labels of the longest name: nothing deeper needs to be looked for.
-    pub(super) deepest: usize,
-}
-
-/// One zone. Zone `z` has its apex in slot `2z` and the SOA for its negative answers in slot `2z + 1`.
-#[derive(Debug)]
+/// One zone.
+#[derive(Clone, Debug)]
 pub(super) struct ZoneEntry {
     pub(super) apex: Name,
-    /// Where the owners of its file begin and end; those beside another zone are among them, in no index.
-    pub(super) nodes: (NodeId, NodeId),
-    /// Where the zone above this one is served too: its delegation of this one. DS records are answered
-    /// from there (RFC 4035 section 3.1.4.1), all else from this zone.
-    pub(super) parent_side: Option<NodeId>,
-}
-
-impl ZoneEntry {
-    /// A zone without a name yet.
-    pub(super) fn new(apex: &Name) -> ZoneEntry {
-        ZoneEntry { apex: apex.clone(), nodes: (NodeId(0), NodeId(0)), parent_side: None }
-    }
-}
-
-/// The slot of a zone's apex.
-pub(super) fn apex_slot(zone: u32) -> u32 {
-    zone * 2
-}
-
-/// The slot of the SOA with the TTL of negative answers.
-pub(super) fn negative_slot(zone: u32) -> u32 {
-    zone * 2 + 1
-}
-
-impl Base {
-    #[inline]
-    pub(super) fn find(&self, name: &[u8]) -> Option<NodeId> {
-        self.index.find(self.keys.hash(name), |node| self.arena.name(node) == name)
-    }
+    pub(super) node: NodeId,
+    /// Where its names are.
+    pub(super) chunks: Arc<[u32]>,
+    /// The SOA with the TTL of negative answers; of a zone of which nothing is known, nothing.
+    pub(super) negative: Arc<[u8]>,
+    /// Whether it is answered to those alone who may have it.
+    pub(super) private: bool,
+    /// Whether another zone lies below it.
+    pub(super) has_zones_below: bool,
 }
 
 impl Table {
@@ -99,7 +78,7 @@ impl Table {
     /// What a client at `ip` is answered at a name whose answers depend on the client; `None` for all
     /// other names.
     pub fn choice_for(&self, name: &Name, ip: IpAddr) -> Option<ChoiceFor> {
-        let node = self.node(self.base.find(name.as_wire())?);
+        let node = self.at(name.as_wire())?;
         let steered = self.steered(&node).filter(|steered| !steered.waits)?;
         let chosen = steered.choose(&Client { resolver: ip, subnet: None, id: 0, now: 0 });
         Some(ChoiceFor {
@@ -110,31 +89,28 @@ impl Table {
         })
     }
 
-    fn steered<'t>(&'t self, node: &Node<'t>) -> Option<&'t Steered> {
+    fn steered<'t>(&self, node: &Node<'t>) -> Option<&'t Steered> {
         match node.body {
-            Body::Slot(slot) => match self.slots.get(slot) {
-                SlotBody::Steered(steered) => Some(steered),
-                SlotBody::Plain(_) => None,
-            },
-            Body::Fixed(_) => None,
+            Body::Slot(SlotBody::Steered(steered)) => Some(steered),
+            Body::Slot(SlotBody::Plain(_)) | Body::Fixed(_) => None,
         }
     }
 
     /// The apexes of all zones.
     pub fn zones(&self) -> impl Iterator<Item = &Name> {
-        self.base.zones.iter().map(|zone| &zone.apex)
+        (0..self.zone_count).map(|zone| &self.entry(zone).apex)
     }
 
     /// The SOA a zone answers with, if the table has the zone.
     pub fn soa(&self, apex: &Name) -> Option<RrSet> {
-        let (zone, _) = self.zone(apex)?;
-        let mut sets = Sets::of(self.slots.get(apex_slot(zone)).plain());
+        let (_, apex_node) = self.zone(apex)?;
+        let mut sets = Sets::of(self.node(apex_node).body.plain());
         sets.find(|set| set.rtype == RrType::SOA).map(|set| set.decode(apex))
     }
 
     /// A zone's number and the node of its apex.
     pub(super) fn zone(&self, apex: &Name) -> Option<(u32, NodeId)> {
-        let node = self.node(self.base.find(apex.as_wire())?);
+        let node = self.at(apex.as_wire())?;
         match node.kind() {
             Kind::Authoritative(zone) | Kind::Private(zone) if node.has(IS_APEX) => Some((zone, node.id)),
             _ => None,
@@ -143,18 +119,18 @@ impl Table {
 
     /// What the table holds at a name for everybody, by type; glue and other data that no answer comes from included.
     pub fn rrsets_at(&self, name: &Name) -> Vec<RrSet> {
-        let Some(node) = self.base.find(name.as_wire()) else { return Vec::new() };
-        Sets::of(self.body(&self.node(node))).map(|set| set.decode(name)).collect()
+        let Some(node) = self.at(name.as_wire()) else { return Vec::new() };
+        Sets::of(self.body(&node)).map(|set| set.decode(name)).collect()
     }
 
     /// What is answered to everybody about a name's addresses and aliases, be it by a wildcard.
     pub fn answered_at(&self, name: &Name) -> Vec<RrSet> {
         let wildcard = || {
             let mut above = std::iter::successors(name.parent(), Name::parent);
-            let encloser = above.find_map(|above| self.base.find(above.as_wire()))?;
-            self.wildcard(&self.node(encloser))
+            let encloser = above.find_map(|above| self.existing(above.as_wire()))?;
+            self.wildcard(&encloser)
         };
-        let node = self.base.find(name.as_wire()).map(|id| self.node(id));
+        let node = self.existing(name.as_wire());
         let node = node.or_else(wildcard).filter(|node| matches!(node.kind(), Kind::Authoritative(_)));
         let Some((node, owner)) = node.and_then(|node| Some((node, Name::from_wire(node.name).ok()?))) else {
             return Vec::new();
@@ -182,37 +158,74 @@ impl Table {
 
     /// The bytes of memory held, of which successors share all but what they change.
     pub fn size(&self) -> usize {
-        self.base.index.size() + self.base.arena.size() + self.slots.size()
+        let chunks = (0..self.used as usize).map(|chunk| self.chunks.get(chunk).size()).sum::<usize>();
+        self.index.size() + chunks + self.chunks.len() * size_of::<Arc<Chunk>>()
     }
 
     #[inline]
     pub(super) fn node(&self, id: NodeId) -> Node<'_> {
-        self.base.arena.get(id)
+        self.chunk(id).node(id)
+    }
+
+    #[inline]
+    pub(super) fn chunk(&self, id: NodeId) -> &Chunk {
+        self.chunks.get(id.chunk() as usize)
+    }
+
+    pub(super) fn entry(&self, zone: u32) -> &ZoneEntry {
+        self.zones.get(zone as usize)
+    }
+
+    pub(super) fn name(&self, id: NodeId) -> &[u8] {
+        name_at(self.chunk(id), id)
+    }
+
+    /// The node of a name in lower case, also of one that is only linked to.
+    #[inline]
+    pub(super) fn at(&self, name: &[u8]) -> Option<Node<'_>> {
+        self.index.find(self.keys.hash(name), |id| {
+            let node = self.node(id);
+            (node.name == name).then_some(node)
+        })
+    }
+
+    /// The node of a name that exists.
+    pub(super) fn existing(&self, name: &[u8]) -> Option<Node<'_>> {
+        self.at(name).filter(|node| node.kind() != Kind::Absent)
+    }
+
+    /// The zone that a name belongs to: whatever of it or above it there is belongs to that.
+    pub(super) fn zone_of(&self, name: &[u8]) -> Option<u32> {
+        up(name).find_map(|above| self.at(above)).map(|node| node.zone())
+    }
+
+    /// What the zone above says of a zone that is served too: its delegation. DS records are answered from there
+    /// (RFC 4035 section 3.1.4.1), all else from the zone itself.
+    #[cold]
+    pub(super) fn parent_side(&self, apex: &[u8]) -> Option<Node<'_>> {
+        let above = self.zone_of(parent(apex)?)?;
+        let node = self.beside(above, apex)?;
+        matches!(node.kind(), Kind::Cut(_)).then_some(node)
     }
 
     /// What everybody may be told of a node.
     #[inline]
-    pub(super) fn body<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
+    pub(super) fn body<'t>(&self, node: &Node<'t>) -> &'t [u8] {
         match node.body {
             Body::Fixed(body) => body,
-            Body::Slot(slot) => match self.slots.get(slot) {
-                SlotBody::Steered(steered) if steered.waits => &steered.variants[0],
-                held => held.plain(),
-            },
+            Body::Slot(SlotBody::Steered(steered)) if steered.waits => &steered.variants[0],
+            Body::Slot(held) => held.plain(),
         }
     }
 
     /// The body a client is answered from, and the scope of that: how many bits of the client's address it
     /// depends on.
     #[inline]
-    pub(super) fn body_for<'t>(&'t self, node: &Node<'t>, client: &Client<'_>) -> (&'t [u8], u8) {
-        let slot = match node.body {
-            Body::Fixed(body) => return (body, 0),
-            Body::Slot(slot) => slot,
-        };
-        match self.slots.get(slot) {
-            SlotBody::Plain(body) => (body, 0),
-            SlotBody::Steered(steered) => {
+    pub(super) fn body_for<'t>(&self, node: &Node<'t>, client: &Client<'_>) -> (&'t [u8], u8) {
+        match node.body {
+            Body::Fixed(body) => (body, 0),
+            Body::Slot(SlotBody::Plain(body)) => (body, 0),
+            Body::Slot(SlotBody::Steered(steered)) => {
                 let chosen = steered.choose(client);
                 (steered.body(chosen), chosen.scope)
             }
@@ -221,15 +234,15 @@ impl Table {
 
     /// The SOA for a zone's negative answers.
     pub(super) fn negative(&self, zone: u32) -> Option<Set<'_>> {
-        Sets::of(self.slots.get(negative_slot(zone)).plain()).next()
+        Sets::of(&self.entry(zone).negative).next()
     }
 
     #[inline]
     pub(super) fn find(&self, sought: &Sought) -> Option<Node<'_>> {
-        if sought.labels() > self.base.deepest {
+        if sought.labels() > self.deepest {
             return None;
         }
-        self.base.find(sought.name()).map(|id| self.node(id))
+        self.at(sought.name())
     }
 
     /// The longest name above one that is not there (RFC 4592 section 3.3.1). Names at most as deep as the
@@ -238,10 +251,10 @@ impl Table {
         let mut name = sought.name();
         for labels in (0..sought.labels()).rev() {
             name = parent(name)?;
-            if labels <= self.base.deepest
-                && let Some(id) = self.base.find(name)
+            if labels <= self.deepest
+                && let Some(node) = self.existing(name)
             {
-                return Some(self.node(id));
+                return Some(node);
             }
         }
         None
@@ -253,6 +266,6 @@ impl Table {
         let len = 2 + encloser.name.len();
         name[..2].copy_from_slice(b"\x01*");
         name[2..len].copy_from_slice(encloser.name);
-        self.base.find(&name[..len]).map(|id| self.node(id))
+        self.at(&name[..len])
     }
 }

@@ -1,84 +1,46 @@
 //! All that a zone holds, one RRset after the other: what a transfer carries, and how two tables differ.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::node::{Body, Kind, Node, NodeId};
+use super::node::{Node, NodeId};
 use super::set::Sets;
-use super::table::{Base, Table};
+use super::table::Table;
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 
-/// How far a walk through a zone has come. It borrows nothing, so that whoever walks may pause.
-#[derive(Clone, Debug, Default)]
+/// How far a walk through a zone has come: which of its chunks, and which place there. It borrows nothing, so
+/// that whoever walks may pause.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Walk {
-    last: Option<NodeId>,
-    /// In the names that are steered and in no file, which come last.
-    beside: bool,
-}
-
-impl Base {
-    /// The next node of a zone that may hold RRsets, glue and what is occluded included.
-    fn step(&self, zone: u32, walk: &mut Walk) -> Option<Node<'_>> {
-        loop {
-            let span = if walk.beside { self.steered } else { self.zones[zone as usize].nodes };
-            let next = match walk.last {
-                Some(last) => self.arena.after(Some(last)),
-                None => Some(span.0),
-            };
-            match next.filter(|next| next.0 < span.1.0) {
-                Some(next) => {
-                    walk.last = Some(next);
-                    let node = self.arena.get(next);
-                    if !walk.beside || self.zone_of(&node) == Some(zone) {
-                        return Some(node);
-                    }
-                }
-                None if walk.beside => return None,
-                None => *walk = Walk { last: None, beside: true },
-            }
-        }
-    }
-
-    /// The zone a node belongs to.
-    fn zone_of(&self, node: &Node<'_>) -> Option<u32> {
-        match node.kind() {
-            Kind::Authoritative(zone) | Kind::Cut(zone) | Kind::Private(zone) => Some(zone),
-            Kind::Hidden(by) => match self.arena.get(by).kind() {
-                Kind::Authoritative(zone) | Kind::Cut(zone) => Some(zone),
-                Kind::Hidden(_) | Kind::Absent(_) | Kind::Private(_) => None,
-            },
-            Kind::Absent(_) => None,
-        }
-    }
-
-    /// Whether a node is found by its name, which those beside another zone's are not.
-    fn is_indexed(&self, node: &Node<'_>) -> bool {
-        self.find(node.name) == Some(node.id)
-    }
+    chunk: usize,
+    place: usize,
 }
 
 impl Table {
-    /// The next name of a zone and what it holds, the apex's SOA included.
-    pub(super) fn walk(&self, zone: u32, walk: &mut Walk) -> Option<(&[u8], &[u8])> {
-        let node = self.base.step(zone, walk)?;
-        Some((node.name, self.body_of(&node)))
+    /// The next node of a zone, glue and what is occluded included.
+    fn step(&self, zone: u32, walk: &mut Walk) -> Option<Node<'_>> {
+        loop {
+            let &number = self.entry(zone).chunks.get(walk.chunk)?;
+            let chunk = self.chunks.get(number as usize);
+            match chunk.taken().find(|&place| place >= walk.place) {
+                Some(place) => {
+                    walk.place = place + 1;
+                    return Some(chunk.node(NodeId::of(number, place)));
+                }
+                None => *walk = Walk { chunk: walk.chunk + 1, place: 0 },
+            }
+        }
     }
 
-    pub(super) fn body_of<'t>(&'t self, node: &Node<'t>) -> &'t [u8] {
-        match node.body {
-            Body::Fixed(body) => body,
-            Body::Slot(slot) => self.slots.get(slot).plain(),
-        }
+    /// The next name of a zone and what it holds, the apex's SOA included.
+    pub(super) fn walk(&self, zone: u32, walk: &mut Walk) -> Option<(&[u8], &[u8])> {
+        let node = self.step(zone, walk)?;
+        Some((node.name, node.body.plain()))
     }
 
     /// The nodes of a zone that hold something, in no order.
-    pub(super) fn nodes(&self, zone: u32) -> Vec<NodeId> {
-        let (mut nodes, mut walk) = (Vec::new(), Walk::default());
-        while let Some(node) = self.base.step(zone, &mut walk) {
-            if !self.body_of(&node).is_empty() {
-                nodes.push(node.id);
-            }
-        }
-        nodes
+    pub(super) fn holding(&self, zone: u32) -> Vec<NodeId> {
+        self.nodes(zone).filter(|node| !node.body.plain().is_empty()).map(|node| node.id).collect()
     }
 
     /// The serial a zone publishes, if the table has the zone.
@@ -89,18 +51,18 @@ impl Table {
     /// What a zone holds at a name; nothing where the name is another zone's.
     pub fn held(&self, apex: &Name, name: &Name) -> Vec<RrSet> {
         let Some((zone, _)) = self.zone(apex) else { return Vec::new() };
-        let node = self.base.find(name.as_wire()).map(|id| self.node(id));
-        let Some(node) = node.filter(|node| self.base.zone_of(node) == Some(zone)) else { return Vec::new() };
-        Sets::of(self.body_of(&node)).map(|set| set.decode(name)).collect()
+        let node = self.at(name.as_wire());
+        let Some(node) = node.filter(|node| node.zone() == zone) else { return Vec::new() };
+        Sets::of(node.body.plain()).map(|set| set.decode(name)).collect()
     }
 
     /// Every RRset of a zone, in no order; none where the table does not have it.
     pub fn rrsets(&self, apex: &Name) -> Vec<RrSet> {
-        let (mut all, mut walk) = (Vec::new(), Walk::default());
+        let mut all = Vec::new();
         let Some((zone, _)) = self.zone(apex) else { return all };
-        while let Some((name, body)) = self.walk(zone, &mut walk) {
-            let Ok(name) = Name::from_wire(name) else { continue };
-            all.extend(Sets::of(body).map(|set| set.decode(&name)));
+        for node in self.nodes(zone) {
+            let Ok(name) = Name::from_wire(node.name) else { continue };
+            all.extend(Sets::of(node.body.plain()).map(|set| set.decode(&name)));
         }
         all
     }
@@ -108,9 +70,8 @@ impl Table {
     /// Gives each RRset of a zone: its owner in wire form, its type, and how many records it has.
     pub fn count_records(&self, apex: &Name, mut each: impl FnMut(&[u8], RrType, usize)) {
         let Some((zone, _)) = self.zone(apex) else { return };
-        let mut walk = Walk::default();
-        while let Some((name, body)) = self.walk(zone, &mut walk) {
-            Sets::of(body).for_each(|set| each(name, set.rtype, usize::from(set.count)));
+        for node in self.nodes(zone) {
+            Sets::of(node.body.plain()).for_each(|set| each(node.name, set.rtype, usize::from(set.count)));
         }
     }
 
@@ -121,17 +82,23 @@ impl Table {
         let mut names = BTreeSet::new();
         let mut beside = [BTreeMap::new(), BTreeMap::new()];
         for at in [0, 1] {
-            let (this, that, mut walk) = (tables[at], tables[1 - at], Walk::default());
-            while let Some(node) = this.base.step(zones[at], &mut walk) {
-                let held = content(this.body_of(&node));
-                if !this.base.is_indexed(&node) {
+            let (this, that) = (tables[at], tables[1 - at]);
+            // What two tables share is the same in both.
+            let is_shared = |number: u32| {
+                let here = this.chunks.get(number as usize);
+                zones[0] == zones[1]
+                    && (number as usize) < that.chunks.len()
+                    && Arc::ptr_eq(here, that.chunks.get(number as usize))
+            };
+            for node in this.nodes(zones[at]).filter(|node| !is_shared(node.id.chunk())) {
+                let held = content(node.body.plain());
+                if this.at(node.name).is_none_or(|found| found.id != node.id) {
                     beside[at].entry(node.name).or_insert_with(Vec::new).extend(held);
                     continue;
                 }
-                let found = that.base.find(node.name).map(|id| that.node(id));
-                let found = found.filter(|found| that.base.zone_of(found) == Some(zones[1 - at]));
+                let found = that.at(node.name).filter(|found| found.zone() == zones[1 - at]);
                 let same = match &found {
-                    Some(found) => held.eq(content(that.body_of(found))),
+                    Some(found) => held.eq(content(found.body.plain())),
                     None => held.count() == 0,
                 };
                 if !same {
@@ -145,9 +112,9 @@ impl Table {
         (beside[0] == beside[1]).then_some(names)
     }
 
-    /// Whether two tables were compiled from the same load: they differ in what was published since at most.
-    pub fn has_same_base(&self, other: &Table) -> bool {
-        std::sync::Arc::ptr_eq(&self.base, &other.base)
+    /// Whether two tables have the same contents: they differ in what was laid over them since at most.
+    pub fn has_same_contents(&self, other: &Table) -> bool {
+        Arc::ptr_eq(&self.contents, &other.contents)
     }
 }
 

@@ -218,6 +218,11 @@ impl Zone {
         self.rrsets().fold(hash(self.apex.as_wire()), |sum, set| sum.wrapping_add(of_set(set)))
     }
 
+    /// How many names have records.
+    pub fn owners_len(&self) -> usize {
+        self.owners.len()
+    }
+
     /// Its owners; those that have no RRset are none of the zone's.
     pub(super) fn owners(&self) -> &Owners {
         &self.owners

@@ -35,7 +35,7 @@ impl Differences {
 
     /// The names at which a zone differs from that of a published table; `None` where that is not known.
     pub fn of(&self, apex: &Name, published: &Table) -> Option<&BTreeSet<Name>> {
-        if self.against.has_same_base(published) { self.zones.get(apex)?.as_ref() } else { None }
+        if self.against.has_same_contents(published) { self.zones.get(apex)?.as_ref() } else { None }
     }
 }
 
@@ -66,7 +66,7 @@ pub fn turn(
         return Turn::Agree;
     };
     let nothing = BTreeSet::new();
-    let in_file = if after.has_same_base(before) {
+    let in_file = if after.has_same_contents(before) {
         Some(&nothing)
     } else {
         differences.and_then(|differences| differences.of(apex, before))
