@@ -173,7 +173,7 @@ impl Table {
             if self.zone_of(owner.as_wire()) == Some(zone) {
                 self.touch(zone, owner, touched);
             } else {
-                let held = self.beside(zone, owner.as_wire()).map(|node| node.body.plain().to_vec());
+                let held = self.beside(zone, owner.as_wire()).map(|node| node.body().plain().to_vec());
                 let body = self.changed(zone, owner, &held.unwrap_or_default(), &touched.changes);
                 self.hold_beside(zone, owner.as_wire(), body);
             }
@@ -190,7 +190,7 @@ impl Table {
             return;
         }
         let id = self.ensure(zone, owner.as_wire());
-        let held = match self.node(id).body {
+        let held = match self.node(id).body() {
             Body::Fixed(body) => SlotBody::Plain(body.into()),
             Body::Slot(body) => body.clone(),
         };

@@ -105,8 +105,8 @@ fn first() -> Content {
 fn picture(table: &Table, apex: &str) -> BTreeSet<String> {
     let (zone, _) = table.zone(&name(apex)).expect("a zone");
     let of = |node: node::Node<'_>| {
-        let owner = Name::from_wire(node.name).expect("a name");
-        let is_own = table.at(node.name).is_some_and(|found| found.id == node.id);
+        let owner = Name::from_wire(node.name()).expect("a name");
+        let is_own = table.at(node.name()).is_some_and(|found| found.id == node.id);
         let kind = match node.kind() {
             Kind::Hidden(by) if is_own => format!("hidden by {}", Name::from_wire(table.name(by)).unwrap()),
             Kind::Hidden(_) => "beside".to_owned(),
@@ -115,8 +115,8 @@ fn picture(table: &Table, apex: &str) -> BTreeSet<String> {
         let flags = [HAS_DNAME, HAS_WILDCARD, IS_APEX].map(|flag| node.has(flag));
         let (chunk, place) = (table.chunk(node.id), node.id.place());
         let more = chunk.more(place);
-        let sets: Vec<RrSet> = Sets::of(node.body.plain()).map(|set| set.decode(&owner)).collect();
-        let leads = Sets::of(node.body.plain())
+        let sets: Vec<RrSet> = Sets::of(node.body().plain()).map(|set| set.decode(&owner)).collect();
+        let leads = Sets::of(node.body().plain())
             .flat_map(|set| set.links())
             .map(|link| link.node.some().map(|to| table.name(to).to_vec()));
         format!(
@@ -162,12 +162,16 @@ proptest! {
         with_child: bool,
     ) {
         let mut content = first();
-        begin.iter().for_each(|change| take(&mut content, change));
+        for change in &begin {
+            take(&mut content, change);
+        }
         let mut table = compile(&content, with_child, 1);
         for step in &steps {
             let before = table.clone();
             let (was, pictured) = (ask(&before, name("b.a.test").as_wire(), RrType::A), picture(&before, APEX));
-            step.iter().for_each(|change| take(&mut content, change));
+            for change in step {
+                take(&mut content, change);
+            }
             // The last of those that are of one RRset counts.
             let changes = step.iter().map(|(owner, rtype, set)| (owner, *rtype, set.as_ref()));
             table.change(&name(APEX), changes).expect("its own names");
@@ -220,4 +224,21 @@ fn what_goes_is_gone() {
         }
         assert_eq!(size(&table), before, "round {round}");
     }
+}
+
+/// A zone that expired is answered SERVFAIL, and as before once it is had again.
+#[test]
+fn a_zone_may_be_forgotten_and_had_again() {
+    let content = first();
+    let (mut table, fresh) = (compile(&content, false, 1), compile(&content, false, 2));
+    assert!(table.replace(Zone::hollow(name(APEX)), &[]));
+    let rcode = |table: &Table, owner: &str| ask(table, name(owner).as_wire(), RrType::A)[3];
+    assert_eq!([rcode(&table, "test"), rcode(&table, "a.test")], [2, 2]);
+    assert!(table.soa(&name(APEX)).is_none() && table.rrsets(&name(APEX)).is_empty());
+    let pinned: Vec<Name> = PINNED.iter().map(|text| name(text)).collect();
+    assert!(
+        table.replace(Zone::from_rrsets(name(APEX), Serial(9), content.into_values().collect()), &pinned)
+    );
+    assert_eq!(picture(&table, APEX), picture(&fresh, APEX));
+    assert!(!table.replace(Zone::hollow(name("other")), &[]));
 }

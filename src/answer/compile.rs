@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use super::grow::is_cut;
 use super::hash::Keys;
+use super::id::{NodeId, PLACES};
 use super::index::Index;
 use super::names::{parent, up};
-use super::node::{Chunk, ChunkBuilder, HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, NodeId, PLACES, name_at};
+use super::node::{Chunk, ChunkBuilder, HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, name_at};
 use super::set::{self, Sets};
 use super::slots::SlotBody;
 use super::spread::Spread;
@@ -60,7 +61,8 @@ impl Table {
         let Some((number, _)) = self.zone(zone.apex()) else { return false };
         self.contents = Arc::new(());
         self.clear(number);
-        self.entry_mut(number).private = zone.is_private();
+        let entry = self.entry_mut(number);
+        (entry.private, entry.negative) = (zone.is_private(), Arc::default());
         self.add_apex(number);
         let names: HashSet<&[u8], Hasher> = steered.iter().map(Name::as_wire).collect();
         Loading::new(self, number, &names).load(zone);
@@ -313,7 +315,7 @@ impl<'t> Loading<'t> {
         }
         for id in std::mem::take(&mut self.linked) {
             let node = self.table.node(id);
-            let (name, mut body) = (node.name.to_vec(), node.body.plain().to_vec());
+            let (name, mut body) = (node.name().to_vec(), node.body().plain().to_vec());
             self.table.link(self.number, &name, &mut body);
             self.table.chunk_mut(id).body_mut(id.place(), |held| held.copy_from_slice(&body));
             for to in Sets::of(&body).flat_map(|set| set.links()).filter_map(|link| link.node.some()) {
@@ -325,9 +327,9 @@ impl<'t> Loading<'t> {
     /// Tells each name below a cut or a DNAME what hides it: the topmost of them.
     fn hide(&mut self) {
         let own = |id: NodeId, name: &[u8]| self.table.at(name).is_some_and(|node| node.id == id);
-        let nodes = self.table.nodes(self.number).filter(|node| own(node.id, node.name));
+        let nodes = self.table.nodes(self.number).filter(|node| own(node.id, node.name()));
         let hidden: Vec<(NodeId, NodeId)> =
-            nodes.filter_map(|node| Some((node.id, self.hidden_by(node.name)?))).collect();
+            nodes.filter_map(|node| Some((node.id, self.hidden_by(node.name())?))).collect();
         for (id, by) in hidden {
             self.table.chunk_mut(id).set_kind(id.place(), Kind::Hidden(by));
         }

@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
+use super::id::NodeId;
 use super::names::{is_at_or_below, parent, up};
-use super::node::{
-    Body, Chunk, HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, MAX_INLINE, More, Node, NodeId, name_at,
-};
+use super::node::{Body, Chunk, HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, MAX_INLINE, More, Node, name_at};
 use super::set::{self, Sets};
 use super::slots::SlotBody;
 use super::table::{Table, ZoneEntry};
@@ -24,11 +23,13 @@ pub(super) enum Held {
 }
 
 impl Held {
-    fn bodies(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
-        match self {
-            Held::Body(body) => Box::new(std::iter::once(&**body)),
-            Held::Slot(body) => Box::new(body.bodies()),
-        }
+    /// The plain body first.
+    fn bodies(&self) -> impl Iterator<Item = &[u8]> {
+        let (plain, slot) = match self {
+            Held::Body(body) => (Some(&**body), None),
+            Held::Slot(body) => (None, Some(body)),
+        };
+        plain.into_iter().chain(slot.into_iter().flat_map(SlotBody::bodies))
     }
 }
 
@@ -142,7 +143,7 @@ impl Table {
     fn settle(&mut self, id: NodeId) {
         let node = self.node(id);
         let more = self.more(id);
-        let stays = !node.body.is_empty()
+        let stays = !node.body().is_empty()
             || node.has(IS_APEX)
             || node.kind() == Kind::Absent
             || more.children > 0
@@ -150,7 +151,7 @@ impl Table {
         if stays {
             return;
         }
-        let name = node.name.to_vec();
+        let name = node.name().to_vec();
         if more.links > 0 {
             self.chunk_mut(id).set_kind(id.place(), Kind::Absent);
         } else {
@@ -172,11 +173,12 @@ impl Table {
     pub(super) fn hold(&mut self, id: NodeId, held: Held) {
         let gains = leads(held.bodies());
         let loses = self.leads_of(id);
+        let may_shape = shapes(self.node(id).body().plain()) || held.bodies().any(shapes);
         for to in gains {
             self.change_more(to, |more| more.links += 1);
         }
         let place = id.place();
-        let in_slot = matches!(self.node(id).body, Body::Slot(_));
+        let in_slot = matches!(self.node(id).body(), Body::Slot(_));
         let chunk = self.chunk_mut(id);
         match held {
             Held::Slot(body) => chunk.set_slot(place, body),
@@ -188,13 +190,17 @@ impl Table {
         for to in loses {
             self.unlink(to);
         }
-        self.shape(id);
-        self.settle(id);
+        if may_shape {
+            self.shape(id);
+        }
+        if self.node(id).body().is_empty() {
+            self.settle(id);
+        }
     }
 
     /// Where the links of a node lead.
     fn leads_of(&self, id: NodeId) -> Vec<NodeId> {
-        match self.node(id).body {
+        match self.node(id).body() {
             Body::Fixed(body) => leads(std::iter::once(body)),
             Body::Slot(body) => leads(body.bodies()),
         }
@@ -204,7 +210,7 @@ impl Table {
         self.change_more(to, |more| more.links = more.links.saturating_sub(1));
         let node = self.node(to);
         if node.kind() == Kind::Absent && self.more(to).links == 0 {
-            let hash = self.keys.hash(node.name);
+            let hash = self.keys.hash(node.name());
             self.delete(to, hash);
         }
     }
@@ -212,7 +218,7 @@ impl Table {
     /// Looks again at what a node is by its records, and at all below it where that changes what is hidden.
     fn shape(&mut self, id: NodeId) {
         let before = self.hides(id);
-        let has_dname = Sets::of(self.node(id).body.plain()).any(|set| set.rtype == RrType::DNAME);
+        let has_dname = Sets::of(self.node(id).body().plain()).any(|set| set.rtype == RrType::DNAME);
         self.chunk_mut(id).set_flag(id.place(), HAS_DNAME, has_dname);
         self.set_own_kind(id);
         if self.hides(id) != before && self.more(id).children > 0 {
@@ -231,9 +237,9 @@ impl Table {
         if node.has(IS_APEX) || node.kind() == Kind::Absent {
             return;
         }
-        let Some(above) = parent(node.name).and_then(|above| self.at(above)) else { return };
+        let Some(above) = parent(node.name()).and_then(|above| self.at(above)) else { return };
         let kind = match self.below(above.id) {
-            Kind::Authoritative(zone) if is_cut(node.name, node.body.plain()) => Kind::Cut(zone),
+            Kind::Authoritative(zone) if is_cut(node.name(), node.body().plain()) => Kind::Cut(zone),
             kind => kind,
         };
         if kind != node.kind() {
@@ -246,8 +252,8 @@ impl Table {
         let (top, zone) = (self.name(id).to_vec(), self.node(id).zone());
         let mut below: Vec<(usize, NodeId)> = self
             .nodes(zone)
-            .filter(|node| node.id != id && is_at_or_below(node.name, &top))
-            .map(|node| (node.name.len(), node.id))
+            .filter(|node| node.id != id && is_at_or_below(node.name(), &top))
+            .map(|node| (node.name_len(), node.id))
             .collect();
         below.sort_unstable();
         for (_, id) in below {
@@ -288,7 +294,7 @@ impl Table {
             return;
         }
         let id = self.ensure(zone, name);
-        let plain = match self.node(id).body {
+        let plain = match self.node(id).body() {
             Body::Fixed(body) => Some(SlotBody::Plain(body.into())),
             Body::Slot(_) => None,
         };
@@ -302,10 +308,8 @@ impl Table {
     /// What a zone holds at a name of another zone: nobody is answered from it but who asks for the DS of that, but a
     /// transfer carries it.
     pub(super) fn beside(&self, zone: u32, name: &[u8]) -> Option<Node<'_>> {
-        self.index.find(self.beside_hash(zone, name), |id| {
-            let node = self.node(id);
-            (node.zone() == zone && node.name == name).then_some(node)
-        })
+        let mut found = self.index.find(self.beside_hash(zone, name)).map(|id| self.node(id));
+        found.find(|node| node.zone() == zone && node.name() == name)
     }
 
     /// One that no name of a zone has: the tag, which is its lower half, is another one.
@@ -366,15 +370,17 @@ impl Table {
         let all: Vec<(NodeId, u64)> = self
             .nodes(zone)
             .map(|node| {
-                let is_own = self.at(node.name).is_some_and(|found| found.id == node.id);
-                let hash = if is_own { self.keys.hash(node.name) } else { self.beside_hash(zone, node.name) };
+                let is_own = self.at(node.name()).is_some_and(|found| found.id == node.id);
+                let hash =
+                    if is_own { self.keys.hash(node.name()) } else { self.beside_hash(zone, node.name()) };
                 (node.id, hash)
             })
             .collect();
         for (id, hash) in all {
             self.index.remove(hash, id);
         }
-        for number in self.entry(zone).chunks.to_vec() {
+        let chunks = Arc::clone(&self.entry(zone).chunks);
+        for &number in &*chunks {
             *self.chunks.get_mut(number as usize) = Arc::new(Chunk::empty(zone));
             Arc::make_mut(&mut self.free).push(number);
         }
@@ -387,6 +393,11 @@ impl Table {
 /// nothing.
 pub(super) fn is_cut(name: &[u8], body: &[u8]) -> bool {
     !name.starts_with(b"\x01*") && Sets::of(body).any(|set| set.rtype == RrType::NS)
+}
+
+/// Whether records say what their name is to others.
+fn shapes(body: &[u8]) -> bool {
+    Sets::of(body).any(|set| matches!(set.rtype, RrType::NS | RrType::DNAME))
 }
 
 /// Where the links of some bodies lead, each as often as it stands there.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::node::NodeId;
+use super::id::NodeId;
 use super::set::Sets;
 use super::table::Table;
 use crate::dns::{Name, RrSet, RrType};
@@ -21,7 +21,7 @@ impl Listing {
     pub fn of(table: Arc<Table>, apex: &Name) -> Option<Listing> {
         let (zone, _) = table.zone(apex)?;
         let mut names = table.holding(zone);
-        names.sort_by(|&a, &b| canonical(table.node(a).name, table.node(b).name));
+        names.sort_by(|&a, &b| canonical(table.node(a).name(), table.node(b).name()));
         Some(Listing { table, names: names.into_iter() })
     }
 }
@@ -33,8 +33,8 @@ impl Iterator for Listing {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let node = self.table.node(self.names.next()?);
-            let Ok(name) = Name::from_wire(node.name) else { continue };
-            let sets = Sets::of(node.body.plain()).map(|set| set.decode(&name));
+            let Ok(name) = Name::from_wire(node.name()) else { continue };
+            let sets = Sets::of(node.body().plain()).map(|set| set.decode(&name));
             let mut sets: Vec<RrSet> = sets.collect();
             sets.sort_by_key(|set| (set.rtype != RrType::SOA, set.rtype));
             return Some((name, sets));

@@ -26,6 +26,7 @@ mod compile;
 mod cookie;
 mod grow;
 mod hash;
+mod id;
 mod index;
 mod listing;
 mod message;

@@ -1,10 +1,8 @@
 //! Nodes, one for every name that a zone knows or links to, and chunks of them.
 //!
 //! ```text
-//! chunk:  where each node begins (2 bytes each; zero: none there)   nodes
-//!
-//! node:   0          1       2      4
-//!         name len   flags   body   name (wire form, lower case)   body, unless it is in a slot
+//! 0          1       2      4
+//! name len   flags   body   name (wire form, lower case)   body, unless it is in a slot
 //! ```
 //!
 //! A node's number is its chunk's and its place there, and stays as long as the name does. `body` is the
@@ -12,42 +10,16 @@
 
 use std::sync::Arc;
 
+use super::id::{NodeId, PLACES};
+use super::pick::{Client, Steered};
 use super::slots::SlotBody;
 
-/// Nodes of a chunk: what is copied when a fixed one of them changes.
-pub(super) const PLACES: usize = 64;
 /// The largest body that lies in its node, so that every node's beginning fits two bytes.
 pub(super) const MAX_INLINE: usize = 700;
 const HEAD: usize = 4;
-const _: () = assert!(PLACES * (2 + HEAD + 255 + MAX_INLINE) <= u16::MAX as usize);
-
-/// A node's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct NodeId(pub(super) u32);
-
-impl NodeId {
-    /// No node; there are never so many.
-    pub(super) const NONE: NodeId = NodeId(u32::MAX);
-
-    pub(super) fn some(self) -> Option<NodeId> {
-        (self != NodeId::NONE).then_some(self)
-    }
-
-    /// The node at a place of a chunk.
-    pub(super) fn of(chunk: u32, place: usize) -> NodeId {
-        NodeId(chunk * PLACES as u32 + place as u32)
-    }
-
-    #[inline]
-    pub(super) fn chunk(self) -> u32 {
-        self.0 / PLACES as u32
-    }
-
-    #[inline]
-    pub(super) fn place(self) -> usize {
-        self.0 as usize % PLACES
-    }
-}
+const _: () = assert!(PLACES * (HEAD + 255 + MAX_INLINE) < NOWHERE as usize);
+/// Where a node begins that is not there.
+const NOWHERE: u16 = u16::MAX;
 
 /// What a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,16 +80,79 @@ impl<'a> Body<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
     pub(super) id: NodeId,
-    flags: u8,
+    /// What comes before its name, the first byte lowest.
+    head: u32,
     chunk: &'a Chunk,
-    pub(super) name: &'a [u8],
-    pub(super) body: Body<'a>,
+    /// From its name on.
+    rest: &'a [u8],
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    #[inline]
+    fn flags(&self) -> u8 {
+        (self.head >> 8) as u8
+    }
+
     #[inline]
     pub(super) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
+        self.flags() & flag != 0
+    }
+
+    #[inline]
+    pub(super) fn name(&self) -> &'a [u8] {
+        &self.rest[..self.name_len()]
+    }
+
+    #[inline]
+    pub(super) fn name_len(&self) -> usize {
+        usize::from(self.head as u8)
+    }
+
+    #[inline]
+    pub(super) fn body(&self) -> Body<'a> {
+        let number = usize::from((self.head >> 16) as u16 & NUMBER);
+        if self.has(IN_SLOT) {
+            return Body::Slot(&self.chunk.slots[number]);
+        }
+        let start = self.name_len();
+        Body::Fixed(&self.rest[start..start + number])
+    }
+
+    /// Who gets which of its bodies, where that depends on who asks.
+    pub(super) fn steered(&self) -> Option<&'a Steered> {
+        match self.body() {
+            Body::Slot(SlotBody::Steered(steered)) => Some(steered),
+            Body::Slot(SlotBody::Plain(_)) | Body::Fixed(_) => None,
+        }
+    }
+
+    /// Whether what it lacks is not known yet.
+    pub(super) fn waits(&self) -> bool {
+        self.steered().is_some_and(|steered| steered.waits)
+    }
+
+    /// What everybody may be told of it.
+    #[inline]
+    pub(super) fn told(&self) -> &'a [u8] {
+        match self.body() {
+            Body::Fixed(body) => body,
+            Body::Slot(SlotBody::Steered(steered)) if steered.waits => &steered.variants[0],
+            Body::Slot(held) => held.plain(),
+        }
+    }
+
+    /// The body a client is answered from, and the scope of that: how many bits of the client's address it
+    /// depends on.
+    #[inline]
+    pub(super) fn told_to(&self, client: &Client<'_>) -> (&'a [u8], u8) {
+        match self.body() {
+            Body::Fixed(body) => (body, 0),
+            Body::Slot(SlotBody::Plain(body)) => (body, 0),
+            Body::Slot(SlotBody::Steered(steered)) => {
+                let chosen = steered.choose(client);
+                (steered.body(chosen), chosen.scope)
+            }
+        }
     }
 
     /// The zone that holds it.
@@ -125,9 +160,15 @@ impl Node<'_> {
         self.chunk.zone
     }
 
+    /// Whether it is no name of its zone.
+    #[inline]
+    pub(super) fn is_absent(&self) -> bool {
+        self.flags() & KIND_MASK == ABSENT
+    }
+
     #[inline]
     pub(super) fn kind(&self) -> Kind {
-        match self.flags & KIND_MASK {
+        match self.flags() & KIND_MASK {
             0 => Kind::Authoritative(self.chunk.zone),
             1 => Kind::Cut(self.chunk.zone),
             2 => Kind::Hidden(self.chunk.more(self.id.place()).by),
@@ -137,12 +178,14 @@ impl Node<'_> {
     }
 }
 
+const ABSENT: u8 = 3;
+
 fn tag(kind: Kind) -> u8 {
     match kind {
         Kind::Authoritative(_) => 0,
         Kind::Cut(_) => 1,
         Kind::Hidden(_) => 2,
-        Kind::Absent => 3,
+        Kind::Absent => ABSENT,
         Kind::Private(_) => 4,
     }
 }
@@ -173,7 +216,8 @@ impl More {
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) zone: u32,
-    places: u8,
+    /// Where each node begins.
+    starts: [u16; PLACES],
     bytes: Arc<[u8]>,
     slots: Vec<SlotBody>,
     more: Vec<More>,
@@ -182,16 +226,16 @@ pub(super) struct Chunk {
 impl Chunk {
     /// A chunk without nodes.
     pub(super) fn empty(zone: u32) -> Chunk {
-        Chunk { zone, places: 0, bytes: Arc::default(), slots: Vec::new(), more: Vec::new() }
+        Chunk { zone, starts: [NOWHERE; PLACES], bytes: Arc::default(), slots: Vec::new(), more: Vec::new() }
     }
 
     #[inline]
     fn start(&self, place: usize) -> usize {
-        usize::from(u16::from_le_bytes([self.bytes[place * 2], self.bytes[place * 2 + 1]]))
+        usize::from(self.starts[place % PLACES])
     }
 
     fn has(&self, place: usize) -> bool {
-        place < usize::from(self.places) && self.start(place) != 0
+        self.starts[place] != NOWHERE
     }
 
     /// Whether no node is left.
@@ -206,7 +250,7 @@ impl Chunk {
 
     /// The places where nodes are.
     pub(super) fn taken(&self) -> impl Iterator<Item = usize> {
-        (0..usize::from(self.places)).filter(|&place| self.has(place))
+        (0..PLACES).filter(|&place| self.has(place))
     }
 
     #[inline]
@@ -217,14 +261,11 @@ impl Chunk {
 
     #[inline]
     pub(super) fn node(&self, id: NodeId) -> Node<'_> {
-        let (head, rest) = self.bytes[self.start(id.place())..].split_at(HEAD);
-        let (name, rest) = rest.split_at(usize::from(head[0]));
-        let number = usize::from(u16::from_le_bytes([head[2], head[3]]) & NUMBER);
-        let body = match head[1] & IN_SLOT {
-            0 => Body::Fixed(&rest[..number]),
-            _ => Body::Slot(&self.slots[number]),
-        };
-        Node { id, flags: head[1], chunk: self, name, body }
+        // A number is a node's as long as that is there.
+        let bytes = &self.bytes[self.start(id.place())..];
+        let (head, rest) = bytes.split_at(HEAD);
+        let head = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+        Node { id, head, chunk: self, rest }
     }
 
     /// A node's bytes.
@@ -239,14 +280,16 @@ impl Chunk {
 
     /// Writes all nodes anew, with this one, or none, at a place.
     fn rewrite(&mut self, place: usize, node: Option<&[u8]>) {
-        let places = usize::from(self.places).max(place + 1);
-        let mut writer = Writer::with_capacity(self.bytes.len() + node.map_or(0, <[u8]>::len) + 2);
-        for at in 0..places {
+        let mut bytes = Vec::with_capacity(self.bytes.len() + node.map_or(0, <[u8]>::len));
+        let mut starts = [NOWHERE; PLACES];
+        for (at, start) in starts.iter_mut().enumerate() {
             let raw = if at == place { node } else { self.raw(at) };
-            writer.put(raw);
+            if let Some(raw) = raw {
+                *start = bytes.len() as u16;
+                bytes.extend_from_slice(raw);
+            }
         }
-        self.bytes = writer.into_bytes();
-        self.places = places as u8;
+        (self.starts, self.bytes) = (starts, bytes.into());
     }
 
     /// Puts a node without a body at a free place.
@@ -349,6 +392,7 @@ impl Chunk {
         self.bytes[self.start(place) + 3] & (PINNED >> 8) as u8 != 0
     }
 
+    #[cold]
     pub(super) fn more(&self, place: usize) -> More {
         let found = self.more.iter().find(|more| usize::from(more.place) == place);
         found.copied().unwrap_or_else(|| More::of(place))
@@ -375,85 +419,54 @@ fn number_of(node: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([node[2], node[3]]) & NUMBER)
 }
 
-/// Lays nodes out one after the other.
-#[derive(Default)]
-struct Writer {
-    starts: Vec<u16>,
-    nodes: Vec<u8>,
-}
-
-impl Writer {
-    fn with_capacity(bytes: usize) -> Writer {
-        Writer { starts: Vec::with_capacity(PLACES), nodes: Vec::with_capacity(bytes) }
-    }
-
-    fn put(&mut self, node: Option<&[u8]>) {
-        let start = self.nodes.len() as u16;
-        self.starts.push(node.map_or(u16::MAX, |_| start));
-        self.nodes.extend_from_slice(node.unwrap_or_default());
-    }
-
-    fn into_bytes(self) -> Arc<[u8]> {
-        let head = self.starts.len() * 2;
-        let mut bytes = Vec::with_capacity(head + self.nodes.len());
-        for start in &self.starts {
-            let start = if *start == u16::MAX { 0 } else { *start + head as u16 };
-            bytes.extend_from_slice(&start.to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.nodes);
-        bytes.into()
-    }
-}
-
 /// A chunk in the making, as a zone is read: one node after the other.
 pub(super) struct ChunkBuilder {
-    zone: u32,
-    writer: Writer,
-    slots: Vec<SlotBody>,
+    chunk: Chunk,
+    len: usize,
+    nodes: Vec<u8>,
 }
 
 impl ChunkBuilder {
     pub(super) fn new(zone: u32) -> ChunkBuilder {
-        ChunkBuilder { zone, writer: Writer::default(), slots: Vec::new() }
+        ChunkBuilder { chunk: Chunk::empty(zone), len: 0, nodes: Vec::new() }
     }
 
     pub(super) fn zone(&self) -> u32 {
-        self.zone
+        self.chunk.zone
     }
 
     /// How many nodes it has.
     pub(super) fn len(&self) -> usize {
-        self.writer.starts.len()
+        self.len
     }
 
     /// Adds a node, which is not hidden; its body goes beside it where it is to change often, or is large.
     pub(super) fn push(&mut self, name: &[u8], kind: Kind, flags: u8, is_pinned: bool, body: &[u8]) {
         let in_slot = is_pinned || flags & IS_APEX != 0 || body.len() > MAX_INLINE;
-        let number = if in_slot { self.slots.len() } else { body.len() } as u16;
+        let number = if in_slot { self.chunk.slots.len() } else { body.len() } as u16;
         let number = if is_pinned { number | PINNED } else { number };
         let flags = flags | tag(kind) | if in_slot { IN_SLOT } else { 0 };
-        let Writer { starts, nodes } = &mut self.writer;
-        starts.push(nodes.len() as u16);
-        nodes.extend_from_slice(&[name.len() as u8, flags]);
-        nodes.extend_from_slice(&number.to_le_bytes());
-        nodes.extend_from_slice(name);
+        self.chunk.starts[self.len] = self.nodes.len() as u16;
+        self.len += 1;
+        self.nodes.extend_from_slice(&[name.len() as u8, flags]);
+        self.nodes.extend_from_slice(&number.to_le_bytes());
+        self.nodes.extend_from_slice(name);
         if in_slot {
-            self.slots.push(SlotBody::Plain(body.into()));
+            self.chunk.slots.push(SlotBody::Plain(body.into()));
         } else {
-            nodes.extend_from_slice(body);
+            self.nodes.extend_from_slice(body);
         }
     }
 
     /// The chunk, and an empty builder for the next one.
     pub(super) fn take(&mut self) -> Chunk {
-        let next = ChunkBuilder {
-            zone: self.zone,
-            writer: Writer::with_capacity(self.writer.nodes.len()),
-            slots: Vec::new(),
-        };
-        let ChunkBuilder { zone, writer, mut slots } = std::mem::replace(self, next);
-        slots.shrink_to_fit();
-        Chunk { zone, places: writer.starts.len() as u8, bytes: writer.into_bytes(), slots, more: Vec::new() }
+        let next = Chunk::empty(self.chunk.zone);
+        let mut chunk = std::mem::replace(&mut self.chunk, next);
+        chunk.bytes = self.nodes.as_slice().into();
+        chunk.slots.shrink_to_fit();
+        self.nodes.clear();
+        self.len = 0;
+        chunk
     }
 }
 
@@ -468,7 +481,7 @@ mod tests {
     use super::*;
 
     fn fixed<'a>(node: &Node<'a>) -> &'a [u8] {
-        let Body::Fixed(body) = node.body else { panic!("{node:?}") };
+        let Body::Fixed(body) = node.body() else { panic!("{node:?}") };
         body
     }
 
@@ -486,11 +499,11 @@ mod tests {
         assert_eq!(builder.len(), 0);
 
         let node = chunk.node(id(0));
-        assert_eq!((node.name, node.kind(), node.zone()), (&b"\x01a\0"[..], Kind::Authoritative(7), 7));
+        assert_eq!((node.name(), node.kind(), node.zone()), (&b"\x01a\0"[..], Kind::Authoritative(7), 7));
         assert!(node.has(IS_APEX) && !node.has(HAS_DNAME));
-        assert_eq!(node.body.plain(), b"12345");
+        assert_eq!(node.body().plain(), b"12345");
         let node = chunk.node(id(1));
-        assert_eq!((node.name, node.kind(), fixed(&node)), (&b"\0"[..], Kind::Cut(7), &b"x"[..]));
+        assert_eq!((node.name(), node.kind(), fixed(&node)), (&b"\0"[..], Kind::Cut(7), &b"x"[..]));
         assert!(chunk.is_pinned(2) && !chunk.is_pinned(1));
 
         chunk.put(3, b"\x01c\0", Kind::Hidden(id(1)));
@@ -525,7 +538,7 @@ mod tests {
         chunk.set_slot(3, plain(b"third"));
         chunk.clear(6);
         chunk.body_mut(5, |body| body[0] = b'x');
-        let held = |chunk: &Chunk, place| chunk.node(NodeId::of(0, place)).body.plain().to_vec();
+        let held = |chunk: &Chunk, place| chunk.node(NodeId::of(0, place)).body().plain().to_vec();
         assert_eq!(held(&chunk, 0), b"first");
         assert_eq!(held(&chunk, 3), b"third");
         assert_eq!(held(&chunk, 5), b"xf\0");
@@ -535,7 +548,7 @@ mod tests {
         assert_eq!(chunk.taken().collect::<Vec<_>>(), [0, 2, 3, 4, 5, 7]);
         for (place, name) in names.iter().enumerate() {
             assert_eq!(
-                (held(&before, place), before.node(NodeId::of(0, place)).name),
+                (held(&before, place), before.node(NodeId::of(0, place)).name()),
                 (name.to_vec(), &name[..])
             );
         }

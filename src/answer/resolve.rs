@@ -1,9 +1,10 @@
 //! From a question to the records of its answer: RFC 1034 section 4.3.2, as RFC 2308 (negative answers),
 //! RFC 4592 (wildcards) and RFC 6672 (DNAME) have it.
 
+use super::id::NodeId;
 use super::message::{Full, Message, Owner, Section};
 use super::names::{Sought, label_at, suffix_at};
-use super::node::{HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, Node, NodeId};
+use super::node::{HAS_DNAME, HAS_WILDCARD, IS_APEX, Kind, Node};
 use super::pick::Client;
 use super::query::{Question, rcode};
 use super::set::{Link, QUESTION, RECORD_HEAD, Set, Sets};
@@ -77,50 +78,48 @@ pub(super) fn resolve(
 
 impl<'r> Run<'r, '_> {
     fn visit(&mut self, place: Place<'_>) -> Step {
-        let Some(node) = self.table.find(place.name) else { return self.unknown(place) };
+        let Some(node) = self.table.closest(place.name) else { return self.outside() };
+        if node.name_len() != place.name.name().len() {
+            return self.missing(place, &node);
+        }
         match node.kind() {
-            Kind::Authoritative(zone) => self.exact(place, node, zone),
+            Kind::Authoritative(zone) => self.exact(place, &node, zone),
             // The parent's side of a cut is where DS lives (RFC 4035 section 3.1.4.1).
             Kind::Cut(zone) if self.rtype == RrType::DS => self.at_node(place, &node, zone),
             Kind::Cut(_) => self.refer(place, &node),
             Kind::Hidden(by) => self.hidden(place, by),
-            Kind::Absent => self.unknown(place),
+            // Only names that exist are found.
+            Kind::Absent => self.outside(),
             Kind::Private(zone) if self.admitted => self.at_node(place, &node, zone),
             Kind::Private(_) => self.private(),
         }
     }
 
-    /// No such name: what it would lie in says what to answer.
-    fn unknown(&mut self, place: Place<'_>) -> Step {
-        match self.table.closest_encloser(place.name) {
-            Some(encloser) => self.missing(place, encloser),
-            None => self.outside(),
-        }
-    }
-
-    fn exact(&mut self, place: Place<'_>, node: Node<'r>, zone: u32) -> Step {
+    #[inline]
+    fn exact(&mut self, place: Place<'_>, node: &Node<'r>, zone: u32) -> Step {
         if self.rtype == RrType::DS
             && node.has(IS_APEX)
-            && let Some(side) = self.table.parent_side(node.name)
+            && let Some(side) = self.table.parent_side(node.name())
         {
             return self.at_node(place, &side, side.zone());
         }
-        self.at_node(place, &node, zone)
+        self.at_node(place, node, zone)
     }
 
     /// No such name: `encloser` is the longest name above that exists.
-    fn missing(&mut self, place: Place<'_>, encloser: Node<'r>) -> Step {
+    #[inline]
+    fn missing(&mut self, place: Place<'_>, encloser: &Node<'r>) -> Step {
         match encloser.kind() {
-            Kind::Authoritative(_) if encloser.has(HAS_DNAME) => self.redirect(place, &encloser),
+            Kind::Authoritative(_) if encloser.has(HAS_DNAME) => self.redirect(place, encloser),
             Kind::Authoritative(zone) => {
                 if encloser.has(HAS_WILDCARD)
-                    && let Some(wildcard) = self.table.wildcard(&encloser)
+                    && let Some(wildcard) = self.table.wildcard(encloser)
                 {
                     return self.at_node(place, &wildcard, zone);
                 }
                 self.negative(place, zone, rcode::NX_DOMAIN)
             }
-            Kind::Cut(_) => self.refer(place, &encloser),
+            Kind::Cut(_) => self.refer(place, encloser),
             Kind::Hidden(by) => self.hidden(place, by),
             // No encloser is.
             Kind::Absent => self.outside(),
@@ -186,7 +185,7 @@ impl<'r> Run<'r, '_> {
         self.speak_with_authority();
         self.note_subject(node.id.0);
         let mut cname = None;
-        let (body, scope) = self.table.body_for(node, self.client);
+        let (body, scope) = node.told_to(self.client);
         for set in Sets::of(body) {
             // One RRset is answer enough to ANY (RFC 8482 section 4.1).
             if set.rtype == self.rtype || self.rtype == RrType::ANY {
@@ -198,7 +197,7 @@ impl<'r> Run<'r, '_> {
         }
         match cname {
             Some(set) => self.alias(place, node, &set, scope),
-            None if self.table.waits_at(node) => self.not_ready(),
+            None if node.waits() => self.not_ready(),
             // Resolvers share what is not there among all clients (RFC 7871 section 7.4), so it has no scope.
             None => self.negative(place, zone, rcode::NO_ERROR),
         }
@@ -206,13 +205,13 @@ impl<'r> Run<'r, '_> {
 
     #[inline]
     fn found(&mut self, place: Place<'_>, node: &Node<'r>, set: &Set<'r>, scope: u8) -> Step {
-        let Ok(start) = self.message.push(Section::Answer, set, place.owner(), node.name.len()) else {
+        let Ok(start) = self.message.push(Section::Answer, set, place.owner(), node.name_len()) else {
             return self.truncate();
         };
         self.depend(scope);
         let front = self.message.turn(set, start);
         if set.has_links() {
-            self.add_addresses(set, start, front, Some(node.id));
+            self.add_addresses(set, start, front, node.id);
         }
         Step::Done(rcode::NO_ERROR)
     }
@@ -222,7 +221,7 @@ impl<'r> Run<'r, '_> {
         if self.visited[..self.hops].contains(&node.id) {
             return Step::Done(rcode::NO_ERROR);
         }
-        match self.message.push(Section::Answer, set, place.owner(), node.name.len()) {
+        match self.message.push(Section::Answer, set, place.owner(), node.name_len()) {
             Ok(start) => {
                 self.depend(scope);
                 self.follow(node.id, start + RECORD_HEAD)
@@ -252,11 +251,11 @@ impl<'r> Run<'r, '_> {
         if applied && self.message.has_alias_of(place.at) {
             return Step::Done(rcode::NO_ERROR);
         }
-        let mut sets = Sets::of(self.table.body(node));
+        let mut sets = Sets::of(node.told());
         let Some(dname) = sets.find(|set| set.rtype == RrType::DNAME) else {
             return Step::Done(rcode::SERV_FAIL);
         };
-        let stored = node.name.len();
+        let stored = node.name_len();
         let Some(owner) = place.suffix(self.message, stored) else {
             return Step::Done(rcode::SERV_FAIL);
         };
@@ -304,13 +303,13 @@ impl<'r> Run<'r, '_> {
     /// The delegation at or above the name, with the addresses of its name servers and without AA.
     fn refer(&mut self, place: Place<'_>, cut: &Node<'r>) -> Step {
         self.note_subject(cut.id.0);
-        let stored = cut.name.len();
-        let mut sets = Sets::of(self.table.body(cut));
+        let stored = cut.name_len();
+        let mut sets = Sets::of(cut.told());
         if let Some(ns) = sets.find(|set| set.rtype == RrType::NS)
             && let Some(owner) = place.suffix(self.message, stored)
         {
             match self.message.push(Section::Authority, &ns, owner, stored) {
-                Ok(start) if ns.has_links() => self.add_addresses(&ns, start, 0, None),
+                Ok(start) if ns.has_links() => self.add_name_servers(&ns, start),
                 Ok(_) => {}
                 Err(Full) => return self.truncate(),
             }
@@ -318,33 +317,40 @@ impl<'r> Run<'r, '_> {
         Step::Done(rcode::NO_ERROR)
     }
 
-    /// Adds the addresses of the names in a set's RDATA. In a referral those at or below the cut come first
-    /// and must be whole, or TC is set (RFC 9471 section 3.1); all others are a courtesy. The set
-    /// stands at `start`, with its record at `front` first; it is the answer of `answering`, or else a referral.
-    fn add_addresses(&mut self, set: &Set<'r>, start: usize, front: usize, answering: Option<NodeId>) {
-        let place = |at: usize| start + if at < front { at + set.wire.len() } else { at } - front;
-        if answering.is_none() {
-            for link in set.links().filter(|link| link.required) {
-                let at = place(link.at);
-                if let Some(target) = self.target(&link, at)
-                    && self.add_glue(at, target).is_err()
-                {
-                    self.message.truncated = true;
-                }
+    /// Adds the addresses of a delegation's name servers, whose set stands at `start`. Those at or below the cut come
+    /// first and must be whole, or TC is set (RFC 9471 section 3.1); all others are a courtesy.
+    fn add_name_servers(&mut self, set: &Set<'r>, start: usize) {
+        let mut has_others = false;
+        for link in set.links() {
+            if !link.required {
+                has_others = true;
+            } else if let Some(target) = self.target(&link, start + link.at)
+                && self.add_glue(start + link.at, target).is_err()
+            {
+                self.message.truncated = true;
             }
         }
-        for link in set.links().filter(|link| answering.is_some() || !link.required) {
-            let at = place(link.at);
+        if !has_others {
+            return;
+        }
+        for link in set.links().filter(|link| !link.required) {
+            if let Some(target) = self.target(&link, start + link.at) {
+                // Left out where they do not fit: they can be asked for.
+                let _ = self.add_glue(start + link.at, target);
+            }
+        }
+    }
+
+    /// Adds the addresses of the names in the RDATA of a set that is the answer of a node. It stands at `start`, with
+    /// its record at `front` first.
+    fn add_addresses(&mut self, set: &Set<'r>, start: usize, front: usize, answering: NodeId) {
+        for link in set.links() {
+            let at = start + if link.at < front { link.at + set.wire.len() } else { link.at } - front;
             let Some(target) = self.target(&link, at) else { continue };
+            // The bindings of the target belong to its addresses (RFC 9460 section 4.1).
+            let beside = if target != answering && is_binding(set.rtype) { set.rtype } else { RrType::A };
             // Left out where they do not fit: they can be asked for.
-            let _ = match answering {
-                None => self.add_glue(at, target),
-                // The bindings of the target belong to its addresses (RFC 9460 section 4.1).
-                Some(node) if node != target && is_binding(set.rtype) => {
-                    self.add_courtesy(at, target, set.rtype)
-                }
-                Some(_) => self.add_courtesy(at, target, RrType::A),
-            };
+            let _ = self.add_courtesy(at, target, beside);
         }
     }
 
@@ -366,7 +372,7 @@ impl<'r> Run<'r, '_> {
     /// The addresses that lead to another server are the same for everybody.
     fn add_glue(&mut self, at: usize, node: NodeId) -> Result<(), Full> {
         let node = self.table.node(node);
-        self.add_address(at, &node, self.table.body(&node), RrType::A)
+        self.add_address(at, &node, node.told(), RrType::A)
     }
 
     /// Addresses of our own that spare a question. What depends on the client is not put beside an answer
@@ -376,7 +382,7 @@ impl<'r> Run<'r, '_> {
         if !matches!(node.kind(), Kind::Authoritative(_)) {
             return Ok(());
         }
-        match self.table.body_for(&node, self.client) {
+        match node.told_to(self.client) {
             (body, 0) => self.add_address(at, &node, body, beside),
             _ => Ok(()),
         }
@@ -390,7 +396,7 @@ impl<'r> Run<'r, '_> {
         body: &'r [u8],
         beside: RrType,
     ) -> Result<(), Full> {
-        let owner = Owner { at, len: node.name.len() };
+        let owner = Owner { at, len: node.name_len() };
         for set in Sets::of(body) {
             if matches!(set.rtype, RrType::A | RrType::AAAA) || set.rtype == beside {
                 self.message.push(Section::Additional, &set, owner, owner.len)?;

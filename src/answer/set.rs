@@ -13,8 +13,8 @@
 
 use std::collections::BTreeSet;
 
+use super::id::NodeId;
 use super::names::{POINTER, common_suffix, is_at_or_below, name_len};
-use super::node::NodeId;
 use crate::dns::{Name, RrSet, RrType, record_ttl};
 
 /// Where the question's name begins in every message (RFC 1035 section 4.1.1).

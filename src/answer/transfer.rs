@@ -205,7 +205,7 @@ impl Zone {
             return lay_out(&self.soa, owner, set);
         }
         while self.part == Part::Between {
-            let mut walk = self.walk.clone();
+            let mut walk = self.walk;
             let Some((name, body)) = self.table.walk(self.number, &mut walk) else {
                 self.part = Part::Ended;
                 return lay_out(&self.soa, owner, set);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::node::{Node, NodeId};
+use super::id::NodeId;
+use super::node::Node;
 use super::set::Sets;
 use super::table::Table;
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
@@ -35,12 +36,12 @@ impl Table {
     /// The next name of a zone and what it holds, the apex's SOA included.
     pub(super) fn walk(&self, zone: u32, walk: &mut Walk) -> Option<(&[u8], &[u8])> {
         let node = self.step(zone, walk)?;
-        Some((node.name, node.body.plain()))
+        Some((node.name(), node.body().plain()))
     }
 
     /// The nodes of a zone that hold something, in no order.
     pub(super) fn holding(&self, zone: u32) -> Vec<NodeId> {
-        self.nodes(zone).filter(|node| !node.body.plain().is_empty()).map(|node| node.id).collect()
+        self.nodes(zone).filter(|node| !node.body().plain().is_empty()).map(|node| node.id).collect()
     }
 
     /// The serial a zone publishes, if the table has the zone.
@@ -53,7 +54,7 @@ impl Table {
         let Some((zone, _)) = self.zone(apex) else { return Vec::new() };
         let node = self.at(name.as_wire());
         let Some(node) = node.filter(|node| node.zone() == zone) else { return Vec::new() };
-        Sets::of(node.body.plain()).map(|set| set.decode(name)).collect()
+        Sets::of(node.body().plain()).map(|set| set.decode(name)).collect()
     }
 
     /// Every RRset of a zone, in no order; none where the table does not have it.
@@ -61,8 +62,8 @@ impl Table {
         let mut all = Vec::new();
         let Some((zone, _)) = self.zone(apex) else { return all };
         for node in self.nodes(zone) {
-            let Ok(name) = Name::from_wire(node.name) else { continue };
-            all.extend(Sets::of(node.body.plain()).map(|set| set.decode(&name)));
+            let Ok(name) = Name::from_wire(node.name()) else { continue };
+            all.extend(Sets::of(node.body().plain()).map(|set| set.decode(&name)));
         }
         all
     }
@@ -71,7 +72,8 @@ impl Table {
     pub fn count_records(&self, apex: &Name, mut each: impl FnMut(&[u8], RrType, usize)) {
         let Some((zone, _)) = self.zone(apex) else { return };
         for node in self.nodes(zone) {
-            Sets::of(node.body.plain()).for_each(|set| each(node.name, set.rtype, usize::from(set.count)));
+            Sets::of(node.body().plain())
+                .for_each(|set| each(node.name(), set.rtype, usize::from(set.count)));
         }
     }
 
@@ -91,18 +93,18 @@ impl Table {
                     && Arc::ptr_eq(here, that.chunks.get(number as usize))
             };
             for node in this.nodes(zones[at]).filter(|node| !is_shared(node.id.chunk())) {
-                let held = content(node.body.plain());
-                if this.at(node.name).is_none_or(|found| found.id != node.id) {
-                    beside[at].entry(node.name).or_insert_with(Vec::new).extend(held);
+                let held = content(node.body().plain());
+                if this.at(node.name()).is_none_or(|found| found.id != node.id) {
+                    beside[at].entry(node.name()).or_insert_with(Vec::new).extend(held);
                     continue;
                 }
-                let found = that.at(node.name).filter(|found| found.zone() == zones[1 - at]);
+                let found = that.at(node.name()).filter(|found| found.zone() == zones[1 - at]);
                 let same = match &found {
-                    Some(found) => held.eq(content(found.body.plain())),
+                    Some(found) => held.eq(content(found.body().plain())),
                     None => held.count() == 0,
                 };
                 if !same {
-                    names.extend(Name::from_wire(node.name));
+                    names.extend(Name::from_wire(node.name()));
                     if names.len() > max {
                         return None;
                     }
@@ -110,6 +112,12 @@ impl Table {
             }
         }
         (beside[0] == beside[1]).then_some(names)
+    }
+
+    /// The same table, told to have the contents of another one.
+    #[must_use]
+    pub fn with_contents_of(self, other: &Table) -> Table {
+        Table { contents: Arc::clone(&other.contents), ..self }
     }
 
     /// Whether two tables have the same contents: they differ in what was laid over them since at most.
