@@ -12,7 +12,7 @@ use detour::condition::{Board, ConditionKind, Conditions, MAX_LISTED, Summary};
 use detour::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, Serial};
 use detour::time::Time;
 use detour::zone::{
-    Buckets, Changeset, ClientsId, Edits, Pick, Steering, Update, UpdateView, effects, parse,
+    Buckets, Changeset, ClientsId, Edits, Laid, Pick, Steering, Update, UpdateView, effects, parse,
 };
 
 thread_local! {
@@ -170,12 +170,12 @@ fn cost_of_update(records: u16) -> u64 {
     }
     let before = BYTES.get();
     let update = Update::read(&message).expect("an update");
-    let view = UpdateView::new(&zone);
+    let view = UpdateView::new(Laid::plain(&zone));
     update.check(&view).expect("the RRset is there");
     let changes = update.changes().expect("sound");
     let wanted = effects(&apex, &changes, &view, MAX_RRSET_BYTES).expect("within its bound");
     let mut edits = Edits::default();
-    edits.change(&zone, wanted).expect("within their bounds");
+    edits.change(&zone, wanted, usize::MAX).expect("within their bounds");
     let contents = edits.lay(&zone);
     assert_eq!((contents.len(), edits.len()), (zone.len(), usize::from(records)));
     BYTES.get() - before

@@ -130,6 +130,7 @@ impl Node {
                         self.table.apply(changes).expect("it fits");
                     }
                 }
+                Effect::Renew(_) => panic!("contents stay"),
                 Effect::Publish(changes) => self.table.apply(&changes).expect("it fits"),
                 Effect::Wake(at) => self.wake = Some(at),
                 Effect::Save(saved) => drop(self.saved.insert(format!("{:?}", saved.key()), saved)),

@@ -42,5 +42,6 @@ pub(super) fn read(item: Item, keys: &DraftKeys, findings: &mut Findings) -> Res
         forward_updates: Access::default(),
         serial,
         max_rrset_bytes: MAX_RRSET_BYTES,
+        max_edits: 0,
     })
 }

@@ -7,7 +7,6 @@ use toml::de::DeTable;
 use super::alerts::parse_url;
 use super::error::{ConfigError, short};
 use super::files::MAX_FILE_NAME;
-use super::history::bytes;
 use super::report::Findings;
 use super::section::{Item, Reported, Section, or, section_or};
 use super::values;
@@ -15,6 +14,9 @@ use crate::model::{DEFAULT_ENDPOINTS, Dnstap, LogFormat, Observed, QueryLog};
 
 /// The most endpoints that have series of their own.
 const MAX_ENDPOINTS: u32 = 10_000_000;
+/// The least and the most a query log may grow to, in bytes.
+const MIN_LOG_BYTES: u64 = 1 << 20;
+const MAX_LOG_BYTES: u64 = 1 << 40;
 /// What a query log may grow to unless the document says otherwise, in bytes.
 const DEFAULT_LOG: u64 = 64 << 20;
 /// The rarest sample: one of so many queries.
@@ -64,7 +66,7 @@ fn read_query_log(item: Item, base: &Path, findings: &mut Findings) -> Result<Qu
     let mut section = Section::of("[query_log]".to_owned(), item, findings)?;
     let file = section.need("file", "file = \"queries.log\"", findings, values::line(MAX_FILE_NAME));
     let sample = section.read("sample", findings, values::count(MAX_SAMPLE));
-    let max = section.read("max", findings, bytes);
+    let max = section.read("max", findings, values::size(MIN_LOG_BYTES..=MAX_LOG_BYTES));
     section.finish(findings);
     Ok(QueryLog {
         file: base.join(file?.get_ref()),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,39 @@ pub fn line(max: usize) -> impl Fn(Item, &mut Findings) -> Result<String, Report
             return Err(item.wrong(ConfigError::ControlCharacter { key }, findings));
         }
         Ok(text)
+    }
+}
+
+/// A number of bytes within bounds: `"256MiB"`, `"2GiB"`.
+pub fn size(bounds: RangeInclusive<u64>) -> impl Fn(Item, &mut Findings) -> Result<u64, Reported> {
+    const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    move |item, findings| {
+        let text = item.text("a size", findings)?;
+        let size = UNITS.iter().find_map(|(unit, shift)| {
+            let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            number.checked_mul(1 << shift)
+        });
+        match size {
+            None => {
+                let (wanted, example) = ("a size", "\"256MiB\" or \"2GiB\"");
+                Err(item.wrong(ConfigError::Malformed { text: short(text), wanted, example }, findings))
+            }
+            Some(size) if !bounds.contains(&size) => {
+                let shown = |bytes: u64| {
+                    let unit = UNITS
+                        .iter()
+                        .find(|(_, shift)| bytes >> shift << shift == bytes && bytes >> shift > 0);
+                    unit.map_or_else(
+                        || bytes.to_string(),
+                        |(unit, shift)| format!("{}{unit}", bytes >> shift),
+                    )
+                };
+                let (key, value) = (item.key.to_owned(), short(text));
+                let (min, max) = (shown(*bounds.start()), shown(*bounds.end()));
+                Err(item.wrong(ConfigError::OutOfRange { key, value, min, max }, findings))
+            }
+            Some(size) => Ok(size),
+        }
     }
 }
 

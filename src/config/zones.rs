@@ -22,6 +22,10 @@ use crate::model::{Access, Primary, Told, UpdateRule, ZoneSource};
 const MAX_ZONES: usize = 100_000;
 /// The least `max_rrset_bytes`: what an answer without EDNS has room for.
 const MIN_RRSET_BYTES: usize = 512;
+/// What the edits of a zone may take of memory, unless it says otherwise; and the bounds of what it may say.
+const DEFAULT_MAX_EDITS: u64 = 64 << 20;
+const MIN_EDITS: u64 = 1 << 16;
+const MAX_EDITS: u64 = 1 << 30;
 /// What a zone needs.
 const ZONE_FILE: &str = "file = \"example.com.zone\", or primary = [\"192.0.2.53\"]";
 
@@ -105,6 +109,7 @@ struct ZoneKeys {
     notify: Told,
     serial: SerialStyle,
     max_rrset_bytes: usize,
+    max_edits: usize,
 }
 
 impl ZoneKeys {
@@ -130,6 +135,7 @@ impl ZoneKeys {
         let serial = section.read("serial", findings, serial_style);
         let max_rrset = values::integer(MIN_RRSET_BYTES as u32, MAX_RRSET_BYTES as u32);
         let max_rrset = section.read("max_rrset_bytes", findings, max_rrset);
+        let max_edits = section.read("max_edits", findings, values::size(MIN_EDITS..=MAX_EDITS));
         let forward = section.read("forward_updates", findings, |item, f| access::access(item, keys, f));
         section.finish(findings);
         let said = || {
@@ -142,6 +148,7 @@ impl ZoneKeys {
                 notify: or(notify, Told::default())?,
                 serial: or(serial, SerialStyle::default())?,
                 max_rrset_bytes: or(max_rrset, MAX_RRSET_BYTES as u32)? as usize,
+                max_edits: or(max_edits, DEFAULT_MAX_EDITS)? as usize,
             })
         };
         (name, said())
@@ -155,7 +162,8 @@ impl ZoneKeys {
         state_dir: &Path,
         findings: &mut Findings,
     ) -> Result<Option<DraftZone>, Reported> {
-        let ZoneKeys { file, primary, update, forward, transfer, notify, serial, max_rrset_bytes } = self;
+        let ZoneKeys { file, primary, update, forward, transfer, notify, serial, max_rrset_bytes, max_edits } =
+            self;
         if let Some(forward) = &forward {
             let wrong = match (&primary, update.is_empty()) {
                 (None, _) => Some(ConfigError::ForwardWhere),
@@ -192,6 +200,7 @@ impl ZoneKeys {
             notify,
             serial,
             max_rrset_bytes,
+            max_edits,
         };
         Ok(Some(DraftZone { source, file_at, file: shown }))
     }

@@ -1,6 +1,7 @@
 //! The core: the one thread that owns the engine. Events in, effects out, in the order that makes a
 //! published answer survive `kill -9`: commit, then publish.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -24,7 +25,8 @@ use crate::answer::Networks;
 use crate::api::{Access, Heartbeats, PlotsAt, Snapshot};
 use crate::condition::{ConditionKind, Summary};
 use crate::config::BrokenZone;
-use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace};
+use crate::dns::Name;
+use crate::engine::{Cause, CommandError, Effect, Engine, Event, Happened, Pace, ZoneBase};
 use crate::health::Sample;
 use crate::model::{CheckKey, Config};
 use crate::policy::Decision;
@@ -41,8 +43,8 @@ use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::Teller;
 use crate::zones::{
-    Changed, Changes, LoadOutcome, NewContents, Outdated, PreparedLoad, PublishStage, Published, Refused,
-    Rejected, Reloaded,
+    Changed, Changes, Contents, How, LoadOutcome, NewContents, Outdated, PreparedLoad, PublishStage,
+    Published, Refused, Rejected, Reloaded,
 };
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
@@ -99,6 +101,8 @@ pub struct Core {
     pub last_load: LoadOutcome,
     /// The last good load, to begin again from.
     pub loaded: Option<PreparedLoad>,
+    /// Zones whose contents are others since then.
+    pub changed: BTreeMap<Name, ZoneBase>,
     /// Warnings of the start, which stay; and of the last load.
     pub start_warnings: Vec<String>,
     pub load_warnings: Vec<String>,
@@ -140,6 +144,8 @@ impl Core {
     /// From the last good load, and not from the files: they may be broken just now.
     fn begin_again(&mut self) -> Result<(), String> {
         let mut fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
+        fresh.load.zones.retain(|zone| !self.changed.contains_key(&zone.apex));
+        fresh.load.zones.extend(self.changed.values().filter(|zone| !zone.is_hollow()).cloned());
         if self.stage.table().waits() {
             // It was the first round that was broken off.
             fresh.load.undecided.wait = Some(fresh.load.config.server.loading.first_round);
@@ -327,7 +333,8 @@ impl Core {
         self.stage.set(&config);
         let before = self.loaded_config();
         let by = Cause::Load;
-        let contents = NewContents { table, before, config: config.clone(), differences, past, by };
+        let contents = Contents { table, how: How::Replaced(differences) };
+        let contents = NewContents { contents, overlays: None, before, config: config.clone(), past, by };
         self.perform(effects, Some(contents));
         self.office.set(&config);
         self.teller.set(&config);
@@ -342,6 +349,7 @@ impl Core {
         self.note_broken(now, &broken);
         // Not before: a load that panics is not what to begin again from.
         self.loaded = Some(loaded);
+        self.changed.clear();
         info!(services, zones, "configuration loaded from {}", config.path.display());
         Reloaded { services, zones, warnings }
     }
@@ -362,25 +370,25 @@ impl Core {
     /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
     fn take_changed(&mut self, changed: Changed) -> Result<(), Outdated> {
         let now = self.clock.now();
-        let Changed { zones, table, differences, saves, records, judged_by } = changed;
+        let Changed { zones, contents, saves, records, judged_by } = changed;
         // Nobody else publishes, so from here on it stays as it was judged.
         if self.stage.has_moved_on(&judged_by) {
             return Err(Outdated);
         }
-        if let (Some(loaded), Some(table)) = (&mut self.loaded, &table) {
-            let held = &mut loaded.load.zones;
-            held.retain(|zone| zones.iter().all(|new| new.apex != zone.apex));
-            held.extend(zones.iter().filter(|new| !new.is_hollow()).cloned());
-            loaded.table = table.clone();
+        if let (Some(loaded), Some(contents)) = (&mut self.loaded, &contents) {
+            self.changed.extend(zones.iter().map(|zone| (zone.apex.clone(), zone.clone())));
+            loaded.table = contents.table.clone();
         }
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
         effects.extend(records.into_iter().map(Effect::Record));
-        if table.is_some() {
+        if contents.is_some() {
             effects.extend(self.step(now, Event::Contents(zones)));
         }
-        let contents = table.zip(self.loaded_config()).map(|(table, config)| {
+        let contents = contents.zip(self.loaded_config()).map(|(contents, config)| {
+            let is_whole = matches!(contents.how, How::Replaced(_));
+            let overlays = is_whole.then(|| self.engine.overlays());
             let (before, past, by) = (Some(config.clone()), None, Cause::Transfer);
-            NewContents { table, before, config, differences, past, by }
+            NewContents { contents, overlays, before, config, past, by }
         });
         self.perform(effects, contents);
         Ok(())
@@ -415,7 +423,7 @@ impl Core {
                 // Samples wait for the next commit: losing the last few in a crash loses no decision.
                 Effect::Record(what @ Happened::Sample(_)) => self.stage.hold([what]),
                 Effect::Record(what) => changes.records.push(what),
-                Effect::Rebase(all) => changes.rebased.extend(all),
+                Effect::Rebase(all) | Effect::Renew(all) => changes.rebased.extend(all),
                 Effect::Publish(changeset) => changes.decided.push(changeset),
                 Effect::Pace(check, pace) => paces.push((check, pace)),
                 Effect::Wake(at) => self.wake = Some(at),

@@ -227,6 +227,7 @@ impl Rooms {
             pending,
             last_load: LoadOutcome { at: self.clock.now(), ok: true, problems: None },
             loaded: None,
+            changed: std::collections::BTreeMap::new(),
             start_warnings: found.warnings.clone(),
             load_warnings: Vec::new(),
             wake: None,

@@ -19,7 +19,7 @@ use crate::health::{Health, Sample, Warning};
 use crate::model::{CheckKey, Config, Service, SiteId};
 use crate::policy::{Decision, Override, Proposal, ProposalNews, Regions, Scope};
 use crate::time::{Offset, Time};
-use crate::zone::{Changeset, Zone};
+use crate::zone::{Changeset, Laid, Zone};
 
 /// Everything that can happen to the engine.
 #[derive(Clone, Debug)]
@@ -72,8 +72,13 @@ impl Undecided {
 impl Load {
     /// What a configuration and its zones, in its order, come to.
     pub fn of(config: Arc<Config>, zones: &[Zone], regions: BTreeMap<Name, Arc<Regions>>) -> Load {
-        let zones =
-            zones.iter().filter(|zone| !zone.is_empty()).map(|zone| ZoneBase::of(zone, &config)).collect();
+        let services = services_by_zone(&config);
+        let known = zones.iter().filter(|zone| !zone.is_empty());
+        let base = |zone: &Zone| {
+            let services = services.get(zone.apex()).map_or(&[][..], Vec::as_slice);
+            ZoneBase::of(&Laid::plain(zone), zone.fingerprint(), services)
+        };
+        let zones = known.map(base).collect();
         Load { config, zones, regions, undecided: Undecided::default() }
     }
 }
@@ -84,42 +89,43 @@ impl ZoneBase {
         self.soa.rdata.is_empty()
     }
 
-    /// What the engine needs to know of this zone.
-    pub fn of(zone: &Zone, config: &Config) -> ZoneBase {
-        let steered = config.services.iter().filter(|service| service.zone == *zone.apex());
+    /// What the engine needs to know of this zone, whose fingerprint this is and whose services these are.
+    pub fn of(zone: &Laid<'_>, fingerprint: u64, services: &[&Service]) -> ZoneBase {
         let mut base = ZoneBase {
             apex: zone.apex().clone(),
             soa: zone.soa(),
-            fingerprint: zone.fingerprint(),
+            fingerprint,
             steered: Vec::new(),
             beside: Vec::new(),
             own_types: 0,
             edits: 0,
         };
-        let mut by_client = BTreeMap::new();
-        for service in steered {
+        for service in services {
             let types = replaced(service);
             for rtype in types.iter().filter(|rtype| !ALWAYS_REPLACED.contains(rtype)) {
                 base.own_types = mix(base.own_types, service.name.as_wire());
                 base.own_types = mix(base.own_types, &rtype.0.to_be_bytes());
             }
             base.steered.extend(types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)));
+            // Who gets an answer of their own gets all there is at the name in it, but for what shapes the zone.
             if service.tree.is_some() || !service.moving.steps.is_empty() {
-                by_client.insert(service.name.as_wire(), types);
-            }
-        }
-        if by_client.is_empty() {
-            return base;
-        }
-        // Who gets an answer of their own gets all there is at the name in it, but for what shapes the zone.
-        for set in zone.rrsets() {
-            let shapes = matches!(set.rtype, RrType::SOA | RrType::NS | RrType::DNAME);
-            if !shapes && by_client.get(set.owner).is_some_and(|types| !types.contains(&set.rtype)) {
-                base.beside.push(set.to_rrset());
+                let shapes = |rtype| matches!(rtype, RrType::SOA | RrType::NS | RrType::DNAME);
+                let sets = zone.sets_at(&service.name).into_iter();
+                let beside = sets.filter(|(rtype, _)| !shapes(*rtype) && !types.contains(rtype));
+                base.beside.extend(beside.map(|(_, set)| set));
             }
         }
         base
     }
+}
+
+/// The services of each zone that has any, in the order of the configuration.
+pub fn services_by_zone(config: &Config) -> BTreeMap<&Name, Vec<&Service>> {
+    let mut zones: BTreeMap<&Name, Vec<&Service>> = BTreeMap::new();
+    for service in &config.services {
+        zones.entry(&service.zone).or_default().push(service);
+    }
+    zones
 }
 
 /// What the engine needs to know of a zone file.
@@ -232,6 +238,11 @@ pub enum Effect {
     Record(Happened),
     /// Lay these over the tables just compiled from the loaded files: one for each zone.
     Rebase(Vec<Changeset>),
+    /// Publish zones whose contents are other ones, with this laid over what they hold now: the names at which
+    /// decisions are laid over something else. A table that knows of no decision needs [`Engine::overlays`].
+    ///
+    /// [`Engine::overlays`]: super::Engine::overlays
+    Renew(Vec<Changeset>),
     /// Change a published zone.
     Publish(Changeset),
     /// How fast a check is to be run from now on.

@@ -9,7 +9,7 @@ use super::event::MAX_REMOVED;
 use super::{
     Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
 };
-use crate::dns::Name;
+use crate::dns::{Name, SerialStyle};
 use crate::model::{Config, Surroundings, worst_case};
 use crate::policy::Rule;
 use crate::time::Time;
@@ -122,8 +122,10 @@ impl Engine {
         assert!(stands, "{name} stayed as it was: {last:#?}\nbut would be: {choice:#?}");
     }
 
-    /// Takes up the contents of zones of the configuration, and lays all decisions over the zones again.
+    /// Takes up the contents of zones of the configuration, and lays the decisions over them again where they are
+    /// other ones.
     pub(super) fn take_contents(&mut self, now: Time, zones: Vec<ZoneBase>, out: &mut Vec<Effect>) {
+        let mut names = BTreeMap::new();
         for base in zones {
             if base.is_hollow() {
                 let steered = self.services.values().any(|steered| steered.service.zone == base.apex);
@@ -132,16 +134,36 @@ impl Engine {
                 }
                 continue;
             }
-            let services = self.services.values().filter(|steered| steered.service.zone == base.apex).count();
-            let sources = self.config.iter().flat_map(|config| &config.zones);
-            let source = sources.into_iter().find(|source| source.name == base.apex);
-            let style = source.map(|source| source.serial).unwrap_or_default();
-            self.zones.insert(base.apex.clone(), ZoneState { style, services, ..base.into() });
+            let (apex, before) = (base.apex.clone(), self.zones.remove(&base.apex));
+            let (style, services) = match &before {
+                Some(before) => (before.style, before.services),
+                None => self.known_of(&apex),
+            };
+            let zone = ZoneState { style, services, ..base.into() };
+            let differing = match &before {
+                Some(before) => zone.differing(before),
+                None => self
+                    .services
+                    .iter()
+                    .filter(|(_, s)| s.service.zone == apex)
+                    .map(|(n, _)| n.clone())
+                    .collect(),
+            };
+            self.zones.insert(apex.clone(), zone);
+            names.insert(apex, differing);
         }
         let mut records = Vec::new();
-        let rebase = self.rebase(now, &BTreeSet::new(), &BTreeMap::new(), out, &mut records);
+        let renew = self.rebase_at(now, &names, out, &mut records);
         out.extend(records);
-        out.push(rebase);
+        out.push(renew);
+    }
+
+    /// How the serials go on of a zone that was not known, and how many services lie in it.
+    fn known_of(&self, apex: &Name) -> (SerialStyle, usize) {
+        let mut sources = self.config.iter().flat_map(|config| &config.zones);
+        let style = sources.find(|source| source.name == *apex).map(|source| source.serial);
+        let services = self.services.values().filter(|steered| steered.service.zone == *apex).count();
+        (style.unwrap_or_default(), services)
     }
 
     /// Takes up the services, ties each to its checks, and forgets what was decided for others. Returns those

@@ -81,7 +81,7 @@ pub use conditions::{DeadSite, conditions_of, dead_site, forced_up_though_down, 
 pub use doubt::Doubt;
 pub use event::{
     ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
-    MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase,
+    MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase, services_by_zone,
 };
 
 pub use report::Survey;
@@ -241,7 +241,7 @@ impl Engine {
         // What is kept comes before what is published; otherwise the order is that of happening.
         out.sort_by_key(|effect| match effect {
             Effect::Save(_) | Effect::Record(_) => 0,
-            Effect::Rebase(_) | Effect::Publish(_) => 1,
+            Effect::Rebase(_) | Effect::Renew(_) | Effect::Publish(_) => 1,
             Effect::Pace(..) | Effect::Wake(_) | Effect::Refused(_) => 2,
         });
         out

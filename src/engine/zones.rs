@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::replaced;
-use super::{Effect, Engine, Happened, Saved, SavedService, SavedZone, ZoneBase};
+use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
 use crate::dns::{Name, RrSet, RrType, Serial, SerialStyle, soa_serial};
 use crate::model::Config;
 use crate::policy::{Decision, Family, FamilyPart, Partial, Steer};
@@ -43,6 +43,18 @@ pub(super) struct ZoneState {
     pub services: usize,
     /// How many of its records differ from its file by updates.
     pub edits: usize,
+}
+
+impl ZoneState {
+    /// The steered names at which the zone holds something else than before.
+    pub fn differing(&self, before: &ZoneState) -> BTreeSet<Name> {
+        let mut names = BTreeSet::new();
+        for (now, was) in [(&self.file, &before.file), (&self.beside, &before.beside)] {
+            let differs = |name: &&Name| now.get(*name) != was.get(*name);
+            names.extend(now.keys().chain(was.keys()).filter(differs).cloned());
+        }
+        names
+    }
 }
 
 /// What was decided for a name.
@@ -150,54 +162,112 @@ impl Engine {
         out: &mut Vec<Effect>,
         records: &mut Vec<Effect>,
     ) -> Effect {
+        let overlaid: BTreeSet<Name> = self.laid().map(|(zone, _, _)| zone.clone()).collect();
+        for apex in self.zones.keys().cloned().collect::<Vec<_>>() {
+            let decisions = decisions.get(&apex).cloned().unwrap_or_default();
+            let (same, overlaid) = (!relaid.contains(&apex), overlaid.contains(&apex));
+            self.number(now, &apex, (same, overlaid), decisions, out, records);
+        }
+        Effect::Rebase(self.overlays())
+    }
+
+    /// Does the same for zones whose contents are other ones, where decisions are laid over them at these names.
+    pub(super) fn rebase_at(
+        &mut self,
+        now: Time,
+        names: &BTreeMap<Name, BTreeSet<Name>>,
+        out: &mut Vec<Effect>,
+        records: &mut Vec<Effect>,
+    ) -> Effect {
+        for apex in names.keys() {
+            let overlaid = self.zones.get(apex).is_some_and(|zone| zone.services > 0)
+                && self.laid().any(|(zone, _, _)| zone == apex);
+            self.number(now, apex, (true, overlaid), Vec::new(), out, records);
+        }
+        Effect::Renew(names.iter().filter_map(|(apex, names)| self.overlay_at(apex, names)).collect())
+    }
+
+    /// What is laid over the zones: each zone's name, the name it is laid over, and what it is.
+    fn laid(&self) -> impl Iterator<Item = (&Name, &Name, &[RrSet])> {
+        let decided = self.decided.iter();
+        let decided = decided.map(|(name, saved)| (&saved.zone, name, &*saved.decision.records));
+        decided.chain(
+            self.held_answers.iter().filter_map(|(name, records)| {
+                Some((&self.services.get(name)?.service.zone, name, &**records))
+            }),
+        )
+    }
+
+    /// Gives a zone its serial. Whether the same is laid over it as when it was last published, and whether anything
+    /// is; and what was decided since.
+    fn number(
+        &mut self,
+        now: Time,
+        apex: &Name,
+        (same, overlaid): (bool, bool),
+        decisions: Vec<u64>,
+        out: &mut Vec<Effect>,
+        records: &mut Vec<Effect>,
+    ) {
+        let Some(zone) = self.zones.get(apex) else { return };
+        let last = self.published.get(apex);
+        let to = serial_at_load(last, zone, same, overlaid, self.on_host(now));
+        let before = last.map(|last| last.last_decision);
+        let saved = SavedZone {
+            published: to,
+            file: soa_serial(&zone.soa),
+            fingerprint: zone.fingerprint,
+            own_types: Some(zone.own_types),
+            last_decision: decisions.iter().copied().chain(before).max().unwrap_or(0),
+        };
+        if let Some(from) = last.map(|last| last.published).filter(|&from| from != to) {
+            records.push(Effect::Record(Happened::published(apex.clone(), from, to, decisions)));
+        }
+        if last != Some(&saved) {
+            out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
+            self.published.insert(apex.clone(), saved);
+        }
+    }
+
+    /// What is laid over each zone, under the serial it has: for a table that knows of no decision.
+    pub fn overlays(&mut self) -> Vec<Changeset> {
         let mut steer = self.all_steering();
-        let mut overlays: BTreeMap<&Name, Vec<(&Name, &[RrSet])>> = BTreeMap::new();
-        for (name, SavedService { zone, decision, .. }) in &self.decided {
-            overlays.entry(zone).or_default().push((name, &decision.records));
-        }
-        for (name, records) in &self.held_answers {
-            let zone = self.services.get(name).map(|steered| &steered.service.zone);
-            if let Some(zone) = zone {
-                overlays.entry(zone).or_default().push((name, records));
-            }
-        }
         let mut waiting = self.all_waiting();
-        let today = self.on_host(now);
-        let mut changesets = Vec::new();
-        for (apex, zone) in &self.zones {
-            let overlay = overlays.remove(apex).unwrap_or_default();
-            let last = self.published.get(apex);
-            let file = soa_serial(&zone.soa);
-            let to = serial_at_load(last, zone, !relaid.contains(apex), !overlay.is_empty(), today);
-            let decisions = decisions.get(apex).cloned().unwrap_or_default();
-            let saved = SavedZone {
-                published: to,
-                file,
-                fingerprint: zone.fingerprint,
-                own_types: Some(zone.own_types),
-                last_decision: decisions
-                    .iter()
-                    .copied()
-                    .chain(last.map(|last| last.last_decision))
-                    .max()
-                    .unwrap_or(0),
-            };
-            if let Some(from) = last.map(|last| last.published).filter(|&from| from != to) {
-                records.push(Effect::Record(Happened::published(apex.clone(), from, to, decisions)));
-            }
-            if last != Some(&saved) {
-                out.push(Effect::Save(Saved::Zone(apex.clone(), Some(saved.clone()))));
-                self.published.insert(apex.clone(), saved);
-            }
-            let held = overlay.iter().filter_map(|(name, _)| zone.file.get(*name)).flatten();
-            let held: Vec<RrSet> = held.cloned().collect();
-            let laid: Vec<RrSet> = overlay.iter().flat_map(|(_, records)| *records).cloned().collect();
-            let steer = steer.remove(apex).unwrap_or_default();
-            let wait = waiting.remove(apex).unwrap_or_default();
-            let changeset = Changeset::new(&zone.soa, file, to, &held, &laid);
-            changesets.push(changeset.with_steering(steer).with_waiting(wait));
+        let mut laid: BTreeMap<&Name, Vec<(&Name, &[RrSet])>> = BTreeMap::new();
+        for (zone, name, records) in self.laid() {
+            laid.entry(zone).or_default().push((name, records));
         }
-        Effect::Rebase(changesets)
+        let each = self.zones.iter().filter_map(|(apex, zone)| {
+            let laid = laid.remove(apex).unwrap_or_default();
+            let (steer, wait) =
+                (steer.remove(apex).unwrap_or_default(), waiting.remove(apex).unwrap_or_default());
+            Some(overlay(zone, self.published.get(apex)?, &laid).with_steering(steer).with_waiting(wait))
+        });
+        each.collect()
+    }
+
+    /// The same of these names of a zone alone.
+    fn overlay_at(&mut self, apex: &Name, names: &BTreeSet<Name>) -> Option<Changeset> {
+        let (mut steer, mut wait) = (Vec::new(), Vec::new());
+        for name in names {
+            let laid =
+                self.decided.get(name).map(|saved| Laid::of(&saved.decision)).filter(Laid::is_by_client);
+            if let Some(steering) = laid.and_then(|laid| self.steering(name, apex, &laid)) {
+                steer.push((name.clone(), Some(steering)));
+            }
+            if let Some(steered) = self.services.get(name).filter(|_| self.waits(name)) {
+                wait.push((name.clone(), Some(replaced(&steered.service).into_iter().collect())));
+            }
+        }
+        let laid: Vec<(&Name, &[RrSet])> = names
+            .iter()
+            .filter_map(|name| {
+                let decided = self.decided.get(name).map(|saved| &saved.decision.records);
+                Some((name, &**decided.or_else(|| self.held_answers.get(name))?))
+            })
+            .collect();
+        let zone = self.zones.get(apex)?;
+        Some(overlay(zone, self.published.get(apex)?, &laid).with_steering(steer).with_waiting(wait))
     }
 
     /// For each zone the names that are not answered yet, and the types that are to be decided.
@@ -222,6 +292,14 @@ impl Engine {
         }
         all
     }
+}
+
+/// What is laid over a zone, instead of what it holds there.
+fn overlay(zone: &ZoneState, published: &SavedZone, laid: &[(&Name, &[RrSet])]) -> Changeset {
+    let held = laid.iter().filter_map(|(name, _)| zone.file.get(*name)).flatten();
+    let held: Vec<RrSet> = held.cloned().collect();
+    let records: Vec<RrSet> = laid.iter().flat_map(|(_, records)| *records).cloned().collect();
+    Changeset::new(&zone.soa, soa_serial(&zone.soa), published.published, &held, &records)
 }
 
 /// Whether a zone that is not known just now is of the configuration, and has no decisions to come back with: it

@@ -252,6 +252,8 @@ pub struct ZoneSource {
     pub serial: SerialStyle,
     /// The largest [`RrSet::size`](crate::dns::RrSet::size), in bytes.
     pub max_rrset_bytes: usize,
+    /// How many bytes of memory its edits may take.
+    pub max_edits: usize,
 }
 
 impl ZoneSource {

@@ -210,11 +210,7 @@ impl Zone {
     /// A number that differs, but for a chance of 1 in 2^64, whenever the content does, and is the same
     /// in every process. The order of owners in the file is no part of the content.
     pub fn fingerprint(&self) -> u64 {
-        let of_set = |set: RrSetRef<'_>| {
-            let seed = u64::from(set.rtype.0) << 32 | u64::from(set.ttl);
-            let seed = hash(&(seed ^ hash(set.owner).rotate_left(7)).to_be_bytes());
-            set.rdata().fold(seed, |sum, rdata| hash(&(sum ^ hash(rdata)).to_be_bytes()))
-        };
+        let of_set = |set: RrSetRef<'_>| fingerprint(set.owner, set.rtype, set.ttl, set.rdata());
         self.rrsets().fold(hash(self.apex.as_wire()), |sum, set| sum.wrapping_add(of_set(set)))
     }
 
@@ -250,6 +246,17 @@ impl Zone {
             rdata: &self.rdata[set.start as usize..],
         })
     }
+}
+
+/// What an RRset adds to its zone's fingerprint.
+pub(super) fn fingerprint_of(set: &RrSet) -> u64 {
+    fingerprint(set.owner.as_wire(), set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata))
+}
+
+fn fingerprint<'r>(owner: &[u8], rtype: RrType, ttl: u32, rdata: impl Iterator<Item = &'r [u8]>) -> u64 {
+    let seed = u64::from(rtype.0) << 32 | u64::from(ttl);
+    let seed = hash(&(seed ^ hash(owner).rotate_left(7)).to_be_bytes());
+    rdata.fold(seed, |sum, rdata| hash(&(sum ^ hash(rdata)).to_be_bytes()))
 }
 
 /// A zone's parts, for who has packed them: see [`Zone`]'s fields.

@@ -15,14 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Zone;
-use super::contents::{Packer, RrSetRef};
 use crate::dns::{Name, RrSet, RrType, soa_serial, soa_with_serial};
 
-/// How many records of one zone may be edited, added ones and removed ones counted.
-pub const MAX_EDITS: usize = 10_000;
-/// How many bytes of names and RDATA the edits of one zone may take: the largest zone there is still has room
-/// for them.
-pub const MAX_EDIT_BYTES: usize = 512 * 1024;
+/// What an edit takes beside its name and RDATA: its place among the others.
+const EDIT_BYTES: usize = 128;
+/// The same of one record.
+const RECORD_BYTES: usize = 32;
 
 /// The RRset an edit is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,21 +47,17 @@ pub struct Edit {
 /// All edits of one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
-    sets: BTreeMap<Name, BTreeMap<RrType, Edit>>,
+    pub(super) sets: BTreeMap<Name, BTreeMap<RrType, Edit>>,
     records: usize,
     bytes: usize,
 }
 
-/// An update that would leave more edits than are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the zone would have more than {MAX_EDITS} edited records, or more than {MAX_EDIT_BYTES} bytes of them; `detour zone freeze` writes them into the zone file"
-)]
-pub struct TooManyEdits;
+/// One changed edit.
+pub type EditChange = (Name, RrType, Option<Edit>);
 
 impl Edit {
     /// What makes `wanted` of the source's RRset; `None` where they are the same.
-    fn between(source: Option<&RrSet>, wanted: Option<&RrSet>) -> Option<Edit> {
+    pub(super) fn between(source: Option<&RrSet>, wanted: Option<&RrSet>) -> Option<Edit> {
         let only = |these: Option<&RrSet>, those: Option<&RrSet>| -> Vec<Box<[u8]>> {
             let all = these.into_iter().flat_map(|set| &set.rdata);
             all.filter(|rdata| those.is_none_or(|set| set.rdata.binary_search(rdata).is_err()))
@@ -102,15 +96,24 @@ impl Edit {
         self.removed.len() + self.added.len()
     }
 
-    /// What it takes of [`MAX_EDITS`] and of [`MAX_EDIT_BYTES`].
-    fn cost(&self, owner: &Name) -> (usize, usize) {
-        let rdata = self.removed.iter().chain(&self.added).map(|rdata| rdata.len() + 2);
-        // A TTL alone is one, too.
-        (self.records().max(1), owner.as_wire().len() + rdata.sum::<usize>())
+    /// The bytes of memory that it takes, about.
+    pub(super) fn bytes(&self, owner: &Name) -> usize {
+        let rdata = self.removed.iter().chain(&self.added).map(|rdata| rdata.len() + RECORD_BYTES);
+        EDIT_BYTES + owner.as_wire().len() + rdata.sum::<usize>()
+    }
+
+    /// What it counts among the edited records: a TTL alone is one, too.
+    pub(super) fn count(&self) -> usize {
+        self.records().max(1)
     }
 }
 
 impl Edits {
+    /// Of a zone that is as its source.
+    pub const fn none() -> Edits {
+        Edits { sets: BTreeMap::new(), records: 0, bytes: 0 }
+    }
+
     /// Whether the zone is as its source.
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()
@@ -121,9 +124,24 @@ impl Edits {
         self.records
     }
 
+    /// The bytes of memory that they take, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Every edit, by owner and type.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, RrType, &Edit)> {
         self.sets.iter().flat_map(|(owner, sets)| sets.iter().map(move |(rtype, edit)| (owner, *rtype, edit)))
+    }
+
+    /// One edit.
+    pub fn get(&self, owner: &Name, rtype: RrType) -> Option<&Edit> {
+        self.sets.get(owner)?.get(&rtype)
+    }
+
+    /// The edits of a name, by type.
+    pub(super) fn at(&self, owner: &Name) -> impl Iterator<Item = (RrType, &Edit)> {
+        self.sets.get(owner).into_iter().flatten().map(|(rtype, edit)| (*rtype, edit))
     }
 
     /// Puts an edit in place of the one of this RRset.
@@ -131,12 +149,13 @@ impl Edits {
         let sets = self.sets.entry(owner.clone()).or_default();
         let before = sets.remove(&rtype);
         if let Some(edit) = &edit {
-            let (records, bytes) = edit.cost(owner);
-            (self.records, self.bytes) = (self.records + records, self.bytes + bytes);
+            self.records += edit.count();
+            self.bytes += edit.bytes(owner);
         }
         sets.extend(edit.map(|edit| (rtype, edit)));
-        if let Some((records, bytes)) = before.map(|before| before.cost(owner)) {
-            (self.records, self.bytes) = (self.records - records, self.bytes - bytes);
+        if let Some(before) = before {
+            self.records -= before.count();
+            self.bytes -= before.bytes(owner);
         }
         if let Entry::Occupied(sets) = self.sets.entry(owner.clone())
             && sets.get().is_empty()
@@ -145,34 +164,16 @@ impl Edits {
         }
     }
 
-    /// Has the zone hold these RRsets (`None`: hold none of that type) from now on. Gives every edit that
-    /// this changes; all of it is done, or nothing.
-    pub fn change(
-        &mut self,
-        source: &Zone,
-        wanted: impl IntoIterator<Item = ((Name, RrType), Option<RrSet>)>,
-    ) -> Result<Vec<(Name, RrType, Option<Edit>)>, TooManyEdits> {
-        let mut next = self.clone();
-        let mut changed = Vec::new();
-        for ((owner, rtype), wanted) in wanted {
-            let edit = Edit::between(source.rrset(&owner, rtype).as_ref(), wanted.as_ref());
-            if next.sets.get(&owner).and_then(|sets| sets.get(&rtype)) != edit.as_ref() {
-                next.set(&owner, rtype, edit.clone());
-                changed.push((owner, rtype, edit));
-            }
+    /// Takes up changes.
+    pub fn take(&mut self, changes: impl IntoIterator<Item = EditChange>) {
+        for (owner, rtype, edit) in changes {
+            self.set(&owner, rtype, edit);
         }
-        // What was there already may stay and shrink, should the bounds ever be lowered.
-        let over = |now: usize, before: usize, max: usize| now > max && now > before;
-        if over(next.records, self.records, MAX_EDITS) || over(next.bytes, self.bytes, MAX_EDIT_BYTES) {
-            return Err(TooManyEdits);
-        }
-        *self = next;
-        Ok(changed)
     }
 
     /// Holds the edits against a source that may have changed, and lets go of what it holds anyway. Gives
     /// every edit that this changes.
-    pub fn settle(&mut self, source: &Zone) -> Vec<(Name, RrType, Option<Edit>)> {
+    pub fn settle(&mut self, source: &Zone) -> Vec<EditChange> {
         let mut changed = Vec::new();
         for (owner, rtype, edit) in self.clone().iter() {
             let held = source.rrset(owner, rtype);
@@ -203,60 +204,6 @@ impl Edits {
         }
         changed
     }
-
-    /// The contents: the source with the edits laid over it.
-    #[must_use]
-    pub fn lay(&self, source: &Zone) -> Zone {
-        let mut packer = Packer::for_zone(source);
-        for id in 0..source.owners().len() as u32 {
-            let owner = source.owners().name(id);
-            let edited = self.sets.get_key_value(owner);
-            match edited {
-                None => {
-                    packer.owner(owner);
-                    source.owned(id).for_each(|set| packer.copy(&set));
-                }
-                Some((owner, edits)) => pack_edited(&mut packer, source, owner, source.owned(id), edits),
-            }
-        }
-        let new = self.sets.iter().filter(|(owner, _)| source.owners().find(owner.as_wire()).is_none());
-        for (owner, edits) in new {
-            pack_edited(&mut packer, source, owner, std::iter::empty(), edits);
-        }
-        packer.into_zone(source.apex().clone())
-    }
-}
-
-/// Packs one owner with its edits laid over it.
-fn pack_edited<'z>(
-    packer: &mut Packer,
-    source: &Zone,
-    owner: &Name,
-    held: impl Iterator<Item = RrSetRef<'z>>,
-    edits: &BTreeMap<RrType, Edit>,
-) {
-    let mut sets: BTreeMap<RrType, RrSet> = held.map(|set| (set.rtype, set.to_rrset())).collect();
-    for (&rtype, edit) in edits {
-        let before = sets.remove(&rtype);
-        let needed = owner == source.apex() && matches!(rtype, RrType::SOA | RrType::NS);
-        let after = edit.over(owner, rtype, before.as_ref());
-        sets.extend(after.or(before.filter(|_| needed)).map(|set| (rtype, set)));
-    }
-    let added = |rtype: RrType| edits.get(&rtype).is_some_and(|edit| !edit.added.is_empty());
-    if sets.contains_key(&RrType::CNAME) && !sets.keys().all(|&rtype| fits_cname(rtype)) {
-        if added(RrType::CNAME) {
-            sets.retain(|&rtype, _| fits_cname(rtype));
-        } else {
-            sets.remove(&RrType::CNAME);
-        }
-    }
-    if sets.is_empty() {
-        return;
-    }
-    packer.owner(owner.as_wire());
-    for set in sets.values() {
-        packer.add(set);
-    }
 }
 
 /// Whether RRsets of this type may stand beside a CNAME (RFC 4034 section 2.3), itself included.
@@ -270,7 +217,47 @@ mod tests {
 
     use super::*;
     use crate::dns::rdata_from_text;
-    use crate::zone::{canonical_lines, parse};
+    use crate::zone::{Editing, TooManyEdits, canonical_lines, parse};
+
+    /// More than any test needs.
+    const MAX: usize = 1 << 20;
+
+    /// See [`Editing::change`].
+    fn change(
+        edits: &mut Edits,
+        source: &Zone,
+        wanted: impl IntoIterator<Item = ((Name, RrType), Option<RrSet>)>,
+    ) -> Result<Vec<EditChange>, TooManyEdits> {
+        change_within(MAX, edits, source, wanted)
+    }
+
+    fn change_within(
+        max: usize,
+        edits: &mut Edits,
+        source: &Zone,
+        wanted: impl IntoIterator<Item = ((Name, RrType), Option<RrSet>)>,
+    ) -> Result<Vec<EditChange>, TooManyEdits> {
+        let mut editing = Editing::of(edits);
+        let changed = editing.change(source, wanted, max)?;
+        // By whatever way, the contents come to the same.
+        let (before, difference) = (edits.lay(source), editing.difference(source));
+        let mut after = edits.clone();
+        after.take(editing.clone().into_changes());
+        let after = after.lay(source);
+        assert_eq!(before.fingerprint().wrapping_add(difference.fingerprint), after.fingerprint());
+        let mut taken = edits.clone();
+        taken.take(editing.clone().into_changes());
+        assert_eq!(taken.fingerprint_over(source), after.fingerprint());
+        for (owner, rtype, set) in &difference.sets {
+            assert_eq!(after.rrset(owner, *rtype), *set);
+            assert_eq!(editing.laid(source).rrset(owner, *rtype), *set);
+            assert_ne!(before.rrset(owner, *rtype), *set);
+        }
+        let changes = editing.into_changes();
+        assert_eq!(changes.len(), changed.len());
+        edits.take(changes);
+        Ok(changed)
+    }
 
     const HEAD: &str = "$TTL 60\n@ SOA ns h 5 2 3 4 5\n@ NS ns\n";
 
@@ -298,7 +285,8 @@ mod tests {
     fn edits_are_the_difference_from_the_source() {
         let source = zone("www A 192.0.2.1\nwww A 192.0.2.2\nold TXT a\n");
         let mut edits = Edits::default();
-        let changed = edits.change(
+        let changed = change(
+            &mut edits,
             &source,
             [
                 set("www", RrType::A, 30, &["192.0.2.1", "192.0.2.3"]),
@@ -320,21 +308,21 @@ mod tests {
             set("old", RrType::TXT, 60, &["a"]),
             set("new", RrType::TXT, 0, &[]),
         ];
-        assert_eq!(edits.change(&source, undo.clone()).unwrap().len(), 3);
+        assert_eq!(change(&mut edits, &source, undo.clone()).unwrap().len(), 3);
         assert_eq!(edits, Edits::default());
-        assert_eq!(edits.change(&source, undo).unwrap(), []);
+        assert_eq!(change(&mut edits, &source, undo).unwrap(), []);
     }
 
     #[test]
     fn edits_stay_on_top_of_a_file_that_changes() {
         let before = zone("www A 192.0.2.1\nwww A 192.0.2.2\n");
         let mut edits = Edits::default();
-        edits
-            .change(
-                &before,
-                [set("www", RrType::A, 60, &["192.0.2.2", "192.0.2.3"]), set("t", RrType::TXT, 60, &["x"])],
-            )
-            .unwrap();
+        change(
+            &mut edits,
+            &before,
+            [set("www", RrType::A, 60, &["192.0.2.2", "192.0.2.3"]), set("t", RrType::TXT, 60, &["x"])],
+        )
+        .unwrap();
         // The file gets records of its own, and one of the edits: that is no edit any more.
         let after = zone("www A 192.0.2.1\nwww A 192.0.2.9\nt TXT x\nmore A 192.0.2.7\n");
         let gone: Vec<_> = edits.settle(&after).into_iter().map(|(owner, _, edit)| (owner, edit)).collect();
@@ -353,12 +341,12 @@ mod tests {
     fn a_cname_stands_alone_whoever_brought_it() {
         let mut edits = Edits::default();
         let empty = zone("");
-        edits
-            .change(
-                &empty,
-                [set("c", RrType::CNAME, 60, &["www.example."]), set("t", RrType::TXT, 60, &["x"])],
-            )
-            .unwrap();
+        change(
+            &mut edits,
+            &empty,
+            [set("c", RrType::CNAME, 60, &["www.example."]), set("t", RrType::TXT, 60, &["x"])],
+        )
+        .unwrap();
         let file = zone("c A 192.0.2.1\nt CNAME c\n");
         assert_eq!(edits.settle(&file), []);
         assert_eq!(lines(&edits.lay(&file)), ["c 60 IN CNAME www.example.", "t 60 IN TXT \"x\""]);
@@ -371,7 +359,8 @@ mod tests {
     fn the_soa_keeps_the_later_serial() {
         let source = zone("");
         let mut edits = Edits::default();
-        edits.change(&source, [set("@", RrType::SOA, 60, &["ns.example. h.example. 9 8 7 6 5"])]).unwrap();
+        change(&mut edits, &source, [set("@", RrType::SOA, 60, &["ns.example. h.example. 9 8 7 6 5"])])
+            .unwrap();
         assert_eq!(edits.lay(&source).serial().0, 9);
         let text = HEAD.replace("h 5", "h 12");
         let moved = parse(&name("@"), "zone", text.as_bytes(), &mut |_| Err(String::new())).unwrap().0;
@@ -384,21 +373,24 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_than_are_kept() {
+    fn they_take_no_more_memory_than_they_may() {
         let source = zone("");
         let mut edits = Edits::default();
-        let texts: Vec<String> = (0..=MAX_EDITS).map(|i| format!("t{i}")).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        edits.change(&source, [set("t", RrType::TXT, 60, &texts[1..])]).unwrap();
-        let kept = edits.clone();
-        assert_eq!(edits.change(&source, [set("u", RrType::TXT, 60, &texts[..1])]), Err(TooManyEdits));
-        assert_eq!(edits, kept);
-        edits.change(&source, [set("t", RrType::TXT, 60, &[])]).unwrap();
-        assert_eq!(edits, Edits::default());
-        let long = "x".repeat(250);
-        let long: Vec<String> = (0..MAX_EDIT_BYTES / 250).map(|i| format!("{i}{}", &long[6..])).collect();
+        let long: Vec<String> = (0..40).map(|i| format!("{i:0>250}")).collect();
         let long: Vec<&str> = long.iter().map(String::as_str).collect();
-        assert_eq!(edits.change(&source, [set("t", RrType::TXT, 60, &long)]), Err(TooManyEdits));
+        let max = 30 * (251 + RECORD_BYTES) + EDIT_BYTES + name("t").as_wire().len();
+        change_within(max, &mut edits, &source, [set("t", RrType::TXT, 60, &long[..30])]).unwrap();
+        assert_eq!((edits.bytes(), edits.len()), (max, 30));
+        let kept = edits.clone();
+        for more in [set("u", RrType::TXT, 60, &["a"]), set("t", RrType::TXT, 60, &long[..31])] {
+            let refused = change_within(max, &mut edits, &source, [more]);
+            assert_eq!(refused, Err(TooManyEdits { max }));
+            assert_eq!(edits, kept);
+        }
+        // Should the bound be lowered, what is there may stay and shrink.
+        change_within(1, &mut edits, &source, [set("t", RrType::TXT, 60, &long[..20])]).unwrap();
+        change_within(1, &mut edits, &source, [set("t", RrType::TXT, 60, &[])]).unwrap();
+        assert_eq!(edits, Edits::default());
     }
 
     /// Few owners, types and contents.
@@ -430,7 +422,7 @@ mod tests {
                 keys.iter().map(|key| (key.clone(), sets.get(key).cloned())).collect::<Vec<_>>()
             };
             let mut edits = Edits::default();
-            edits.change(&source, all(&wanted_sets)).unwrap();
+            change(&mut edits, &source, all(&wanted_sets)).unwrap();
             prop_assert_eq!(lines(&edits.lay(&source)), lines(&zone_of(&wanted)));
 
             // On another file: what it holds anyway is let go, and letting go changes nothing.
@@ -441,7 +433,7 @@ mod tests {
             prop_assert_eq!(edits.clone().settle(&moved), vec![]);
 
             edits.settle(&source);
-            edits.change(&source, all(&held)).unwrap();
+            change(&mut edits, &source, all(&held)).unwrap();
             prop_assert_eq!(lines(&edits.lay(&source)), lines(&source));
         }
     }

@@ -8,6 +8,7 @@ mod buckets;
 mod canonical;
 mod changeset;
 mod contents;
+mod editing;
 mod edits;
 mod journal;
 mod kept;
@@ -21,7 +22,8 @@ pub use buckets::{BUCKETS, Buckets, WHOLE, Weighted, mix};
 pub use canonical::canonical_lines;
 pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
-pub use edits::{Edit, EditKey, Edits, MAX_EDIT_BYTES, MAX_EDITS, TooManyEdits};
+pub use editing::{Difference, Editing, Laid, TooManyEdits};
+pub use edits::{Edit, EditChange, EditKey, Edits};
 pub use journal::{Journal, JournalRow, MAX_JOURNAL_BYTES, Rows, Step};
 pub use layout::{LayoutError, declared_apex, has_soa, lay_out, write_edits};
 pub use master::{

@@ -53,23 +53,29 @@ pub enum Turn {
     Agree,
 }
 
-/// What a zone's journal makes of a load: `before` is what was published, `after` what will be.
+/// The names at which a zone's contents differ between two tables, as far as that is known.
+pub fn names<'d>(
+    before: &Table,
+    after: &Table,
+    apex: &Name,
+    differences: Option<&'d Differences>,
+) -> Option<&'d BTreeSet<Name>> {
+    static NOTHING: BTreeSet<Name> = BTreeSet::new();
+    if after.has_same_contents(before) { Some(&NOTHING) } else { differences?.of(apex, before) }
+}
+
+/// What a zone's journal makes of new contents: `before` is what was published, `after` what will be. They differ at
+/// the names of `in_file` and at steered ones; where that is not known the journal begins anew.
 pub fn turn(
     before: &Table,
     after: &Table,
     changeset: &Changeset,
-    differences: Option<&Differences>,
+    in_file: Option<&BTreeSet<Name>>,
     steered: &BTreeSet<&Name>,
 ) -> Turn {
     let apex = &changeset.zone;
     let Some(old) = before.soa(apex).filter(|soa| soa_serial(soa) != changeset.to) else {
         return Turn::Agree;
-    };
-    let nothing = BTreeSet::new();
-    let in_file = if after.has_same_contents(before) {
-        Some(&nothing)
-    } else {
-        differences.and_then(|differences| differences.of(apex, before))
     };
     let Some(in_file) = in_file else { return Turn::Agree };
     let (mut removed, mut added) = (Vec::new(), Vec::new());

@@ -13,11 +13,10 @@ use crate::zone::{Edits, Zone, parse, write_edits};
 pub fn edits(sources: &Sources, apex: &Name) -> Option<ZoneEdits> {
     let (file, records) = (sources.file(apex)?.to_owned(), sources.edits(apex).len());
     let mut shown = ZoneEdits { zone: apex.clone(), file, records, removed: Vec::new(), added: Vec::new() };
-    if let Some(zone) = sources.zone(apex) {
+    if let Some((file, contents)) = sources.source(apex).zip(sources.laid(apex)) {
         let lines = |set: Option<RrSet>| set.iter().flat_map(RrSet::to_lines).collect::<Vec<_>>();
         for (owner, rtype, _) in sources.edits(apex).iter() {
-            let (before, after) =
-                (lines(zone.file.rrset(owner, rtype)), lines(zone.contents.rrset(owner, rtype)));
+            let (before, after) = (lines(file.rrset(owner, rtype)), lines(contents.rrset(owner, rtype)));
             shown.removed.extend(before.iter().filter(|line| !after.contains(line)).cloned());
             shown.added.extend(after.into_iter().filter(|line| !before.contains(line)));
         }
@@ -67,9 +66,9 @@ pub fn write(sources: &Sources, table: &Table, apex: &Name, now: HostTime) -> Re
 
 /// What the file is to mean then.
 fn wanted(edits: &Edits, source: &Zone, soa: &RrSet, serial: Serial) -> u64 {
-    let mut edits = edits.clone();
     let soa = soa_with_serial(soa, serial);
-    // One record more than are kept is no matter here: nobody keeps it.
-    let _ = edits.change(source, [((soa.owner.clone(), RrType::SOA), Some(soa))]);
+    let mut edits = edits.clone();
+    // More than are kept are no matter here: nobody keeps them.
+    let _ = edits.change(source, [((soa.owner.clone(), RrType::SOA), Some(soa))], usize::MAX);
     edits.lay(source).fingerprint()
 }

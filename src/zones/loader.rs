@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::freeze;
+use super::held::Pending;
 use super::journals::Journals;
 use super::losses;
 use super::messages::{
@@ -21,7 +22,7 @@ use super::messages::{
 use super::outcome::{Frozen, Rejected, RolledBack};
 use super::publisher::Publisher;
 use super::rollback;
-use super::sources::{Pending, Sources};
+use super::sources::Sources;
 use super::update::{self, Judged};
 use crate::answer::Table;
 use crate::dns::{Name, Serial};
@@ -357,7 +358,7 @@ impl<P: Publisher> Loader<P> {
             }
             judged
         });
-        let (changed, pending, done) = match judged.await.unwrap_or_else(|e| Err(e.to_string())) {
+        let ((changed, pending), done) = match judged.await.unwrap_or_else(|e| Err(e.to_string())) {
             Ok(judged) => judged,
             Err(why) => return Some(Err(why)),
         };

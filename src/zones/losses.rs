@@ -33,7 +33,7 @@ pub fn too_much(sources: &Sources, loaded: &Loaded) -> Option<String> {
         let is_same = now
             .is_some_and(|zone| edits.is_empty() && last.fingerprints.get(apex) == Some(&zone.fingerprint()));
         if !is_same {
-            let (gone, all) = removed(table, apex, now, &edits);
+            let (gone, all) = removed(table, apex, now, edits);
             if gone >= MIN_LOST && gone * 100 > all * usize::from(new.server.loading.max_loss) {
                 lost.push(format!("{gone} of the {all} records of {}", apex.bare()));
             }

@@ -11,7 +11,7 @@ use super::outcome::{Frozen, Rejected, Reloaded, RolledBack};
 use super::recovery::PublishedState;
 use crate::answer::Table;
 use crate::config::BrokenZone;
-use crate::dns::{Name, Serial};
+use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::zone::{Update, UpdateError, Zone};
 
@@ -132,11 +132,8 @@ impl PreparedLoad {
 pub struct Changed {
     /// Each of them, once.
     pub zones: Vec<ZoneBase>,
-    /// The contents of all zones, compiled; decisions are laid over it by the core. `None` where no zone
-    /// changed.
-    pub table: Option<Table>,
-    /// Where it differs from the one before.
-    pub differences: Option<Differences>,
+    /// What becomes of their contents; `None` where no zone changed.
+    pub contents: Option<Contents>,
     /// What is kept, and recorded, in the transaction that keeps the serials.
     pub saves: Vec<Saved>,
     /// See `saves`.
@@ -144,6 +141,25 @@ pub struct Changed {
     /// Of zones where what is served had a say in it: the serial it was judged by.
     pub judged_by: Vec<(Name, Option<Serial>)>,
 }
+
+/// What becomes of the contents of zones.
+pub struct Contents {
+    /// Those of all zones as they are then; decisions are laid over them by whoever publishes.
+    pub table: Table,
+    /// How they come to be that.
+    pub how: How,
+}
+
+/// How contents come to be others.
+pub enum How {
+    /// RRset by RRset, zone by zone.
+    Edited(Vec<(Name, Sets)>),
+    /// As a whole; and where they differ from what was before.
+    Replaced(Option<Differences>),
+}
+
+/// RRsets that a zone comes to hold; `None`: none of that type.
+pub type Sets = Vec<(Name, RrType, Option<RrSet>)>;
 
 /// A zone has moved on since a change was judged: it was not taken up.
 pub struct Outdated;

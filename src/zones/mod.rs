@@ -15,8 +15,10 @@
 //!   secondaries ◄── table ◄── disk ◄── journals ◄────────── PublishStage ◄─────┘
 //! ```
 
+mod changes;
 mod diff;
 mod freeze;
+mod held;
 mod journals;
 mod loader;
 mod losses;
@@ -35,8 +37,8 @@ pub use freeze::edits;
 pub use journals::{Journals, unreached};
 pub use loader::{Asks, Loader, lock};
 pub use messages::{
-    Ask, Asker, Changed, Force, Outdated, PreparedLoad, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
-    TransferredAsk, UpdateAsk,
+    Ask, Asker, Changed, Contents, Force, How, Outdated, PreparedLoad, RELOAD_QUEUE, Refused, Rollback,
+    RollbackAsk, TransferredAsk, UpdateAsk,
 };
 pub use outcome::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};
 pub use publish::{Changes, NewContents, PublishStage, Published};

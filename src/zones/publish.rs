@@ -8,14 +8,15 @@
 //!
 //! What was answered was on disk before. Only a disk that refuses to write, or stalls, is overruled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tracing::error;
 
-use super::diff::{Differences, Turn, journaled, steered, turn};
+use super::diff::{Turn, journaled, names, steered, turn};
 use super::journals::Journals;
+use super::messages::{Contents, How, Sets};
 use super::recovery::PublishedState;
 use crate::answer::Table;
 use crate::dns::{Name, Serial, soa_with_serial};
@@ -55,14 +56,14 @@ impl Changes {
 
 /// Contents on their way to be published.
 pub struct NewContents {
-    /// Those of all zones, compiled, without decisions.
-    pub table: Table,
+    /// Those of all zones without decisions, and how they come to be that.
+    pub contents: Contents,
+    /// What decisions lay over all of them, where they come as a whole and not by a load.
+    pub overlays: Option<Vec<Changeset>>,
     /// The configuration that they replace contents of; none at a start.
     pub before: Option<Arc<Config>>,
     /// The configuration that they are of.
     pub config: Arc<Config>,
-    /// Where they differ from the ones before.
-    pub differences: Option<Differences>,
     /// What was published before a start.
     pub past: Option<Arc<PublishedState>>,
     /// What they came by, unless what is recorded says it better.
@@ -142,6 +143,7 @@ impl PublishStage {
         let Changes { saves, mut records, rebased, decided } = changes;
         let mut counts = Counts::new();
         let by = contents.as_ref().map(|contents| contents.by);
+        let is_compiled = contents.as_ref().is_some_and(|new| matches!(new.contents.how, How::Replaced(_)));
         // What follows from new contents is one step, and each changeset on top of it another.
         let laid = contents.map(|contents| self.lay(contents, &rebased, &mut counts));
         self.journal(&decided, &mut counts);
@@ -160,7 +162,7 @@ impl PublishStage {
             self.keep(Vec::new(), Durable::Later);
         }
         if let Some(next) = next {
-            self.swap(next, by.is_some());
+            self.swap(next, is_compiled);
         }
         Published { records: told, next_seq }
     }
@@ -175,28 +177,54 @@ impl PublishStage {
     }
 
     /// The table of new contents with what follows from them, which the journals have then.
-    fn lay(&mut self, contents: NewContents, rebased: &[Changeset], counts: &mut Counts) -> Table {
-        let NewContents { table, before: earlier, config, differences, past, by: _ } = contents;
-        let laid = applied(table, rebased);
-        let before = self.table.load();
-        let steered = steered(earlier.iter().chain([&config]).map(|config| &**config));
-        let past = past.as_deref();
-        for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
-            let apex = &changeset.zone;
-            let mut steered = steered.get(apex).cloned().unwrap_or_default();
-            steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
-            // A start publishes nothing before its first load, but knows what the last process did.
-            let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
-            let differences = past.map_or(differences.as_ref(), PublishedState::differences);
-            self.rows.extend(match turn(before, &laid, changeset, differences, &steered) {
-                Turn::Step(step) => {
-                    counts.insert((apex.clone(), changeset.to.0), step.counts());
-                    self.journals.push(apex, &step)
+    fn lay(&mut self, new: NewContents, rebased: &[Changeset], counts: &mut Counts) -> Table {
+        let NewContents { contents, overlays, before: earlier, config, past, by: _ } = new;
+        match contents.how {
+            How::Replaced(differences) => {
+                let laid = applied(contents.table, overlays.as_deref().unwrap_or(rebased));
+                let before = self.table.load();
+                let steered = steered(earlier.iter().chain([&config]).map(|config| &**config));
+                let past = past.as_deref();
+                for changeset in rebased {
+                    let apex = &changeset.zone;
+                    let mut steered = steered.get(apex).cloned().unwrap_or_default();
+                    steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
+                    // A start publishes nothing before its first load, but knows what the last process did.
+                    let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
+                    let differences = past.map_or(differences.as_ref(), PublishedState::differences);
+                    let in_file = names(before, &laid, apex, differences);
+                    self.turn(turn(before, &laid, changeset, in_file, &steered), changeset, counts);
                 }
-                Turn::Agree => self.journals.agree(apex, changeset.to),
-            });
+                laid
+            }
+            How::Edited(zones) => {
+                let before = self.table.load_full();
+                let laid = applied(edited(&before, &contents.table, &zones), rebased);
+                let zones: BTreeMap<&Name, &Sets> = zones.iter().map(|(apex, sets)| (apex, sets)).collect();
+                for changeset in rebased {
+                    let sets = zones.get(&changeset.zone).into_iter().flat_map(|sets| sets.iter());
+                    let in_file: BTreeSet<Name> = sets.map(|(owner, _, _)| owner.clone()).collect();
+                    let laid_over: BTreeSet<&Name> = changeset.touched().map(|(owner, _)| owner).collect();
+                    self.turn(turn(&before, &laid, changeset, Some(&in_file), &laid_over), changeset, counts);
+                }
+                laid
+            }
         }
-        laid
+    }
+
+    /// Has a zone's journal go on with a turn.
+    fn turn(&mut self, turn: Turn, changeset: &Changeset, counts: &mut Counts) {
+        let Changeset { zone: apex, to, .. } = changeset;
+        if !self.journals.wants(apex) {
+            return;
+        }
+        self.rows.extend(match turn {
+            Turn::Step(step) => {
+                counts.insert((apex.clone(), to.0), step.counts());
+                self.journals.push(apex, &step)
+            }
+            Turn::Agree => self.journals.agree(apex, *to),
+        });
     }
 
     /// Puts into the journals what decisions change: a changeset is a step as it is.
@@ -231,6 +259,18 @@ impl PublishStage {
     pub fn free_retired(&mut self) {
         self.retired.retain(|table| Arc::strong_count(table) > 1);
     }
+}
+
+/// What is published with other RRsets in some zones; `contents` is the same without decisions.
+fn edited(published: &Table, contents: &Table, zones: &[(Name, Sets)]) -> Table {
+    let mut table = published.clone();
+    for (apex, sets) in zones {
+        let sets = sets.iter().map(|(owner, rtype, set)| (owner, *rtype, set.as_ref()));
+        if let Err(e) = table.change(apex, sets) {
+            error!("the contents of {apex} could not be published: {e}");
+        }
+    }
+    table.with_contents_of(contents)
 }
 
 /// A table with these changesets applied to it.

@@ -5,21 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::held::{Prepared, saved};
 use super::journals::unreached;
-use super::messages::{Changed, Rollback};
+use super::messages::Rollback;
 use super::outcome::RolledBack;
-use super::sources::{Pending, Source, Sources, saved};
+use super::sources::Sources;
 use super::update::is_steered;
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial, soa_with_serial};
 use crate::engine::Happened;
-use crate::model::{Config, Service};
-use crate::zone::{Journal, Step, Wanted};
+use crate::model::Config;
+use crate::zone::{Editing, Journal, Laid, Step, Wanted};
 
 /// How many steered names history tells of.
 const MAX_TOLD: usize = 20;
 
 /// What is to be taken up, and what to tell who asked once it is; its serial is known then.
-pub type Judged = Result<(Changed, Option<Pending>, RolledBack), String>;
+pub type Judged = Result<(Prepared, RolledBack), String>;
 
 /// What differs from an earlier serial.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,23 +34,24 @@ struct Back {
 /// Compiles; blocking. Errors: why the zone is left as it is.
 pub fn judge(sources: &Sources, journal: &Journal, ask: &Rollback) -> Judged {
     let apex = &ask.zone;
-    let (config, source) = sources.config().zip(sources.zone(apex)).ok_or_else(|| no_zone(apex))?;
-    if source.file.is_empty() {
+    let (config, file) = sources.config().zip(sources.source(apex)).ok_or_else(|| no_zone(apex))?;
+    let (held, laid) = sources.zone(apex).zip(sources.laid(apex)).ok_or_else(|| no_zone(apex))?;
+    if file.is_empty() {
         return Err(format!("{apex} was not transferred from its primary yet, or it expired"));
     }
     let step = reach(journal, apex, ask.to)?;
-    let here = config.services.iter().filter(|service| service.zone == *apex);
-    let services: BTreeMap<&Name, &Service> = here.map(|service| (&service.name, &**service)).collect();
-    let steers = |owner: &Name, rtype| services.get(owner).is_some_and(|service| is_steered(service, rtype));
-    let Back { wanted, counts, left } = back(steers, source, &step);
+    let steers =
+        |owner: &Name, rtype| held.services.get(owner).is_some_and(|service| is_steered(service, rtype));
+    let Back { wanted, counts, left } = back(steers, &laid, &step);
     let left: Vec<Name> = left.into_iter().collect();
     if wanted.is_empty() {
         let but = if left.is_empty() { "" } else { ", but for names that are steered" };
         return Err(format!("{apex} holds what it held at serial {}{but}", ask.to));
     }
     spare_steered(config, apex, &wanted)?;
-    let mut edits = sources.edits(apex);
-    let changes = edits.change(&source.file, wanted).map_err(|why| why.to_string())?;
+    let max = sources.configured(apex).map_or(usize::MAX, |zone| zone.max_edits);
+    let mut edits = Editing::of(sources.edits(apex));
+    let changes = edits.change(file, wanted, max).map_err(|why| why.to_string())?;
     let told = Happened::RolledBack {
         zone: apex.clone(),
         to: ask.to,
@@ -60,9 +62,9 @@ pub fn judge(sources: &Sources, journal: &Journal, ask: &Rollback) -> Judged {
     };
     let saves = saved(apex, changes).collect();
     let change = sources.change(BTreeMap::from([(apex.clone(), edits)]), saves, vec![told]);
-    let (changed, pending) = change.ok_or_else(|| no_zone(apex))?;
+    let prepared = change.ok_or_else(|| no_zone(apex))?;
     let done = RolledBack { zone: apex.clone(), to: ask.to, serial: Serial(0), counts, left };
-    Ok((changed, pending, done))
+    Ok((prepared, done))
 }
 
 pub fn no_zone(apex: &Name) -> String {
@@ -81,8 +83,8 @@ pub fn reach(journal: &Journal, apex: &Name, to: Serial) -> Result<Step, String>
 }
 
 /// What the zone is to hold so that `since` did not happen, but for what is steered.
-fn back(steers: impl Fn(&Name, RrType) -> bool, source: &Source, since: &Step) -> Back {
-    let (apex, contents) = (source.file.apex(), &source.contents);
+fn back(steers: impl Fn(&Name, RrType) -> bool, contents: &Laid<'_>, since: &Step) -> Back {
+    let apex = contents.apex();
     let mut sides: BTreeMap<(Name, RrType), [Vec<&RrSet>; 2]> = BTreeMap::new();
     for (side, sets) in [&since.removed, &since.added].into_iter().enumerate() {
         for set in sets {
@@ -142,10 +144,8 @@ fn spare_steered(config: &Config, apex: &Name, wanted: &Wanted) -> Result<(), St
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-    use std::sync::Arc;
-
     use proptest::prelude::*;
+    use std::fmt::Write as _;
 
     use super::*;
     use crate::zone::{Edits, Zone, diff, parse};
@@ -186,17 +186,16 @@ mod tests {
         fn what_was_comes_back(file in zone(), earlier in zone(), now in zone(), steered in 0..4u8) {
             let (gone, come) = diff(&plain(&earlier), &plain(&now));
             let since = Step::of(earlier.soa(), now.soa(), &gone, &come);
-            let source = Source { file: Arc::new(file), contents: Arc::new(now.clone()) };
             let app: Name = format!("n{steered}.example").parse().unwrap();
             let steers = |owner: &Name, rtype: RrType| *owner == app && rtype == RrType::A;
-            let made = back(steers, &source, &since);
+            let made = back(steers, &Laid::plain(&now), &since);
             // What the zone holds already are edits, too.
-            let mut edits = Edits::default();
-            let all = sets(&source.file).into_iter().map(|set| ((set.owner, set.rtype), None));
+            let all = sets(&file).into_iter().map(|set| ((set.owner, set.rtype), None));
             let held = sets(&now).into_iter().map(|set| ((set.owner.clone(), set.rtype), Some(set)));
-            edits.change(&source.file, all.chain(held).collect::<BTreeMap<_, _>>()).unwrap();
-            edits.change(&source.file, made.wanted).unwrap();
-            let laid = edits.lay(&source.file);
+            let mut edits = Edits::default();
+            edits.change(&file, all.chain(held).collect::<BTreeMap<_, _>>(), usize::MAX).unwrap();
+            edits.change(&file, made.wanted, usize::MAX).unwrap();
+            let laid = edits.lay(&file);
             let is_left = |set: &RrSet| steers(&set.owner, set.rtype);
             let expect: Vec<RrSet> = sets(&earlier)
                 .into_iter()

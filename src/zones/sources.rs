@@ -10,28 +10,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diff::{self, Differences};
-use super::messages::{Changed, PreparedLoad, Refused};
+use super::held::{Held, HeldZone, saved, takes_edits};
+use super::messages::{PreparedLoad, Refused};
 use super::recovery::Kept;
 use super::snapshots::Snapshots;
 use crate::answer::{ClientMap, Table};
 use crate::config::{self, Report};
-use crate::dns::{Name, RrType, Serial, SerialStyle, soa_with_serial};
-use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
+use crate::dns::{Name, Serial, SerialStyle};
+use crate::engine::{Load, Saved, Undecided, ZoneBase, services_by_zone};
 use crate::geo;
 use crate::model::{Config, Service, ZoneSource};
 use crate::sys::clock::wall_secs;
 use crate::transfer::inbound::discard_expired;
-use crate::zone::{ClientsId, Edit, EditKey, Edits, Zone};
+use crate::zone::{ClientsId, Edits, Laid, Zone};
 
 /// The sources of all zones.
 pub struct Sources {
     path: PathBuf,
     seed: u64,
     /// By apex; also of zones that are not configured just now.
-    edits: BTreeMap<Name, Edits>,
-    held: Option<Held>,
+    pub(super) edits: BTreeMap<Name, Edits>,
+    pub(super) held: Option<Held>,
     /// The table compiled last, before decisions are laid over it.
-    compiled: Option<Table>,
+    pub(super) compiled: Option<Table>,
     /// The file of each zone.
     files: BTreeMap<Name, PathBuf>,
     /// The catalog's name and the serial it counts from.
@@ -41,7 +42,7 @@ pub struct Sources {
     /// What was loaded before that, until the core has taken it up.
     before: Option<Before>,
     /// Copies of what was loaded, once the state directory is known.
-    copies: Option<Snapshots>,
+    pub(super) copies: Option<Snapshots>,
     /// What was published before this start, until the first load.
     kept: Option<Kept>,
 }
@@ -54,63 +55,12 @@ pub(super) struct Last {
     pub(super) fingerprints: BTreeMap<Name, u64>,
 }
 
-/// What a load leaves behind where contents may change by themselves.
-struct Held {
-    config: Arc<Config>,
-    maps: BTreeMap<ClientsId, Arc<ClientMap>>,
-    /// In the order of `config.zones`.
-    zones: Vec<Source>,
-}
-
 /// What a load takes the place of.
 struct Before {
     held: Option<Held>,
     files: BTreeMap<Name, PathBuf>,
     last: Option<Last>,
 }
-
-/// One zone.
-#[derive(Clone)]
-pub struct Source {
-    /// What its file holds.
-    pub file: Arc<Zone>,
-    /// The same with its edits laid over it.
-    pub contents: Arc<Zone>,
-}
-
-impl Source {
-    /// What a file holds with its edits laid over it, less those that it holds by now. Of a zone that is not
-    /// known just now edits are kept for when it is.
-    fn of(file: Zone, edits: &mut Edits, saves: &mut Vec<Saved>) -> Source {
-        let file = Arc::new(file);
-        if takes_edits(&file) {
-            saves.extend(saved(file.apex(), edits.settle(&file)));
-        }
-        Source { contents: laid(&file, edits), file }
-    }
-}
-
-/// Whether edits are laid over what a file holds: a zone that is not known just now keeps them for when it is.
-fn takes_edits(file: &Zone) -> bool {
-    !file.is_empty() && !file.is_private()
-}
-
-/// What a file holds with these edits laid over it.
-fn laid(file: &Arc<Zone>, edits: &Edits) -> Arc<Zone> {
-    if edits.is_empty() || !takes_edits(file) { file.clone() } else { Arc::new(edits.lay(file)) }
-}
-
-/// A change of contents that is ready: taken up by [`Sources::done`] once the core has.
-pub struct Pending {
-    zones: Vec<(Name, Edits, Source)>,
-    table: Table,
-}
-
-/// For each zone whether what its primary sent could be read; and what comes of it.
-pub type Received = (Vec<Result<(), String>>, Option<(Changed, Pending)>);
-
-/// One changed edit.
-pub type EditChange = (Name, RrType, Option<Edit>);
 
 impl Sources {
     /// Those of a configuration file.
@@ -234,26 +184,18 @@ impl Sources {
         let mut saves = kept.as_ref().map(Kept::publishing).unwrap_or_default();
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
-        let (load, table, others);
         // Of a zone whose file is broken nothing can be read again.
-        if changes || edited || !broken.is_empty() {
-            let zones: Vec<Source> = zones.into_iter().map(|zone| self.settle(zone, &mut saves)).collect();
-            let known = zones.iter().filter(|zone| !zone.contents.is_empty());
-            let bases = known.map(|zone| self.base(zone, &config)).collect();
-            let (regions, undecided) = (clients.regions, Undecided::default());
-            load = Load { config: config.clone(), zones: bases, regions, undecided };
-            others = self.others(kept.as_ref(), &load);
-            self.keep_copies(&load, zones.iter().map(|zone| &*zone.file));
-            table = compile(&zones, &steered, self.seed);
-            self.held = Some(Held { config, maps: clients.maps.clone(), zones });
+        let holds = changes || edited || !broken.is_empty();
+        let (load, table, others) = if holds {
+            self.build_held(config, zones, &clients, &steered, kept.as_ref(), &mut saves)
         } else {
             // Before the table, which takes the zones apart.
-            load = Load::of(config, &zones, clients.regions);
-            others = self.others(kept.as_ref(), &load);
+            let load = Load::of(config, &zones, clients.regions.clone());
+            let others = self.others(kept.as_ref(), &load);
             self.keep_copies(&load, zones.iter());
-            table = Table::compile(zones, &steered, self.seed);
             self.held = None;
-        }
+            (load, Table::compile(zones, &steered, self.seed), others)
+        };
         for broken in &broken {
             // Also where it is no use under this configuration: it may be under the next.
             self.copies.iter_mut().for_each(|copies| copies.retain(&broken.zone));
@@ -282,6 +224,35 @@ impl Sources {
             records,
             broken,
         })
+    }
+
+    /// What comes of zones that are held from now on, and what those published before whose contents are other ones.
+    fn build_held(
+        &mut self,
+        config: Arc<Config>,
+        zones: Vec<Zone>,
+        clients: &geo::Clients,
+        steered: &[Name],
+        kept: Option<&Kept>,
+        saves: &mut Vec<Saved>,
+    ) -> (Load, Table, Vec<Zone>) {
+        let services = services_by_zone(&config);
+        let mut held = Vec::with_capacity(zones.len());
+        for zone in zones {
+            self.settle(&zone, saves);
+            let base = self.base(&zone, services.get(zone.apex()).map_or(&[][..], Vec::as_slice));
+            held.push((Arc::new(zone), base));
+        }
+        let known = held.iter().filter(|(file, _)| !file.is_empty());
+        let bases = known.map(|(_, base)| base.clone()).collect();
+        let (regions, undecided) = (clients.regions.clone(), Undecided::default());
+        let load = Load { config: config.clone(), zones: bases, regions, undecided };
+        let others = self.others(kept, &load);
+        let files = || held.iter().map(|(file, _)| &**file);
+        self.keep_copies(&load, files());
+        let table = self.compile(files(), steered);
+        self.held = Some(Held::new(config, clients.maps.clone(), held));
+        (load, table, others)
     }
 
     /// Takes a load as the last one.
@@ -316,61 +287,50 @@ impl Sources {
         self.copies.iter_mut().for_each(Snapshots::settle);
     }
 
-    /// What the engine needs to know of a zone.
-    fn base(&self, zone: &Source, config: &Config) -> ZoneBase {
-        let edits = self.edits.get(zone.file.apex()).map_or(0, Edits::len);
-        ZoneBase { edits, ..ZoneBase::of(&zone.contents, config) }
-    }
-
-    /// A zone's file with its edits, less those that the file holds by now.
-    fn settle(&mut self, zone: Zone, saves: &mut Vec<Saved>) -> Source {
-        let apex = zone.apex().clone();
-        let mut edits = self.edits.remove(&apex).unwrap_or_default();
-        let source = Source::of(zone, &mut edits, saves);
-        if !edits.is_empty() {
-            self.edits.insert(apex, edits);
-        }
-        source
-    }
-
-    /// What the core is to take up where files are other ones, or gone, that keep what primaries sent; and for
-    /// each zone whether its file was any use. Compiles; blocking.
-    pub fn received(&mut self, received: Vec<(Name, Option<Box<Zone>>)>) -> Received {
-        let Some(held) = &self.held else { return (vec![Ok(()); received.len()], None) };
-        let mut zones = held.zones.clone();
-        let (mut pending, mut bases, mut saves) = (Vec::new(), Vec::new(), Vec::new());
-        let mut receive = |(apex, new): (Name, Option<Box<Zone>>)| {
-            let apex = &apex;
-            let of = |zone: &&ZoneSource| zone.name == *apex && zone.is_transferred();
-            let source = held.config.zones.iter().find(of);
-            let held_here = zones.iter_mut().find(|zone| zone.file.apex() == apex);
-            // A reload may have taken it away meanwhile.
-            let (Some(source), Some(zone)) = (source, held_here) else { return Ok(()) };
-            let file = match new {
-                Some(new) => Some(*new),
-                None => config::transferred(apex, &source.file)?,
+    /// What the engine needs to know of a zone: its file with its edits.
+    fn base(&self, file: &Zone, services: &[&Service]) -> ZoneBase {
+        let edits = self.edits(file.apex());
+        if !takes_edits(file) || edits.is_empty() {
+            return ZoneBase {
+                edits: edits.len(),
+                ..ZoneBase::of(&Laid::plain(file), file.fingerprint(), services)
             };
-            let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
-            let mut edits = self.edits(apex);
-            *zone = Source::of(file, &mut edits, &mut saves);
-            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
-            pending.push((apex.clone(), edits, zone.clone()));
-            Ok(())
-        };
-        let outcomes = received.into_iter().map(&mut receive).collect();
-        if bases.is_empty() {
-            return (outcomes, None);
         }
-        let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
-        let differences = self.differences(&table, &pending);
-        let records = Vec::new();
-        let received = pending.iter().map(|(_, _, source)| &source.file).filter(|file| !file.is_empty());
-        if let Some(copies) = &mut self.copies {
-            received.for_each(|file| copies.replace(file, file.fingerprint()));
+        let fingerprint = edits.fingerprint_over(file);
+        ZoneBase { edits: edits.len(), ..ZoneBase::of(&Laid::new(file, edits), fingerprint, services) }
+    }
+
+    /// Lets go of the edits of a zone that its file holds by now.
+    fn settle(&mut self, file: &Zone, saves: &mut Vec<Saved>) {
+        if let Some(edits) = self.edits.get_mut(file.apex()).filter(|_| takes_edits(file)) {
+            saves.extend(saved(file.apex(), edits.settle(file)));
+            if edits.is_empty() {
+                self.edits.remove(file.apex());
+            }
         }
-        let (compiled, judged_by) = (Some(table.clone()), Vec::new());
-        let changed = Changed { zones: bases, table: compiled, differences, saves, records, judged_by };
-        (outcomes, Some((changed, Pending { zones: pending, table })))
+    }
+
+    /// The table of these files with their edits.
+    fn compile<'z>(&self, files: impl Iterator<Item = &'z Zone>, steered: &[Name]) -> Table {
+        // The table takes zones apart to keep its peak low: it is given copies, which are packed.
+        let zones: Vec<Zone> = files.map(|file| self.contents(file)).collect();
+        Table::compile(zones, steered, self.seed)
+    }
+
+    /// What a file holds with its edits laid over it.
+    fn contents(&self, file: &Zone) -> Zone {
+        let edits = self.edits(file.apex());
+        if edits.is_empty() || !takes_edits(file) { file.clone() } else { edits.lay(file) }
+    }
+
+    /// The table compiled last. After a core that began again it is made anew.
+    pub(super) fn table(&self, held: &Held) -> Table {
+        self.compiled.clone().unwrap_or_else(|| {
+            let mut zones: Vec<&HeldZone> = held.zones.values().collect();
+            zones.sort_by_key(|zone| zone.place);
+            let files = zones.into_iter().map(|zone| &*zone.file);
+            self.compile(files, &steered(&held.config)).with_clients(held.maps.clone())
+        })
     }
 
     /// Holds contents, where that is not done yet, without a load: the files must say what they said when
@@ -393,6 +353,7 @@ impl Sources {
         let mut read: BTreeMap<Name, Zone> =
             loaded.zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
         let mut zones = Vec::with_capacity(last.config.zones.len());
+        let services = services_by_zone(&last.config);
         for ZoneSource { name, .. } in &last.config.zones {
             let is_catalog = last.config.catalog.as_ref() == Some(name);
             let zone = if is_catalog { self.catalog(&last.config) } else { read.remove(name) };
@@ -402,10 +363,10 @@ impl Sources {
                     "the file of {name} is not as it was loaded; run `detour reload`, then try again"
                 ));
             };
-            let file = Arc::new(zone);
-            zones.push(Source { contents: file.clone(), file });
+            let base = self.base(&zone, services.get(name).map_or(&[][..], Vec::as_slice));
+            zones.push((Arc::new(zone), base));
         }
-        Ok(Held { config: last.config.clone(), maps: last.maps.clone(), zones })
+        Ok(Held::new(last.config.clone(), last.maps.clone(), zones))
     }
 
     /// The core has taken up the last load.
@@ -420,9 +381,12 @@ impl Sources {
             (self.held, self.files, self.last) = (held, files, last);
         }
         self.edits = Kept::of(saved).edits();
-        for zone in self.held.iter_mut().flat_map(|held| &mut held.zones) {
-            let edits = self.edits.get(zone.file.apex());
-            zone.contents = edits.map_or_else(|| zone.file.clone(), |edits| laid(&zone.file, edits));
+        if let Some(mut held) = self.held.take() {
+            for zone in held.zones.values_mut() {
+                let services = zone.services();
+                zone.base = self.base(&zone.file, &services);
+            }
+            self.held = Some(held);
         }
         // Whatever comes next differs from what is served in nobody knows what.
         self.compiled = None;
@@ -449,122 +413,43 @@ impl Sources {
     }
 
     /// A zone, where contents are held.
-    pub fn zone(&self, apex: &Name) -> Option<&Source> {
-        self.held.as_ref()?.zones.iter().find(|zone| zone.file.apex() == apex)
+    pub(super) fn zone(&self, apex: &Name) -> Option<&HeldZone> {
+        self.held.as_ref()?.zones.get(apex)
+    }
+
+    /// What a zone's file holds, where contents are held.
+    pub fn source(&self, apex: &Name) -> Option<&Zone> {
+        self.zone(apex).map(|zone| &*zone.file)
+    }
+
+    /// What a zone holds, where contents are held.
+    pub fn laid(&self, apex: &Name) -> Option<Laid<'_>> {
+        let file = self.source(apex)?;
+        Some(if takes_edits(file) { Laid::new(file, self.edits(apex)) } else { Laid::plain(file) })
+    }
+
+    /// What the configuration says of a zone, where contents are held.
+    pub fn configured(&self, apex: &Name) -> Option<&ZoneSource> {
+        self.held.as_ref()?.source(apex)
     }
 
     /// Whether a zone comes from a primary.
     pub fn is_transferred(&self, apex: &Name) -> bool {
-        let zones = self.held.iter().flat_map(|held| &held.config.zones);
-        zones.into_iter().any(|zone| zone.name == *apex && zone.is_transferred())
+        self.configured(apex).is_some_and(ZoneSource::is_transferred)
     }
 
     /// How a zone's serials go on.
     pub fn style(&self, apex: &Name) -> SerialStyle {
-        let zones = self.held.iter().flat_map(|held| &held.config.zones);
-        zones.into_iter().find(|zone| zone.name == *apex).map(|zone| zone.serial).unwrap_or_default()
+        self.configured(apex).map(|zone| zone.serial).unwrap_or_default()
     }
 
     /// The edits of a zone.
-    pub fn edits(&self, apex: &Name) -> Edits {
-        self.edits.get(apex).cloned().unwrap_or_default()
+    pub fn edits(&self, apex: &Name) -> &Edits {
+        static NONE: Edits = Edits::none();
+        self.edits.get(apex).unwrap_or(&NONE)
     }
-
-    /// What the core is to take up: other edits of some zones, what is to be kept and recorded of that, and
-    /// records alone where no edits are other ones. `None` where there is nothing at all. Compiles; blocking.
-    pub fn change(
-        &self,
-        mut edits: BTreeMap<Name, Edits>,
-        saves: Vec<Saved>,
-        records: Vec<Happened>,
-    ) -> Option<(Changed, Option<Pending>)> {
-        edits.retain(|apex, edits| *edits != self.edits(apex));
-        if edits.is_empty() {
-            let table = None;
-            let judged_by = Vec::new();
-            let changed = Changed { zones: Vec::new(), table, differences: None, saves, records, judged_by };
-            return (!changed.records.is_empty()).then_some((changed, None));
-        }
-        let (changed, pending) = self.prepare(edits, saves, records)?;
-        Some((changed, Some(pending)))
-    }
-
-    /// What the core is to take up so that a zone's serials go on after one that a secondary has: as an update of its
-    /// SOA would. `None` where nothing is held, or the serials are a primary's. Compiles; blocking.
-    pub fn raise(&self, apex: &Name, seen: Serial) -> Option<(Changed, Option<Pending>)> {
-        let source = self.zone(apex).filter(|zone| !zone.file.is_empty() && !self.is_transferred(apex))?;
-        let before = source.contents.soa();
-        let after = soa_with_serial(&before, seen.next());
-        let told = Happened::Updated {
-            zone: apex.clone(),
-            who: format!("a secondary that has serial {seen}"),
-            removed: before.to_lines().collect(),
-            added: after.to_lines().collect(),
-            more: 0,
-        };
-        let mut edits = self.edits(apex);
-        let changes = edits.change(&source.file, [((apex.clone(), RrType::SOA), Some(after))]).ok()?;
-        self.change(BTreeMap::from([(apex.clone(), edits)]), saved(apex, changes).collect(), vec![told])
-    }
-
-    /// What comes of other edits of some zones; `None` where nothing is held.
-    fn prepare(
-        &self,
-        edits: BTreeMap<Name, Edits>,
-        saves: Vec<Saved>,
-        records: Vec<Happened>,
-    ) -> Option<(Changed, Pending)> {
-        let held = self.held.as_ref()?;
-        let mut zones = held.zones.clone();
-        let (mut pending, mut bases) = (Vec::new(), Vec::new());
-        for (apex, edits) in edits {
-            let Some(zone) = zones.iter_mut().find(|zone| *zone.file.apex() == apex) else { continue };
-            zone.contents = laid(&zone.file, &edits);
-            bases.push(ZoneBase { edits: edits.len(), ..ZoneBase::of(&zone.contents, &held.config) });
-            pending.push((apex, edits, zone.clone()));
-        }
-        let table = compile(&zones, &steered(&held.config), self.seed).with_clients(held.maps.clone());
-        let differences = self.differences(&table, &pending);
-        let pending = Pending { zones: pending, table: table.clone() };
-        let (table, judged_by) = (Some(table), Vec::new());
-        Some((Changed { zones: bases, table, differences, saves, records, judged_by }, pending))
-    }
-
-    /// Where a table with these zones in it differs from the one compiled last.
-    fn differences(&self, table: &Table, pending: &[(Name, Edits, Source)]) -> Option<Differences> {
-        let mut given = diff::journaled(self.config()?);
-        given.retain(|apex| pending.iter().any(|(changed, _, _)| changed == apex));
-        self.compiled.as_ref().map(|before| Differences::between(before, table, given))
-    }
-
-    /// Takes up what the core has taken up.
-    pub fn done(&mut self, pending: Pending) {
-        self.compiled = Some(pending.table);
-        for (apex, edits, source) in pending.zones {
-            let zones = self.held.iter_mut().flat_map(|held| &mut held.zones);
-            zones.filter(|zone| *zone.file.apex() == apex).for_each(|zone| zone.clone_from(&source));
-            if edits.is_empty() {
-                self.edits.remove(&apex);
-            } else {
-                self.edits.insert(apex, edits);
-            }
-        }
-    }
-}
-
-/// Edits that changed as what is kept of them.
-pub fn saved(apex: &Name, changes: Vec<EditChange>) -> impl Iterator<Item = Saved> {
-    changes
-        .into_iter()
-        .map(move |(owner, rtype, edit)| Saved::Edit(EditKey { zone: apex.clone(), owner, rtype }, edit))
 }
 
 fn steered(config: &Config) -> Vec<Name> {
     config.services.iter().map(|service| service.name.clone()).collect()
-}
-
-fn compile(zones: &[Source], steered: &[Name], seed: u64) -> Table {
-    // The table takes zones apart to keep its peak low: it is given copies, which are packed.
-    let zones: Vec<Zone> = zones.iter().map(|zone| Zone::clone(&zone.contents)).collect();
-    Table::compile(zones, steered, seed)
 }

@@ -8,14 +8,16 @@
 //! the core turns it away where there is another by then. It is judged anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::messages::{Changed, UpdateAsk};
-use super::sources::{Pending, Sources, saved};
+use super::held::{Prepared, saved};
+use super::messages::UpdateAsk;
+use super::sources::Sources;
 use crate::answer::Table;
 use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::Happened;
 use crate::model::{Service, Target, UpdateRule, ZoneSource};
-use crate::zone::{Change, Edits, UpdateError, UpdateView, Wanted, Zone, effects};
+use crate::zone::{Change, EditChange, Editing, Laid, UpdateError, UpdateView, Wanted, Zone, effects};
 
 /// The most records of one update that history tells of one by one.
 const MAX_TOLD: usize = 20;
@@ -25,7 +27,7 @@ const MAX_TOLD: usize = 20;
 #[derive(Default)]
 pub struct Judged {
     pub outcomes: Vec<Result<bool, UpdateError>>,
-    pub change: Option<(Changed, Option<Pending>)>,
+    pub change: Option<Prepared>,
 }
 
 /// A zone with what earlier updates of the same turn made of it.
@@ -33,9 +35,9 @@ struct Work<'s> {
     zone: &'s ZoneSource,
     source: &'s Zone,
     view: UpdateView<'s>,
-    edits: Edits,
+    edits: Editing<'s>,
     /// Its services, by name.
-    steered: BTreeMap<&'s Name, &'s Service>,
+    steered: &'s BTreeMap<Name, Arc<Service>>,
     /// Whether earlier updates changed something.
     changed: bool,
     /// Whether what is served had a say in what comes of them.
@@ -75,7 +77,7 @@ pub fn judge(sources: &Sources, table: &Table, updates: &[UpdateAsk], room: usiz
     let relied = works.iter().filter(|(_, work)| work.changed && work.relies);
     let judged_by: Vec<(Name, Option<Serial>)> =
         relied.map(|(apex, _)| (apex.clone(), table.serial(apex))).collect();
-    let edits: BTreeMap<Name, Edits> = works.into_iter().map(|(apex, work)| (apex, work.edits)).collect();
+    let edits = works.into_iter().map(|(apex, work)| (apex, work.edits)).collect();
     let mut change = sources.change(edits, saves, records);
     if let Some((changed, _)) = &mut change {
         changed.judged_by = judged_by;
@@ -87,7 +89,7 @@ fn who(ask: &UpdateAsk) -> String {
     ask.key.as_ref().map_or_else(|| ask.from.to_string(), |key| format!("key {key} from {}", ask.from))
 }
 
-type Taken = (Vec<super::sources::EditChange>, Happened);
+type Taken = (Vec<EditChange>, Happened);
 
 /// The edits that an update changes, `None` where it changes nothing. Errors say whether the zone has a rule
 /// for who sent it.
@@ -100,11 +102,10 @@ fn take<'s>(
     let apex = &ask.update.zone;
     let stranger = |why| (why, false);
     let known = |why| (why, true);
-    let config = sources.config().ok_or(stranger(UpdateError::NotAuth(apex.clone())))?;
-    let zone = config.zones.iter().find(|zone| zone.name == *apex);
-    let zone = zone.ok_or(stranger(UpdateError::NotAuth(apex.clone())))?;
-    let source = sources.zone(apex).ok_or(stranger(UpdateError::NotAuth(apex.clone())))?;
-    if source.file.is_empty() {
+    let not_here = || stranger(UpdateError::NotAuth(apex.clone()));
+    let zone = sources.configured(apex).ok_or_else(not_here)?;
+    let (held, source) = sources.zone(apex).zip(sources.source(apex)).ok_or_else(not_here)?;
+    if source.is_empty() {
         let why = format!("{apex} was not transferred from its primary yet, or it expired");
         return Err(stranger(UpdateError::Failed(why)));
     }
@@ -115,10 +116,10 @@ fn take<'s>(
     }
     let work = works.entry(apex.clone()).or_insert_with(|| Work {
         zone,
-        source: &source.file,
-        view: UpdateView::new(&source.contents),
-        edits: sources.edits(apex),
-        steered: config.services.iter().filter(|s| s.zone == *apex).map(|s| (&s.name, &**s)).collect(),
+        source,
+        view: UpdateView::new(sources.laid(apex).unwrap_or_else(|| Laid::plain(source))),
+        edits: Editing::of(sources.edits(apex)),
+        steered: &held.services,
         changed: false,
         relies: false,
     });
@@ -144,12 +145,12 @@ impl Work<'_> {
         for change in &changes {
             allow(rules, apex, &self.view, change)?;
         }
-        spare_steered(&self.steered, apex, &changes)?;
+        spare_steered(self.steered, apex, &changes)?;
         let wanted = effects(apex, &changes, &self.view, self.zone.max_rrset_bytes)?;
         if wanted.is_empty() {
             return Ok(None);
         }
-        let edits = self.edits.change(self.source, wanted.clone());
+        let edits = self.edits.change(self.source, wanted.clone(), self.zone.max_edits);
         let edits = edits.map_err(|why| UpdateError::Refused(why.to_string()))?;
         let happened = told(ask, &self.view, &wanted);
         self.view.take(wanted);
@@ -192,7 +193,7 @@ fn allow(
 
 /// Refuses what decisions write, or would be hidden by.
 fn spare_steered(
-    steered: &BTreeMap<&Name, &Service>,
+    steered: &BTreeMap<Name, Arc<Service>>,
     apex: &Name,
     changes: &[Change],
 ) -> Result<(), UpdateError> {
@@ -213,7 +214,7 @@ fn spare_steered(
         return Ok(());
     }
     for name in steered.keys() {
-        let mut above = std::iter::successors(Some((*name).clone()), Name::parent);
+        let mut above = std::iter::successors(Some(name.clone()), Name::parent);
         if above.any(|above| cuts.contains(above.as_wire())) {
             return Err(UpdateError::Refused(format!("it would hide {name}, which is steered")));
         }

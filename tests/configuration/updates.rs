@@ -55,3 +55,24 @@ fn what_is_wrong_with_a_rule_is_told() {
     check("[{ from = \"192.0.2.1/24\" }]", "is not a network");
     check("\"acme\"", "update");
 }
+
+#[test]
+fn edits_have_a_bound() {
+    let max = |line: &str| {
+        let text = format!("{HEAD}{line}\n");
+        let folder = Folder::new(&[("detour.toml", text.as_str()), ("example.com.zone", ZONE)]);
+        folder.load().map(|loaded| loaded.config.zones[0].max_edits).map_err(|report| report.to_string())
+    };
+    assert_eq!(max(""), Ok(64 << 20));
+    assert_eq!(max("max_edits = \"64KiB\""), Ok(64 << 10));
+    assert_eq!(max("max_edits = \"1GiB\""), Ok(1 << 30));
+    for (line, why) in [
+        ("max_edits = \"1KiB\"", "64KiB"),
+        ("max_edits = \"2GiB\"", "1GiB"),
+        ("max_edits = 10000", "a size"),
+        ("max_edits = \"lots\"", "a size"),
+    ] {
+        let problem = max(line).unwrap_err();
+        assert!(problem.contains("max_edits") && problem.contains(why), "{problem}");
+    }
+}

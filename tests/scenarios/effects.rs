@@ -9,6 +9,7 @@ use detour::health::{Detail, Failure, Health, Outcome, Sample, Vantage};
 use detour::model::CheckKey;
 use detour::policy::{OverrideKind, Rule, Scope};
 use detour::time::Time;
+use detour::zone::Changeset;
 
 use detour::simulate::scenario::{Setup, World, decisions, parse, settle, zero};
 
@@ -224,20 +225,23 @@ fn waits(effects: &[Effect]) -> Vec<(&Name, bool)> {
         Effect::Rebase(changesets) => changesets,
         _ => &[],
     });
-    changesets.flat_map(|made| &made.wait).map(|(name, types)| (name, types.is_some())).collect()
+    waits_of(changesets)
+}
+
+fn waits_of<'c>(changesets: impl IntoIterator<Item = &'c Changeset>) -> Vec<(&'c Name, bool)> {
+    changesets.into_iter().flat_map(|made| &made.wait).map(|(name, types)| (name, types.is_some())).collect()
 }
 
 #[test]
 fn at_a_start_a_name_waits_for_its_own_checks_and_no_other_name_does() {
     let (mut world, names) =
         started("service app.example.com failover fra\nservice slow.example.com failover iad");
-    let effects = world.step(Event::Contents(Vec::new()));
-    assert_eq!(waits(&effects), [(&names[0], true), (&names[1], true)]);
+    assert_eq!(waits_of(&world.overlays()), [(&names[0], true), (&names[1], true)]);
     sample(&mut world, FRA, true);
     let effects = settle(&mut world);
     assert_eq!((decisions(&effects).count(), waits(&effects)), (1, vec![(&names[0], false)]));
     // What waits still does when zones are laid over anew.
-    assert_eq!(waits(&world.step(Event::Contents(Vec::new()))), [(&names[1], true)]);
+    assert_eq!(waits_of(&world.overlays()), [(&names[1], true)]);
     sample(&mut world, IAD, true);
     assert_eq!(waits(&settle(&mut world)), [(&names[1], false)]);
 }
@@ -254,7 +258,7 @@ fn a_first_round_that_takes_too_long_ends_in_what_is_known() {
     assert_eq!(waits(&effects), [(&names[0], false)]);
     assert!(world.answer(&names[0])[0].rdata[0].starts_with(&[198, 51, 100]), "{effects:#?}");
     // It is a service like any other from then on.
-    assert_eq!(waits(&world.step(Event::Contents(Vec::new()))), []);
+    assert_eq!(waits_of(&world.overlays()), []);
     sample(&mut world, FRA, true);
     settle(&mut world);
     assert!(world.engine.first_round_done());

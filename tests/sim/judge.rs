@@ -154,6 +154,7 @@ impl Judge {
                 effect,
                 Effect::Save(_)
                     | Effect::Rebase(_)
+                    | Effect::Renew(_)
                     | Effect::Publish(_)
                     | Effect::Record(Happened::Expired(_))
             )

@@ -63,6 +63,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         zones: apexes
             .iter()
             .map(|apex| ZoneSource {
+                max_edits: 0,
                 name: apex.clone(),
                 file: PathBuf::from("a.zone"),
                 primaries: Vec::new(),

@@ -84,12 +84,13 @@ impl World {
                 Effect::Save(saved) => self.save(saved),
                 Effect::Publish(changeset) => self.publish(changeset),
                 Effect::Rebase(changesets) => self.rebase(changesets),
+                Effect::Renew(changesets) => changesets.iter().for_each(|changeset| self.publish(changeset)),
                 Effect::Wake(at) => self.wake = Some(*at),
                 Effect::Record(_) | Effect::Pace(..) | Effect::Refused(_) => {}
             }
             let is_kept = matches!(effect, Effect::Save(_) | Effect::Record(_));
             assert!(!(publishing && is_kept), "state is saved before it is published");
-            publishing |= matches!(effect, Effect::Publish(_) | Effect::Rebase(_));
+            publishing |= matches!(effect, Effect::Publish(_) | Effect::Rebase(_) | Effect::Renew(_));
         }
         if publishing || decisions(&effects).next().is_some() {
             self.check_answers();
@@ -127,6 +128,11 @@ impl World {
         self.engine = Engine::new(1, saved);
         self.wake = None;
         self.step(Event::Load(self.load.clone()))
+    }
+
+    /// What is laid over the zones as they are loaded.
+    pub fn overlays(&mut self) -> Vec<Changeset> {
+        self.engine.overlays()
     }
 
     pub fn status(&self) -> Status {

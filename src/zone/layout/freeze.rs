@@ -285,10 +285,10 @@ a A 192.0.2.9
     fn written(wanted: &[((Name, RrType), Option<RrSet>)]) -> String {
         let source = zone(FILE.as_bytes());
         let mut edits = Edits::default();
-        edits.change(&source, wanted.iter().cloned()).unwrap();
+        edits.change(&source, wanted.iter().cloned(), usize::MAX).unwrap();
         let text = write_edits(FILE.as_bytes(), &source, &edits, Serial(12)).unwrap();
         let soa = soa_with_serial(&edits.lay(&source).soa(), Serial(12));
-        edits.change(&source, [((name("@"), RrType::SOA), Some(soa))]).unwrap();
+        edits.change(&source, [((name("@"), RrType::SOA), Some(soa))], usize::MAX).unwrap();
         assert_eq!(zone(&text).fingerprint(), edits.lay(&source).fingerprint(), "{}", text.escape_ascii());
         String::from_utf8(text).unwrap()
     }
@@ -322,7 +322,7 @@ a A 192.0.2.9
         let file = FILE.replace("    5m A 192.0.2.2", "    A 192.0.2.2");
         let source = zone(file.as_bytes());
         let mut edits = Edits::default();
-        edits.change(&source, [set("www", RrType::A, 300, &["192.0.2.2"])]).unwrap();
+        edits.change(&source, [set("www", RrType::A, 300, &["192.0.2.2"])], usize::MAX).unwrap();
         let text =
             String::from_utf8(write_edits(file.as_bytes(), &source, &edits, Serial(12)).unwrap()).unwrap();
         assert!(text.contains("www.example.       TXT"), "{text}");
@@ -336,10 +336,10 @@ a A 192.0.2.9
         let source = zone(file.as_bytes());
         let check = |wanted: &[((Name, RrType), Option<RrSet>)]| {
             let mut edits = Edits::default();
-            edits.change(&source, wanted.iter().cloned()).unwrap();
+            edits.change(&source, wanted.iter().cloned(), usize::MAX).unwrap();
             let text = write_edits(file.as_bytes(), &source, &edits, Serial(12)).unwrap();
             let soa = soa_with_serial(&edits.lay(&source).soa(), Serial(12));
-            edits.change(&source, [((name("@"), RrType::SOA), Some(soa))]).unwrap();
+            edits.change(&source, [((name("@"), RrType::SOA), Some(soa))], usize::MAX).unwrap();
             assert_eq!(
                 zone(&text).fingerprint(),
                 edits.lay(&source).fingerprint(),
@@ -370,7 +370,9 @@ a A 192.0.2.9
     fn an_soa_edit_is_none_once_the_file_has_it() {
         let source = zone(FILE.as_bytes());
         let mut edits = Edits::default();
-        edits.change(&source, [set("@", RrType::SOA, 60, &["o.example. h.example. 9 8 7 6 5"])]).unwrap();
+        edits
+            .change(&source, [set("@", RrType::SOA, 60, &["o.example. h.example. 9 8 7 6 5"])], usize::MAX)
+            .unwrap();
         let text = write_edits(FILE.as_bytes(), &source, &edits, Serial(12)).unwrap();
         assert_eq!(edits.settle(&zone(&text)).len(), 1);
         assert!(edits.is_empty());

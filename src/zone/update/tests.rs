@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dns::message::{OPCODE_UPDATE, has_edns};
 use crate::dns::{MAX_RRSET_BYTES, RrSet, rdata_from_text};
-use crate::zone::{Edits, Zone, canonical_lines, parse};
+use crate::zone::{Edits, Laid, Zone, canonical_lines, parse};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns h 5 2 3 4 5\n@ NS ns\n@ NS ns2\nns A 192.0.2.53\nns2 A 192.0.2.54\nwww A 192.0.2.1\nwww A 192.0.2.2\nwww TXT hello\nalias CNAME www\n";
 const ANY: u16 = CLASS_ANY;
@@ -48,13 +48,18 @@ fn message(prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Vec<u8> {
 /// The RCODE and the zone that comes of it, SOA aside.
 fn update_of(zone: &Zone, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]) -> Result<Zone, u8> {
     let update = Update::read(&message(prerequisites, updates)).map_err(|why| why.rcode())?;
-    let view = UpdateView::new(zone);
+    let view = UpdateView::new(Laid::plain(zone));
     update.check(&view).map_err(|why| why.rcode())?;
     let changes = update.changes().map_err(|why| why.rcode())?;
     let wanted = effects(&update.zone, &changes, &view, MAX_RRSET_BYTES).map_err(|why| why.rcode())?;
+    Ok(edited(zone, wanted).lay(zone))
+}
+
+/// The edits that have a zone hold this.
+fn edited(zone: &Zone, wanted: Wanted) -> Edits {
     let mut edits = Edits::default();
-    edits.change(zone, wanted).unwrap();
-    Ok(edits.lay(zone))
+    edits.change(zone, wanted, usize::MAX).unwrap();
+    edits
 }
 
 fn lines(zone: &Zone) -> Vec<String> {
@@ -243,7 +248,7 @@ fn names_may_be_compressed_and_in_upper_case() {
 #[test]
 fn what_follows_sees_what_came_before() {
     let zone = zone_of(ZONE);
-    let mut view = UpdateView::new(&zone);
+    let mut view = UpdateView::new(Laid::plain(&zone));
     let run = |view: &UpdateView<'_>, prerequisites: &[Vec<u8>], updates: &[Vec<u8>]| {
         let update = Update::read(&message(prerequisites, updates)).unwrap();
         let changes = update.changes().unwrap();
@@ -264,7 +269,7 @@ fn what_follows_sees_what_came_before() {
 #[test]
 fn section_3_2_prerequisites_are_of_what_is_served() {
     let zone = zone_of(ZONE);
-    let mut view = UpdateView::new(&zone);
+    let mut view = UpdateView::new(Laid::plain(&zone));
     let soa = |serial| format!("ns.example. h.example. {serial} 2 3 4 5");
     let rdata = |rtype, text: &str| [rdata_from_text(rtype, text).unwrap()];
     view.serve(&name("@"), || vec![RrSet::new(name("@"), RrType::SOA, 60, rdata(RrType::SOA, &soa(7)))]);
@@ -332,7 +337,8 @@ fn an_rrset_grows_up_to_its_bound() {
     let zone = zone_of(&(0..8).fold(ZONE.to_owned(), |zone, i| zone + "big TXT " + &text(i) + "\n"));
     let run = |updates: &[Vec<u8>], max| {
         let update = Update::read(&message(&[], updates)).unwrap();
-        let wanted = effects(&update.zone, &update.changes().unwrap(), &UpdateView::new(&zone), max);
+        let wanted =
+            effects(&update.zone, &update.changes().unwrap(), &UpdateView::new(Laid::plain(&zone)), max);
         wanted.map(|wanted| wanted.len()).map_err(|why| why.to_string())
     };
     let add = |i| record("big", 60, IN, RrType::TXT, &text(i));
@@ -376,10 +382,9 @@ proptest! {
     fn an_update_and_its_inverse_leave_nothing(updates in prop::collection::vec(change(), 0..8)) {
         let zone = zone_of(ZONE);
         let update = Update::read(&message(&[], &updates)).unwrap();
-        let mut view = UpdateView::new(&zone);
+        let mut view = UpdateView::new(Laid::plain(&zone));
         let wanted = effects(&update.zone, &update.changes().unwrap(), &view, MAX_RRSET_BYTES).unwrap();
-        let mut edits = Edits::default();
-        edits.change(&zone, wanted.clone()).unwrap();
+        let mut edits = edited(&zone, wanted.clone());
         let between = edits.lay(&zone);
 
         // A name never holds a CNAME and something else.
@@ -402,7 +407,7 @@ proptest! {
             }
         }
         let undone = effects(&update.zone, &inverse, &view, MAX_RRSET_BYTES).unwrap();
-        edits.change(&zone, undone).unwrap();
+        edits.change(&zone, undone, usize::MAX).unwrap();
         prop_assert!(edits.is_empty(), "{edits:?}");
     }
 
@@ -415,8 +420,8 @@ proptest! {
         for message in [&bytes, &whole] {
             if let Ok(update) = Update::read(message) {
                 let zone = zone_of(ZONE);
-                let _ = update.check(&UpdateView::new(&zone));
-                let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(&zone), MAX_RRSET_BYTES));
+                let _ = update.check(&UpdateView::new(Laid::plain(&zone)));
+                let _ = update.changes().map(|changes| effects(&update.zone, &changes, &UpdateView::new(Laid::plain(&zone)), MAX_RRSET_BYTES));
             }
             has_edns(message);
         }

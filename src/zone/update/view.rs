@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dns::{Name, RrSet, RrType};
-use crate::zone::Zone;
+use crate::zone::Laid;
 
 /// What updates have RRsets come to: `None` where there is no such RRset any more.
 pub type Wanted = BTreeMap<(Name, RrType), Option<RrSet>>;
@@ -11,7 +11,7 @@ pub type Wanted = BTreeMap<(Name, RrType), Option<RrSet>>;
 /// A zone as it is served (RFC 2136 section 3.2), and what updates have made of it that is not served yet.
 #[derive(Clone, Debug)]
 pub struct UpdateView<'z> {
-    zone: &'z Zone,
+    contents: Laid<'z>,
     /// What is served at names where that is not what the contents hold: all there is, by type.
     served: BTreeMap<Name, BTreeMap<RrType, RrSet>>,
     wanted: Wanted,
@@ -19,8 +19,8 @@ pub struct UpdateView<'z> {
 
 impl<'z> UpdateView<'z> {
     /// Of a zone that is served as its contents are, but for the names of [`UpdateView::serve`].
-    pub fn new(zone: &'z Zone) -> UpdateView<'z> {
-        UpdateView { zone, served: BTreeMap::new(), wanted: Wanted::new() }
+    pub fn new(contents: Laid<'z>) -> UpdateView<'z> {
+        UpdateView { contents, served: BTreeMap::new(), wanted: Wanted::new() }
     }
 
     /// Says what is served at a name, whatever the contents hold there.
@@ -34,7 +34,7 @@ impl<'z> UpdateView<'z> {
         match (self.wanted.get(&(owner.clone(), rtype)), self.served.get(owner)) {
             (Some(wanted), _) => wanted.clone(),
             (None, Some(served)) => served.get(&rtype).cloned(),
-            (None, None) => self.zone.rrset(owner, rtype),
+            (None, None) => self.contents.rrset(owner, rtype),
         }
     }
 
@@ -43,7 +43,7 @@ impl<'z> UpdateView<'z> {
         match (self.wanted.get(&(owner.clone(), rtype)), self.served.get(owner)) {
             (Some(wanted), _) => wanted.is_some(),
             (None, Some(served)) => served.contains_key(&rtype),
-            (None, None) => self.zone.has(owner, rtype),
+            (None, None) => self.contents.has(owner, rtype),
         }
     }
 
@@ -51,7 +51,7 @@ impl<'z> UpdateView<'z> {
     pub fn types_at(&self, owner: &Name) -> BTreeSet<RrType> {
         let mut types: BTreeSet<RrType> = match self.served.get(owner) {
             Some(served) => served.keys().copied().collect(),
-            None => self.zone.types_at(owner).collect(),
+            None => self.contents.types_at(owner),
         };
         let range = (owner.clone(), RrType(0))..=(owner.clone(), RrType(u16::MAX));
         for ((_, rtype), wanted) in self.wanted.range(range) {

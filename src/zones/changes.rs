@@ -1,0 +1,153 @@
+//! Changes of contents made ready without a load: what primaries sent, and edits. Each costs what it changes, and
+//! what a primary sent costs that zone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::diff::{self, Differences};
+use super::held::{Pending, PendingZone, Prepared, Received, saved, takes_edits};
+use super::messages::{Changed, Contents, How};
+use super::sources::Sources;
+use crate::config;
+use crate::dns::{Name, RrType, Serial, soa_with_serial};
+use crate::engine::{Happened, Saved, ZoneBase};
+use crate::zone::{Editing, Laid, Zone};
+
+impl Sources {
+    /// What the core is to take up where files are other ones, or gone, that keep what primaries sent; and for
+    /// each zone whether its file was any use. Compiles those; blocking.
+    pub fn received(&mut self, received: Vec<(Name, Option<Box<Zone>>)>) -> Received {
+        let Some(held) = &self.held else { return (vec![Ok(()); received.len()], None) };
+        let before = self.table(held);
+        let (mut table, mut saves, mut outcomes) = (before.clone(), Vec::new(), Vec::new());
+        let mut zones: BTreeMap<Name, PendingZone> = BTreeMap::new();
+        for (apex, new) in received {
+            // A reload may have taken it away meanwhile.
+            let both = held.zones.get(&apex).zip(held.source(&apex));
+            let Some((zone, source)) = both.filter(|(_, source)| source.is_transferred()) else {
+                outcomes.push(Ok(()));
+                continue;
+            };
+            let file = match new {
+                Some(new) => Ok(Some(*new)),
+                None => config::transferred(&apex, &source.file),
+            };
+            outcomes.push(file.map(|file| {
+                let file = file.unwrap_or_else(|| Zone::hollow(apex.clone()));
+                let mut edits = self.edits(&apex).clone();
+                let settled = if takes_edits(&file) { edits.settle(&file) } else { Vec::new() };
+                saves.extend(saved(&apex, settled.clone()));
+                let services = zone.services();
+                let laid = if takes_edits(&file) { Laid::new(&file, &edits) } else { Laid::plain(&file) };
+                let fingerprint =
+                    if takes_edits(&file) { edits.fingerprint_over(&file) } else { file.fingerprint() };
+                let base = ZoneBase { edits: edits.len(), ..ZoneBase::of(&laid, fingerprint, &services) };
+                let contents =
+                    if edits.is_empty() || !takes_edits(&file) { file.clone() } else { edits.lay(&file) };
+                let names: Vec<Name> = zone.services.keys().cloned().collect();
+                table.replace(contents, &names);
+                zones.insert(apex, PendingZone { file: Some(Arc::new(file)), edits: settled, base });
+            }));
+        }
+        if zones.is_empty() {
+            return (outcomes, None);
+        }
+        let differences = self.compiled.is_some().then(|| {
+            let journaled = diff::journaled(&held.config);
+            let apexes = zones.keys().filter(|apex| journaled.contains(*apex)).cloned().collect();
+            Differences::between(&before, &table, apexes)
+        });
+        let files = zones.values().filter_map(|zone| zone.file.as_ref()).filter(|file| !file.is_empty());
+        if let Some(copies) = &mut self.copies {
+            files.for_each(|file| copies.replace(file, file.fingerprint()));
+        }
+        let contents = Some(Contents { table: table.clone(), how: How::Replaced(differences) });
+        let (bases, judged_by) = (zones.values().map(|zone| zone.base.clone()).collect(), Vec::new());
+        let changed = Changed { zones: bases, contents, saves, records: Vec::new(), judged_by };
+        (outcomes, Some((changed, Pending { zones: zones.into_values().collect(), table })))
+    }
+
+    /// What the core is to take up: other edits of some zones, what is to be kept and recorded of that, and
+    /// records alone where no edits are other ones. `None` where there is nothing at all.
+    pub fn change(
+        &self,
+        edits: BTreeMap<Name, Editing<'_>>,
+        saves: Vec<Saved>,
+        records: Vec<Happened>,
+    ) -> Option<Prepared> {
+        let edits: Vec<_> = edits.into_iter().filter(|(_, editing)| !editing.is_unchanged()).collect();
+        if edits.is_empty() {
+            let (zones, judged_by) = (Vec::new(), Vec::new());
+            let changed = Changed { zones, contents: None, saves, records, judged_by };
+            return (!changed.records.is_empty()).then_some((changed, None));
+        }
+        let held = self.held.as_ref()?;
+        let mut table = self.table(held);
+        let (mut zones, mut all) = (Vec::new(), Vec::new());
+        for (apex, editing) in edits {
+            let Some(zone) = held.zones.get(&apex) else { continue };
+            let difference = editing.difference(&zone.file);
+            let sets = difference.sets.iter().map(|(owner, rtype, set)| (owner, *rtype, set.as_ref()));
+            if let Err(why) = table.change(&apex, sets) {
+                // Its names are its own.
+                error!("{apex} could not be changed: {why}");
+            }
+            let fingerprint = zone.base.fingerprint.wrapping_add(difference.fingerprint);
+            let laid = editing.laid(&zone.file);
+            let is_steered = difference.sets.iter().any(|(owner, _, _)| zone.services.contains_key(owner));
+            let base = if is_steered {
+                let services = zone.services();
+                ZoneBase::of(&laid, fingerprint, &services)
+            } else {
+                ZoneBase { soa: laid.soa(), fingerprint, ..zone.base.clone() }
+            };
+            let base = ZoneBase { edits: editing.records(), ..base };
+            all.push((apex, difference.sets));
+            zones.push(PendingZone { file: None, edits: editing.into_changes(), base });
+        }
+        let contents = Some(Contents { table: table.clone(), how: How::Edited(all) });
+        let (bases, judged_by) = (zones.iter().map(|zone| zone.base.clone()).collect(), Vec::new());
+        let changed = Changed { zones: bases, contents, saves, records, judged_by };
+        Some((changed, Some(Pending { zones, table })))
+    }
+
+    /// What the core is to take up so that a zone's serials go on after one that a secondary has: as an update of its
+    /// SOA would. `None` where nothing is held, or the serials are a primary's.
+    pub fn raise(&self, apex: &Name, seen: Serial) -> Option<Prepared> {
+        let source = self.source(apex).filter(|file| !file.is_empty() && !self.is_transferred(apex))?;
+        let before = self.laid(apex)?.soa();
+        let after = soa_with_serial(&before, seen.next());
+        let told = Happened::Updated {
+            zone: apex.clone(),
+            who: format!("a secondary that has serial {seen}"),
+            removed: before.to_lines().collect(),
+            added: after.to_lines().collect(),
+            more: 0,
+        };
+        let mut editing = Editing::of(self.edits(apex));
+        let wanted = [((apex.clone(), RrType::SOA), Some(after))];
+        let changes = editing.change(source, wanted, usize::MAX).ok()?;
+        self.change(BTreeMap::from([(apex.clone(), editing)]), saved(apex, changes).collect(), vec![told])
+    }
+
+    /// Takes up what the core has taken up.
+    pub fn done(&mut self, pending: Pending) {
+        self.compiled = Some(pending.table);
+        for PendingZone { file, edits, base } in pending.zones {
+            let apex = base.apex.clone();
+            if !edits.is_empty() {
+                let kept = self.edits.entry(apex.clone()).or_default();
+                kept.take(edits);
+                if kept.is_empty() {
+                    self.edits.remove(&apex);
+                }
+            }
+            if let Some(zone) = self.held.as_mut().and_then(|held| held.zones.get_mut(&apex)) {
+                zone.base = base;
+                zone.file = file.unwrap_or_else(|| zone.file.clone());
+            }
+        }
+    }
+}
