@@ -296,8 +296,10 @@ impl<P: Publisher> Loader<P> {
             lock(&self.sources).done(pending);
         }
         // The serial is on its way to the disk, too: whoever asked sees both. That it may be late changes nothing.
-        let writer = self.writer.clone();
-        let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
+        if !self.writer.settle(Duration::ZERO) {
+            let writer = self.writer.clone();
+            let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
+        }
         Some(Ok(()))
     }
 
