@@ -211,11 +211,12 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_refused_for_either_transport() {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        // An address that nobody else here goes out from, so that the port is free for the other transport.
+        let tcp = TcpListener::bind("127.213.7.9:0").unwrap();
         let taken = tcp.local_addr().unwrap();
         check_error(&taken.to_string(), &format!("{taken} is in use for TCP"));
 
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.213.7.9:0").unwrap();
         let taken = udp.local_addr().unwrap();
         check_error(&taken.to_string(), &format!("{taken} is in use for UDP"));
     }
