@@ -186,6 +186,13 @@ proptest! {
         };
         prop_assert_eq!(lines(&table), content.values().flat_map(|set| set.to_lines().collect::<Vec<_>>()).collect());
         prop_assert_eq!(table.differences(&fresh, &name(APEX), 1000), Some(BTreeSet::new()));
+        // What steps of the journal are made of.
+        for owner in NAMES.iter().map(|text| name(text)) {
+            let held: BTreeMap<RrType, RrSet> =
+                table.held(&name(APEX), &owner).into_iter().map(|set| (set.rtype, set)).collect();
+            let want = content.iter().filter(|((of, _), _)| *of == owner);
+            prop_assert_eq!(held, want.map(|((_, rtype), set)| (*rtype, set.clone())).collect());
+        }
 
         // And all of it the way back, and once more as a whole.
         let back: Vec<Change> = content.keys().map(|(owner, rtype)| {

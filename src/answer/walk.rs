@@ -49,11 +49,11 @@ impl Table {
         self.soa(apex).map(|soa| soa_serial(&soa))
     }
 
-    /// What a zone holds at a name; nothing where the name is another zone's.
+    /// What a zone holds at a name, also beside another zone whose name that is.
     pub fn held(&self, apex: &Name, name: &Name) -> Vec<RrSet> {
         let Some((zone, _)) = self.zone(apex) else { return Vec::new() };
-        let node = self.at(name.as_wire());
-        let Some(node) = node.filter(|node| node.zone() == zone) else { return Vec::new() };
+        let own = self.at(name.as_wire()).filter(|node| node.zone() == zone);
+        let Some(node) = own.or_else(|| self.beside(zone, name.as_wire())) else { return Vec::new() };
         Sets::of(node.body().plain()).map(|set| set.decode(name)).collect()
     }
 

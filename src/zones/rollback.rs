@@ -129,7 +129,8 @@ fn back(steers: impl Fn(&Name, RrType) -> bool, contents: &Laid<'_>, since: &Ste
 /// Refuses what would hide a name that is steered by now.
 fn spare_steered(config: &Config, apex: &Name, wanted: &Wanted) -> Result<(), String> {
     let cuts = wanted.iter().filter(|((owner, rtype), set)| {
-        set.is_some() && owner != apex && matches!(*rtype, RrType::NS | RrType::DNAME)
+        // The NS of the apex delegate nothing.
+        set.is_some() && (*rtype == RrType::DNAME || *rtype == RrType::NS && owner != apex)
     });
     for ((owner, rtype), _) in cuts {
         let steered = config.services.iter().map(|service| &service.name);

@@ -206,7 +206,9 @@ fn spare_steered(
                 "{owner} is steered: its service decides what it is answered with"
             )));
         }
-        if matches!(change, Change::Add { rtype: RrType::NS | RrType::DNAME, .. }) && owner != apex {
+        // The NS of the apex delegate nothing.
+        let Change::Add { rtype, .. } = change else { continue };
+        if *rtype == RrType::DNAME || *rtype == RrType::NS && owner != apex {
             cuts.insert(owner.as_wire());
         }
     }

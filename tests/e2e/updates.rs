@@ -139,6 +139,7 @@ fn who_may_not_is_refused_and_told() {
     world.refuses(ACME, &format!("add {CHALLENGE} 60 HINFO a b"), "REFUSED");
     world.refuses(ACME, &format!("{txt}\nadd www.example.com 60 TXT x"), "REFUSED");
     world.refuses(ALL, "add sub.example.com 60 NS ns.example.net.", "REFUSED");
+    world.refuses(ALL, "add example.com 60 DNAME example.net.", "REFUSED");
     world.refuses(ALL, "add www.example.net 60 A 192.0.2.1", "NOTZONE");
     // What decisions write, though the key may write everything.
     world.refuses(ALL, &format!("add {APP} 60 A 192.0.2.1"), "REFUSED");

@@ -98,6 +98,9 @@ impl<'w> Work<'w> {
         if rtype == RrType::CNAME && owner.others > 0
             || owner.types.contains(&RrType::CNAME) && !fits_cname(rtype)
             || rtype == RrType::SOA && !is_apex
+            // A DNAME and a delegation of one name: only the apex has both (RFC 6672 section 2.3).
+            || rtype == RrType::NS && !is_apex && owner.types.contains(&RrType::DNAME)
+            || rtype == RrType::DNAME && !is_apex && owner.types.contains(&RrType::NS)
         {
             return;
         }

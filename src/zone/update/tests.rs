@@ -62,6 +62,22 @@ fn edited(zone: &Zone, wanted: Wanted) -> Edits {
     edits
 }
 
+/// RFC 6672 section 2.3.
+#[test]
+fn a_name_below_the_apex_has_no_dname_beside_a_delegation() {
+    let zone = zone_of(ZONE);
+    let ns = |owner: &str| record(owner, 60, IN, RrType::NS, "ns.example.net.");
+    let dname = |owner: &str| record(owner, 60, IN, RrType::DNAME, "other.example.net.");
+    let types = |updates: &[Vec<u8>], owner: &str| -> Vec<RrType> {
+        update_of(&zone, &[], updates).unwrap().types_at(&name(owner)).collect()
+    };
+    assert_eq!(types(&[ns("f"), dname("f")], "f"), [RrType::NS]);
+    assert_eq!(types(&[dname("f"), ns("f")], "f"), [RrType::DNAME]);
+    let gone = record("f", 0, ANY, RrType::NS, "");
+    assert_eq!(types(&[ns("f"), gone, dname("f")], "f"), [RrType::DNAME]);
+    assert!(types(&[dname("@")], "@").contains(&RrType::DNAME));
+}
+
 fn lines(zone: &Zone) -> Vec<String> {
     canonical_lines(zone, true).filter(|line| !line.starts_with('$')).collect()
 }
