@@ -1,12 +1,12 @@
 //! The answer table: query bytes in, answer bytes out. Pure, and on the way of every query.
 //!
-//! In: zones, once, when they are loaded ([`Table::compile`]), and changesets from then on
-//! ([`Table::apply`]). Out: answers ([`answer`]), without allocating, waiting or panicking, whatever the
+//! In: zones, when they are loaded ([`Table::compile`], [`Table::replace`]), and from then on other RRsets of
+//! theirs ([`Table::change`]) and what decisions lay over them ([`Table::apply`]). Out: answers ([`answer`]), without allocating, waiting or panicking, whatever the
 //! query holds. This room must never know what health is, how bytes come and go, or what a clock is:
 //! who asks, and when, it is told ([`Asker`]).
 //!
 //! ```text
-//!  zones ──compile──► Table ──clone, apply(changeset)──► Table'     published by one pointer swap
+//!  zones ──compile──► Table ──clone, change, apply──► Table'     published by one pointer swap
 //!                       │
 //!  query ──► read ──► resolve ──► message ──► answer
 //!              │         ├ a node: its RRset, copied │ a CNAME: on to its target │ none of the type: SOA
@@ -16,8 +16,8 @@
 //!              └ no query: silence │ broken, foreign, unsupported: header, RCODE
 //! ```
 //!
-//! `node` and `set` say how the table is laid out, `index` and `hash` how a name is found in it, `slots`
-//! how parts of it change, `clients` and `pick` who gets which answer where that depends on who asks.
+//! `node` and `set` say how the table is laid out, `index` and `hash` how a name is found in it, `spread` and
+//! `slots` how parts of it change, `grow` what a name's coming or going means for others, `clients` and `pick` who gets which answer where that depends on who asks.
 
 mod apply;
 mod chaos;

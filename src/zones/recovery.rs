@@ -107,7 +107,7 @@ impl Kept {
         }
     }
 
-    /// The names that something was laid over, of these zones: a table that they are in has room for that.
+    /// The names that something was laid over, of these zones.
     pub fn names<'z>(&self, apexes: impl Iterator<Item = &'z Name>) -> Vec<Name> {
         let names = apexes.filter_map(|apex| self.laid.get(apex)).flat_map(BTreeMap::keys);
         names.cloned().collect()

@@ -163,7 +163,7 @@ impl Sources {
         }
         let kept = self.kept.take();
         let mut steered = steered(&config);
-        // So that the table has room for what was laid over it before this start.
+        // What something was laid over before this start existed then, whatever its file has there.
         steered.extend(kept.iter().flat_map(|kept| kept.names(config.zones.iter().map(|zone| &zone.name))));
         if kept.is_some() {
             steered.sort();
