@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoadNote, Note, SharedRegions};
+use super::{InForce, LoadNote, Note, SharedRegions};
 use crate::engine::{Undecided, ZoneBase};
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
 use crate::model::CheckKey;
@@ -52,13 +52,13 @@ pub struct Encoder {
     stories: HashMap<String, u64>,
     /// The story most samples have.
     plain: Option<u64>,
-    load: Option<LoadNote>,
+    in_force: InForce,
 }
 
 impl Encoder {
     /// Of a segment that begins at `at` with this load in force.
     pub fn new(at: Time, load: Option<LoadNote>) -> Encoder {
-        Encoder { last: at, load, ..Encoder::default() }
+        Encoder { last: at, in_force: InForce::of(load), ..Encoder::default() }
     }
 
     /// How many words its dictionary holds.
@@ -120,28 +120,26 @@ impl Encoder {
     /// A configuration and its zones.
     pub fn load(&mut self, now: Time, mut load: LoadNote) {
         let undecided = std::mem::take(&mut load.undecided);
-        let before = self.load.as_ref();
+        let before = self.in_force.load();
         let text = before.is_none_or(|before| before.text != load.text).then(|| load.text.clone());
         let zones = before.is_none_or(|before| before.zones != load.zones).then(|| load.zones.clone());
         let regions =
             before.is_none_or(|before| before.regions != load.regions).then(|| load.regions.clone());
         self.begin(LOAD, now);
         self.json(&Changed { path: load.path.clone(), text, zones, regions, undecided });
-        self.load = Some(load);
+        self.in_force = InForce::of(Some(load));
     }
 
     /// Zones whose contents changed.
     pub fn contents(&mut self, now: Time, zones: &[ZoneBase]) {
         self.begin(CONTENTS, now);
         self.json(&zones);
-        if let Some(load) = &mut self.load {
-            *load = load.with(zones);
-        }
+        self.in_force.change(zones);
     }
 
     /// The load in force.
-    pub fn in_force(&self) -> Option<&LoadNote> {
-        self.load.as_ref()
+    pub fn in_force(&mut self) -> Option<&LoadNote> {
+        self.in_force.load()
     }
 
     fn begin(&mut self, tag: u8, now: Time) {
@@ -216,13 +214,13 @@ pub struct Decoder {
     last: Time,
     checks: Vec<CheckKey>,
     stories: Vec<Story>,
-    load: Option<LoadNote>,
+    in_force: InForce,
 }
 
 impl Decoder {
     /// Of a segment that begins at `at` with this load in force.
     pub fn new(at: Time, load: Option<LoadNote>) -> Decoder {
-        Decoder { last: at, load, ..Decoder::default() }
+        Decoder { last: at, in_force: InForce::of(load), ..Decoder::default() }
     }
 
     /// The inputs of a frame, in their order.
@@ -250,22 +248,19 @@ impl Decoder {
             CLOCK => Note::Clock(rest.json()?),
             LOAD => {
                 let Changed { path, text, zones, regions, undecided } = rest.json()?;
-                let before = self.load.take();
-                let before = before.as_ref();
+                let before = self.in_force.load();
                 let text =
                     text.or_else(|| before.map(|it| it.text.clone())).ok_or("a load without a text")?;
                 let zones =
                     zones.or_else(|| before.map(|it| it.zones.clone())).ok_or("a load without zones")?;
                 let regions = regions.or_else(|| before.map(|it| it.regions.clone())).unwrap_or_default();
                 let load = LoadNote { path, text, zones, regions, undecided: Undecided::default() };
-                self.load = Some(load.clone());
+                self.in_force = InForce::of(Some(load.clone()));
                 Note::Load(LoadNote { undecided, ..load })
             }
             CONTENTS => {
                 let zones: Vec<ZoneBase> = rest.json()?;
-                if let Some(load) = &mut self.load {
-                    *load = load.with(&zones);
-                }
+                self.in_force.change(&zones);
                 Note::Contents(zones)
             }
             tag => return Err(format!("tag {tag} is not known")),

@@ -114,12 +114,36 @@ impl LoadNote {
     }
 }
 
-impl LoadNote {
-    /// The same with other contents of some of its zones.
-    #[must_use]
-    pub fn with(&self, contents: &[ZoneBase]) -> LoadNote {
-        let now = |zone: &ZoneBase| contents.iter().find(|new| new.apex == zone.apex).unwrap_or(zone).clone();
-        LoadNote { zones: self.zones.iter().map(now).collect(), ..self.clone() }
+impl LoadNote {}
+
+/// The load in force, and what zones of it hold since.
+#[derive(Clone, Debug, Default)]
+struct InForce {
+    load: Option<LoadNote>,
+    /// Laid over the load when that is asked for, so that a change costs what it changes.
+    changed: BTreeMap<Name, ZoneBase>,
+}
+
+impl InForce {
+    fn of(load: Option<LoadNote>) -> InForce {
+        InForce { load, changed: BTreeMap::new() }
+    }
+
+    /// Takes up other contents of some of its zones.
+    fn change(&mut self, zones: &[ZoneBase]) {
+        if self.load.is_some() {
+            self.changed.extend(zones.iter().map(|zone| (zone.apex.clone(), zone.clone())));
+        }
+    }
+
+    fn load(&mut self) -> Option<&LoadNote> {
+        let load = self.load.as_mut()?;
+        if !self.changed.is_empty() {
+            let mut changed = std::mem::take(&mut self.changed);
+            let now = |zone: &ZoneBase| changed.remove(&zone.apex).unwrap_or_else(|| zone.clone());
+            load.zones = load.zones.iter().map(now).collect();
+        }
+        Some(load)
     }
 }
 

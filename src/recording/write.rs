@@ -47,7 +47,6 @@ enum Work {
 pub struct Recorder {
     encoder: Encoder,
     bounds: Bounds,
-    load: Option<LoadNote>,
     to: SyncSender<Work>,
     trouble: Trouble,
     /// Bytes since the segment began, and when it did.
@@ -66,14 +65,14 @@ impl Recorder {
         let theirs = trouble.clone();
         thread::Builder::new().name("recorder".to_owned()).spawn(move || disk.run(&work, &theirs))?;
         let encoder = Encoder::default();
-        Ok(Recorder { encoder, bounds, load: None, to, trouble, written: 0, began: Time(0), gap: true })
+        Ok(Recorder { encoder, bounds, to, trouble, written: 0, began: Time(0), gap: true })
     }
 
     /// Begins a segment. An engine can begin here from `saved`; it `continues` where one goes on that
     /// everything so far was put into.
     pub fn begin(&mut self, now: Time, continues: bool, saved: Vec<Saved>) {
         self.flush();
-        let load = self.load.clone().filter(|_| continues);
+        let load = self.encoder.in_force().filter(|_| continues).cloned();
         let continues = continues && !self.gap;
         self.encoder = Encoder::new(now, load.clone());
         (self.written, self.began) = (0, now);
@@ -99,10 +98,7 @@ impl Recorder {
             Event::Command(command) => self.encoder.command(now, command),
             Event::Clock(offset) => self.encoder.clock(now, *offset),
             Event::Tick => self.encoder.tick(now),
-            Event::Contents(zones) => {
-                self.encoder.contents(now, zones);
-                self.load = self.encoder.in_force().cloned();
-            }
+            Event::Contents(zones) => self.encoder.contents(now, zones),
             // See `Recorder::load`, which knows the text too.
             Event::Load(_) => {}
         }
@@ -114,8 +110,7 @@ impl Recorder {
     /// A load that is about to be put into the engine; the bounds are its.
     pub fn load(&mut self, now: Time, load: LoadNote, bounds: Bounds) {
         self.bounds = bounds;
-        self.encoder.load(now, load.clone());
-        self.load = Some(load);
+        self.encoder.load(now, load);
         self.flush();
     }
 
