@@ -21,7 +21,7 @@ use super::host_clock::HostClock;
 use super::messages::{Input, View};
 use super::status::Showing;
 use crate::alert::Alerts;
-use crate::answer::Networks;
+use crate::answer::{Networks, Table};
 use crate::api::{Access, Heartbeats, PlotsAt, Snapshot};
 use crate::condition::{ConditionKind, Summary};
 use crate::config::BrokenZone;
@@ -43,7 +43,7 @@ use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::Teller;
 use crate::zones::{
-    Changed, Changes, Contents, How, LoadOutcome, NewContents, Outdated, PreparedLoad, PublishStage,
+    Changed, Changes, Contents, How, LoadOutcome, NewContents, NotTaken, PreparedLoad, PublishStage,
     Published, Refused, Rejected, Reloaded,
 };
 
@@ -368,30 +368,62 @@ impl Core {
     }
 
     /// Takes up zones whose contents changed: what is kept of that, and the serial, are one transaction.
-    fn take_changed(&mut self, changed: Changed) -> Result<(), Outdated> {
+    fn take_changed(&mut self, changed: Changed) -> Result<(), NotTaken> {
         let now = self.clock.now();
-        let Changed { zones, contents, saves, records, judged_by } = changed;
+        if self.wake.is_some_and(|due| due <= now) {
+            // What is due comes first, so that a step of the engine is the change alone.
+            let effects = self.step(now, Event::Tick);
+            self.perform(effects, None);
+        }
+        let Changed { zones, contents, saves, records, judged_by, must_be_kept } = changed;
         // Nobody else publishes, so from here on it stays as it was judged.
         if self.stage.has_moved_on(&judged_by) {
-            return Err(Outdated);
-        }
-        if let (Some(loaded), Some(contents)) = (&mut self.loaded, &contents) {
-            self.changed.extend(zones.iter().map(|zone| (zone.apex.clone(), zone.clone())));
-            loaded.table = contents.table.clone();
+            return Err(NotTaken::Outdated);
         }
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
         effects.extend(records.into_iter().map(Effect::Record));
-        if contents.is_some() {
-            effects.extend(self.step(now, Event::Contents(zones)));
-        }
-        let contents = contents.zip(self.loaded_config()).map(|(contents, config)| {
+        let Some((contents, config)) = contents.zip(self.loaded_config()) else {
+            self.perform(effects, None);
+            return Ok(());
+        };
+        let table = contents.table.clone();
+        let new = |engine: &mut Engine| {
             let is_whole = matches!(contents.how, How::Replaced(_));
-            let overlays = is_whole.then(|| self.engine.overlays());
+            let overlays = is_whole.then(|| engine.overlays());
             let (before, past, by) = (Some(config.clone()), None, Cause::Transfer);
             NewContents { contents, overlays, before, config, past, by }
-        });
-        self.perform(effects, contents);
+        };
+        if must_be_kept {
+            let (tried, earlier) = self.engine.try_contents(now, zones.clone());
+            effects.extend(tried);
+            let new = new(&mut self.engine);
+            match self.stage.publish_kept(Asked::by(effects).changes, new) {
+                Ok(published) => {
+                    self.recorder.note(now, &Event::Contents(zones.clone()));
+                    self.note_changed(zones, table);
+                    self.recorder.flush();
+                    self.follow(&published);
+                }
+                Err(why) => {
+                    self.engine.put_back(earlier);
+                    return Err(NotTaken::Unkept(why));
+                }
+            }
+        } else {
+            effects.extend(self.step(now, Event::Contents(zones.clone())));
+            let new = new(&mut self.engine);
+            self.note_changed(zones, table);
+            self.perform(effects, Some(new));
+        }
         Ok(())
+    }
+
+    /// What to begin again from is another by now.
+    fn note_changed(&mut self, zones: Vec<ZoneBase>, table: Table) {
+        self.changed.extend(zones.into_iter().map(|zone| (zone.apex.clone(), zone)));
+        if let Some(loaded) = &mut self.loaded {
+            loaded.table = table;
+        }
     }
 
     fn loaded_config(&self) -> Option<Arc<Config>> {
@@ -416,38 +448,34 @@ impl Core {
 
     /// Carries out what a step asks for.
     pub(super) fn perform(&mut self, effects: Vec<Effect>, contents: Option<NewContents>) -> Done {
-        let (mut changes, mut paces, mut refused) = (Changes::default(), vec![], None);
-        for effect in effects {
-            match effect {
-                Effect::Save(saved) => changes.saves.push(saved),
-                // Samples wait for the next commit: losing the last few in a crash loses no decision.
-                Effect::Record(what @ Happened::Sample(_)) => self.stage.hold([what]),
-                Effect::Record(what) => changes.records.push(what),
-                Effect::Rebase(all) | Effect::Renew(all) => changes.rebased.extend(all),
-                Effect::Publish(changeset) => changes.decided.push(changeset),
-                Effect::Pace(check, pace) => paces.push((check, pace)),
-                Effect::Wake(at) => self.wake = Some(at),
-                Effect::Refused(why) => refused = Some(why),
-            }
-        }
+        let Asked { changes, samples, paces, wake, refused } = Asked::by(effects);
+        // They wait for the next commit: losing the last few in a crash loses no decision.
+        self.stage.hold(samples);
+        self.wake = wake.or(self.wake);
         if !changes.is_empty() {
             self.recorder.flush();
         }
-        let Published { records: told, next_seq } = self.stage.publish(changes, contents);
-        let now = self.clock.now();
-        self.phases.follow(&mut self.served, &self.engine, &self.teller, &told, now);
-        self.tell_conditions();
+        let published = self.stage.publish(changes, contents);
         self.pace(&paces);
+        self.follow(&published);
+        let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
+        Done { decisions: published.records.into_iter().filter_map(decided).collect(), refused }
+    }
+
+    /// Tells of what was published.
+    fn follow(&mut self, published: &Published) {
+        let Published { records: told, next_seq } = published;
+        let now = self.clock.now();
+        self.phases.follow(&mut self.served, &self.engine, &self.teller, told, now);
+        self.tell_conditions();
         // Last, for ten thousand lines in the log must not keep ten thousand answers waiting.
         let first = next_seq.and_then(|next| next.checked_sub(told.len() as u64));
-        for (seq, what) in (0..).zip(&told) {
+        for (seq, what) in (0..).zip(told) {
             let sequence = first.map(|first| first + seq);
             if !self.standbys.gather(what, sequence) {
                 by_host(self.clock.offset(), || log::log(what, sequence));
             }
         }
-        let decided = |what| if let Happened::Decision(decision) = what { Some(decision) } else { None };
-        Done { decisions: told.into_iter().filter_map(decided).collect(), refused }
     }
 
     /// For all who tell how things stand, and never wait for the core.
@@ -487,6 +515,36 @@ impl Core {
             .chain(slow)
             .chain(self.recorder.trouble())
             .collect()
+    }
+}
+
+/// What a step asks for, by who sees to it.
+#[derive(Default)]
+struct Asked {
+    changes: Changes,
+    samples: Vec<Happened>,
+    paces: Vec<(CheckKey, Pace)>,
+    wake: Option<Time>,
+    refused: Option<CommandError>,
+}
+
+impl Asked {
+    fn by(effects: Vec<Effect>) -> Asked {
+        let mut asked = Asked::default();
+        let changes = &mut asked.changes;
+        for effect in effects {
+            match effect {
+                Effect::Save(saved) => changes.saves.push(saved),
+                Effect::Record(what @ Happened::Sample(_)) => asked.samples.push(what),
+                Effect::Record(what) => changes.records.push(what),
+                Effect::Rebase(all) | Effect::Renew(all) => changes.rebased.extend(all),
+                Effect::Publish(changeset) => changes.decided.push(changeset),
+                Effect::Pace(check, pace) => asked.paces.push((check, pace)),
+                Effect::Wake(at) => asked.wake = Some(at),
+                Effect::Refused(why) => asked.refused = Some(why),
+            }
+        }
+        asked
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::slice;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ use crate::api::Daemon;
 use crate::dns::{Name, RrSet, Serial};
 use crate::engine::{Action, Command};
 use crate::policy::{OverrideKind, Scope};
+use crate::state::COMMIT_TIMEOUT;
 use crate::sys::files::faults::{Disk, Kind, Over};
 use crate::sys::files::{self, Reach};
 use crate::zone::Step;
@@ -63,6 +65,7 @@ const ZONES: [&str; 3] = ["example.com.", "received.test.", "catalog.test."];
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Update,
+    UpdateOnASlowDisk,
     UpdateOfAnEdit,
     Rollback,
     OtherFile,
@@ -114,7 +117,7 @@ impl Change {
         let (dns, handle) = (running.addresses.dns[0], &running.handle);
         let apex = name("example.com.");
         match self {
-            Change::Update => update(dns, "new").await == 0,
+            Change::Update | Change::UpdateOnASlowDisk => update(dns, "new").await == 0,
             Change::UpdateOfAnEdit => update_to(dns, "old", b"other").await == 0,
             Change::Rollback => {
                 let to = handle.journal(&apex).from().unwrap();
@@ -202,6 +205,9 @@ async fn killed(
     let dir = copied(template);
     let disk = Disk::over(dir.path());
     let running = start(&dir.path().join("detour.toml")).await.unwrap();
+    if matches!(change, Change::UpdateOnASlowDisk) {
+        disk.slow_down(COMMIT_TIMEOUT + COMMIT_TIMEOUT / 10);
+    }
     let before = published(&running);
     change.prepare(dir.path());
     match fault {
@@ -211,6 +217,7 @@ async fn killed(
     }
     let acknowledged = change.carry_out(&running, dir.path()).await;
     let acts = disk.acts();
+    disk.slow_down(Duration::ZERO);
     disk.kill();
     let (again, copy) = restarted(dir.path()).await;
     ending.spawn(end(running, disk, dir));
@@ -229,12 +236,13 @@ async fn killed(
             Some(_) => wrong.push(format!("another step leads from {apex} {from} to {to}")),
         }
     }
-    let served = matches!(change, Change::Update) && query(again.addresses.dns[0], "new").await == 0;
-    if matches!(change, Change::Update) && acknowledged && !served {
+    let adds = matches!(change, Change::Update | Change::UpdateOnASlowDisk);
+    let served = adds && query(again.addresses.dns[0], "new").await == 0;
+    if adds && acknowledged && !served {
         wrong.push("what was acknowledged is gone".to_owned());
     }
     let refused = matches!(fault, Some((_, Fault::Refusal))) && !acknowledged;
-    if matches!(change, Change::Update) && refused && served {
+    if adds && refused && served {
         wrong.push("what was refused is there".to_owned());
     }
     let moved = after.iter().any(|(apex, (to, _))| before[apex].0 != *to);
@@ -289,7 +297,8 @@ macro_rules! kills {
 }
 
 kills! {
-    a_kill_while_an_update_is_promised_and_published_costs_no_step: Update,
+    a_kill_while_an_update_is_kept_and_published_costs_no_step: Update,
+    a_kill_while_an_update_waits_for_a_slow_disk_costs_no_step: UpdateOnASlowDisk,
     a_kill_while_an_update_changes_an_edit_costs_no_step: UpdateOfAnEdit,
     a_kill_while_a_zone_is_rolled_back_costs_no_step: Rollback,
     a_kill_while_another_file_is_loaded_costs_no_step: OtherFile,

@@ -6,7 +6,7 @@ use crate::api::{PlotsAt, Snapshot};
 use crate::dns::Name;
 use crate::engine::{Command, CommandError, Explanation, Status};
 use crate::policy::{Decision, Scope, Target};
-use crate::zones::{Changed, LoadOutcome, Outdated, PreparedLoad, Publisher, Refused, Rejected, Reloaded};
+use crate::zones::{Changed, LoadOutcome, NotTaken, PreparedLoad, Publisher, Refused, Rejected, Reloaded};
 
 /// Inputs that may wait for the core; control and the loader wait for room.
 pub const INPUT_QUEUE: usize = 64;
@@ -32,7 +32,7 @@ pub enum Input {
     /// A checked configuration with the table compiled from its files.
     Loaded(Box<PreparedLoad>, oneshot::Sender<Reloaded>),
     /// Zones whose contents changed, with the table compiled from all zones.
-    Changed(Box<Changed>, oneshot::Sender<Result<(), Outdated>>),
+    Changed(Box<Changed>, oneshot::Sender<Result<(), NotTaken>>),
     /// A configuration that was refused.
     Refused(Refused, oneshot::Sender<Rejected>),
     /// Panic, to test what becomes of it.
@@ -55,7 +55,7 @@ impl Publisher for mpsc::Sender<Input> {
         rejected.await.ok()
     }
 
-    async fn change(&self, changed: Changed) -> Option<Result<(), Outdated>> {
+    async fn change(&self, changed: Changed) -> Option<Result<(), NotTaken>> {
         let (reply, done) = oneshot::channel();
         self.send(Input::Changed(Box::new(changed), reply)).await.ok()?;
         done.await.ok()

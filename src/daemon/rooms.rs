@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -186,6 +186,7 @@ impl Rooms {
             store: self.store.clone(),
             clock: self.clock.clone(),
             refusals: Mutex::default(),
+            is_slow: AtomicBool::new(false),
         }
     }
 

@@ -7,12 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::Stirred;
 use super::event::MAX_REMOVED;
 use super::{
-    Effect, Engine, First, Happened, Load, Saved, SavedService, Steered, Undecided, ZoneBase, ZoneState,
+    Effect, Engine, First, Happened, Load, Saved, SavedService, SavedZone, Steered, Undecided, ZoneBase,
+    ZoneState,
 };
 use crate::dns::{Name, SerialStyle};
 use crate::model::{Config, Surroundings, worst_case};
 use crate::policy::Rule;
-use crate::time::Time;
+use crate::time::{Time, by_host};
+
+/// What an engine knew of zones before it was told of other contents.
+pub struct Earlier(Vec<(Name, Option<ZoneState>, Option<SavedZone>)>);
 
 impl Engine {
     /// Takes up a configuration and its zones, decides every service whose checks have all reported, and
@@ -120,6 +124,31 @@ impl Engine {
         let (choice, last) = (self.choose(now, name, None), self.decided.get(name));
         let stands = choice.as_ref().zip(last).is_some_and(|(choice, last)| choice.stands_in(&last.decision));
         assert!(stands, "{name} stayed as it was: {last:#?}\nbut would be: {choice:#?}");
+    }
+
+    /// What [`Event::Contents`](super::Event::Contents) comes to where nothing is due by now, and what takes it back:
+    /// for who has yet to learn whether the disk takes it.
+    pub fn try_contents(&mut self, now: Time, zones: Vec<ZoneBase>) -> (Vec<Effect>, Earlier) {
+        let of =
+            |apex: &Name| (apex.clone(), self.zones.get(apex).cloned(), self.published.get(apex).cloned());
+        let earlier = Earlier(zones.iter().map(|base| of(&base.apex)).collect());
+        let mut effects = Vec::new();
+        by_host(self.offset, || self.take_contents(now, zones, &mut effects));
+        (effects, earlier)
+    }
+
+    /// Knows what it knew before [`Engine::try_contents`], which must be the last that it was asked for.
+    pub fn put_back(&mut self, earlier: Earlier) {
+        for (apex, zone, published) in earlier.0 {
+            match zone {
+                Some(zone) => drop(self.zones.insert(apex.clone(), zone)),
+                None => drop(self.zones.remove(&apex)),
+            }
+            match published {
+                Some(published) => drop(self.published.insert(apex, published)),
+                None => drop(self.published.remove(&apex)),
+            }
+        }
     }
 
     /// Takes up the contents of zones of the configuration, and lays the decisions over them again where they are

@@ -84,6 +84,7 @@ pub use event::{
     MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase, services_by_zone,
 };
 
+pub use load::Earlier;
 pub use report::Survey;
 pub use saved::{Saved, SavedCheck, SavedKey, SavedService, SavedZone, clock_of};
 pub use status::{

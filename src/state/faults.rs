@@ -1,13 +1,15 @@
 //! Every act on the disk fails once, in every way, and the state goes on, is killed, or loses its power: nothing
 //! that was acknowledged is lost, nothing is there by half, and what goes on catches up.
 
+use std::sync::Arc;
+
 use super::tests::{decision, name, saved_zone};
-use super::{Durable, Opened, Query, Store};
+use super::{Durable, Opened, Query, Steps, Store};
 use crate::dns::{RrType, Serial};
 use crate::engine::{Happened, Saved};
 use crate::sys::files::faults::{Disk, Kind, Over};
 use crate::time::Time;
-use crate::zone::{Edit, EditKey};
+use crate::zone::{Edit, EditKey, JournalRow};
 
 /// What the state goes through, each time with one value that every commit changes and one of its own.
 const WHEN: [Durable; 9] = [
@@ -155,8 +157,13 @@ fn promised(fail: Option<(u64, Kind)>) -> Run {
     let key = EditKey { zone: name("example.com"), owner, rtype: RrType::TXT };
     // It changes one value, and another one is new.
     let asked = [Saved::Edit(key, None), saves(3)[1].clone()];
+    // One row of a journal goes, and one comes.
+    let row = |seq, step: Option<&[u8]>| (("example.com".to_owned(), seq), step.map(Arc::from));
+    let before = Steps::from([row(1, Some(b"first"))]);
+    store.commit_with(Time(2000), &[], &before, &[], Durable::Later).unwrap();
+    let rows = Steps::from([row(1, None), row(2, Some(b"second"))]);
     disk.fail(fail);
-    let kept = store.promise(Time(3000), &asked);
+    let kept = store.promise(Time(3000), &asked, &rows, &[Happened::Decision(decision(3))]);
     let acts = disk.acts();
     let injected = disk.injected();
     let held =
@@ -166,20 +173,30 @@ fn promised(fail: Option<(u64, Kind)>) -> Run {
     } else {
         vec![saves(1)[1].clone(), saves(2)[1].clone()]
     };
+    let beside = |store: &Store, rows: Vec<JournalRow>| {
+        let rows: Vec<u64> = rows.into_iter().map(|row| row.seq).collect();
+        let told = store.history(&Query { limit: 100, ..Query::default() }).unwrap();
+        let held = (rows, told.len());
+        let want = if kept.is_ok() { (vec![2], 3) } else { (vec![1], 2) };
+        (held != want).then(|| format!("{}, and journal and history are {held:?}", kept.is_ok()))
+    };
     let found: Vec<Saved> = held(&store.saved().unwrap());
     if found != want {
         wrong.push(format!("{} and reads as {found:?}", kept.is_ok()));
     }
+    wrong.extend(beside(&store, store.journals().unwrap()));
     disk.kill();
     drop(store);
     disk.revive();
     if kept.is_ok() {
         disk.lose_power();
     }
-    let found: Vec<Saved> = held(&Store::open(&state).unwrap().saved);
+    let again = Store::open(&state).unwrap();
+    let found: Vec<Saved> = held(&again.saved);
     if found != want {
         wrong.push(format!("{}, and after a restart {found:?}", kept.is_ok()));
     }
+    wrong.extend(beside(&again.store, again.store.journals().unwrap()));
     Run { acts, injected, wrong }
 }
 
@@ -211,7 +228,7 @@ fn a_full_disk_keeps_nobody_from_reading_and_catches_up() {
         let when = if step % 2 == 0 { Durable::Now } else { Durable::Later };
         store.commit(now, &saves(step), &[Happened::Decision(decision(id))], when).unwrap_err();
         assert_eq!(steps(&store.saved().unwrap(), &store), Ok(step));
-        assert!(store.promise(now, &saves(9)).is_err());
+        assert!(store.promise(now, &saves(9), &Steps::new(), &[]).is_err());
     }
     disk.fill(false);
     store.commit(Time(9000), &[], &[], Durable::Now).unwrap();

@@ -52,7 +52,7 @@ pub use open::{Newer, Opened, SetAside};
 pub use salvage::{Recorded, recorded_at_its_head};
 pub use store::{Durable, Store, Undo};
 pub use unsynced::Steps;
-pub use writer::{COMMIT_TIMEOUT, Disk, StateDisk, WriteObserver, Writer};
+pub use writer::{COMMIT_TIMEOUT, Disk, StateDisk, Unkept, Whole, WriteObserver, Writer};
 
 /// The state file's name in `state_dir`.
 pub const FILE: &str = "detour.redb";

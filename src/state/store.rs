@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::contents::copy;
-use super::tables::{ENTRIES, SAMPLES, SAVED};
+use super::tables::{ENTRIES, JOURNAL, SAMPLES, SAVED};
 use super::unsynced::{Batch, Values, write};
 use super::{LATER_COMMITS, LATER_FOR, RETRY_AFTER, Steps, StoreError};
 use crate::engine::{Happened, Saved};
@@ -63,9 +63,9 @@ struct Failed {
     tried: Option<Time>,
 }
 
-/// What a promise replaced, to take it back.
-#[derive(Debug, Default)]
-pub struct Undo(Values);
+/// What takes a promise back.
+#[derive(Default)]
+pub struct Undo(Batch);
 
 impl Store {
     /// A store over a database that was just opened and checked.
@@ -137,18 +137,28 @@ impl Store {
         Ok(writer.next_seq)
     }
 
-    /// Keeps `saves` on the disk when it returns; or nothing of them, now and after a restart. With nothing to keep
-    /// it tells whether the disk takes anything.
-    pub fn promise(&self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError> {
+    /// Keeps all of `saves`, `steps` and `records` on the disk when it returns; or nothing of them, now and after a
+    /// restart. With nothing to keep it tells whether the disk takes anything.
+    ///
+    /// The seq that the next record will have, as [`Store::commit_with`] gives it. No record has the seq of one that was
+    /// taken back: somebody may have read that.
+    pub fn promise(
+        &self,
+        now: Time,
+        saves: &[Saved],
+        steps: &Steps,
+        records: &[Happened],
+    ) -> Result<(u64, Undo), StoreError> {
         let mut writer = self.writer();
         let writer = &mut *writer;
-        let batch = Batch::of(now, saves, &Steps::new(), &[], &mut writer.next_seq)?;
+        let batch = Batch::of(now, saves, steps, records, &mut writer.next_seq)?;
         self.wait_after_failure(writer, now)?;
-        let before = self.before(writer, &batch)?;
-        let Err(why) = self.attempt(writer, now, &batch, true) else { return Ok(Undo(before)) };
+        let undo = self.undo(writer, &batch)?;
+        let Err(why) = self.attempt(writer, now, &batch, true) else {
+            return Ok((writer.next_seq, Undo(undo)));
+        };
         self.fall_back(writer, now, &Batch::default());
         // A disk that reports an error may have kept it all the same.
-        let undo = Batch::values(before);
         if self.attempt(writer, now, &undo, true).is_err() {
             self.fall_back(writer, now, &undo);
             writer.unsynced.absorb(undo);
@@ -156,25 +166,40 @@ impl Store {
         Err(why)
     }
 
-    /// Puts back what a promise replaced that nobody waited for.
+    /// Takes back a promise that nobody waited for.
     pub fn take_back(&self, now: Time, undo: Undo) -> Result<(), StoreError> {
-        self.commit_batch(&mut self.writer(), now, Batch::values(undo.0), true)
+        self.commit_batch(&mut self.writer(), now, undo.0, true)
     }
 
-    /// What is kept under a batch's keys just now.
-    fn before(&self, writer: &Writer, batch: &Batch) -> Result<Values, StoreError> {
+    /// What would take a batch back, by what is kept just now.
+    fn undo(&self, writer: &Writer, batch: &Batch) -> Result<Batch, StoreError> {
         let database = self.database()?;
-        let read = || -> Result<Values, redb::Error> {
-            let table = database.begin_read()?.open_table(SAVED)?;
-            let mut before = Values::new();
+        let read = || -> Result<Batch, redb::Error> {
+            let read = database.begin_read()?;
+            let (mut saves, mut steps) = (Values::new(), Steps::new());
+            let table = read.open_table(SAVED)?;
             for key in batch.saves.keys() {
                 let value = match writer.unsynced.saves.get(key) {
                     Some(value) => value.clone(),
                     None => table.get(key.as_str())?.map(|value| value.value().to_vec()),
                 };
-                before.insert(key.clone(), value);
+                saves.insert(key.clone(), value);
             }
-            Ok(before)
+            let table = match read.open_table(JOURNAL) {
+                Ok(table) => Some(table),
+                // Nothing was written to it yet.
+                Err(redb::TableError::TableDoesNotExist(_)) => None,
+                Err(e) => return Err(e.into()),
+            };
+            for key in batch.steps.keys() {
+                let kept = || -> Result<_, redb::Error> {
+                    let Some(table) = &table else { return Ok(None) };
+                    Ok(table.get((key.0.as_str(), key.1))?.map(|step| step.value().into()))
+                };
+                let step = writer.unsynced.steps.get(key).cloned();
+                steps.insert(key.clone(), step.map_or_else(kept, Ok)?);
+            }
+            Ok(batch.undo(saves, steps))
         };
         read().map_err(|e| failed(&self.path, e))
     }

@@ -18,6 +18,8 @@ pub type Steps = BTreeMap<(String, u64), Option<Arc<[u8]>>>;
 /// Values by their keys; `None` forgets one.
 pub(super) type Values = BTreeMap<String, Option<Vec<u8>>>;
 
+type Records = VecDeque<(u64, Option<Vec<u8>>)>;
+
 /// Values, steps and records on their way into the file.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -25,9 +27,9 @@ pub(super) struct Batch {
     pub saves: Values,
     /// One for each row, so never more than the journals keep.
     pub steps: Steps,
-    /// Under the seq they are to have, the oldest first.
-    entries: VecDeque<(u64, Vec<u8>)>,
-    samples: VecDeque<(u64, Vec<u8>)>,
+    /// Under the seq they are to have, the oldest first; `None` forgets one.
+    entries: Records,
+    samples: Records,
 }
 
 /// An entry as it is kept: `seq` is its key.
@@ -51,15 +53,16 @@ impl Batch {
         for (seq, what) in (*next_seq..).zip(records) {
             let samples = matches!(what, Happened::Sample(_));
             let kept = if samples { &mut batch.samples } else { &mut batch.entries };
-            kept.push_back((seq, encode_entry(now, what)?));
+            kept.push_back((seq, Some(encode_entry(now, what)?)));
         }
         *next_seq += records.len() as u64;
         Ok(batch)
     }
 
-    /// One that gives keys these values.
-    pub fn values(saves: Values) -> Batch {
-        Batch { saves, ..Batch::default() }
+    /// What takes this one back, where these are the values and steps there were before it.
+    pub fn undo(&self, saves: Values, steps: Steps) -> Batch {
+        let forget = |records: &Records| records.iter().map(|(seq, _)| (*seq, None)).collect();
+        Batch { saves, steps, entries: forget(&self.entries), samples: forget(&self.samples) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -120,11 +123,13 @@ pub(super) fn write(
     {
         let (mut entries, mut samples) = (txn.open_table(ENTRIES)?, txn.open_table(SAMPLES)?);
         for batch in batches {
-            for (seq, entry) in &batch.entries {
-                entries.insert(seq, entry.as_slice())?;
-            }
-            for (seq, sample) in &batch.samples {
-                samples.insert(seq, sample.as_slice())?;
+            for (table, records) in [(&mut entries, &batch.entries), (&mut samples, &batch.samples)] {
+                for (seq, record) in records {
+                    match record {
+                        Some(record) => table.insert(seq, record.as_slice())?,
+                        None => table.remove(seq)?,
+                    };
+                }
             }
         }
         // As many go as came: the cost of the bound is spread over the commits that need it.

@@ -40,9 +40,17 @@ pub trait Disk: Send + 'static {
         when: Durable,
     ) -> Result<u64, StoreError>;
     /// See [`Store::promise`].
-    fn promise(&mut self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError>;
+    fn promise(
+        &mut self,
+        now: Time,
+        saves: &[Saved],
+        steps: &Steps,
+        records: &[Happened],
+    ) -> Result<(u64, Undo), StoreError>;
     /// See [`Store::take_back`].
     fn take_back(&mut self, now: Time, undo: Undo) -> Result<(), StoreError>;
+    /// The history has more entries.
+    fn grew(&self);
 }
 
 /// Who is told how writes went.
@@ -76,20 +84,48 @@ impl<F: Fn() + Send + 'static> Disk for StateDisk<F> {
         records: &[Happened],
         when: Durable,
     ) -> Result<u64, StoreError> {
-        let kept = self.store.commit_with(now, saves, steps, records, when);
-        if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
-            (self.grew)();
-        }
-        kept
+        self.store.commit_with(now, saves, steps, records, when)
     }
 
-    fn promise(&mut self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError> {
-        self.store.promise(now, saves)
+    fn promise(
+        &mut self,
+        now: Time,
+        saves: &[Saved],
+        steps: &Steps,
+        records: &[Happened],
+    ) -> Result<(u64, Undo), StoreError> {
+        self.store.promise(now, saves, steps, records)
     }
 
     fn take_back(&mut self, now: Time, undo: Undo) -> Result<(), StoreError> {
         self.store.take_back(now, undo)
     }
+
+    fn grew(&self) {
+        (self.grew)();
+    }
+}
+
+/// What is kept together.
+#[derive(Default)]
+pub struct Whole {
+    /// Values.
+    pub saves: Vec<Saved>,
+    /// Rows of the journals.
+    pub steps: Vec<JournalRow>,
+    /// What the history is told.
+    pub records: Vec<Happened>,
+}
+
+/// Why nothing of a promise is kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unkept {
+    /// The disk says no.
+    #[error("{0}")]
+    Refused(String),
+    /// It did not answer in time; whatever it keeps of it is taken back.
+    #[error("the state file took longer than {0:?}")]
+    Late(Duration),
 }
 
 /// What is to be kept by one commit.
@@ -104,15 +140,15 @@ struct Batch {
     durable: bool,
 }
 
-/// Values that somebody waits for, to be on the disk or nowhere; one at a time.
+/// What somebody waits for, to be on the disk or nowhere; one at a time.
 #[derive(Default)]
 enum Promise {
     #[default]
     None,
-    Waiting(Time, Vec<Saved>),
+    Waiting(Time, Whole),
     /// The disk has it in hand; `true` while somebody waits.
     Tried(bool),
-    Done(Result<(), String>),
+    Done(Result<u64, String>),
 }
 
 #[derive(Default)]
@@ -139,7 +175,7 @@ struct Shared {
 enum Work {
     /// A batch, and the number of posts up to it.
     Keep(Batch, u64),
-    Promise(Time, Vec<Saved>),
+    Promise(Time, Whole),
     /// What failed before.
     Again,
 }
@@ -163,6 +199,7 @@ impl Writer {
                         let saves: Vec<Saved> = batch.saves.into_values().collect();
                         let when = if batch.durable { Durable::Now } else { Durable::Later };
                         let kept = disk.keep(batch.now, &saves, &batch.steps, &batch.records, when);
+                        tell_growth(&disk, &batch.records);
                         noted.wrote(disk.now(), kept.as_ref().err());
                         let mut mailbox = theirs.lock();
                         (mailbox.tried, mailbox.behind) = (upto, kept.is_err());
@@ -173,10 +210,15 @@ impl Writer {
                         noted.wrote(disk.now(), kept.as_ref().err());
                         theirs.lock().behind = kept.is_err();
                     }
-                    Work::Promise(now, saves) => {
-                        let kept = disk.promise(now, &saves);
+                    Work::Promise(now, Whole { saves, steps, records }) => {
+                        let kept = disk.promise(now, &saves, &by_row(steps), &records);
                         noted.wrote(disk.now(), kept.as_ref().err());
-                        if let Some(undo) = theirs.promised(kept) {
+                        let is_kept = kept.is_ok();
+                        let late = theirs.promised(kept);
+                        if is_kept && late.is_none() {
+                            tell_growth(&disk, &records);
+                        }
+                        if let Some(undo) = late {
                             let undone = disk.take_back(disk.now(), undo);
                             noted.wrote(disk.now(), undone.as_ref().err());
                             let mut mailbox = theirs.lock();
@@ -206,9 +248,7 @@ impl Writer {
         waiting.now = now;
         waiting.durable |= when == Durable::Now;
         waiting.saves.extend(saves.into_iter().map(|saved| (saved.key(), saved)));
-        for JournalRow { zone, seq, step } in steps {
-            waiting.steps.insert((zone.to_string(), seq), step);
-        }
+        waiting.steps.extend(by_row(steps));
         let room = MAX_RECORDS.saturating_sub(waiting.records.len());
         waiting.records.extend(records.into_iter().take(room));
         mailbox.posted += 1;
@@ -226,29 +266,34 @@ impl Writer {
         self.shared.lock().next_seq
     }
 
-    /// Has values on the disk before it returns, after all that was handed over before; or nowhere, and says why: a
-    /// restart does not bring them back either. Blocking, not longer than `patience`. With nothing to keep it tells
-    /// whether the disk takes anything.
-    pub fn promise(&self, now: Time, saves: Vec<Saved>, patience: Duration) -> Result<(), String> {
+    /// Has all of it on the disk before it returns, after all that was handed over before; or nothing of it: a restart
+    /// does not bring it back either. Blocking, not longer than `patience`. With nothing to keep it tells whether the disk
+    /// takes anything. Which seq comes after that of the last record.
+    pub fn promise(&self, now: Time, whole: Whole, patience: Duration) -> Result<u64, Unkept> {
         let mut mailbox = self.shared.lock();
         if !matches!(mailbox.promise, Promise::None) {
-            return Err("the state file still does not answer".to_owned());
+            return Err(Unkept::Refused("the state file still does not answer".to_owned()));
         }
-        mailbox.promise = Promise::Waiting(now, saves);
+        mailbox.promise = Promise::Waiting(now, whole);
         self.shared.changed.notify_all();
         let open = |m: &mut Mailbox| !matches!(m.promise, Promise::Done(_));
         let waited = self.shared.changed.wait_timeout_while(mailbox, patience, open);
         let (mut mailbox, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match std::mem::take(&mut mailbox.promise) {
-            Promise::Done(done) => done,
+            Promise::Done(done) => done.map_err(Unkept::Refused),
             late => {
                 // What the disk has in hand is taken back by whoever has it.
                 if matches!(late, Promise::Tried(_)) {
                     mailbox.promise = Promise::Tried(false);
                 }
-                Err(format!("the state file took longer than {patience:?}"))
+                Err(Unkept::Late(patience))
             }
         }
+    }
+
+    /// Waits until nothing is left of a promise that came too late; whether that is so, in that time.
+    pub fn is_free(&self, patience: Duration) -> bool {
+        self.wait(self.shared.lock(), patience, |m| matches!(m.promise, Promise::None))
     }
 
     /// Waits until everything handed over was tried; whether it was, in that time.
@@ -277,6 +322,18 @@ impl Writer {
     }
 }
 
+/// By row, the later value in the earlier one's place.
+fn by_row(rows: Vec<JournalRow>) -> Steps {
+    rows.into_iter().map(|JournalRow { zone, seq, step }| ((zone.to_string(), seq), step)).collect()
+}
+
+/// Samples are no entries that anybody waits for.
+fn tell_growth(disk: &impl Disk, records: &[Happened]) {
+    if records.iter().any(|what| !matches!(what, Happened::Sample(_))) {
+        disk.grew();
+    }
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
@@ -291,14 +348,16 @@ impl Shared {
     }
 
     /// Tells who waits for a promise how it went. What is to be taken back, for nobody waits any more.
-    fn promised(&self, kept: Result<Undo, StoreError>) -> Option<Undo> {
+    fn promised(&self, kept: Result<(u64, Undo), StoreError>) -> Option<Undo> {
         let mut mailbox = self.lock();
         mailbox.behind = kept.is_err();
         let waits = matches!(mailbox.promise, Promise::Tried(true));
         match kept {
-            Ok(undo) if !waits => return Some(undo),
+            Ok((_, undo)) if !waits => return Some(undo),
             Err(_) if !waits => mailbox.promise = Promise::None,
-            kept => mailbox.promise = Promise::Done(kept.map(drop).map_err(|why| why.to_string())),
+            kept => {
+                mailbox.promise = Promise::Done(kept.map(|(next, _)| next).map_err(|why| why.to_string()));
+            }
         }
         None
     }
@@ -319,9 +378,9 @@ impl Shared {
             return Some(Work::Keep(std::mem::take(&mut mailbox.waiting), mailbox.posted));
         }
         match std::mem::take(&mut mailbox.promise) {
-            Promise::Waiting(now, saves) => {
+            Promise::Waiting(now, whole) => {
                 mailbox.promise = Promise::Tried(true);
-                Some(Work::Promise(now, saves))
+                Some(Work::Promise(now, whole))
             }
             other => {
                 mailbox.promise = other;
@@ -407,13 +466,25 @@ mod tests {
             self.ask((now, saves.to_vec(), records.len(), when))
         }
 
-        fn promise(&mut self, now: Time, saves: &[Saved]) -> Result<Undo, StoreError> {
-            self.ask((now, saves.to_vec(), 0, Durable::Now)).map(|_| Undo::default())
+        fn promise(
+            &mut self,
+            now: Time,
+            saves: &[Saved],
+            _: &Steps,
+            records: &[Happened],
+        ) -> Result<(u64, Undo), StoreError> {
+            self.ask((now, saves.to_vec(), records.len(), Durable::Now)).map(|next| (next, Undo::default()))
         }
 
         fn take_back(&mut self, now: Time, _: Undo) -> Result<(), StoreError> {
             self.ask((now, vec![], 0, Durable::Now)).map(drop)
         }
+
+        fn grew(&self) {}
+    }
+
+    fn whole(saves: &[Saved]) -> Whole {
+        Whole { saves: saves.to_vec(), ..Whole::default() }
     }
 
     fn slow() -> (mpsc::Sender<Result<u64, String>>, mpsc::Receiver<Asked>, Slow) {
@@ -426,13 +497,13 @@ mod tests {
     fn a_promise_that_nobody_waited_for_is_taken_back() {
         let (disk, seen, slow) = slow();
         let writer = Writer::start(Arc::<Noted>::default(), slow).unwrap();
-        let late = writer.promise(Time(1), vec![save("a", 1)], Duration::from_millis(300)).unwrap_err();
-        assert!(late.contains("longer than"), "{late}");
+        let late = writer.promise(Time(1), whole(&[save("a", 1)]), Duration::from_millis(300)).unwrap_err();
+        assert_eq!(late, Unkept::Late(Duration::from_millis(300)));
         // It may not have begun; then there is nothing to take back.
         if let Ok(asked) = seen.recv_timeout(Duration::from_secs(1)) {
             assert_eq!(asked, (Time(1), vec![save("a", 1)], 0, Durable::Now));
             assert!(
-                writer.promise(Time(2), vec![], Duration::ZERO).is_err(),
+                writer.promise(Time(2), whole(&[]), Duration::ZERO).is_err(),
                 "the disk still has it in hand"
             );
             disk.send(Ok(0)).unwrap();
@@ -440,11 +511,9 @@ mod tests {
             disk.send(Ok(0)).unwrap();
         }
         disk.send(Ok(0)).unwrap();
-        let again = (0..1000).find_map(|_| {
-            thread::yield_now();
-            writer.promise(Time(3), vec![save("a", 3)], Duration::from_secs(60)).ok()
-        });
-        assert_eq!((again, seen.recv().unwrap().0), (Some(()), Time(3)));
+        assert!(writer.is_free(Duration::from_secs(60)));
+        let again = writer.promise(Time(3), whole(&[save("a", 3)]), Duration::from_secs(60));
+        assert_eq!((again, seen.recv().unwrap().0), (Ok(0), Time(3)));
     }
 
     #[test]

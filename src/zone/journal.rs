@@ -163,6 +163,24 @@ struct Kept {
     bytes: Arc<[u8]>,
 }
 
+/// A step that a journal is to go on with, and what it forgets for that.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    first: u64,
+    at: u64,
+    kept: Kept,
+    forgets: usize,
+}
+
+impl Ahead {
+    /// What changes on the disk; of a row that comes and goes at once the later word counts.
+    pub fn rows(&self) -> Rows {
+        let come = (self.at, Some(self.kept.bytes.clone()));
+        let go = (self.first..).take(self.forgets).map(|seq| (seq, None));
+        std::iter::once(come).chain(go).collect()
+    }
+}
+
 /// What changes on the disk: row by row, a step or none.
 pub type Rows = Vec<(u64, Option<Arc<[u8]>>)>;
 
@@ -218,17 +236,36 @@ impl Journal {
     /// Adds a step, and forgets the oldest where there are more than `max` or they are too large. A step that
     /// does not follow the last one begins the journal anew.
     pub fn push(&mut self, step: &Step, max: usize) -> Rows {
-        let mut rows = Rows::new();
-        if self.to().is_some_and(|to| to != step.from()) {
-            rows.extend(self.clear());
-        }
-        let bytes: Arc<[u8]> = step.to_bytes().into();
-        rows.push((self.first + self.steps.len() as u64, Some(bytes.clone())));
-        self.add(Kept { from: step.from(), to: step.to(), bytes });
-        while self.steps.len() > max || self.bytes > MAX_JOURNAL_BYTES {
-            rows.extend(self.forget_oldest());
-        }
+        let ahead = self.ahead(step, max);
+        let rows = ahead.rows();
+        self.take(ahead);
         rows
+    }
+
+    /// What [`Journal::push`] would come to.
+    pub fn ahead(&self, step: &Step, max: usize) -> Ahead {
+        let kept = Kept { from: step.from(), to: step.to(), bytes: step.to_bytes().into() };
+        let begins_anew = self.to().is_some_and(|to| to != step.from());
+        let (mut steps, mut bytes) = (self.steps.len() + 1, self.bytes + kept.bytes.len());
+        let mut forgets = 0;
+        for old in self.steps.iter().chain([&kept]) {
+            let is_cut_off = begins_anew && forgets < self.steps.len();
+            if !is_cut_off && steps <= max && bytes <= MAX_JOURNAL_BYTES {
+                break;
+            }
+            forgets += 1;
+            steps -= 1;
+            bytes -= old.bytes.len();
+        }
+        Ahead { first: self.first, at: self.first + self.steps.len() as u64, kept, forgets }
+    }
+
+    /// Goes on with what [`Journal::ahead`] said of it as it is.
+    pub fn take(&mut self, ahead: Ahead) {
+        self.add(ahead.kept);
+        for _ in 0..ahead.forgets {
+            drop(self.forget_oldest());
+        }
     }
 
     /// Forgets the oldest step, where there is one.

@@ -24,7 +24,7 @@ pub use changeset::{Changeset, diff};
 pub use contents::{RrSetRef, Zone};
 pub use editing::{Difference, Editing, Laid, TooManyEdits};
 pub use edits::{Edit, EditChange, EditKey, Edits};
-pub use journal::{Journal, JournalRow, MAX_JOURNAL_BYTES, Rows, Step};
+pub use journal::{Ahead, Journal, JournalRow, MAX_JOURNAL_BYTES, Rows, Step};
 pub use layout::{LayoutError, declared_apex, has_soa, lay_out, write_edits};
 pub use master::{
     Include, Lint, MAX_GENERATE, MAX_INCLUDE_DEPTH, MAX_INCLUDES, MAX_LINE_TEXT, MAX_PROBLEMS, MAX_RECORDS,

@@ -65,7 +65,8 @@ impl Sources {
         }
         let contents = Some(Contents { table: table.clone(), how: How::Replaced(differences) });
         let (bases, judged_by) = (zones.values().map(|zone| zone.base.clone()).collect(), Vec::new());
-        let changed = Changed { zones: bases, contents, saves, records: Vec::new(), judged_by };
+        let changed =
+            Changed { zones: bases, contents, saves, records: Vec::new(), judged_by, must_be_kept: false };
         (outcomes, Some((changed, Pending { zones: zones.into_values().collect(), table })))
     }
 
@@ -80,7 +81,7 @@ impl Sources {
         let edits: Vec<_> = edits.into_iter().filter(|(_, editing)| !editing.is_unchanged()).collect();
         if edits.is_empty() {
             let (zones, judged_by) = (Vec::new(), Vec::new());
-            let changed = Changed { zones, contents: None, saves, records, judged_by };
+            let changed = Changed { zones, contents: None, saves, records, judged_by, must_be_kept: false };
             return (!changed.records.is_empty()).then_some((changed, None));
         }
         let held = self.held.as_ref()?;
@@ -109,7 +110,7 @@ impl Sources {
         }
         let contents = Some(Contents { table: table.clone(), how: How::Edited(all) });
         let (bases, judged_by) = (zones.iter().map(|zone| zone.base.clone()).collect(), Vec::new());
-        let changed = Changed { zones: bases, contents, saves, records, judged_by };
+        let changed = Changed { zones: bases, contents, saves, records, judged_by, must_be_kept: true };
         Some((changed, Some(Pending { zones, table })))
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::dns::{Name, Serial};
-use crate::zone::{Journal, JournalRow, Rows, Step};
+use crate::zone::{Ahead, Journal, JournalRow, Rows, Step};
 
 /// The most bytes of all zones' steps together; past it the largest journals are forgotten.
 const MAX_BYTES: usize = 256 << 20;
@@ -62,14 +62,30 @@ impl Journals {
 
     /// Adds what was changed in a zone. Says what is to be written.
     pub fn push(&self, zone: &Name, step: &Step) -> Vec<JournalRow> {
+        let ahead = self.ahead(zone, step);
+        let mut rows = ahead.rows();
+        rows.extend(self.take(ahead));
+        rows
+    }
+
+    /// What adding this would change of the zone's own rows.
+    pub fn ahead(&self, zone: &Name, step: &Step) -> ZoneAhead {
+        let kept = self.lock();
+        let none = Journal::default();
+        let journal = kept.zones.get(zone).unwrap_or(&none);
+        ZoneAhead { zone: zone.clone(), ahead: journal.ahead(step, kept.max) }
+    }
+
+    /// Adds it. Says what is to be written beside the zone's own rows: journals are forgotten where all together are
+    /// too large.
+    pub fn take(&self, ahead: ZoneAhead) -> Vec<JournalRow> {
         let mut kept = self.lock();
-        let max = kept.max;
-        let journal = kept.zones.entry(zone.clone()).or_default();
+        let journal = kept.zones.entry(ahead.zone).or_default();
         let before = journal.bytes();
-        let rows = journal.push(step, max);
+        journal.take(ahead.ahead);
         let after = journal.bytes();
         kept.bytes = kept.bytes - before + after;
-        let mut rows = named(zone, rows);
+        let mut rows = Vec::new();
         while kept.bytes > MAX_BYTES {
             let largest = kept.zones.iter().max_by_key(|(_, journal)| journal.bytes());
             let Some(largest) = largest.map(|(zone, _)| zone.clone()) else { break };
@@ -109,6 +125,19 @@ impl Journals {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Nothing that holds it can panic halfway through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a zone's journal is to go on with.
+pub struct ZoneAhead {
+    zone: Name,
+    ahead: Ahead,
+}
+
+impl ZoneAhead {
+    /// The zone's rows that change.
+    pub fn rows(&self) -> Vec<JournalRow> {
+        named(&self.zone, self.ahead.rows())
     }
 }
 

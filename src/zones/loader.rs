@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::held::Pending;
 use super::journals::Journals;
 use super::losses;
 use super::messages::{
-    Ask, Asker, Changed, Force, Outdated, PreparedLoad, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
+    Ask, Asker, Changed, Force, NotTaken, PreparedLoad, RELOAD_QUEUE, Refused, Rollback, RollbackAsk,
     TransferredAsk, UpdateAsk,
 };
 use super::outcome::{Frozen, Rejected, RolledBack};
@@ -28,7 +29,7 @@ use crate::answer::Table;
 use crate::dns::{Name, Serial};
 use crate::engine::{Happened, Saved};
 use crate::model::Config;
-use crate::state::{COMMIT_TIMEOUT, Durable, Store, Writer};
+use crate::state::{COMMIT_TIMEOUT, Durable, Store, Unkept, Whole, Writer};
 use crate::sys::clock::{Clock, wall};
 use crate::time::Time;
 use crate::transfer::inbound::Reload;
@@ -49,6 +50,12 @@ enum NotDone {
     /// By the core.
     #[error("what is served changed each time while the update was judged; try again")]
     Outdated,
+}
+
+impl NotDone {
+    fn refused(why: &str) -> NotDone {
+        NotDone::Refused(format!("nothing was changed: {why}"))
+    }
 }
 
 /// How many refused updates history is told of within [`REFUSALS_IN`]; further ones are counted alone.
@@ -75,6 +82,8 @@ pub struct Loader<P> {
     pub clock: Clock,
     /// Refusals that history was told of, and since when they are counted.
     pub refusals: Mutex<(Time, usize)>,
+    /// Whether the disk took longer of late than the core waits for.
+    pub is_slow: AtomicBool,
 }
 
 /// What is known of the sources. A panic while they were held leaves them as they were: they are changed
@@ -270,36 +279,61 @@ impl<P: Publisher> Loader<P> {
     /// Has values on the disk, or nowhere; then why.
     async fn promise(&self, saves: Vec<Saved>) -> Result<(), String> {
         let (writer, now) = (self.writer.clone(), self.clock.now());
-        let promised = spawn_blocking(move || writer.promise(now, saves, KEPT_WITHIN)).await;
-        promised.unwrap_or_else(|e| Err(e.to_string()))
+        let whole = Whole { saves, ..Whole::default() };
+        let promised = spawn_blocking(move || writer.promise(now, whole, KEPT_WITHIN)).await;
+        promised.map_err(|e| e.to_string())?.map(drop).map_err(|why| why.to_string())
     }
 
-    /// Has the disk keep what was changed, and then the core publish it. What the disk refuses is not published, and
-    /// what the core does not take is taken back from the disk. `None` when the core is gone.
+    /// Has a change kept and published. What the disk refuses is not published, and what the core does not take is not
+    /// on the disk. `None` when the core is gone.
     async fn carry_out(&self, mut changed: Changed, pending: Option<Pending>) -> Option<Result<(), NotDone>> {
+        let done = if pending.is_some() && self.is_slow.load(Ordering::Relaxed) {
+            self.carry_out_in_two(changed).await?
+        } else {
+            changed.must_be_kept = pending.is_some();
+            match self.publisher.change(changed.clone()).await? {
+                Err(NotTaken::Unkept(Unkept::Late(_))) => {
+                    self.is_slow.store(true, Ordering::Relaxed);
+                    self.carry_out_in_two(changed).await?
+                }
+                Err(NotTaken::Unkept(Unkept::Refused(why))) => Err(NotDone::refused(&why)),
+                Err(NotTaken::Outdated) => Err(NotDone::Outdated),
+                Ok(()) => Ok(()),
+            }
+        };
+        if let (Ok(()), Some(pending)) = (&done, pending) {
+            lock(&self.sources).done(pending);
+        }
+        Some(done)
+    }
+
+    /// Where the disk is slower than the core waits for: has the disk keep what was changed first, and then the core
+    /// publish it, however long the disk takes for that. `None` when the core is gone.
+    async fn carry_out_in_two(&self, mut changed: Changed) -> Option<Result<(), NotDone>> {
+        let writer = self.writer.clone();
+        // What came too late for the core is taken back first.
+        if !spawn_blocking(move || writer.is_free(KEPT_WITHIN)).await.unwrap_or(false) {
+            return Some(Err(NotDone::refused(&format!("the state file took longer than {KEPT_WITHIN:?}"))));
+        }
         // Until it is published the disk has it beside what is: a start in between has to tell the two apart.
         let forget = vec![Saved::Promised(None)];
-        if pending.is_some() {
-            if let Err(why) = self.promise(vec![promised(&changed.saves)]).await {
-                return Some(Err(NotDone::Refused(format!("nothing was changed: {why}"))));
-            }
-            changed.saves.extend(forget.iter().cloned());
+        let begun = self.clock.now();
+        if let Err(why) = self.promise(vec![promised(&changed.saves)]).await {
+            return Some(Err(NotDone::refused(&why)));
         }
-        if let Err(Outdated) = self.publisher.change(changed).await? {
-            if pending.is_some() && self.promise(forget.clone()).await.is_err() {
+        self.is_slow.store(self.clock.now().since(begun) >= COMMIT_TIMEOUT, Ordering::Relaxed);
+        changed.must_be_kept = false;
+        changed.saves.extend(forget.iter().cloned());
+        if self.publisher.change(changed).await?.is_err() {
+            if self.promise(forget.clone()).await.is_err() {
                 // It goes with whatever is written next.
                 self.writer.keep(self.clock.now(), forget, Vec::new(), Vec::new(), Durable::Later);
             }
             return Some(Err(NotDone::Outdated));
         }
-        if let Some(pending) = pending {
-            lock(&self.sources).done(pending);
-        }
         // The serial is on its way to the disk, too: whoever asked sees both. That it may be late changes nothing.
-        if !self.writer.settle(Duration::ZERO) {
-            let writer = self.writer.clone();
-            let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
-        }
+        let writer = self.writer.clone();
+        let _ = spawn_blocking(move || writer.settle(KEPT_WITHIN)).await;
         Some(Ok(()))
     }
 

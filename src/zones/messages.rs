@@ -13,6 +13,7 @@ use crate::answer::Table;
 use crate::config::BrokenZone;
 use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
+use crate::state::Unkept;
 use crate::zone::{Update, UpdateError, Zone};
 
 /// Reloads, updates and transfers that may wait; further askers wait for room.
@@ -129,6 +130,7 @@ impl PreparedLoad {
 }
 
 /// Zones that came to hold something else without a file that changed.
+#[derive(Clone)]
 pub struct Changed {
     /// Each of them, once.
     pub zones: Vec<ZoneBase>,
@@ -140,9 +142,12 @@ pub struct Changed {
     pub records: Vec<Happened>,
     /// Of zones where what is served had a say in it: the serial it was judged by.
     pub judged_by: Vec<(Name, Option<Serial>)>,
+    /// Whether nobody is to see it unless the disk has it.
+    pub must_be_kept: bool,
 }
 
 /// What becomes of the contents of zones.
+#[derive(Clone)]
 pub struct Contents {
     /// Those of all zones as they are then; decisions are laid over them by whoever publishes.
     pub table: Table,
@@ -151,6 +156,7 @@ pub struct Contents {
 }
 
 /// How contents come to be others.
+#[derive(Clone)]
 pub enum How {
     /// RRset by RRset, zone by zone.
     Edited(Vec<(Name, Sets)>),
@@ -161,8 +167,14 @@ pub enum How {
 /// RRsets that a zone comes to hold; `None`: none of that type.
 pub type Sets = Vec<(Name, RrType, Option<RrSet>)>;
 
-/// A zone has moved on since a change was judged: it was not taken up.
-pub struct Outdated;
+/// Why a change was not taken up.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// A zone has moved on since the change was judged.
+    Outdated,
+    /// The disk does not have it.
+    Unkept(Unkept),
+}
 
 /// A load that is refused.
 pub struct Refused {

@@ -37,7 +37,7 @@ pub use freeze::edits;
 pub use journals::{Journals, unreached};
 pub use loader::{Asks, Loader, lock};
 pub use messages::{
-    Ask, Asker, Changed, Contents, Force, How, Outdated, PreparedLoad, RELOAD_QUEUE, Refused, Rollback,
+    Ask, Asker, Changed, Contents, Force, How, NotTaken, PreparedLoad, RELOAD_QUEUE, Refused, Rollback,
     RollbackAsk, TransferredAsk, UpdateAsk,
 };
 pub use outcome::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};

@@ -15,23 +15,29 @@ use arc_swap::ArcSwap;
 use tracing::error;
 
 use super::diff::{Turn, journaled, names, steered, turn};
-use super::journals::Journals;
+use super::journals::{Journals, ZoneAhead};
 use super::messages::{Contents, How, Sets};
 use super::recovery::PublishedState;
 use crate::answer::Table;
 use crate::dns::{Name, Serial, soa_with_serial};
 use crate::engine::{Cause, Happened, Saved, SavedKey};
 use crate::model::Config;
-use crate::state::{Durable, Writer};
+use crate::state::{COMMIT_TIMEOUT, Durable, Unkept, Whole, Writer};
 use crate::sys::clock::Clock;
 use crate::transfer::outbound::Teller;
 use crate::zone::{Changeset, JournalRow, Step};
 
+/// What is ready to be journaled, kept and published.
+struct Ready {
+    saves: Vec<Saved>,
+    records: Vec<Happened>,
+    turns: Vec<(Name, Serial, Turn)>,
+    next: Option<Table>,
+    is_compiled: bool,
+}
+
 /// Records that may wait for the next commit.
 const MAX_HELD_RECORDS: usize = 8192;
-
-/// How many records go and come with each serial of a zone.
-type Counts = BTreeMap<(Name, u32), (usize, usize)>;
 
 /// What a step of the engine changes.
 #[derive(Debug, Default)]
@@ -140,19 +146,13 @@ impl PublishStage {
 
     /// Journals, commits, publishes and tells, in this order.
     pub fn publish(&mut self, changes: Changes, contents: Option<NewContents>) -> Published {
-        let Changes { saves, mut records, rebased, decided } = changes;
-        let mut counts = Counts::new();
-        let by = contents.as_ref().map(|contents| contents.by);
-        let is_compiled = contents.as_ref().is_some_and(|new| matches!(new.contents.how, How::Replaced(_)));
-        // What follows from new contents is one step, and each changeset on top of it another.
-        let laid = contents.map(|contents| self.lay(contents, &rebased, &mut counts));
-        self.journal(&decided, &mut counts);
-        let next = match laid {
-            None if decided.is_empty() => None,
-            None => Some(applied(Table::clone(&self.table.load()), &decided)),
-            Some(laid) => Some(applied(laid, &decided)),
-        };
-        say_why(&mut records, by, &decided, &counts);
+        let Ready { saves, mut records, turns, next, is_compiled } = self.ready(changes, contents);
+        for (apex, to, turn) in turns {
+            self.rows.extend(match turn {
+                Turn::Step(step) => self.journals.push(&apex, &step),
+                Turn::Agree => self.journals.agree(&apex, to),
+            });
+        }
         let told = records.clone();
         let mut next_seq = None;
         if !saves.is_empty() || !records.is_empty() || !self.rows.is_empty() {
@@ -167,6 +167,63 @@ impl PublishStage {
         Published { records: told, next_seq }
     }
 
+    /// The same of new contents that nobody is to see unless the disk has them: where it does not take them at once,
+    /// nothing has changed, now or after a restart.
+    pub fn publish_kept(&mut self, changes: Changes, contents: NewContents) -> Result<Published, Unkept> {
+        let Ready { saves, records, turns, next, is_compiled } = self.ready(changes, Some(contents));
+        let (mut ahead, mut agreed) = (Vec::new(), Vec::new());
+        for (apex, to, turn) in turns {
+            match turn {
+                Turn::Step(step) => ahead.push(self.journals.ahead(&apex, &step)),
+                Turn::Agree => agreed.push((apex, to)),
+            }
+        }
+        let rows = self.rows.iter().cloned().chain(ahead.iter().flat_map(ZoneAhead::rows));
+        let whole = Whole {
+            saves: saves.clone(),
+            steps: rows.collect(),
+            records: self.held.iter().chain(&records).cloned().collect(),
+        };
+        let next_seq = self.writer.promise(self.clock.now(), whole, COMMIT_TIMEOUT)?;
+        self.rows.clear();
+        self.held.clear();
+        self.note_edits(&saves);
+        for ahead in ahead {
+            self.rows.extend(self.journals.take(ahead));
+        }
+        for (apex, to) in agreed {
+            self.rows.extend(self.journals.agree(&apex, to));
+        }
+        if let Some(next) = next {
+            self.swap(next, is_compiled);
+        }
+        Ok(Published { records, next_seq: Some(next_seq) })
+    }
+
+    /// What a step of the engine and new contents come to.
+    fn ready(&self, changes: Changes, contents: Option<NewContents>) -> Ready {
+        let Changes { saves, mut records, rebased, decided } = changes;
+        let mut turns = Vec::new();
+        let by = contents.as_ref().map(|contents| contents.by);
+        let is_compiled = contents.as_ref().is_some_and(|new| matches!(new.contents.how, How::Replaced(_)));
+        // What follows from new contents is one step, and each changeset on top of it another.
+        let laid = contents.map(|contents| self.lay(contents, &rebased, &mut turns));
+        let moved = decided.iter().filter(|changeset| changeset.from != changeset.to);
+        let moved = moved.filter(|changeset| self.journals.wants(&changeset.zone));
+        for Changeset { zone, from, soa, remove, add, to, .. } in moved {
+            // A changeset is a step as it is.
+            let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
+            turns.push((zone.clone(), *to, Turn::Step(step)));
+        }
+        let next = match laid {
+            None if decided.is_empty() => None,
+            None => Some(applied(Table::clone(&self.table.load()), &decided)),
+            Some(laid) => Some(applied(laid, &decided)),
+        };
+        say_why(&mut records, by, &decided, &turns);
+        Ready { saves, records, turns, next, is_compiled }
+    }
+
     /// Swaps the table once, whatever the number of zones and names that change.
     fn swap(&mut self, next: Table, is_compiled: bool) {
         let replaced = self.table.swap(Arc::new(next));
@@ -176,8 +233,8 @@ impl PublishStage {
         }
     }
 
-    /// The table of new contents with what follows from them, which the journals have then.
-    fn lay(&mut self, new: NewContents, rebased: &[Changeset], counts: &mut Counts) -> Table {
+    /// The table of new contents with what follows from them, and the turns of the journals to there.
+    fn lay(&self, new: NewContents, rebased: &[Changeset], turns: &mut Vec<(Name, Serial, Turn)>) -> Table {
         let NewContents { contents, overlays, before: earlier, config, past, by: _ } = new;
         match contents.how {
             How::Replaced(differences) => {
@@ -185,7 +242,7 @@ impl PublishStage {
                 let before = self.table.load();
                 let steered = steered(earlier.iter().chain([&config]).map(|config| &**config));
                 let past = past.as_deref();
-                for changeset in rebased {
+                for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
                     let apex = &changeset.zone;
                     let mut steered = steered.get(apex).cloned().unwrap_or_default();
                     steered.extend(past.into_iter().flat_map(|past| past.laid(apex)));
@@ -193,7 +250,8 @@ impl PublishStage {
                     let before = past.and_then(|past| past.table(apex)).unwrap_or(&before);
                     let differences = past.map_or(differences.as_ref(), PublishedState::differences);
                     let in_file = names(before, &laid, apex, differences);
-                    self.turn(turn(before, &laid, changeset, in_file, &steered), changeset, counts);
+                    let turn = turn(before, &laid, changeset, in_file, &steered);
+                    turns.push((apex.clone(), changeset.to, turn));
                 }
                 laid
             }
@@ -201,40 +259,15 @@ impl PublishStage {
                 let before = self.table.load_full();
                 let laid = applied(edited(&before, &contents.table, &zones), rebased);
                 let zones: BTreeMap<&Name, &Sets> = zones.iter().map(|(apex, sets)| (apex, sets)).collect();
-                for changeset in rebased {
+                for changeset in rebased.iter().filter(|changeset| self.journals.wants(&changeset.zone)) {
                     let sets = zones.get(&changeset.zone).into_iter().flat_map(|sets| sets.iter());
                     let in_file: BTreeSet<Name> = sets.map(|(owner, _, _)| owner.clone()).collect();
                     let laid_over: BTreeSet<&Name> = changeset.touched().map(|(owner, _)| owner).collect();
-                    self.turn(turn(&before, &laid, changeset, Some(&in_file), &laid_over), changeset, counts);
+                    let turn = turn(&before, &laid, changeset, Some(&in_file), &laid_over);
+                    turns.push((changeset.zone.clone(), changeset.to, turn));
                 }
                 laid
             }
-        }
-    }
-
-    /// Has a zone's journal go on with a turn.
-    fn turn(&mut self, turn: Turn, changeset: &Changeset, counts: &mut Counts) {
-        let Changeset { zone: apex, to, .. } = changeset;
-        if !self.journals.wants(apex) {
-            return;
-        }
-        self.rows.extend(match turn {
-            Turn::Step(step) => {
-                counts.insert((apex.clone(), to.0), step.counts());
-                self.journals.push(apex, &step)
-            }
-            Turn::Agree => self.journals.agree(apex, *to),
-        });
-    }
-
-    /// Puts into the journals what decisions change: a changeset is a step as it is.
-    fn journal(&mut self, decided: &[Changeset], counts: &mut Counts) {
-        let moved = decided.iter().filter(|changeset| changeset.from != changeset.to);
-        for changeset in moved.filter(|changeset| self.journals.wants(&changeset.zone)) {
-            let Changeset { zone, from, soa, remove, add, .. } = changeset;
-            let step = Step::of(soa_with_serial(soa, *from), soa.clone(), remove, add);
-            counts.insert((zone.clone(), step.to().0), step.counts());
-            self.rows.extend(self.journals.push(zone, &step));
         }
     }
 
@@ -242,17 +275,21 @@ impl PublishStage {
     /// have, where that is known.
     pub fn keep(&mut self, saves: Vec<Saved>, when: Durable) -> Option<u64> {
         let (rows, held) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.held));
-        for saved in &saves {
+        self.note_edits(&saves);
+        if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
+            return self.writer.keep(self.clock.now(), saves, rows, held, when);
+        }
+        None
+    }
+
+    fn note_edits(&mut self, saves: &[Saved]) {
+        for saved in saves {
             match saved {
                 Saved::Edit(_, Some(_)) => drop(self.edits.insert(saved.key(), saved.clone())),
                 Saved::Edit(_, None) => drop(self.edits.remove(&saved.key())),
                 _ => {}
             }
         }
-        if !saves.is_empty() || !rows.is_empty() || !held.is_empty() {
-            return self.writer.keep(self.clock.now(), saves, rows, held, when);
-        }
-        None
     }
 
     /// Frees tables that nobody holds any more.
@@ -285,7 +322,12 @@ fn applied(mut table: Table, changesets: &[Changeset]) -> Table {
 
 /// Has each published serial say what led to it, and how much it changed. `by` is what new contents came by,
 /// unless what else is recorded says it better.
-fn say_why(records: &mut [Happened], by: Option<Cause>, decided: &[Changeset], counts: &Counts) {
+fn say_why(
+    records: &mut [Happened],
+    by: Option<Cause>,
+    decided: &[Changeset],
+    turns: &[(Name, Serial, Turn)],
+) {
     let mut better = BTreeMap::new();
     for what in &*records {
         match what {
@@ -295,6 +337,13 @@ fn say_why(records: &mut [Happened], by: Option<Cause>, decided: &[Changeset], c
             _ => {}
         }
     }
+    let counts: BTreeMap<(&Name, u32), (usize, usize)> = turns
+        .iter()
+        .filter_map(|(apex, to, turn)| match turn {
+            Turn::Step(step) => Some(((apex, to.0), step.counts())),
+            Turn::Agree => None,
+        })
+        .collect();
     let is_decision =
         |apex: &Name, serial| decided.iter().any(|made| made.zone == *apex && made.to == serial);
     for what in records {
@@ -304,7 +353,7 @@ fn say_why(records: &mut [Happened], by: Option<Cause>, decided: &[Changeset], c
             } else {
                 better.get(zone).copied().or(by)
             };
-            *changed = counts.get(&(zone.clone(), to.0)).copied();
+            *changed = counts.get(&(&*zone, to.0)).copied();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::messages::{Changed, Outdated, PreparedLoad, Refused};
+use super::messages::{Changed, NotTaken, PreparedLoad, Refused};
 use super::outcome::{Rejected, Reloaded};
 
 /// Who publishes what the loader has made ready, one thing after the other. `None` is that nobody does any more, or
@@ -12,8 +12,9 @@ pub trait Publisher: Send + Sync + 'static {
     fn load(&self, load: PreparedLoad) -> impl Future<Output = Option<Reloaded>> + Send;
     /// Takes note of a configuration that was refused.
     fn reject(&self, refused: Refused) -> impl Future<Output = Option<Rejected>> + Send;
-    /// Takes zones up whose contents changed, unless they are judged by what is not served any more.
-    fn change(&self, changed: Changed) -> impl Future<Output = Option<Result<(), Outdated>>> + Send;
+    /// Takes zones up whose contents changed, unless they are judged by what is not served any more, or the disk does
+    /// not keep what must be kept.
+    fn change(&self, changed: Changed) -> impl Future<Output = Option<Result<(), NotTaken>>> + Send;
     /// Whether nobody publishes any more.
     fn is_gone(&self) -> bool;
 }

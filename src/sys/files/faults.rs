@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use super::Act;
 
@@ -53,6 +55,8 @@ struct State {
     fail: Option<(u64, Kind)>,
     /// Every act that takes room fails.
     full: bool,
+    /// What a sync takes longer than it would.
+    slow: Duration,
     /// From this act on every one fails: the process is dead, as far as the disk can tell.
     dead: Option<u64>,
     injected: u64,
@@ -113,6 +117,10 @@ impl Disk {
         path: &Path,
         change: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
+        if matches!(what, Act::Sync(_)) {
+            let slow = self.state().slow;
+            thread::sleep(slow);
+        }
         let mut state = self.state();
         let takes_room = matches!(what, Act::Create | Act::Folder | Act::Length(_) | Act::Link(_));
         if let Some(kind) = Disk::due(&mut state, takes_room) {
@@ -234,6 +242,11 @@ impl Over {
     /// Whether there is room for anything.
     pub fn fill(&self, full: bool) {
         self.0.state().full = full;
+    }
+
+    /// Has each sync of a file take so much longer.
+    pub fn slow_down(&self, by: Duration) {
+        self.0.state().slow = by;
     }
 
     /// Acts since the last [`Over::fail`].
