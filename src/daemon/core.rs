@@ -401,7 +401,6 @@ impl Core {
                 Ok(published) => {
                     self.recorder.note(now, &Event::Contents(zones.clone()));
                     self.note_changed(zones, table);
-                    self.recorder.flush();
                     self.follow(&published);
                 }
                 Err(why) => {

@@ -46,6 +46,14 @@ pub(super) fn copy(path: &Path) -> Option<Database> {
     Some(read.ok()?.ok()?.ok()?.database)
 }
 
+/// Whether a database is one of ours, and of a version that is read.
+pub(super) fn is_ours(database: &Database) -> Result<bool, redb::Error> {
+    let meta = database.begin_read()?.open_table(META)?;
+    let is =
+        |key: &str, value: &str| Ok::<_, redb::Error>(meta.get(key)?.is_some_and(|it| it.value() == value));
+    Ok(is("format", FORMAT)? && is("version", &VERSION.to_string())?)
+}
+
 /// What a database holds, or why it is not one of ours.
 pub(super) fn contents(database: Database) -> Result<Result<Contents, Trouble>, redb::Error> {
     let unreadable = |why: String| Ok(Err(Trouble::Unreadable(why)));

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::tests::{decision, name, saved_zone};
-use super::{Durable, Opened, Query, Steps, Store};
+use super::wal::MAX_FRAME;
+use super::{Durable, MAX_TEXT, Opened, Query, Steps, Store};
 use crate::dns::{RrType, Serial};
 use crate::engine::{Happened, Saved};
 use crate::sys::files::faults::{Disk, Kind, Over};
@@ -23,6 +24,14 @@ const WHEN: [Durable; 9] = [
     Durable::Now,
     Durable::Now,
 ];
+
+/// Which of them is too large for the log.
+const LARGE: usize = 6;
+
+/// Enough for that.
+fn flood() -> Vec<Happened> {
+    vec![Happened::LoadRefused { problems: "x".repeat(MAX_TEXT) }; MAX_FRAME / MAX_TEXT + 1]
+}
 
 /// What comes after a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +103,10 @@ fn run(fail: Option<(u64, Kind)>, then: Then) -> Run {
             for (step, when) in (1..).zip(WHEN) {
                 // Seconds apart: a file that failed is left alone for one.
                 let (now, id) = (Time(step as u64 * 1000), step as u64);
-                let kept = store.commit(now, &saves(step), &[Happened::Decision(decision(id))], when);
+                let mut told = vec![Happened::Decision(decision(id))];
+                // One of them is too large for the log.
+                told.extend(if step == LARGE { flood() } else { Vec::new() });
+                let kept = store.commit(now, &saves(step), &told, when);
                 handed = step;
                 match kept {
                     Ok(()) if when == Durable::Now => acknowledged = step,
@@ -145,7 +157,7 @@ fn after(_: &Over, state: &std::path::Path, acknowledged: usize, handed: usize) 
 
 /// Commits, and a promise between them whose every act fails once: what was refused is nowhere, now and after a
 /// restart; what was promised is there after a power cut.
-fn promised(fail: Option<(u64, Kind)>) -> Run {
+fn promised(fail: Option<(u64, Kind)>, is_large: bool) -> Run {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let state = folder.path().join("state");
     let disk = Disk::over(folder.path());
@@ -162,8 +174,10 @@ fn promised(fail: Option<(u64, Kind)>) -> Run {
     let before = Steps::from([row(1, Some(b"first"))]);
     store.commit_with(Time(2000), &[], &before, &[], Durable::Later).unwrap();
     let rows = Steps::from([row(1, None), row(2, Some(b"second"))]);
+    let mut told = vec![Happened::Decision(decision(3))];
+    told.extend(if is_large { flood() } else { Vec::new() });
     disk.fail(fail);
-    let kept = store.promise(Time(3000), &asked, &rows, &[Happened::Decision(decision(3))]);
+    let kept = store.promise(Time(3000), &asked, &rows, &told);
     let acts = disk.acts();
     let injected = disk.injected();
     let held =
@@ -175,9 +189,9 @@ fn promised(fail: Option<(u64, Kind)>) -> Run {
     };
     let beside = |store: &Store, rows: Vec<JournalRow>| {
         let rows: Vec<u64> = rows.into_iter().map(|row| row.seq).collect();
-        let told = store.history(&Query { limit: 100, ..Query::default() }).unwrap();
-        let held = (rows, told.len());
-        let want = if kept.is_ok() { (vec![2], 3) } else { (vec![1], 2) };
+        let history = store.history(&Query { limit: 100, ..Query::default() }).unwrap();
+        let held = (rows, history.len());
+        let want = if kept.is_ok() { (vec![2], 2 + told.len()) } else { (vec![1], 2) };
         (held != want).then(|| format!("{}, and journal and history are {held:?}", kept.is_ok()))
     };
     let found: Vec<Saved> = held(&store.saved().unwrap());
@@ -202,15 +216,17 @@ fn promised(fail: Option<(u64, Kind)>) -> Run {
 
 #[test]
 fn what_the_disk_refused_is_nowhere_and_what_it_took_stays() {
-    let plain = promised(None);
-    assert!(plain.wrong.is_empty() && plain.acts > 3, "{:?}", plain.wrong);
-    for at in 0..plain.acts {
-        for kind in Kind::ALL {
-            let run = promised(Some((at, kind)));
-            assert!(run.wrong.is_empty() && run.injected > 0, "act {at} {kind:?}: {:?}", run.wrong);
+    for (is_large, least) in [(false, 2), (true, 4)] {
+        let plain = promised(None, is_large);
+        assert!(plain.wrong.is_empty() && plain.acts >= least, "{} acts: {:?}", plain.acts, plain.wrong);
+        for at in 0..plain.acts {
+            for kind in Kind::ALL {
+                let run = promised(Some((at, kind)), is_large);
+                assert!(run.wrong.is_empty() && run.injected > 0, "act {at} {kind:?}: {:?}", run.wrong);
+            }
         }
+        println!("{} runs with a fault each", plain.acts * Kind::ALL.len() as u64);
     }
-    println!("{} runs with a fault each", plain.acts * Kind::ALL.len() as u64);
 }
 
 /// While the disk is full everything is read as if it were kept, and nothing is promised; once there is room all of it
@@ -285,4 +301,35 @@ fn no_fault_of_the_disk_loses_what_was_acknowledged() {
     println!("{runs} runs, {injected} faults, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{} of {runs} runs:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
     assert!(injected > 500, "only {injected} faults in {runs} runs");
+}
+
+/// More commits than the log takes, some of them too large for it: a power cut after any of them loses none.
+#[test]
+fn a_power_cut_loses_nothing_of_what_the_log_and_the_database_share() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let state = folder.path().join("state");
+    let mut serial = 0;
+    for round in 0..12 {
+        let disk = Disk::over(folder.path());
+        let Opened { store, saved, last, .. } = Store::open(&state).unwrap();
+        let zone = |n: u32| Saved::Zone(name("example.com"), Some(saved_zone(Serial(n), 1)));
+        assert!(round == 0 || saved == [zone(serial)], "round {round}: {saved:?}, and not {serial}");
+        assert_eq!(last, (round > 0).then_some(Time(u64::from(serial))));
+        let told = store.history(&Query { limit: 1, ..Query::default() }).unwrap();
+        let newest = told.first().map(|entry| entry.what.clone());
+        assert_eq!(newest, (round > 0).then(|| Happened::Decision(decision(u64::from(serial)))));
+        for step in 0..130 {
+            serial += 1;
+            let many = if step % 50 == 49 { 400 } else { 5 };
+            let told = vec![Happened::Decision(decision(u64::from(serial))); many];
+            store.commit(Time(u64::from(serial)), &[zone(serial)], &told, Durable::Now).unwrap();
+            if step % 40 == 39 {
+                assert_eq!(store.saved().unwrap(), [zone(serial)], "who reads finds all of it");
+            }
+        }
+        disk.kill();
+        drop(store);
+        disk.revive();
+        disk.lose_power();
+    }
 }

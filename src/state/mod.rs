@@ -19,7 +19,7 @@
 //!    └──────────────────────────────────► open, `saved` holds what was last committed
 //! ```
 //!
-//! The file is a redb database. A commit with [`Durable::Now`] has reached the disk when it returns; one
+//! The file is a redb database, with a log beside it that commits go to first (`wal.rs`). A commit with [`Durable::Now`] has reached the disk when it returns; one
 //! with [`Durable::Later`] is there at once for readers, and reaches the disk with the next `Now`, or
 //! after [`LATER_FOR`] or [`LATER_COMMITS`], whichever comes first. Whatever moment a `kill -9` or a
 //! power cut picks, the next open finds the state of one whole commit, never older than the last `Now`.
@@ -42,6 +42,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod unsynced;
+mod wal;
 mod writer;
 
 use std::path::PathBuf;

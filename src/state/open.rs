@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use redb::Database;
+use tracing::warn;
 
 use super::backend::{StateFile, in_memory};
-use super::contents::{Contents, Trouble, VERSION, contents, io_error, newer_format, open_on};
+use super::contents::{Contents, Trouble, VERSION, contents, io_error, is_ours, newer_format, open_on};
 use super::salvage::{Recorded, Salvaged, recorded_at_its_head, salvage};
 use super::store::{Opener, Store};
 use super::tables::{ENTRIES, FORMAT, META, SAMPLES, SAVED, SUMS};
 use super::unsynced::{Batch, write};
+use super::wal;
 use super::{FILE, LOOK_AGAIN, LOOKS, MAX_SET_ASIDE, Steps, StoreError};
 use crate::engine::Saved;
 use crate::sys::files;
@@ -113,7 +115,7 @@ impl Store {
         let contents = loop {
             looks += 1;
             let bytes = fs::read(&path).map_err(io_error("open", &path))?;
-            match read_copy(dir, &path, &bytes) {
+            match read_copy(dir, &path, &bytes, Gap::Waits) {
                 Ok(contents) => break contents,
                 // The daemon wrote to it meanwhile: another moment is a better one.
                 Err(Trouble::Unreadable(_)) if looks < LOOKS => thread::sleep(LOOK_AGAIN),
@@ -124,7 +126,7 @@ impl Store {
             let path = path.clone();
             move || Err(io_error("write", &path)(io::ErrorKind::PermissionDenied.into()))
         };
-        Store::new(path, Box::new(opener), contents.database)
+        Store::of_a_copy(path, Box::new(opener), contents.database)
     }
 }
 
@@ -166,7 +168,7 @@ fn without_disk(
         // What it holds is not known: to begin anew would take serials back.
         Err(_) => return Err(why),
     };
-    let read = bytes.as_ref().map(|bytes| read_copy(dir, path, bytes));
+    let read = bytes.as_ref().map(|bytes| read_copy(dir, path, bytes, Gap::Stays));
     let (contents, set_aside) = match read {
         Some(Ok(contents)) => (contents, None),
         Some(Err(Trouble::Refused(error))) => return Err(error),
@@ -235,8 +237,10 @@ fn fresh(
     salvaged: &Salvaged,
 ) -> Result<Opened, StoreError> {
     let made = dir.join(format!("{FILE}.new"));
-    // Left by a start that was killed while making it.
-    files::remove(&made).map_err(io_error("remove", &made))?;
+    // Left by a start that was killed while making it; and the log of a file that is gone.
+    for left in [made.clone(), wal::beside(path)] {
+        files::remove(&left).map_err(io_error("remove", &left))?;
+    }
     let create = || initialise(&open_on(StateFile::create(&made)?)?, salvaged);
     create().map_err(|e| classify(dir, &made, e).into_error("create", &made))?;
     files::rename(&made, path).map_err(io_error("create", path))?;
@@ -270,7 +274,7 @@ pub(super) fn initialise(database: &Database, salvaged: &Salvaged) -> Result<(),
     if !salvaged.saved.is_empty() {
         let batch = Batch::of(salvaged.last, &salvaged.saved, &Steps::new(), &[], &mut 0);
         let batch = batch.map_err(|e| redb::Error::Corrupted(e.to_string()))?;
-        write(database, salvaged.last, &[&batch], true)?;
+        write(database, salvaged.last, &[&batch], true, None)?;
     }
     Ok(())
 }
@@ -279,8 +283,12 @@ fn opener(path: PathBuf) -> Opener {
     Box::new(move || {
         let folder = path.parent().unwrap_or(Path::new("/"));
         files::sync_folder(folder).map_err(io_error("sync", folder))?;
-        let opened = StateFile::open(&path).and_then(open_on);
-        opened.map_err(|e| super::store::failed(&path, e.into()))
+        let open = || -> Result<Database, redb::Error> {
+            let database = open_on(StateFile::open(&path)?)?;
+            wal::replay(&database, &path)?;
+            Ok(database)
+        };
+        open().map_err(|e| super::store::failed(&path, e))
     })
 }
 
@@ -291,20 +299,30 @@ fn read(dir: &Path, path: &Path) -> Result<Contents, Trouble> {
         // redb would take it for a new database; ours is never empty.
         return Err(Trouble::Unreadable("it is empty".to_owned()));
     }
-    checked(dir, path, || open_on(StateFile::open(path)?))
+    checked(dir, path, Gap::Stays, || open_on(StateFile::open(path)?))
 }
 
 /// The same of a file's bytes, of which a copy is opened.
-fn read_copy(dir: &Path, path: &Path, bytes: &[u8]) -> Result<Contents, Trouble> {
+fn read_copy(dir: &Path, path: &Path, bytes: &[u8], gap: Gap) -> Result<Contents, Trouble> {
     if bytes.is_empty() {
         return Err(Trouble::Unreadable("it is empty".to_owned()));
     }
-    checked(dir, path, || open_on(in_memory(bytes)?))
+    checked(dir, path, gap, || open_on(in_memory(bytes)?))
+}
+
+/// What becomes of a log that has lost what comes between it and its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    /// The daemon wrote between two looks: another one finds both as they belong together.
+    Waits,
+    /// The file is one from before: it counts as it is.
+    Stays,
 }
 
 fn checked(
     dir: &Path,
     path: &Path,
+    gap: Gap,
     open: impl Fn() -> Result<Database, redb::DatabaseError>,
 ) -> Result<Contents, Trouble> {
     // redb checks what it reads, but a damaged file can still run it into an assertion. Everything it
@@ -313,6 +331,17 @@ fn checked(
         let mut database = open()?;
         // A clean shutdown lets `open` trust the file as it is; what bits did since, only this finds.
         database.check_integrity()?;
+        if is_ours(&database)? && !wal::replay(&database, path)? {
+            if gap == Gap::Waits {
+                return Ok(Err(Trouble::Unreadable("its log goes on from a later state".to_owned())));
+            }
+            let log = wal::beside(path);
+            warn!(
+                "{} goes on from a later state than {} is, and is left aside",
+                log.display(),
+                path.display()
+            );
+        }
         contents(database)
     }));
     match read {

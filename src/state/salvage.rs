@@ -1,6 +1,6 @@
 //! What can be told of a state whose file is damaged.
 //!
-//! A value of the file counts where it has its sum; so does what the recording comes to, for keys that the file gives
+//! A value of the file counts where it has its sum, and what the log says of it since; so does what the recording comes to, for keys that the file gives
 //! nothing for. The recording may be older than the file was: serials from there go on by [`SERIALS_SINCE`], so that
 //! none comes back.
 
@@ -10,10 +10,11 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
-use super::CACHE_BYTES;
 use super::backend::in_memory;
 use super::tables::{FORMAT, META, SAVED, SUMS};
-use super::unsynced::{is_summed, sum};
+use super::unsynced::{encode, is_summed, sum};
+use super::wal::{self, Frames};
+use super::{CACHE_BYTES, FILE};
 use crate::dns::Serial;
 use crate::engine::{Saved, SavedKey};
 use crate::recording;
@@ -44,10 +45,13 @@ pub(super) struct Salvaged {
 pub(super) fn salvage(dir: &Path, bytes: &[u8], recorded: Recorded) -> Salvaged {
     let mut found = BTreeMap::new();
     // Whatever damage does to the database: what was read before that is good.
-    let mut whole = false;
+    let (mut whole, mut logged) = (false, None);
     for backwards in [false, true] {
-        let read = catch_unwind(AssertUnwindSafe(|| from_file(bytes, backwards, &mut found)));
+        let read = catch_unwind(AssertUnwindSafe(|| from_file(bytes, backwards, &mut logged, &mut found)));
         whole |= matches!(read, Ok(Ok(true)));
+    }
+    if let Some(logged) = logged {
+        from_log(dir, logged, &mut found);
     }
     let of_file = found.len();
     let mut last = Time::default();
@@ -83,6 +87,7 @@ fn later(saved: Saved) -> Saved {
 fn from_file(
     bytes: &[u8],
     backwards: bool,
+    logged: &mut Option<u64>,
     found: &mut BTreeMap<SavedKey, Saved>,
 ) -> Result<bool, redb::Error> {
     let database = open(bytes)?;
@@ -91,6 +96,9 @@ fn from_file(
     if !ours {
         return Ok(false);
     }
+    drop(txn);
+    *logged = Some(wal::logged(&database)?);
+    let txn = database.begin_read()?;
     let (table, sums) = (txn.open_table(SAVED)?, txn.open_table(SUMS)?);
     let mut whole = true;
     let mut take = |key: &str, value: &[u8]| {
@@ -109,6 +117,18 @@ fn from_file(
         take(key.value(), value.value());
     }
     Ok(whole)
+}
+
+/// What the log says since.
+fn from_log(dir: &Path, logged: u64, found: &mut BTreeMap<SavedKey, Saved>) {
+    let Ok(Frames::Follow(frames, _)) = wal::read(&dir.join(FILE), logged) else { return };
+    for (key, value) in frames.into_iter().flat_map(|(_, batch)| batch.saves) {
+        match value.map(|value| serde_json::from_slice::<Saved>(&value)) {
+            Some(Ok(saved)) => drop(found.insert(saved.key(), saved)),
+            Some(Err(_)) => {}
+            None => found.retain(|_, saved| encode(saved).is_ok_and(|(kept, _)| kept != key)),
+        }
+    }
 }
 
 fn open(bytes: &[u8]) -> Result<Database, redb::Error> {

@@ -1,5 +1,8 @@
 //! The open state file: commits in.
 //!
+//! A commit that is small, as most are, goes to the log beside the file (`wal.rs`), and is acknowledged when it is on
+//! the disk there. The database gets it with many others: when the log is full, when somebody reads, and at the end.
+//!
 //! ```text
 //!            a commit fails: `database` is a copy in memory, and all since the last durable commit is in it
 //!   on disk ────────────────────────────────────────────────────────────────────────────────► in memory
@@ -13,10 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
+use tracing::warn;
 
 use super::contents::copy;
 use super::tables::{ENTRIES, JOURNAL, SAMPLES, SAVED};
 use super::unsynced::{Batch, Values, write};
+use super::wal::{self, Wal};
 use super::{LATER_COMMITS, LATER_FOR, RETRY_AFTER, Steps, StoreError};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
@@ -40,6 +45,27 @@ pub struct Store {
     /// `None` while neither the file nor a copy of it can be read.
     database: RwLock<Option<Arc<Database>>>,
     writer: Mutex<Writer>,
+    /// What the database does not have yet, for whoever reads.
+    unread: Mutex<Unread>,
+}
+
+#[derive(Default)]
+struct Unread {
+    now: Time,
+    batch: Batch,
+    /// The database did not take it.
+    is_stuck: bool,
+}
+
+/// Whether commits go to a log first.
+#[derive(Default)]
+enum Log {
+    /// They do not: it is a copy, or a log could not be made.
+    #[default]
+    Never,
+    /// They do, from the next one on.
+    Closed,
+    Open(Wal),
 }
 
 /// What only the one writer at a time needs.
@@ -48,8 +74,13 @@ struct Writer {
     next_seq: u64,
     later: u32,
     synced: Time,
-    /// Everything since the last durable commit: a failure rolls the file back to that.
+    /// Everything since the last durable commit of the database: a failure rolls the file back to that.
     unsynced: Batch,
+    log: Log,
+    /// The number of the last frame that was tried.
+    frame: u64,
+    /// What is in no frame and is to be in the next one.
+    unlogged: Batch,
     /// There while `database` is a copy in memory.
     failed: Option<Failed>,
 }
@@ -68,14 +99,23 @@ struct Failed {
 pub struct Undo(Batch);
 
 impl Store {
-    /// A store over a database that was just opened and checked.
+    /// A store over a database that was just opened and checked, and has all that is in its log.
     pub(super) fn new(path: PathBuf, opener: Opener, database: Database) -> Result<Store, StoreError> {
+        let store = Store::of_a_copy(path, opener, database)?;
+        store.writer().log = Log::Closed;
+        Ok(store)
+    }
+
+    /// The same over a copy, which has no log.
+    pub(super) fn of_a_copy(path: PathBuf, opener: Opener, database: Database) -> Result<Store, StoreError> {
         let next_seq = next_seq(&database).map_err(|e| failed(&path, e))?;
+        let frame = wal::logged(&database).map_err(|e| failed(&path, e))?;
         Ok(Store {
             path,
             opener,
             database: RwLock::new(Some(Arc::new(database))),
-            writer: Mutex::new(Writer { next_seq, ..Writer::default() }),
+            writer: Mutex::new(Writer { next_seq, frame, ..Writer::default() }),
+            unread: Mutex::default(),
         })
     }
 
@@ -96,8 +136,9 @@ impl Store {
     }
 
     /// The database alone, of a store that nobody else has.
-    pub(super) fn into_database(self) -> Result<Database, StoreError> {
-        let open = self.database.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn into_database(mut self) -> Result<Database, StoreError> {
+        drop(self.database()?);
+        let open = self.database.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let database = open.and_then(Arc::into_inner);
         database.ok_or_else(|| failed(&self.path, redb::Error::DatabaseClosed))
     }
@@ -129,7 +170,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut writer = self.writer();
         let batch = Batch::of(now, saves, steps, records, &mut writer.next_seq)?;
-        let all_there = writer.unsynced.is_empty() && writer.failed.is_none();
+        let all_there = writer.unlogged.is_empty() && writer.failed.is_none();
         if batch.is_empty() && (when == Durable::Later || all_there) {
             return Ok(writer.next_seq);
         }
@@ -158,7 +199,7 @@ impl Store {
             return Ok((writer.next_seq, Undo(undo)));
         };
         self.fall_back(writer, now, &Batch::default());
-        // A disk that reports an error may have kept it all the same.
+        // A disk that reports an error may have kept it all the same: in its log, which is read when it is opened.
         if self.attempt(writer, now, &undo, true).is_err() {
             self.fall_back(writer, now, &undo);
             writer.unsynced.absorb(undo);
@@ -173,7 +214,7 @@ impl Store {
 
     /// What would take a batch back, by what is kept just now.
     fn undo(&self, writer: &Writer, batch: &Batch) -> Result<Batch, StoreError> {
-        let database = self.database()?;
+        let database = self.opened()?;
         let read = || -> Result<Batch, redb::Error> {
             let read = database.begin_read()?;
             let (mut saves, mut steps) = (Values::new(), Steps::new());
@@ -215,13 +256,7 @@ impl Store {
         let sync = durable || overdue;
         let done = self.wait_after_failure(writer, now);
         match done.and_then(|()| self.attempt(writer, now, &batch, sync)) {
-            // Else it reaches the disk with a later one.
-            Ok(()) if sync => Ok(()),
-            Ok(()) => {
-                writer.later += 1;
-                writer.unsynced.absorb(batch);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(why) => {
                 self.fall_back(writer, now, &batch);
                 writer.unsynced.absorb(batch);
@@ -237,28 +272,96 @@ impl Store {
         if waits { Err(StoreError::Waiting(self.path.clone())) } else { Ok(()) }
     }
 
-    /// Writes a batch into the file; into one that failed, which is opened anew, with all that it lost.
+    /// Has a batch on the disk, with all that waits for it, where it is to `sync` or too large to be held; else it waits.
     fn attempt(&self, writer: &mut Writer, now: Time, batch: &Batch, sync: bool) -> Result<(), StoreError> {
-        let failed = |e| failed(&self.path, e);
-        let Some(broken) = &mut writer.failed else {
-            write(&*self.database()?, now, &[batch], sync).map_err(failed)?;
-            if sync {
-                writer.all_is_synced(now);
-            }
+        if writer.failed.is_some() {
+            return self.attempt_anew(writer, now, batch);
+        }
+        let is_large = writer.unsynced.is_large() || batch.is_large();
+        if !sync && !is_large {
+            // It reaches the disk with a later one.
+            writer.later += 1;
+            writer.unlogged.absorb(batch.clone());
+            self.note(writer, now, batch);
             return Ok(());
-        };
+        }
+        if !is_large && self.append(writer, now, batch)? {
+            (writer.later, writer.synced, writer.unlogged) = (0, now, Batch::default());
+            self.note(writer, now, batch);
+            return Ok(());
+        }
+        self.show_unread()?;
+        write(&*self.opened()?, now, &[batch], true, Some(writer.frame))
+            .map_err(|e| failed(&self.path, e))?;
+        writer.all_is_synced(now);
+        Ok(())
+    }
+
+    /// Has the log keep a batch, with what waits for that. Whether it does: else it is for the database.
+    fn append(&self, writer: &mut Writer, now: Time, batch: &Batch) -> Result<bool, StoreError> {
+        if matches!(writer.log, Log::Closed) {
+            writer.log = Wal::open(&self.path).map_or_else(
+                |e| {
+                    warn!("{} has no log, and commits cost more: {e}", self.path.display());
+                    Log::Never
+                },
+                Log::Open,
+            );
+        }
+        let Log::Open(log) = &mut writer.log else { return Ok(false) };
+        let payload = wal::encode(now, &[&writer.unlogged, batch]);
+        if self.unread().is_stuck || !log.has_room(&payload) {
+            return Ok(false);
+        }
+        writer.frame += 1;
+        log.append(writer.frame, &payload).map_err(|e| failed(&self.path, e.into()))?;
+        Ok(true)
+    }
+
+    /// Opens a file that failed anew, and writes into it all that it lost, and a batch.
+    fn attempt_anew(&self, writer: &mut Writer, now: Time, batch: &Batch) -> Result<(), StoreError> {
+        let failed = |e| failed(&self.path, e);
+        let Some(broken) = &mut writer.failed else { return Ok(()) };
         broken.tried = Some(now);
         // The old handle holds the lock on the file: it goes first.
         broken.handle = None;
         let database = Arc::new((self.opener)()?);
         broken.handle = Some(database.clone());
         let kept = next_seq(&database).map_err(failed)?;
-        write(&database, now, &[&writer.unsynced, batch], true).map_err(failed)?;
+        let frame = wal::logged(&database).map_err(failed)?.max(writer.frame);
+        write(&database, now, &[&writer.unsynced, batch], true, Some(frame)).map_err(failed)?;
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = Some(database);
         writer.failed = None;
+        (writer.frame, writer.log) = (frame, Log::Closed);
         writer.next_seq = writer.next_seq.max(kept);
         writer.all_is_synced(now);
         Ok(())
+    }
+
+    /// The database does not have a batch yet.
+    fn note(&self, writer: &mut Writer, now: Time, batch: &Batch) {
+        writer.unsynced.absorb(batch.clone());
+        let mut unread = self.unread();
+        unread.now = now;
+        unread.batch.absorb(batch.clone());
+    }
+
+    /// Brings into the database what it does not have yet, to be read there; a later commit has it last.
+    fn show_unread(&self) -> Result<(), StoreError> {
+        let mut unread = self.unread();
+        if !unread.batch.is_empty() {
+            let written = write(&*self.opened()?, unread.now, &[&unread.batch], false, None);
+            // Then the next commit is one of the database, and finds the same.
+            unread.is_stuck = written.is_err();
+            written.map_err(|e| failed(&self.path, e))?;
+            unread.batch = Batch::default();
+        }
+        Ok(())
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Unread> {
+        // A panic in a commit leaves it as it was.
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// After a failure: a copy of the file stands in for it, with all that it lost, and with this batch.
@@ -266,6 +369,9 @@ impl Store {
         let copy = match &writer.failed {
             Some(_) => self.database().ok(),
             None => {
+                // The copy gets it with all that is not synced.
+                *self.unread() = Unread::default();
+                (writer.log, writer.unlogged) = (Log::Closed, Batch::default());
                 let mut open = self.database.write().unwrap_or_else(PoisonError::into_inner);
                 writer.failed = Some(Failed { handle: open.take(), tried: None });
                 *open = copy(&self.path).map(Arc::new);
@@ -280,12 +386,18 @@ impl Store {
 
     /// Adds to a copy in memory. That cannot fail but for a file that is damaged; then nothing can be read.
     fn add(&self, copy: Option<&Arc<Database>>, now: Time, batch: &Batch) {
-        if copy.is_some_and(|copy| write(copy, now, &[batch], true).is_err()) {
+        if copy.is_some_and(|copy| write(copy, now, &[batch], true, None).is_err()) {
             *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 
+    /// What all of it is read from.
     pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
+        self.show_unread()?;
+        self.opened()
+    }
+
+    fn opened(&self) -> Result<Arc<Database>, StoreError> {
         let open = self.database.read().unwrap_or_else(PoisonError::into_inner);
         open.clone().ok_or_else(|| failed(&self.path, redb::Error::DatabaseClosed))
     }
@@ -296,10 +408,25 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// The file alone says all then, also to earlier versions. Where it fails the log has it.
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (now, frame) = (writer.synced, writer.frame);
+        if matches!(writer.log, Log::Open(_)) && !writer.unsynced.is_empty() && self.show_unread().is_ok() {
+            let written = self.opened().map(|database| write(&database, now, &[], true, Some(frame)));
+            drop(written);
+        }
+    }
+}
+
 impl Writer {
     fn all_is_synced(&mut self, now: Time) {
         (self.later, self.synced) = (0, now);
-        self.unsynced = Batch::default();
+        (self.unsynced, self.unlogged) = (Batch::default(), Batch::default());
+        if let Log::Open(log) = &mut self.log {
+            log.restart();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redb::TableDefinition;
 
-/// `format`, `version` and `last`, the latest time recorded in milliseconds.
+/// `format`, `version`, `last`, the latest time recorded in milliseconds, and `logged`.
 pub(super) const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
 /// The last value under each key, as JSON.
 pub(super) const SAVED: TableDefinition<&str, &[u8]> = TableDefinition::new("saved");
@@ -16,5 +16,7 @@ pub(super) const SAMPLES: TableDefinition<u64, &[u8]> = TableDefinition::new("sa
 pub(super) const JOURNAL: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("journal");
 /// Where [`META`] keeps the latest time recorded.
 pub(super) const LAST: &str = "last";
+/// Where [`META`] keeps the number of the last frame of the log that the database has all up to.
+pub(super) const LOGGED: &str = "logged";
 /// Whose file it is.
 pub(super) const FORMAT: &str = "detour state";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableTableMetadata};
 use serde::Serialize;
 
-use super::tables::{ENTRIES, JOURNAL, LAST, META, SAMPLES, SAVED, SUMS};
+use super::tables::{ENTRIES, JOURNAL, LAST, LOGGED, META, SAMPLES, SAVED, SUMS};
 use super::{MAX_ENTRIES, MAX_SAMPLES, MAX_TEXT, StoreError, UNSYNCED_ENTRIES, UNSYNCED_SAMPLES};
 use crate::engine::{Happened, Saved};
 use crate::time::Time;
@@ -18,18 +18,19 @@ pub type Steps = BTreeMap<(String, u64), Option<Arc<[u8]>>>;
 /// Values by their keys; `None` forgets one.
 pub(super) type Values = BTreeMap<String, Option<Vec<u8>>>;
 
-type Records = VecDeque<(u64, Option<Vec<u8>>)>;
+/// Encoded records under their seq; `None` forgets one.
+pub(super) type Records = VecDeque<(u64, Option<Vec<u8>>)>;
 
 /// Values, steps and records on their way into the file.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// One for each key, so never more than there are keys.
     pub saves: Values,
     /// One for each row, so never more than the journals keep.
     pub steps: Steps,
     /// Under the seq they are to have, the oldest first; `None` forgets one.
-    entries: Records,
-    samples: Records,
+    pub entries: Records,
+    pub samples: Records,
 }
 
 /// An entry as it is kept: `seq` is its key.
@@ -70,6 +71,11 @@ impl Batch {
         saves.is_empty() && steps.is_empty() && entries.is_empty() && samples.is_empty()
     }
 
+    /// Whether more would come near what is held while the disk fails.
+    pub fn is_large(&self) -> bool {
+        self.entries.len() >= UNSYNCED_ENTRIES / 2 || self.samples.len() >= UNSYNCED_SAMPLES / 2
+    }
+
     /// Adds what came after. Of too many records the oldest go: they are only a record.
     pub fn absorb(&mut self, later: Batch) {
         self.saves.extend(later.saves);
@@ -82,16 +88,23 @@ impl Batch {
 }
 
 /// Writes batches, the later one in the earlier one's place: one transaction, all or nothing. What is there already
-/// is not there twice.
+/// is not there twice. With `logged` the database has all up to that frame of the log then.
 pub(super) fn write(
     database: &Database,
     now: Time,
     batches: &[&Batch],
     sync: bool,
+    logged: Option<u64>,
 ) -> Result<(), redb::Error> {
     let mut txn = database.begin_write()?;
     txn.set_durability(if sync { Durability::Immediate } else { Durability::None })?;
-    txn.open_table(META)?.insert(LAST, now.0.to_string().as_str())?;
+    {
+        let mut meta = txn.open_table(META)?;
+        meta.insert(LAST, now.0.to_string().as_str())?;
+        if let Some(logged) = logged {
+            meta.insert(LOGGED, logged.to_string().as_str())?;
+        }
+    }
     let saves = || batches.iter().flat_map(|batch| &batch.saves);
     if saves().next().is_some() {
         let (mut table, mut sums) = (txn.open_table(SAVED)?, txn.open_table(SUMS)?);
@@ -120,23 +133,23 @@ pub(super) fn write(
             };
         }
     }
-    {
-        let (mut entries, mut samples) = (txn.open_table(ENTRIES)?, txn.open_table(SAMPLES)?);
-        for batch in batches {
-            for (table, records) in [(&mut entries, &batch.entries), (&mut samples, &batch.samples)] {
-                for (seq, record) in records {
-                    match record {
-                        Some(record) => table.insert(seq, record.as_slice())?,
-                        None => table.remove(seq)?,
-                    };
-                }
-            }
+    let of_entries: fn(&Batch) -> &Records = |batch| &batch.entries;
+    let of_samples: fn(&Batch) -> &Records = |batch| &batch.samples;
+    for (table, max, of) in [(ENTRIES, MAX_ENTRIES, of_entries), (SAMPLES, MAX_SAMPLES, of_samples)] {
+        let records = || batches.iter().flat_map(|batch| of(batch));
+        if records().next().is_none() {
+            continue;
+        }
+        let mut table = txn.open_table(table)?;
+        for (seq, record) in records() {
+            match record {
+                Some(record) => table.insert(seq, record.as_slice())?,
+                None => table.remove(seq)?,
+            };
         }
         // As many go as came: the cost of the bound is spread over the commits that need it.
-        for (table, max) in [(&mut entries, MAX_ENTRIES), (&mut samples, MAX_SAMPLES)] {
-            for _ in max..table.len()? {
-                table.pop_first()?;
-            }
+        for _ in max..table.len()? {
+            table.pop_first()?;
         }
     }
     txn.commit()?;
@@ -157,7 +170,7 @@ pub(super) fn sum(key: &str, value: &[u8]) -> u64 {
 }
 
 /// A value's key, and its JSON unless the key is to be forgotten.
-fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
+pub(super) fn encode(saved: &Saved) -> Result<(String, Option<Vec<u8>>), StoreError> {
     let json = |key: Result<String, serde_json::Error>| key.map_err(StoreError::Encode);
     let (key, keep) = match saved {
         Saved::Zone(apex, value) => (format!("zone {apex}"), value.is_some()),
