@@ -53,7 +53,7 @@ fn messages_are_believed_or_refused_for_what_is_wrong_with_them() {
 #[test]
 fn transfers_come_to_a_zone_or_to_nothing() {
     let lines = |received: Option<Received>| match received {
-        Some(Received::Zone { zone, .. }) => {
+        Some(Received::Whole { zone, .. } | Received::Steps { zone, .. }) => {
             canonical_lines(&zone, true).skip(2).collect::<Vec<_>>().join("|")
         }
         Some(Received::Current) => "current".to_owned(),

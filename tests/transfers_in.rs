@@ -22,6 +22,8 @@ mod ports;
 #[path = "e2e/site.rs"]
 #[allow(dead_code, reason = "shared with the other tests of the real binary")]
 mod site;
+#[path = "transfers_in/steps.rs"]
+mod steps;
 #[path = "transfers_in/updates.rs"]
 mod updates;
 

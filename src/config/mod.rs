@@ -70,5 +70,5 @@ pub use load::{Loaded, check, load, load_at_start, recall};
 pub use observe::log_format;
 pub use report::{MAX_PROBLEMS, Problem, Report};
 pub use source::Place;
-pub use zone_files::{BrokenZone, fits, transferred};
+pub use zone_files::{BrokenZone, fits, read_steps, steps_file, transferred, transferred_at};
 pub use zone_text::{Includes, ZoneText};

@@ -16,6 +16,9 @@ use crate::dns::{Name, RrType, Serial};
 use crate::model::{Service, Target, ZoneSource};
 use crate::zone::{self, Severity, Zone};
 
+/// The largest file of steps, in bytes: they are written into the zone's file once they take more than that.
+const MAX_STEPS_BYTES: u64 = MAX_ZONE_BYTES + (64 << 20);
+
 /// A zone whose file cannot be loaded, while all others are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenZone {
@@ -111,8 +114,34 @@ fn read_transferred(draft: &DraftZone, findings: &mut Findings) -> Zone {
         .unwrap_or_else(|| Zone::hollow(name.clone()))
 }
 
-/// Reads a file that keeps what a primary sent; `None` where there is none. Errors: why it is no use.
+/// Reads a file that keeps what a primary sent, and the steps that came since; `None` where there is none. Errors: why
+/// it is no use. Steps that cannot be read are passed over, and the primary is asked for them again.
 pub fn transferred(apex: &Name, file: &Path) -> Result<Option<Zone>, String> {
+    transferred_until(apex, file, None)
+}
+
+/// The same as it was with this serial; `None` where it cannot be known.
+pub fn transferred_at(apex: &Name, file: &Path, serial: Serial) -> Option<Zone> {
+    let zone = transferred_until(apex, file, Some(serial)).ok().flatten();
+    zone.filter(|zone| zone.serial() == serial)
+}
+
+/// The file that keeps the steps of a primary, beside the one that keeps the zone.
+pub fn steps_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".steps");
+    name.into()
+}
+
+/// A file that keeps steps; empty where there is none.
+pub fn read_steps(file: &Path) -> io::Result<Vec<u8>> {
+    match read_bounded(&steps_file(file), MAX_STEPS_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+fn transferred_until(apex: &Name, file: &Path, until: Option<Serial>) -> Result<Option<Zone>, String> {
     let text = match read_bounded(file, MAX_ZONE_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -120,7 +149,11 @@ pub fn transferred(apex: &Name, file: &Path) -> Result<Option<Zone>, String> {
     };
     let mut no_includes = |_: &str| Err("it includes another file".to_owned());
     match zone::parse(apex, &file.display().to_string(), &text, &mut no_includes) {
-        Ok((zone, _)) => Ok(Some(zone)),
+        Ok((mut zone, _)) => {
+            drop(text);
+            zone.follow(&read_steps(file).unwrap_or_default(), until);
+            Ok(Some(zone))
+        }
         Err(problems) => Err(problems
             .into_iter()
             .find(|problem| problem.severity == Severity::Error)

@@ -17,13 +17,14 @@ use super::tests::{copied, query, restarted, update, update_to};
 use super::{Running, start};
 use crate::answer::Listing;
 use crate::api::Daemon;
-use crate::dns::{Name, RrSet, Serial};
+use crate::config::{steps_file, transferred};
+use crate::dns::{Name, RrSet, Serial, soa_with_serial};
 use crate::engine::{Action, Command};
 use crate::policy::{OverrideKind, Scope};
 use crate::state::COMMIT_TIMEOUT;
 use crate::sys::files::faults::{Disk, Kind, Over};
 use crate::sys::files::{self, Reach};
-use crate::zone::Step;
+use crate::zone::{STEPS_HEAD, SetSteps, Step, Steps};
 use crate::zones::{Ask, TransferredAsk};
 
 const CONFIG: &str = r#"
@@ -74,6 +75,7 @@ enum Change {
     OtherService,
     OtherMember,
     Transfer,
+    Steps,
 }
 
 /// What becomes of an act on the disk.
@@ -108,6 +110,12 @@ impl Change {
                     "[[zone]]\nname = \"b.test\"\nfile = \"example.com.zone\"\ntransfer = [\"127.0.0.1\"]\n";
                 edit("detour.toml", "[[service]]", &format!("{more}[[service]]"));
             }
+            // What the steps begin with is had from the file that they stand beside alone.
+            Change::Steps => {
+                for copy in fs::read_dir(dir.join("state/loaded")).unwrap() {
+                    fs::remove_file(copy.unwrap().path()).unwrap();
+                }
+            }
             _ => {}
         }
     }
@@ -141,13 +149,35 @@ impl Change {
                 if files::keep(&dir.join(KEPT), Reach::Now, write).is_err() {
                     return false;
                 }
-                let (reply, done) = oneshot::channel();
-                let ask = TransferredAsk { zone: name("received.test."), new: None, reply };
-                assert!(handle.reloads.send(Ask::Transferred(ask)).await.is_ok());
-                done.await.unwrap().is_ok()
+                taken_up(running).await
+            }
+            Change::Steps => {
+                let (apex, file) = (name("received.test."), dir.join(KEPT));
+                // Whoever looks after the zone has seen what is kept of it.
+                while handle.keeper.views()[0].serial.is_none() {
+                    tokio::task::yield_now().await;
+                }
+                let from = transferred(&apex, &file).unwrap().unwrap();
+                let (soa, more) = (from.soa(), name("more.received.test."));
+                let (after, more) =
+                    (soa_with_serial(&soa, Serial(4)), RrSet::a(more, 60, [[127, 0, 0, 3].into()]));
+                let sets =
+                    [SetSteps::between(Some(&soa), Some(&after)), SetSteps::between(None, Some(&more))];
+                let steps =
+                    Steps { from: Serial(3), to: Serial(4), sets: sets.into_iter().flatten().collect() };
+                let bytes = [STEPS_HEAD, &steps.to_frame()].concat();
+                files::append_at(&steps_file(&file), 0, &bytes).is_ok() && taken_up(running).await
             }
         }
     }
+}
+
+/// Has the daemon read what is kept of what the primary sent.
+async fn taken_up(running: &Running) -> bool {
+    let (reply, done) = oneshot::channel();
+    let ask = TransferredAsk { zone: name("received.test."), new: None, reply };
+    assert!(running.handle.reloads.send(Ask::Transferred(ask)).await.is_ok());
+    done.await.unwrap().is_ok()
 }
 
 /// A folder in which a daemon has run, with a service that is decided and a zone that has an edit.
@@ -307,4 +337,5 @@ kills! {
     a_kill_while_other_services_are_loaded_costs_no_step: OtherService,
     a_kill_while_the_catalog_gets_a_member_costs_no_step: OtherMember,
     a_kill_while_a_transferred_zone_is_taken_up_costs_no_step: Transfer,
+    a_kill_while_a_primarys_steps_are_taken_up_costs_no_step: Steps,
 }

@@ -119,7 +119,7 @@ impl Rooms {
         let probing = Probing::start().map_err(StartError::Thread)?;
         let prober = Arc::new(Prober::start(clock.clone(), sampled, &probing.handle));
         let pulse = Arc::new(Pulse::default());
-        let reload = Arc::new(Asks(to_loader.clone()));
+        let reload = Arc::new(Asks { asks: to_loader.clone(), sources: first.sources.clone() });
         let keeper = Arc::new(Keeper::new(clock.clone(), reload, pulse.board.clone()));
         pulse.turned.store(clock.now().0, Ordering::Relaxed);
         if let Some(why) = &found.trouble {

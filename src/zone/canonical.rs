@@ -1,7 +1,7 @@
 //! A zone's records as text in one order and one form, whatever its files look like.
 
 use super::Zone;
-use super::contents::RrSetRef;
+use super::sets::RrSetRef;
 use crate::dns::name::text_of;
 use crate::dns::{RrType, rdata_text, record_ttl};
 

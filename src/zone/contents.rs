@@ -1,71 +1,36 @@
 //! A zone's records as loaded: the file's content, before decisions are laid over it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::owners::{Owners, hash};
+use super::patches::Patches;
+use super::sets::{Owned, PackedSet, RrSetRef, pack};
 use crate::dns::rrset::RECORD_HEAD;
 use crate::dns::{MAX_NAME_LEN, Name, RrSet, RrType, Serial, soa_serial};
 
 /// A checked zone: one SOA, NS at the apex, every owner at or below the apex. Packed: a million small
-/// records take less than 100 MB.
+/// records take less than 100 MB. A clone shares them, and so does a version that differs at some names: see
+/// [`Zone::change`].
 #[derive(Clone, Debug)]
 pub struct Zone {
     apex: Name,
     serial: Serial,
-    owners: Owners,
-    /// For each owner, where its sets begin; the next one's beginning is their end.
-    starts: Vec<u32>,
-    sets: Vec<PackedSet>,
-    /// Every record's RDATA after its length in two bytes, in the order of `sets`.
-    rdata: Vec<u8>,
+    packed: Arc<Parts>,
+    /// What stands in place of what is packed.
+    patches: Patches,
     records: usize,
     private: bool,
 }
 
 /// How many owners' memory goes back at a time as a zone is consumed: each time costs a few system calls.
 const CONSUMED_TOGETHER: usize = 1 << 15;
-
-/// One RRset, its records elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PackedSet {
-    pub(super) rtype: RrType,
-    pub(super) ttl: u32,
-    /// Where its first record begins in `rdata`.
-    pub(super) start: u32,
-    pub(super) records: u32,
-}
-
-/// One RRset of a [`Zone`], borrowed.
-#[derive(Clone, Copy, Debug)]
-pub struct RrSetRef<'a> {
-    /// The owner in wire form, lower case.
-    pub owner: &'a [u8],
-    /// The type.
-    pub rtype: RrType,
-    /// Seconds.
-    pub ttl: u32,
-    records: u32,
-    /// From the set's first record to the zone's last.
-    rdata: &'a [u8],
-}
-
-impl<'a> RrSetRef<'a> {
-    /// Each record's RDATA in wire form, names uncompressed; sorted, no duplicate.
-    pub fn rdata(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        let mut rest = self.rdata;
-        (0..self.records).map(move |_| {
-            let (len, tail) = rest.split_at(2);
-            let (rdata, tail) = tail.split_at(usize::from(u16::from_be_bytes([len[0], len[1]])));
-            rest = tail;
-            rdata
-        })
-    }
-
-    /// An owned copy.
-    pub fn to_rrset(&self) -> RrSet {
-        // Owners are valid names: the packer took them from one.
-        let owner = Name::from_wire(self.owner).unwrap_or_else(|_| Name::root());
-        RrSet { owner, rtype: self.rtype, ttl: self.ttl, rdata: self.rdata().map(Box::from).collect() }
-    }
-}
+/// As many names may always be patched before a zone is packed anew.
+const MIN_PATCHED: usize = 4096;
+/// In a larger zone one name of so many: packing it anew then costs each change what some names cost.
+const PATCHED_OF: usize = 16;
+/// The most bytes that all owners, or all RDATA with their lengths, may take: offsets are 32 bits.
+pub(super) const MAX_BYTES: usize = u32::MAX as usize - (1 << 20);
 
 impl Zone {
     /// A zone of the given RRsets, which are not checked: for tests.
@@ -128,33 +93,38 @@ impl Zone {
 
     /// One RRset, if the zone has it.
     pub fn rrset(&self, owner: &Name, rtype: RrType) -> Option<RrSet> {
-        let id = self.owners.find(owner.as_wire())?;
-        let at = self.packed(id).binary_search_by_key(&rtype, |set| set.rtype).ok()?;
-        self.owned(id).nth(at).map(|set| set.to_rrset())
+        Some(self.find(owner.as_wire())?.find(rtype)?.to_rrset())
     }
 
     /// Whether the zone has an RRset.
     pub fn has(&self, owner: &Name, rtype: RrType) -> bool {
-        let id = self.owners.find(owner.as_wire());
-        id.is_some_and(|id| self.packed(id).binary_search_by_key(&rtype, |set| set.rtype).is_ok())
+        self.find(owner.as_wire()).is_some_and(|owned| owned.find(rtype).is_some())
     }
 
     /// The types of a name's RRsets.
     pub fn types_at(&self, owner: &Name) -> impl Iterator<Item = RrType> {
-        let packed = self.owners.find(owner.as_wire()).map_or(&[][..], |id| self.packed(id));
-        packed.iter().map(|set| set.rtype)
+        let sets = self.find(owner.as_wire()).map_or(&[][..], |owned| owned.sets);
+        sets.iter().map(|set| set.rtype)
     }
 
     /// An RRset that takes more than `max` bytes of an answer ([`RrSet::size`]): its owner, its type and its size.
     pub fn larger_rrset(&self, max: usize) -> Option<(Name, RrType, usize)> {
+        if self.patches.len() > 0 {
+            let size = |set: &RrSetRef<'_>| {
+                set.owner.len() + set.rdata().map(|rdata| RECORD_HEAD + rdata.len()).sum::<usize>()
+            };
+            let large = self.rrsets().find(|set| size(set) > max)?;
+            return Some((Name::from_wire(large.owner).ok()?, large.rtype, size(&large)));
+        }
+        let Parts { owners, starts, sets, rdata } = &*self.packed;
         // What is packed has two bytes for each record where an answer has twelve.
-        let ends = self.sets.iter().skip(1).map(|next| next.start as usize).chain([self.rdata.len()]);
-        self.sets.iter().zip(ends).enumerate().find_map(|(at, (set, end))| {
+        let ends = sets.iter().skip(1).map(|next| next.start as usize).chain([rdata.len()]);
+        sets.iter().zip(ends).enumerate().find_map(|(at, (set, end))| {
             let records = (RECORD_HEAD - 2) * set.records as usize + end - set.start as usize;
             // The longest owner is shorter than what nearly all RRsets are short of.
             let owner = (records + MAX_NAME_LEN > max)
-                .then(|| self.starts.partition_point(|&start| start as usize <= at))?;
-            let owner = Name::from_wire(self.owners.name(owner as u32 - 1)).ok()?;
+                .then(|| starts.partition_point(|&start| start as usize <= at))?;
+            let owner = Name::from_wire(owners.name(owner as u32 - 1)).ok()?;
             let size = owner.as_wire().len() + records;
             (size > max).then_some((owner, set.rtype, size))
         })
@@ -162,18 +132,161 @@ impl Zone {
 
     /// Every RRset of a name.
     pub fn rrsets_at(&self, owner: &Name) -> Vec<RrSet> {
-        let owned = self.owners.find(owner.as_wire()).into_iter().flat_map(|id| self.owned(id));
+        let owned = self.find(owner.as_wire()).into_iter().flat_map(Owned::iter);
         owned.map(|set| set.to_rrset()).collect()
     }
 
     /// Every RRset once, those of one owner next to each other.
     pub fn rrsets(&self) -> impl Iterator<Item = RrSetRef<'_>> {
-        (0..self.owners.len() as u32).flat_map(|id| self.owned(id))
+        self.names().flat_map(Owned::iter)
+    }
+
+    /// Every name once, also some that have no RRset.
+    pub(super) fn names(&self) -> impl Iterator<Item = Owned<'_>> {
+        let packed = (0..self.packed.owners.len() as u32).map(|id| self.packed.owned(id));
+        packed.filter(|owned| self.patches.get(owned.owner).is_none()).chain(self.patches.iter())
+    }
+
+    /// What stands at a name in wire form and lower case; there may be none.
+    pub(super) fn find(&self, owner: &[u8]) -> Option<Owned<'_>> {
+        self.patches.get(owner).or_else(|| Some(self.packed.owned(self.packed.owners.find(owner)?)))
     }
 
     /// Hands over each owner's RRsets, ordered by type; owners come in no order to rely on. Their memory is
-    /// given back on the way, so that what is made of them grows where the zone shrinks.
-    pub fn consume(mut self, mut each: impl FnMut(&[RrSetRef<'_>])) {
+    /// given back on the way where nobody shares it, so that what is made of them grows where the zone shrinks.
+    pub fn consume(self, mut each: impl FnMut(&[RrSetRef<'_>])) {
+        let Zone { packed, patches, .. } = self;
+        let mut sets = Vec::new();
+        for owned in patches.iter().filter(|owned| !owned.sets.is_empty()) {
+            each(&owned.iter().collect::<Vec<_>>());
+        }
+        match Arc::try_unwrap(packed) {
+            Ok(packed) => packed.consume(&patches, &mut each),
+            Err(packed) => {
+                for id in 0..packed.owners.len() as u32 {
+                    let owned = packed.owned(id);
+                    if !owned.sets.is_empty() && patches.get(owned.owner).is_none() {
+                        sets.clear();
+                        sets.extend(owned.iter());
+                        each(&sets);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has the zone hold these RRsets from now on; `None`: none of that type. They are not checked, but for
+    /// [`Zone::has_room`] before. Costs what changes, and some of what changed since it was packed:
+    /// [`Zone::pack_when_due`].
+    pub fn change<'c>(&mut self, sets: impl IntoIterator<Item = (&'c Name, RrType, Option<&'c RrSet>)>) {
+        let mut names: BTreeMap<&Name, BTreeMap<RrType, RrSet>> = BTreeMap::new();
+        for (owner, rtype, set) in sets {
+            let at = names
+                .entry(owner)
+                .or_insert_with(|| self.rrsets_at(owner).into_iter().map(|set| (set.rtype, set)).collect());
+            match set {
+                Some(set) => drop(at.insert(rtype, set.clone())),
+                None => drop(at.remove(&rtype)),
+            }
+        }
+        for (owner, sets) in &names {
+            self.records -= self.find(owner.as_wire()).map_or(0, Owned::records);
+            self.patches.set(owner, sets);
+            self.records += sets.values().map(|set| set.rdata.len()).sum::<usize>();
+        }
+        self.serial = soa_serial(&self.soa());
+    }
+
+    /// Packs it anew once many names have changed: that costs what the zone does.
+    pub fn pack_when_due(&mut self) {
+        if self.patches.len() > MIN_PATCHED.max(self.packed.owners.len() / PATCHED_OF) {
+            self.pack();
+        }
+    }
+
+    /// Whether as many more bytes of names and RDATA fit into it.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let Parts { owners, rdata, .. } = &*self.packed;
+        owners.byte_len().max(rdata.len()) + self.patches.bytes() + bytes <= MAX_BYTES
+    }
+
+    /// Packs it anew, where something is patched.
+    fn pack(&mut self) {
+        let mut packer = Packer::for_zone(self);
+        for owned in self.names().filter(|owned| !owned.sets.is_empty()) {
+            packer.owner(owned.owner);
+            owned.iter().for_each(|set| packer.copy(&set));
+        }
+        (self.packed, self.patches) = (Arc::new(packer.0), Patches::default());
+    }
+
+    /// A number that differs, but for a chance of 1 in 2^64, whenever the content does, and is the same
+    /// in every process. The order of owners in the file is no part of the content.
+    pub fn fingerprint(&self) -> u64 {
+        let of_set = |set: RrSetRef<'_>| fingerprint(set.owner, set.rtype, set.ttl, set.rdata());
+        self.rrsets().fold(hash(self.apex.as_wire()), |sum, set| sum.wrapping_add(of_set(set)))
+    }
+
+    /// How many names have records, about.
+    pub fn owners_len(&self) -> usize {
+        self.packed.owners.len() + self.patches.len()
+    }
+
+    /// Its owners, where nothing is patched; those that have no RRset are none of the zone's.
+    pub(super) fn owners(&self) -> &Owners {
+        &self.packed.owners
+    }
+
+    /// The number of an owner's first RRset in the order of [`Zone::rrsets`], where nothing is patched.
+    pub(super) fn first_set(&self, owner: u32) -> usize {
+        self.packed.starts[owner as usize] as usize
+    }
+
+    /// The RRsets of one owner, ordered by type, where nothing is patched.
+    pub(super) fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
+        self.packed.owned(id).iter()
+    }
+}
+
+/// What an RRset adds to its zone's fingerprint.
+pub(super) fn fingerprint_of(set: &RrSet) -> u64 {
+    fingerprint(set.owner.as_wire(), set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata))
+}
+
+fn fingerprint<'r>(owner: &[u8], rtype: RrType, ttl: u32, rdata: impl Iterator<Item = &'r [u8]>) -> u64 {
+    let seed = u64::from(rtype.0) << 32 | u64::from(ttl);
+    let seed = hash(&(seed ^ hash(owner).rotate_left(7)).to_be_bytes());
+    rdata.fold(seed, |sum, rdata| hash(&(sum ^ hash(rdata)).to_be_bytes()))
+}
+
+/// What is packed of a zone.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) owners: Owners,
+    /// For each owner, where its sets begin; the next one's beginning is their end.
+    pub(super) starts: Vec<u32>,
+    pub(super) sets: Vec<PackedSet>,
+    /// Every record's RDATA after its length in two bytes, in the order of `sets`; below 2^32 bytes.
+    pub(super) rdata: Vec<u8>,
+}
+
+impl Parts {
+    /// The zone; its serial is that of the SOA, if there is one.
+    pub(super) fn into_zone(self, apex: Name) -> Zone {
+        let records = self.sets.iter().map(|set| set.records as usize).sum();
+        let (packed, patches) = (Arc::new(self), Patches::default());
+        let zone = Zone { apex, serial: Serial(0), packed, patches, records, private: false };
+        Zone { serial: soa_serial(&zone.soa()), ..zone }
+    }
+
+    fn owned(&self, id: u32) -> Owned<'_> {
+        let at = id as usize;
+        let end = self.starts.get(at + 1).map_or(self.sets.len(), |&end| end as usize);
+        let sets = &self.sets[self.starts[at] as usize..end];
+        Owned { owner: self.owners.name(id), sets, rdata: &self.rdata }
+    }
+
+    fn consume(mut self, patches: &Patches, each: &mut impl FnMut(&[RrSetRef<'_>])) {
         self.owners.forget_search();
         let mut left = self.owners.len();
         while left > 0 {
@@ -181,9 +294,10 @@ impl Zone {
             let first = (left - 1) / CONSUMED_TOGETHER * CONSUMED_TOGETHER;
             let mut sets = Vec::new();
             for id in (first..left).rev() {
+                let owned = self.owned(id as u32);
                 sets.clear();
-                sets.extend(self.owned(id as u32));
-                if !sets.is_empty() {
+                sets.extend(owned.iter());
+                if !sets.is_empty() && patches.get(owned.owner).is_none() {
                     each(&sets);
                 }
             }
@@ -206,78 +320,6 @@ impl Zone {
         }
         self.owners.truncate(owners);
     }
-
-    /// A number that differs, but for a chance of 1 in 2^64, whenever the content does, and is the same
-    /// in every process. The order of owners in the file is no part of the content.
-    pub fn fingerprint(&self) -> u64 {
-        let of_set = |set: RrSetRef<'_>| fingerprint(set.owner, set.rtype, set.ttl, set.rdata());
-        self.rrsets().fold(hash(self.apex.as_wire()), |sum, set| sum.wrapping_add(of_set(set)))
-    }
-
-    /// How many names have records.
-    pub fn owners_len(&self) -> usize {
-        self.owners.len()
-    }
-
-    /// Its owners; those that have no RRset are none of the zone's.
-    pub(super) fn owners(&self) -> &Owners {
-        &self.owners
-    }
-
-    /// The number of an owner's first RRset in the order of [`Zone::rrsets`].
-    pub(super) fn first_set(&self, owner: u32) -> usize {
-        self.starts[owner as usize] as usize
-    }
-
-    fn packed(&self, id: u32) -> &[PackedSet] {
-        let id = id as usize;
-        let end = self.starts.get(id + 1).map_or(self.sets.len(), |&end| end as usize);
-        &self.sets[self.starts[id] as usize..end]
-    }
-
-    /// The RRsets of one owner, ordered by type.
-    pub(super) fn owned(&self, id: u32) -> impl Iterator<Item = RrSetRef<'_>> {
-        let owner = self.owners.name(id);
-        self.packed(id).iter().map(move |set| RrSetRef {
-            owner,
-            rtype: set.rtype,
-            ttl: set.ttl,
-            records: set.records,
-            rdata: &self.rdata[set.start as usize..],
-        })
-    }
-}
-
-/// What an RRset adds to its zone's fingerprint.
-pub(super) fn fingerprint_of(set: &RrSet) -> u64 {
-    fingerprint(set.owner.as_wire(), set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata))
-}
-
-fn fingerprint<'r>(owner: &[u8], rtype: RrType, ttl: u32, rdata: impl Iterator<Item = &'r [u8]>) -> u64 {
-    let seed = u64::from(rtype.0) << 32 | u64::from(ttl);
-    let seed = hash(&(seed ^ hash(owner).rotate_left(7)).to_be_bytes());
-    rdata.fold(seed, |sum, rdata| hash(&(sum ^ hash(rdata)).to_be_bytes()))
-}
-
-/// A zone's parts, for who has packed them: see [`Zone`]'s fields.
-#[derive(Default)]
-pub(super) struct Parts {
-    pub(super) owners: Owners,
-    /// One for each owner.
-    pub(super) starts: Vec<u32>,
-    pub(super) sets: Vec<PackedSet>,
-    /// Below 2^32 bytes.
-    pub(super) rdata: Vec<u8>,
-}
-
-impl Parts {
-    /// The zone; its serial is that of the SOA, if there is one.
-    pub(super) fn into_zone(self, apex: Name) -> Zone {
-        let Parts { owners, starts, sets, rdata } = self;
-        let records = sets.iter().map(|set| set.records as usize).sum();
-        let zone = Zone { apex, serial: Serial(0), owners, starts, sets, rdata, records, private: false };
-        Zone { serial: soa_serial(&zone.soa()), ..zone }
-    }
 }
 
 /// Packs a zone, owner by owner. What is packed is not checked, and stays below 2^32 bytes of names and of
@@ -288,9 +330,10 @@ pub(super) struct Packer(Parts);
 impl Packer {
     /// Room for as much as `zone` holds.
     pub(super) fn for_zone(zone: &Zone) -> Packer {
-        let owners = Owners::with_capacity(zone.owners.len(), zone.owners.byte_len());
-        let (starts, sets) = (Vec::with_capacity(zone.starts.len()), Vec::with_capacity(zone.sets.len()));
-        Packer(Parts { owners, starts, sets, rdata: Vec::with_capacity(zone.rdata.len()) })
+        let Parts { owners, starts, sets, rdata } = &*zone.packed;
+        let owners = Owners::with_capacity(owners.len(), owners.byte_len());
+        let (starts, sets) = (Vec::with_capacity(starts.len()), Vec::with_capacity(sets.len()));
+        Packer(Parts { owners, starts, sets, rdata: Vec::with_capacity(rdata.len()) })
     }
 
     /// Begins an owner, in wire form and lower case, that was not there yet.
@@ -310,21 +353,14 @@ impl Packer {
 
     /// One more RRset of the owner begun last, after those of lower types.
     pub(super) fn add(&mut self, set: &RrSet) {
-        self.pack(set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata));
+        let Parts { sets, rdata, .. } = &mut self.0;
+        pack(sets, rdata, set.rtype, set.ttl, set.rdata.iter().map(|rdata| &**rdata));
     }
 
     /// The same of one that is borrowed.
     pub(super) fn copy(&mut self, set: &RrSetRef<'_>) {
-        self.pack(set.rtype, set.ttl, set.rdata());
-    }
-
-    fn pack<'r>(&mut self, rtype: RrType, ttl: u32, rdata: impl ExactSizeIterator<Item = &'r [u8]>) {
-        let Parts { sets, rdata: packed, .. } = &mut self.0;
-        sets.push(PackedSet { rtype, ttl, start: packed.len() as u32, records: rdata.len() as u32 });
-        for rdata in rdata {
-            packed.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
-            packed.extend_from_slice(rdata);
-        }
+        let Parts { sets, rdata, .. } = &mut self.0;
+        pack(sets, rdata, set.rtype, set.ttl, set.rdata());
     }
 
     /// The zone; its serial is that of the SOA, if there is one.
@@ -399,6 +435,47 @@ mod tests {
             }
         }
         assert_eq!(seen, sets);
+    }
+
+    /// Whatever is changed, and however often it is packed anew, it is the zone of its RRsets.
+    #[test]
+    fn a_changed_zone_is_the_zone_of_what_it_holds() {
+        let host = |i: u32| name(&format!("host{i}.example"));
+        let a = |i: u32, last: u8| RrSet::a(host(i), 60, [[192, 0, 2, last].into()]);
+        let mut held: BTreeMap<(Name, RrType), RrSet> = sets()
+            .into_iter()
+            .chain((0..6000).map(|i| a(i, 1)))
+            .map(|set| ((set.owner.clone(), set.rtype), set))
+            .collect();
+        let first = zone(held.values().cloned().collect());
+        let (mut changed, before) = (first.clone(), first.fingerprint());
+        for round in 0..9000_u32 {
+            let i = round.wrapping_mul(2_654_435_761) % 8000;
+            let set = (round % 3 > 0).then(|| a(i, round as u8));
+            let mx = (round % 5 == 0).then(|| RrSet::new(host(i), RrType::MX, 60, [*b"\0\x01\0"]));
+            let (owner, sets) = (host(i), [(RrType::A, set), (RrType::MX, mx)]);
+            changed.change(sets.iter().map(|(rtype, set)| (&owner, *rtype, set.as_ref())));
+            for (rtype, set) in sets {
+                match set {
+                    Some(set) => drop(held.insert((host(i), rtype), set)),
+                    None => drop(held.remove(&(host(i), rtype))),
+                }
+            }
+            changed.pack_when_due();
+            if round % 1000 == 0 {
+                let fresh = zone(held.values().cloned().collect());
+                assert_eq!((changed.fingerprint(), changed.len()), (fresh.fingerprint(), fresh.len()));
+                assert_eq!(changed.rrset(&host(i), RrType::A), fresh.rrset(&host(i), RrType::A));
+                assert_eq!(changed.larger_rrset(44).is_some(), fresh.larger_rrset(44).is_some());
+                let mut seen = 0;
+                changed
+                    .clone()
+                    .consume(|owned| seen += owned.iter().map(|set| set.rdata().len()).sum::<usize>());
+                assert_eq!(seen, fresh.len());
+            }
+        }
+        assert_eq!(first.fingerprint(), before, "a clone stays as it was");
+        assert!(changed.patches.len() < 6000, "it was packed anew");
     }
 
     #[test]

@@ -100,24 +100,30 @@ impl<'e> Editing<'e> {
         Ok(changes)
     }
 
+    /// Lets go of what a source holds anyway that has changed at these names: see [`Edits::settle`].
+    pub fn settle<'n>(
+        &mut self,
+        source: &Zone,
+        owners: impl IntoIterator<Item = &'n Name>,
+    ) -> Vec<EditChange> {
+        let changes = self.edits.settled(source, owners);
+        for (owner, rtype, edit) in &changes {
+            if let Some(edit) = edit {
+                (self.records, self.bytes) = (self.records + edit.count(), self.bytes + edit.bytes(owner));
+            }
+            if let Some(before) = self.edits.get(owner, *rtype) {
+                (self.records, self.bytes) =
+                    (self.records - before.count(), self.bytes - before.bytes(owner));
+            }
+            self.changed.entry(owner.clone()).or_default().insert(*rtype, edit.clone());
+        }
+        changes
+    }
+
     /// How the contents come to differ from what they are, RRset by RRset; `source` is what the edits are laid over.
     pub fn difference(&self, source: &Zone) -> Difference {
         let (before, after) = (Laid::new(source, self.edits), Laid { source, edits: By::Editing(self) });
-        let mut difference = Difference::default();
-        for owner in self.changed.keys() {
-            let (mut before, mut after) = (before.sets_at(owner), after.sets_at(owner));
-            let types: BTreeSet<RrType> = before.keys().chain(after.keys()).copied().collect();
-            for rtype in types {
-                let (was, is) = (before.remove(&rtype), after.remove(&rtype));
-                if was != is {
-                    let of = |set: &Option<RrSet>| set.as_ref().map_or(0, fingerprint_of);
-                    difference.fingerprint =
-                        difference.fingerprint.wrapping_add(of(&is)).wrapping_sub(of(&was));
-                    difference.sets.push((owner.clone(), rtype, is));
-                }
-            }
-        }
-        difference
+        Difference::between(&before, &after, self.changed.keys())
     }
 
     /// The contents as they would be.
@@ -141,6 +147,31 @@ pub struct Difference {
     pub sets: Vec<(Name, RrType, Option<RrSet>)>,
     /// What is to be added to [`Zone::fingerprint`], wrapping around.
     pub fingerprint: u64,
+}
+
+impl Difference {
+    /// What makes `after` of `before`, which are the same but at these names.
+    pub fn between<'n>(
+        before: &Laid<'_>,
+        after: &Laid<'_>,
+        owners: impl IntoIterator<Item = &'n Name>,
+    ) -> Difference {
+        let mut difference = Difference::default();
+        for owner in owners {
+            let (mut before, mut after) = (before.sets_at(owner), after.sets_at(owner));
+            let types: BTreeSet<RrType> = before.keys().chain(after.keys()).copied().collect();
+            for rtype in types {
+                let (was, is) = (before.remove(&rtype), after.remove(&rtype));
+                if was != is {
+                    let of = |set: &Option<RrSet>| set.as_ref().map_or(0, fingerprint_of);
+                    difference.fingerprint =
+                        difference.fingerprint.wrapping_add(of(&is)).wrapping_sub(of(&was));
+                    difference.sets.push((owner.clone(), rtype, is));
+                }
+            }
+        }
+        difference
+    }
 }
 
 /// A zone's contents: its source with edits laid over it.
@@ -261,18 +292,16 @@ impl Edits {
     #[must_use]
     pub fn lay(&self, source: &Zone) -> Zone {
         let (mut packer, laid) = (Packer::for_zone(source), Laid::new(source, self));
-        for id in 0..source.owners().len() as u32 {
-            let owner = source.owners().name(id);
-            let edited = self.sets.get_key_value(owner);
-            match edited {
+        for owned in source.names() {
+            match self.sets.get_key_value(owned.owner) {
                 None => {
-                    packer.owner(owner);
-                    source.owned(id).for_each(|set| packer.copy(&set));
+                    packer.owner(owned.owner);
+                    owned.iter().for_each(|set| packer.copy(&set));
                 }
                 Some((owner, _)) => pack(&mut packer, owner, &laid.sets_at(owner)),
             }
         }
-        let new = self.sets.keys().filter(|owner| source.owners().find(owner.as_wire()).is_none());
+        let new = self.sets.keys().filter(|owner| source.find(owner.as_wire()).is_none());
         for owner in new {
             pack(&mut packer, owner, &laid.sets_at(owner));
         }

@@ -91,6 +91,28 @@ impl Edit {
         })
     }
 
+    /// What is left of it over this source, where that is something else.
+    fn settled(&self, owner: &Name, rtype: RrType, source: &Zone) -> Option<EditChange> {
+        let held = source.rrset(owner, rtype);
+        let find = |rdata: &[u8]| held.as_ref().map(|set| set.rdata.binary_search_by(|r| (**r).cmp(rdata)));
+        let is_held = |rdata: &[u8]| find(rdata).is_some_and(|found| found.is_ok());
+        let mut left = self.clone();
+        left.removed.retain(|rdata| is_held(rdata));
+        left.added.retain(|rdata| !is_held(rdata));
+        left.ttl = left.ttl.filter(|&ttl| held.as_ref().is_none_or(|set| set.ttl != ttl));
+        // The source has the SOA as it was edited, and a serial of its own that is no older.
+        let has_soa = |held: &RrSet| {
+            let (theirs, ours) = (soa_serial(held), self.over(owner, rtype, Some(held)));
+            ours.is_some_and(|ours| soa_serial(&ours) == theirs && ours == *held)
+        };
+        if rtype == RrType::SOA && held.as_ref().is_some_and(has_soa) {
+            return Some((owner.clone(), rtype, None));
+        }
+        // A TTL alone of a set that is gone says nothing.
+        let nothing = left.records() == 0 && (left.ttl.is_none() || held.is_none());
+        (nothing || left != *self).then(|| (owner.clone(), rtype, Some(left).filter(|_| !nothing)))
+    }
+
     /// How many records it adds or removes.
     pub fn records(&self) -> usize {
         self.removed.len() + self.added.len()
@@ -174,35 +196,21 @@ impl Edits {
     /// Holds the edits against a source that may have changed, and lets go of what it holds anyway. Gives
     /// every edit that this changes.
     pub fn settle(&mut self, source: &Zone) -> Vec<EditChange> {
-        let mut changed = Vec::new();
-        for (owner, rtype, edit) in self.clone().iter() {
-            let held = source.rrset(owner, rtype);
-            let find =
-                |rdata: &[u8]| held.as_ref().map(|set| set.rdata.binary_search_by(|r| (**r).cmp(rdata)));
-            let is_held = |rdata: &[u8]| find(rdata).is_some_and(|found| found.is_ok());
-            let mut left = edit.clone();
-            left.removed.retain(|rdata| is_held(rdata));
-            left.added.retain(|rdata| !is_held(rdata));
-            left.ttl = left.ttl.filter(|&ttl| held.as_ref().is_none_or(|set| set.ttl != ttl));
-            // The source has the SOA as it was edited, and a serial of its own that is no older.
-            let has_soa = |held: &RrSet| {
-                let (theirs, ours) = (soa_serial(held), edit.over(owner, rtype, Some(held)));
-                ours.is_some_and(|ours| soa_serial(&ours) == theirs && ours == *held)
-            };
-            if rtype == RrType::SOA && held.as_ref().is_some_and(has_soa) {
-                changed.push((owner.clone(), rtype, None));
-                continue;
-            }
-            // A TTL alone of a set that is gone says nothing.
-            let nothing = left.records() == 0 && (left.ttl.is_none() || held.is_none());
-            if nothing || left != *edit {
-                changed.push((owner.clone(), rtype, Some(left).filter(|_| !nothing)));
-            }
-        }
-        for (owner, rtype, edit) in &changed {
-            self.set(owner, *rtype, edit.clone());
-        }
+        let changed: Vec<EditChange> =
+            self.iter().filter_map(|(owner, rtype, edit)| edit.settled(owner, rtype, source)).collect();
+        self.take(changed.iter().cloned());
         changed
+    }
+
+    /// What that would change, where the source has changed at no other names than these.
+    pub(super) fn settled<'n>(
+        &self,
+        source: &Zone,
+        owners: impl IntoIterator<Item = &'n Name>,
+    ) -> Vec<EditChange> {
+        let at = |owner: &'n Name| self.at(owner).map(move |(rtype, edit)| (owner, rtype, edit));
+        let edits = owners.into_iter().flat_map(at);
+        edits.filter_map(|(owner, rtype, edit)| edit.settled(owner, rtype, source)).collect()
     }
 }
 

@@ -1,8 +1,6 @@
 //! The loader: configuration, zone files, transfers and updates in; checked loads and changed contents out, each with
 //! its compiled table, off the core's thread, one at a time.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,7 +30,7 @@ use crate::model::Config;
 use crate::state::{COMMIT_TIMEOUT, Durable, Store, Unkept, Whole, Writer};
 use crate::sys::clock::{Clock, wall};
 use crate::time::Time;
-use crate::transfer::inbound::Reload;
+use crate::transfer::inbound::{NewContent, Reload, Waiting};
 use crate::zone::{UpdateError, Zone};
 
 /// How long what people change waits for the disk before they are told that it was not changed.
@@ -254,24 +252,39 @@ impl<P: Publisher> Loader<P> {
         MAX_REFUSALS_TOLD.saturating_sub(refusals.1)
     }
 
-    /// Takes up what primaries sent. `None` when the core is gone.
-    async fn transferred(&self, asks: Vec<TransferredAsk>) -> Option<()> {
-        let (zones, replies): (Vec<_>, Vec<_>) =
-            asks.into_iter().map(|ask| ((ask.zone, ask.new), ask.reply)).unzip();
-        let sources = self.sources.clone();
-        // A panic drops the zones, and whoever waits for them hears that.
-        let read = spawn_blocking(move || lock(&sources).received(zones)).await;
-        let Ok((outcomes, changed)) = read else { return Some(()) };
-        if let Some((changed, pending)) = changed {
-            // Decisions have no say in what primaries send.
-            if self.publisher.change(changed).await?.is_ok() {
-                lock(&self.sources).done(pending);
-                self.settle_copies().await;
+    /// Takes up what primaries sent: first what came as steps, in one turn, and then the rest. `None` when the core is
+    /// gone.
+    async fn transferred(&self, mut asks: Vec<TransferredAsk>) -> Option<()> {
+        while !asks.is_empty() {
+            let sources = self.sources.clone();
+            let work = move || {
+                let mut sources = lock(&sources);
+                let (stepped, rest): (Vec<_>, Vec<_>) = asks.into_iter().partition(|ask| sources.steps(ask));
+                let by_steps = !stepped.is_empty();
+                let (taken, left) = if by_steps { (stepped, rest) } else { (rest, stepped) };
+                let (zones, replies): (Vec<_>, Vec<_>) =
+                    taken.into_iter().map(|ask| ((ask.zone, ask.new), ask.reply)).unzip();
+                let received = if by_steps { sources.stepped(zones) } else { sources.received(zones) };
+                (received, by_steps, replies, left)
+            };
+            // A panic drops the zones, and whoever waits for them hears that.
+            let Ok(((outcomes, changed), by_steps, replies, left)) = spawn_blocking(work).await else {
+                return Some(());
+            };
+            if let Some((changed, pending)) = changed {
+                // Decisions have no say in what primaries send.
+                if self.publisher.change(changed).await?.is_ok() {
+                    lock(&self.sources).done(pending);
+                    if !by_steps {
+                        self.settle_copies().await;
+                    }
+                }
             }
-        }
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            // A zone that left the configuration meanwhile waits no more.
-            let _ = reply.send(outcome);
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                // A zone that left the configuration meanwhile waits no more.
+                let _ = reply.send(outcome);
+            }
+            asks = left;
         }
         Some(())
     }
@@ -458,21 +471,36 @@ fn promised(saves: &[Saved]) -> Saved {
 }
 
 /// The way of transferred zones to the loader.
-pub struct Asks(pub mpsc::Sender<Ask>);
+pub struct Asks {
+    /// Where it takes them.
+    pub asks: mpsc::Sender<Ask>,
+    /// What it has loaded.
+    pub sources: Arc<Mutex<Sources>>,
+}
 
 impl Reload for Asks {
-    fn reload(
-        &self,
-        zone: &Name,
-        new: Option<Box<Zone>>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+    fn reload(&self, zone: &Name, new: Option<NewContent>) -> Waiting<'_, Result<(), String>> {
         let zone = zone.clone();
         Box::pin(async move {
             let (reply, outcome) = oneshot::channel();
             let gone = || "the daemon takes no zones just now".to_owned();
             let ask = Ask::Transferred(TransferredAsk { zone, new, reply });
-            self.0.send(ask).await.map_err(|_| gone())?;
+            self.asks.send(ask).await.map_err(|_| gone())?;
             outcome.await.map_err(|_| gone())?
+        })
+    }
+
+    fn held(&self, zone: &Name) -> Waiting<'_, Option<Arc<Zone>>> {
+        let zone = zone.clone();
+        Box::pin(async move {
+            let held = |sources: &Sources| sources.zone(&zone).map(|zone| zone.file.clone());
+            if let Ok(sources) = self.sources.try_lock() {
+                return held(&sources);
+            }
+            // A load may have them for long.
+            let (sources, zone) = (self.sources.clone(), zone.clone());
+            let wait = move || lock(&sources).zone(&zone).map(|zone| zone.file.clone());
+            spawn_blocking(wait).await.ok().flatten()
         })
     }
 }

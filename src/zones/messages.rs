@@ -14,7 +14,8 @@ use crate::config::BrokenZone;
 use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{Happened, Load, Saved, Undecided, ZoneBase};
 use crate::state::Unkept;
-use crate::zone::{Update, UpdateError, Zone};
+use crate::transfer::inbound::NewContent;
+use crate::zone::{Update, UpdateError};
 
 /// Reloads, updates and transfers that may wait; further askers wait for room.
 pub const RELOAD_QUEUE: usize = 64;
@@ -68,12 +69,12 @@ pub struct Rollback {
     pub reason: String,
 }
 
-/// A zone whose file, which keeps what its primary sent, is another one, or gone.
+/// A zone of which what is kept of what its primary sent is something else, or gone.
 pub struct TransferredAsk {
     /// The zone.
     pub zone: Name,
-    /// What the file holds, where who asks has it at hand.
-    pub new: Option<Box<Zone>>,
+    /// What that is, if the caller already has it.
+    pub new: Option<NewContent>,
     /// Told when that is served, or why it cannot be.
     pub reply: oneshot::Sender<Result<(), String>>,
 }

@@ -3,7 +3,7 @@
 //! In: what the state file keeps, the table of the files as they are now, and copies of what they were. Out: a table
 //! of what each zone published last. A zone whose contents are as they were is in the table of now, with the last
 //! decisions laid over it; one whose file has changed, or that has edits which were promised and not yet published, is
-//! compiled from its copy and the edits that were. Of a zone of which neither is had nothing is known here, and its
+//! compiled from its copy, or from the steps that its primary sent until then, and the edits that were. Of a zone of which neither is had nothing is known here, and its
 //! journal begins anew.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::diff::Differences;
 use super::snapshots::Snapshots;
 use crate::answer::Table;
-use crate::dns::{Name, RrSet, RrType};
+use crate::dns::{Name, RrSet, RrType, Serial};
 use crate::engine::{ALWAYS_REPLACED, Load, Saved, SavedZone, ZoneBase};
 use crate::model::{Config, Service};
 use crate::zone::{Changeset, Edit, EditKey, Edits, Zone};
@@ -113,16 +113,23 @@ impl Kept {
         names.cloned().collect()
     }
 
-    /// What the zones published whose contents are other ones now, without what was laid over them.
-    pub fn others(&self, bases: &[ZoneBase], copies: &Snapshots) -> Vec<Zone> {
+    /// What the zones published whose contents are other ones now, without what was laid over them. `earlier` gives what a
+    /// zone was made from when it had this serial, where the steps of its primary lead past that.
+    pub fn others(
+        &self,
+        bases: &[ZoneBase],
+        copies: &Snapshots,
+        earlier: impl Fn(&Name, Serial) -> Option<Zone>,
+    ) -> Vec<Zone> {
         let changed = bases.iter().filter_map(|base| {
             let kept = self.zones.get(&base.apex)?;
-            (kept.fingerprint != base.fingerprint && knows(kept, base))
-                .then_some((&base.apex, kept.fingerprint))
+            (kept.fingerprint != base.fingerprint && knows(kept, base)).then_some((&base.apex, kept))
         });
-        let other = changed.filter_map(|(apex, fingerprint)| {
-            let mut contents = copies.of(apex).map(|file| self.contents(&file).into_owned());
-            contents.find(|zone| zone.fingerprint() == fingerprint)
+        let other = changed.filter_map(|(apex, kept)| {
+            let earlier = std::iter::once_with(|| earlier(apex, kept.file)).flatten();
+            let files = copies.of(apex).chain(earlier);
+            let mut contents = files.map(|file| self.contents(&file).into_owned());
+            contents.find(|zone| zone.fingerprint() == kept.fingerprint)
         });
         other.collect()
     }

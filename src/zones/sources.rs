@@ -267,7 +267,11 @@ impl Sources {
     /// What zones published before this start whose contents are other ones now.
     fn others(&self, kept: Option<&Kept>, load: &Load) -> Vec<Zone> {
         let both = kept.zip(self.copies.as_ref());
-        both.map(|(kept, copies)| kept.others(&load.zones, copies)).unwrap_or_default()
+        let earlier = |apex: &Name, serial| {
+            let source = load.config.zones.iter().find(|zone| zone.name == *apex && zone.is_transferred())?;
+            config::transferred_at(apex, &source.file, serial)
+        };
+        both.map(|(kept, copies)| kept.others(&load.zones, copies, earlier)).unwrap_or_default()
     }
 
     /// Keeps what the zones of a load are made from.

@@ -145,6 +145,31 @@ impl Write for Appended {
     }
 }
 
+/// Appends to a file that is the owner's alone, or makes it: after its first `at` bytes, whatever an append that failed
+/// has left there. It is on the disk when this returns.
+pub fn append_at(path: &Path, at: u64, bytes: &[u8]) -> io::Result<()> {
+    let is_new = !path.exists();
+    let what = if is_new { Act::Create } else { Act::Open };
+    let file = act(what, path, || OpenOptions::new().create(true).append(true).mode(0o600).open(path))?;
+    let len = file.metadata()?.len();
+    if len < at {
+        return Err(io::Error::other("it is shorter than it was"));
+    }
+    if len > at {
+        act(Act::Length(&file), path, || file.set_len(at))?;
+    }
+    append(&file, path, bytes)?;
+    act(Act::Sync(&file), path, || file.sync_all())?;
+    if is_new { sync_folder(folder_of(path)) } else { Ok(()) }
+}
+
+/// Cuts off what a file has after its first `len` bytes.
+pub fn cut(path: &Path, len: u64) -> io::Result<()> {
+    let file = act(Act::Open, path, || OpenOptions::new().append(true).open(path))?;
+    act(Act::Length(&file), path, || file.set_len(len))?;
+    act(Act::Sync(&file), path, || file.sync_all())
+}
+
 /// Gives a file another name in the same folder, in place of whatever has it.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     act(Act::Rename(to), from, || fs::rename(from, to))

@@ -7,48 +7,21 @@
 //!          or as AXFR, or the SOA alone: nothing is newer
 //! ```
 //!
-//! What comes out was checked as a zone file is: it is one, and [`Received::text`] is its content.
+//! What comes out was checked as a zone file is. A whole zone is one, and its text is its content. Of steps the names
+//! that they touch are checked, and what else is held is looked at nowhere.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::client::{Answer, BadMessage, Record};
-use crate::dns::{Name, RrSet, RrType, Serial, rdata_text, soa_serial};
-use crate::zone::{MAX_RECORDS, Severity, Zone, parse};
+use super::content::{BadTransfer, push, read};
+use super::steps::Touched;
+use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
+use crate::zone::{MAX_RECORDS, Steps, Zone};
 
 /// The most bytes of messages that one transfer takes.
 pub const MAX_TRANSFER_BYTES: usize = 512 << 20;
-/// The most bytes of text a transferred zone takes, as much as a zone file may have.
-const MAX_TEXT: usize = 1 << 30;
-
-/// Why a transfer is of no use; what was had before goes on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTransfer {
-    /// One of its messages.
-    #[error("it sent {0}")]
-    Message(#[from] BadMessage),
-    /// It does not begin with the zone's SOA.
-    #[error("its first record is {0}, not the zone's SOA")]
-    NoSoa(String),
-    /// An SOA that belongs to no form of transfer.
-    #[error("an SOA of serial {0} stands where none belongs")]
-    StraySoa(Serial),
-    /// Something after the end.
-    #[error("records follow its last one")]
-    AfterEnd,
-    /// A record of another zone.
-    #[error("{0} does not lie in the zone")]
-    OutOfZone(Name),
-    /// A step takes away what is not there.
-    #[error("a step takes away {0}, which is not there")]
-    NotThere(String),
-    /// It never ends, or is too large.
-    #[error("it has more than {0}")]
-    TooLarge(&'static str),
-    /// Read as a zone file, the content has errors.
-    #[error("the zone has errors: {0}")]
-    Zone(String),
-}
+/// So many records are read in no time.
+const SHORT: usize = 100;
 
 /// Whether there is more to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +37,32 @@ pub enum Progress {
 pub enum Received {
     /// The primary has nothing newer.
     Current,
-    /// The zone.
-    Zone {
+    /// The whole zone.
+    Whole {
         /// Its content.
-        zone: Box<Zone>,
+        zone: Arc<Zone>,
         /// The same as a zone file.
         text: String,
-        /// Whether it came as steps from what was had before.
-        incremental: bool,
     },
+    /// Steps from what was had before.
+    Steps {
+        /// What they lead to.
+        zone: Arc<Zone>,
+        /// What they begin with.
+        from: Arc<Zone>,
+        /// What they come to, all of them taken together.
+        steps: Steps,
+    },
+}
+
+impl Received {
+    /// The zone as it is then, where it is another one.
+    pub fn zone(&self) -> Option<&Arc<Zone>> {
+        match self {
+            Received::Current => None,
+            Received::Whole { zone, .. } | Received::Steps { zone, .. } => Some(zone),
+        }
+    }
 }
 
 /// A transfer on its way.
@@ -81,7 +71,7 @@ pub struct Transfer {
     zone: Name,
     id: u16,
     /// What is asked for: IXFR where something is had already.
-    have: Option<Zone>,
+    have: Option<Arc<Zone>>,
     /// The first SOA, once it came.
     first: Option<RrSet>,
     state: State,
@@ -112,13 +102,10 @@ enum Ended {
     Steps(Touched),
 }
 
-/// The RRsets that steps change, as they are so far.
-type Touched = BTreeMap<(Name, RrType), (u32, BTreeSet<Box<[u8]>>)>;
-
 impl Transfer {
     /// A transfer of `zone` in answer to a question under this id: an incremental one from `have` on, or the
     /// whole zone.
-    pub fn new(zone: Name, id: u16, have: Option<Zone>) -> Transfer {
+    pub fn new(zone: Name, id: u16, have: Option<Arc<Zone>>) -> Transfer {
         let state = State::Begin;
         Transfer { zone, id, have, first: None, state, messages: 0, bytes: 0, records: 0 }
     }
@@ -130,7 +117,7 @@ impl Transfer {
 
     /// What is had already, for the question.
     pub fn have(&self) -> Option<RrSet> {
-        self.have.as_ref().map(Zone::soa)
+        self.have.as_ref().map(|have| have.soa())
     }
 
     /// Takes the next message, its signature checked and taken off.
@@ -181,20 +168,26 @@ impl Transfer {
         let serial = soa.as_ref().map(soa_serial);
         self.state = match std::mem::replace(&mut self.state, State::Begin) {
             State::Second => {
-                let old = self.have.as_ref().map(Zone::serial);
+                let old = self.have.as_ref().map(|have| have.serial());
                 if serial.is_some() && serial == old && old != Some(soa_serial(first)) {
-                    State::Removing(Touched::new())
+                    State::Removing(Touched::default())
                 } else {
                     full(String::new(), &record, soa.as_ref(), first)?
                 }
             }
             State::Full(text) => full(text, &record, soa.as_ref(), first)?,
-            State::Removing(touched) => match serial {
+            State::Removing(mut touched) => match serial {
                 Some(to) => State::Adding(touched, to),
-                None => State::Removing(self.removed(touched, &record)?),
+                None => {
+                    touched.remove(self.have.as_deref(), &record)?;
+                    State::Removing(touched)
+                }
             },
-            State::Adding(touched, to) => match serial {
-                None => State::Adding(self.added(touched, record), to),
+            State::Adding(mut touched, to) => match serial {
+                None => {
+                    touched.add(self.have.as_deref(), record)?;
+                    State::Adding(touched, to)
+                }
                 Some(last) if last == to && to == soa_serial(first) => State::Ended(Ended::Steps(touched)),
                 Some(from) if from == to => State::Removing(touched),
                 Some(other) => return Err(BadTransfer::StraySoa(other)),
@@ -204,47 +197,24 @@ impl Transfer {
         Ok(())
     }
 
-    fn removed(&self, mut touched: Touched, record: &Record) -> Result<Touched, BadTransfer> {
-        let (_, held) = self.touch(&mut touched, record);
-        if held.remove(&record.rdata) {
-            return Ok(touched);
-        }
-        Err(BadTransfer::NotThere(format!("{} {}", record.owner, record.rtype)))
-    }
-
-    fn added(&self, mut touched: Touched, record: Record) -> Touched {
-        let (ttl, held) = self.touch(&mut touched, &record);
-        // All records of a set have one (RFC 2181 section 5.2), and the new ones tell it.
-        *ttl = record.ttl;
-        held.insert(record.rdata);
-        touched
-    }
-
-    /// A record's RRset as it is so far.
-    fn touch<'t>(&self, touched: &'t mut Touched, record: &Record) -> &'t mut (u32, BTreeSet<Box<[u8]>>) {
-        touched.entry((record.owner.clone(), record.rtype)).or_insert_with(|| {
-            let held = self.have.as_ref().and_then(|have| have.rrset(&record.owner, record.rtype));
-            held.map_or((record.ttl, BTreeSet::new()), |set| (set.ttl, set.rdata.into_iter().collect()))
-        })
+    /// Whether what came is soon read.
+    pub(super) fn is_short(&self) -> bool {
+        self.records <= SHORT
     }
 
     /// What came of it, once it is [`Progress::Done`].
     pub fn finish(self) -> Result<Received, BadTransfer> {
         let State::Ended(ended) = self.state else { return Err(BadMessage::Malformed.into()) };
-        let (text, incremental) = match ended {
-            Ended::Current => return Ok(Received::Current),
-            Ended::Full(text) => (text, false),
-            Ended::Steps(touched) => (after_steps(self.first.as_ref(), self.have.as_ref(), &touched)?, true),
-        };
-        drop(self.have);
-        let file = format!("transfer of {}", self.zone);
-        let mut no_includes = |_: &str| Err("a transfer includes nothing".to_owned());
-        match parse(&self.zone, &file, text.as_bytes(), &mut no_includes) {
-            Ok((zone, _)) => Ok(Received::Zone { zone: Box::new(zone), text, incremental }),
-            Err(problems) => {
-                let first = problems.into_iter().find(|problem| problem.severity == Severity::Error);
-                Err(BadTransfer::Zone(first.map(|problem| problem.message).unwrap_or_default()))
+        match (ended, self.have, self.first) {
+            (Ended::Full(text), _, _) => {
+                let zone = Arc::new(read(&self.zone, text.as_bytes())?);
+                Ok(Received::Whole { zone, text })
             }
+            (Ended::Steps(touched), Some(from), Some(soa)) => {
+                let (zone, steps) = touched.finish(&from, &soa)?;
+                Ok(Received::Steps { zone: Arc::new(zone), from, steps })
+            }
+            (Ended::Current | Ended::Steps(_), _, _) => Ok(Received::Current),
         }
     }
 }
@@ -263,33 +233,4 @@ fn full(mut text: String, record: &Record, soa: Option<&RrSet>, first: &RrSet) -
             Ok(State::Full(text))
         }
     }
-}
-
-/// The content that steps lead to, as text.
-fn after_steps(first: Option<&RrSet>, have: Option<&Zone>, touched: &Touched) -> Result<String, BadTransfer> {
-    let mut text = String::new();
-    if let Some(soa) = first {
-        push(&mut text, &soa.owner, RrType::SOA, soa.ttl, &soa.rdata[0])?;
-    }
-    for set in have.into_iter().flat_map(Zone::rrsets).filter(|set| set.rtype != RrType::SOA) {
-        // Every owner of a zone is a name.
-        let owner = Name::from_wire(set.owner).map_err(|_| BadMessage::Malformed)?;
-        if !touched.contains_key(&(owner.clone(), set.rtype)) {
-            for rdata in set.rdata() {
-                push(&mut text, &owner, set.rtype, set.ttl, rdata)?;
-            }
-        }
-    }
-    for ((owner, rtype), (ttl, rdata)) in touched {
-        for rdata in rdata {
-            push(&mut text, owner, *rtype, *ttl, rdata)?;
-        }
-    }
-    Ok(text)
-}
-
-fn push(text: &mut String, owner: &Name, rtype: RrType, ttl: u32, rdata: &[u8]) -> Result<(), BadTransfer> {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{owner} {ttl} IN {rtype} {}", rdata_text(rtype, rdata));
-    if text.len() > MAX_TEXT { Err(BadTransfer::TooLarge("1 GiB of text")) } else { Ok(()) }
 }

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,8 +14,9 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Sleep, sleep, timeout};
 use tracing::debug;
 
-use super::assemble::{BadTransfer, Progress, Received, Transfer};
+use super::assemble::{Progress, Received, Transfer};
 use super::client::{Answer, BadMessage, question};
+use super::content::BadTransfer;
 use crate::dns::tsig::{Asked, BadAnswer, ask};
 use crate::dns::{Name, RrSet, RrType, Serial, soa_serial};
 use crate::model::Primary;
@@ -132,7 +134,7 @@ async fn serial_by_udp(primary: &Primary, zone: &Name) -> Result<Option<RrSet>, 
 }
 
 /// Transfers the zone: from `have` on where that can be done, else all of it.
-pub async fn fetch(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<Received, FetchError> {
+pub async fn fetch(primary: &Primary, zone: &Name, have: Option<Arc<Zone>>) -> Result<Received, FetchError> {
     if have.is_some() {
         match limited(WHOLE, transfer(primary, zone, have)).await {
             // Not all know IXFR, and not all get it right: some hang up, some send a newer SOA alone and nothing
@@ -150,7 +152,7 @@ pub async fn fetch(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result
     limited(WHOLE, transfer(primary, zone, None)).await
 }
 
-async fn transfer(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<Received, FetchError> {
+async fn transfer(primary: &Primary, zone: &Name, have: Option<Arc<Zone>>) -> Result<Received, FetchError> {
     let id = id();
     let mut transfer = Transfer::new(zone.clone(), id, have);
     let asked_for = question(id, zone, transfer.qtype(), transfer.have().as_ref());
@@ -172,6 +174,9 @@ async fn transfer(primary: &Primary, zone: &Name, have: Option<Zone>) -> Result<
         asked.finish()?;
     }
     drop(stream);
+    if transfer.is_short() {
+        return Ok(transfer.finish()?);
+    }
     // Reading a large zone takes a while, in which others want to go on.
     let finished = tokio::task::spawn_blocking(move || transfer.finish()).await;
     Ok(finished.map_err(io::Error::other)??)

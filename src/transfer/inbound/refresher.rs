@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,25 +23,37 @@ use super::files;
 use super::permits::Permits;
 use super::timers::{Confirmed, Refresh, Timers};
 use crate::condition::{Board, ConditionKind};
-use crate::config::transferred;
+use crate::config::{steps_file, transferred};
 use crate::dns::{Name, Serial};
 use crate::model::{Primary, ZoneSource};
+use crate::sys::aside;
 use crate::sys::clock::{Clock, wall_secs};
 use crate::time::{Offset, Time};
-use crate::zone::Zone;
+use crate::zone::{Steps, Zone};
 
 /// How long the first transfer of a zone may take before people are told that it is answered SERVFAIL.
 const FIRST_TRANSFER: Duration = Duration::from_secs(5);
 
+/// What a zone holds by now.
+#[derive(Clone, Debug)]
+pub struct NewContent {
+    /// The zone.
+    pub zone: Arc<Zone>,
+    /// How it came to that from a version before, where it came as steps: what of it did not change is shared by both.
+    pub steps: Option<(Arc<Zone>, Steps)>,
+}
+
+/// What waits for an answer.
+pub type Waiting<'w, T> = Pin<Box<dyn Future<Output = T> + Send + 'w>>;
+
 /// Who takes up what was kept.
 pub trait Reload: Send + Sync + 'static {
-    /// A zone's file changed, or is gone: has it loaded; `new` is what it holds, or else it is read. Errors: why it
-    /// was refused; what was served goes on.
-    fn reload(
-        &self,
-        zone: &Name,
-        new: Option<Box<Zone>>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+    /// What is kept of a zone changed, or is gone: has it loaded; `new` is what it holds, or else it is read. Errors: why
+    /// it was refused; what was served goes on.
+    fn reload(&self, zone: &Name, new: Option<NewContent>) -> Waiting<'_, Result<(), String>>;
+
+    /// What was loaded last of a zone, where that is held.
+    fn held(&self, zone: &Name) -> Waiting<'_, Option<Arc<Zone>>>;
 }
 
 /// What became of a NOTIFY.
@@ -195,6 +209,7 @@ impl Keeper {
             reload: self.reload.clone(),
             permits: self.permits.clone(),
             held: None,
+            steps: 0,
             aside_at: files::has_expired(&source.file).then(|| self.clock.offset()),
             board: self.board.clone(),
         };
@@ -254,6 +269,8 @@ struct Task {
     permits: Arc<Permits>,
     /// What is served.
     held: Option<(Serial, Timers)>,
+    /// How many bytes of steps are kept beside the zone's file.
+    steps: u64,
     /// Where the host's clock was when content was found to have expired before this task began.
     aside_at: Option<Offset>,
     board: Arc<Board>,
@@ -262,7 +279,7 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         let (zone, file) = (self.source.name.clone(), self.source.file.clone());
-        let kept = self.read().await;
+        let kept = self.begin().await;
         let kept = kept.zip(files::age(&file, wall_secs()));
         self.held = kept.as_ref().map(|(zone, _)| (zone.serial(), Timers::of(&zone.soa())));
         let now = self.clock.now();
@@ -280,7 +297,7 @@ impl Task {
             if refresh.expire(self.clock.now()) {
                 warn!("zone {zone} expired: no primary confirmed it for as long as its SOA says");
                 files::discard(&file);
-                (self.held, self.aside_at) = (None, None);
+                (self.held, self.aside_at, self.steps) = (None, None, 0);
                 lock(&self.shared.view).expired = true;
                 self.show(&refresh);
                 self.take_up(None).await;
@@ -288,6 +305,10 @@ impl Task {
             if refresh.due() <= self.clock.now() {
                 let confirmed = self.check().await;
                 refresh.checked(self.clock.now(), confirmed);
+                if files::wants_fold(&file, self.steps) {
+                    self.show(&refresh);
+                    self.fold().await;
+                }
                 if self.held.is_none()
                     && let Some((timers, age)) = self.revive().await
                 {
@@ -360,39 +381,125 @@ impl Task {
         }
         let permits = self.permits.clone();
         let _permit = permits.transfers.take(address.ip()).await;
-        let have = if self.held.is_some() { self.read().await } else { None };
-        match fetch(primary, &zone, have).await.map_err(|e| e.to_string())? {
-            Received::Current => match self.held {
-                Some((held, timers)) => {
-                    files::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
-                    Ok((timers, current(held)))
-                }
-                None => Err("it sent nothing".to_owned()),
-            },
-            Received::Zone { zone: new, text, incremental } => {
-                let (serial, timers) = (new.serial(), Timers::of(&new.soa()));
-                let max = self.source.max_rrset_bytes;
-                if let Some((owner, rtype, size)) = new.larger_rrset(max) {
-                    let what = format!("the {rtype} records of {owner} take {size} bytes in an answer");
-                    return Err(format!("it sent serial {serial}, but {what}; max_rrset_bytes is {max}"));
-                }
-                if self.held.is_some_and(|(held, _)| !serial.is_after(held)) {
-                    return Err(format!("it sent serial {serial}, which is not after what is here"));
-                }
-                let stored = spawn_blocking(move || files::store(&file, &text)).await;
-                stored.map_err(|e| e.to_string())?.map_err(|e| format!("it cannot be kept: {e}"))?;
-                self.held = Some((serial, timers));
-                let how = if incremental { "IXFR" } else { "AXFR" };
-                info!("zone {zone}: serial {serial} from {address} by {how}, {} records", new.len());
-                {
-                    let mut view = lock(&self.shared.view);
-                    *(if incremental { &mut view.incremental } else { &mut view.full }) += 1;
-                }
-                let outcome = match self.take_up(Some(new)).await {
-                    None => format!("serial {serial} from {address} by {how}"),
-                    Some(why) => format!("serial {serial} from {address} by {how}, not loaded: {why}"),
+        // Steps that could not be written into the zone's file do not become ever more.
+        let by_steps = self.held.is_some() && !files::wants_fold(&file, self.steps);
+        let have = if by_steps { self.have().await } else { None };
+        let received = fetch(primary, &zone, have).await.map_err(|e| e.to_string())?;
+        let Some(new) = received.zone().cloned() else {
+            let (held, timers) = self.held.ok_or("it sent nothing")?;
+            files::confirm(&file, wall_secs()).map_err(|e| e.to_string())?;
+            return Ok((timers, current(held)));
+        };
+        let (serial, timers) = (new.serial(), Timers::of(&new.soa()));
+        self.check_size(&received)?;
+        if self.held.is_some_and(|(held, _)| !serial.is_after(held)) {
+            return Err(format!("it sent serial {serial}, which is not after what is here"));
+        }
+        let how = if matches!(received, Received::Steps { .. }) { "IXFR" } else { "AXFR" };
+        let content = self.keep(received).await.map_err(|e| format!("it cannot be kept: {e}"))?;
+        self.held = Some((serial, timers));
+        info!("zone {zone}: serial {serial} from {address} by {how}, {} records", new.len());
+        {
+            let mut view = lock(&self.shared.view);
+            *(if content.steps.is_some() { &mut view.incremental } else { &mut view.full }) += 1;
+        }
+        let outcome = match self.take_up(Some(content)).await {
+            None => format!("serial {serial} from {address} by {how}"),
+            Some(why) => format!("serial {serial} from {address} by {how}, not loaded: {why}"),
+        };
+        Ok((timers, outcome))
+    }
+
+    /// Refuses RRsets that are larger than the zone's may be. What came as steps is looked at where they touch it.
+    fn check_size(&self, received: &Received) -> Result<(), String> {
+        let max = self.source.max_rrset_bytes;
+        let larger = match received {
+            Received::Current => None,
+            Received::Whole { zone, .. } => zone.larger_rrset(max),
+            Received::Steps { zone, steps, .. } => steps.sets.iter().find_map(|set| {
+                let size = zone.rrset(&set.owner, set.rtype)?.size();
+                (size > max).then(|| (set.owner.clone(), set.rtype, size))
+            }),
+        };
+        let (Some((owner, rtype, size)), Some(zone)) = (larger, received.zone()) else { return Ok(()) };
+        let what = format!("the {rtype} records of {owner} take {size} bytes in an answer");
+        Err(format!("it sent serial {}, but {what}; max_rrset_bytes is {max}", zone.serial()))
+    }
+
+    /// Has the disk keep what was received.
+    async fn keep(&mut self, received: Received) -> io::Result<NewContent> {
+        let (file, len) = (self.source.file.clone(), self.steps);
+        let kept = spawn_blocking(move || match received {
+            Received::Current => Err(io::Error::other("nothing came")),
+            Received::Whole { zone, text } => {
+                files::store(&file, &text).map(|()| (NewContent { zone, steps: None }, 0))
+            }
+            Received::Steps { mut zone, from, steps } => {
+                let append = || {
+                    let len = files::append(&file, len, &steps)?;
+                    files::confirm(&file, wall_secs()).map(|()| len)
                 };
-                Ok((timers, outcome))
+                // Should that fail the whole zone may still be written.
+                let len = append().or_else(|_| files::store_zone(&file, &zone).map(|()| 0))?;
+                Arc::make_mut(&mut zone).pack_when_due();
+                Ok((NewContent { zone, steps: Some((from, steps)) }, len))
+            }
+        });
+        let (content, len) = kept.await.map_err(io::Error::other)??;
+        self.steps = len;
+        Ok(content)
+    }
+
+    /// What is kept: what steps are asked for from.
+    async fn have(&self) -> Option<Arc<Zone>> {
+        let is_held = |zone: &Arc<Zone>| self.held.is_some_and(|(held, _)| held == zone.serial());
+        match self.reload.held(&self.source.name).await.filter(is_held) {
+            None => self.read().await.map(Arc::new),
+            held => held,
+        }
+    }
+
+    /// What was loaded of the zone; steps that did not lead there are of no use.
+    async fn begin(&mut self) -> Option<Arc<Zone>> {
+        let held = self.reload.held(&self.source.name).await.filter(|zone| !zone.is_empty());
+        let zone = match held {
+            None => Arc::new(self.read().await?),
+            Some(held) => held,
+        };
+        let (file, serial) = (self.source.file.clone(), zone.serial());
+        let (steps, name) = (steps_file(&file), &self.source.name);
+        let cut = spawn_blocking(move || files::cut_steps(&file, serial)).await;
+        match cut.map_err(io::Error::other).and_then(|cut| cut) {
+            Ok((len, damage)) => {
+                self.steps = len;
+                if let Some(damage) = damage {
+                    warn!(
+                        "{}: {damage}; what comes after serial {serial} of zone {name} is cut off, and its primary is asked for it",
+                        steps.display()
+                    );
+                }
+            }
+            Err(error) => {
+                // More than they can be: so they are not added to.
+                self.steps = u64::MAX;
+                warn!("{}: {error}; zone {name} is written whole instead", steps.display());
+            }
+        }
+        Some(zone)
+    }
+
+    /// Writes the zone with its steps into its file: nobody waits for that but its own next check.
+    async fn fold(&mut self) {
+        let Some(zone) = self.have().await else { return };
+        let file = self.source.file.clone();
+        let folded = aside("fold", move || files::fold(&file, &zone)).await;
+        match folded.and_then(|folded| folded) {
+            Ok(()) => self.steps = 0,
+            Err(error) => {
+                let (zone, file) = (&self.source.name, self.source.file.display());
+                warn!(
+                    "{file}: the steps of zone {zone} cannot be written into it: {error}; its next transfer is an AXFR"
+                );
             }
         }
     }
@@ -417,7 +524,9 @@ impl Task {
             self.source.name
         );
         self.held = Some((serial, timers));
-        self.take_up(Some(Box::new(zone))).await;
+        // What steps there are led to it, or are cut off with the next start.
+        self.steps = fs::metadata(steps_file(&file)).map_or(0, |steps| steps.len());
+        self.take_up(Some(NewContent { zone: Arc::new(zone), steps: None })).await;
         Some((timers, age))
     }
 
@@ -429,7 +538,7 @@ impl Task {
     }
 
     /// Has the change served; why not, where it is not.
-    async fn take_up(&self, new: Option<Box<Zone>>) -> Option<String> {
+    async fn take_up(&self, new: Option<NewContent>) -> Option<String> {
         let refused = self.reload.reload(&self.source.name, new).await.err()?;
         warn!("zone {}: what is kept was not loaded: {refused}", self.source.name);
         Some(refused)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -75,13 +76,19 @@ fn lines(zone: &Zone) -> Vec<String> {
 
 /// What comes of messages that are all wanted.
 fn received(have: Option<Zone>, messages: &[Vec<u8>]) -> Result<Zone, BadTransfer> {
-    let mut transfer = Transfer::new(apex(), ID, have);
+    let mut transfer = Transfer::new(apex(), ID, have.map(Arc::new));
     for (number, message) in messages.iter().enumerate() {
         let progress = transfer.take(message)?;
         assert_eq!(progress == Progress::Done, number + 1 == messages.len(), "message {number}");
     }
     match transfer.finish()? {
-        Received::Zone { zone, .. } => Ok(*zone),
+        Received::Whole { zone, .. } => Ok(Zone::clone(&zone)),
+        Received::Steps { zone, from, steps } => {
+            let mut gone = Zone::clone(&from);
+            assert!(gone.go(&steps));
+            assert_eq!(gone.fingerprint(), zone.fingerprint());
+            Ok(gone)
+        }
         Received::Current => panic!("nothing newer"),
     }
 }
@@ -119,9 +126,45 @@ proptest! {
     }
 }
 
+/// What steps may not do, though each record is one.
+#[test]
+fn steps_are_held_against_the_names_they_touch() {
+    let have = || Some(zone(1, &Texts::from([(0, vec![1]), (1, vec![2])])));
+    let come = |gone: &[Vec<u8>], come: &[Vec<u8>]| {
+        let steps = [&[soa(2), soa(1)], gone, &[soa(2)], come, &[soa(2)]].concat();
+        received(have(), &messages(&steps, 9, RrType::IXFR)).map(|zone| lines(&zone).len())
+    };
+    let text = |owner: &str, text: &str| txt(&(owner.to_owned(), text.to_owned()));
+    let before = lines(&have().unwrap()).len();
+    assert_eq!(come(&[text("n0", "t1")], &[text("n2", "t1"), text("n1", "t3")]), Ok(before + 1));
+    assert!(matches!(come(&[text("n0", "t2")], &[]), Err(BadTransfer::NotThere(_))));
+    assert!(matches!(come(&[], &[text("n0", "t1")]), Err(BadTransfer::There(_))));
+    // The same with another TTL is another record.
+    let mut later = text("n0", "t1");
+    let at = later.len() - 3 - 3;
+    later[at] = 61;
+    assert_eq!(come(&[], &[later]), Ok(before));
+    let cname = |owner: &str| wire(owner, RrType::CNAME, "n1.example.");
+    let ns = wire("@", RrType::NS, "ns.example.net.");
+    for (gone, added) in [
+        (vec![], vec![cname("n0")]),
+        (vec![], vec![cname("n5"), text("n5", "t1")]),
+        (vec![ns], vec![]),
+        (vec![], vec![wire("n0", RrType::SOA, "ns.example. h.example. 1 2 3 4 5")]),
+        (vec![], vec![wire("n0", RrType::NS, "n1.example."), wire("n0", RrType::DNAME, "n1.example.")]),
+    ] {
+        let outcome = come(&gone, &added);
+        assert!(matches!(outcome, Err(BadTransfer::Zone(_))), "{outcome:?}");
+    }
+    // A CNAME may come where all else goes,
+    assert_eq!(come(&[text("n0", "t1")], &[cname("n0")]), Ok(before));
+    let outside = wire("n0.other.", RrType::TXT, "t1");
+    assert!(matches!(come(&[], &[outside]), Err(BadTransfer::OutOfZone(_))));
+}
+
 #[test]
 fn the_soa_alone_is_no_news_unless_it_is_newer() {
-    let have = || Some(zone(5, &Texts::new()));
+    let have = || Some(Arc::new(zone(5, &Texts::new())));
     for serial in [4, 5] {
         let mut transfer = Transfer::new(apex(), ID, have());
         let message = &messages(&[soa(serial)], 1, RrType::IXFR)[0];

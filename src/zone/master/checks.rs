@@ -3,7 +3,7 @@
 use crate::dns::RrType;
 use crate::dns::name::{text_of, wire_is_at_or_below};
 use crate::zone::Zone;
-use crate::zone::contents::RrSetRef;
+use crate::zone::sets::RrSetRef;
 
 use super::lint::Lint;
 use super::problem::{Findings, Pos};

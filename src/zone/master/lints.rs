@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::dns::name::{split_wire, text_of, wire_is_at_or_below};
 use crate::dns::{Name, RrType, has_hints, hints};
-use crate::zone::contents::RrSetRef;
+use crate::zone::sets::RrSetRef;
 
 use super::checks::{ALIAS, CUT, Checks, REDIRECT, parent};
 use super::lint::Lint;

@@ -6,16 +6,15 @@ use crate::dns::rdata::rdata_text;
 use crate::dns::rrset::RECORD_HEAD;
 use crate::dns::{MAX_RRSET_BYTES, Name, RrType};
 use crate::zone::Zone;
-use crate::zone::contents::{PackedSet, Parts};
+use crate::zone::contents::{MAX_BYTES, Parts};
 use crate::zone::owners::Owners;
+use crate::zone::sets::PackedSet;
 
 use super::lint::Lint;
 use super::problem::{Findings, Pos};
 
 /// The most records of one zone, repeated ones counted.
 pub const MAX_RECORDS: usize = 20_000_000;
-/// The most bytes that all owners, or all RDATA with their lengths, may take: offsets are 32 bits.
-const MAX_BYTES: usize = u32::MAX as usize - (1 << 20);
 
 /// How many records' memory goes back at a time as sets are made of them.
 const PACKED_TOGETHER: usize = 1 << 15;

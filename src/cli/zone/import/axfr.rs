@@ -82,7 +82,7 @@ pub(super) async fn outputs(args: &super::Args) -> Result<Vec<Output>> {
     for name in zones {
         let received =
             fetch(&primary, name, None).await.with_context(|| format!("zone {name} of {address}"))?;
-        let Received::Zone { zone, .. } = received else { bail!("zone {name} of {address}: nothing came") };
+        let Received::Whole { zone, .. } = received else { bail!("zone {name} of {address}: nothing came") };
         let path = args.into.join("zones").join(file_name(name));
         files.push(Output { path, bytes: canonical(&zone) });
         let file = PathBuf::from(format!("serial {}", zone.serial()));
