@@ -9,6 +9,8 @@
 //! before is shown by the corrected clock too, in its order and at its distances. What comes from elsewhere and is by the
 //! host's clock in itself, such as when a certificate expires, is a [`HostTime`].
 
+mod stalls;
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
@@ -17,6 +19,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
+
+pub use stalls::Stalls;
 
 /// A host's clock that was set by this much or more is told; less is followed without a word.
 pub const CLOCK_STEP: Duration = Duration::from_secs(2);

@@ -8,6 +8,8 @@ use std::path::Path;
 mod config;
 #[path = "../fuzz/bodies/dns_reply.rs"]
 mod dns_reply;
+#[path = "peers/long.rs"]
+mod long;
 #[path = "../fuzz/bodies/message.rs"]
 mod message;
 #[path = "../fuzz/bodies/query.rs"]
@@ -72,6 +74,7 @@ fn mutate(chance: &mut Chance, seeds: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn run(target: &str, mutants: usize, body: fn(&[u8])) {
+    let mutants = mutants * long::times() as usize;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut files: Vec<_> =
         std::fs::read_dir(&folder).expect("seeds").map(|f| f.expect("a seed").path()).collect();

@@ -134,6 +134,11 @@ scenarios! {
     serials
     several_probes
     stale
+    stalls
+    stalls_and_a_delay
+    stalls_and_canaries
+    stalls_and_proposals
+    stalls_in_the_steps_of_a_failback
     sticky_moves_no_more_than_it_must
     suspect_ttl
     three_sites

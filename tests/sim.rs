@@ -1,7 +1,8 @@
 //! The simulator: random sites, services, failures, operators, reloads and crashes, each run made of one
 //! seed, with the engine's promises checked after every step.
 //!
-//! `DETOUR_SIM_SEED=N cargo test --test sim` runs the one seed a failure names.
+//! `DETOUR_SIM_SEED=N cargo test --test sim` runs the one seed a failure names; `DETOUR_LONG=20` plays twenty times as
+//! many.
 
 #[path = "sim/agree.rs"]
 mod agree;
@@ -13,6 +14,8 @@ mod day;
 mod families;
 #[path = "sim/judge.rs"]
 mod judge;
+#[path = "peers/long.rs"]
+mod long;
 #[path = "sim/play.rs"]
 mod play;
 #[path = "sim/random.rs"]
@@ -31,7 +34,7 @@ use std::time::Duration;
 use day::Mishap;
 use judge::Kind;
 
-/// How many seeds one test run plays.
+/// How many seeds one test run plays; `./test --long` plays more.
 const RUNS: u64 = 10_000;
 /// The same of groups, whose tables of buckets take their time, and of what is held back.
 const RUNS_OF_GROUPS: u64 = 200;
@@ -50,7 +53,7 @@ fn play(kind: Kind, seed: u64) -> play::Played {
 fn seeds(part: u64, parts: u64) -> Vec<u64> {
     match std::env::var("DETOUR_SIM_SEED") {
         Ok(seed) => vec![seed.parse().expect("DETOUR_SIM_SEED is a number")],
-        Err(_) => (0..RUNS).filter(|seed| seed % parts == part).collect(),
+        Err(_) => (0..RUNS * long::times()).filter(|seed| seed % parts == part).collect(),
     }
 }
 

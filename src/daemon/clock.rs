@@ -1,4 +1,5 @@
-//! The core follows the host's clock: where it was set, the engine is told, and people are.
+//! The core follows the host's clock and minds its own: the engine is told where the one was set, and where time passed
+//! in which the core stood still.
 
 use super::core::Core;
 use crate::engine::{Effect, Event, Happened};
@@ -25,5 +26,14 @@ impl Core {
             }
         }
         self.perform(effects, None);
+    }
+
+    /// Tells the engine for how long the core stood still, where it did: before any other event of a turn.
+    pub(super) fn tell_stall(&mut self) {
+        let now = self.clock.now();
+        if let Some(stalled) = self.stalls.take(now) {
+            let effects = self.step(now, Event::Stalled(stalled));
+            self.perform(effects, None);
+        }
     }
 }

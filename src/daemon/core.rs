@@ -19,6 +19,7 @@ use tracing::{error, info};
 use super::exempt;
 use super::host_clock::HostClock;
 use super::messages::{Input, View};
+use super::stalls::{LIFE, StallWatch};
 use super::status::Showing;
 use crate::alert::Alerts;
 use crate::answer::{Networks, Table};
@@ -112,6 +113,7 @@ pub struct Core {
     /// Which change of the engine's conditions was told last.
     pub summarized: Option<u64>,
     pub host_clock: HostClock,
+    pub stalls: StallWatch,
 }
 
 impl Core {
@@ -171,10 +173,14 @@ impl Core {
     async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>, samples: &mut mpsc::Receiver<Sample>) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut life = interval(LIFE);
+        life.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(SAMPLE_BATCH);
         let mut gathered = Instant::now();
         loop {
-            self.pulse.turned.store(self.clock.now().0, Ordering::Relaxed);
+            let now = self.clock.now();
+            self.pulse.turned.store(now.0, Ordering::Relaxed);
+            self.stalls.turn(now);
             let wake = self.wake.map(|at| Instant::from_std(self.clock.instant(at)));
             let reading = self.showing.next();
             tokio::select! {
@@ -193,6 +199,7 @@ impl Core {
                     None => return,
                 },
                 () = gather(gathered, samples, &mut batch), if !samples.is_closed() => {
+                    self.tell_stall();
                     gathered = Instant::now() + GATHER;
                     let mut effects = Vec::new();
                     for sample in batch.drain(..) {
@@ -202,13 +209,16 @@ impl Core {
                 }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.wake = None;
+                    self.tell_stall();
                     let effects = self.step(self.clock.now(), Event::Tick);
                     self.perform(effects, None);
                 }
                 () = sleep_until(reading.unwrap_or_else(Instant::now)), if reading.is_some() => {
                     self.show(self.clock.now());
                 }
+                _ = life.tick() => self.tell_stall(),
                 _ = beat.tick() => {
+                    self.tell_stall();
                     self.look_at_clock();
                     self.standbys.tell();
                     self.record_turns();
@@ -225,6 +235,7 @@ impl Core {
     fn take(&mut self, input: Input) {
         #[cfg(test)]
         super::tests::panic_if_asked(&input, self.loaded.as_ref());
+        self.tell_stall();
         let now = self.clock.now();
         match input {
             Input::Status(reply) => self.showing.ask(reply),

@@ -23,6 +23,7 @@ mod messages;
 mod open_files;
 mod rooms;
 mod signals;
+mod stalls;
 mod start;
 mod status;
 #[cfg(test)]

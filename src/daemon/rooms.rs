@@ -15,6 +15,7 @@ use super::first::{First, Found, StartError};
 use super::handle::Handle;
 use super::host_clock::HostClock;
 use super::messages::{INPUT_QUEUE, Input, SAMPLE_QUEUE};
+use super::stalls::StallWatch;
 use super::status::Showing;
 use crate::alert::Alerts;
 use crate::answer::{Networks, RateLimit, Secrets, Settings, Table};
@@ -235,6 +236,7 @@ impl Rooms {
             standbys: Standbys::default(),
             summarized: None,
             host_clock: HostClock::default(),
+            stalls: StallWatch::default(),
         };
         (core, Watched { files: files_seen, pending: pending_seen })
     }

@@ -78,21 +78,21 @@ impl Engine {
         let config =
             self.services.get(name).map(|steered| steered.service.moving.clone()).unwrap_or_default();
         let next = match moving.kind {
-            MoveKind::Failback => step(&config, running.as_ref(), &moving, now),
+            MoveKind::Failback => step(&config, running.as_ref(), &moving, now, &self.stalls),
             MoveKind::Failover => None,
         };
         if next.is_some()
             && let Some(other) = &slots.step
         {
             // One part of a service goes back in steps at a time.
-            let until = other.since + config.step_hold;
+            let until = self.stalls.count_from(other.since) + config.step_hold;
             let rule = Rule::Holding { back: moving.to.clone(), until };
             return self.stay(part, wish, &moving, rule, None, Some(until));
         }
         slots.switched |= !begun;
         slots.going.push(moving.clone());
         let Some(next) = next else { return wish };
-        let until = next.since + config.step_hold;
+        let until = self.stalls.count_from(next.since) + config.step_hold;
         let share = |at: usize| config.steps.get(at).copied().unwrap_or(100);
         let (percent, back) = (share(next.at), moving.to.clone());
         let rule = Rule::Stepping { back, percent, next: share(next.at + 1), at: until };

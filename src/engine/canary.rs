@@ -26,7 +26,7 @@ use super::doubt::Doubt;
 use super::{CheckView, Effect, Engine, Happened, Pace, Watched};
 use crate::health::{Discard, Health, Outcome, Sample};
 use crate::model::{Check, CheckKey, VantageSetup};
-use crate::time::Time;
+use crate::time::{Stalls, Time};
 
 /// The canaries of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -90,8 +90,8 @@ impl Canaries {
     }
 
     /// Whether failures that began to come in at `since` may be believed.
-    pub fn vouch(&self, now: Time, since: Time) -> bool {
-        if self.each.is_empty() || now >= since + self.wait {
+    pub fn vouch(&self, now: Time, since: Time, stalls: &Stalls) -> bool {
+        if self.each.is_empty() || now >= stalls.count_from(since) + self.wait {
             return !self.in_doubt();
         }
         let working = self.worked.values().filter(|&&began| began >= since).count();
@@ -99,8 +99,8 @@ impl Canaries {
     }
 
     /// Until when failures that began at `since` may wait for a canary.
-    pub fn deadline(&self, since: Option<Time>) -> Option<Time> {
-        since.filter(|_| !self.each.is_empty()).map(|since| since + self.wait)
+    pub fn deadline(&self, since: Option<Time>, stalls: &Stalls) -> Option<Time> {
+        since.filter(|_| !self.each.is_empty()).map(|since| stalls.count_from(since) + self.wait)
     }
 
     pub fn note_suspect(&mut self, key: &CheckKey, suspect: bool) {
@@ -124,8 +124,8 @@ impl Canaries {
         Some(format!("{working} of {all} canaries work, {} must; {key}: {because}", self.quorum))
     }
 
-    pub fn views(&self, now: Time) -> impl Iterator<Item = CheckView> + '_ {
-        self.each.iter().map(move |(key, canary)| canary.view(now, key, 1))
+    pub fn views<'a>(&'a self, now: Time, stalls: &'a Stalls) -> impl Iterator<Item = CheckView> + 'a {
+        self.each.iter().map(move |(key, canary)| canary.view(now, stalls, key, 1))
     }
 }
 
@@ -148,7 +148,7 @@ impl Engine {
         }
         out.push(Effect::Record(Happened::Sample(sample)));
         if changed {
-            canary.judge(now, false);
+            canary.judge(now, false, &self.stalls);
             let found = canary.health.found();
             let (to, because) = (found.health, found.because.clone());
             out.push(Effect::Record(Happened::Health { check: key, from, to, because, of: None }));

@@ -11,13 +11,14 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::routes::Way;
 use super::{Bearing, CheckView, Effect, Engine, Happened, MAX_BEARING, Pace, Saved, SavedCheck};
 use crate::dns::Name;
 use crate::health::{CheckHealth, Damper, Discard, Finding, Health, Outcome, Sample, works};
 use crate::model::{Check, CheckKey, Probe};
-use crate::time::Time;
+use crate::time::{Stalls, Time};
 
 /// Intervals without a sample that make a check stale.
 const STALE_INTERVALS: u32 = 3;
@@ -82,7 +83,7 @@ impl Watched {
             way: Way::Silent,
             due: None,
         };
-        watched.judge(now, false);
+        watched.judge(now, false, &Stalls::default());
         watched
     }
 
@@ -109,7 +110,8 @@ impl Watched {
         let before = self.health.found().health;
         let changed = self.health.take(sample, self.probe.thresholds, quorum, vouched);
         if !matches!(sample.outcome, Outcome::Discarded(_)) {
-            self.counted = sample.at;
+            // One from before it was expected again says nothing of the time since.
+            self.counted = self.counted.max(sample.at);
         }
         self.note_change(sample.at, before);
         changed
@@ -136,22 +138,9 @@ impl Watched {
         self.counted = now;
     }
 
-    /// No sample could come until now.
-    pub fn expect_from(&mut self, now: Time) {
-        self.counted = self.counted.max(now);
-    }
-
-    /// Makes it late when so much more has passed, at the earliest.
-    pub fn bear_with(&mut self, now: Time, more: std::time::Duration) {
-        let silence = self.patience().saturating_sub(more);
-        if now.since(self.counted) > silence {
-            self.counted = now - silence;
-        }
-    }
-
-    /// Whether it worked, and nothing came of it for so long that nothing is known any more.
-    pub fn is_silent(&self) -> bool {
-        self.judged.health == Health::Unknown && works(self.health.found().health)
+    /// What holds it Down is postponed by so much, where it was in force when this process came to stand still.
+    pub fn hold_on(&mut self, began: Time, length: Duration) -> bool {
+        self.probe.damping.is_some() && self.damper.postpone(began, length)
     }
 
     fn note_change(&mut self, at: Time, before: Health) {
@@ -166,10 +155,10 @@ impl Watched {
 
     /// Draws the conclusion anew; the health before it where that changed. While the vantage is `doubted`,
     /// nothing goes stale: what was known last stands.
-    pub fn judge(&mut self, now: Time, doubted: bool) -> Option<Health> {
+    pub fn judge(&mut self, now: Time, doubted: bool, stalls: &Stalls) -> Option<Health> {
         let found = self.health.found();
         let held = self.damper.held(now).filter(|_| self.probe.damping.is_some() && works(found.health));
-        let stale = !doubted && works(found.health) && now.since(self.counted) > self.patience();
+        let stale = !doubted && works(found.health) && self.is_late(now, stalls);
         let next = if stale {
             let because = with_discard(format!("no sample for {:?}", self.patience()), self.discarded());
             Finding { health: Health::Unknown, since: now, because }
@@ -202,19 +191,19 @@ impl Watched {
     }
 
     /// Whether there was no result that counts for so long that what was known is known no more.
-    pub fn is_late(&self, now: Time) -> bool {
-        now.since(self.counted) > self.patience()
+    pub fn is_late(&self, now: Time, stalls: &Stalls) -> bool {
+        now.since(stalls.count_from(self.counted)) > self.patience()
     }
 
-    fn patience(&self) -> std::time::Duration {
+    fn patience(&self) -> Duration {
         self.probe.interval * STALE_INTERVALS
     }
 
     /// When the passing of time alone changes what it comes to; `verdict` is until when its failures may
     /// wait for canaries.
-    pub fn next_due(&self, now: Time, verdict: Option<Time>) -> Option<Time> {
+    pub fn next_due(&self, now: Time, verdict: Option<Time>, stalls: &Stalls) -> Option<Time> {
         // A moment is late once it has passed.
-        let late = self.counted + self.patience() + std::time::Duration::from_millis(1);
+        let late = stalls.count_from(self.counted) + self.patience() + Duration::from_millis(1);
         let late = Some(late).filter(|_| works(self.health.found().health));
         let late = late.filter(|_| self.judged.health != Health::Unknown);
         // In doubt nothing is late: it is looked at again an interval later.
@@ -253,14 +242,14 @@ impl Watched {
     }
 
     /// The check with its last `samples`.
-    pub fn view(&self, now: Time, key: &CheckKey, samples: usize) -> CheckView {
+    pub fn view(&self, now: Time, stalls: &Stalls, key: &CheckKey, samples: usize) -> CheckView {
         let found = self.found();
         let last = self.health.recent().next().map(|recent| recent.at);
         let every = match self.pace {
             Pace::Normal => self.probe.interval,
             Pace::Confirm => self.probe.confirm,
         };
-        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let because = if found.health == self.health.found().health {
             with_discard(self.health.progress(self.probe.thresholds), self.discarded())
         } else {
@@ -274,7 +263,7 @@ impl Watched {
             because,
             every_ms: millis(every),
             last_sample_age_ms: last.map(|at| millis(now.since(at))),
-            stale: now.since(last.unwrap_or(self.added)) > self.patience(),
+            stale: now.since(stalls.count_from(last.unwrap_or(self.added))) > self.patience(),
             held_until: self.damper.held(now).filter(|_| self.is_damped()).map(|held| held.until),
             recent: self.health.recent().take(samples).map(|recent| recent.of(key)).collect(),
         }
@@ -313,7 +302,7 @@ impl Engine {
         self.canaries.mark(&mut sample);
         let first = !watched.health.has_reported();
         let failing_since = watched.health.failing_since().unwrap_or(sample.at);
-        let vouched = self.canaries.vouch(now, failing_since);
+        let vouched = self.canaries.vouch(now, failing_since, &self.stalls);
         let [passed, confirmed] = [watched.health.has_passed(), watched.health.is_confirmed()];
         let changed = watched.take(&sample, self.quorum, vouched);
         // A fall that is no longer confirmed lets nothing move that could not before.
@@ -352,7 +341,7 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) {
         let Some(watched) = self.checks.get_mut(key) else { return };
-        let before = watched.judge(now, self.canaries.in_doubt());
+        let before = watched.judge(now, self.canaries.in_doubt(), &self.stalls);
         if let Some(from) = before {
             let Finding { health: to, because, .. } = watched.found().clone();
             let of = self.bearing(key, began).map(Box::new);
@@ -369,9 +358,9 @@ impl Engine {
             out.push(Effect::Pace(key.clone(), pace));
         }
         let suspect = watched.health.found().health == Health::Suspect;
-        let verdict = self.canaries.deadline(watched.health.failing_since());
+        let verdict = self.canaries.deadline(watched.health.failing_since(), &self.stalls);
         // An entry that comes too early is looked at and put off; one that would come too late is moved.
-        let next = watched.next_due(now, verdict);
+        let next = watched.next_due(now, verdict, &self.stalls);
         if watched.due.is_none_or(|due| due <= now || next.is_some_and(|next| next < due)) {
             self.agenda.look_at(key, watched.due, next);
             watched.due = next;
@@ -417,7 +406,8 @@ impl Engine {
     /// A check whose failures may be vouched for by now.
     pub(super) fn settle_check(&mut self, now: Time, key: &CheckKey, out: &mut Vec<Effect>) {
         let Some(watched) = self.checks.get_mut(key) else { return };
-        let vouched = watched.health.failing_since().is_some_and(|since| self.canaries.vouch(now, since));
+        let vouched =
+            watched.health.failing_since().is_some_and(|since| self.canaries.vouch(now, since, &self.stalls));
         let changed = vouched && watched.settle(now, self.quorum);
         if changed {
             out.push(Effect::Save(Saved::Check(key.clone(), Some(watched.saved()))));
@@ -447,7 +437,7 @@ impl Engine {
                     let watched = known.into_mut();
                     let before = watched.found().clone();
                     watched.reload(now, probe);
-                    watched.judge(now, doubted);
+                    watched.judge(now, doubted, &self.stalls);
                     if *watched.found() != before {
                         services.extend(watched.services.iter().cloned());
                     }
@@ -455,12 +445,12 @@ impl Engine {
                 }
                 Entry::Vacant(free) => {
                     let watched = free.insert(Watched::new(now, probe, restored.remove(&key)));
-                    watched.judge(now, doubted);
+                    watched.judge(now, doubted, &self.stalls);
                     watched
                 }
             };
-            let verdict = self.canaries.deadline(watched.health.failing_since());
-            watched.due = watched.next_due(now, verdict);
+            let verdict = self.canaries.deadline(watched.health.failing_since(), &self.stalls);
+            watched.due = watched.next_due(now, verdict, &self.stalls);
             self.agenda.look_at(&key, None, watched.due);
             self.canaries.note_suspect(&key, watched.health.found().health == Health::Suspect);
         }

@@ -286,7 +286,9 @@ impl Engine {
     /// A check runs and runs, and nothing is known of it: what its runs come to does not count.
     pub(super) fn note_discarded(&mut self, now: Time, key: &CheckKey, outcome: &Outcome) {
         let Outcome::Discarded(why) = outcome else { return };
-        let Some(watched) = self.checks.get(key).filter(|watched| watched.is_late(now)) else { return };
+        let Some(watched) = self.checks.get(key).filter(|watched| watched.is_late(now, &self.stalls)) else {
+            return;
+        };
         // A fault of the vantage is told as that.
         if watched.found().health == Health::Unknown && !self.canaries.in_doubt() {
             let subject = key.to_string();

@@ -240,6 +240,7 @@ impl Engine {
         let last = self.decided.get(name);
         Situation {
             now,
+            stalls: &self.stalls,
             service: &steered.service,
             standings,
             last: last.map(|last| &last.decision),

@@ -35,6 +35,9 @@ pub enum Event {
     Command(Command),
     /// The host's clock is so far ahead from now on: it was set, or this is a start.
     Clock(Offset),
+    /// This process stood still for so long until now: it was stopped, or starved, or the machine was suspended, or it
+    /// was busy with one thing. Said before any other event of that time, and nothing is late for that.
+    Stalled(Duration),
     /// Time passed: an [`Effect::Wake`] is due.
     Tick,
 }

@@ -11,6 +11,7 @@
 //! Canary ──► doubt: samples count for nothing ──────┤
 //! No route ► a failure, or doubt where nothing works ┤
 //! Clock ───► maintenance windows, which go by the host's clock
+//! Stalled ─► whatever is waited for is waited for that much longer
 //! Tick ────► holds and overrides that ran out ─────┤ at once
 //!            checks without samples, damping ───────┤ as a change of health
 //!                                                   ▼
@@ -37,7 +38,7 @@ use crate::condition::Conditions;
 use crate::dns::{Name, RrSet};
 use crate::model::{Check, CheckKey, Config, SiteId};
 use crate::policy::{Ledger, Override, Regions, Scope, Tally};
-use crate::time::{Offset, Time, by_host};
+use crate::time::{Offset, Stalls, Time, by_host};
 
 mod ahead;
 mod approval;
@@ -61,6 +62,7 @@ mod report;
 mod routes;
 mod saved;
 mod service;
+mod stalls;
 mod status;
 mod tables;
 mod target;
@@ -73,7 +75,7 @@ use maintenance::Maintained;
 use routes::Routes;
 use service::{First, Steered};
 use tables::Tables;
-use timers::{Agenda, LATE, OVERDUE};
+use timers::Agenda;
 use zones::ZoneState;
 
 pub use audit::Audit;
@@ -136,6 +138,8 @@ pub struct Engine {
     ledger: Ledger,
 
     agenda: Agenda,
+    /// When this process stood still of late.
+    stalls: Stalls,
     /// How far the host's clock is ahead of `now`.
     offset: Offset,
 }
@@ -167,6 +171,7 @@ impl Engine {
             last_decision: 0,
             ledger: Ledger::default(),
             agenda: Agenda::default(),
+            stalls: Stalls::default(),
             offset: Offset::default(),
         };
         for saved in saved {
@@ -215,8 +220,11 @@ impl Engine {
     fn take(&mut self, now: Time, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
         let mut ordered = None;
+        // Before anything is found to be late.
+        if let Event::Stalled(length) = event {
+            self.stood_still(now, length, &mut out);
+        }
         let mut at_once = self.expire(now, &mut out);
-        self.excuse(now);
         self.maintain(now, &mut out);
         self.look(now, &mut out);
         at_once |= self.end_first_round(now);
@@ -232,7 +240,7 @@ impl Engine {
                 Err(refused) => out.push(Effect::Refused(refused)),
             },
             Event::Clock(offset) => self.set_clock(now, offset, &mut out),
-            Event::Tick => {}
+            Event::Stalled(_) | Event::Tick => {}
         }
         if self.agenda.is_flush_due(now) || at_once {
             self.flush(now, ordered.as_ref(), &mut out);
@@ -246,23 +254,6 @@ impl Engine {
             Effect::Pace(..) | Effect::Wake(_) | Effect::Refused(_) => 2,
         });
         out
-    }
-
-    /// This process may have stood still: no check is late for that.
-    fn excuse(&mut self, now: Time) {
-        let late = self.agenda.lateness(now);
-        if late < LATE {
-            return;
-        }
-        for watched in self.checks.values_mut().filter(|watched| !watched.is_silent()) {
-            if late >= OVERDUE {
-                // Nobody could take a sample.
-                watched.expect_from(now);
-            } else {
-                // What came meanwhile may be on its way.
-                watched.bear_with(now, OVERDUE);
-            }
-        }
     }
 
     /// Ends the first round where it has taken long enough; whether there is something to decide for it.

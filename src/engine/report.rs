@@ -55,7 +55,8 @@ impl Engine {
             services.extend(next);
         }
         let next = self.checks.range::<CheckKey, _>((from, Bound::Unbounded)).take(room);
-        let next: Vec<CheckView> = next.map(|(key, watched)| watched.view(now, key, 1)).collect();
+        let next: Vec<CheckView> =
+            next.map(|(key, watched)| watched.view(now, &self.stalls, key, 1)).collect();
         room -= next.len();
         checks.extend(next);
         if room == 0 {
@@ -69,7 +70,7 @@ impl Engine {
             checks,
             zones: self.zones().collect(),
             overrides: self.overrides.values().cloned().collect(),
-            canaries: self.canaries.views(now).collect(),
+            canaries: self.canaries.views(now, &self.stalls).collect(),
             doubt: self.canaries.doubt().cloned(),
             proposals: self.proposals().into_iter().cloned().collect(),
             rules: self.rules(now),
@@ -87,7 +88,9 @@ impl Engine {
         let steered = self.services.get(name)?;
         let keys = steered.checks().into_iter();
         let checks: Vec<CheckView> = keys
-            .filter_map(|key| self.checks.get(key).map(|watched| watched.view(now, key, usize::MAX)))
+            .filter_map(|key| {
+                self.checks.get(key).map(|watched| watched.view(now, &self.stalls, key, usize::MAX))
+            })
             .collect();
         Some(Explanation { now, service: self.service(now, steered), checks, next: self.next(now, steered) })
     }

@@ -2,7 +2,6 @@
 //! changes, and the next wake.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::{COALESCE, Effect};
 use crate::dns::Name;
@@ -12,11 +11,6 @@ use crate::time::Time;
 
 /// A check may be looked at this much later than it asks for, so that many are looked at in one go.
 const LOOK_MS: u64 = 50;
-/// A wake that comes this much too late means that this process stood still.
-pub(super) const OVERDUE: Duration = Duration::from_millis(150);
-/// One that comes this much too late may mean it: this process may have stood still until just after it was due.
-pub(super) const LATE: Duration = Duration::from_millis(20);
-
 /// The engine's diary. Every entry is for a service, an override, a check or a maintenance window, so it is
 /// as bounded as they are.
 #[derive(Clone, Debug, Default)]
@@ -120,11 +114,6 @@ impl Agenda {
             return None;
         }
         self.expiries.pop_first().map(|(_, scope)| scope)
-    }
-
-    /// By how much the wake that was asked for is late.
-    pub fn lateness(&self, now: Time) -> Duration {
-        self.announced.map(|at| now.since(at)).unwrap_or_default()
     }
 
     /// Says when to step again, where that is not what the daemon was told last.

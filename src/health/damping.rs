@@ -75,6 +75,13 @@ impl Damper {
         self.held.as_ref().filter(|held| held.until > now)
     }
 
+    /// A hold that was in force at `began` ends so much later; whether there is one.
+    pub fn postpone(&mut self, began: Time, by: Duration) -> bool {
+        let Some(held) = self.held.as_mut().filter(|held| held.until > began) else { return false };
+        held.until = held.until + by;
+        true
+    }
+
     /// When the last hold ended, where it has.
     pub fn released(&self, now: Time) -> Option<Time> {
         self.held.map(|held| held.until).filter(|&until| until <= now)

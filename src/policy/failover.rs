@@ -19,7 +19,7 @@ use super::memory::{Mark, Marks};
 use super::reason::{Latch, Rule};
 use super::situation::{Order, Situation};
 use crate::model::{Failback, SiteId};
-use crate::time::Time;
+use crate::time::{Stalls, Time};
 
 /// How long after the sample that made an endpoint Up it is decided upon at the latest, on a machine that is busy.
 const LATELY: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ pub(super) struct Pick {
 /// What there is to pick from: the members of one group in order, and what is remembered of them.
 pub(super) struct Bench<'a> {
     pub now: Time,
+    pub stalls: &'a Stalls,
     pub members: &'a [Stance],
     /// The member in use: the one ordered, or the one last decided for.
     pub in_use: Option<usize>,
@@ -81,6 +82,7 @@ pub(super) fn pick(situation: &Situation) -> Pick {
     });
     pick_of(&Bench {
         now: situation.now,
+        stalls: situation.stalls,
         members: &members,
         in_use,
         served,
@@ -200,7 +202,7 @@ fn stay_or_return(bench: &Bench, marks: &Marks, at: usize) -> (Option<usize>, Ru
                 manual = true;
                 continue;
             }
-            (Some(mark), Failback::Auto { hold }) => Some(hold_end(*mark, member, hold)),
+            (Some(mark), Failback::Auto { hold }) => Some(hold_end(*mark, member, hold, bench.stalls)),
         };
         match until.filter(|&until| until > bench.now) {
             None => {
@@ -222,9 +224,9 @@ fn stay_or_return(bench: &Bench, marks: &Marks, at: usize) -> (Option<usize>, Ru
 }
 
 /// When a member has been Up for as long as it has to be, counted from where its mark says.
-pub(super) fn hold_end(mark: Mark, member: &Stance, hold: Duration) -> Time {
+pub(super) fn hold_end(mark: Mark, member: &Stance, hold: Duration, stalls: &Stalls) -> Time {
     let from = if let Mark::Back(back) = mark { back.max(member.up_since) } else { member.up_since };
-    from + hold
+    stalls.count_from(from) + hold
 }
 
 /// The marks as they are now: who is out gets one, who no longer is keeps it as [`Mark::Back`].

@@ -19,7 +19,7 @@ use super::records;
 use super::situation::Situation;
 use crate::health::Health;
 use crate::model::{Moving, SiteId};
-use crate::time::Time;
+use crate::time::{Stalls, Time};
 
 /// The move a wish comes to, where it is one that nobody ordered. An operator who takes the endpoint in use
 /// out has ordered what follows; the first choice of all, what was used because nothing better was known, and what
@@ -47,15 +47,17 @@ pub fn delayed_until(situation: &Situation, moving: &Move) -> Option<Time> {
     let delay = situation.service.moving.delay;
     let left = standing(situation, &moving.from)?;
     let counts = moving.kind == MoveKind::Failover && !delay.is_zero() && left.found.health == Health::Down;
-    counts.then(|| left.found.since + delay).filter(|&until| until > situation.now)
+    counts
+        .then(|| situation.stalls.count_from(left.found.since) + delay)
+        .filter(|&until| until > situation.now)
 }
 
 /// The step a failback is at: begun now, gone on with, or `None` once the last one is over and all move.
-pub fn step(config: &Moving, last: Option<&Step>, moving: &Move, now: Time) -> Option<Step> {
+pub fn step(config: &Moving, last: Option<&Step>, moving: &Move, now: Time, stalls: &Stalls) -> Option<Step> {
     let Move { to, family, .. } = moving;
     let step = match last.filter(|step| step.to == *to && step.family == *family) {
         None => Step { to: to.clone(), at: 0, since: now, family: *family },
-        Some(step) if step.since + config.step_hold <= now => {
+        Some(step) if stalls.count_from(step.since) + config.step_hold <= now => {
             Step { at: step.at + 1, since: now, ..step.clone() }
         }
         Some(step) => step.clone(),

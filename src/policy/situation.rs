@@ -6,7 +6,7 @@ use super::Decision;
 use super::endpoint::Standing;
 use super::memory::{Marks, Memories};
 use crate::model::{Service, SiteId};
-use crate::time::Time;
+use crate::time::{Stalls, Time};
 use crate::zone::ClientsId;
 
 /// Everything a decision depends on.
@@ -14,6 +14,8 @@ use crate::zone::ClientsId;
 pub struct Situation<'a> {
     /// The moment.
     pub now: Time,
+    /// When this process stood still: that time counts for no delay and no hold.
+    pub stalls: &'a Stalls,
     /// The service as configured.
     pub service: &'a Service,
     /// How its endpoints stand, one for each of `service.endpoints` and in their order.

@@ -119,6 +119,7 @@ fn fail_over(situation: &Situation, tree: &Tree, group: &Group, members: &[Stanc
     };
     let pick = failover::pick_of(&Bench {
         now: situation.now,
+        stalls: situation.stalls,
         members,
         in_use: ordered.or(served),
         served,
@@ -186,7 +187,7 @@ fn near(situation: &Situation, members: &[Stance], before: &Memory) -> Run {
         match situation.service.failback {
             Failback::Manual => Some(None),
             Failback::Auto { hold } => {
-                let until = failover::hold_end(mark, member, hold);
+                let until = failover::hold_end(mark, member, hold, situation.stalls);
                 (until > situation.now).then_some(Some(until))
             }
         }
@@ -224,13 +225,15 @@ fn shared(situation: &Situation, tree: &Tree, group: &Group, members: &[Stance],
         let member = &members[at];
         let mut share = SLOW_STEPS;
         match (marks.get(&member.id), tree.slow_start) {
-            (Some(Mark::Back(back)), Some(over)) => match grown(*back, situation.now, over) {
-                Some((grown, next)) => {
-                    share = grown;
-                    again = Some(again.map_or(next, |again| again.min(next)));
+            (Some(Mark::Back(back)), Some(over)) => {
+                match grown(situation.stalls.count_from(*back), situation.now, over) {
+                    Some((grown, next)) => {
+                        share = grown;
+                        again = Some(again.map_or(next, |again| again.min(next)));
+                    }
+                    None => drop(marks.remove(&member.id)),
                 }
-                None => drop(marks.remove(&member.id)),
-            },
+            }
             _ => drop(marks.remove(&member.id)),
         }
         let weight = if group.policy == PolicyKind::All { 1 } else { group.members[at].weight };

@@ -24,6 +24,7 @@ const CHECK: u8 = 4;
 const STORY: u8 = 5;
 const CONTENTS: u8 = 6;
 const CLOCK: u8 = 7;
+const STALLED: u8 = 8;
 
 const PHASES: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body];
 
@@ -115,6 +116,12 @@ impl Encoder {
     pub fn clock(&mut self, now: Time, offset: Offset) {
         self.begin(CLOCK, now);
         self.json(&offset);
+    }
+
+    /// This process stood still for so long until now.
+    pub fn stalled(&mut self, now: Time, length: Duration) {
+        self.begin(STALLED, now);
+        self.number(u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// A configuration and its zones.
@@ -246,6 +253,7 @@ impl Decoder {
             SAMPLE => Note::Sample(self.sample(rest)?),
             COMMAND => Note::Command(rest.json()?),
             CLOCK => Note::Clock(rest.json()?),
+            STALLED => Note::Stalled(Duration::from_millis(rest.number()?)),
             LOAD => {
                 let Changed { path, text, zones, regions, undecided } = rest.json()?;
                 let before = self.in_force.load();

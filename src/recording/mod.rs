@@ -173,6 +173,8 @@ pub enum Note {
     Command(Command),
     /// Where the host's clock was.
     Clock(Offset),
+    /// This process stood still for so long; earlier versions did not keep it.
+    Stalled(Duration),
     /// Time alone.
     Tick,
 }

@@ -87,8 +87,10 @@ fn everything_comes_back() {
     recorder.note(Time(1_020), &Event::Tick);
     recorder.note(Time(1_021), &Event::Command(command.clone()));
     recorder.note(Time(1_021), &Event::Clock(Offset(-10_800_000)));
+    recorder.note(Time(1_021), &Event::Stalled(Duration::from_secs(70)));
     expect.extend([(Time(1_020), Note::Tick), (Time(1_021), Note::Command(command))]);
     expect.push((Time(1_021), Note::Clock(Offset(-10_800_000))));
+    expect.push((Time(1_021), Note::Stalled(Duration::from_secs(70))));
     // Another segment: the engine goes on, and could begin.
     recorder.begin(Time(1_022), true, Vec::new());
     recorder.note(Time(1_030), &Event::Tick);

@@ -97,6 +97,7 @@ impl Recorder {
             Event::Sample(sample) => self.encoder.sample(now, sample),
             Event::Command(command) => self.encoder.command(now, command),
             Event::Clock(offset) => self.encoder.clock(now, *offset),
+            Event::Stalled(length) => self.encoder.stalled(now, *length),
             Event::Tick => self.encoder.tick(now),
             Event::Contents(zones) => self.encoder.contents(now, zones),
             // See `Recorder::load`, which knows the text too.

@@ -163,7 +163,10 @@ impl Player {
             let since = if matches!(note, Note::Load(_)) { at } else { since };
             self.load(since, load.clone(), tell);
         }
-        if other {
+        if let (true, Note::Stalled(length)) = (other, note) {
+            // Nobody woke it meanwhile.
+            self.advance(at - *length, false, tell);
+        } else if other {
             self.advance(at, matches!(note, Note::Tick), tell);
         }
         match note {
@@ -183,6 +186,7 @@ impl Player {
             Note::Sample(sample) => self.step(at, Event::Sample(sample.clone()), tell),
             Note::Command(command) => self.step(at, Event::Command(command.clone()), tell),
             Note::Clock(offset) => self.step(at, Event::Clock(*offset), tell),
+            Note::Stalled(length) => self.step(at, Event::Stalled(*length), tell),
         }
         Ok(())
     }

@@ -95,6 +95,11 @@ const ENGINE_ONLY: &[(&str, &str)] = &[
     ("nothing_verified", "no site can make this host stall"),
     ("one_family_dead", "loopback has one IPv6 address; failures.rs plays it with one site"),
     ("stale", "no site can keep the daemon from probing it"),
+    ("stalls", "no site can make this host stall"),
+    ("stalls_and_a_delay", "no site can make this host stall"),
+    ("stalls_and_canaries", "no site can make this host stall"),
+    ("stalls_and_proposals", "no site can make this host stall"),
+    ("stalls_in_the_steps_of_a_failback", "no site can make this host stall"),
     ("override_in_first_round", "when the first round is over is not the scenario's to say"),
 ];
 
@@ -241,7 +246,9 @@ impl Stage {
                 }
                 None
             }
-            What::Approve { .. } | What::Reject { .. } => unreachable!("such a scenario is the engine's"),
+            What::Approve { .. } | What::Reject { .. } | What::Stall(_) => {
+                unreachable!("such a scenario is the engine's")
+            }
             What::Override { kind, scope, reason, lasts, force } => {
                 let lasts = lasts.map(|lasts| format!("{}s", (lasts / FASTER).max(SHORTEST).as_secs()));
                 let mut args = vec![kind.as_str(), scope, "--reason", reason];

@@ -172,6 +172,8 @@ impl Day {
         match mishap {
             Mishap::Stall(length) => {
                 self.world.now = self.world.now + length;
+                let effects = self.world.step(Event::Stalled(length));
+                self.follow(effects);
                 self.spoil(length);
                 for run in self.runs.values_mut() {
                     run.next = run.next.max(self.world.now);

@@ -28,6 +28,7 @@ pub fn play_again(given: &[Given]) -> Vec<Effect> {
                     Event::Command(command) => encoder.command(*now, command),
                     Event::Contents(zones) => encoder.contents(*now, zones),
                     Event::Clock(offset) => encoder.clock(*now, *offset),
+                    Event::Stalled(length) => encoder.stalled(*now, *length),
                     Event::Tick | Event::Load(_) => encoder.tick(*now),
                 }
                 for (now, note) in decoder.frame(&encoder.take()).expect("what was written") {
@@ -36,6 +37,7 @@ pub fn play_again(given: &[Given]) -> Vec<Effect> {
                         Note::Command(command) => Event::Command(command),
                         Note::Contents(zones) => Event::Contents(zones),
                         Note::Clock(offset) => Event::Clock(offset),
+                        Note::Stalled(length) => Event::Stalled(length),
                         Note::Tick => Event::Tick,
                         Note::Load(_) => panic!("no load was written"),
                     };

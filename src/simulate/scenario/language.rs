@@ -36,7 +36,8 @@
 //! at 50s    restart                                   the engine, from what it saved
 //! at 60s    reload                                    with the site, zone, file, service and
 //!     zone example.com serial 9                       `remove NAME` lines that follow, indented
-//! at 70s                                              nothing but time
+//! at 65s    stall 20s                                 the daemon stands still from then on, for so long
+//! at 90s                                              nothing but time
 //! expect    app.example.com A 192.0.2.10 AAAA 2001:db8:1::10 CNAME lb.example.net ttl 30 serial +1 ...
 //! ```
 //!
@@ -92,6 +93,7 @@ pub enum What {
     Failback { service: String },
     Restart,
     Reload(Setup),
+    Stall(Duration),
     Nothing,
     Expect(Box<Expect>),
 }
@@ -262,6 +264,7 @@ fn action(words: &[String], setup: &Setup) -> Result<What, String> {
         }
         ["reject", service] => What::Reject { service: service.to_owned() },
         ["reload"] => What::Reload(setup.clone()),
+        ["stall", length] => What::Stall(duration(length)?),
         ["undrain", scope] => What::Clear { scope: scope.to_owned() },
         ["failover", service, "to", to] => What::Failover { service: service.to_owned(), to: to.to_owned() },
         ["failback", service] => What::Failback { service: service.to_owned() },

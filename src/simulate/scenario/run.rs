@@ -146,6 +146,12 @@ impl Run {
                 let effects = self.world.step(Event::Load(load));
                 self.effects.extend(effects);
             }
+            What::Stall(length) => {
+                // Nothing comes of the time in between.
+                self.world.now = self.world.now + length;
+                let effects = self.world.step(Event::Stalled(length));
+                self.effects.extend(effects);
+            }
             // What is expected is checked by the caller.
             What::Nothing | What::Expect(_) => {}
         }
