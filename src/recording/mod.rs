@@ -73,7 +73,7 @@ pub struct LoadNote {
     /// Its text.
     pub text: Arc<str>,
     /// What the engine was told of the zone files, fingerprints included.
-    pub zones: Arc<[ZoneBase]>,
+    pub zones: Arc<[Arc<ZoneBase>]>,
     /// Which endpoints the clients of services prefer, each list of regions once with the services it is of.
     /// Maps of clients are not kept: which client is of which region decides nothing.
     #[serde(default, skip_serializing_if = "no_regions")]
@@ -118,7 +118,10 @@ impl LoadNote {
     /// The same with other contents of some of its zones.
     #[must_use]
     pub fn with(&self, contents: &[ZoneBase]) -> LoadNote {
-        let now = |zone: &ZoneBase| contents.iter().find(|new| new.apex == zone.apex).unwrap_or(zone).clone();
+        let now = |zone: &Arc<ZoneBase>| match contents.iter().find(|new| new.apex == zone.apex) {
+            Some(new) => Arc::new(new.clone()),
+            None => Arc::clone(zone),
+        };
         LoadNote { zones: self.zones.iter().map(now).collect(), ..self.clone() }
     }
 }

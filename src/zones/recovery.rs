@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::diff::Differences;
 use super::snapshots::Snapshots;
@@ -114,7 +115,7 @@ impl Kept {
     }
 
     /// What the zones published whose contents are other ones now, without what was laid over them.
-    pub fn others(&self, bases: &[ZoneBase], copies: &Snapshots) -> Vec<Zone> {
+    pub fn others(&self, bases: &[Arc<ZoneBase>], copies: &Snapshots) -> Vec<Zone> {
         let changed = bases.iter().filter_map(|base| {
             let kept = self.zones.get(&base.apex)?;
             (kept.fingerprint != base.fingerprint && knows(kept, base))
