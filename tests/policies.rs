@@ -96,7 +96,7 @@ impl Node {
         };
         let load = Load {
             config: config.clone(),
-            zones: vec![base],
+            zones: vec![Arc::new(base)],
             regions: clients.regions,
             undecided: Undecided::default(),
         };

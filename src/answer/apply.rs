@@ -122,6 +122,9 @@ impl Table {
         if soa.rtype != RrType::SOA || soa.owner != *apex || soa.rdata.len() != 1 {
             return Err(ApplyError::BadSoa(apex.clone()));
         }
+        if self.is_under(apex, changeset) {
+            return Ok(());
+        }
         let mut names: BTreeMap<&Name, Touched<'_>> = BTreeMap::new();
         let removed = changeset.remove.iter().map(|set| (set, None));
         for (set, change) in removed.chain(changeset.add.iter().map(|set| (set, Some(set)))) {
@@ -151,6 +154,14 @@ impl Table {
             self.touch(zone, owner, touched);
         }
         Ok(())
+    }
+
+    /// Whether a zone is what a changeset makes of it: of many zones all but a few have no decisions, and share with
+    /// other tables what is not touched.
+    fn is_under(&self, apex: &Name, changeset: &Changeset) -> bool {
+        let Changeset { soa, remove, add, steer, wait, .. } = changeset;
+        let is_empty = remove.is_empty() && add.is_empty() && steer.is_empty() && wait.is_empty();
+        is_empty && self.soa(apex).is_some_and(|held| held == *soa)
     }
 
     /// Has a zone hold these RRsets from now on; `None` takes one away. What belongs to a zone below is held beside

@@ -19,6 +19,7 @@
 //! `node` and `set` say how the table is laid out, `index` and `hash` how a name is found in it, `spread` and
 //! `slots` how parts of it change, `grow` what a name's coming or going means for others, `clients` and `pick` who gets which answer where that depends on who asks.
 
+mod against;
 mod apply;
 mod chaos;
 mod clients;

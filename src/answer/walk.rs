@@ -127,7 +127,7 @@ impl Table {
 }
 
 /// What a body holds, but for the SOA and the places other names have in the table.
-fn content(body: &[u8]) -> impl Iterator<Item = (RrType, &[u8])> {
+pub(super) fn content(body: &[u8]) -> impl Iterator<Item = (RrType, &[u8])> {
     Sets::of(body).filter(|set| set.rtype != RrType::SOA).map(|set| (set.rtype, set.wire))
 }
 

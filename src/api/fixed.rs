@@ -103,7 +103,7 @@ impl Daemon for Fixed {
                 "detour.toml: error: this load would remove 1 service (app.example.com)".to_owned();
             return self.answer(Err(Rejected { problems, is_loss: true }));
         }
-        self.answer(Ok(Reloaded { services: 3, zones: 1, warnings: vec![] }))
+        self.answer(Ok(Reloaded { services: 3, zones: 1, zones_read: 1, warnings: vec![] }))
     }
     async fn edits(&self, zone: Name) -> Result<Option<ZoneEdits>, Gone> {
         let (removed, added) = (vec![], vec!["new.example.com. 60 IN TXT \"x\"".to_owned()]);

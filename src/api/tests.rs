@@ -173,7 +173,7 @@ async fn carries_commands_to_the_engine() {
     assert_eq!(served.send("POST", "/v1/services/app.example.com/failback", &headers, "").await.0, 200);
     assert_eq!(served.told().action, Action::Failback { service });
     let reloaded = served.write("POST", "/v1/reload", &json!({})).await.json();
-    assert_eq!(reloaded, json!({ "services": 3, "zones": 1, "warnings": [] }));
+    assert_eq!(reloaded, json!({ "services": 3, "zones": 1, "zones_read": 1, "warnings": [] }));
 }
 
 #[tokio::test]

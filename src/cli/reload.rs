@@ -63,7 +63,8 @@ pub(super) async fn said(client: &Client, force: bool, json: bool) -> Result<Str
 }
 
 fn render(reloaded: &Reloaded) -> String {
-    let mut out = format!("reloaded: services {}, zones {}\n", reloaded.services, reloaded.zones);
+    let Reloaded { services, zones, zones_read, .. } = reloaded;
+    let mut out = format!("reloaded: services {services}, zones {zones}; files read of {zones_read} zones\n");
     for warning in &reloaded.warnings {
         let _ = writeln!(out, "warning: {warning}");
     }

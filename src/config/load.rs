@@ -12,6 +12,7 @@ use super::document::{self, Draft};
 use super::error::ConfigError;
 use super::files::read_bounded;
 use super::geo::Databases;
+use super::known::{KnownZones, ReadZone, ZoneFiles};
 use super::report::{Findings, Problem, Report};
 use super::rto;
 use super::source::Source;
@@ -26,13 +27,17 @@ const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
 /// A configuration and everything it names, checked.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct Loaded<Z = Zone> {
     /// The configuration.
     pub config: Config,
     /// The file's text, as history keeps it.
     pub text: Arc<str>,
     /// One for each of `config.zones`, in that order; hollow where a primary has not sent it yet.
-    pub zones: Vec<Zone>,
+    pub zones: Vec<Z>,
+    /// For each of them what its files were, where that spares the next load work.
+    pub known: Vec<Option<ZoneFiles>>,
+    /// How many zones have files that were read.
+    pub read: usize,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Problem>,
     /// Every file that was read, this one and the `$INCLUDE`d ones too: a change to any is worth a reload.
@@ -58,7 +63,16 @@ enum Broken {
 ///
 /// Every problem there is.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    load_as(path, Broken::Refused)
+    load_as(path, Broken::Refused, None, 0).map(Loaded::all_read)
+}
+
+/// The same at `now`, in seconds since 1970; but of zone files that are what they were, what is known of them stands.
+///
+/// # Errors
+///
+/// Every problem there is.
+pub fn load_again(path: &Path, known: Option<&KnownZones>, now: u64) -> Result<Loaded<ReadZone>, Report> {
+    load_as(path, Broken::Refused, known, now)
 }
 
 /// The same for a start: a zone whose file is broken does not keep the others from being served, unless
@@ -67,11 +81,16 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 ///
 /// Every problem there is, where one is with the configuration.
-pub fn load_at_start(path: &Path) -> Result<Loaded, Report> {
-    load_as(path, Broken::Spared)
+pub fn load_at_start(path: &Path, now: u64) -> Result<Loaded, Report> {
+    load_as(path, Broken::Spared, None, now).map(Loaded::all_read)
 }
 
-fn load_as(path: &Path, broken: Broken) -> Result<Loaded, Report> {
+fn load_as(
+    path: &Path,
+    broken: Broken,
+    known: Option<&KnownZones>,
+    now: u64,
+) -> Result<Loaded<ReadZone>, Report> {
     let shown = path.display().to_string();
     let unreadable = |why: io::Error| {
         let what = "the configuration".to_owned();
@@ -80,17 +99,43 @@ fn load_as(path: &Path, broken: Broken) -> Result<Loaded, Report> {
     };
     let bytes = read_bounded(path, MAX_CONFIG_BYTES).map_err(unreadable)?;
     match String::from_utf8(bytes) {
-        Ok(text) => check_as(path, text, broken),
+        Ok(text) => check_as(path, text, broken, known, now),
         Err(error) => Err(not_utf8(&shown, &error, vec![absolute(path)])),
     }
 }
 
 /// Checks a configuration's text, that of the file at `path`, and the zone files it names.
 pub fn check(path: &Path, text: String) -> Result<Loaded, Report> {
-    check_as(path, text, Broken::Refused)
+    check_as(path, text, Broken::Refused, None, 0).map(Loaded::all_read)
 }
 
-fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report> {
+impl<Z> Loaded<Z> {
+    /// The same with each zone made into something else.
+    #[must_use]
+    pub fn map<T>(self, each: impl FnMut(Z) -> T) -> Loaded<T> {
+        let Loaded { config, text, zones, known, read, warnings, files, databases, broken } = self;
+        let zones = zones.into_iter().map(each).collect();
+        Loaded { config, text, zones, known, read, warnings, files, databases, broken }
+    }
+}
+
+impl Loaded<ReadZone> {
+    /// Where nothing was known before.
+    fn all_read(self) -> Loaded {
+        self.map(|zone| match zone {
+            ReadZone::Read(zone) => zone,
+            ReadZone::Unchanged(apex) => Zone::hollow(apex),
+        })
+    }
+}
+
+fn check_as(
+    path: &Path,
+    text: String,
+    broken: Broken,
+    known: Option<&KnownZones>,
+    now: u64,
+) -> Result<Loaded<ReadZone>, Report> {
     let source = &Source::new(&path.display().to_string(), text);
     let path = absolute(path);
     let mut files = BTreeSet::from([path.clone()]);
@@ -105,9 +150,10 @@ fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report>
     let shown = Path::new(&*source.file).parent().unwrap_or(Path::new(""));
     let strict = draft.server.as_ref().is_ok_and(|server| server.loading.strict_start);
     let spares = broken == Broken::Spared && !strict;
-    let zone_files::ZonesRead { mut zones, broken } =
-        zone_files::read(&draft, shown, spares, &mut findings, &mut files);
-    let negative_ttls = negative_ttls(&zones);
+    let reading = zone_files::Reading { shown, text: &source.text, spares, known, now };
+    let zone_files::ZonesRead { mut zones, files: mut known_files, read, broken } =
+        zone_files::read(&draft, &reading, &mut findings, &mut files);
+    let negative_ttls = negative_ttls(&zones, known.map(|known| &known.config.negative_ttls));
     rto::check(&draft, &negative_ttls, &mut findings);
     advise::rings(&draft.services, &mut findings);
     if findings.errors() == 0 {
@@ -117,9 +163,10 @@ fn check_as(path: &Path, text: String, broken: Broken) -> Result<Loaded, Report>
     let databases = std::mem::take(&mut draft.databases);
     match (findings.errors(), assemble(draft, path, negative_ttls)) {
         (0, Some(config)) => {
-            zones.extend(catalog(&config, Serial(1)));
+            zones.extend(catalog(&config, Serial(1)).map(ReadZone::Read));
+            known_files.resize(zones.len(), None);
             let (text, warnings) = (source.text.as_str().into(), findings.into_warnings());
-            Ok(Loaded { config, text, zones, warnings, files, databases, broken })
+            Ok(Loaded { config, text, zones, known: known_files, read, warnings, files, databases, broken })
         }
         _ => Err(findings.into_report(files)),
     }
@@ -148,12 +195,16 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// For how long resolvers keep that a zone has no such record (RFC 2308 section 5), in seconds.
-fn negative_ttls(zones: &[Zone]) -> BTreeMap<Name, u32> {
-    let known = zones.iter().filter(|zone| !zone.is_empty());
-    known
-        .map(|zone| (zone.apex().clone(), zone.soa()))
-        .map(|(apex, soa)| (apex, soa_minimum(&soa).min(soa.ttl)))
-        .collect()
+fn negative_ttls(zones: &[ReadZone], before: Option<&BTreeMap<Name, u32>>) -> BTreeMap<Name, u32> {
+    let ttl = |zone: &ReadZone| match zone {
+        ReadZone::Read(zone) if zone.is_empty() => None,
+        ReadZone::Read(zone) => {
+            let soa = zone.soa();
+            Some((zone.apex().clone(), soa_minimum(&soa).min(soa.ttl)))
+        }
+        ReadZone::Unchanged(apex) => Some((apex.clone(), *before?.get(apex)?)),
+    };
+    zones.iter().filter_map(ttl).collect()
 }
 
 fn assemble(draft: Draft, path: PathBuf, negative_ttls: BTreeMap<Name, u32>) -> Option<Config> {

@@ -112,6 +112,17 @@ impl<'a> Findings<'a> {
         Findings::new(self.source)
     }
 
+    /// Whether none of it stands in the configuration file, and all of it was kept.
+    pub fn are_elsewhere(&self) -> bool {
+        self.warnings + self.errors == self.problems.len()
+            && self.problems.iter().all(|problem| problem.file != self.source.file)
+    }
+
+    /// What was found, where none of it is an error.
+    pub fn as_warnings(&self) -> Vec<Problem> {
+        self.problems.clone()
+    }
+
     /// Takes up what others found.
     pub fn append(&mut self, other: Findings) {
         let kept = |severity| other.problems.iter().filter(|problem| problem.severity == severity).count();

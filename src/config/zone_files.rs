@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::document::Draft;
 use super::error::{ConfigError, short};
-use super::files::read_bounded;
+use super::files::{read_stamped, steps_file};
+use super::known::{KnownZones, Looked, ReadZone, ZoneFiles};
 use super::report::{Findings, Problem};
 use super::services::DraftService;
 use super::source::{Place, excerpt};
-use super::zone_text::{MAX_ZONE_BYTES, ZoneText};
+use super::stamp::{FileRead, Stamp, digest};
+use super::zone_text::{FilesRead, MAX_ZONE_BYTES, ZoneText};
 use super::zones::DraftZone;
 use crate::dns::{Name, RrType, Serial};
 use crate::model::{Service, Target, ZoneSource};
@@ -34,56 +37,158 @@ pub struct BrokenZone {
 #[derive(Default)]
 pub(super) struct ZonesRead {
     /// Those that are right; where broken ones are spared, hollow ones among them.
-    pub zones: Vec<Zone>,
+    pub zones: Vec<ReadZone>,
+    /// For each of them what its files were, where that is of use.
+    pub files: Vec<Option<ZoneFiles>>,
+    /// How many zones have files that were read.
+    pub read: usize,
     /// Those that were spared.
     pub broken: Vec<BrokenZone>,
 }
 
-/// Reads the file of each zone and checks its services against it. `shown` is the folder that zone files
-/// are relative to, as it is shown to people; each file looked at is added to `files`. Where broken files are
-/// spared, what is wrong with one is no finding.
+/// What zone files are read with.
+pub(super) struct Reading<'r> {
+    /// The folder that they are relative to, as it is shown to people.
+    pub shown: &'r Path,
+    /// The configuration's text.
+    pub text: &'r str,
+    /// Whether what is wrong with a file is no finding.
+    pub spares: bool,
+    /// What the load before came to.
+    pub known: Option<&'r KnownZones<'r>>,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// Reads the file of each zone, unless it is what it was, and checks its services against it; each file looked at is
+/// added to `files`.
 pub(super) fn read(
     draft: &Draft,
-    shown: &Path,
-    spares: bool,
+    reading: &Reading,
     findings: &mut Findings,
     files: &mut BTreeSet<PathBuf>,
 ) -> ZonesRead {
-    let mut services: BTreeMap<&Name, Vec<&DraftService>> = BTreeMap::new();
-    for service in &draft.services {
-        services.entry(&service.service.zone).or_default().push(service);
-    }
+    let services = by_zone(&draft.services, |draft| &draft.service.zone);
     let folders = draft.server.as_ref().map_or(&[][..], |server| &server.include_folders);
+    let before = reading.known.map(Before::of);
     let mut read = ZonesRead::default();
     for draft in &draft.zones.read {
         let apex = &draft.source.name;
         let services = services.get(apex).map(Vec::as_slice).unwrap_or_default();
-        if draft.source.is_transferred() {
-            read.zones.push(read_transferred(draft, findings));
+        if let Some((known, was_read)) = before.as_ref().and_then(|it| it.look(draft, services, reading)) {
+            files.insert(draft.source.file.clone());
+            files.extend(known.included().cloned());
+            known.warnings().iter().cloned().for_each(|warning| findings.add(warning));
+            read.read += usize::from(was_read);
+            read.zones.push(ReadZone::Unchanged(apex.clone()));
+            read.files.push(Some(known));
             continue;
         }
+        read.read += 1;
         let mut found = findings.fresh();
-        let zone = read_zone(draft, &shown.join(&draft.file), folders, &mut found, files);
-        if let Some(zone) = &zone {
-            let max = draft.source.max_rrset_bytes;
-            if let Some((owner, rtype, size)) = zone.larger_rrset(max) {
-                found.push(&draft.file_at, ConfigError::LargeRrset { owner, rtype, size, max });
+        let (zone, known) = if draft.source.is_transferred() {
+            let (zone, known) = read_transferred(draft, reading.now, findings);
+            (Some(zone), known)
+        } else {
+            let read = read_zone(draft, &reading.shown.join(&draft.file), folders, &mut found, files);
+            if let Some((zone, _)) = &read {
+                check(zone, draft, services, &mut found);
             }
-            let all: Vec<&Service> = services.iter().map(|draft| &*draft.service).collect();
-            for (at, error) in misfits(zone, &all) {
-                found.push(&services[at].name_at, error);
+            match read {
+                // What stands in the configuration file may stand elsewhere next time.
+                Some((zone, read)) if found.are_elsewhere() => {
+                    let known = ZoneFiles::new(read, found.as_warnings(), reading.now);
+                    (Some(zone), Some(known))
+                }
+                read => (read.map(|(zone, _)| zone), None),
             }
-        }
-        if spares && found.errors() > 0 {
+        };
+        if reading.spares && found.errors() > 0 {
             let problems = found.into_report(Vec::new()).to_string();
             read.broken.push(BrokenZone { zone: apex.clone(), problems, copy: None });
-            read.zones.push(Zone::hollow(apex.clone()));
+            read.zones.push(ReadZone::Read(Zone::hollow(apex.clone())));
+            read.files.push(None);
             continue;
         }
         findings.append(found);
-        read.zones.extend(zone);
+        read.zones.extend(zone.map(ReadZone::Read));
+        read.files.push(known);
     }
     read
+}
+
+/// Checks what a zone holds.
+fn check(zone: &Zone, draft: &DraftZone, services: &[&DraftService], found: &mut Findings) {
+    let max = draft.source.max_rrset_bytes;
+    if let Some((owner, rtype, size)) = zone.larger_rrset(max) {
+        found.push(&draft.file_at, ConfigError::LargeRrset { owner, rtype, size, max });
+    }
+    let all: Vec<&Service> = services.iter().map(|draft| &*draft.service).collect();
+    for (at, error) in misfits(zone, &all) {
+        found.push(&services[at].name_at, error);
+    }
+}
+
+fn by_zone<T>(services: &[T], zone: impl Fn(&T) -> &Name) -> BTreeMap<&Name, Vec<&T>> {
+    let mut zones: BTreeMap<&Name, Vec<&T>> = BTreeMap::new();
+    for service in services {
+        zones.entry(zone(service)).or_default().push(service);
+    }
+    zones
+}
+
+/// The load before, by zone.
+struct Before<'k> {
+    known: &'k KnownZones<'k>,
+    zones: BTreeMap<&'k Name, (&'k ZoneSource, &'k ZoneFiles)>,
+    services: BTreeMap<&'k Name, Vec<&'k Arc<Service>>>,
+}
+
+impl<'k> Before<'k> {
+    fn of(known: &'k KnownZones<'k>) -> Before<'k> {
+        let zones = known.config.zones.iter().zip(known.files);
+        let zones = zones.filter_map(|(source, files)| Some((&source.name, (source, files.as_ref()?))));
+        Before {
+            known,
+            zones: zones.collect(),
+            services: by_zone(&known.config.services, |service| &service.zone),
+        }
+    }
+
+    /// What is known of a zone's files, where they are what they were and nothing new is to be said of them; and
+    /// whether they were read for that.
+    fn look(
+        &self,
+        draft: &DraftZone,
+        services: &[&DraftService],
+        reading: &Reading,
+    ) -> Option<(ZoneFiles, bool)> {
+        let (source, files) = self.zones.get(&draft.source.name)?;
+        let (before, after) = (*source, &draft.source);
+        // Includes depend on what else is configured, and warnings show how the file is named.
+        let is_plain = files.warnings().is_empty() && files.included().next().is_none();
+        if before.file != after.file
+            || before.is_transferred() != after.is_transferred()
+            || !is_plain && self.known.text != reading.text
+        {
+            return None;
+        }
+        let Looked::Same { files, read } = files.look(&after.file, after.is_transferred(), reading.now)
+        else {
+            return None;
+        };
+        let before_them = self.services.get(&after.name).map(Vec::as_slice).unwrap_or_default();
+        let same = before.max_rrset_bytes == after.max_rrset_bytes
+            && before_them.iter().map(|service| &***service).eq(services.iter().map(|draft| &*draft.service));
+        if !same && !after.is_transferred() {
+            let contents = (self.known.contents)(&after.name)?;
+            let all: Vec<&Service> = services.iter().map(|draft| &*draft.service).collect();
+            if contents.larger_rrset(after.max_rrset_bytes).is_some() || !fits(&contents, &all) {
+                return None;
+            }
+        }
+        Some((files, read))
+    }
 }
 
 /// Whether the services of a zone can be laid over these contents of it.
@@ -101,58 +206,66 @@ fn misfits(zone: &Zone, services: &[&Service]) -> Vec<(usize, ConfigError)> {
 /// What the primary sent last. Whatever is wrong with it is not for the operator of this server to mend, and
 /// stands in no load's way: a zone that is not there, or not whole, is hollow until it is transferred. Nor
 /// are services held against it, for it changes without anybody's looking.
-fn read_transferred(draft: &DraftZone, findings: &mut Findings) -> Zone {
+fn read_transferred(draft: &DraftZone, now: u64, findings: &mut Findings) -> (Zone, Option<ZoneFiles>) {
     let ZoneSource { name, file, .. } = &draft.source;
-    transferred(name, file)
-        .unwrap_or_else(|why| {
-            findings.push(
-                &draft.file_at,
-                ConfigError::BadTransferred { zone: name.clone(), file: short(&draft.file), why },
-            );
-            None
-        })
-        .unwrap_or_else(|| Zone::hollow(name.clone()))
+    let read = transferred_until(name, file, None).unwrap_or_else(|why| {
+        findings.push(
+            &draft.file_at,
+            ConfigError::BadTransferred { zone: name.clone(), file: short(&draft.file), why },
+        );
+        None
+    });
+    match read {
+        Some((zone, main, steps)) => (zone, Some(ZoneFiles::of_transferred(main, steps, now))),
+        None => (Zone::hollow(name.clone()), None),
+    }
 }
 
 /// Reads a file that keeps what a primary sent, and the steps that came since; `None` where there is none. Errors: why
 /// it is no use. Steps that cannot be read are passed over, and the primary is asked for them again.
 pub fn transferred(apex: &Name, file: &Path) -> Result<Option<Zone>, String> {
-    transferred_until(apex, file, None)
+    Ok(transferred_until(apex, file, None)?.map(|(zone, ..)| zone))
 }
 
 /// The same as it was with this serial; `None` where it cannot be known.
 pub fn transferred_at(apex: &Name, file: &Path, serial: Serial) -> Option<Zone> {
-    let zone = transferred_until(apex, file, Some(serial)).ok().flatten();
-    zone.filter(|zone| zone.serial() == serial)
-}
-
-/// The file that keeps the steps of a primary, beside the one that keeps the zone.
-pub fn steps_file(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".steps");
-    name.into()
+    let (zone, ..) = transferred_until(apex, file, Some(serial)).ok().flatten()?;
+    Some(zone).filter(|zone| zone.serial() == serial)
 }
 
 /// A file that keeps steps; empty where there is none.
 pub fn read_steps(file: &Path) -> io::Result<Vec<u8>> {
-    match read_bounded(&steps_file(file), MAX_STEPS_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read,
+    Ok(read_stamped_steps(file)?.map(|(steps, _)| steps).unwrap_or_default())
+}
+
+fn read_stamped_steps(file: &Path) -> io::Result<Option<(Vec<u8>, Stamp)>> {
+    match read_stamped(&steps_file(file), MAX_STEPS_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 
-fn transferred_until(apex: &Name, file: &Path, until: Option<Serial>) -> Result<Option<Zone>, String> {
-    let text = match read_bounded(file, MAX_ZONE_BYTES) {
-        Ok(text) => text,
+/// What a primary sent, and what the file and the one of its steps were.
+type Transferred = (Zone, FileRead, Option<FileRead>);
+
+fn transferred_until(apex: &Name, file: &Path, until: Option<Serial>) -> Result<Option<Transferred>, String> {
+    let (text, stamp) = match read_stamped(file, MAX_ZONE_BYTES) {
+        Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
+    let main = (stamp, digest(&text));
     let mut no_includes = |_: &str| Err("it includes another file".to_owned());
     match zone::parse(apex, &file.display().to_string(), &text, &mut no_includes) {
         Ok((mut zone, _)) => {
             drop(text);
-            zone.follow(&read_steps(file).unwrap_or_default(), until);
-            Ok(Some(zone))
+            let steps = read_stamped_steps(file).ok().flatten();
+            let (steps, read) = steps.map_or((Vec::new(), None), |(steps, stamp)| {
+                let read = (stamp, digest(&steps));
+                (steps, Some(read))
+            });
+            zone.follow(&steps, until);
+            Ok(Some((zone, main, read)))
         }
         Err(problems) => Err(problems
             .into_iter()
@@ -167,7 +280,7 @@ fn read_zone(
     folders: &[PathBuf],
     findings: &mut Findings,
     files: &mut BTreeSet<PathBuf>,
-) -> Option<Zone> {
+) -> Option<(Zone, FilesRead)> {
     let path = &draft.source.file;
     files.insert(path.clone());
     let ZoneText { text, mut includes } = match ZoneText::read(path, shown, folders) {
@@ -180,7 +293,8 @@ fn read_zone(
     };
     let shown = shown.display().to_string();
     let parsed = zone::parse(&draft.source.name, &shown, &text, &mut |name| includes.read(name));
-    files.append(&mut includes.into_files());
+    let (mut asked, read) = includes.into_read();
+    files.append(&mut asked);
     let (zone, problems) = match parsed {
         Ok((zone, warnings)) => (Some(zone), warnings),
         Err(problems) => (None, problems),
@@ -188,7 +302,7 @@ fn read_zone(
     for problem in problems {
         findings.add(positioned(problem));
     }
-    zone
+    Some((zone?, read))
 }
 
 /// A zone file's problem as one of ours.

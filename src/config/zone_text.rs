@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::short;
-use super::files::read_bounded;
+use super::files::read_stamped;
+use super::stamp::{FileRead, digest};
 
 /// The largest zone file, what it includes counted in, in bytes.
 pub(super) const MAX_ZONE_BYTES: u64 = 1 << 30;
@@ -30,13 +31,22 @@ pub struct Includes {
     others: Option<Vec<PathBuf>>,
     bytes_left: u64,
     files: BTreeSet<PathBuf>,
+    read: FilesRead,
+}
+
+/// A zone's files as they were read, one by one, each with a number for its content.
+#[derive(Debug)]
+pub(super) struct FilesRead {
+    pub(super) main: FileRead,
+    /// Those that are included, and where they really lie.
+    pub(super) included: Vec<(PathBuf, PathBuf, FileRead)>,
 }
 
 impl ZoneText {
     /// Reads the file at `path`, which is shown to people as `shown`, and may include what lies beside it or in the
     /// folders `others`. Fails where it cannot be read or is too large.
     pub fn read(path: &Path, shown: &Path, others: &[PathBuf]) -> io::Result<ZoneText> {
-        let text = read_bounded(path, MAX_ZONE_BYTES)?;
+        let (text, stamp) = read_stamped(path, MAX_ZONE_BYTES)?;
         let includes = Includes {
             folder: match path.parent() {
                 Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
@@ -47,6 +57,7 @@ impl ZoneText {
             others: Some(others.to_owned()),
             bytes_left: MAX_ZONE_BYTES - text.len() as u64,
             files: BTreeSet::new(),
+            read: FilesRead { main: (stamp, digest(&text)), included: Vec::new() },
         };
         Ok(ZoneText { text, includes })
     }
@@ -77,13 +88,19 @@ impl Includes {
                 "{quoted:?} lies outside the zone file's folder; move it there, or name its folder in include_folders of [server]"
             ));
         }
-        let bytes = read_bounded(&real, self.bytes_left).map_err(cannot)?;
+        let (bytes, stamp) = read_stamped(&real, self.bytes_left).map_err(cannot)?;
         self.bytes_left -= bytes.len() as u64;
+        self.read.included.push((path, real, (stamp, digest(&bytes))));
         Ok((self.shown.join(name).display().to_string(), bytes))
     }
 
     /// Every file asked for so far.
     pub fn into_files(self) -> BTreeSet<PathBuf> {
         self.files
+    }
+
+    /// The same, and what those were that could be had.
+    pub(super) fn into_read(self) -> (BTreeSet<PathBuf>, FilesRead) {
+        (self.files, self.read)
     }
 }

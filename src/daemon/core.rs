@@ -44,8 +44,8 @@ use crate::time::{Time, by_host};
 use crate::transfer::inbound::Keeper;
 use crate::transfer::outbound::Teller;
 use crate::zones::{
-    Changed, Changes, Contents, How, LoadOutcome, NewContents, NotTaken, PreparedLoad, PublishStage,
-    Published, Refused, Rejected, Reloaded,
+    Changed, Changes, Contents, How, LoadOutcome, NewContents, NotTaken, OnlyContents, PreparedLoad,
+    PublishStage, Published, Refused, Rejected, Reloaded,
 };
 
 /// How many vantages must agree that a check is Down: a single node is one of one.
@@ -147,7 +147,8 @@ impl Core {
     fn begin_again(&mut self) -> Result<(), String> {
         let mut fresh = self.loaded.clone().ok_or("nothing was loaded yet")?;
         fresh.load.zones.retain(|zone| !self.changed.contains_key(&zone.apex));
-        fresh.load.zones.extend(self.changed.values().filter(|zone| !zone.is_hollow()).cloned());
+        let changed = self.changed.values().filter(|zone| !zone.is_hollow()).cloned();
+        fresh.load.zones.extend(changed.map(Arc::new));
         if self.stage.table().waits() {
             // It was the first round that was broken off.
             fresh.load.undecided.wait = Some(fresh.load.config.server.loading.first_round);
@@ -301,24 +302,61 @@ impl Core {
     }
 
     /// Takes up a checked configuration.
-    pub fn load(&mut self, fresh: PreparedLoad) -> Reloaded {
+    pub fn load(&mut self, mut fresh: PreparedLoad) -> Reloaded {
+        // A service without a decision answers with what there was, and that is for the engine to match.
+        let only = fresh.only.take().filter(|_| self.engine.pending_first_round() == 0);
         self.tell_clock();
         let now = self.clock.now();
         let loaded = fresh.to_begin_again();
-        let crowding = fresh.crowding.clone();
-        let PreparedLoad {
-            mut load,
-            text,
-            table,
-            differences,
-            past,
-            files,
-            warnings,
-            saves,
-            records,
-            broken,
-            ..
-        } = fresh;
+        match only {
+            Some(only) => self.take_only_contents(now, fresh, only),
+            None => self.take_load(now, fresh),
+        }
+        let reloaded = self.note_load(now, &loaded);
+        // Not before: a load that panics is not what to begin again from.
+        self.loaded = Some(loaded);
+        self.changed.clear();
+        reloaded
+    }
+
+    /// Tells all who show it what was loaded.
+    fn note_load(&mut self, now: Time, loaded: &PreparedLoad) -> Reloaded {
+        let config = &loaded.load.config;
+        self.pulse.loaded(now, loaded.crowding.clone());
+        self.last_load = LoadOutcome { at: now, ok: true, problems: None };
+        self.load_warnings.clone_from(&loaded.warnings);
+        let files = if config.server.loading.watch { loaded.files.clone() } else { Vec::new() };
+        self.files.send_replace(files);
+        self.note_broken(now, &loaded.broken);
+        let (services, zones, zones_read) = (config.services.len(), config.zones.len(), loaded.read);
+        info!(services, zones, zones_read, "configuration loaded from {}", config.path.display());
+        Reloaded { services, zones, zones_read, warnings: loaded.warnings.clone() }
+    }
+
+    /// Takes up what zones hold, under the configuration in force.
+    fn take_only_contents(&mut self, now: Time, fresh: PreparedLoad, only: OnlyContents) {
+        let PreparedLoad { load, table, saves, records, .. } = fresh;
+        let OnlyContents { zones, how } = only;
+        let config = load.config;
+        let (services, given) = (config.services.len(), load.zones.len());
+        let (dropped, removed) = (Vec::new(), Vec::new());
+        let loaded = Happened::Loaded { services, zones: given, dropped, removed };
+        let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
+        effects.extend(records.into_iter().chain([loaded]).map(Effect::Record));
+        effects.extend(self.step(now, Event::Contents(zones)));
+        let overlays = matches!(how, How::Replaced(_)).then(|| self.engine.overlays());
+        let (contents, by) = (Contents { table, how }, Cause::Load);
+        let before = self.loaded_config();
+        let observed = config.observed.clone();
+        let contents = NewContents { contents, overlays, before, config, past: None, by };
+        self.perform(effects, Some(contents));
+        // Every load opens their files anew.
+        self.watchers.set(&observed);
+    }
+
+    /// Takes up a configuration, and zones under it.
+    fn take_load(&mut self, now: Time, fresh: PreparedLoad) {
+        let PreparedLoad { mut load, text, table, differences, past, saves, records, .. } = fresh;
         if load.undecided.wait.is_none() {
             // A reload takes no answer away.
             let undecided = self.engine.undecided(&load.config);
@@ -326,7 +364,6 @@ impl Core {
             load.undecided.answered = undecided.flat_map(|name| before.answered_at(name)).collect();
         }
         let config = load.config.clone();
-        let (services, zones) = (config.services.len(), config.zones.len());
         self.recorder.load(now, LoadNote::of(&load, text), bounds(&config));
         let mut effects: Vec<Effect> = saves.into_iter().map(Effect::Save).collect();
         effects.extend(records.into_iter().map(Effect::Record));
@@ -353,16 +390,6 @@ impl Core {
         self.watchers.set(&config.observed);
         self.phases.set(&config.observed);
         self.pulse.endpoints.store(config.observed.endpoints, Ordering::Relaxed);
-        self.pulse.loaded(now, crowding);
-        self.last_load = LoadOutcome { at: now, ok: true, problems: None };
-        self.load_warnings.clone_from(&warnings);
-        self.files.send_replace(if config.server.loading.watch { files } else { Vec::new() });
-        self.note_broken(now, &broken);
-        // Not before: a load that panics is not what to begin again from.
-        self.loaded = Some(loaded);
-        self.changed.clear();
-        info!(services, zones, "configuration loaded from {}", config.path.display());
-        Reloaded { services, zones, warnings }
     }
 
     /// Whether files are watched.

@@ -21,6 +21,8 @@ mod kills;
 mod listeners;
 mod messages;
 mod open_files;
+#[cfg(test)]
+mod reload_tests;
 mod rooms;
 mod signals;
 mod stalls;

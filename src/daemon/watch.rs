@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_secs(1);
 const SETTLED: u32 = 2;
 
 /// What tells one state of a file from another; `None` when it cannot be read.
-type Stamp = Option<(u64, u64, i64, i64)>;
+type Stamp = Option<(u64, u64, u64, [i64; 4])>;
 
 /// The state of every file.
 type Stamps = BTreeMap<PathBuf, Stamp>;
@@ -77,7 +77,9 @@ pub async fn run(files: watch::Receiver<Vec<PathBuf>>, reload: mpsc::Sender<Ask>
 fn stamps(files: &[PathBuf]) -> Stamps {
     let stamp = |path: &PathBuf| {
         let meta = fs::metadata(path).ok()?;
-        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        // A copy that keeps the time of what it is a copy of has a time of change of its own.
+        let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+        Some((meta.dev(), meta.ino(), meta.len(), times))
     };
     files.iter().map(|path| (path.clone(), stamp(path))).collect()
 }

@@ -47,8 +47,8 @@ pub enum Event {
 pub struct Load {
     /// The checked configuration.
     pub config: Arc<Config>,
-    /// One for each zone in `config.zones` whose content is known, in that order.
-    pub zones: Vec<ZoneBase>,
+    /// One for each zone in `config.zones` whose content is known, in that order; shared, as there may be many.
+    pub zones: Vec<Arc<ZoneBase>>,
     /// For each service that tells clients apart, which endpoints they prefer. Whoever publishes has the map.
     pub regions: BTreeMap<Name, Arc<Regions>>,
     /// What the names of services answer that nothing was decided for.
@@ -81,7 +81,7 @@ impl Load {
             let services = services.get(zone.apex()).map_or(&[][..], Vec::as_slice);
             ZoneBase::of(&Laid::plain(zone), zone.fingerprint(), services)
         };
-        let zones = known.map(base).collect();
+        let zones = known.map(base).map(Arc::new).collect();
         Load { config, zones, regions, undecided: Undecided::default() }
     }
 }

@@ -12,6 +12,7 @@
 //!   so that it can come back with other decisions; and so does one that expires, unless there are none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::event::replaced;
 use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
@@ -121,7 +122,7 @@ type Waiting = Vec<(Name, Option<Vec<RrType>>)>;
 impl Engine {
     /// Takes up the zones of a load. A zone that is no longer there keeps a serial not yet published, as
     /// long as there are not too many of them.
-    pub(super) fn take_zones(&mut self, bases: Vec<ZoneBase>, config: &Config, out: &mut Vec<Effect>) {
+    pub(super) fn take_zones(&mut self, bases: Vec<Arc<ZoneBase>>, config: &Config, out: &mut Vec<Effect>) {
         let apexes: BTreeSet<Name> = bases.iter().map(|base| base.apex.clone()).collect();
         let gone = self.published.keys().filter(|apex| !apexes.contains(*apex));
         let gone: Vec<Name> = gone.filter(|apex| !waits(apex, config)).cloned().collect();
@@ -137,7 +138,8 @@ impl Engine {
             }
             self.give_up_serial(&apex, out);
         }
-        self.zones = bases.into_iter().map(|base| (base.apex.clone(), base.into())).collect();
+        let zone = |base: Arc<ZoneBase>| (base.apex.clone(), Arc::unwrap_or_clone(base).into());
+        self.zones = bases.into_iter().map(zone).collect();
         for source in &config.zones {
             if let Some(zone) = self.zones.get_mut(&source.name) {
                 zone.style = source.serial;

@@ -36,7 +36,7 @@ type Story = (Vantage, Outcome, Option<Warning>);
 struct Changed {
     path: std::path::PathBuf,
     text: Option<Arc<str>>,
-    zones: Option<Arc<[ZoneBase]>>,
+    zones: Option<Arc<[Arc<ZoneBase>]>>,
     /// Not there in what earlier versions wrote.
     #[serde(default)]
     regions: Option<SharedRegions>,

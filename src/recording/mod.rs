@@ -73,7 +73,7 @@ pub struct LoadNote {
     /// Its text.
     pub text: Arc<str>,
     /// What the engine was told of the zone files, fingerprints included.
-    pub zones: Arc<[ZoneBase]>,
+    pub zones: Arc<[Arc<ZoneBase>]>,
     /// Which endpoints the clients of services prefer, each list of regions once with the services it is of.
     /// Maps of clients are not kept: which client is of which region decides nothing.
     #[serde(default, skip_serializing_if = "no_regions")]
@@ -114,14 +114,12 @@ impl LoadNote {
     }
 }
 
-impl LoadNote {}
-
 /// The load in force, and what zones of it hold since.
 #[derive(Clone, Debug, Default)]
 struct InForce {
     load: Option<LoadNote>,
     /// Laid over the load when that is asked for, so that a change costs what it changes.
-    changed: BTreeMap<Name, ZoneBase>,
+    changed: BTreeMap<Name, Arc<ZoneBase>>,
 }
 
 impl InForce {
@@ -132,7 +130,7 @@ impl InForce {
     /// Takes up other contents of some of its zones.
     fn change(&mut self, zones: &[ZoneBase]) {
         if self.load.is_some() {
-            self.changed.extend(zones.iter().map(|zone| (zone.apex.clone(), zone.clone())));
+            self.changed.extend(zones.iter().map(|zone| (zone.apex.clone(), Arc::new(zone.clone()))));
         }
     }
 
@@ -140,7 +138,7 @@ impl InForce {
         let load = self.load.as_mut()?;
         if !self.changed.is_empty() {
             let mut changed = std::mem::take(&mut self.changed);
-            let now = |zone: &ZoneBase| changed.remove(&zone.apex).unwrap_or_else(|| zone.clone());
+            let now = |zone: &Arc<ZoneBase>| changed.remove(&zone.apex).unwrap_or_else(|| zone.clone());
             load.zones = load.zones.iter().map(now).collect();
         }
         Some(load)

@@ -198,13 +198,13 @@ fn decode(mut rest: &[u8]) -> Option<(Time, Batch)> {
         *rest = after;
         match tag {
             SAVE => {
-                let key = text(take(rest)??)?;
-                batch.saves.insert(key, take(rest)?.map(<[u8]>::to_vec));
+                let key = text(take(rest).ok()??)?;
+                batch.saves.insert(key, take(rest).ok()?.map(<[u8]>::to_vec));
             }
             STEP => {
-                let zone = text(take(rest)??)?;
+                let zone = text(take(rest).ok()??)?;
                 let seq = u64::from_le_bytes(*take_chunk(rest)?);
-                batch.steps.insert((zone, seq), take(rest)?.map(Into::into));
+                batch.steps.insert((zone, seq), take(rest).ok()?.map(Into::into));
             }
             ENTRY => take_record(rest, &mut batch.entries)?,
             SAMPLE => take_record(rest, &mut batch.samples)?,
@@ -216,7 +216,7 @@ fn decode(mut rest: &[u8]) -> Option<(Time, Batch)> {
 
 fn take_record(rest: &mut &[u8], records: &mut Records) -> Option<()> {
     let seq = u64::from_le_bytes(*take_chunk(rest)?);
-    records.push_back((seq, take(rest)?.map(<[u8]>::to_vec)));
+    records.push_back((seq, take(rest).ok()?.map(<[u8]>::to_vec)));
     Some(())
 }
 
@@ -229,15 +229,18 @@ fn put(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     out.extend_from_slice(bytes.unwrap_or_default());
 }
 
+/// Bytes that are not what [`put`] gave.
+struct Torn;
+
 /// What [`put`] gave.
-fn take<'b>(rest: &mut &'b [u8]) -> Option<Option<&'b [u8]>> {
-    let length = u32::from_le_bytes(*take_chunk(rest)?);
+fn take<'b>(rest: &mut &'b [u8]) -> Result<Option<&'b [u8]>, Torn> {
+    let length = u32::from_le_bytes(*take_chunk(rest).ok_or(Torn)?);
     if length == NONE {
-        return Some(None);
+        return Ok(None);
     }
-    let bytes = rest.get(..length as usize)?;
+    let bytes = rest.get(..length as usize).ok_or(Torn)?;
     *rest = &rest[length as usize..];
-    Some(Some(bytes))
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]
@@ -328,6 +331,6 @@ mod tests {
         assert_eq!(held(&bytes, 3), Some((vec![(Time(4), Batch::default())], 4)));
         assert_eq!(held(&bytes, 4), Some((vec![], 4)));
         assert_eq!(held(&bytes, 2), None, "frame 3 is neither here nor in the database");
-        assert!(wal.has_room(&[0; MAX_FRAME - HEAD]) && !wal.has_room(&[0; MAX_FRAME]));
+        assert!(wal.has_room(&vec![0; MAX_FRAME - HEAD]) && !wal.has_room(&vec![0; MAX_FRAME]));
     }
 }

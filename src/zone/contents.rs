@@ -35,7 +35,12 @@ pub(super) const MAX_BYTES: usize = u32::MAX as usize - (1 << 20);
 impl Zone {
     /// A zone of the given RRsets, which are not checked: for tests.
     #[cfg(test)]
-    pub(crate) fn from_rrsets(apex: Name, serial: Serial, mut sets: Vec<RrSet>) -> Zone {
+    pub(crate) fn from_rrsets(apex: Name, serial: Serial, sets: Vec<RrSet>) -> Zone {
+        Zone { serial, ..Zone::of_rrsets(apex, sets) }
+    }
+
+    /// A zone of the RRsets that another one was taken apart into; they are not checked.
+    pub fn of_rrsets(apex: Name, mut sets: Vec<RrSet>) -> Zone {
         sets.sort_by(|a, b| (&a.owner, a.rtype).cmp(&(&b.owner, b.rtype)));
         let mut packer = Packer::default();
         for owned in sets.chunk_by(|a, b| a.owner == b.owner) {
@@ -44,7 +49,7 @@ impl Zone {
                 packer.add(set);
             }
         }
-        Zone { serial, ..packer.into_zone(apex) }
+        packer.into_zone(apex)
     }
 
     /// A zone of which nothing is known but its name: nothing was transferred yet, or too long ago.

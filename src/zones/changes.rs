@@ -187,7 +187,14 @@ impl Sources {
                 }
             }
             if let Some(zone) = self.held.as_mut().and_then(|held| held.zones.get_mut(&apex)) {
-                zone.base = base;
+                zone.base = Arc::new(base);
+                // What a reload finds of its file is held against what is known of an earlier one no more.
+                let place = zone.place;
+                if file.is_some()
+                    && let Some(known) = self.last.as_mut().and_then(|last| last.files.get_mut(place))
+                {
+                    *known = None;
+                }
                 zone.file = file.unwrap_or_else(|| zone.file.clone());
             }
         }
@@ -206,7 +213,7 @@ fn edited(zone: &HeldZone, table: &mut Table, difference: &Difference, laid: &La
     if difference.sets.iter().any(|(owner, _, _)| zone.services.contains_key(owner)) {
         ZoneBase::of(laid, fingerprint, &zone.services())
     } else {
-        ZoneBase { soa: laid.soa(), fingerprint, ..zone.base.clone() }
+        ZoneBase { soa: laid.soa(), fingerprint, ..ZoneBase::clone(&zone.base) }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::zone::{Changeset, Step, diff};
 
 /// The most names of one zone that may differ between two loads and still be a step of its journal. Past it
 /// the journal begins anew, and who asks for what changed gets the whole zone.
-const MAX_NAMES: usize = 100_000;
+pub(super) const MAX_NAMES: usize = 100_000;
 
 /// Where the zones of one load differ from those of the one before it.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct Differences {
     against: Table,
     /// The names of each zone that is in both; `None` where they are too many.
     zones: BTreeMap<Name, Option<BTreeSet<Name>>>,
+    /// Whether all other zones are the same in both.
+    rest_is_same: bool,
 }
 
 impl Differences {
@@ -30,12 +32,29 @@ impl Differences {
                 (apex, names)
             })
             .collect();
-        Differences { against: before.clone(), zones }
+        Differences { against: before.clone(), zones, rest_is_same: false }
+    }
+
+    /// The same where one table came from the other by replacing these zones alone, or changing them at these names.
+    pub fn where_replaced(
+        before: &Table,
+        after: &Table,
+        replaced: BTreeSet<Name>,
+        changed: BTreeMap<Name, BTreeSet<Name>>,
+    ) -> Differences {
+        let mut differences = Differences::between(before, after, replaced);
+        differences.zones.extend(changed.into_iter().map(|(apex, names)| (apex, Some(names))));
+        Differences { rest_is_same: true, ..differences }
     }
 
     /// The names at which a zone differs from that of a published table; `None` where that is not known.
     pub fn of(&self, apex: &Name, published: &Table) -> Option<&BTreeSet<Name>> {
-        if self.against.has_same_contents(published) { self.zones.get(apex)?.as_ref() } else { None }
+        static NOTHING: BTreeSet<Name> = BTreeSet::new();
+        match self.zones.get(apex) {
+            _ if !self.against.has_same_contents(published) => None,
+            Some(names) => names.as_ref(),
+            None => self.rest_is_same.then_some(&NOTHING),
+        }
     }
 }
 

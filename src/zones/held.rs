@@ -24,7 +24,7 @@ pub(super) struct HeldZone {
     /// What its file holds.
     pub(super) file: Arc<Zone>,
     /// What the engine knows of it.
-    pub(super) base: ZoneBase,
+    pub(super) base: Arc<ZoneBase>,
     /// Its services, by name.
     pub(super) services: BTreeMap<Name, Arc<Service>>,
 }
@@ -40,7 +40,7 @@ impl Held {
     pub(super) fn new(
         config: Arc<Config>,
         maps: BTreeMap<ClientsId, Arc<ClientMap>>,
-        zones: Vec<(Arc<Zone>, ZoneBase)>,
+        zones: Vec<(Arc<Zone>, Arc<ZoneBase>)>,
     ) -> Held {
         let mut services: BTreeMap<&Name, BTreeMap<Name, Arc<Service>>> = BTreeMap::new();
         for service in &config.services {

@@ -100,7 +100,7 @@ async fn load_aside(sources: Arc<Mutex<Sources>>, force: Force) -> Result<Prepar
         {
             return Err(Refused { problems, files: read.files, is_loss: true });
         }
-        sources.build(read)
+        sources.build_again(read)
     };
     // A panic in there is a bug, and the last good configuration goes on all the same.
     spawn_blocking(work).await.unwrap_or_else(|e| {

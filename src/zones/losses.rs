@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::sources::Sources;
 use crate::answer::Table;
-use crate::config::Loaded;
+use crate::config::{Loaded, ReadZone};
 use crate::dns::{Name, RrType};
 use crate::model::Config;
 use crate::zone::{Edits, Zone};
@@ -20,18 +20,21 @@ const MIN_LOST: usize = 10;
 const MAX_NAMED: usize = 10;
 
 /// Why a load has to be forced, as a problem of the configuration file; `None` where it has not. Blocking.
-pub fn too_much(sources: &Sources, loaded: &Loaded) -> Option<String> {
+pub fn too_much(sources: &Sources, loaded: &Loaded<ReadZone>) -> Option<String> {
     let (last, table) = sources.last()?;
     let new = &loaded.config;
-    let read: BTreeMap<&Name, &Zone> = loaded.zones.iter().map(|zone| (zone.apex(), zone)).collect();
+    let read: BTreeMap<&Name, &ReadZone> = loaded.zones.iter().map(|zone| (zone.apex(), zone)).collect();
     let mut lost = Vec::new();
     let catalog = last.config.catalog.as_ref();
     let files = last.config.zones.iter().filter(|zone| !zone.is_transferred() && Some(&zone.name) != catalog);
     for apex in files.map(|zone| &zone.name) {
         let edits = sources.edits(apex);
-        let now = read.get(apex).copied();
-        let is_same = now
-            .is_some_and(|zone| edits.is_empty() && last.fingerprints.get(apex) == Some(&zone.fingerprint()));
+        let read = read.get(apex);
+        let now = read.and_then(|read| read.zone());
+        let is_same = match now {
+            Some(zone) => edits.is_empty() && last.fingerprint(apex) == Some(zone.fingerprint()),
+            None => read.is_some(),
+        };
         if !is_same {
             let (gone, all) = removed(table, apex, now, edits);
             if gone >= MIN_LOST && gone * 100 > all * usize::from(new.server.loading.max_loss) {

@@ -116,6 +116,19 @@ pub struct PreparedLoad {
     pub records: Vec<Happened>,
     /// Zones whose files are broken; none but at a start.
     pub broken: Vec<BrokenZone>,
+    /// How many zones have files that were read.
+    pub read: usize,
+    /// What is all there is to it, where the configuration is the one in force.
+    pub only: Option<OnlyContents>,
+}
+
+/// What a load changes where it changes nothing but what zones hold.
+#[derive(Clone)]
+pub struct OnlyContents {
+    /// The zones that hold something else.
+    pub zones: Vec<ZoneBase>,
+    /// How the table's contents come to be that.
+    pub how: How,
 }
 
 impl PreparedLoad {
@@ -124,7 +137,8 @@ impl PreparedLoad {
     #[must_use]
     pub fn to_begin_again(&self) -> PreparedLoad {
         let (saves, records) = (Vec::new(), Vec::new());
-        let mut again = PreparedLoad { differences: None, past: None, saves, records, ..self.clone() };
+        let mut again =
+            PreparedLoad { differences: None, past: None, only: None, saves, records, ..self.clone() };
         again.load.undecided = Undecided::default();
         again
     }

@@ -24,6 +24,7 @@ mod loader;
 mod losses;
 mod messages;
 mod outcome;
+mod patch;
 mod publish;
 mod publisher;
 mod recovery;
@@ -37,8 +38,8 @@ pub use freeze::edits;
 pub use journals::{Journals, unreached};
 pub use loader::{Asks, Loader, lock};
 pub use messages::{
-    Ask, Asker, Changed, Contents, Force, How, NotTaken, PreparedLoad, RELOAD_QUEUE, Refused, Rollback,
-    RollbackAsk, TransferredAsk, UpdateAsk,
+    Ask, Asker, Changed, Contents, Force, How, NotTaken, OnlyContents, PreparedLoad, RELOAD_QUEUE, Refused,
+    Rollback, RollbackAsk, TransferredAsk, UpdateAsk,
 };
 pub use outcome::{Frozen, LoadOutcome, Rejected, Reloaded, RolledBack, ZoneEdits};
 pub use publish::{Changes, NewContents, PublishStage, Published};

@@ -25,6 +25,9 @@ pub struct Reloaded {
     pub services: usize,
     /// How many zones.
     pub zones: usize,
+    /// Of how many of them files had to be read: those that are as they were when they were read last are not.
+    #[serde(default)]
+    pub zones_read: usize,
     /// What is odd, though not wrong.
     pub warnings: Vec<String>,
 }

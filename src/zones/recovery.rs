@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::diff::Differences;
 use super::snapshots::Snapshots;
@@ -117,7 +118,7 @@ impl Kept {
     /// zone was made from when it had this serial, where the steps of its primary lead past that.
     pub fn others(
         &self,
-        bases: &[ZoneBase],
+        bases: &[Arc<ZoneBase>],
         copies: &Snapshots,
         earlier: impl Fn(&Name, Serial) -> Option<Zone>,
     ) -> Vec<Zone> {

@@ -95,7 +95,10 @@ impl Snapshots {
     /// Takes a zone's copy as the current one: the others of that zone are not.
     pub fn replace(&mut self, zone: &Zone, fingerprint: u64) {
         let begin = begin(zone.apex());
-        self.current.retain(|name| !name.starts_with(&begin));
+        let earlier = self.current.range(begin.clone()..).take_while(|name| name.starts_with(&begin));
+        for name in earlier.cloned().collect::<Vec<_>>() {
+            self.current.remove(&name);
+        }
         self.keep(zone, fingerprint);
     }
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use super::diff::{self, Differences};
 use super::held::{Held, HeldZone, saved, takes_edits};
-use super::messages::{PreparedLoad, Refused};
-use super::recovery::Kept;
+use super::messages::{OnlyContents, PreparedLoad, Refused};
+use super::recovery::{Kept, PublishedState};
 use super::snapshots::Snapshots;
 use crate::answer::{ClientMap, Table};
-use crate::config::{self, Report};
+use crate::config::{self, KnownZones, Loaded, ReadZone, Report, ZoneFiles};
 use crate::dns::{Name, Serial, SerialStyle};
 use crate::engine::{Load, Saved, Undecided, ZoneBase, services_by_zone};
 use crate::geo;
@@ -27,7 +27,7 @@ use crate::zone::{ClientsId, Edits, Laid, Zone};
 /// The sources of all zones.
 pub struct Sources {
     path: PathBuf,
-    seed: u64,
+    pub(super) seed: u64,
     /// By apex; also of zones that are not configured just now.
     pub(super) edits: BTreeMap<Name, Edits>,
     pub(super) held: Option<Held>,
@@ -38,21 +38,41 @@ pub struct Sources {
     /// The catalog's name and the serial it counts from.
     catalog: Option<(Name, Serial)>,
     /// What was loaded last.
-    last: Option<Last>,
+    pub(super) last: Option<Last>,
     /// What was loaded before that, until the core has taken it up.
     before: Option<Before>,
     /// Copies of what was loaded, once the state directory is known.
     pub(super) copies: Option<Snapshots>,
     /// What was published before this start, until the first load.
     kept: Option<Kept>,
+    /// Has every load read and compile all there is: what tests hold other loads against.
+    #[cfg(test)]
+    pub whole: bool,
 }
 
 /// What every load leaves behind.
 pub(super) struct Last {
     pub(super) config: Arc<Config>,
-    maps: BTreeMap<ClientsId, Arc<ClientMap>>,
-    /// Of the contents of each zone that was known.
-    pub(super) fingerprints: BTreeMap<Name, u64>,
+    pub(super) maps: BTreeMap<ClientsId, Arc<ClientMap>>,
+    /// The configuration's text.
+    pub(super) text: Arc<str>,
+    /// Of each zone that was known, by apex.
+    pub(super) bases: Vec<Arc<ZoneBase>>,
+    /// For each zone of the configuration what its files were; none where they are to be read again.
+    pub(super) files: Vec<Option<ZoneFiles>>,
+}
+
+impl Last {
+    /// What the engine was told of a zone.
+    pub(super) fn base(&self, apex: &Name) -> Option<&Arc<ZoneBase>> {
+        let at = self.bases.binary_search_by(|base| base.apex.cmp(apex)).ok()?;
+        self.bases.get(at)
+    }
+
+    /// That of the contents a zone had.
+    pub(super) fn fingerprint(&self, apex: &Name) -> Option<u64> {
+        self.base(apex).map(|base| base.fingerprint)
+    }
 }
 
 /// What a load takes the place of.
@@ -60,6 +80,17 @@ struct Before {
     held: Option<Held>,
     files: BTreeMap<Name, PathBuf>,
     last: Option<Last>,
+}
+
+/// What comes of a load.
+pub(super) struct Built {
+    pub(super) load: Load,
+    /// Of the contents, before decisions are laid over them.
+    pub(super) table: Table,
+    pub(super) differences: Option<Differences>,
+    pub(super) past: Option<Arc<PublishedState>>,
+    pub(super) saves: Vec<Saved>,
+    pub(super) only: Option<OnlyContents>,
 }
 
 impl Sources {
@@ -77,6 +108,8 @@ impl Sources {
             before: None,
             copies: None,
             kept: None,
+            #[cfg(test)]
+            whole: false,
         }
     }
 
@@ -109,36 +142,63 @@ impl Sources {
         crate::model::catalog(config, *serial)
     }
 
-    /// Reads and checks the files, blocking.
-    pub fn read(&self) -> Result<config::Loaded, Refused> {
-        self.read_by(config::load)
-    }
-
-    /// The same at a start: of a zone whose file is broken its copy, or nothing, blocking.
-    pub fn read_at_start(&self) -> Result<config::Loaded, Refused> {
-        self.read_by(config::load_at_start)
-    }
-
-    fn read_by(&self, load: fn(&Path) -> Result<config::Loaded, Report>) -> Result<config::Loaded, Refused> {
-        let mut loaded = load(&self.path).map_err(|report| Refused {
-            problems: report.to_string(),
-            files: report.files,
-            is_loss: false,
-        })?;
+    /// Reads and checks the files; zone files that are what they were are not read. Blocking.
+    pub fn read(&self) -> Result<Loaded<ReadZone>, Refused> {
+        let contents = |apex: &Name| self.contents_of_file(apex);
+        let last = self.last.as_ref();
+        #[cfg(test)]
+        let last = last.filter(|_| !self.whole);
+        let known = last.map(|last| KnownZones {
+            text: &last.text,
+            config: &last.config,
+            files: &last.files,
+            contents: &contents,
+        });
+        let mut loaded = config::load_again(&self.path, known.as_ref(), wall_secs()).map_err(refused)?;
         for (source, zone) in loaded.config.zones.iter().zip(&mut loaded.zones) {
-            let kept = source.is_transferred() && !zone.is_empty();
-            // What is looked after already expires by a clock that nobody sets.
-            let begins = self.file(&source.name).is_none();
-            if kept && begins && discard_expired(&source.file, zone, wall_secs()) {
-                *zone = Zone::hollow(source.name.clone());
+            if let ReadZone::Read(zone) = zone {
+                self.discard_expired(source, zone);
             }
         }
         Ok(loaded)
     }
 
+    /// Reads and checks all files at a start: of a zone whose file is broken its copy, or nothing, blocking.
+    pub fn read_at_start(&self) -> Result<Loaded, Refused> {
+        self.all_read(config::load_at_start(&self.path, wall_secs()))
+    }
+
+    fn all_read(&self, loaded: Result<Loaded, Report>) -> Result<Loaded, Refused> {
+        let mut loaded = loaded.map_err(refused)?;
+        for (source, zone) in loaded.config.zones.iter().zip(&mut loaded.zones) {
+            self.discard_expired(source, zone);
+        }
+        Ok(loaded)
+    }
+
+    fn discard_expired(&self, source: &ZoneSource, zone: &mut Zone) {
+        let kept = source.is_transferred() && !zone.is_empty();
+        // What is looked after already expires by a clock that nobody sets.
+        let begins = self.file(&source.name).is_none();
+        if kept && begins && discard_expired(&source.file, zone, wall_secs()) {
+            *zone = Zone::hollow(source.name.clone());
+        }
+    }
+
+    /// What the file of a zone held when it was read last, where that is at hand: where zones are not held, the
+    /// table compiled from them has it.
+    pub(super) fn contents_of_file(&self, apex: &Name) -> Option<Arc<Zone>> {
+        if let Some(held) = &self.held {
+            return held.zones.get(apex).map(|zone| zone.file.clone());
+        }
+        let (last, table) = self.last()?;
+        let zone = Zone::of_rrsets(apex.clone(), table.rrsets(apex));
+        (last.fingerprint(apex) == Some(zone.fingerprint())).then(|| Arc::new(zone))
+    }
+
     /// Puts in the place of each zone whose file is broken the copy of what was loaded last, where there is one
     /// that the services can be laid over, blocking.
-    pub fn stand_in(&self, loaded: &mut config::Loaded) {
+    pub fn stand_in(&self, loaded: &mut Loaded) {
         let Some(copies) = &self.copies else { return };
         for broken in &mut loaded.broken {
             let services = loaded.config.services.iter().filter(|service| service.zone == broken.zone);
@@ -155,61 +215,50 @@ impl Sources {
         }
     }
 
-    /// Lays the edits over what was read, and compiles it, blocking.
-    pub fn build(&mut self, loaded: config::Loaded) -> Result<PreparedLoad, Refused> {
-        let config::Loaded { config, text, mut zones, warnings, files, databases, broken } = loaded;
-        if let (Some(catalog), Some(last)) = (self.catalog(&config), zones.last_mut()) {
-            *last = catalog;
-        }
-        let kept = self.kept.take();
-        let mut steered = steered(&config);
-        // What something was laid over before this start existed then, whatever its file has there.
-        steered.extend(kept.iter().flat_map(|kept| kept.names(config.zones.iter().map(|zone| &zone.name))));
-        if kept.is_some() {
-            steered.sort();
-            steered.dedup();
-        }
-        let clients = match geo::clients(&config, &databases) {
+    /// Lays the edits over what a start read, and compiles it, blocking.
+    pub fn build(&mut self, loaded: Loaded) -> Result<PreparedLoad, Refused> {
+        self.build_again(loaded.map(ReadZone::Read))
+    }
+
+    /// Lays the edits over what was read and what is what it was, and makes a table of that: where the zones are the
+    /// ones there were, of what changed alone. Blocking.
+    pub fn build_again(&mut self, loaded: Loaded<ReadZone>) -> Result<PreparedLoad, Refused> {
+        let clients = match geo::clients(&loaded.config, &loaded.databases) {
             Ok(clients) => clients,
             Err(why) => {
-                let problems = format!("{}: error: {why}", config.path.display());
-                return Err(Refused { problems, files, is_loss: false });
+                let problems = format!("{}: error: {why}", loaded.config.path.display());
+                return Err(Refused { problems, files: loaded.files, is_loss: false });
             }
         };
+        let Loaded { config, text, mut zones, known, read, warnings, files, databases, broken } = loaded;
         // The databases may be large; the maps made from them are not.
         drop(databases);
-        let (held, files_before) = (self.held.take(), std::mem::take(&mut self.files));
-        self.before = Some(Before { held, files: files_before, last: self.last.take() });
-        let config = Arc::new(config);
-        let mut saves = kept.as_ref().map(Kept::publishing).unwrap_or_default();
+        if let (Some(catalog), Some(last)) = (self.catalog(&config), zones.last_mut()) {
+            *last = ReadZone::Read(catalog);
+        }
         let changes = config.zones.iter().any(|zone| !zone.update.is_empty() || zone.is_transferred());
         let edited = zones.iter().any(|zone| self.edits.contains_key(zone.apex()));
         // Of a zone whose file is broken nothing can be read again.
         let holds = changes || edited || !broken.is_empty();
-        let (load, table, others) = if holds {
-            self.build_held(config, zones, &clients, &steered, kept.as_ref(), &mut saves)
-        } else {
-            // Before the table, which takes the zones apart.
-            let load = Load::of(config, &zones, clients.regions.clone());
-            let others = self.others(kept.as_ref(), &load);
-            self.keep_copies(&load, zones.iter());
-            self.held = None;
-            (load, Table::compile(zones, &steered, self.seed), others)
-        };
+        let config = Arc::new(config);
+        let built =
+            if self.kept.is_none() && broken.is_empty() && self.has_same_zones(&config, &clients, holds) {
+                self.patch(&config, &text, zones, &clients)
+            } else {
+                let zones = self.all_contents(&config, zones)?;
+                self.build_all(&config, zones, &clients, holds)
+            };
+        let Built { load, table, differences, past, saves, only } = built;
         for broken in &broken {
             // Also where it is no use under this configuration: it may be under the next.
             self.copies.iter_mut().for_each(|copies| copies.retain(&broken.zone));
         }
-        self.remember(&load, clients.maps.clone());
+        self.remember(&load, clients.maps, text.clone(), known);
+        self.compiled = Some(table.clone());
         let unfit = crate::probe::warnings(&load.config);
         let crowding = crate::probe::crowding(&load.config);
         let crowded = crowding.iter().map(|line| format!("warning: {line}"));
         let warnings = warnings.iter().map(ToString::to_string).chain(unfit).chain(crowded).collect();
-        let table = table.with_clients(clients.maps);
-        let past = kept.map(|kept| Arc::new(kept.past(&table, &load, others, self.seed)));
-        let before = self.compiled.replace(table.clone());
-        let given = diff::journaled(&load.config);
-        let differences = before.map(|before| Differences::between(&before, &table, given));
         let records = Vec::new();
         Ok(PreparedLoad {
             load,
@@ -223,7 +272,70 @@ impl Sources {
             saves,
             records,
             broken,
+            read,
+            only,
         })
+    }
+
+    /// What all zones hold, those too whose files are what they were. Blocking.
+    fn all_contents(&self, config: &Config, zones: Vec<ReadZone>) -> Result<Vec<Zone>, Refused> {
+        let contents = |zone: ReadZone| match zone {
+            ReadZone::Read(zone) => Some(zone),
+            ReadZone::Unchanged(apex) => self.contents_of_file(&apex).map(Arc::unwrap_or_clone),
+        };
+        if let Some(all) = zones.into_iter().map(contents).collect::<Option<Vec<Zone>>>() {
+            return Ok(all);
+        }
+        // Whatever it is that is not known any more, the files say it.
+        let read = self.all_read(config::load(&self.path))?;
+        let mut read: BTreeMap<Name, Zone> =
+            read.zones.into_iter().map(|zone| (zone.apex().clone(), zone)).collect();
+        let zone = |source: &ZoneSource| {
+            read.remove(&source.name).unwrap_or_else(|| Zone::hollow(source.name.clone()))
+        };
+        Ok(config.zones.iter().map(zone).collect())
+    }
+
+    /// Compiles all zones, blocking.
+    fn build_all(
+        &mut self,
+        config: &Arc<Config>,
+        zones: Vec<Zone>,
+        clients: &geo::Clients,
+        holds: bool,
+    ) -> Built {
+        let kept = self.kept.take();
+        let mut steered = steered(config);
+        // What something was laid over before this start existed then, whatever its file has there.
+        steered.extend(kept.iter().flat_map(|kept| kept.names(config.zones.iter().map(|zone| &zone.name))));
+        if kept.is_some() {
+            steered.sort();
+            steered.dedup();
+        }
+        self.set_aside();
+        let mut saves = kept.as_ref().map(Kept::publishing).unwrap_or_default();
+        let config = config.clone();
+        let (load, table, others) = if holds {
+            self.build_held(config, zones, clients, &steered, kept.as_ref(), &mut saves)
+        } else {
+            // Before the table, which takes the zones apart.
+            let load = Load::of(config, &zones, clients.regions.clone());
+            let others = self.others(kept.as_ref(), &load);
+            self.keep_copies(&load, zones.iter());
+            self.held = None;
+            (load, Table::compile(zones, &steered, self.seed), others)
+        };
+        let table = table.with_clients(clients.maps.clone());
+        let past = kept.map(|kept| Arc::new(kept.past(&table, &load, others, self.seed)));
+        let given = diff::journaled(&load.config);
+        let differences = self.compiled.as_ref().map(|before| Differences::between(before, &table, given));
+        Built { load, table, differences, past, saves, only: None }
+    }
+
+    /// Keeps what was loaded before until the core has taken up what comes now.
+    pub(super) fn set_aside(&mut self) {
+        let (held, files) = (self.held.take(), std::mem::take(&mut self.files));
+        self.before = Some(Before { held, files, last: self.last.take() });
     }
 
     /// What comes of zones that are held from now on, and what those published before whose contents are other ones.
@@ -241,7 +353,7 @@ impl Sources {
         for zone in zones {
             self.settle(&zone, saves);
             let base = self.base(&zone, services.get(zone.apex()).map_or(&[][..], Vec::as_slice));
-            held.push((Arc::new(zone), base));
+            held.push((Arc::new(zone), Arc::new(base)));
         }
         let known = held.iter().filter(|(file, _)| !file.is_empty());
         let bases = known.map(|(_, base)| base.clone()).collect();
@@ -256,12 +368,19 @@ impl Sources {
     }
 
     /// Takes a load as the last one.
-    fn remember(&mut self, load: &Load, maps: BTreeMap<ClientsId, Arc<ClientMap>>) {
+    fn remember(
+        &mut self,
+        load: &Load,
+        maps: BTreeMap<ClientsId, Arc<ClientMap>>,
+        text: Arc<str>,
+        files: Vec<Option<ZoneFiles>>,
+    ) {
         let config = load.config.clone();
-        let fingerprints = load.zones.iter().map(|base| (base.apex.clone(), base.fingerprint)).collect();
+        let mut bases = load.zones.clone();
+        bases.sort_unstable_by(|one, other| one.apex.cmp(&other.apex));
         let of_files = config.zones.iter().filter(|zone| config.catalog.as_ref() != Some(&zone.name));
         self.files = of_files.map(|zone| (zone.name.clone(), zone.file.clone())).collect();
-        self.last = Some(Last { config, maps, fingerprints });
+        self.last = Some(Last { config, maps, text, bases, files });
     }
 
     /// What zones published before this start whose contents are other ones now.
@@ -292,7 +411,7 @@ impl Sources {
     }
 
     /// What the engine needs to know of a zone: its file with its edits.
-    fn base(&self, file: &Zone, services: &[&Service]) -> ZoneBase {
+    pub(super) fn base(&self, file: &Zone, services: &[&Service]) -> ZoneBase {
         let edits = self.edits(file.apex());
         if !takes_edits(file) || edits.is_empty() {
             return ZoneBase {
@@ -305,7 +424,7 @@ impl Sources {
     }
 
     /// Lets go of the edits of a zone that its file holds by now.
-    fn settle(&mut self, file: &Zone, saves: &mut Vec<Saved>) {
+    pub(super) fn settle(&mut self, file: &Zone, saves: &mut Vec<Saved>) {
         if let Some(edits) = self.edits.get_mut(file.apex()).filter(|_| takes_edits(file)) {
             saves.extend(saved(file.apex(), edits.settle(file)));
             if edits.is_empty() {
@@ -322,7 +441,7 @@ impl Sources {
     }
 
     /// What a file holds with its edits laid over it.
-    fn contents(&self, file: &Zone) -> Zone {
+    pub(super) fn contents(&self, file: &Zone) -> Zone {
         let edits = self.edits(file.apex());
         if edits.is_empty() || !takes_edits(file) { file.clone() } else { edits.lay(file) }
     }
@@ -351,7 +470,7 @@ impl Sources {
     }
 
     fn hold_as(&mut self, last: &Last) -> Result<Held, String> {
-        let loaded = self.read().map_err(|refused| {
+        let loaded = self.all_read(config::load(&self.path)).map_err(|refused| {
             format!("the zone files have to be read for this, and cannot be loaded:\n{}", refused.problems)
         })?;
         let mut read: BTreeMap<Name, Zone> =
@@ -361,14 +480,14 @@ impl Sources {
         for ZoneSource { name, .. } in &last.config.zones {
             let is_catalog = last.config.catalog.as_ref() == Some(name);
             let zone = if is_catalog { self.catalog(&last.config) } else { read.remove(name) };
-            let same = |zone: &Zone| is_catalog || last.fingerprints.get(name) == Some(&zone.fingerprint());
+            let same = |zone: &Zone| is_catalog || last.fingerprint(name) == Some(zone.fingerprint());
             let Some(zone) = zone.filter(same) else {
                 return Err(format!(
                     "the file of {name} is not as it was loaded; run `detour reload`, then try again"
                 ));
             };
             let base = self.base(&zone, services.get(name).map_or(&[][..], Vec::as_slice));
-            zones.push((Arc::new(zone), base));
+            zones.push((Arc::new(zone), Arc::new(base)));
         }
         Ok(Held::new(last.config.clone(), last.maps.clone(), zones))
     }
@@ -388,12 +507,18 @@ impl Sources {
         if let Some(mut held) = self.held.take() {
             for zone in held.zones.values_mut() {
                 let services = zone.services();
-                zone.base = self.base(&zone.file, &services);
+                zone.base = Arc::new(self.base(&zone.file, &services));
             }
             self.held = Some(held);
         }
         // Whatever comes next differs from what is served in nobody knows what.
         self.compiled = None;
+        self.forget_files();
+    }
+
+    /// Has the next load read all files.
+    pub fn forget_files(&mut self) {
+        self.last.iter_mut().for_each(|last| last.files.clear());
     }
 
     /// Holds contents no longer.
@@ -452,6 +577,10 @@ impl Sources {
         static NONE: Edits = Edits::none();
         self.edits.get(apex).unwrap_or(&NONE)
     }
+}
+
+fn refused(report: Report) -> Refused {
+    Refused { problems: report.to_string(), files: report.files, is_loss: false }
 }
 
 fn steered(config: &Config) -> Vec<Name> {

@@ -135,7 +135,7 @@ fn a_start_spares_the_zones_that_are_right_where_one_is_broken() {
         let files = [("detour.toml", text.as_str()), ("example.com.zone", ZONE), ("example.org.zone", org)];
         Folder::new(&files)
     };
-    let start = |folder: &Folder| load_at_start(&folder.path("detour.toml"));
+    let start = |folder: &Folder| load_at_start(&folder.path("detour.toml"), 0);
     for org in ["@ SOA half a li", "@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns\nns.example.net. 60 A 192.0.2.1\n"] {
         let folder = with("", org);
         assert!(
@@ -164,7 +164,7 @@ fn a_start_spares_the_zones_that_are_right_where_one_is_broken() {
 fn a_service_that_the_zone_occludes_is_the_zones_trouble_at_a_start() {
     let end = "probes = [\"db\"]\nendpoints = [{ site = \"fra\", addresses = [\"192.0.2.10\"] }]\n";
     let folder = folder(&format!("[[service]]\nname = \"sub.example.com\"\n{end}"));
-    let loaded = load_at_start(&folder.path("detour.toml")).unwrap_or_else(|report| panic!("{report}"));
+    let loaded = load_at_start(&folder.path("detour.toml"), 0).unwrap_or_else(|report| panic!("{report}"));
     assert!(loaded.broken[0].problems.contains("which the zone file delegates"), "{:?}", loaded.broken);
 }
 

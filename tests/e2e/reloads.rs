@@ -1,5 +1,6 @@
 //! New configuration and new zones under a running daemon: all or nothing, and no query lost.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -210,4 +211,59 @@ fn a_removed_service_gives_its_name_back_to_the_file() {
         let answer = world.detour.ask("shop.example.com", "A");
         (answer.data() == [world.fra.addresses[0].to_string()]).then_some(())
     });
+}
+
+/// Ten zones, of which one is touched; and files that come into the place of others by ways that hide it.
+#[test]
+fn only_what_changed_is_read() {
+    const HEAD: &str = "@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+    let world = World::start(&Setup::default());
+    let detour = &world.detour;
+    let folder = detour.config_path().parent().unwrap().to_owned();
+    let mut config = detour.config();
+    for zone in 0..9 {
+        std::fs::write(folder.join(format!("z{zone}.zone")), format!("{HEAD}t 60 TXT 0\n")).unwrap();
+        let _ = write!(config, "[[zone]]\nname = \"z{zone}.test\"\nfile = \"z{zone}.zone\"\n");
+    }
+    detour.write_config(&config.replace("[server]", "[server]\nreload = \"manual\""));
+    let read = || {
+        let reply = serde_json::from_str::<serde_json::Value>(&detour.told(&["reload", "--json"])).unwrap();
+        assert_eq!(reply["zones"], 10, "{reply}");
+        reply["zones_read"].as_u64().unwrap()
+    };
+    let txt = |zone: &str| detour.ask(&format!("t.{zone}.test"), "TXT").data().join(" ");
+    read();
+    // Until the files are old enough for their times to tell them apart.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    read();
+    assert_eq!(read(), 0);
+    // Touched.
+    let file = std::fs::File::options().append(true).open(folder.join("z3.zone")).unwrap();
+    file.set_modified(std::time::SystemTime::now()).unwrap();
+    assert_eq!((read(), txt("z3")), (1, "0".to_owned()));
+    // A copy of the same size and with the same time, in its place and beside it.
+    for (zone, is_renamed) in [("z4", true), ("z5", false)] {
+        let path = folder.join(format!("{zone}.zone"));
+        let modified = path.metadata().unwrap().modified().unwrap();
+        let target = if is_renamed { folder.join("new") } else { path.clone() };
+        std::fs::write(&target, format!("{HEAD}t 60 TXT 1\n")).unwrap();
+        std::fs::File::options().append(true).open(&target).unwrap().set_modified(modified).unwrap();
+        std::fs::rename(&target, &path).unwrap();
+        read();
+        assert_eq!(txt(zone), "1", "{zone}");
+    }
+    // As configuration maps are switched: the file is a link through a folder that is one.
+    for version in ["one", "two"] {
+        std::fs::create_dir_all(folder.join(version)).unwrap();
+        std::fs::write(folder.join(version).join("z6.zone"), format!("{HEAD}t 60 TXT {version}\n")).unwrap();
+        std::os::unix::fs::symlink(version, folder.join("link")).unwrap();
+        std::fs::rename(folder.join("link"), folder.join("data")).unwrap();
+        if version == "one" {
+            std::os::unix::fs::symlink("data/z6.zone", folder.join("link")).unwrap();
+            std::fs::rename(folder.join("link"), folder.join("z6.zone")).unwrap();
+        }
+        read();
+        assert_eq!(txt("z6"), version);
+    }
+    assert!(detour.log().contains("zones_read"), "{}", detour.log());
 }

@@ -90,6 +90,7 @@ pub fn load(setup: &Setup) -> Result<Load, String> {
         keys: Arc::default(),
     };
     let sorted = crate::geo::clients(&config, &Databases::new()).map_err(|why| why.to_string())?;
+    let zones = zones.into_iter().map(Arc::new).collect();
     Ok(Load { config: Arc::new(config), zones, regions: sorted.regions, undecided: Undecided::default() })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::answer::{ClientMap, Table};
 use crate::config::Databases;
 use crate::dns::{Name, RrSet};
-use crate::engine::Load;
+use crate::engine::{Load, ZoneBase};
 use crate::model::Config;
 use crate::zone::{ClientsId, Zone, parse};
 
@@ -25,7 +25,7 @@ pub(super) fn table(load: &Load, maps: Maps) -> Option<Table> {
     if services.iter().all(|service| service.tree.is_none() && service.moving.steps.is_empty()) {
         return None;
     }
-    let zone = |base: &crate::engine::ZoneBase| -> Option<Zone> {
+    let zone = |base: &Arc<ZoneBase>| -> Option<Zone> {
         let soa = base.soa.to_lines();
         let sets = base.steered.iter().chain(&base.beside).flat_map(RrSet::to_lines);
         let ns = format!("{} 3600 IN NS ns.invalid.", base.apex);

@@ -87,7 +87,7 @@ fn loaded(first: &Zone, edits: &[Saved]) -> (TempDir, Sources) {
     let mut sources = Sources::new(dir.path().join("detour.toml"), 1);
     sources.recall(&dir.path().join("state"), edits);
     let read = sources.read().unwrap_or_else(|refused| panic!("{}", refused.problems));
-    assert!(sources.build(read).is_ok());
+    assert!(sources.build_again(read).is_ok());
     sources.confirm();
     (dir, sources)
 }
