@@ -12,7 +12,7 @@ use std::time::Duration;
 use detour::answer::Table;
 use detour::config::load;
 use detour::dns::{Name, RrSet, RrType};
-use detour::engine::{Action, Command, Effect, Engine, Event, Load, Saved, Undecided, ZoneBase};
+use detour::engine::{Action, AtServices, Command, Effect, Engine, Event, Load, Saved, Undecided, ZoneBase};
 use detour::geo;
 use detour::health::{Detail, Failure, Outcome, Sample, Vantage};
 use detour::model::Config;
@@ -84,15 +84,13 @@ impl Node {
         let config = Arc::new(loaded.config);
         let clients = geo::clients(&config, &loaded.databases).expect("sorted");
         let zone = &loaded.zones[0];
-        let beside = zone.rrset(&app(), RrType::TXT).into_iter().collect();
+        let beside = BTreeMap::from([(app(), zone.rrset(&app(), RrType::TXT).into_iter().collect())]);
         let base = ZoneBase {
             apex: zone.apex().clone(),
             soa: zone.soa(),
             fingerprint: zone.fingerprint(),
-            steered: Vec::new(),
-            beside,
-            own_types: 0,
             edits: 0,
+            at_services: Arc::new(AtServices { beside, ..AtServices::default() }),
         };
         let load = Load {
             config: config.clone(),

@@ -281,7 +281,7 @@ impl Engine {
             return held.clone();
         }
         let zone = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
-        zone.and_then(|zone| zone.file.get(name)).cloned().unwrap_or_default()
+        zone.and_then(|zone| zone.at_services.steered.get(name)).cloned().unwrap_or_default()
     }
 }
 

@@ -94,31 +94,34 @@ impl ZoneBase {
 
     /// What the engine needs to know of this zone, whose fingerprint this is and whose services these are.
     pub fn of(zone: &Laid<'_>, fingerprint: u64, services: &[&Service]) -> ZoneBase {
-        let mut base = ZoneBase {
-            apex: zone.apex().clone(),
-            soa: zone.soa(),
-            fingerprint,
-            steered: Vec::new(),
-            beside: Vec::new(),
-            own_types: 0,
-            edits: 0,
-        };
+        let at_services = Arc::new(AtServices::of(zone, services));
+        ZoneBase { apex: zone.apex().clone(), soa: zone.soa(), fingerprint, edits: 0, at_services }
+    }
+}
+
+impl AtServices {
+    /// What a zone holds at the names of these services.
+    fn of(zone: &Laid<'_>, services: &[&Service]) -> AtServices {
+        let mut all = AtServices::default();
         for service in services {
             let types = replaced(service);
             for rtype in types.iter().filter(|rtype| !ALWAYS_REPLACED.contains(rtype)) {
-                base.own_types = mix(base.own_types, service.name.as_wire());
-                base.own_types = mix(base.own_types, &rtype.0.to_be_bytes());
+                all.own_types = mix(all.own_types, service.name.as_wire());
+                all.own_types = mix(all.own_types, &rtype.0.to_be_bytes());
             }
-            base.steered.extend(types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)));
+            by_name::add(
+                &mut all.steered,
+                types.iter().filter_map(|&rtype| zone.rrset(&service.name, rtype)),
+            );
             // Who gets an answer of their own gets all there is at the name in it, but for what shapes the zone.
             if service.tree.is_some() || !service.moving.steps.is_empty() {
                 let shapes = |rtype| matches!(rtype, RrType::SOA | RrType::NS | RrType::DNAME);
                 let sets = zone.sets_at(&service.name).into_iter();
                 let beside = sets.filter(|(rtype, _)| !shapes(*rtype) && !types.contains(rtype));
-                base.beside.extend(beside.map(|(_, set)| set));
+                by_name::add(&mut all.beside, beside.map(|(_, set)| set));
             }
         }
-        base
+        all
     }
 }
 
@@ -140,18 +143,53 @@ pub struct ZoneBase {
     pub soa: RrSet,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
-    /// The RRsets the file holds at the names of services that decisions replace: A, AAAA and CNAME, and the
-    /// types of their endpoints' own records.
-    pub steered: Vec<RrSet>,
+    /// How many records differ from the file by updates.
+    #[serde(default)]
+    pub edits: usize,
+    /// What it holds at the names of services; shared, as most changes leave that alone.
+    #[serde(flatten)]
+    pub at_services: Arc<AtServices>,
+}
+
+/// What a zone file holds at the names of services.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtServices {
+    /// The RRsets there that decisions replace: A, AAAA and CNAME, and the types of their endpoints' own records.
+    #[serde(with = "by_name")]
+    pub steered: BTreeMap<Name, Vec<RrSet>>,
     /// The other RRsets there, but for SOA, NS and DNAME: they stand beside whatever is decided.
-    pub beside: Vec<RrSet>,
+    #[serde(with = "by_name")]
+    pub beside: BTreeMap<Name, Vec<RrSet>>,
     /// Differs whenever the types do that decisions replace beside A, AAAA and CNAME, or the names where they
     /// do; 0 where there are none.
     #[serde(default)]
     pub own_types: u64,
-    /// How many records differ from the file by updates.
-    #[serde(default)]
-    pub edits: usize,
+}
+
+/// RRsets by their owners; written as the RRsets.
+mod by_name {
+    use super::{BTreeMap, Deserialize, Name, RrSet, Serialize};
+
+    pub fn add(names: &mut BTreeMap<Name, Vec<RrSet>>, sets: impl IntoIterator<Item = RrSet>) {
+        for set in sets {
+            names.entry(set.owner.clone()).or_default().push(set);
+        }
+    }
+
+    pub fn serialize<S: serde::Serializer>(
+        names: &BTreeMap<Name, Vec<RrSet>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        names.values().flatten().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Name, Vec<RrSet>>, D::Error> {
+        let mut names = BTreeMap::new();
+        add(&mut names, Vec::deserialize(deserializer)?);
+        Ok(names)
+    }
 }
 
 /// What decisions replace at every steered name.

@@ -3,6 +3,7 @@
 //! where anything that bears on it may have changed: of a reload that adds ten, ten.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::check::Stirred;
 use super::event::MAX_REMOVED;
@@ -82,7 +83,7 @@ impl Engine {
         for set in undecided.answered {
             let name = &set.owner;
             let in_file = self.services.get(name).and_then(|steered| self.zones.get(&steered.service.zone));
-            let in_file = in_file.is_some_and(|zone| zone.file.contains_key(name));
+            let in_file = in_file.is_some_and(|zone| zone.at_services.steered.contains_key(name));
             if !in_file && self.services.contains_key(name) && !self.waits(name) {
                 self.held_answers.entry(set.owner.clone()).or_default().push(set);
             }
@@ -165,18 +166,13 @@ impl Engine {
             }
             let (apex, before) = (base.apex.clone(), self.zones.remove(&base.apex));
             let (style, services) = match &before {
-                Some(before) => (before.style, before.services),
+                Some(before) => (before.style, Arc::clone(&before.services)),
                 None => self.known_of(&apex),
             };
             let zone = ZoneState { style, services, ..base.into() };
             let differing = match &before {
                 Some(before) => zone.differing(before),
-                None => self
-                    .services
-                    .iter()
-                    .filter(|(_, s)| s.service.zone == apex)
-                    .map(|(n, _)| n.clone())
-                    .collect(),
+                None => zone.services.iter().cloned().collect(),
             };
             self.zones.insert(apex.clone(), zone);
             names.insert(apex, differing);
@@ -187,12 +183,12 @@ impl Engine {
         out.push(renew);
     }
 
-    /// How the serials go on of a zone that was not known, and how many services lie in it.
-    fn known_of(&self, apex: &Name) -> (SerialStyle, usize) {
+    /// How the serials go on of a zone that was not known, and which services lie in it.
+    fn known_of(&self, apex: &Name) -> (SerialStyle, Arc<Vec<Name>>) {
         let mut sources = self.config.iter().flat_map(|config| &config.zones);
         let style = sources.find(|source| source.name == *apex).map(|source| source.serial);
-        let services = self.services.values().filter(|steered| steered.service.zone == *apex).count();
-        (style.unwrap_or_default(), services)
+        let services = self.services.iter().filter(|(_, steered)| steered.service.zone == *apex);
+        (style.unwrap_or_default(), Arc::new(services.map(|(name, _)| name.clone()).collect()))
     }
 
     /// Takes up the services, ties each to its checks, and forgets what was decided for others. Returns those
@@ -208,7 +204,7 @@ impl Engine {
         let mut steered = BTreeMap::new();
         for (rank, service) in config.services.iter().enumerate() {
             if let Some(zone) = self.zones.get_mut(&service.zone) {
-                zone.services += 1;
+                Arc::make_mut(&mut zone.services).push(service.name.clone());
             }
             let name = service.name.clone();
             let same = |old: &mut Steered| *old.service == **service;

@@ -82,8 +82,8 @@ pub use audit::Audit;
 pub use conditions::{DeadSite, conditions_of, dead_site, forced_up_though_down, lost_families};
 pub use doubt::Doubt;
 pub use event::{
-    ALWAYS_REPLACED, Action, Bearing, Cause, Command, CommandError, Effect, Event, Happened, Load,
-    MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase, services_by_zone,
+    ALWAYS_REPLACED, Action, AtServices, Bearing, Cause, Command, CommandError, Effect, Event, Happened,
+    Load, MAX_BEARING, MAX_REMOVED, Pace, Undecided, ZoneBase, services_by_zone,
 };
 
 pub use load::Earlier;

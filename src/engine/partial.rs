@@ -41,7 +41,7 @@ fn salt(zone: &Name, site: &SiteId) -> u64 {
 impl Engine {
     /// What the zone file holds at a steered name that no decision touches.
     pub(super) fn beside(&self, zone: &Name, name: &Name) -> &[RrSet] {
-        self.zones.get(zone).and_then(|zone| zone.beside.get(name)).map_or(&[], Vec::as_slice)
+        self.zones.get(zone).and_then(|zone| zone.at_services.beside.get(name)).map_or(&[], Vec::as_slice)
     }
 
     /// Counts anew what each site carries: loads and capacities are the configuration's.

@@ -156,7 +156,13 @@ impl Engine {
         self.zones.iter().map(|(apex, zone)| {
             let file_serial = soa_serial(&zone.soa);
             let serial = self.published.get(apex).map_or(file_serial, |saved| saved.published);
-            ZoneView { apex: apex.clone(), serial, file_serial, services: zone.services, edits: zone.edits }
+            ZoneView {
+                apex: apex.clone(),
+                serial,
+                file_serial,
+                services: zone.services.len(),
+                edits: zone.edits,
+            }
         })
     }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::event::replaced;
-use super::{Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
+use super::{AtServices, Effect, Engine, Happened, Saved, SavedZone, ZoneBase};
 use crate::dns::{Name, RrSet, RrType, Serial, SerialStyle, soa_serial};
 use crate::model::Config;
 use crate::policy::{Decision, Family, FamilyPart, Partial, Steer};
@@ -30,18 +30,14 @@ const MAX_GONE_ZONES: usize = 10_000;
 pub(super) struct ZoneState {
     /// The file's SOA.
     pub soa: RrSet,
-    /// What the file holds at steered names.
-    pub file: BTreeMap<Name, Vec<RrSet>>,
-    /// What it holds there beside that, which decisions leave alone.
-    pub beside: BTreeMap<Name, Vec<RrSet>>,
+    /// What the file holds at the names of services.
+    pub at_services: Arc<AtServices>,
     /// Differs whenever the file's content does.
     pub fingerprint: u64,
-    /// Differs whenever the types do that decisions replace.
-    pub own_types: u64,
     /// How its serials go on.
     pub style: SerialStyle,
-    /// How many services lie in it.
-    pub services: usize,
+    /// The services that lie in it.
+    pub services: Arc<Vec<Name>>,
     /// How many of its records differ from its file by updates.
     pub edits: usize,
 }
@@ -49,8 +45,12 @@ pub(super) struct ZoneState {
 impl ZoneState {
     /// The steered names at which the zone holds something else than before.
     pub fn differing(&self, before: &ZoneState) -> BTreeSet<Name> {
+        let (now, was) = (&self.at_services, &before.at_services);
         let mut names = BTreeSet::new();
-        for (now, was) in [(&self.file, &before.file), (&self.beside, &before.beside)] {
+        if Arc::ptr_eq(now, was) {
+            return names;
+        }
+        for (now, was) in [(&now.steered, &was.steered), (&now.beside, &was.beside)] {
             let differs = |name: &&Name| now.get(*name) != was.get(*name);
             names.extend(now.keys().chain(was.keys()).filter(differs).cloned());
         }
@@ -95,24 +95,9 @@ impl Laid {
 
 impl From<ZoneBase> for ZoneState {
     fn from(base: ZoneBase) -> ZoneState {
-        let by_name = |sets: Vec<RrSet>| {
-            let mut names: BTreeMap<Name, Vec<RrSet>> = BTreeMap::new();
-            for set in sets {
-                names.entry(set.owner.clone()).or_default().push(set);
-            }
-            names
-        };
-        let (file, beside) = (by_name(base.steered), by_name(base.beside));
-        ZoneState {
-            soa: base.soa,
-            file,
-            beside,
-            fingerprint: base.fingerprint,
-            own_types: base.own_types,
-            style: SerialStyle::default(),
-            services: 0,
-            edits: base.edits,
-        }
+        let ZoneBase { apex: _, soa, fingerprint, edits, at_services } = base;
+        let (style, services) = (SerialStyle::default(), Arc::default());
+        ZoneState { soa, at_services, fingerprint, style, services, edits }
     }
 }
 
@@ -182,8 +167,8 @@ impl Engine {
         records: &mut Vec<Effect>,
     ) -> Effect {
         for apex in names.keys() {
-            let overlaid = self.zones.get(apex).is_some_and(|zone| zone.services > 0)
-                && self.laid().any(|(zone, _, _)| zone == apex);
+            let services = self.zones.get(apex).map(|zone| Arc::clone(&zone.services)).unwrap_or_default();
+            let overlaid = services.iter().any(|name| self.is_laid_over(name));
             self.number(now, apex, (true, overlaid), Vec::new(), out, records);
         }
         Effect::Renew(names.iter().filter_map(|(apex, names)| self.overlay_at(apex, names)).collect())
@@ -198,6 +183,11 @@ impl Engine {
                 Some((&self.services.get(name)?.service.zone, name, &**records))
             }),
         )
+    }
+
+    /// Whether something is laid over the name of a service.
+    fn is_laid_over(&self, name: &Name) -> bool {
+        self.decided.contains_key(name) || self.held_answers.contains_key(name)
     }
 
     /// Gives a zone its serial. Whether the same is laid over it as when it was last published, and whether anything
@@ -219,7 +209,7 @@ impl Engine {
             published: to,
             file: soa_serial(&zone.soa),
             fingerprint: zone.fingerprint,
-            own_types: Some(zone.own_types),
+            own_types: Some(zone.at_services.own_types),
             last_decision: decisions.iter().copied().chain(before).max().unwrap_or(0),
         };
         if let Some(from) = last.map(|last| last.published).filter(|&from| from != to) {
@@ -298,7 +288,7 @@ impl Engine {
 
 /// What is laid over a zone, instead of what it holds there.
 fn overlay(zone: &ZoneState, published: &SavedZone, laid: &[(&Name, &[RrSet])]) -> Changeset {
-    let held = laid.iter().filter_map(|(name, _)| zone.file.get(*name)).flatten();
+    let held = laid.iter().filter_map(|(name, _)| zone.at_services.steered.get(*name)).flatten();
     let held: Vec<RrSet> = held.cloned().collect();
     let records: Vec<RrSet> = laid.iter().flat_map(|(_, records)| *records).cloned().collect();
     Changeset::new(&zone.soa, soa_serial(&zone.soa), published.published, &held, &records)
@@ -313,7 +303,7 @@ fn waits(apex: &Name, config: &Config) -> bool {
 
 /// Whether what decisions are laid over, and what of it they replace, is as it was.
 fn is_as_published(last: &SavedZone, zone: &ZoneState) -> bool {
-    last.fingerprint == zone.fingerprint && last.own_types.is_none_or(|own| own == zone.own_types)
+    last.fingerprint == zone.fingerprint && last.own_types.is_none_or(|own| own == zone.at_services.own_types)
 }
 
 /// The serial a zone publishes after a load, by the rules above.
@@ -347,12 +337,10 @@ mod tests {
         let soa = RrSet::new(Name::root(), RrType::SOA, 60, [soa]);
         ZoneState {
             soa,
-            file: BTreeMap::new(),
-            beside: BTreeMap::new(),
+            at_services: Arc::default(),
             fingerprint: FINGERPRINT,
-            own_types: 0,
             style: SerialStyle::Increment,
-            services: 0,
+            services: Arc::default(),
             edits: 0,
         }
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{InForce, LoadNote, Note, SharedRegions};
-use crate::engine::{Undecided, ZoneBase};
+use crate::dns::{Name, RrSet};
+use crate::engine::{AtServices, Undecided, ZoneBase};
 use crate::health::{Detail, Outcome, Phase, Phases, Sample, Vantage, Warning};
 use crate::model::CheckKey;
 use crate::time::{Offset, Time};
@@ -25,6 +26,7 @@ const STORY: u8 = 5;
 const CONTENTS: u8 = 6;
 const CLOCK: u8 = 7;
 const STALLED: u8 = 8;
+const EDITED: u8 = 9;
 
 const PHASES: [Phase; 5] = [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::FirstByte, Phase::Body];
 
@@ -42,6 +44,17 @@ struct Changed {
     regions: Option<SharedRegions>,
     #[serde(default, skip_serializing_if = "Undecided::is_default")]
     undecided: Undecided,
+}
+
+/// A zone whose contents changed, without what its services lie over where that is as before: most changes leave it alone,
+/// and a zone may have many services.
+#[derive(Serialize, Deserialize)]
+struct Edited {
+    apex: Name,
+    soa: RrSet,
+    fingerprint: u64,
+    edits: usize,
+    at_services: Option<Arc<AtServices>>,
 }
 
 /// Writes one segment's inputs.
@@ -139,8 +152,15 @@ impl Encoder {
 
     /// Zones whose contents changed.
     pub fn contents(&mut self, now: Time, zones: &[ZoneBase]) {
-        self.begin(CONTENTS, now);
-        self.json(&zones);
+        let edited = |zone: &ZoneBase| {
+            let before = self.in_force.changed.get(&zone.apex).map(|before| &before.at_services);
+            let is_same = before.is_some_and(|before| Arc::ptr_eq(before, &zone.at_services));
+            let ZoneBase { apex, soa, fingerprint, edits, at_services } = zone.clone();
+            Edited { apex, soa, fingerprint, edits, at_services: (!is_same).then_some(at_services) }
+        };
+        let edited: Vec<Edited> = zones.iter().map(edited).collect();
+        self.begin(EDITED, now);
+        self.json(&edited);
         self.in_force.change(zones);
     }
 
@@ -271,8 +291,21 @@ impl Decoder {
                 self.in_force.change(&zones);
                 Note::Contents(zones)
             }
+            EDITED => {
+                let edited: Vec<Edited> = rest.json()?;
+                let zones = edited.into_iter().map(|zone| self.zone(zone)).collect::<Result<Vec<_>, _>>()?;
+                self.in_force.change(&zones);
+                Note::Contents(zones)
+            }
             tag => return Err(format!("tag {tag} is not known")),
         })
+    }
+
+    fn zone(&self, edited: Edited) -> Result<ZoneBase, String> {
+        let Edited { apex, soa, fingerprint, edits, at_services } = edited;
+        let before = || self.in_force.changed.get(&apex).map(|zone| Arc::clone(&zone.at_services));
+        let at_services = at_services.or_else(before).ok_or("an edit of a zone that was not named")?;
+        Ok(ZoneBase { apex, soa, fingerprint, edits, at_services })
     }
 
     fn sample(&self, rest: &mut Rest) -> Result<Sample, String> {

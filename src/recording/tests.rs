@@ -1,11 +1,13 @@
 //! What is written is read again, whatever happens to the file; and no bound is passed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::engine::{Action, Event};
+use crate::dns::{RrSet, RrType};
+use crate::engine::{Action, AtServices, Event};
 use crate::health::{Detail, Discard, Failure, Outcome, Phase, Phases, Vantage, Warning};
 use crate::model::{CheckKey, Whereto};
 use crate::policy::Scope;
@@ -237,4 +239,62 @@ fn a_bound_that_holds_no_head_is_told_and_tried_again() {
     let trouble = recorder.trouble().expect("it is told");
     assert!(trouble.contains("history.max"), "{trouble}");
     assert!(!recorder.wants_segment(Time(3)) && recorder.wants_segment(Time(60_000)));
+}
+
+/// A zone with services at many of its names, whose serial is this.
+fn zone(serial: u8, at_services: &Arc<AtServices>) -> ZoneBase {
+    let apex: Name = "example.com".parse().unwrap();
+    let soa = RrSet::new(apex.clone(), RrType::SOA, 60, [vec![0, 0, 0, 0, 0, serial]]);
+    let at_services = Arc::clone(at_services);
+    ZoneBase { apex, soa, fingerprint: serial.into(), edits: serial.into(), at_services }
+}
+
+fn steered(address: u8) -> Arc<AtServices> {
+    let set = |n: u8| {
+        let name: Name = format!("s{n}.example.com").parse().unwrap();
+        (name.clone(), vec![RrSet::new(name, RrType::A, 60, [vec![192, 0, 2, address]])])
+    };
+    let (steered, beside) = ((0..100).map(set).collect(), (100..102).map(set).collect());
+    Arc::new(AtServices { steered, beside, own_types: u64::MAX })
+}
+
+#[test]
+fn contents_are_written_as_what_changes() {
+    let (first, other) = (steered(1), steered(2));
+    let all = [zone(1, &first), zone(2, &first), zone(3, &other), zone(4, &other), zone(5, &first)];
+    let mut encoder = Encoder::new(Time(0), Some(load("a")));
+    let mut sizes = Vec::new();
+    for zone in &all {
+        let before = encoder.len();
+        encoder.contents(Time(0), std::slice::from_ref(zone));
+        sizes.push(encoder.len() - before);
+    }
+    assert!(sizes[1] < 300 && sizes[3] < 300 && sizes[0] > 3_000 && sizes[2] > 3_000, "{sizes:?}");
+    let read = Decoder::new(Time(0), Some(load("a"))).frame(&encoder.take()).unwrap();
+    let read: Vec<Note> = read.into_iter().map(|(_, note)| note).collect();
+    assert_eq!(read, all.map(|zone| Note::Contents(vec![zone])));
+}
+
+/// As versions before wrote it: all of the zone each time, and what its services lie over as RRsets in a row.
+#[test]
+fn contents_of_earlier_versions_are_read() {
+    let zone = zone(1, &steered(1));
+    let text = serde_json::to_vec(&[&zone]).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let keys = ["apex", "soa", "fingerprint", "steered", "beside", "own_types", "edits"];
+    assert_eq!(
+        value[0].as_object().unwrap().keys().collect::<BTreeSet<_>>(),
+        BTreeSet::from(keys.map(str::to_owned).each_ref())
+    );
+    assert_eq!(value[0]["steered"].as_array().unwrap().len(), 100);
+    let mut frame = vec![6, 0];
+    let mut length = text.len();
+    while length >= 0x80 {
+        frame.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    frame.push(length as u8);
+    frame.extend(text);
+    let read = Decoder::new(Time(0), Some(load("a"))).frame(&frame).unwrap();
+    assert_eq!(read, [(Time(0), Note::Contents(vec![zone]))]);
 }

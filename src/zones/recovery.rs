@@ -184,7 +184,7 @@ impl Kept {
 
 /// Whether what decisions replace in a zone is what they replaced when it was last published.
 fn knows(kept: &SavedZone, base: &ZoneBase) -> bool {
-    kept.own_types == Some(base.own_types)
+    kept.own_types == Some(base.at_services.own_types)
 }
 
 /// The types that decisions replace at some names beside those that they always do.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::Databases;
 use crate::dns::{MAX_RRSET_BYTES, Name, RrSet, RrType, SerialStyle};
-use crate::engine::{Load, Undecided, ZoneBase};
+use crate::engine::{AtServices, Load, Undecided, ZoneBase};
 use crate::model::{
     Access, AllDown, Check, CheckKey, Config, Control, Damping, Endpoint, Failback, HistoryBounds,
     Maintenance, MaintenanceScope, Observed, Probe, ProbeKind, ProbeTree, RrsetOrder, Server, Service, Site,
@@ -124,7 +124,7 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
     for number in [serial, 3600, 900, 604_800, 300] {
         soa.extend_from_slice(&number.to_be_bytes());
     }
-    let mut steered: Vec<RrSet> = Vec::new();
+    let mut steered: BTreeMap<Name, Vec<RrSet>> = BTreeMap::new();
     let apexes: Vec<Name> = setup.zones.keys().map(|apex| name(apex)).collect::<Result<_, _>>()?;
     for (at, rtype, value, ttl) in &setup.file {
         let at = name(at)?;
@@ -133,12 +133,13 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
             continue;
         }
         let mut set = rrset(&at, rtype, *ttl, value)?;
-        match steered.iter_mut().find(|have| have.owner == set.owner && have.rtype == set.rtype) {
+        let sets = steered.entry(at).or_default();
+        match sets.iter_mut().find(|have| have.rtype == set.rtype) {
             Some(have) => {
                 set.rdata.append(&mut have.rdata);
                 *have = RrSet::new(set.owner, set.rtype, set.ttl, set.rdata);
             }
-            None => steered.push(set),
+            None => sets.push(set),
         }
     }
     let content = format!("{apex} {serial} {:?}", setup.file);
@@ -150,10 +151,8 @@ fn zone(setup: &Setup, apex: &str, serial: u32) -> Result<ZoneBase, String> {
         apex: owner.clone(),
         soa: RrSet::new(owner, RrType::SOA, 3600, [soa]),
         fingerprint,
-        steered,
-        beside: Vec::new(),
-        own_types: 0,
         edits: 0,
+        at_services: Arc::new(AtServices { steered, ..AtServices::default() }),
     })
 }
 

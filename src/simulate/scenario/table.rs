@@ -27,7 +27,13 @@ pub(super) fn table(load: &Load, maps: Maps) -> Option<Table> {
     }
     let zone = |base: &Arc<ZoneBase>| -> Option<Zone> {
         let soa = base.soa.to_lines();
-        let sets = base.steered.iter().chain(&base.beside).flat_map(RrSet::to_lines);
+        let sets = base
+            .at_services
+            .steered
+            .values()
+            .chain(base.at_services.beside.values())
+            .flatten()
+            .flat_map(RrSet::to_lines);
         let ns = format!("{} 3600 IN NS ns.invalid.", base.apex);
         let text: Vec<String> = soa.chain([ns]).chain(sets).collect();
         let mut none = |file: &str| Err(file.to_owned());

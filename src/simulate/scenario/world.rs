@@ -208,7 +208,7 @@ impl World {
             let key = |set: &RrSet| ((set.owner.clone(), set.rtype), set.clone());
             let mut zone = Published {
                 serial: changeset.from,
-                sets: base.steered.iter().map(key).collect(),
+                sets: base.at_services.steered.values().flatten().map(key).collect(),
                 steered: BTreeMap::new(),
             };
             zone.apply(changeset);
@@ -228,7 +228,7 @@ impl World {
     /// What is answered is what was last decided, or what the file holds.
     fn check_answers(&self) {
         for service in self.engine.status(self.now).services {
-            let file = self.load.zones.iter().flat_map(|base| &base.steered);
+            let file = self.load.zones.iter().flat_map(|base| base.at_services.steered.values().flatten());
             let file: Vec<&RrSet> = file.filter(|set| set.owner == service.name).collect();
             let held = self.load.undecided.answered.iter().filter(|set| set.owner == service.name);
             let mut expect: Vec<RrSet> = match &service.decision {
