@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use redb::{Database, ReadableDatabase};
 
 use super::tables::{LOGGED, META};
@@ -59,6 +60,9 @@ impl Wal {
             files::act(Act::Sync(&file), &path, || file.sync_all())?;
             files::sync_folder(path.parent().unwrap_or(Path::new("/")))?;
         }
+        // What is cached of a file that was written or read at once may be cached in one piece of the file's size, and each
+        // frame then counts as if it wrote all of that. A kernel that does not take the advice does no harm.
+        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
         Ok(Wal { path, file, at: 0 })
     }
 
