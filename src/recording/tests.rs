@@ -123,7 +123,7 @@ fn a_cut_or_damaged_end_costs_what_lies_behind_it_and_no_more() {
     let path = segment::path(folder.path(), 1);
     let whole = fs::read(&path).unwrap();
     assert_eq!(inputs(folder.path()).len(), 10);
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for end in 24..whole.len() {
         fs::write(&path, &whole[..end]).unwrap();
         let recording = Recording::open(folder.path()).unwrap();

@@ -24,6 +24,7 @@ mod loader;
 mod losses;
 mod messages;
 mod outcome;
+mod packs;
 mod patch;
 mod publish;
 mod publisher;
