@@ -38,7 +38,7 @@ impl Stamp {
     }
 }
 
-/// A number for a file's content or stamp, which nobody outside can aim at; the same as long as this process lives.
+/// A hash of a file's content or stamp, keyed at random so that a file cannot be made to collide; stable while this process runs.
 pub(super) fn digest(of: impl Hash) -> u64 {
     static KEYS: OnceLock<RandomState> = OnceLock::new();
     KEYS.get_or_init(RandomState::new).hash_one(of)

@@ -32,7 +32,7 @@ impl StallWatch {
 
     /// What the engine is to be told now.
     pub fn take(&mut self, now: Time) -> Option<Duration> {
-        // Before the first turn nobody looks.
+        // Before the first turn there is nothing to measure from.
         self.last?;
         self.turn(now);
         Some(std::mem::take(&mut self.untold)).filter(|stalled| !stalled.is_zero())

@@ -138,7 +138,7 @@ pub struct Engine {
     ledger: Ledger,
 
     agenda: Agenda,
-    /// When this process stood still of late.
+    /// When this process recently stood still.
     stalls: Stalls,
     /// How far the host's clock is ahead of `now`.
     offset: Offset,

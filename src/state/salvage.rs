@@ -121,7 +121,7 @@ fn from_file(
 
 /// What the log says since.
 fn from_log(dir: &Path, logged: u64, found: &mut BTreeMap<SavedKey, Saved>) {
-    let Ok(Frames::Follow(frames, _)) = wal::read(&dir.join(FILE), logged) else { return };
+    let Ok(Frames::Follow(frames, ..)) = wal::read(&dir.join(FILE), logged) else { return };
     for (key, value) in frames.into_iter().flat_map(|(_, batch)| batch.saves) {
         match value.map(|value| serde_json::from_slice::<Saved>(&value)) {
             Some(Ok(saved)) => drop(found.insert(saved.key(), saved)),

@@ -1,7 +1,7 @@
 //! The open state file: commits in.
 //!
 //! A commit that is small, as most are, goes to the log beside the file (`wal.rs`), and is acknowledged when it is on
-//! the disk there. The database gets it with many others: when the log is full, when somebody reads, and at the end.
+//! the disk there. The database gets it with many others: when the log is full, before a read, and at the end.
 //!
 //! ```text
 //!            a commit fails: `database` is a copy in memory, and all since the last durable commit is in it
@@ -182,7 +182,7 @@ impl Store {
     /// restart. With nothing to keep it tells whether the disk takes anything.
     ///
     /// The seq that the next record will have, as [`Store::commit_with`] gives it. No record has the seq of one that was
-    /// taken back: somebody may have read that.
+    /// taken back: a reader may have seen it.
     pub fn promise(
         &self,
         now: Time,
@@ -207,7 +207,7 @@ impl Store {
         Err(why)
     }
 
-    /// Takes back a promise that nobody waited for.
+    /// Takes back a promise whose caller gave up waiting.
     pub fn take_back(&self, now: Time, undo: Undo) -> Result<(), StoreError> {
         self.commit_batch(&mut self.writer(), now, undo.0, true)
     }

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use redb::{Database, ReadableDatabase};
+use tracing::error;
 
-use super::tables::{LOGGED, META};
+use super::tables::{LAST, LOGGED, META};
 use super::unsynced::{Batch, Records, sum, write};
 use crate::sys::files::{self, Act};
 use crate::time::Time;
@@ -93,24 +94,29 @@ impl Wal {
 
 /// The frames that a database does not have.
 pub(super) enum Frames {
-    /// Each that comes after `logged`, and the number of the last one.
-    Follow(Vec<(Time, Batch)>, u64),
+    /// Each that comes after `logged`, the number of the last one there is, and whether some before that are damaged: they
+    /// were acknowledged, and are lost with all that came after them.
+    Follow(Vec<(Time, Batch)>, u64, bool),
     /// They come after others that neither has.
     Apart,
 }
 
 /// The number of the last frame that a database has all up to.
 pub(super) fn logged(database: &Database) -> Result<u64, redb::Error> {
+    number(database, LOGGED)
+}
+
+fn number(database: &Database, key: &str) -> Result<u64, redb::Error> {
     let read = database.begin_read()?;
-    let logged = read.open_table(META)?.get(LOGGED)?.and_then(|number| number.value().parse().ok());
-    Ok(logged.unwrap_or(0))
+    let number = read.open_table(META)?.get(key)?.and_then(|number| number.value().parse().ok());
+    Ok(number.unwrap_or(0))
 }
 
 /// What is in the log of a state file after frame `logged`.
 pub(super) fn read(state: &Path, logged: u64) -> io::Result<Frames> {
     match fs::read(beside(state)) {
         Ok(bytes) => Ok(frames(&bytes, logged)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Frames::Follow(Vec::new(), logged)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Frames::Follow(Vec::new(), logged, false)),
         Err(e) => Err(e),
     }
 }
@@ -118,16 +124,30 @@ pub(super) fn read(state: &Path, logged: u64) -> io::Result<Frames> {
 /// Brings what is in the log of a state file into the database. Whether it could: its frames may come after others
 /// that neither has.
 pub(super) fn replay(database: &Database, state: &Path) -> Result<bool, redb::Error> {
-    let Frames::Follow(frames, last) = read(state, logged(database)?)? else { return Ok(false) };
-    if let Some((now, _)) = frames.last() {
+    let before = logged(database)?;
+    let Frames::Follow(frames, last, is_damaged) = read(state, before)? else { return Ok(false) };
+    if is_damaged {
+        let (log, read) = (beside(state), frames.len() as u64);
+        let lost = last - before - read;
+        error!(
+            "{} is damaged: the last {lost} commits in it are lost, {read} before them are read",
+            log.display()
+        );
+    }
+    if last > before {
+        let now = match frames.last() {
+            Some((now, _)) => *now,
+            None => Time(number(database, LAST)?),
+        };
         let batches: Vec<&Batch> = frames.iter().map(|(_, batch)| batch).collect();
-        write(database, *now, &batches, true, Some(last))?;
+        write(database, now, &batches, true, Some(last))?;
     }
     Ok(true)
 }
 
 fn frames(mut bytes: &[u8], logged: u64) -> Frames {
     let (mut found, mut last) = (Vec::new(), None);
+    let mut rest = bytes;
     while let Some((number, payload)) = take_frame(&mut bytes) {
         if last.is_some_and(|last: u64| number != last.wrapping_add(1)) {
             break;
@@ -139,9 +159,24 @@ fn frames(mut bytes: &[u8], logged: u64) -> Frames {
             let Some(batch) = decode(payload) else { break };
             found.push(batch);
         }
-        last = Some(number);
+        (last, rest) = (Some(number), bytes);
     }
-    Frames::Follow(found, last.unwrap_or(0).max(logged))
+    let last = last.unwrap_or(0).max(logged);
+    let beyond = last_beyond(rest, last);
+    Frames::Follow(found, beyond.unwrap_or(last), beyond.is_some())
+}
+
+/// The highest number of the frames that come after one that is torn, and after `last`. What is left of earlier rounds has lower
+/// numbers, and nothing comes after a frame that was being written when the process ended.
+fn last_beyond(rest: &[u8], last: u64) -> Option<u64> {
+    // More there cannot be in a file.
+    let possible = last.saturating_add(1)..=last.saturating_add((SIZE / HEAD) as u64);
+    let frames = (1..rest.len()).filter_map(|at| {
+        let mut bytes = &rest[at..];
+        let number = u64::from_le_bytes(*bytes.first_chunk()?);
+        possible.contains(&number).then(|| take_frame(&mut bytes))?
+    });
+    frames.map(|(number, _)| number).max()
 }
 
 fn take_frame<'b>(bytes: &mut &'b [u8]) -> Option<(u64, &'b [u8])> {
@@ -281,9 +316,12 @@ mod tests {
         fs::read(beside(&state)).unwrap()
     }
 
-    fn held(bytes: &[u8], logged: u64) -> Option<(Vec<(Time, Batch)>, u64)> {
+    /// Frames, the last number, and whether there is damage.
+    type Held = (Vec<(Time, Batch)>, u64, bool);
+
+    fn held(bytes: &[u8], logged: u64) -> Option<Held> {
         match frames(bytes, logged) {
-            Frames::Follow(frames, last) => Some((frames, last)),
+            Frames::Follow(frames, last, is_damaged) => Some((frames, last, is_damaged)),
             Frames::Apart => None,
         }
     }
@@ -306,9 +344,14 @@ mod tests {
                 bytes[at] ^= flip;
                 whole = ends.iter().position(|&end| at < end).unwrap();
             }
-            let (found, last) = held(&bytes, logged).unwrap();
+            let (found, last, is_damaged) = held(&bytes, logged).unwrap();
+            // The last frame may have been torn; one that others come after was whole once.
+            let all = batches.len() as u64;
+            let was_whole = whole + 1 < batches.len() && all > logged.max(whole as u64);
+            prop_assert_eq!(is_damaged, was_whole);
             let want: Vec<(Time, Batch)> = (1..).map(Time).zip(batches).take(whole).skip(logged as usize).collect();
-            prop_assert_eq!(last, logged.max(whole as u64));
+            // Numbers go on after those that are lost, so that what is left of them never counts.
+            prop_assert_eq!(last, logged.max(if was_whole { all } else { whole as u64 }));
             prop_assert_eq!(found, want);
         }
 
@@ -332,8 +375,8 @@ mod tests {
         wal.restart();
         wal.append(4, &payload(4)).unwrap();
         let bytes = fs::read(beside(&state)).unwrap();
-        assert_eq!(held(&bytes, 3), Some((vec![(Time(4), Batch::default())], 4)));
-        assert_eq!(held(&bytes, 4), Some((vec![], 4)));
+        assert_eq!(held(&bytes, 3), Some((vec![(Time(4), Batch::default())], 4, false)));
+        assert_eq!(held(&bytes, 4), Some((vec![], 4, false)));
         assert_eq!(held(&bytes, 2), None, "frame 3 is neither here nor in the database");
         assert!(wal.has_room(&vec![0; MAX_FRAME - HEAD]) && !wal.has_room(&vec![0; MAX_FRAME]));
     }

@@ -77,8 +77,8 @@ impl Packs {
         record.extend_from_slice(copy);
         let (pack, at) = (*pack, self.sizes.get(pack).copied().unwrap_or(0));
         if let Err(error) = file.write_all(&record) {
-            // What came of it would hide what comes later.
-            if files::cut(&path(&self.folder, pack), at).is_err() {
+            // What came of it would hide what comes later. Nothing waits for the disk here: on a full one each zone may fail.
+            if file.cut(at).is_err() {
                 self.open = None;
             }
             return Err(error);
@@ -164,6 +164,7 @@ fn scan(path: &Path, pack: u64, found: &mut Vec<(String, Packed)>) -> io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::files::faults::{Disk, Kind};
 
     fn all(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         let (packs, found) = Packs::open(folder);
@@ -223,6 +224,30 @@ mod tests {
             packs.add("c", b"third").unwrap();
             assert_eq!(all(folder)["c"], b"third");
             fs::remove_file(path(folder, 2)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_hides_nothing() {
+        for at in 0..6 {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Disk::over(folder.path());
+            let folder = folder.path();
+            let (mut packs, _) = Packs::open(folder);
+            packs.add("first", b"1").unwrap();
+            disk.fail(Some((at, Kind::Full)));
+            let (mut expect, mut failed) = (BTreeMap::from([("first".to_owned(), b"1".to_vec())]), 0);
+            for n in 0..6_u8 {
+                match packs.add(&format!("n{n}"), &[n; 100]) {
+                    Ok(_) => drop(expect.insert(format!("n{n}"), vec![n; 100])),
+                    Err(_) => failed += 1,
+                }
+            }
+            // Six writes and a cut: nothing waits for the disk.
+            assert_eq!(disk.acts(), 7, "act {at}");
+            disk.fail(None);
+            assert_eq!(failed, 1, "act {at}");
+            assert_eq!(all(folder), expect, "act {at}");
         }
     }
 }

@@ -128,6 +128,11 @@ impl Appended {
         Ok(Appended { path: path.to_owned(), file })
     }
 
+    /// Cuts off what it has after its first `len` bytes; a power cut may bring that back.
+    pub fn cut(&self, len: u64) -> io::Result<()> {
+        act(Act::Length(&self.file), &self.path, || self.file.set_len(len))
+    }
+
     /// How many bytes it has.
     #[allow(clippy::len_without_is_empty, reason = "nobody asks for that")]
     pub fn len(&self) -> io::Result<u64> {
